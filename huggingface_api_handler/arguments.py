@@ -1,0 +1,84 @@
+"""The names of USING arguments: spellings seen in the wild, nearest names, and keys where they do not belong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from .failures import InputError
+from .tasks import ALIASES, TASKS, Task
+
+KEY_NAMES = ("api_key", "huggingface_api_api_key", "huggingface_api_key", "token")
+
+_KEY_LIKE = (*KEY_NAMES, "api_token", "access_token", "hf_token", "apikey", "authorization")
+_ALIASES = {"input_column": "column", "input_column2": "column2", "model_name": "model"}
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_RENAMED_CAMEL = {"num_sequences": "num_return_sequences", "steps": "num_inference_steps"}
+
+
+def normal(using: Mapping[str, Any] | None) -> dict[str, Any]:
+    """USING with the names that this package uses; arguments that are None count as not given."""
+    out: dict[str, Any] = {}
+    for given_name, given in (using or {}).items():
+        name = canonical(str(given_name))
+        if given is None:
+            continue
+        value = json_object(name, given) if name in ("parameters", "options") and isinstance(given, str) else given
+        if name in out and out[name] != value:
+            raise InputError(f"{name!r} was given twice under different names, with different values")
+        out[name] = value
+    return out
+
+
+def canonical(name: str) -> str:
+    """The name this package uses for an argument: snake case, and the present name of a former one."""
+    name = _ALIASES.get(name, name)
+    snake = _CAMEL.sub("_", name).lower() if not name.isupper() else name
+    return _RENAMED_CAMEL.get(snake, _ALIASES.get(snake, snake))
+
+
+def json_object(name: str, text: str) -> Any:
+    """The value of an argument that came as JSON text. Raises InputError."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(f"{name} must be a map, such as {name} = {{'key': value}}; its text is not JSON") from None
+
+
+def task_named(name: Any) -> Task:
+    """The task of that name or alias. Raises InputError with the nearest name."""
+    if not isinstance(name, str) or not name:
+        raise InputError(f"task must be the name of a task, got {name!r}. Tasks: {', '.join(sorted(TASKS))}")
+    spelled = name.strip().lower().replace("_", "-")
+    known = ALIASES.get(spelled, "translation" if re.fullmatch(r"translation-\w+-to-\w+", spelled) else spelled)
+    if known not in TASKS:
+        raise InputError(f"there is no task {name[:80]!r}{nearest(spelled, [*TASKS, *ALIASES])}")
+    return TASKS[known]
+
+
+def refuse_key(using: Mapping[str, Any]) -> None:
+    """Refuse a key among a model's arguments, which MindsDB would print in clear."""
+    for name, value in using.items():
+        if name.lower() in _KEY_LIKE:
+            raise InputError(
+                f"{name} does not belong in CREATE MODEL or SELECT, where MindsDB shows it in clear. "
+                "Give it to CREATE ML_ENGINE ... USING api_key = '...' (or api_key_env = 'HF_TOKEN'), "
+                "and replace this one: it may be in logs"
+            )
+        if isinstance(value, Mapping):
+            refuse_key({str(inner): inner_value for inner, inner_value in value.items()})
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """``; did you mean 'x'?`` with the nearest known name, or the known names where none is near."""
+    near = get_close_matches(name, known, n=1, cutoff=0.6) or get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f". It has: {', '.join(sorted(known))}"
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,217 @@
+"""Every way an inference request can fail, and what each way calls for, decided in one place.
+
+The table of kinds is in ``docs/architecture.md``; ``tests/recorded/errors.jsonl`` holds real refusals.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+
+class HuggingFaceAPIError(Exception):
+    """Base of every error this package raises on purpose. ``str()`` is a sentence for the person."""
+
+
+class InputError(HuggingFaceAPIError, ValueError):
+    """A USING clause or a table that cannot be used as given. No request was sent for it."""
+
+
+class InferenceError(HuggingFaceAPIError, RuntimeError):
+    """Inference did not happen, with the reason and what to do about it."""
+
+
+class UnreadableAnswer(HuggingFaceAPIError, ValueError):  # noqa: N818 - read as what happened
+    """A server answered, in a shape that the task does not have."""
+
+
+class Kind(str, Enum):
+    """What a failure calls for."""
+
+    WAIT = "wait"  # not now: cool down for everybody, not an attempt of the row
+    AGAIN = "again"  # a fault in passing: backoff, a bounded number of attempts
+    SMALLER = "smaller"  # something in this batch, or its size: split it
+    SINGLE = "single"  # this route takes no lists
+    ROW = "row"  # this input is refused for good
+    STOP = "stop"  # nothing will work
+    UNASKED = "not asked"  # the query ended first: its budget, its time, or the person
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed request.
+
+    ``retry_after`` is in seconds, None where the server announced nothing. ``status`` is None where no
+    response came. ``estimated`` marks a ``retry_after`` that the server only guessed (a loading model);
+    ``unreachable`` a host that no connection could be made to.
+    """
+
+    kind: Kind
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    estimated: bool = False
+    unreachable: bool = False
+    attempts: int = 1
+
+    @property
+    def reason(self) -> str:
+        """The text of ``<target>_error``: kind, status, what the server said, attempts."""
+        status = f" {self.status}" if self.status else ""
+        tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
+        return f"{self.kind.value}{status}: {self.message}{tries}"
+
+
+_ADVICE = {
+    401: "The key was not accepted. Give a valid one to CREATE ML_ENGINE (api_key or api_key_env), or set HF_TOKEN; "
+    "keys are made at https://huggingface.co/settings/tokens",
+    402: "The account's included inference credits are used up. Add credits, or set bill_to to an organisation "
+    "that has them",
+    403: "The key may not do this. It needs the permission 'Make calls to Inference Providers', and access to the "
+    "model where that is gated",
+    404: "Check the name of the model, that this provider serves it, and the endpoint's path",
+    405: "This address does not take inference requests. Check the endpoint",
+    410: "This address is gone. Check the endpoint and the model",
+}
+
+_LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
+_LOG_IN = re.compile(r"log ?in|access token|authenticat", re.I)
+_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
+_NO_LISTS = re.compile(
+    r"valid string|expected (a )?str|must be (a |of type )?str|str type expected"
+    r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
+    re.I,
+)
+_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_LONGEST_MESSAGE = 500
+
+
+def classify_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, batch: int = 1, wait_for_model: bool = True
+) -> Failure:
+    """Say what a response that carries no answer calls for.
+
+    ``batch`` is the number of inputs the request carried. ``headers`` must look names up without regard to case,
+    as aiohttp's do.
+    """
+    message, answer = _message(body)
+    retry_after = _retry_after(headers)
+    failure = Failure(Kind.STOP, message or f"HTTP {status} with no explanation", status, retry_after)
+
+    if 300 <= status < 400:
+        where = _host(headers.get("Location", ""))
+        text = f"the server redirects{where}; redirects are not followed, since they could carry the key away. "
+        return replace(failure, message=text + "Give the final address as endpoint")
+    if status == 429:
+        if retry_after is None and _LOG_IN.search(message):
+            return replace(failure, message=f"{message}. {_ADVICE[401]}")
+        return replace(failure, kind=Kind.WAIT)
+    if status == 503:
+        return _unavailable(failure, answer, wait_for_model)
+    if status in _ADVICE:
+        return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
+    if status in (408, 425) or status >= 500:
+        return replace(failure, kind=Kind.AGAIN if retry_after is None else Kind.WAIT)
+    if _UNSUPPORTED.search(message) and not message.startswith("Error in"):
+        return failure
+    if batch > 1:
+        return replace(failure, kind=Kind.SINGLE if _NO_LISTS.search(message) else Kind.SMALLER)
+    return replace(failure, kind=Kind.ROW)
+
+
+def classify_exception(error: BaseException, *, host: str) -> Failure:
+    """Say what a request that brought no response calls for. Only the error's class and the host are told:
+
+    the texts of HTTP libraries' errors can hold whole URLs and headers.
+    """
+    name = type(error).__name__
+    if "ConnectionTimeout" in name or "DNS" in name:
+        return Failure(Kind.AGAIN, f"cannot reach {host} (no connection in time). Check the address", unreachable=True)
+    if isinstance(error, TimeoutError) or "Timeout" in name:
+        return Failure(
+            Kind.AGAIN, f"no answer from {host} in time. Raise timeout in CREATE ML_ENGINE if it needs longer"
+        )
+    if "Connector" in name and "ServerDisconnected" not in name:
+        text = f"cannot reach {host} ({name}). Check that it runs and that this machine can reach it"
+        return Failure(Kind.AGAIN, text, unreachable=True)
+    return Failure(Kind.AGAIN, f"the connection to {host} broke ({name})")
+
+
+def error_in_answer(answer: Any, *, batch: int = 1) -> Failure | None:
+    """A 200 whose body is an error all the same (`{"error": ...}`), or None where it is an answer."""
+    if (
+        isinstance(answer, dict)
+        and "error" in answer
+        and not (answer.keys() - {"error", "error_type", "warnings", "status"})
+    ):
+        return Failure(Kind.SMALLER if batch > 1 else Kind.ROW, _text_of(answer["error"]), 200)
+    return None
+
+
+def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure:
+    estimate = answer.get("estimated_time") if isinstance(answer, dict) else None
+    loading = estimate is not None or bool(_LOADING.search(failure.message))
+    if not loading:
+        return replace(failure, kind=Kind.AGAIN if failure.retry_after is None else Kind.WAIT)
+    if not wait_for_model:
+        seconds = f" It expects to need {estimate:.0f} seconds." if isinstance(estimate, (int, float)) else ""
+        return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
+    failure = replace(failure, kind=Kind.WAIT)
+    if failure.retry_after is None and isinstance(estimate, (int, float)) and estimate > 0:
+        return replace(failure, retry_after=float(estimate), estimated=True)
+    return failure
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date) or ``RateLimit``."""
+    value = headers.get("Retry-After", "").strip()
+    if value:
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            date = email.utils.parsedate_tz(value)
+            if date is not None:
+                return max(0.0, email.utils.mktime_tz(date) - time.time())
+    limit = headers.get("RateLimit", "")
+    left, reset = re.search(r";\s*r=(\d+)", limit), re.search(r";\s*t=(\d+)", limit)
+    if reset and (left is None or left.group(1) == "0"):
+        return float(reset.group(1))
+    return None
+
+
+def _message(body: bytes) -> tuple[str, Any]:
+    """What the server said, in a line, and its body as JSON where it is JSON."""
+    text = body[:20_000].decode("utf-8", "replace").strip()
+    try:
+        answer = json.loads(body[:1_000_000])
+    except (ValueError, RecursionError):
+        title = _HTML_TITLE.search(text)
+        if text[:1] == "<":
+            text = f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})"
+        return _shorten(text), None
+    return _text_of(answer), answer
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = next((value[key] for key in ("error", "message", "detail", "title") if value.get(key)), None)
+        return _text_of(inner) if inner is not None else _shorten(json.dumps(value))
+    if isinstance(value, list):
+        return _shorten("; ".join(_text_of(item) for item in value[:10]))
+    return _shorten(str(value))
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _host(location: str) -> str:
+    match = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
+    return f" to {match.group(1)}" if match else ""

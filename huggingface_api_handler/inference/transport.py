@@ -1,0 +1,126 @@
+"""HTTP: one event loop in a daemon thread of each process, and one aiohttp session on it.
+
+The loop is made on first use and kept warm between queries. A forked child makes its own, since a loop and
+its sockets do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ..keys import is_loopback
+
+T = TypeVar("T")
+
+LARGEST_ANSWER = 256 * 1024 * 1024
+"""Bytes of one response body, after decompression. More than that is refused unread."""
+
+
+class AnswerTooLarge(Exception):  # noqa: N818 - read as what happened
+    """A response body larger than ``LARGEST_ANSWER``."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP response. ``headers`` look names up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class _Loop:
+    pid: int
+    loop: asyncio.AbstractEventLoop
+    sessions: dict[bool, aiohttp.ClientSession]
+
+
+_lock = threading.Lock()
+_current: _Loop | None = None
+
+
+def _loop() -> _Loop:
+    global _current  # noqa: PLW0603 - one loop a process is what this module is for
+    with _lock:
+        if _current is None or _current.pid != os.getpid():
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
+            _current = _Loop(os.getpid(), loop, {})
+        return _current
+
+
+@atexit.register
+def _close() -> None:
+    """Close the connections of this process, so that servers see an orderly end."""
+    current = _current
+    if current is None or current.pid != os.getpid() or not current.loop.is_running():
+        return
+
+    async def close() -> None:
+        for session in current.sessions.values():
+            await session.close()
+
+    with contextlib.suppress(Exception):
+        asyncio.run_coroutine_threadsafe(close(), current.loop).result(timeout=1)
+
+
+def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start ``work`` on this process's loop, from any other thread."""
+    return asyncio.run_coroutine_threadsafe(work, _loop().loop)
+
+
+def _session(url: str) -> aiohttp.ClientSession:
+    """The session for ``url``. Proxies of the environment are used, but not for this machine itself."""
+    current = _loop()
+    through_proxy = not is_loopback(urlsplit(url).hostname or "")
+    session = current.sessions.get(through_proxy)
+    if session is None:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=through_proxy,
+        )
+        current.sessions[through_proxy] = session
+    return session
+
+
+async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
+    """POST ``body`` and read the whole response, in at most ``timeout`` seconds.
+
+    Follows no redirect. Raises what aiohttp raises, ``asyncio.TimeoutError``, or ``AnswerTooLarge``.
+    """
+    return await _request("POST", url, body, headers, timeout)
+
+
+async def get(url: str, headers: Mapping[str, str], timeout: float) -> Response:
+    """GET, in all else as ``post``."""
+    return await _request("GET", url, None, headers, timeout)
+
+
+async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Response:
+    limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30))
+    session = _session(url)
+    async with session.request(
+        method, url, data=body, headers=headers, timeout=limits, allow_redirects=False
+    ) as response:
+        if (response.content_length or 0) > LARGEST_ANSWER:
+            raise AnswerTooLarge
+        chunks, size = [], 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > LARGEST_ANSWER:
+                raise AnswerTooLarge
+            chunks.append(chunk)
+        return Response(response.status, response.headers, b"".join(chunks))

@@ -1,0 +1,49 @@
+"""Keys: where one is found, and over which connections one may travel."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from .failures import InputError
+
+if TYPE_CHECKING:
+    from .settings import EngineSettings
+
+KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def find_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
+    """The key for this query: the engine's own, else the machine's (``KEY_VARIABLES``, then ``hf auth login``)."""
+    if settings.api_key is not None:
+        return settings.api_key
+    if settings.api_key_env is not None:
+        value = environment.get(settings.api_key_env, "").strip()
+        if not value:
+            raise InputError(
+                f"api_key_env names the variable {settings.api_key_env}, which is not set where MindsDB runs. "
+                "Set it and start MindsDB again"
+            )
+        return SecretStr(value)
+    for variable in KEY_VARIABLES:
+        if environment.get(variable, "").strip():
+            return SecretStr(environment[variable].strip())
+    from huggingface_hub import get_token
+
+    stored = get_token()
+    return SecretStr(stored) if stored else None
+
+
+def is_private_path(url: str) -> bool:
+    """Whether nobody between here and ``url`` can read along: https, or this machine itself."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

@@ -1,0 +1,328 @@
+"""USING clauses, checked and named: what an engine and a model were told, with defaults for the rest.
+
+Every error is an ``InputError`` that names the argument, the value where it is no secret, and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+
+from .arguments import KEY_NAMES, canonical, json_object, nearest, normal, refuse_key, shown, task_named
+from .failures import InputError
+from .keys import is_private_path
+from .tasks import TASKS, Parameter, Task, parameters_of
+from .tasks.generation import template_columns
+from .tasks.inputs import labels_from
+
+# MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
+MINDSDB_ARGUMENTS = frozenset(
+    {
+        "engine",
+        "batch_size",
+        "track_column",
+        "threads",
+        "partition_size",
+        "error",
+        "join_learn_process",
+        "target",
+        "tag",
+        "active",
+    }
+)
+NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
+
+
+def _listed(value: Any) -> Any:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL that starts with https:// (or http:// for this machine)")
+    if parts.username or parts.password:
+        raise ValueError("must hold no user name or password; give a key with api_key")
+    return value.strip().rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_url)]
+Names = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
+    )
+
+
+class EngineSettings(_Arguments):
+    """CREATE ML_ENGINE ... USING."""
+
+    api_key: SecretStr | None = Field(None, validation_alias=AliasChoices(*KEY_NAMES))
+    api_key_env: str | None = Field(
+        None, description="Name of the environment variable that holds the key, read at each query"
+    )
+    endpoint: Url | None = Field(
+        None, description="Your own server: an Inference Endpoint, or a URL ending in /models for one with many"
+    )
+    bill_to: str | None = Field(None, description="Organisation that pays")
+    trusted_hosts: Names = Field(default=[], description="More hosts that may get the key")
+    max_concurrency: int | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
+    timeout: float = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
+
+    @property
+    def has_own_key(self) -> bool:
+        """Whether a key was given with this engine, rather than found on the machine."""
+        return self.api_key is not None or self.api_key_env is not None
+
+
+class Options(_Arguments):
+    """``options = {...}`` of the former Inference API."""
+
+    wait_for_model: bool = True
+    use_cache: bool = True
+    use_gpu: bool | None = None
+
+
+class ModelSettings(_Arguments):
+    """CREATE MODEL ... USING, and what a SELECT overrides of it."""
+
+    task: str
+    model: str
+    target: str = "prediction"
+    columns: dict[str, str]
+    parameters: dict[str, Any] = {}
+    endpoint: Url | None = None
+    description: str | None = None
+    labels: Annotated[list[str] | dict[str, str] | None, BeforeValidator(_listed)] = None
+    threshold: float | None = Field(None, ge=0, le=1)
+    below_threshold: str | None = "uncertain"
+    output: Literal["label", "scores", "all"] = "label"
+    pooling: Literal["mean", "cls", "none"] = "mean"
+    mask_token: str | None = None
+    prompt_template: str | None = None
+    system_prompt: str | None = None
+    on_error: Literal["null", "raise"] = "null"
+    max_requests: int | None = Field(None, ge=1)
+    max_seconds: float | None = Field(None, gt=0)
+    options: Options = Options()
+
+    @property
+    def definition(self) -> Task:
+        return TASKS[self.task]
+
+
+_MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
+_COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
+_TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))
+_FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
+
+
+def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
+    """Check the arguments of CREATE ML_ENGINE. Raises InputError."""
+    given = {str(name): value for name, value in (using or {}).items() if value is not None}
+    known = set(EngineSettings.model_fields) | set(KEY_NAMES)
+    for name in given:
+        if name not in known:
+            raise InputError(f"CREATE ML_ENGINE has no argument {name!r}{nearest(name, known)}")
+    keys = [name for name in KEY_NAMES if name in given]
+    if len(keys) > 1:
+        raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
+    settings = _checked(EngineSettings, given, "CREATE ML_ENGINE")
+    if settings.has_own_key and settings.endpoint and not is_private_path(settings.endpoint):
+        raise InputError(
+            f"endpoint {settings.endpoint!r} is neither https nor on this machine, so the key would travel "
+            "in clear. Use https"
+        )
+    return settings
+
+
+def model_settings(using: Mapping[str, Any] | None, engine: EngineSettings | None = None) -> ModelSettings:
+    """Check the arguments of CREATE MODEL, with ``target`` among them. Raises InputError.
+
+    ``engine`` says where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
+    """
+    given = normal(using)
+    refuse_key(given)
+    task = _task(given, engine)
+    given.setdefault("model", _default_model(task, given))
+    fields, columns, parameters = _sorted_out(task, given)
+    settings = _checked(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
+    checked = _checked_parameters(task, parameters, settings.columns)
+    settings = settings.model_copy(update={"parameters": checked})
+    _refuse_contradictions(settings)
+    return settings
+
+
+def overridden(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A stored CREATE MODEL's arguments with those of a SELECT ... USING on top. Raises InputError."""
+    changes = {name: value for name, value in normal(select).items() if name not in MINDSDB_ARGUMENTS - {"engine"}}
+    refuse_key(changes)
+    for name in NOT_IN_SELECT:
+        if name in changes:
+            raise InputError(
+                f"{name} cannot change in a SELECT; CREATE MODEL sets it. Create another model with another {name}"
+            )
+    stored = normal(using)
+    for nested in ("parameters", "options"):
+        if isinstance(stored.get(nested), dict) and isinstance(changes.get(nested), dict):
+            changes[nested] = {**stored[nested], **changes[nested]}
+    return {**stored, **changes}
+
+
+def _task(given: Mapping[str, Any], engine: EngineSettings | None) -> Task:
+    if "task" not in given:
+        what = f"the model {given['model']!r} is for" if given.get("model") else "the model does"
+        raise InputError(
+            f"say what {what}: task = '...' (one of {', '.join(sorted(TASKS))}), and the column to read: column = '...'"
+        )
+    task = task_named(given["task"])
+    served_by_router = "endpoint" not in given and (engine is None or engine.endpoint is None)
+    return TASKS["chat-completion"] if task.name == "text-generation" and served_by_router else task
+
+
+def _default_model(task: Task, given: Mapping[str, Any]) -> str:
+    if task.name == "translation":
+        given = {**given, **(given["parameters"] if isinstance(given.get("parameters"), dict) else {})}
+        languages = [given.get("src_lang", given.get("lang_input")), given.get("tgt_lang", given.get("lang_output"))]
+        if all(isinstance(language, str) and re.fullmatch(r"[a-z]{2,3}", language) for language in languages):
+            return f"Helsinki-NLP/opus-mt-{languages[0]}-{languages[1]}"
+    if task.default_model is None:
+        raise InputError(f"{task.name} has no default model. Name one: model = 'owner/name'")
+    return task.default_model
+
+
+def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    """Tell apart our own fields, columns and the task's request parameters. Raises for names that are none of them."""
+    specification = parameters_of(task)
+    columns_known = {column.argument for column in task.columns}
+    fields: dict[str, Any] = {}
+    columns: dict[str, str] = {}
+    nested = given.get("parameters", {})
+    if not isinstance(nested, Mapping):
+        raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {shown(nested)}")
+    parameters = {
+        _parameter_name(task, canonical(str(name)), specification): value
+        for name, value in nested.items()
+        if value is not None
+    }
+    for name, value in given.items():
+        if name == "options":
+            fields[name] = value
+        elif name in columns_known:
+            columns[name] = _column_name(name, value)
+        elif name in task.arguments or name in _FOR_EVERY_TASK or name == "target":
+            fields[name] = value
+        elif name in MINDSDB_ARGUMENTS or name in ("task", "parameters"):
+            continue
+        else:
+            parameters[_parameter_name(task, name, specification)] = value
+    for name in parameters:
+        if name not in specification:
+            if name in _TASK_ARGUMENTS | _COLUMN_ARGUMENTS:
+                others = sorted(
+                    other.name
+                    for other in TASKS.values()
+                    if name in other.arguments | {c.argument for c in other.columns}
+                )
+                raise InputError(f"{task.name} does not take {name!r}; it is for {', '.join(others)}")
+            known = {*specification, *columns_known, *task.arguments, *_FOR_EVERY_TASK, "options", "parameters", "task"}
+            raise InputError(f"{task.name} has no argument {name[:80]!r}{nearest(name, known)}")
+    return fields, columns, parameters
+
+
+def _parameter_name(task: Task, name: str, specification: Mapping[str, Parameter]) -> str:
+    return name if name in specification else task.rename.get(name, name)
+
+
+def _column_name(argument: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{argument} must be the name of a column, got {shown(value)}")
+    return value
+
+
+def _checked_parameters(task: Task, parameters: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    specification = parameters_of(task)
+    checked = {name: _checked_parameter(specification[name], value) for name, value in parameters.items()}
+    for name in task.required_parameters:
+        if not checked.get(name) and f"{name}_column" not in columns:
+            raise InputError(
+                f"{task.name} needs {name}, such as {name} = ['first', 'second'], "
+                f"or {name}_column, the column that brings them"
+            )
+    return checked
+
+
+def _checked_parameter(parameter: Parameter, value: Any) -> Any:
+    if parameter.kind is list and parameter.items is str and isinstance(value, str):
+        value = labels_from(value) or value
+    if parameter.kind in (dict, list) and isinstance(value, str):
+        value = json_object(parameter.name, value)
+    if parameter.kind is not None:
+        wanted: Any = list[str] if parameter.kind is list and parameter.items is str else parameter.kind
+        try:
+            value = TypeAdapter(wanted).validate_python(value)
+        except (ValidationError, RecursionError):
+            kind = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a map"}.get(
+                wanted, "a list of texts"
+            )
+            raise InputError(f"{parameter.name} must be {kind}, got {shown(value)}") from None
+    if parameter.choices and value not in parameter.choices:
+        choices = ", ".join(map(str, parameter.choices))
+        raise InputError(f"{parameter.name} must be one of {choices}, got {shown(value)}")
+    if parameter.minimum is not None and isinstance(value, (int, float)) and value < parameter.minimum:
+        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {value}")
+    if parameter.maximum is not None and isinstance(value, (int, float)) and value > parameter.maximum:
+        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {value}")
+    return value
+
+
+def _refuse_contradictions(settings: ModelSettings) -> None:
+    task = settings.definition
+    if settings.prompt_template is not None:
+        if "column" in settings.columns:
+            raise InputError(
+                "give column or prompt_template, not both: the template names its columns itself, as {{column}}"
+            )
+        read = template_columns(settings.prompt_template)
+        if not read:
+            raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
+    else:
+        for column in task.columns:
+            if column.required and column.argument not in settings.columns:
+                raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")
+        if not settings.columns:
+            raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
+        read = list(settings.columns.values())
+    if settings.target.lower() in {name.lower() for name in read}:
+        raise InputError(f"the target {settings.target!r} has the name of an input column. PREDICT another name")
+
+
+def _checked(kind: type[_Kind], values: Mapping[str, Any], statement: str) -> _Kind:
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    except RecursionError:
+        raise InputError(f"{statement}: an argument is nested too deeply") from None
+    name = str(problem["loc"][0]) if problem["loc"] else "USING"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = "" if name in KEY_NAMES else f", got {shown(values.get(name))}"
+    raise InputError(f"{statement}: {name}: {message}{value}")

@@ -1,0 +1,28 @@
+"""All tasks, by name. Adding a task is one more ``Task`` in a module of this package, listed here."""
+
+from __future__ import annotations
+
+from . import classification, generation, text, vectors
+from .base import Column, Input, Lists, Prediction, Refused, Settings, Task
+from .inputs import read_inputs
+from .parameters import Parameter, parameters_of
+
+TASKS: dict[str, Task] = {
+    task.name: task for module in (classification, text, vectors, generation) for task in module.TASKS
+}
+ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias in task.aliases}
+
+__all__ = [
+    "ALIASES",
+    "TASKS",
+    "Column",
+    "Input",
+    "Lists",
+    "Parameter",
+    "Prediction",
+    "Refused",
+    "Settings",
+    "Task",
+    "parameters_of",
+    "read_inputs",
+]

@@ -1,0 +1,180 @@
+"""What a task is: the columns it reads, the request it makes of them, and how its answer is read.
+
+A task is a value, not a class to inherit from: adding one is one more ``Task(...)`` in a module of this package.
+All functions here are pure. Shapes of requests and answers are those of Hugging Face's task specifications,
+https://huggingface.co/docs/inference-providers/tasks, whose parameter schemas are in ``specs/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from ..failures import UnreadableAnswer
+
+Input = Hashable
+"""The canonical input of one row: a string, or a tuple where a task reads several columns. Equal means: ask once."""
+
+
+class Refused(NamedTuple):
+    """A cell that cannot be sent. It costs no request and becomes its row's error."""
+
+    reason: str
+
+
+class Prediction(NamedTuple):
+    """One row's answer as SQL sees it: the target, its score in [0, 1] where there is one, and the parts."""
+
+    value: Any
+    confidence: float | None = None
+    explain: Any = None
+
+
+class Settings(Protocol):
+    """What a task may read of a model's settings (see ``settings.ModelSettings``)."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def columns(self) -> Mapping[str, str]: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+    @property
+    def labels(self) -> Sequence[str] | Mapping[str, str] | None: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def below_threshold(self) -> str | None: ...
+    @property
+    def output(self) -> str: ...
+    @property
+    def pooling(self) -> str: ...
+    @property
+    def mask_token(self) -> str | None: ...
+    @property
+    def prompt_template(self) -> str | None: ...
+    @property
+    def system_prompt(self) -> str | None: ...
+
+
+class Lists(Enum):
+    """Whether several inputs may go in one request."""
+
+    NEVER = "never"
+    IF_QUALIFIED = "if qualified"  # only on a route that was seen to answer lists as it answers single inputs
+    ALWAYS = "always"  # the protocol itself carries many
+
+
+class Column(NamedTuple):
+    """A column that a task reads, by the USING argument that names it."""
+
+    argument: str
+    holds: str = "text"
+    required: bool = True
+
+
+TEXT = (Column("column"),)
+
+Body = Callable[[Sequence[Any], Settings], dict[str, Any]]
+Read = Callable[[Any, Any, Settings], Prediction]
+Split = Callable[[Any, int], list[Any]]
+
+
+def single_input_first(inputs: Sequence[Any]) -> Any:
+    """One input alone, as most servers want it, or the list of several."""
+    return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+def text_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """``{"inputs": text or [text, ...], "parameters": {...}}``."""
+    body: dict[str, Any] = {"inputs": single_input_first(inputs)}
+    if settings.parameters:
+        body["parameters"] = dict(settings.parameters)
+    return body
+
+
+def one_each(answer: Any, count: int) -> list[Any]:
+    """Split the answer to ``count`` inputs into one part each, or refuse: its shape must prove which is whose."""
+    if count == 1:
+        return [answer]
+    if isinstance(answer, list) and len(answer) == count:
+        return answer
+    size = f"{len(answer)} parts" if isinstance(answer, list) else type(answer).__name__
+    raise UnreadableAnswer(f"{count} inputs were answered with {size}")
+
+
+def parts_of(of: type) -> Split:
+    """``one_each`` for a task whose answer to one input is of type ``of``, so that a flattened answer is seen."""
+
+    def split(answer: Any, count: int) -> list[Any]:
+        parts = one_each(answer, count)
+        if count > 1 and not all(isinstance(part, of) for part in parts):
+            raise UnreadableAnswer(
+                f"{count} inputs were answered in a shape that hides which part belongs to which input"
+            )
+        return parts
+
+    return split
+
+
+def ungrouped(_input: Any) -> Hashable:
+    return None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of Hugging Face inference.
+
+    ``body(inputs, settings)`` makes the JSON body for one or several inputs of one ``group``;
+    ``split(answer, count)`` gives each input its part of the answer or raises ``UnreadableAnswer``;
+    ``read(part, input, settings)`` makes the prediction of it, or raises ``UnreadableAnswer``.
+    ``arguments`` are the USING arguments of our own that it understands beside its columns and ``parameters``,
+    the request parameters of its specification; ``more_parameters`` are taken by servers though the
+    specification leaves them out. ``rename`` maps spellings seen in the wild to the specification's.
+    """
+
+    name: str
+    does: str
+    read: Read
+    default_model: str | None = None
+    aliases: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = TEXT
+    body: Body = text_body
+    split: Split = one_each
+    group: Callable[[Any], Hashable] = ungrouped
+    lists: Lists = Lists.NEVER
+    arguments: frozenset[str] = frozenset()
+    required_parameters: tuple[str, ...] = ()
+    more_parameters: Mapping[str, type] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = "inference"
+    deterministic: bool = True
+    scored: bool = False
+    explained: bool = False
+    spec: str | None = None
+
+    @property
+    def specification(self) -> str:
+        """The name of its file in ``specs/``."""
+        return self.spec or self.name
+
+
+def first(answer: Any) -> Any:
+    """The answer itself, out of the list of one that some servers put around it."""
+    while isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    return answer
+
+
+def number(value: Any) -> float | None:
+    """A score as a float; None where the server sent none. Booleans and text are no scores."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return None
+
+
+def unreadable(task: str, answer: Any) -> UnreadableAnswer:
+    shape = type(answer).__name__ if not isinstance(answer, dict) else f"an object with {sorted(map(str, answer))[:6]}"
+    return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")

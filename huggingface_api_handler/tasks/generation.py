@@ -1,0 +1,97 @@
+"""Tasks that write text from a prompt: plain generation and chat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from .base import Column, Prediction, Settings, Task, first, unreadable
+
+_PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.S)
+
+
+def template_columns(template: str) -> list[str]:
+    """The columns that a prompt template names, in order of first appearance."""
+    return list(dict.fromkeys(match.group(1) for match in _PLACEHOLDER.finditer(template)))
+
+
+def fill(template: str, cells: dict[str, str]) -> str:
+    """Put each column's text in place of its ``{{column}}``. Nothing in a cell is ever read as a template."""
+    return _PLACEHOLDER.sub(lambda match: cells[match.group(1)], template)
+
+
+def prompt_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    body: dict[str, Any] = {"inputs": inputs[0]}
+    if settings.parameters:
+        body["parameters"] = dict(settings.parameters)
+    return body
+
+
+def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    """The generated text; why it ended and its number of tokens, where the server says."""
+    answer = first(answer)
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
+    if not isinstance(answer, dict) or not isinstance(answer.get("generated_text"), str):
+        raise unreadable("text-generation", answer)
+    details = answer.get("details")
+    explain = None
+    if isinstance(details, dict):
+        explain = {"finish_reason": details.get("finish_reason"), "tokens": details.get("generated_tokens")}
+    return Prediction(answer["generated_text"], None, explain)
+
+
+def chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """OpenAI's chat completion form, which Hugging Face's router and most servers speak."""
+    messages = [{"role": "user", "content": inputs[0]}]
+    if settings.system_prompt:
+        messages.insert(0, {"role": "system", "content": settings.system_prompt})
+    return {"model": settings.model, "messages": messages, **settings.parameters}
+
+
+def read_chat(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    """The assistant's text; why it ended and the tokens it took."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise unreadable("chat-completion", answer)
+    message = choices[0].get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, str):
+        raise unreadable("chat-completion", message)
+    usage = answer.get("usage")
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return Prediction(content, None, {"finish_reason": choices[0].get("finish_reason"), "tokens": tokens})
+
+
+_PROMPT = (Column("column", required=False),)
+
+TASKS = (
+    Task(
+        name="text-generation",
+        does="Goes on from a prompt",
+        default_model="Qwen/Qwen2.5-7B-Instruct",
+        columns=_PROMPT,
+        read=read_generated,
+        body=prompt_body,
+        arguments=frozenset({"prompt_template"}),
+        rename={"max_length": "max_new_tokens", "max_output_length": "max_new_tokens", "max_tokens": "max_new_tokens"},
+        more_parameters={"num_return_sequences": int},
+        deterministic=False,
+        explained=True,
+    ),
+    Task(
+        name="chat-completion",
+        does="Answers a prompt, as an assistant does",
+        aliases=("conversational", "chat"),
+        default_model="Qwen/Qwen2.5-7B-Instruct",
+        columns=_PROMPT,
+        read=read_chat,
+        body=chat_body,
+        arguments=frozenset({"prompt_template", "system_prompt"}),
+        rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
+        protocol="chat",
+        deterministic=False,
+        explained=True,
+    ),
+)

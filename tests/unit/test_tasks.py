@@ -1,0 +1,236 @@
+"""Answers in every recorded shape are read into the right prediction, and others are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.failures import InputError, UnreadableAnswer
+from huggingface_api_handler.settings import engine_settings, model_settings
+from huggingface_api_handler.tasks import TASKS, Refused, read_inputs
+from huggingface_api_handler.tasks.generation import fill, template_columns
+
+ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
+COLUMNS = {
+    "question-answering": {"context_column": "c"},
+    "sentence-similarity": {"column2": "u"},
+    "zero-shot-classification": {"candidate_labels": ["a", "b"]},
+}
+
+
+def settings_for(task: str, **more: Any) -> Any:
+    return model_settings({"task": task, "column": "t", "target": "y", **COLUMNS.get(task, {}), **more}, ENDPOINT)
+
+
+def read(task: str, answer: Any, item: Any = "text", **more: Any) -> Any:
+    return TASKS[task].read(answer, item, settings_for(task, **more))
+
+
+P, N = {"label": "POS", "score": 0.9}, {"label": "NEG", "score": 0.1}
+
+
+@pytest.mark.parametrize("answer", [[P, N], [N, P], [[P, N]], [[N, P]]])
+def test_the_best_label_wins_wherever_it_stands(answer: Any) -> None:
+    assert read("text-classification", answer) == ("POS", 0.9, {"POS": 0.9, "NEG": 0.1})
+
+
+def test_classification_outputs() -> None:
+    assert read("text-classification", [N, P], output="scores").value == {"POS": 0.9, "NEG": 0.1}
+    assert read("text-classification", [N, P], output="all").value == [P, N]
+    assert read("text-classification", [P, N], threshold=0.95).value == "uncertain"
+    assert read("text-classification", [P, N], threshold=0.95, below_threshold="?").value == "?"
+    assert read("text-classification", [P, N], threshold=0.9).value == "POS"
+    assert read("text-classification", P).value == "POS"
+    assert read("text-classification", [{"label": "POS"}, {"label": "NEG"}]) == ("POS", None, {"POS": None, "NEG": None})
+
+
+def test_labels_rename_in_the_models_order_or_by_name() -> None:
+    numbered = [{"label": "LABEL_1", "score": 0.8}, {"label": "LABEL_0", "score": 0.2}]
+    assert read("text-classification", numbered, labels=["ham", "spam"]).value == "spam"
+    assert read("text-classification", [P, N], labels={"POS": "good"}).value == "good"
+    with pytest.raises(UnreadableAnswer, match="labels = {'POS'"):
+        read("text-classification", [P, N], labels=["bad", "good"])
+    with pytest.raises(UnreadableAnswer, match="only 1 names"):
+        read("text-classification", numbered, labels=["ham"])
+
+
+def test_zero_shot_in_both_shapes() -> None:
+    both = {"sequence": "text", "labels": ["b", "a"], "scores": [0.7, 0.3]}
+    listed = [{"label": "a", "score": 0.3}, {"label": "b", "score": 0.7}]
+    for answer in (both, [both], listed):
+        assert read("zero-shot-classification", answer) == ("b", 0.7, {"b": 0.7, "a": 0.3})
+    multi = {"labels": ["a", "b"], "scores": [0.9, 0.6]}
+    assert read("zero-shot-classification", multi, multi_label=True).value == ["a", "b"]
+    assert read("zero-shot-classification", multi, multi_label=True, threshold=0.8).value == ["a"]
+    assert read("zero-shot-classification", multi, multi_label=True, threshold=0.95).value == "uncertain"
+    assert read("zero-shot-classification", both, ("text", ("a", "b"))).value == "b"
+
+
+def test_labels_that_nobody_asked_for_are_refused() -> None:
+    with pytest.raises(UnreadableAnswer, match="not asked for"):
+        read("zero-shot-classification", {"labels": ["x", "a"], "scores": [0.7, 0.3]})
+
+
+def test_entities() -> None:
+    entities = [{"entity_group": "PER", "word": "Ann", "start": 0, "end": 3, "score": 0.9},
+                {"entity": "ORG", "word": "ACME"}, {"entity_group": "PER", "word": "Bo"}]  # fmt: skip
+    assert read("token-classification", entities) == (entities, None, {"PER": ["Ann", "Bo"], "ORG": ["ACME"]})
+    assert read("token-classification", []) == ([], None, {})
+
+
+def test_answers_to_questions() -> None:
+    worse, best = {"answer": "x", "score": 0.1, "start": 0, "end": 1}, {"answer": "y", "score": 0.8, "start": 2, "end": 3}
+    assert read("question-answering", best) == ("y", 0.8, {"score": 0.8, "start": 2, "end": 3})
+    assert read("question-answering", [worse, best]).value == "y"
+
+
+def test_masks() -> None:
+    answer = [{"sequence": "the world", "score": 0.2, "token_str": "the"}, {"sequence": "my world", "score": 0.7, "token_str": "my"}]
+    assert read("fill-mask", answer, "[MASK] world") == ("my world", 0.7, {"my world": 0.7, "the world": 0.2})
+    two = [[{"token_str": " a", "score": 0.5}], [{"token_str": "b", "score": 0.5}]]
+    assert read("fill-mask", two, "[MASK] and <mask>!").value == "a and b!"
+    with pytest.raises(UnreadableAnswer):
+        read("fill-mask", two, "[MASK] alone")
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [("bert-base-uncased", "[MASK] x"), ("distilroberta-base", "<mask> x"), ("answerdotai/ModernBERT-base", "[MASK] x")],
+)
+def test_a_mask_is_sent_as_the_model_wants_it(model: str, sent: str) -> None:
+    body = TASKS["fill-mask"].body
+    for text in ("[MASK] x", "<mask> x"):
+        assert body([text], settings_for("fill-mask", model=model))["inputs"] == sent
+    assert body(["[MASK]"], settings_for("fill-mask", mask_token="___"))["inputs"] == "___"
+
+
+@pytest.mark.parametrize(("task", "key"), [("summarization", "summary_text"), ("translation", "translation_text")])
+def test_texts_alone_and_in_lists(task: str, key: str) -> None:
+    for answer in ({key: "short"}, [{key: "short"}], [[{key: "short"}]], [{key: "short"}, {key: "second best"}]):
+        assert read(task, answer).value == "short"
+
+
+@pytest.mark.parametrize("deep", [[1.0, 2.0], [[1.0, 2.0]], [[[1.0, 2.0]]], [[[[1.0, 2.0]]]]])
+def test_vectors_one_to_four_levels_deep(deep: Any) -> None:
+    assert read("feature-extraction", deep).value == [1.0, 2.0]
+
+
+def test_token_vectors_are_pooled() -> None:
+    tokens = [[[1.0, 2.0], [3.0, 4.0]]]
+    assert read("feature-extraction", tokens).value == [2.0, 3.0]
+    assert read("feature-extraction", tokens, pooling="cls").value == [1.0, 2.0]
+    assert read("feature-extraction", tokens, pooling="none").value == tokens[0]
+
+
+def test_similarity_is_grouped_by_source_and_split_by_sentence() -> None:
+    task, settings = TASKS["sentence-similarity"], settings_for("sentence-similarity")
+    assert task.body([("s", "a"), ("s", "b")], settings) == {"inputs": {"source_sentence": "s", "sentences": ["a", "b"]}}
+    assert task.split([0.1, 0.2], 2) == [0.1, 0.2]
+    assert task.read(0.1, ("s", "a"), settings).value == 0.1
+    for answer, count in (([0.1, 0.2], 1), ([0.1], 2), ({"x": 1}, 1)):
+        with pytest.raises(UnreadableAnswer):
+            task.split(answer, count)
+
+
+def test_generation_and_chat() -> None:
+    assert read("text-generation", [{"generated_text": "hi"}]).value == "hi"
+    details = {"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": 3}}
+    assert read("text-generation", details).explain == {"finish_reason": "length", "tokens": 3}
+    chat = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"total_tokens": 9}}
+    assert read("chat-completion", chat) == ("hi", None, {"finish_reason": "stop", "tokens": 9})
+    body = TASKS["chat-completion"].body(["Hello"], settings_for("chat-completion", system_prompt="Be brief", max_tokens=5))
+    assert body["messages"] == [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
+    assert body["max_tokens"] == 5
+
+
+NOT_ANSWERS: list[Any] = [None, 3, "text", {}, {"x": 1}, [3, "x"], [[[]]], [None], {"labels": ["a"], "scores": []}]
+
+
+@pytest.mark.parametrize("answer", NOT_ANSWERS, ids=repr)
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "sentence-similarity"])
+def test_what_is_no_answer_is_refused(task: str, answer: Any) -> None:
+    with pytest.raises(UnreadableAnswer):
+        read(task, answer)
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "count"),
+    [
+        ("text-classification", [[P, N]], 2),  # ["a","b"] read as one sentence pair
+        ("text-classification", [P, N], 2),  # one row's labels, or two rows' best: nobody can tell
+        ("text-classification", [[P], [P], [P]], 2),
+        ("text-classification", {"label": "POS"}, 2),
+        ("zero-shot-classification", [P, N], 2),
+        ("summarization", [{"summary_text": "x"}], 2),
+        ("translation", [["x"], ["y"]], 2),
+        ("token-classification", [{"word": "x"}, {"word": "y"}], 2),
+        ("feature-extraction", [1.0, 2.0], 2),  # the first row's vector, of two dimensions
+        ("fill-mask", [{"sequence": "x"}, {"sequence": "y"}], 2),
+    ],
+)
+def test_an_answer_to_a_list_counts_only_when_its_shape_proves_it(task: str, answer: Any, count: int) -> None:
+    with pytest.raises(UnreadableAnswer):
+        TASKS[task].split(answer, count)
+
+
+def test_flat_best_labels_count_when_a_label_repeats() -> None:
+    assert TASKS["text-classification"].split([P, P, N], 3) == [P, P, N]
+
+
+def test_inputs_keep_order_and_tell_null_blank_and_refused_apart() -> None:
+    frame = pd.DataFrame({"t": ["a", None, float("nan"), "", "  \n", 5, b"x", "a", "é", "\ud800", pd.NA]})
+    rows = read_inputs(TASKS["text-classification"], frame, settings_for("text-classification"))
+    assert rows[:5] == ["a", None, None, None, None]
+    assert isinstance(rows[5], Refused)
+    assert "int" in rows[5].reason
+    assert isinstance(rows[6], Refused)
+    assert rows[7:9] == ["a", "é"]
+    assert isinstance(rows[9], Refused)
+    assert rows[10] is None
+
+
+@pytest.mark.parametrize(("values", "kind"), [([1, 2], "whole numbers"), ([1.5, None], "numbers"), ([True, False], "booleans"), (pd.to_datetime(["2026-01-01"]), "dates")])  # fmt: skip
+def test_a_column_of_numbers_is_refused_with_the_way_out(values: Any, kind: str) -> None:
+    with pytest.raises(InputError, match=f"holds {kind}.*CAST"):
+        read_inputs(TASKS["text-classification"], pd.DataFrame({"t": values}), settings_for("text-classification"))
+
+
+def test_a_column_of_nothing_but_null_is_answered_null() -> None:
+    for values in ([None, None], [float("nan")] * 2):
+        frame = pd.DataFrame({"t": values})
+        assert read_inputs(TASKS["text-classification"], frame, settings_for("text-classification")) == [None, None]
+
+
+def test_a_missing_column_is_named_with_those_that_exist() -> None:
+    frame = pd.DataFrame({"review": ["a"], "id": [1], "__mindsdb_row_id": [0]})
+    with pytest.raises(InputError, match=r"'t'.*'review', 'id'$"):
+        read_inputs(TASKS["text-classification"], frame, settings_for("text-classification"))
+
+
+def test_sql_finds_columns_without_regard_to_case_where_that_is_unambiguous() -> None:
+    settings = settings_for("text-classification")
+    assert read_inputs(TASKS["text-classification"], pd.DataFrame({"T": ["a"]}), settings) == ["a"]
+    with pytest.raises(InputError, match="2 columns named 't'"):
+        read_inputs(TASKS["text-classification"], pd.DataFrame([["a", "b"]], columns=["t", "t"]), settings)
+
+
+def test_labels_may_come_from_a_column() -> None:
+    settings = model_settings({"task": "zero-shot", "column": "t", "candidate_labels_column": "l", "target": "y"})
+    frame = pd.DataFrame({"t": ["a", "b", "c", "d"], "l": [["x", "y"], "x, y", '["x","y"]', None]})
+    task = TASKS["zero-shot-classification"]
+    assert read_inputs(task, frame, settings) == [("a", ("x", "y")), ("b", ("x", "y")), ("c", ("x", "y")), None]
+    body = task.body([("a", ("x", "y")), ("b", ("x", "y"))], settings)
+    assert body == {"inputs": ["a", "b"], "parameters": {"candidate_labels": ["x", "y"]}}
+
+
+def test_templates_substitute_columns_and_do_nothing_else() -> None:
+    assert template_columns("{{ a }} {{b}} {{a}}") == ["a", "b"]
+    assert fill("{{ a }}-{{b}}", {"a": "{{b}}", "b": "2"}) == "{{b}}-2"
+    settings = model_settings({"task": "chat", "prompt_template": "{{ x.__class__ }}", "target": "y"})
+    with pytest.raises(InputError, match=r"x\.__class__"):
+        read_inputs(TASKS["chat-completion"], pd.DataFrame({"x": ["a"]}), settings)
+    settings = model_settings({"task": "chat", "prompt_template": "{{x}} has {{n}}", "target": "y"})
+    frame = pd.DataFrame({"x": ["Ann", None], "n": [3, 4]})
+    assert read_inputs(TASKS["chat-completion"], frame, settings) == ["Ann has 3", None]
