@@ -1,0 +1,358 @@
+"""Batches, retries and stops, without network or sleep: the service is a function, time is a number."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+
+from huggingface_api_handler.failures import Failure, Kind
+from huggingface_api_handler.inference.learned import Learned, same_answers
+from huggingface_api_handler.inference.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.route import Route
+from huggingface_api_handler.inference.sender import ATTEMPTS, PATIENCE, Sender, Surroundings
+from huggingface_api_handler.inference.transport import Response
+from huggingface_api_handler.inference.usage import Receipt
+from huggingface_api_handler.settings import engine_settings, model_settings
+from huggingface_api_handler.tasks import Prediction
+
+ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class OpenLimiter:
+    """No limit; waiting for the announced time passes the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.resume_at = 0.0
+        self.outcomes: list[Outcome] = []
+
+    async def acquire(self) -> float:
+        waited = max(0.0, self.resume_at - self.clock.now)
+        self.clock.now += waited
+        return waited
+
+    def release(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if outcome.told_to_wait:
+            self.resume_at = self.clock.now + (outcome.wait or 1.0)
+
+
+def score(text: str) -> list[dict[str, Any]]:
+    share = (sum(map(ord, text)) % 97) / 97
+    return [{"label": "POS", "score": share}, {"label": "NEG", "score": 1 - share}]
+
+
+def right(text: str) -> dict[str, float]:
+    return {item["label"]: item["score"] for item in score(text)}
+
+
+Service = Callable[[Any], Any]
+
+
+class Run:
+    """A finished query with all that was sent."""
+
+    def __init__(self, service: Service, inputs: Sequence[Any], learned: Learned | None = None, **using: Any) -> None:
+        self.clock, self.sent = Clock(), []
+        self.limiter = OpenLimiter(self.clock)
+        settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
+        self.receipt = Receipt("", "", "")
+        self.learned = learned or Learned()
+
+        async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
+            asked = json.loads(body)
+            self.sent.append(asked["inputs"])
+            await asyncio.sleep(0)
+            reply = service(asked)
+            if isinstance(reply, Exception):
+                raise reply
+            if isinstance(reply, Response):
+                return reply
+            return Response(200, CIMultiDict(), reply if isinstance(reply, bytes) else json.dumps(reply).encode())
+
+        around = Surroundings(post, self.limiter, self.learned, self.clock.sleep, lambda: self.clock.now)
+        route = Route("http://h", "m", {}, has_key=False)
+
+        async def query() -> Sender:
+            sender = Sender(settings, route, 10, self.receipt, around, list(inputs))
+            await asyncio.wait_for(sender.run(8), 30)
+            return sender
+
+        self.sender = asyncio.run(query())
+        self.results = self.sender.results
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(sent) if isinstance(sent, list) else 1 for sent in self.sent]
+
+
+def error(status: int, message: str = "bad", **headers: str) -> Response:
+    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(status, named, json.dumps({"error": message}).encode())
+
+
+def takes_lists(asked: Any) -> Any:
+    inputs = asked["inputs"]
+    return [score(text) for text in inputs] if isinstance(inputs, list) else [score(inputs)]
+
+
+def takes_no_lists(asked: Any) -> Any:
+    inputs = asked["inputs"]
+    return error(400, "Input should be a valid string") if isinstance(inputs, list) else [score(inputs)]
+
+
+TEXTS = [f"text number {index}" for index in range(100)]
+
+
+def assert_right(run: Run, texts: Sequence[str] = TEXTS) -> None:
+    for text, result in zip(texts, run.results, strict=True):
+        assert isinstance(result, Prediction)
+        assert result.explain == pytest.approx(right(text))
+
+
+def test_a_route_that_takes_lists_gets_them() -> None:
+    run = Run(takes_lists, TEXTS)
+    assert_right(run)
+    assert run.learned.lists is True
+    # one alone, three to qualify, the same three together, and 96 in batches of 32
+    assert sorted(run.sizes) == [1, 1, 1, 1, 3, 32, 32, 32]
+
+
+def test_what_was_learned_is_used_by_the_next_query() -> None:
+    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True))
+    assert_right(run)
+    assert run.sizes == [32, 32, 32, 4]
+
+
+def test_few_inputs_are_not_worth_qualifying() -> None:
+    assert Run(takes_lists, TEXTS[:8]).sizes == [1] * 8
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        takes_no_lists,
+        lambda asked: [score(asked["inputs"][0])] if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: [score(" ".join(asked["inputs"]))] if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: [score(text) for text in reversed(asked["inputs"])] if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: [score(asked["inputs"][0])] * len(asked["inputs"]) if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: [score(text)[0] for text in asked["inputs"]] if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: sum((score(text) for text in asked["inputs"]), []) if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+        lambda asked: {"error": "list"} if isinstance(asked["inputs"], list) else [score(asked["inputs"])],
+    ],
+    ids=["refuses", "first row only", "one sentence pair", "reversed", "first row repeated", "best only", "flattened", "200 with error"],
+)  # fmt: skip
+def test_a_list_that_is_misread_never_gives_a_wrong_row(service: Service) -> None:
+    run = Run(service, TEXTS)
+    assert_right(run)
+    assert run.learned.lists is False
+    assert sorted(run.sizes) == [1] * 100 + [3]
+
+
+def test_answers_too_much_alike_prove_no_order() -> None:
+    same = [Prediction("POS", 0.9, {"POS": 0.9})] * 3
+    assert same_answers(same, same) is None
+    other = [Prediction("POS", value, {"POS": value}) for value in (0.1, 0.5, 0.9)]
+    assert same_answers(other, other) is True
+    assert same_answers(other, other[::-1]) is False
+
+
+def test_a_route_loses_lists_after_repeated_ambiguity() -> None:
+    def forgetful(asked: Any) -> Any:
+        inputs = asked["inputs"]
+        if isinstance(inputs, list):
+            return [score(text) for text in inputs[:-1]] if len(inputs) > 3 else [score(text) for text in inputs]
+        return [score(inputs)]
+
+    run = Run(forgetful, TEXTS)
+    assert_right(run)
+    assert run.learned.lists is False
+
+
+def test_a_poisoned_row_is_found_by_halving_and_fails_alone() -> None:
+    def poisoned(asked: Any) -> Any:
+        inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
+        return error(400, "index out of range") if TEXTS[70] in inputs else takes_lists(asked)
+
+    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True))
+    failed = [index for index, result in enumerate(run.results) if isinstance(result, Failure)]
+    assert failed == [70]
+    assert isinstance(run.results[70], Failure)
+    assert run.results[70].reason == "row 400: index out of range"
+    assert len(run.sent) <= 4 + 2 * 5  # four batches, and 2*log2(32) to find it
+
+
+def test_a_list_too_long_is_halved_and_the_size_remembered() -> None:
+    def small(asked: Any) -> Any:
+        inputs = asked["inputs"]
+        if isinstance(inputs, list) and len(inputs) > 8:
+            return error(422, f"batch size {len(inputs)} > maximum allowed batch size 8")
+        return takes_lists(asked)
+
+    run = Run(small, TEXTS, Learned(answered=True, lists=True))
+    assert_right(run)
+    assert run.learned.largest_batch == 8
+
+
+def test_told_to_wait_is_no_attempt_and_keeps_the_batch() -> None:
+    refusals = 20
+
+    def busy(asked: Any) -> Any:
+        nonlocal refusals
+        refusals -= 1
+        return error(429, "slow down", Retry_After="3") if refusals >= 0 else takes_lists(asked)
+
+    run = Run(busy, TEXTS, Learned(answered=True, lists=True))
+    assert_right(run)
+    assert set(run.sizes) <= {32, 4}
+    assert run.receipt.waits == 20
+    assert run.receipt.retries == 0
+
+
+def test_a_fault_in_passing_is_tried_again_a_bounded_number_of_times() -> None:
+    faults = {TEXTS[3]: 2, TEXTS[5]: 10**9}
+
+    def flaky(asked: Any) -> Any:
+        text = asked["inputs"]
+        if faults.get(text, 0) > 0:
+            faults[text] -= 1
+            return error(500, "boom")
+        return [score(text)]
+
+    run = Run(flaky, TEXTS[:8])
+    assert isinstance(run.results[3], Prediction)
+    assert isinstance(run.results[5], Failure)
+    assert run.results[5].reason == f"again 500: boom (after {ATTEMPTS} attempts)"
+    assert len(run.sent) == 8 + 2 + ATTEMPTS - 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[[{", b"NaN and such", b'[[{"label": "POS", "score": 0.9}'])
+def test_an_answer_that_is_cut_off_is_asked_for_again(body: bytes) -> None:
+    replies = iter([body])
+    run = Run(lambda asked: next(replies, None) or takes_lists(asked) if body else takes_lists(asked), TEXTS[:3])
+    assert_right(run, TEXTS[:3])
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "Invalid credentials"), (402, "credits"), (403, "no permission"), (404, "Model m does not exist"), (307, "")],
+)
+def test_what_dooms_every_row_is_asked_once(status: int, message: str) -> None:
+    run = Run(lambda asked: error(status, message), TEXTS)
+    assert len(run.sent) == 1
+    assert run.sender.stopped is not None
+    assert run.sender.stopped.kind is Kind.STOP
+
+
+def test_an_unreachable_host_is_asked_once() -> None:
+    class ClientConnectorError(Exception):
+        pass
+
+    run = Run(lambda asked: ClientConnectorError(), TEXTS)
+    assert len(run.sent) == 1
+    assert run.sender.stopped is not None
+    assert "cannot reach" in run.sender.stopped.message
+
+
+def test_rows_answered_before_a_stop_are_kept() -> None:
+    left = 10
+
+    def runs_out(asked: Any) -> Any:
+        nonlocal left
+        left -= 1
+        return takes_no_lists(asked) if left >= 0 else error(402, "no credits left")
+
+    run = Run(runs_out, TEXTS, Learned(answered=True, lists=False))
+    answered = [result for result in run.results if isinstance(result, Prediction)]
+    assert len(answered) == 10
+    assert run.sender.stopped is not None
+    assert len(run.sent) <= 10 + 8  # those in flight when the first refusal came
+
+
+def test_the_same_refusal_for_several_rows_is_the_requests_fault() -> None:
+    run = Run(lambda asked: error(400, "`stop` is not used by the model"), TEXTS, top_k=3)
+    assert len(run.sent) == 3
+    assert run.sender.stopped is not None
+    assert "top_k" in run.sender.stopped.message
+
+
+def test_different_refusals_are_the_rows_own() -> None:
+    run = Run(lambda asked: error(400, f"cannot read {asked['inputs']}"), TEXTS[:5])
+    assert run.sender.stopped is None
+    assert all(isinstance(result, Failure) for result in run.results)
+
+
+def test_waiting_ends_with_patience() -> None:
+    run = Run(lambda asked: error(429, "slow down", Retry_After="60"), TEXTS)
+    assert run.sender.stopped is not None
+    assert "60 s" in run.sender.stopped.message
+    assert run.clock.now <= PATIENCE
+    assert len(run.sent) == 1 + PATIENCE // 60
+
+
+def test_an_absurd_wait_is_not_waited_for() -> None:
+    run = Run(lambda asked: error(429, "slow down", Retry_After="99999999"), TEXTS)
+    assert len(run.sent) == 1
+    assert run.clock.now == 0
+
+
+def test_max_requests_is_a_budget() -> None:
+    run = Run(takes_no_lists, TEXTS, max_requests=10)
+    assert len(run.sent) == 10
+    assert run.sender.stopped is not None
+    assert run.sender.stopped.kind is Kind.UNASKED
+
+
+def test_the_receipt_adds_up() -> None:
+    run = Run(takes_lists, TEXTS)
+    receipt = run.receipt.as_dict()
+    assert receipt["requests"] == len(run.sent)
+    assert receipt["batches"] == 4
+    assert receipt["p50_seconds"] is not None
+
+
+def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
+    async def scenario() -> tuple[float, float]:
+        now = 100.0
+        limiter = Limiter(4, clock=lambda: now)
+        for _ in range(2):
+            await limiter.acquire()
+        limiter.release(Outcome(0.1, answered=False, told_to_wait=True, wait=30.0))
+        first = limiter._resume_at
+        limiter.release(Outcome(0.1, answered=False, told_to_wait=True, wait=1.0))
+        return first - now, limiter._resume_at - now
+
+    first, second = asyncio.run(scenario())
+    assert 30.0 <= first <= 33.1
+    assert second == first
+
+
+def test_the_limiter_gives_no_more_places_than_it_has() -> None:
+    async def scenario() -> bool:
+        limiter = Limiter(2)
+        await limiter.acquire()
+        await limiter.acquire()
+        third = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        full = not third.done()
+        limiter.release(Outcome(0.1, answered=True))
+        await asyncio.wait_for(third, 1)
+        return full
+
+    assert asyncio.run(scenario())
