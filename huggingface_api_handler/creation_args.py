@@ -1,0 +1,86 @@
+"""Arguments of `CREATE ML_ENGINE ... FROM huggingface_api USING ...`.
+
+MindsDB reads this file as text (its syntax tree) before it imports anything: what is not a literal, or an
+`ARG_TYPE.X`, reads as None there. Hence literals only, the types as the strings that `ARG_TYPE` stands for, and
+no annotation on the assignment, which that reader would not see. `secret` masks the value in SHOW ML_ENGINES.
+"""
+
+from collections import OrderedDict
+
+creation_args = OrderedDict(
+    api_key={
+        "type": "pwd",
+        "description": "Hugging Face token (hf_...), or the key of your own endpoint. Without it, the variables "
+        "HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried, then the token "
+        "that `hf auth login` stored.",
+        "required": False,
+        "label": "API key",
+        "secret": True,
+    },
+    huggingface_api_api_key={
+        "type": "pwd",
+        "description": "Another name of api_key.",
+        "required": False,
+        "label": "API key",
+        "secret": True,
+    },
+    huggingface_api_key={
+        "type": "pwd",
+        "description": "Another name of api_key.",
+        "required": False,
+        "label": "API key",
+        "secret": True,
+    },
+    token={
+        "type": "pwd",
+        "description": "Another name of api_key.",
+        "required": False,
+        "label": "API key",
+        "secret": True,
+    },
+    api_key_env={
+        "type": "str",
+        "description": "Name of the environment variable that holds the key. It is read at each query, so that "
+        "a key can be changed without a new engine.",
+        "required": False,
+        "label": "Variable of the API key",
+    },
+    endpoint={
+        "type": "url",
+        "description": "URL of an Inference Endpoint or of any server that speaks the same protocol. A URL that "
+        "ends in /models is a server of many models, each under its name. Without it: Hugging Face's serverless "
+        "Inference Providers.",
+        "required": False,
+        "label": "Endpoint",
+    },
+    provider={
+        "type": "str",
+        "description": "Inference provider, such as hf-inference, together or auto.",
+        "required": False,
+        "label": "Inference provider",
+    },
+    bill_to={
+        "type": "str",
+        "description": "Hugging Face organisation that pays for the requests.",
+        "required": False,
+        "label": "Bill to",
+    },
+    trusted_hosts={
+        "type": "list",
+        "description": "Hosts besides Hugging Face's own that may be sent the key, over HTTPS.",
+        "required": False,
+        "label": "Trusted hosts",
+    },
+    max_concurrency={
+        "type": "int",
+        "description": "Most requests in flight at once.",
+        "required": False,
+        "label": "Requests in flight",
+    },
+    timeout={
+        "type": "int",
+        "description": "Seconds to wait for the answer to one request.",
+        "required": False,
+        "label": "Timeout (s)",
+    },
+)

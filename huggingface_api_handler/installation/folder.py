@@ -1,0 +1,122 @@
+"""The small handler folder that is put into MindsDB, and how it is told from somebody else's.
+
+MindsDB reads `__init__.py` and `creation_args.py` of a handler folder as text before it imports anything, so both
+are written out here with literals. The code itself stays where pip put it and is imported absolutely: a copy
+would load under a second name, and code that loads twice has two limiters and two event loops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+from .. import __version__
+
+MARKER = "installed_by_huggingface_api_handler.json"
+FIRST_LINE = "# Written by `python -m huggingface_api_handler install`; `... uninstall` puts MindsDB's own back."
+
+_INIT = """{first_line}
+from mindsdb.integrations.libs.const import HANDLER_TYPE
+
+from .creation_args import creation_args
+
+try:
+    from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
+
+    import_error = None
+except Exception as e:
+    Handler = None
+    import_error = e
+
+name = "huggingface_api"
+title = "Hugging Face API"
+version = "{version}"
+description = "Predictions from Hugging Face inference: serverless, dedicated endpoints, or your own server"
+type = HANDLER_TYPE.ML
+icon_path = "icon.svg"
+permanent = False
+# A key does not belong into CREATE MODEL; should one be recorded all the same, MindsDB masks these in its lists.
+model_using_args = {{
+    "api_key": {{"secret": True}},
+    "huggingface_api_api_key": {{"secret": True}},
+    "huggingface_api_key": {{"secret": True}},
+    "token": {{"secret": True}},
+}}
+
+__all__ = [
+    "Handler",
+    "creation_args",
+    "description",
+    "icon_path",
+    "import_error",
+    "model_using_args",
+    "name",
+    "permanent",
+    "title",
+    "type",
+    "version",
+]
+"""
+
+
+def folder_contents() -> dict[str, bytes]:
+    """File name -> content of the handler folder of this version, its marker included and last."""
+    package = Path(__file__).parent.parent
+    files = {
+        "__init__.py": _INIT.format(first_line=FIRST_LINE, version=__version__).encode(),
+        "creation_args.py": (package / "creation_args.py").read_bytes(),
+        "icon.svg": (package / "icon.svg").read_bytes(),
+        "requirements.txt": _requirements().encode(),
+    }
+    marker = {
+        "package": "huggingface_api_handler",
+        "version": __version__,
+        "files": {name: digest(content) for name, content in files.items()},
+    }
+    return {**files, MARKER: (json.dumps(marker, indent=2) + "\n").encode()}
+
+
+def _requirements() -> str:
+    """The run-time requirements, one a line: MindsDB shows them as the handler's dependencies."""
+    source = Path(__file__).parents[2] / "requirements.txt"
+    try:
+        declared = importlib.metadata.requires("huggingface_api_handler") or []
+    except importlib.metadata.PackageNotFoundError:
+        declared = source.read_text(encoding="utf-8").splitlines() if source.is_file() else []
+    needed = [line.strip() for line in declared if line.strip() and "extra ==" not in line]
+    return "".join(f"{line}\n" for line in needed if not line.startswith("#"))
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_marker(folder: Path) -> dict[str, str] | None:
+    """File name -> SHA-256 of what was installed there, {} from an unreadable marker, None where there is none."""
+    if folder.is_symlink():
+        return None
+    try:
+        recorded = json.loads((folder / MARKER).read_bytes())
+        return {str(name): str(value) for name, value in recorded["files"].items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def marker_version(folder: Path) -> str | None:
+    """The version of this package that wrote the folder, or None where that cannot be read."""
+    try:
+        return str(json.loads((folder / MARKER).read_bytes())["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_our_init(path: Path) -> bool:
+    """Whether an `__init__.py` was generated here, also by another version and also when edited since."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE)
+    except OSError:
+        return False

@@ -1,0 +1,24 @@
+"""JSON responses with the headers of hf-inference."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from .refusal import Refusal
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`content` (numpy arrays included) as JSON, with a request id."""
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    names = {"x-request-id": secrets.token_urlsafe(16), **(headers or {})}
+    return Response(body, status, names, media_type="application/json")
+
+
+def error_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal as its status and JSON body."""
+    return json_response(refusal.body, refusal.status, headers)

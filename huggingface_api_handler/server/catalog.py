@@ -1,0 +1,58 @@
+"""Which models are served. A new model is a module with a CARD, and one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import embedding, entities, sentiment, similarity, zero_shot
+from .card import Card
+from .refusal import Refusal
+
+CARDS: tuple[Card, ...] = (
+    embedding.CARD,
+    similarity.CARD,
+    sentiment.CARD,
+    zero_shot.CARD,
+    entities.CARD,
+)
+
+
+def cards(model_id: str) -> list[Card]:
+    """All tasks of a model. Raises Refusal 404 when there is no model of that id."""
+    found = [card for card in CARDS if model_id in card.ids]
+    if not found:
+        raise Refusal(404, f"Model {model_id} does not exist", models=ids())
+    return found
+
+
+def choose(model_id: str, task: str | None, inputs: Any) -> Card:
+    """The card that answers a request.
+
+    Without a task in the URL, an object as `inputs` asks for sentence-similarity where the model has it, and
+    anything else for the model's first task. Raises Refusal 404 (no such model, or its packages are not
+    installed) and 400 (the model does not do that task).
+    """
+    found = cards(model_id)
+    if task is not None:
+        matching = [card for card in found if card.task == task]
+        if not matching:
+            does = " and ".join(card.task for card in found)
+            raise Refusal(400, f"Model {model_id} does not do {task}; it does {does}")
+    elif isinstance(inputs, dict):
+        matching = [card for card in found if card.task == "sentence-similarity"] or found
+    else:
+        matching = found
+    if missing := matching[0].missing():
+        raise Refusal(404, f"Model {model_id} cannot be served: {missing}, then start the server again")
+    return matching[0]
+
+
+def ids() -> list[str]:
+    """Every id that is answered, local names and stand-ins."""
+    return list(dict.fromkeys(model_id for card in CARDS for model_id in card.ids))
+
+
+def metadata(model_id: str) -> dict[str, Any]:
+    """What GET /models/{id} answers: the first task's facts, with all tasks in `tasks`."""
+    found = cards(model_id)
+    return {**found[0].metadata(model_id), "tasks": [card.task for card in found]}

