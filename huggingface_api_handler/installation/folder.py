@@ -8,7 +8,6 @@ would load under a second name, and code that loads twice has two limiters and t
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from pathlib import Path
 
@@ -79,14 +78,10 @@ def folder_contents() -> dict[str, bytes]:
 
 
 def _requirements() -> str:
-    """The run-time requirements, one a line: MindsDB shows them as the handler's dependencies."""
-    source = Path(__file__).parents[2] / "requirements.txt"
-    try:
-        declared = importlib.metadata.requires("huggingface_api_handler") or []
-    except importlib.metadata.PackageNotFoundError:
-        declared = source.read_text(encoding="utf-8").splitlines() if source.is_file() else []
-    needed = [line.strip() for line in declared if line.strip() and "extra ==" not in line]
-    return "".join(f"{line}\n" for line in needed if not line.startswith("#"))
+    """The run-time requirements, one a line: of the installed package, or of the checkout it runs from."""
+    package = Path(__file__).parent.parent
+    found = next((path for path in (package, package.parent) if (path / "requirements.txt").is_file()), None)
+    return (found / "requirements.txt").read_text(encoding="utf-8") if found else ""
 
 
 def digest(content: bytes) -> str:

@@ -15,9 +15,9 @@ from typing import Literal
 from .. import __version__
 from ..environment import subprocess_environment
 from ..keys import KEY_VARIABLES
-from .steps import foreign_files, is_set_aside
 from .folder import marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb, prediction_cache
+from .steps import foreign_files, is_set_aside
 
 Active = Literal["ours", "shipped", "other", "none"]
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
-from .trees import copy, move, remove, snapshot
 from .folder import MARKER, folder_contents, is_our_init, marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb
+from .trees import copy, move, remove, snapshot
 
 ABOUT = "about.json"
 RESTART = "Restart MindsDB where it is running: it reads its handlers when it starts."

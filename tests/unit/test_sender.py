@@ -251,7 +251,13 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(401, "Invalid credentials"), (402, "credits"), (403, "no permission"), (404, "Model m does not exist"), (307, "")],
+    [
+        (401, "Invalid credentials"),
+        (402, "credits"),
+        (403, "no permission"),
+        (404, "Model m does not exist"),
+        (307, ""),
+    ],
 )
 def test_what_dooms_every_row_is_asked_once(status: int, message: str) -> None:
     run = Run(lambda asked: error(status, message), TEXTS)

@@ -43,7 +43,11 @@ def test_classification_outputs() -> None:
     assert read("text-classification", [P, N], threshold=0.95, below_threshold="?").value == "?"
     assert read("text-classification", [P, N], threshold=0.9).value == "POS"
     assert read("text-classification", P).value == "POS"
-    assert read("text-classification", [{"label": "POS"}, {"label": "NEG"}]) == ("POS", None, {"POS": None, "NEG": None})
+    assert read("text-classification", [{"label": "POS"}, {"label": "NEG"}]) == (
+        "POS",
+        None,
+        {"POS": None, "NEG": None},
+    )
 
 
 def test_labels_rename_in_the_models_order_or_by_name() -> None:
@@ -81,13 +85,19 @@ def test_entities() -> None:
 
 
 def test_answers_to_questions() -> None:
-    worse, best = {"answer": "x", "score": 0.1, "start": 0, "end": 1}, {"answer": "y", "score": 0.8, "start": 2, "end": 3}
+    worse, best = (
+        {"answer": "x", "score": 0.1, "start": 0, "end": 1},
+        {"answer": "y", "score": 0.8, "start": 2, "end": 3},
+    )
     assert read("question-answering", best) == ("y", 0.8, {"score": 0.8, "start": 2, "end": 3})
     assert read("question-answering", [worse, best]).value == "y"
 
 
 def test_masks() -> None:
-    answer = [{"sequence": "the world", "score": 0.2, "token_str": "the"}, {"sequence": "my world", "score": 0.7, "token_str": "my"}]
+    answer = [
+        {"sequence": "the world", "score": 0.2, "token_str": "the"},
+        {"sequence": "my world", "score": 0.7, "token_str": "my"},
+    ]
     assert read("fill-mask", answer, "[MASK] world") == ("my world", 0.7, {"my world": 0.7, "the world": 0.2})
     two = [[{"token_str": " a", "score": 0.5}], [{"token_str": "b", "score": 0.5}]]
     assert read("fill-mask", two, "[MASK] and <mask>!").value == "a and b!"
@@ -97,7 +107,11 @@ def test_masks() -> None:
 
 @pytest.mark.parametrize(
     ("model", "sent"),
-    [("bert-base-uncased", "[MASK] x"), ("distilroberta-base", "<mask> x"), ("answerdotai/ModernBERT-base", "[MASK] x")],
+    [
+        ("bert-base-uncased", "[MASK] x"),
+        ("distilroberta-base", "<mask> x"),
+        ("answerdotai/ModernBERT-base", "[MASK] x"),
+    ],
 )
 def test_a_mask_is_sent_as_the_model_wants_it(model: str, sent: str) -> None:
     body = TASKS["fill-mask"].body
@@ -126,7 +140,9 @@ def test_token_vectors_are_pooled() -> None:
 
 def test_similarity_is_grouped_by_source_and_split_by_sentence() -> None:
     task, settings = TASKS["sentence-similarity"], settings_for("sentence-similarity")
-    assert task.body([("s", "a"), ("s", "b")], settings) == {"inputs": {"source_sentence": "s", "sentences": ["a", "b"]}}
+    assert task.body([("s", "a"), ("s", "b")], settings) == {
+        "inputs": {"source_sentence": "s", "sentences": ["a", "b"]}
+    }
     assert task.split([0.1, 0.2], 2) == [0.1, 0.2]
     assert task.read(0.1, ("s", "a"), settings).value == 0.1
     for answer, count in (([0.1, 0.2], 1), ([0.1], 2), ({"x": 1}, 1)):
@@ -140,7 +156,9 @@ def test_generation_and_chat() -> None:
     assert read("text-generation", details).explain == {"finish_reason": "length", "tokens": 3}
     chat = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"total_tokens": 9}}
     assert read("chat-completion", chat) == ("hi", None, {"finish_reason": "stop", "tokens": 9})
-    body = TASKS["chat-completion"].body(["Hello"], settings_for("chat-completion", system_prompt="Be brief", max_tokens=5))
+    body = TASKS["chat-completion"].body(
+        ["Hello"], settings_for("chat-completion", system_prompt="Be brief", max_tokens=5)
+    )
     assert body["messages"] == [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
     assert body["max_tokens"] == 5
 

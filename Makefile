@@ -1,0 +1,49 @@
+# make demo: see it work.   make test: everything.   VENV and PYTHON may be given.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
+OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
+
+.PHONY: demo test lint unit integration package test-pythons clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m huggingface_api_handler demo
+
+test: lint unit integration package test-pythons
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest tests/unit
+
+integration: $(VENV)/.test
+	$(BIN)/python -m pytest tests/integration
+
+# The wheel alone, in an environment without MindsDB.
+package: $(VENV)/.test
+	$(BIN)/python -m pytest tests/package
+
+test-pythons:
+	./tests/other_pythons.sh $(OTHER_PYTHONS)
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created setup.py requirements.txt
+	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
+	$(PIP) --editable ".[mindsdb,local,local-ner]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	@echo "Installing what the tests need into $(VENV)."
+	$(PIP) --editable ".[mindsdb,local,local-ner,test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

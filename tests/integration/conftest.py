@@ -1,0 +1,59 @@
+"""One MindsDB and one local inference server for the whole run, with this handler installed for its length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pymysql
+import pytest
+
+from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_inference_server, running_mindsdb
+from huggingface_api_handler.demo.show import installed
+
+KEY = "hf_IntegrationSecret0123456789"
+
+
+@pytest.fixture(scope="session")
+def inference() -> Iterator[str]:
+    """URL of a local inference server that wants no key."""
+    with running_inference_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[str]:
+    """URL of a local inference server that wants ``KEY``."""
+    with running_inference_server(token=KEY) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mindsdb() -> Iterator[MindsDB]:
+    with installed(), running_mindsdb(environment={"OTHER_KEY": KEY}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def engine(mindsdb: MindsDB, inference: str) -> str:
+    mindsdb.sql(f"CREATE ML_ENGINE hf_api_engine FROM huggingface_api USING endpoint = '{inference}/models'")
+    return "hf_api_engine"
+
+
+@pytest.fixture(scope="session")
+def sentiment(mindsdb: MindsDB, engine: str) -> str:
+    """The first example of the documentation: task, column and engine, no model."""
+    mindsdb.sql(
+        "CREATE MODEL mindsdb.hf_sentiment_classifier PREDICT sentiment "
+        f"USING task = 'text-classification', column = 'text', engine = '{engine}'"
+    )
+    mindsdb.wait_for_model("hf_sentiment_classifier")
+    return "mindsdb.hf_sentiment_classifier"
+
+
+@pytest.fixture
+def mysql(mindsdb: MindsDB) -> Iterator[pymysql.connections.Connection[pymysql.cursors.Cursor]]:
+    connection = pymysql.connect(
+        host="127.0.0.1", port=mindsdb.mysql_port, user="mindsdb", password="", database="mindsdb"
+    )
+    yield connection
+    connection.close()

@@ -1,0 +1,165 @@
+"""MindsDB's verbs on the handler object, with storages that are dictionaries."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
+from tests.conftest import Reply, Service
+
+
+class Storage:
+    """What the handler uses of MindsDB's ModelStorage and HandlerStorage."""
+
+    def __init__(self, connection: dict[str, Any] | None = None) -> None:
+        self.connection, self.kept = connection or {}, {}
+
+    def get_connection_args(self) -> dict[str, Any]:
+        return self.connection
+
+    def json_set(self, name: str, value: Any) -> None:
+        self.kept[name] = json.loads(json.dumps(value))
+
+    def json_get(self, name: str) -> Any:
+        return self.kept.get(name)
+
+
+USING = {"task": "text-classification", "column": "text", "engine": "e"}
+
+
+def created(service: Service, **using: Any) -> Handler:
+    handler = Handler(model_storage=Storage(), engine_storage=Storage({"endpoint": service.url}))
+    handler.create("sentiment", None, {"target": "sentiment", "using": {**USING, **using}})
+    return handler
+
+
+def answer(body: Any, *_: Any) -> Any:
+    return [[{"label": "POSITIVE", "score": 0.75}, {"label": "NEGATIVE", "score": 0.25}]]
+
+
+def test_create_stores_task_column_and_model_and_any_process_predicts_from_that(service: Service) -> None:
+    service.answer = answer
+    storage = created(service).model_storage
+    assert {name: storage.kept["using"][name] for name in ("task", "column", "model", "target")} == {
+        "task": "text-classification",
+        "column": "text",
+        "model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+        "target": "sentiment",
+    }
+    other = Handler(model_storage=storage, engine_storage=Storage({"endpoint": service.url}))
+    out = other.predict(pd.DataFrame({"text": ["I like you."]}), {"using": {"batch_size": 10, "threads": 2}})
+    assert list(out["sentiment"]) == ["POSITIVE"]
+    assert list(out["sentiment_explain"]) == ['{"POSITIVE":0.75,"NEGATIVE":0.25}']
+    assert list(out["sentiment_confidence"]) == [0.75]
+
+
+def test_a_select_overrides_and_is_not_remembered(service: Service) -> None:
+    service.answer = answer
+    handler = created(service)
+    frame = pd.DataFrame({"text": ["I like you."]})
+    assert list(handler.predict(frame, {"using": {"threshold": 0.9}})["sentiment"]) == ["uncertain"]
+    assert list(handler.predict(frame, {"using": {}})["sentiment"]) == ["POSITIVE"]
+
+
+def test_a_table_with_a_column_named_like_an_argument_steers_nothing(service: Service) -> None:
+    service.answer = answer
+    frame = pd.DataFrame(
+        {"text": ["x"], "model": ["evil/model"], "labels": ["a,b"], "endpoint": ["http://evil"], "task": ["ner"]}
+    )
+    assert list(created(service).predict(frame, {})["sentiment"]) == ["POSITIVE"]
+    assert service.paths == ["/"]
+
+
+@pytest.mark.parametrize("target", ["sentiment", ["sentiment"]])
+def test_validation_refuses_before_anything_is_recorded(target: Any) -> None:
+    storage = Storage({"endpoint": "http://127.0.0.1:9"})
+    Handler.create_validation(target, {"target": target, "using": dict(USING)}, handler_storage=storage)
+    for args in ({}, {"using": None}, {"using": {}}, None):
+        with pytest.raises(InputError, match="task"):
+            Handler.create_validation(target, args, handler_storage=storage)
+    for bad in ({"api_key": "hf_secret"}, {"colum": "x"}, {"task": "sentimnt"}):
+        with pytest.raises(InputError) as error:
+            Handler.create_validation(target, {"using": {**USING, **bad}}, handler_storage=storage)
+        assert "hf_secret" not in str(error.value)
+
+
+def test_errors_leave_as_a_sentence_without_what_led_to_them(service: Service) -> None:
+    service.answer = lambda *_: Reply({"error": "Invalid credentials in Authorization header"}, 401)
+    with pytest.raises(InferenceError) as error:
+        created(service).predict(pd.DataFrame({"text": ["x"]}), {})
+    told = "".join(traceback.format_exception(error.value))
+    assert "During handling" not in told
+    assert "sender.py" not in told
+
+
+def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
+    service.answer = lambda body, headers, path: (
+        {"package": "p==1", "accuracy": "86 %"} if body is None else answer(body)
+    )
+    handler = created(service, threshold=0.6)
+    names = list(handler.describe(None)["tables"])
+    assert names == ["settings", "task", "model"]
+    settings = handler.describe("settings")
+    assert dict(zip(settings["argument"], settings["value"], strict=True))["threshold"] == "0.6"
+    assert "top_k" in list(handler.describe("task")["argument"])
+    model = handler.describe("model")
+    assert dict(zip(model["property"], model["value"], strict=True))["accuracy"] == "86 %"
+    with pytest.raises(HuggingFaceAPIError, match="settings, task, model"):
+        handler.describe("weights")
+
+
+def test_finetune_says_what_to_do_instead(service: Service) -> None:
+    with pytest.raises(InputError, match="CREATE MODEL"):
+        created(service).finetune(pd.DataFrame(), {})
+
+
+def test_create_engine_refuses_a_key_that_is_refused_and_only_warns_of_a_dead_host(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Handler(model_storage=None, engine_storage=Storage())
+    service.answer = lambda body, headers, path: Reply(
+        {}, 200 if headers.get("authorization") == "Bearer good" else 401
+    )
+    engine.create_engine({"api_key": "good", "endpoint": f"{service.url}/models"})
+    assert service.paths == ["/health"]
+    with pytest.raises(InferenceError, match="refused the key") as error:
+        engine.create_engine({"api_key": "hf_wrong", "endpoint": service.url})
+    assert "hf_wrong" not in str(error.value)
+    engine.create_engine({"api_key": "good", "endpoint": "http://127.0.0.1:9"})
+    assert "could not be checked" in caplog.text
+
+
+def test_create_engine_asks_hugging_face_who_the_key_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", service.url)
+    engine = Handler(model_storage=None, engine_storage=Storage())
+    service.answer = lambda body, headers, path: (
+        {"name": "ann"} if headers.get("authorization") == "Bearer hf_good" else Reply({}, 401)
+    )
+    engine.create_engine({"api_key": "hf_good"})
+    assert service.paths == ["/api/whoami-v2"]
+    with pytest.raises(InferenceError, match="Hugging Face refused the key"):
+        engine.create_engine({"api_key": "hf_bad"})
+
+
+def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_api_handler.inference import connection
+
+    class Hub:
+        def model_info(self, model: str, **_: Any) -> Any:
+            assert model == "a/b"
+            return type("Info", (), {"pipeline_tag": "token-classification"})
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    handler = Handler(model_storage=Storage(), engine_storage=Storage({"endpoint": service.url}))
+    handler.create("entities", None, {"using": {"model": "a/b", "column": "text"}})
+    assert handler.model_storage.kept["using"]["task"] == "token-classification"
+    monkeypatch.setattr(Hub, "model_info", lambda *_, **__: (_ for _ in ()).throw(OSError("hf_secret in here")))
+    with pytest.raises(InputError, match="task = ") as error:
+        connection.task_of("a/b", connection.EngineSettings())
+    assert "hf_secret" not in str(error.value)
