@@ -35,6 +35,8 @@ class WithRequirements(build_py):
 
     def run(self) -> None:
         super().run()
+        if self.editable_mode:  # runs from the checkout, where the file is
+            return
         self.copy_file("requirements.txt", str(Path(self.build_lib) / "huggingface_api_handler" / "requirements.txt"))
 
 

@@ -165,7 +165,7 @@ def test_an_unknown_model_and_a_dead_endpoint_are_told(mindsdb: MindsDB, engine:
     with pytest.raises(SQLError, match="does not exist"):
         mindsdb.sql("SELECT y FROM mindsdb.no_such WHERE text = 'x'")
     create(mindsdb, "dead", "y", task="text-classification", column="text", endpoint="http://127.0.0.1:9")
-    with pytest.raises(SQLError, match="cannot reach 127.0.0.1:9"):
+    with pytest.raises(SQLError, match=r"cannot reach 127\.0\.0\.1:9"):
         mindsdb.sql("SELECT y FROM mindsdb.dead WHERE text = 'x'")
 
 

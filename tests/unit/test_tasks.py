@@ -54,7 +54,7 @@ def test_labels_rename_in_the_models_order_or_by_name() -> None:
     numbered = [{"label": "LABEL_1", "score": 0.8}, {"label": "LABEL_0", "score": 0.2}]
     assert read("text-classification", numbered, labels=["ham", "spam"]).value == "spam"
     assert read("text-classification", [P, N], labels={"POS": "good"}).value == "good"
-    with pytest.raises(UnreadableAnswer, match="labels = {'POS'"):
+    with pytest.raises(UnreadableAnswer, match=r"labels = \{'POS'"):
         read("text-classification", [P, N], labels=["bad", "good"])
     with pytest.raises(UnreadableAnswer, match="only 1 names"):
         read("text-classification", numbered, labels=["ham"])
