@@ -157,7 +157,7 @@ def running_inference_server(
             command,
             environment=with_this_package(subprocess_environment()),
             folder=Path(folder),
-            ready=lambda: answers(f"{url}/health"),
+            ready=lambda: answers(f"{url}/health", refusal_counts=token is not None),
             timeout=timeout,
             progress=progress,
         ),
@@ -165,12 +165,14 @@ def running_inference_server(
         yield url
 
 
-def answers(url: str) -> bool:
-    """Whether a GET is answered with 200."""
+def answers(url: str, *, refusal_counts: bool = False) -> bool:
+    """Whether a GET is answered with 200, or, where that counts too, refused for want of a key."""
     try:
-        return open_direct(urllib.request.Request(url), timeout=5)[0] == 200  # noqa: S310 -- a server of ours
+        # The URL is that of a server we started.
+        status = open_direct(urllib.request.Request(url), timeout=5)[0]  # noqa: S310
     except OSError:
         return False
+    return status == 200 or (refusal_counts and status == 401)
 
 
 def _accepts(port: int) -> bool:

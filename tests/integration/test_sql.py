@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +188,13 @@ def test_describe_shows_settings_task_and_what_the_server_says(mindsdb: MindsDB,
 
 def test_retrain_and_versions(mindsdb: MindsDB, sentiment: str) -> None:
     create(mindsdb, "again", "y", task="sentiment-analysis", column="text")
-    mindsdb.sql("RETRAIN mindsdb.again USING join_learn_process = true")
-    assert mindsdb.sql("SELECT y FROM mindsdb.again.1 WHERE text = 'I love you.'").rows == [["POSITIVE"]]
+    mindsdb.sql("RETRAIN mindsdb.again")
+    ends = time.monotonic() + 60
+    while mindsdb.sql("SELECT version FROM mindsdb.models WHERE name = 'again'").rows != [[2]]:
+        assert time.monotonic() < ends
+        time.sleep(0.3)
+    for version in ("again", "again.1"):
+        assert mindsdb.sql(f"SELECT y FROM mindsdb.{version} WHERE text = 'I love you.'").rows == [["POSITIVE"]]
 
 
 def test_views_and_ctas_carry_predictions(mindsdb: MindsDB, sentiment: str, reviews: str) -> None:
