@@ -53,12 +53,6 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Endpoint",
     },
-    provider={
-        "type": "str",
-        "description": "Inference provider, such as hf-inference, together or auto.",
-        "required": False,
-        "label": "Inference provider",
-    },
     bill_to={
         "type": "str",
         "description": "Hugging Face organisation that pays for the requests.",

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from huggingface_api_handler.arguments import KEY_NAMES
+from huggingface_api_handler.creation_args import creation_args
 from huggingface_api_handler.failures import InputError
 from huggingface_api_handler.keys import find_key
 from huggingface_api_handler.settings import EngineSettings, engine_settings, model_settings, overridden
@@ -196,6 +198,11 @@ def test_engine_errors_never_repeat_the_key(using: dict[str, Any], says: str) ->
         engine_settings(using)
     assert says in str(error.value)
     assert "hf_secret" not in str(error.value)
+
+
+def test_mindsdb_is_told_of_exactly_the_arguments_that_an_engine_takes() -> None:
+    assert set(creation_args) == set(EngineSettings.model_fields) | set(KEY_NAMES)
+    assert {name for name, argument in creation_args.items() if argument.get("secret")} == set(KEY_NAMES)
 
 
 def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
