@@ -392,7 +392,7 @@ def test_mindsdb_reads_the_installed_folder_as_text(tmp_path: Path) -> None:
                 creation[str(keyword.arg)] = ast.literal_eval(keyword.value)
     secret = {name for name, value in creation.items() if value.get("secret")}
     assert secret == {"api_key", "huggingface_api_api_key", "huggingface_api_key", "token"}
-    assert {"endpoint", "provider", "bill_to", "trusted_hosts", "max_concurrency", "timeout"} <= set(creation)
+    assert {"endpoint", "bill_to", "trusted_hosts", "max_concurrency", "timeout"} <= set(creation)
 
 
 @each_scenario
