@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
-.PHONY: demo test lint unit integration package test-pythons clean
+.PHONY: demo test lint unit integration package test-transformers test-pythons clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit integration package test-pythons
+test: lint unit integration package test-transformers test-pythons
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,6 +27,10 @@ integration: $(VENV)/.test
 # The wheel alone, in an environment without MindsDB.
 package: $(VENV)/.test
 	$(BIN)/python -m pytest tests/package
+
+# Any transformers pipeline behind the local server, with transformers 4.57 and 5, each in an environment of its own.
+test-transformers:
+	PYTHON=$(PYTHON) ./tests/transformers/run.sh
 
 test-pythons:
 	./tests/other_pythons.sh $(OTHER_PYTHONS)

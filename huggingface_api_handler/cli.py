@@ -1,4 +1,4 @@
-"""The command line: install, uninstall, status, doctor, serve, run, demo."""
+"""The command line: install, uninstall, status, doctor, serve, run, tasks, demo."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8900, help="port to listen on (default: %(default)s)")
     serve.add_argument("--token", help="refuse requests without this key")
+    serve.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME=ID_OR_FOLDER[:TASK]",
+        help="serve a transformers model under NAME too; may be repeated. Needs the extra transformers",
+    )
 
     run = add("run", "One inference; prints one line of JSON. The key comes from the environment.", _run)
     run.add_argument("--task", help="such as text-classification; by default the model's own task")
@@ -52,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--endpoint", metavar="URL", help="server to ask instead of Hugging Face")
     run.add_argument("--parameters", metavar="JSON", help="parameters of the task as a JSON object")
     run.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
+
+    tasks = add("tasks", "List the tasks, or one with its arguments.", _tasks)
+    tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
+    tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
 
     demo = add("demo", "Run the examples through a MindsDB server started for it.", _demo)
     demo.add_argument("--examples", type=Path, help="folder with the .sql files (default: the checkout's)")
@@ -107,8 +118,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     print("Once it answers, in MindsDB:", flush=True)
     print(f"CREATE ML_ENGINE hf_local FROM huggingface_api USING {using};", flush=True)
     try:
-        server.run(chosen.host, chosen.port, chosen.token)
-    except ValueError as refused:
+        server.run(chosen.host, chosen.port, chosen.token, chosen.model)
+    except (ValueError, ModuleNotFoundError) as refused:
         return _failed(refused)
     return 0
 
@@ -117,6 +128,29 @@ def _run(chosen: argparse.Namespace) -> int:
     from .one_inference import run_once
 
     return run_once(chosen)
+
+
+def _tasks(chosen: argparse.Namespace) -> int:
+    from .arguments import task_named
+    from .demo.sql_script import text_table
+    from .failures import InputError
+    from .tasks import TASKS
+    from .tasks.listing import arguments_of, markdown
+
+    if chosen.name is None:
+        rows = [[task.name, task.does, task.default_model or "name one"] for task in TASKS.values()]
+        print(
+            markdown(TASKS) if chosen.markdown else text_table(["task", "does", "default model"], rows, most=len(rows))
+        )
+        return 0
+    try:
+        task = task_named(chosen.name)
+    except InputError as problem:
+        return _failed(problem)
+    print(f"{task.name}: {task.does}. Default model: {task.default_model or 'none'}\n")
+    arguments = [[name, kind, "yes" if required else "no", text] for name, kind, required, text in arguments_of(task)]
+    print(text_table(["argument", "type", "required", "description"], arguments, most=len(arguments)))
+    return 0
 
 
 def _demo(chosen: argparse.Namespace) -> int:

@@ -53,6 +53,12 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Endpoint",
     },
+    provider={
+        "type": "str",
+        "description": "Inference provider, such as hf-inference, together, fal-ai or auto.",
+        "required": False,
+        "label": "Inference provider",
+    },
     bill_to={
         "type": "str",
         "description": "Hugging Face organisation that pays for the requests.",
@@ -70,6 +76,25 @@ creation_args = OrderedDict(
         "description": "Most requests in flight at once.",
         "required": False,
         "label": "Requests in flight",
+    },
+    media_dir={
+        "type": "path",
+        "description": "Folder whose files the cells of image, audio and video columns may name.",
+        "required": False,
+        "label": "Media folder",
+    },
+    output_dir={
+        "type": "path",
+        "description": "Folder for the images, audio and video that models make. Without it they come as data: URIs.",
+        "required": False,
+        "label": "Output folder",
+    },
+    allow_private_media={
+        "type": "bool",
+        "description": "Whether cells may name URLs of private addresses: only where all who write SQL may reach "
+        "those.",
+        "required": False,
+        "label": "Private media",
     },
     timeout={
         "type": "int",

@@ -31,6 +31,10 @@ class UnreadableAnswer(HuggingFaceAPIError, ValueError):  # noqa: N818 - read as
     """A server answered, in a shape that the task does not have."""
 
 
+class MediaError(HuggingFaceAPIError, ValueError):
+    """An image, sound or video that cannot be had from its cell, or not be kept. ``str()`` is its row's error."""
+
+
 class Kind(str, Enum):
     """What a failure calls for."""
 

@@ -14,7 +14,7 @@ from .failures import HuggingFaceAPIError, InputError
 from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
 from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
-from .tasks import parameters_of
+from .tasks.listing import arguments_of
 
 _STORED = "using"
 _DESCRIPTIONS = ("settings", "task", "model")
@@ -129,13 +129,9 @@ def _table(first: str, values: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _task_table(model: ModelSettings) -> pd.DataFrame:
-    task = model.definition
-    rows: list[tuple[str, str, bool, Any, str]] = []
-    for column in task.columns:
-        given = model.columns.get(column.argument)
-        rows.append((column.argument, "column", column.required, given, f"Holds {column.holds}"))
-    for name, parameter in parameters_of(task).items():
-        kind = parameter.kind.__name__ if parameter.kind else "any"
-        given = _as_sql(model.parameters.get(name))
-        rows.append((name, kind, name in task.required_parameters, given, parameter.description))
+    given = {**model.columns, **model.parameters}
+    rows = [
+        (name, kind, required, _as_sql(given.get(name)), description)
+        for name, kind, required, description in arguments_of(model.definition)
+    ]
     return pd.DataFrame(rows, columns=["argument", "type", "required", "given", "description"])

@@ -28,6 +28,7 @@ from .keys import is_private_path
 from .tasks import TASKS, Parameter, Task, parameters_of
 from .tasks.generation import template_columns
 from .tasks.inputs import labels_from
+from .tasks.typed import KINDS, SPELLINGS
 
 # MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
 MINDSDB_ARGUMENTS = frozenset(
@@ -44,6 +45,7 @@ MINDSDB_ARGUMENTS = frozenset(
         "active",
     }
 )
+_SEVERAL = ("values", "whole table")
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
@@ -51,6 +53,17 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 
 def _listed(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _fields(value: Any) -> Any:
+    value = json_object("output_schema", value) if isinstance(value, str) else value
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
+    fields = {str(name): SPELLINGS.get(str(kind), str(kind)) for name, kind in value.items()}
+    for kind in fields.values():
+        if kind not in KINDS:
+            raise ValueError(f"has the type {kind!r}; types are {', '.join(KINDS)}")
+    return fields
 
 
 def _url(value: str) -> str:
@@ -82,9 +95,13 @@ class EngineSettings(_Arguments):
     endpoint: Url | None = Field(
         None, description="Your own server: an Inference Endpoint, or a URL ending in /models for one with many"
     )
+    provider: str | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
     bill_to: str | None = Field(None, description="Organisation that pays")
     trusted_hosts: Names = Field(default=[], description="More hosts that may get the key")
     max_concurrency: int | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
+    media_dir: str | None = Field(None, description="Folder whose files cells may name")
+    output_dir: str | None = Field(None, description="Folder for images, audio and video that are made")
+    allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
     timeout: float = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
 
     @property
@@ -107,9 +124,10 @@ class ModelSettings(_Arguments):
     task: str
     model: str
     target: str = "prediction"
-    columns: dict[str, str]
+    columns: dict[str, str | list[str]]
     parameters: dict[str, Any] = {}
     endpoint: Url | None = None
+    provider: str | None = None
     description: str | None = None
     labels: Annotated[list[str] | dict[str, str] | None, BeforeValidator(_listed)] = None
     threshold: float | None = Field(None, ge=0, le=1)
@@ -119,6 +137,7 @@ class ModelSettings(_Arguments):
     mask_token: str | None = None
     prompt_template: str | None = None
     system_prompt: str | None = None
+    output_schema: Annotated[dict[str, str] | None, BeforeValidator(_fields)] = None
     on_error: Literal["null", "raise"] = "null"
     max_requests: int | None = Field(None, ge=1)
     max_seconds: float | None = Field(None, gt=0)
@@ -146,6 +165,10 @@ def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
     if len(keys) > 1:
         raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
     settings = _checked(EngineSettings, given, "CREATE ML_ENGINE")
+    if settings.provider and settings.endpoint:
+        raise InputError(
+            "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
+        )
     if settings.has_own_key and settings.endpoint and not is_private_path(settings.endpoint):
         raise InputError(
             f"endpoint {settings.endpoint!r} is neither https nor on this machine, so the key would travel "
@@ -162,7 +185,8 @@ def model_settings(using: Mapping[str, Any] | None, engine: EngineSettings | Non
     given = normal(using)
     refuse_key(given)
     task = _task(given, engine)
-    given.setdefault("model", _default_model(task, given))
+    if "model" not in given:
+        given["model"] = _default_model(task, given, given.get("endpoint") or (engine.endpoint if engine else None))
     fields, columns, parameters = _sorted_out(task, given)
     settings = _checked(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
     checked = _checked_parameters(task, parameters, settings.columns)
@@ -194,27 +218,29 @@ def _task(given: Mapping[str, Any], engine: EngineSettings | None) -> Task:
             f"say what {what}: task = '...' (one of {', '.join(sorted(TASKS))}), and the column to read: column = '...'"
         )
     task = task_named(given["task"])
-    served_by_router = "endpoint" not in given and (engine is None or engine.endpoint is None)
+    served_by_router = not any(given.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
     return TASKS["chat-completion"] if task.name == "text-generation" and served_by_router else task
 
 
-def _default_model(task: Task, given: Mapping[str, Any]) -> str:
+def _default_model(task: Task, given: Mapping[str, Any], endpoint: str | None) -> str:
     if task.name == "translation":
         given = {**given, **(given["parameters"] if isinstance(given.get("parameters"), dict) else {})}
         languages = [given.get("src_lang", given.get("lang_input")), given.get("tgt_lang", given.get("lang_output"))]
         if all(isinstance(language, str) and re.fullmatch(r"[a-z]{2,3}", language) for language in languages):
             return f"Helsinki-NLP/opus-mt-{languages[0]}-{languages[1]}"
+    if task.default_model is None and endpoint and not str(endpoint).rstrip("/").endswith("/models"):
+        return "the endpoint's own"
     if task.default_model is None:
         raise InputError(f"{task.name} has no default model. Name one: model = 'owner/name'")
     return task.default_model
 
 
-def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Tell apart our own fields, columns and the task's request parameters. Raises for names that are none of them."""
     specification = parameters_of(task)
-    columns_known = {column.argument for column in task.columns}
+    columns_known = {column.argument: column.holds for column in task.columns}
     fields: dict[str, Any] = {}
-    columns: dict[str, str] = {}
+    columns: dict[str, Any] = {}
     nested = given.get("parameters", {})
     if not isinstance(nested, Mapping):
         raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {shown(nested)}")
@@ -227,7 +253,7 @@ def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict
         if name == "options":
             fields[name] = value
         elif name in columns_known:
-            columns[name] = _column_name(name, value)
+            columns[name] = _column_names(name, value) if columns_known[name] in _SEVERAL else _column_name(name, value)
         elif name in task.arguments or name in _FOR_EVERY_TASK or name == "target":
             fields[name] = value
         elif name in MINDSDB_ARGUMENTS or name in ("task", "parameters"):
@@ -258,7 +284,16 @@ def _column_name(argument: str, value: Any) -> str:
     return value
 
 
-def _checked_parameters(task: Task, parameters: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _column_names(argument: str, value: Any) -> list[str]:
+    names = _listed(value)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise InputError(
+            f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {shown(value)}"
+        )
+    return names
+
+
+def _checked_parameters(task: Task, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
     specification = parameters_of(task)
     checked = {name: _checked_parameter(specification[name], value) for name, value in parameters.items()}
     for name in task.required_parameters:
@@ -296,12 +331,19 @@ def _checked_parameter(parameter: Parameter, value: Any) -> Any:
 
 def _refuse_contradictions(settings: ModelSettings) -> None:
     task = settings.definition
-    if settings.prompt_template is not None:
+    read = [name for names in settings.columns.values() for name in ([names] if isinstance(names, str) else names)]
+    if settings.provider and settings.endpoint:
+        raise InputError("give endpoint or provider, not both")
+    taken = {settings.target, *(f"{settings.target}_{part}" for part in ("confidence", "explain", "error"))}
+    if taken & set(settings.output_schema or ()):
+        raise InputError(f"output_schema has a field with the name of a column of the prediction: {sorted(taken)}")
+    template = settings.prompt_template
+    if template is not None and not any(column.required for column in task.columns):
         if "column" in settings.columns:
             raise InputError(
                 "give column or prompt_template, not both: the template names its columns itself, as {{column}}"
             )
-        read = template_columns(settings.prompt_template)
+        read = template_columns(template)
         if not read:
             raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
     else:
@@ -310,7 +352,10 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
                 raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")
         if not settings.columns:
             raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
-        read = list(settings.columns.values())
+    if task.name == "table-question-answering" and len(settings.columns) != 2:
+        raise InputError(
+            f"{task.name} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
+        )
     if settings.target.lower() in {name.lower() for name in read}:
         raise InputError(f"the target {settings.target!r} has the name of an input column. PREDICT another name")
 

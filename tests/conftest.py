@@ -26,13 +26,15 @@ Answer = Callable[[Any, dict[str, str], str], "Reply | Any"]
 
 
 class Service:
-    """Serves ``answer(json body, headers, path)`` on a loopback port."""
+    """Serves ``answer(json body, headers, path)`` on a loopback port, and remembers what was POSTed, and which paths were fetched."""
 
     def __init__(self) -> None:
         self.answer: Answer = lambda body, headers, path: Reply({"error": "no answer set"}, 500)
         self.asked: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.fetched: list[str] = []
+        self.info: Any = None
         self.in_flight = self.most_in_flight = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -58,12 +60,19 @@ class Service:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             raw = await request.read()
-            body = json.loads(raw) if raw else None
-            self.asked.append(body)
-            self.headers.append({name.lower(): value for name, value in request.headers.items()})
-            self.paths.append(request.path)
+            body = json.loads(raw) if raw and request.content_type == "application/json" else raw or None
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            if request.method == "POST":
+                self.asked.append(body)
+                self.headers.append(headers)
+                self.paths.append(request.path)
+            else:
+                self.fetched.append(request.path)
             await asyncio.sleep(0)
-            reply = self.answer(body, self.headers[-1], request.path)
+            if request.path == "/info":
+                reply = Reply(self.info, 200 if self.info else 404)
+            else:
+                reply = self.answer(body, headers, request.path)
             if not isinstance(reply, Reply):
                 reply = Reply(reply)
             content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

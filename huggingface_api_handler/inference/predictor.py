@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
 from ..failures import Failure, InferenceError, Kind
 from ..settings import EngineSettings, ModelSettings
-from ..tasks import Input, Prediction, Refused, read_inputs
-from . import transport
+from ..tasks import Input, Media, Prediction, Reference, Refused, read_inputs
+from . import media, tei, transport
 from .learned import Learned
 from .limiter import IN_FLIGHT, Limiter
+from .media import MediaPolicy
 from .route import Route, route
 from .sender import Sender, Surroundings
 from .usage import Receipt
@@ -99,7 +101,14 @@ def _run(
     places = engine.max_concurrency or IN_FLIGHT
 
     async def query() -> Sender:
-        sender = Sender(model, where, engine.timeout, receipt, _surroundings(where, places), inputs)
+        learned = _learned.setdefault(
+            _name(where), Learned() if where.takes_lists else Learned(lists=False, largest_batch=1)
+        )
+        server = await tei.found_at(where, model.task)
+        to = where if server is None else tei.routed(where, model.task)
+        if server is not None:
+            learned.lists, learned.largest_batch = True, server.largest_batch
+        sender = Sender(model, to, engine.timeout, receipt, _surroundings(to, places, engine, learned), inputs)
         watcher = asyncio.create_task(_watch(sender, len(inputs), model.max_seconds, progress, cancel))
         work = asyncio.create_task(sender.run(places))
         try:
@@ -159,13 +168,25 @@ async def _watch(
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def _surroundings(where: Route, places: int) -> Surroundings:
-    # What was seen of a route under one key says nothing about another key.
+def _name(where: Route) -> str:
+    """What a route is known by. What was seen of it under one key says nothing about another key."""
     account = hashlib.sha256(where.headers.get("authorization", "").encode()).hexdigest()[:16]
-    name = f"{account} {where.url} {where.model}"
+    return f"{account} {where.url} {where.model}"
+
+
+def _surroundings(where: Route, places: int, engine: EngineSettings, learned: Learned) -> Surroundings:
     loop = id(asyncio.get_running_loop())
-    limiter = _limiters.setdefault((loop, f"{places} {name}"), Limiter(places))
-    return Surroundings(transport.post, limiter, _learned.setdefault(name, Learned()))
+    limiter = _limiters.setdefault((loop, f"{places} {_name(where)}"), Limiter(places))
+    policy = MediaPolicy(Path(engine.media_dir) if engine.media_dir else None, engine.allow_private_media)
+    output = Path(engine.output_dir) if engine.output_dir else None
+
+    async def load(reference: Reference) -> Media:
+        return await media.load(reference.cell, reference.kind, policy)
+
+    async def save(made: Media) -> str:
+        return await asyncio.to_thread(media.save, made, output)
+
+    return Surroundings(transport.post, limiter, learned, load, save)
 
 
 def _raise_where_nothing_is_left(rows: Sequence[Prediction | Failure | None], model: ModelSettings) -> None:
@@ -185,6 +206,9 @@ def _columns(rows: Sequence[Prediction | Failure | None], frame: pd.DataFrame, m
         columns[f"{target}_explain"] = pd.Series(
             [answer.explain for answer in answers], index=frame.index, dtype=object
         )
+    for name in model.output_schema or ():
+        fields = [answer.value[name] if answer.value is not None else None for answer in answers]
+        columns[name] = pd.Series(fields, index=frame.index, dtype=object)
     reasons = [row.reason if isinstance(row, Failure) else None for row in rows]
     columns[f"{target}_error"] = pd.Series(reasons, index=frame.index, dtype=object)
     return pd.DataFrame(columns, index=frame.index)

@@ -11,8 +11,11 @@ from urllib.parse import quote, urlsplit
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from .. import __version__
+from ..failures import InputError
 from ..keys import find_key, is_private_path
 from ..settings import EngineSettings, ModelSettings
+from ..tasks.base import Body
+from .providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"
 _HUGGING_FACE_HOST = re.compile(r"(.+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
@@ -24,33 +27,72 @@ _NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
 
 @dataclass(frozen=True)
 class Route:
-    """A URL with its headers. The headers hold the key, so they stay out of ``repr``."""
+    """Where the requests of one query go. The headers hold the key, so they stay out of ``repr``.
+
+    ``body`` stands in for the task's own where a server wants another form of it.
+    """
 
     url: str
     model: str
     headers: dict[str, str] = field(repr=False)
     has_key: bool
+    serves_many: bool = False
+    provider: Provider | None = None
+    body: Body | None = None
 
     @property
     def host(self) -> str:
         return urlsplit(self.url).netloc
 
+    @property
+    def takes_lists(self) -> bool:
+        """Providers' helpers build the request of one input."""
+        return self.provider is None
+
 
 def route(engine: EngineSettings, model: ModelSettings) -> Route:
-    """Decide where the requests of ``model`` go. Sends nothing. Raises InputError where a named key is not set."""
+    """Decide where the requests of ``model`` go. Sends nothing, but for a provider's name for the model, once.
+
+    Raises InputError where a named key is not set, or a provider does not serve the model.
+    """
     endpoint = model.endpoint or engine.endpoint
-    url = _endpoint_url(endpoint, model) if endpoint else _router_url(model)
-    headers: dict[str, str] = {**_user_agent(), "content-type": "application/json"}
-    if not model.options.use_cache:
-        headers["x-use-cache"] = "false"
-    if model.options.wait_for_model:
-        headers["x-wait-for-model"] = "true"
+    name = model.provider or (engine.provider if model.endpoint is None else None)
+    headers = _headers(engine, model)
+    if name and not (name == "hf-inference" or (name == "auto" and model.definition.protocol == "chat")):
+        return _provider_route(engine, model, name, headers)
+    url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, name)
+    headers = {**headers, "content-type": "application/json"}
     key = find_key(engine) if may_have_key(url, engine, model.endpoint) else None
     if key is not None:
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
         if engine.bill_to:
             headers["x-hf-bill-to"] = engine.bill_to
-    return Route(url, model.model, headers, key is not None)
+    serves_many = endpoint is None or urlsplit(endpoint).path.endswith("/models")
+    return Route(url, model.model, headers, key is not None, serves_many)
+
+
+def _headers(engine: EngineSettings, model: ModelSettings) -> dict[str, str]:
+    headers: dict[str, str] = dict(_user_agent())
+    if not model.options.use_cache:
+        headers["x-use-cache"] = "false"
+    if model.options.wait_for_model:
+        headers["x-wait-for-model"] = "true"
+    return headers
+
+
+def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, headers: dict[str, str]) -> Route:
+    key = find_key(engine)
+    if key is not None and not key.get_secret_value().startswith("hf_") and engine.provider != name:
+        raise InputError(
+            f"the engine's key is not Hugging Face's, so it belongs to one provider: name {name!r} in CREATE ML_ENGINE "
+            "beside it, and not in CREATE MODEL"
+        )
+    if engine.bill_to:
+        headers = {**headers, "x-hf-bill-to": engine.bill_to}
+    provider = provider_for(model, name, key, headers)
+    secret = provider.key.get_secret_value()
+    url = provider.helper._prepare_url(secret, provider.helper._prepare_mapping_info(model.model).provider_id)
+    return Route(url, model.model, {"authorization": secret}, has_key=True, serves_many=True, provider=provider)
 
 
 def may_have_key(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
@@ -72,8 +114,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-def _router_url(model: ModelSettings) -> str:
-    if model.definition.protocol == "chat":
+def _router_url(model: ModelSettings, provider: str | None) -> str:
+    if model.definition.protocol == "chat" and provider != "hf-inference":
         return f"{ROUTER}/v1/chat/completions"
     return _in_catalogue(f"{ROUTER}/hf-inference/models", model)
 

@@ -11,11 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
-
-from ..failures import Failure, Kind, UnreadableAnswer, classify_exception, classify_response, error_in_answer
+from ..failures import (
+    Failure,
+    Kind,
+    MediaError,
+    UnreadableAnswer,
+    classify_exception,
+    classify_response,
+    error_in_answer,
+)
 from ..settings import ModelSettings
-from ..tasks import Input, Lists, Prediction
+from ..tasks import Input, Lists, Media, Prediction, Reference
+from . import wire
 from .batches import pack, probes
 from .learned import Learned, same_answers
 from .limiter import Outcome
@@ -35,6 +42,8 @@ _TRIALS = 3
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
+Load = Callable[[Reference], Awaitable[Media]]
+Save = Callable[[Media], Awaitable[str]]
 Result = Prediction | Failure | None
 
 
@@ -52,6 +61,8 @@ class Surroundings:
     post: Post
     limiter: Places
     learned: Learned
+    load: Load
+    save: Save
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -79,12 +90,13 @@ class Sender:
         self.results: list[Result] = [None] * len(inputs)
         self.stopped: Failure | None = None
         self.done = 0
-        self._model, self._task, self._inputs = model, model.definition, inputs
+        self._model, self._task, self._inputs = model, model.definition, list(inputs)
         self._route, self._timeout, self._receipt = route, timeout, receipt
         self._around, self._learned = around, around.learned
         self._refusals: Counter[str] = Counter()
         self._answered = 0
         self._patience_from: float | None = None
+        self._loaded: dict[int, Any] = {}
         self._queue: asyncio.Queue[Work] = asyncio.Queue()
         self._end = asyncio.Event()
 
@@ -165,13 +177,14 @@ class Sender:
 
     async def _ask(self, positions: Sequence[int]) -> Failure | list[Work]:
         """One request. Places what it answers; returns the failure, or the parts to ask again one by one."""
-        inputs = [self._inputs[position] for position in positions]
         try:
-            body = orjson.dumps(self._task.body(inputs, self._model))
+            inputs = [await self._loaded_input(position) for position in positions]
+        except MediaError as error:
+            return Failure(Kind.ROW if len(positions) == 1 else Kind.SMALLER, str(error))
+        try:
+            request, asked = self._encoded(inputs)
         except (TypeError, ValueError) as error:
-            return Failure(
-                Kind.ROW if len(positions) == 1 else Kind.SMALLER, f"the input cannot be sent as JSON ({error})"
-            )
+            return Failure(Kind.ROW if len(positions) == 1 else Kind.SMALLER, f"the input cannot be sent ({error})")
         receipt = self._receipt
         receipt.seconds_waited += await self._around.limiter.acquire()
         if self.stopped is not None or self._over_budget():
@@ -184,8 +197,8 @@ class Sender:
         try:
             receipt.requests += 1
             receipt.batches += len(positions) > 1
-            receipt.bytes_sent += len(body)
-            answer, failure = await self._exchange(body, len(positions))
+            receipt.bytes_sent += len(request.body)
+            answer, failure = await self._exchange(request, asked, len(positions))
             seconds = self._around.clock() - started
             receipt.latencies.append(seconds)
             told = failure is not None and failure.kind is Kind.WAIT
@@ -198,11 +211,28 @@ class Sender:
             )
         finally:
             self._around.limiter.release(outcome)
-        return failure if failure is not None else self._place(positions, answer)
+        return failure if failure is not None else await self._place(positions, answer)
 
-    async def _exchange(self, body: bytes, batch: int) -> tuple[Any, Failure | None]:
+    async def _loaded_input(self, position: int) -> Any:
+        """The input with its media loaded, once for all attempts."""
+        item = self._inputs[position]
+        if not isinstance(item, (Reference, tuple)):
+            return item
+        if position not in self._loaded:
+            parts = item if isinstance(item, tuple) else (item,)
+            loaded = [await self._around.load(part) if isinstance(part, Reference) else part for part in parts]
+            self._loaded[position] = tuple(loaded) if isinstance(item, tuple) else loaded[0]
+        return self._loaded[position]
+
+    def _encoded(self, inputs: Sequence[Any]) -> tuple[wire.Request, Any]:
+        route = self._route
+        if route.provider is not None:
+            return route.provider.request(self._task, inputs, self._model)
+        return wire.encode(route.url, route.headers, (route.body or self._task.body)(inputs, self._model)), None
+
+    async def _exchange(self, request: wire.Request, asked: Any, batch: int) -> tuple[Any, Failure | None]:
         try:
-            response = await self._around.post(self._route.url, body, self._route.headers, self._timeout)
+            response = await self._around.post(request.url, request.body, request.headers, self._timeout)
         except AnswerTooLarge:
             return None, Failure(Kind.SMALLER if batch > 1 else Kind.ROW, "the answer is too large to read")
         except asyncio.CancelledError:
@@ -221,12 +251,17 @@ class Sender:
             return None, failure
         self._receipt.read_headers(response.headers)
         try:
-            answer = orjson.loads(response.body)
+            if self._route.provider is not None:
+                answer = await self._route.provider.answer(self._task, asked, response.headers, response.body)
+            else:
+                answer = wire.decode(self._task, response.headers, response.body)
         except ValueError:
             return None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200)
+        except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
+            return None, classify_exception(error, host=self._route.host)
         return answer, error_in_answer(answer, batch=batch)
 
-    def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
+    async def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
         """Read an answer into ``results``; what it leaves in doubt is asked again alone."""
         try:
             parts = self._task.split(answer, len(positions))
@@ -241,17 +276,35 @@ class Sender:
         for position, part in zip(positions, parts, strict=True):
             try:
                 prediction = self._task.read(part, self._inputs[position], self._model)
-            except UnreadableAnswer as error:
-                if len(positions) > 1:
+                if self._task.makes_media:
+                    prediction = prediction._replace(value=await self._saved(prediction.value))
+            except (UnreadableAnswer, MediaError) as error:
+                if self._repaired(position, part, error) or len(positions) > 1:
                     again.append(Work([position]))
                 else:
                     self._refuse(position, Failure(Kind.ROW, str(error), 200))
                 continue
             self.results[position] = prediction
+            self._loaded.pop(position, None)
             self._answered += 1
             self.done += 1
             self._patience_from = None
         return again
+
+    def _repaired(self, position: int, part: Any, error: Exception) -> bool:
+        """Whether one more request, which says what did not fit, may bring an answer that does."""
+        if self._task.repair is None or not isinstance(error, UnreadableAnswer):
+            return False
+        item = self._task.repair(self._inputs[position], part, error, self._model)
+        if item is not None:
+            self._receipt.repairs += 1
+            self._inputs[position] = item
+        return item is not None
+
+    async def _saved(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [await self._around.save(media) for media in value]
+        return await self._around.save(value)
 
     def _failed(self, work: Work, failure: Failure) -> Iterable[Work]:
         """What a failure that more attempts will not cure leaves to do."""
@@ -272,6 +325,7 @@ class Sender:
 
     def _refuse(self, position: int, failure: Failure) -> None:
         self.results[position] = failure
+        self._loaded.pop(position, None)
         self.done += 1
         if self._model.on_error == "raise":
             self.stop(failure)

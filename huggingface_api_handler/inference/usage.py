@@ -23,6 +23,7 @@ class Receipt:
     requests: int = 0
     batches: int = 0
     retries: int = 0
+    repairs: int = 0
     waits: int = 0
     seconds_waited: float = 0.0
     seconds: float = 0.0

@@ -19,22 +19,31 @@ if _missing := [module for module in _NEEDED if importlib.util.find_spec(module)
     )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.applications import Starlette
 
 __all__ = ["create_app", "run"]
 
 
-def create_app(token: str | None = None) -> Starlette:
-    """The server as an ASGI application. With `token`, every request needs `Authorization: Bearer <token>`."""
+def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlette:
+    """The server as an ASGI application. With `token`, every request needs `Authorization: Bearer <token>`.
+
+    `models` are served beside the local ones, each as NAME=ID_OR_FOLDER[:TASK]; a process serves those of its last
+    application. Raises ValueError for one that cannot be served, and ModuleNotFoundError without the extra
+    `transformers`.
+    """
+    from . import catalog, pipelines
     from .app import create_app as create
 
+    catalog.serve_too(pipelines.cards(models))
     return create(token)
 
 
-def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None) -> None:
-    """Serve until interrupted.
+def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, models: Sequence[str] = ()) -> None:
+    """Serve until interrupted; `models` as in create_app.
 
-    Raises ValueError for a host that other machines can reach when there is no token.
+    Raises ValueError for a host that other machines can reach when there is no token, and what create_app raises.
     """
     import uvicorn
 
@@ -43,7 +52,7 @@ def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None) -> 
             f"Serving on {host} without a token lets everybody who can reach this machine use it. "
             "Give a token, or serve on 127.0.0.1."
         )
-    uvicorn.run(create_app(token), host=host, port=port, log_level="warning")
+    uvicorn.run(create_app(token, models), host=host, port=port, log_level="warning")
 
 
 def _loopback(host: str) -> bool:

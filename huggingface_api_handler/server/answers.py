@@ -1,4 +1,4 @@
-"""JSON responses with the headers of hf-inference."""
+"""Responses with the headers of hf-inference."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from .media import File
 from .refusal import Refusal
 
 
@@ -17,6 +18,14 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     names = {"x-request-id": secrets.token_urlsafe(16), **(headers or {})}
     return Response(body, status, names, media_type="application/json")
+
+
+def answer_response(answer: Any, headers: Mapping[str, str]) -> Response:
+    """A model's answer: a File as its bytes, anything else as JSON."""
+    if isinstance(answer, File):
+        names = {"x-request-id": secrets.token_urlsafe(16), **headers}
+        return Response(answer.content, 200, names, media_type=answer.content_type)
+    return json_response(answer, headers=headers)
 
 
 def error_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:

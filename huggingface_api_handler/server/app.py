@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -19,12 +19,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import catalog
-from .answers import error_response, json_response
+from . import catalog, chat
+from .answers import answer_response, error_response, json_response
 from .bearer import BearerToken
+from .card import Card
 from .loading import Shelf
+from .media import body as read_body
 from .refusal import Refusal
-from .request_body import MAX_BODY_BYTES, MAX_INPUTS, parse
+from .request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
 
 PREFIXES = ("", "/hf-inference")
 
@@ -73,25 +75,34 @@ def _routes() -> list[Route]:
 async def _predict(request: Request) -> Response:
     model_id: str = request.path_params["model_id"]
     catalog.cards(model_id)
-    body = parse(await _body(request))
+    body = read_body(await _body(request), request.headers.get("content-type", ""))
     card = catalog.choose(model_id, request.path_params.get("task"), body.inputs)
     inputs = card.read(body.inputs)
-    wait = body.wait or request.headers.get("x-wait-for-model", "").lower() in ("true", "1")
-    model = await request.app.state.shelf.get(card, model_id, wait)
+    answers, headers = await _ask(request, card, inputs, body.parameters, body.wait)
+    return answer_response(answers if inputs.listed or card.wrap_single else answers[0], headers)
+
+
+async def _ask(
+    request: Request, card: Card, inputs: Inputs, parameters: Mapping[str, Any], wait: bool
+) -> tuple[list[Any], dict[str, str]]:
+    """The model's answers and the headers that tell about them."""
+    wait = wait or request.headers.get("x-wait-for-model", "").lower() in ("true", "1")
+    model = await request.app.state.shelf.get(card, request.path_params.get("model_id", card.name), wait)
     started = time.perf_counter()
-    answers = await model.answer(inputs.items, body.parameters)
+    answers = await model.answer(inputs.items, parameters)
     headers = {
         "x-compute-time": f"{time.perf_counter() - started:.3f}",
         "x-compute-type": "cpu",
         "x-compute-characters": str(inputs.characters),
         "x-sha": card.digest(),
     }
-    return json_response(answers if inputs.listed or card.wrap_single else answers[0], headers=headers)
+    return answers, headers
 
 
 async def _body(request: Request) -> bytes:
     """The body, refused with 413 as soon as it is known to be too large."""
-    too_large = Refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes. Send fewer inputs in a request.")
+    advice = "Send fewer inputs in a request, or a smaller file."
+    too_large = Refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
         raise too_large
@@ -140,9 +151,17 @@ async def _model(request: Request) -> Response:
 
 
 async def _chat(request: Request) -> Response:
-    models = ", ".join(catalog.ids())
-    message = f"This server has no chat model. Its models are: {models}. Ask one with POST {_endpoint(request)}/<id>."
-    return error_response(Refusal(404, message))
+    """The path's model, else the body's without the router's suffix (`:fastest`, `:groq`)."""
+    if "model_id" in request.path_params:
+        catalog.cards(request.path_params["model_id"])
+    asked = chat.parse(await _body(request))
+    model_id = request.path_params.get("model_id") or (asked.model or "").partition(":")[0]
+    if not model_id:
+        models = [name for name in catalog.ids() if chat.TASK in _brief(name)["tasks"]]
+        raise Refusal(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
+    card = catalog.choose(model_id, chat.TASK, asked.messages)
+    answers, headers = await _ask(request, card, card.read(asked.messages), asked.parameters, False)
+    return json_response(chat.completion(answers[0], model_id), headers=headers)
 
 
 def _endpoint(request: Request) -> str:

@@ -38,8 +38,8 @@ class Card:
     """How good it is, in figures where there are figures."""
     digest: Callable[[], str]
     """SHA-256 of the weights, hexadecimal, as pinned; sent as `x-sha`."""
-    stands_in_for: str
-    """The id of the Hub's default model for the task, under which this one answers too."""
+    stands_in_for: str | None
+    """The id of the Hub's default model for the task, where there is one; this model answers under it too."""
     wrap_single: bool = False
     """A single input's answer is sent as a list of one answer (text-classification does so)."""
     needs: tuple[str, ...] = ()
@@ -48,9 +48,9 @@ class Card:
     """The extra that installs `needs`."""
 
     @property
-    def ids(self) -> tuple[str, str]:
+    def ids(self) -> tuple[str, ...]:
         """Every id the model answers under."""
-        return (self.name, self.stands_in_for)
+        return (self.name, self.stands_in_for) if self.stands_in_for else (self.name,)
 
     def missing(self) -> str | None:
         """What to install before this model can be loaded, or None."""

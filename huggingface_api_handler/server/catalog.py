@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import embedding, entities, sentiment, similarity, zero_shot
+from . import (
+    chat,
+    embedding,
+    entities,
+    generation,
+    reading,
+    sentiment,
+    similarity,
+    speech,
+    translation,
+    voice,
+    zero_shot,
+)
 from .card import Card
 from .refusal import Refusal
 
@@ -14,12 +26,30 @@ CARDS: tuple[Card, ...] = (
     sentiment.CARD,
     zero_shot.CARD,
     entities.CARD,
+    speech.CARD,
+    voice.CARD,
+    generation.CARD,
+    chat.CARD,
+    *translation.CARDS,
+    reading.CARD,
 )
+
+_named: tuple[Card, ...] = ()
+
+
+def serve_too(named: tuple[Card, ...]) -> None:
+    """Serve `named` beside CARDS in this process, instead of those named before.
+
+    Under an id that both have, the named model answers: who gives a model the id of the Hub wants that model, not
+    its stand-in.
+    """
+    global _named  # noqa: PLW0603 - one process serves one catalogue
+    _named = named
 
 
 def cards(model_id: str) -> list[Card]:
     """All tasks of a model. Raises Refusal 404 when there is no model of that id."""
-    found = [card for card in CARDS if model_id in card.ids]
+    found = [card for card in _named if model_id in card.ids] or [card for card in CARDS if model_id in card.ids]
     if not found:
         raise Refusal(404, f"Model {model_id} does not exist", models=ids())
     return found
@@ -49,7 +79,7 @@ def choose(model_id: str, task: str | None, inputs: Any) -> Card:
 
 def ids() -> list[str]:
     """Every id that is answered, local names and stand-ins."""
-    return list(dict.fromkeys(model_id for card in CARDS for model_id in card.ids))
+    return list(dict.fromkeys(model_id for card in (*_named, *CARDS) for model_id in card.ids))
 
 
 def metadata(model_id: str) -> dict[str, Any]:

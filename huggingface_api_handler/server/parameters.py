@@ -36,6 +36,25 @@ def positive(parameters: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
+def number(parameters: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
+    """A number from `low` to `high`."""
+    value = parameters.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise bad_field(f"parameters.{name}", f"expected a number from {low:g} to {high:g}, got {value!r:.80}")
+    return float(value)
+
+
+def strings(parameters: Mapping[str, Any], name: str) -> list[str]:
+    """A string or a list of strings, as a list; empty when not given."""
+    value = parameters.get(name)
+    found = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(item, str) and item for item in found):
+        raise bad_field(f"parameters.{name}", f"expected a string or a list of strings, got {value!r:.80}")
+    return found
+
+
 def choice(parameters: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
     """One of `allowed`; the first when not given."""
     value = parameters.get(name)

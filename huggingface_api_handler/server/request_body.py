@@ -65,6 +65,15 @@ def texts(inputs: Any) -> Inputs:
     return Inputs(inputs, True, sum(map(len, inputs)))
 
 
+def text(inputs: Any) -> Inputs:
+    """One text that is not blank, for tasks that answer with one file. Raises Refusal 400."""
+    if not isinstance(inputs, str):
+        raise bad_field("inputs", f"expected one string, got {_kind(inputs)}")
+    if not inputs.strip():
+        raise bad_field("inputs", "the text is empty")
+    return Inputs([inputs], False, len(inputs))
+
+
 def sentence_pairs(inputs: Any) -> Inputs:
     """`{"source_sentence": str, "sentences": [str, ...]}` with 1 to 128 sentences."""
     if not isinstance(inputs, dict):
@@ -101,8 +110,8 @@ def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _kind(value: Any) -> str:
-    """The JSON name of a value's type."""
+    """The JSON name of a value's type; bytes came as a raw body."""
     if isinstance(value, bool):
         return "boolean"
     names: dict[type, str] = {str: "string", int: "number", float: "number", list: "list", dict: "object"}
-    return names.get(type(value), "null")
+    return "raw media body" if isinstance(value, bytes) else names.get(type(value), "null")

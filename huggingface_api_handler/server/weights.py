@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -35,3 +36,13 @@ def digest(path: Path) -> str:
         while block := file.read(1 << 20):
             sha.update(block)
     return sha.hexdigest()
+
+
+def reinstall(package: str, version: str) -> str:
+    """The command that puts a damaged package's files back."""
+    return f'pip install --force-reinstall --no-deps "{package}=={version}"'
+
+
+def joint_digest(digests: Iterable[str]) -> str:
+    """One SHA-256 for a model of several files, over their digests in order."""
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from . import classification, generation, text, vectors
-from .base import Column, Input, Lists, Prediction, Refused, Settings, Task
+from . import classification, generation, made, media, tables, text, vectors
+from .base import Column, Input, Lists, Media, Prediction, Reference, Refused, Settings, Task
 from .inputs import read_inputs
 from .parameters import Parameter, parameters_of
 
 TASKS: dict[str, Task] = {
-    task.name: task for module in (classification, text, vectors, generation) for task in module.TASKS
+    task.name: task
+    for module in (classification, text, vectors, generation, media, made, tables)
+    for task in module.TASKS
 }
 ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias in task.aliases}
 
@@ -18,8 +20,10 @@ __all__ = [
     "Column",
     "Input",
     "Lists",
+    "Media",
     "Parameter",
     "Prediction",
+    "Reference",
     "Refused",
     "Settings",
     "Task",

@@ -24,6 +24,22 @@ class Refused(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True)
+class Media:
+    """An image, sound or video: its bytes and its content type."""
+
+    data: bytes = field(repr=False)
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A cell that names or holds media, still to be loaded: bytes, a ``data:`` URI, a URL or a path."""
+
+    cell: str | bytes = field(repr=False)
+    kind: str
+
+
 class Prediction(NamedTuple):
     """One row's answer as SQL sees it: the target, its score in [0, 1] where there is one, and the parts."""
 
@@ -38,7 +54,7 @@ class Settings(Protocol):
     @property
     def model(self) -> str: ...
     @property
-    def columns(self) -> Mapping[str, str]: ...
+    def columns(self) -> Mapping[str, Any]: ...
     @property
     def parameters(self) -> Mapping[str, Any]: ...
     @property
@@ -57,6 +73,8 @@ class Settings(Protocol):
     def prompt_template(self) -> str | None: ...
     @property
     def system_prompt(self) -> str | None: ...
+    @property
+    def output_schema(self) -> Mapping[str, str] | None: ...
 
 
 class Lists(Enum):
@@ -68,7 +86,11 @@ class Lists(Enum):
 
 
 class Column(NamedTuple):
-    """A column that a task reads, by the USING argument that names it."""
+    """A column that a task reads, by the USING argument that names it.
+
+    ``holds`` is 'text', 'labels', 'image', 'audio', 'video', 'table' (JSON), or, where the argument names several
+    columns, 'values' (one row of them) or 'whole table' (all rows of them).
+    """
 
     argument: str
     holds: str = "text"
@@ -77,7 +99,7 @@ class Column(NamedTuple):
 
 TEXT = (Column("column"),)
 
-Body = Callable[[Sequence[Any], Settings], dict[str, Any]]
+Body = Callable[[Sequence[Any], Settings], "dict[str, Any] | Media"]
 Read = Callable[[Any, Any, Settings], Prediction]
 Split = Callable[[Any, int], list[Any]]
 
@@ -132,7 +154,10 @@ class Task:
     ``read(part, input, settings)`` makes the prediction of it, or raises ``UnreadableAnswer``.
     ``arguments`` are the USING arguments of our own that it understands beside its columns and ``parameters``,
     the request parameters of its specification; ``more_parameters`` are taken by servers though the
-    specification leaves them out. ``rename`` maps spellings seen in the wild to the specification's.
+    specification leaves them out. ``makes_media`` marks answers that are bytes.
+    ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could not be read,
+    or None where there is nothing to repair.
+    ``rename`` maps spellings seen in the wild to the specification's.
     """
 
     name: str
@@ -150,15 +175,17 @@ class Task:
     more_parameters: Mapping[str, type] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "inference"
+    repair: Callable[[Any, Any, UnreadableAnswer, Settings], Any] | None = None
     deterministic: bool = True
     scored: bool = False
     explained: bool = False
+    makes_media: bool = False
     spec: str | None = None
 
     @property
     def specification(self) -> str:
-        """The name of its file in ``specs/``."""
-        return self.spec or self.name
+        """The name of its file in ``specs/``; empty for a task that takes no parameters."""
+        return self.name if self.spec is None else self.spec
 
 
 def first(answer: Any) -> Any:

@@ -12,7 +12,7 @@ from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, one_e
 Scores = list[tuple[str, float | None]]
 
 _NUMBERED = re.compile(r"LABEL_(\d+)")
-_READING = frozenset({"labels", "threshold", "below_threshold", "output"})
+READING = frozenset({"labels", "threshold", "below_threshold", "output"})
 
 
 def scores_of(answer: Any) -> Scores:
@@ -49,25 +49,29 @@ def scores_of(answer: Any) -> Scores:
 def renamed(pairs: Scores, labels: Sequence[str] | dict[str, str] | None) -> Scores:
     """The model's labels under the person's names.
 
-    A map renames by name. A list renames in the model's order, which shows only in names of the form
-    ``LABEL_0``; other names raise, since any order would be a guess.
+    A map renames by name. A list renames labels of the form ``LABEL_0`` in their order, and others by the name that
+    is the same but for case; anything else raises, since any order would be a guess.
     """
     if labels is None:
         return pairs
     if isinstance(labels, dict):
         return [(labels.get(label, label), score) for label, score in pairs]
-    out: Scores = []
-    for label, score in pairs:
-        match = _NUMBERED.fullmatch(label)
-        if match is None:
-            raise UnreadableAnswer(
-                f"labels is a list, but the order of this model's labels is not known (it answers {label!r}). "
-                f"Give a map instead: labels = {{'{label}': '...'}}"
-            )
-        if int(match.group(1)) >= len(labels):
-            raise UnreadableAnswer(f"the model answers {label}, and labels has only {len(labels)} names")
-        out.append((labels[int(match.group(1))], score))
-    return out
+    same_name = {name.lower(): name for name in labels}
+    return [(_renamed(label, labels, same_name), score) for label, score in pairs]
+
+
+def _renamed(label: str, labels: Sequence[str], same_name: dict[str, str]) -> str:
+    match = _NUMBERED.fullmatch(label)
+    if match is None:
+        if label.lower() in same_name:
+            return same_name[label.lower()]
+        raise UnreadableAnswer(
+            f"labels is a list, but the order of this model's labels is not known (it answers {label!r}). "
+            f"Give a map instead: labels = {{'{label}': '...'}}"
+        )
+    if int(match.group(1)) >= len(labels):
+        raise UnreadableAnswer(f"the model answers {label}, and labels has only {len(labels)} names")
+    return labels[int(match.group(1))]
 
 
 def read_scores(answer: Any, _input: Any, settings: Settings) -> Prediction:
@@ -151,7 +155,7 @@ TASKS = (
         read=read_scores,
         split=split_scores,
         lists=Lists.IF_QUALIFIED,
-        arguments=_READING,
+        arguments=READING,
         more_parameters={"truncation": bool, "max_length": int},
         scored=True,
         explained=True,
@@ -167,7 +171,7 @@ TASKS = (
         split=split_zero_shot,
         group=_zero_shot_group,
         lists=Lists.IF_QUALIFIED,
-        arguments=_READING - {"labels"},
+        arguments=READING - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
         scored=True,

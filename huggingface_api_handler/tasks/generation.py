@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ..failures import UnreadableAnswer
 from .base import Column, Prediction, Settings, Task, first, unreadable
+from .typed import response_format, typed
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.S)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A prompt with the answer that did not fit, and what was wrong with it."""
+
+    prompt: str
+    answer: str
+    complaint: str
 
 
 def template_columns(template: str) -> list[str]:
@@ -44,14 +56,40 @@ def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
 
 def chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     """OpenAI's chat completion form, which Hugging Face's router and most servers speak."""
-    messages = [{"role": "user", "content": inputs[0]}]
+    item = inputs[0]
+    messages = [{"role": "user", "content": item.prompt if isinstance(item, Repair) else item}]
+    if isinstance(item, Repair):
+        messages += [{"role": "assistant", "content": item.answer}, {"role": "user", "content": item.complaint}]
     if settings.system_prompt:
         messages.insert(0, {"role": "system", "content": settings.system_prompt})
-    return {"model": settings.model, "messages": messages, **settings.parameters}
+    asked = {"response_format": response_format(settings.output_schema)} if settings.output_schema else {}
+    return {"model": settings.model, "messages": messages, **asked, **settings.parameters}
 
 
-def read_chat(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The assistant's text; why it ended and the tokens it took."""
+def read_chat(answer: Any, _input: Any, settings: Settings) -> Prediction:
+    """The assistant's text, or the fields of its JSON under ``output_schema``; why it ended and the tokens it took."""
+    content, explain = _said(answer)
+    value = typed(content, settings.output_schema) if settings.output_schema else content
+    return Prediction(value, None, explain)
+
+
+def repaired(item: Any, answer: Any, error: UnreadableAnswer, settings: Settings) -> Repair | None:
+    """One more turn of the conversation that says what did not fit; None for an answer that says nothing."""
+    if not settings.output_schema or isinstance(item, Repair):
+        return None
+    try:
+        said, _ = _said(answer)
+    except UnreadableAnswer:
+        return None
+    fields = ", ".join(f"{name} ({kind})" for name, kind in settings.output_schema.items())
+    return Repair(
+        item,
+        said,
+        f"That does not fit: {error}. Answer again with one JSON object with the fields {fields}, and nothing else.",
+    )
+
+
+def _said(answer: Any) -> tuple[str, dict[str, Any]]:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise unreadable("chat-completion", answer)
@@ -61,7 +99,7 @@ def read_chat(answer: Any, _input: Any, _settings: Settings) -> Prediction:
         raise unreadable("chat-completion", message)
     usage = answer.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return Prediction(content, None, {"finish_reason": choices[0].get("finish_reason"), "tokens": tokens})
+    return content, {"finish_reason": choices[0].get("finish_reason"), "tokens": tokens}
 
 
 _PROMPT = (Column("column", required=False),)
@@ -88,7 +126,8 @@ TASKS = (
         columns=_PROMPT,
         read=read_chat,
         body=chat_body,
-        arguments=frozenset({"prompt_template", "system_prompt"}),
+        arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
+        repair=repaired,
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
         protocol="chat",
         deterministic=False,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..failures import InputError
-from .base import Column, Input, Refused, Settings, Task
+from .base import Column, Input, Reference, Refused, Settings, Task
 from .generation import fill, template_columns
 
 Cell = Any
@@ -29,7 +29,7 @@ def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | Refu
     cell that the task cannot take. Raises InputError where a column is missing, or holds another kind of data
     throughout.
     """
-    if settings.prompt_template is not None:
+    if settings.prompt_template is not None and "column" not in settings.columns:
         return _prompts(frame, settings.prompt_template)
     columns = [column for column in task.columns if column.argument in settings.columns]
     read = [_cells(frame, settings.columns[column.argument], column, task) for column in columns]
@@ -61,12 +61,30 @@ def find_column(frame: Any, name: str, wanted_by: str) -> Any:
     raise InputError(f"{wanted_by} names the column {name!r}, which the table does not have. Its columns: {exist}")
 
 
-def _cells(frame: Any, name: str, column: Column, task: Task) -> list[Any]:
+def _cells(frame: Any, name: Any, column: Column, task: Task) -> list[Any]:
+    if column.holds == "values":
+        return _rows_of(frame, name, column)
+    if column.holds == "whole table":
+        return [_whole_table(frame, name, column)] * len(frame)
     series = find_column(frame, name, column.argument)
     missing = series.isna().tolist()
     _refuse_wrong_kind(series, missing, name, column, task)
     read = _READERS[column.holds]
     return [None if absent else read(cell) for cell, absent in zip(series.tolist(), missing, strict=True)]
+
+
+def _rows_of(frame: Any, names: Sequence[str], column: Column) -> list[Any]:
+    columns = [find_column(frame, name, column.argument) for name in names]
+    missing = [any(cells) for cells in zip(*(one.isna().tolist() for one in columns), strict=True)]
+    rows = zip(*(one.tolist() for one in columns), strict=True)
+    return [None if absent else tuple(map(str, cells)) for cells, absent in zip(rows, missing, strict=True)]
+
+
+def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
+    table = {name: find_column(frame, name, column.argument) for name in names}
+    texts = {name: ["" if absent else str(cell) for cell, absent in zip(one.tolist(), one.isna().tolist(), strict=True)]
+             for name, one in table.items()}  # fmt: skip
+    return json.dumps(texts)
 
 
 def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Column, task: Task) -> None:
@@ -116,7 +134,45 @@ def _labels(cell: Cell) -> tuple[str, ...] | Refused | None:
     )
 
 
-_READERS: dict[str, Callable[[Cell], Any]] = {"text": _text, "labels": _labels}
+def _table(cell: Cell) -> str | Refused | None:
+    """A table as JSON text ``{column: [text, ...]}``, from that, from a list of records, or from their objects."""
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            return Refused("expected a table as JSON, {column: [cells]} or [{column: cell}]")
+    if isinstance(cell, list) and cell and all(isinstance(record, dict) for record in cell):
+        names = list(dict.fromkeys(str(name) for record in cell for name in record))
+        cell = {name: [record.get(name, "") for record in cell] for name in names}
+    lists = isinstance(cell, dict) and cell and all(isinstance(column, list) for column in cell.values())
+    if not lists or len({len(column) for column in cell.values()}) > 1:
+        return Refused("expected a table, {column: [cells]} with columns of one length, or [{column: cell}]")
+    return json.dumps({str(name): [str(value) for value in column] for name, column in cell.items()})
+
+
+def _media(kind: str) -> Callable[[Cell], Any]:
+    def read(cell: Cell) -> Reference | Refused | None:
+        if isinstance(cell, (bytes, bytearray, memoryview)):
+            return Reference(bytes(cell), kind) if len(cell) else None
+        if isinstance(cell, str):
+            return Reference(cell.strip(), kind) if cell.strip() else None
+        return Refused(
+            f"expected an {kind} as bytes, data: URI, https URL or path; the cell holds {type(cell).__name__}"
+        )
+
+    return read
+
+
+_READERS: dict[str, Callable[[Cell], Any]] = {
+    "text": _text,
+    "labels": _labels,
+    "table": _table,
+    "image": _media("image"),
+    "audio": _media("audio"),
+    "video": _media("video"),
+}
 
 
 def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:

@@ -38,6 +38,8 @@ class Parameter(NamedTuple):
 
 @cache
 def _parameters(specification: str) -> dict[str, Parameter]:
+    if not specification:
+        return {}
     schema = json.loads((files(__package__) / "specs" / f"{specification}.json").read_text("utf-8"))
     definitions = schema.get("$defs", {})
     holder = schema

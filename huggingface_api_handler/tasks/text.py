@@ -162,7 +162,7 @@ TASKS = (
     ),
     Task(
         name="fill-mask",
-        does="Fills the [MASK] (or <mask>) in a text",
+        does="Fills the masked word of a text",
         default_model="google-bert/bert-base-uncased",
         read=read_masked,
         body=masked_body,

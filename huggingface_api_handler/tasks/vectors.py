@@ -61,6 +61,21 @@ def read_similarity(answer: Any, _input: Any, _settings: Settings) -> Prediction
     return Prediction(score)
 
 
+def ranking_body(inputs: Sequence[Any], _settings: Settings) -> dict[str, Any]:
+    """One query with all its texts, as Text Embeddings Inference's ``/rerank`` takes them."""
+    return {"query": inputs[0][0], "texts": [text for _, text in inputs]}
+
+
+def split_ranking(answer: Any, count: int) -> list[Any]:
+    """Scores in the order of the texts; the answer comes best first, each with the index of its text."""
+    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+        raise unreadable("text-ranking", answer)
+    by_index = {item.get("index"): item.get("score") for item in answer}
+    if len(answer) != count or by_index.keys() != set(range(count)):
+        raise UnreadableAnswer(f"{count} texts were answered with scores for others")
+    return [by_index[index] for index in range(count)]
+
+
 def _source(item: Any) -> Hashable:
     source: Hashable = item[0]
     return source
@@ -88,5 +103,18 @@ TASKS = (
         split=split_similarity,
         group=_source,
         lists=Lists.ALWAYS,
+    ),
+    Task(
+        name="text-ranking",
+        does="Says how well a text answers a query",
+        aliases=("rerank", "reranking"),
+        default_model="BAAI/bge-reranker-base",
+        columns=(*TEXT, Column("column2")),
+        read=read_similarity,
+        body=ranking_body,
+        split=split_ranking,
+        group=_source,
+        lists=Lists.ALWAYS,
+        spec="",
     ),
 )

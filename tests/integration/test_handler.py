@@ -127,7 +127,7 @@ def test_create_engine_refuses_a_key_that_is_refused_and_only_warns_of_a_dead_ho
         {}, 200 if headers.get("authorization") == "Bearer good" else 401
     )
     engine.create_engine({"api_key": "good", "endpoint": f"{service.url}/models"})
-    assert service.paths == ["/health"]
+    assert service.fetched == ["/health"]
     with pytest.raises(InferenceError, match="refused the key") as error:
         engine.create_engine({"api_key": "hf_wrong", "endpoint": service.url})
     assert "hf_wrong" not in str(error.value)
@@ -142,7 +142,7 @@ def test_create_engine_asks_hugging_face_who_the_key_is(service: Service, monkey
         {"name": "ann"} if headers.get("authorization") == "Bearer hf_good" else Reply({}, 401)
     )
     engine.create_engine({"api_key": "hf_good"})
-    assert service.paths == ["/api/whoami-v2"]
+    assert service.fetched == ["/api/whoami-v2"]
     with pytest.raises(InferenceError, match="Hugging Face refused the key"):
         engine.create_engine({"api_key": "hf_bad"})
 

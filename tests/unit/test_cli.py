@@ -204,7 +204,7 @@ def test_serve_prints_the_engine_to_create(monkeypatch: pytest.MonkeyPatch, caps
     assert cli.main(["serve", "--port", "9", "--token", "t0ps3cret"]) == 0
     out = capsys.readouterr().out
     assert "t0ps3cret" not in out and "api_key" in out
-    assert calls == [("127.0.0.1", 8900, None), ("127.0.0.1", 9, "t0ps3cret")]
+    assert calls == [("127.0.0.1", 8900, None, []), ("127.0.0.1", 9, "t0ps3cret", [])]
 
 
 def test_serve_without_its_extra_says_how_to_install_it(

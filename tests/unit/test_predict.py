@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from huggingface_api_handler.failures import InferenceError, InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.tasks import TASKS
+from huggingface_api_handler.tasks import TASKS, Lists
 from tests.conftest import Reply, Service
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -196,49 +197,102 @@ def test_the_key_is_in_no_error_log_line_or_result(service: Service, caplog: pyt
         assert key not in text
 
 
-def exchanges() -> list[Any]:
-    """Recorded answers to single text inputs of the tasks that are here."""
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
+
+
+def recorded() -> list[Any]:
+    """Every recorded 200. Streams are left out: this engine never asks for one."""
     out = []
     for file in sorted(RECORDED.glob("*.jsonl")):
-        task = file.stem.removesuffix("-parse-test")
-        if task not in TASKS:
-            continue
         for line in file.read_text("utf-8").splitlines():
             exchange = json.loads(line)
-            if exchange["status"] == 200 and "json" in exchange["response"] and isinstance(exchange["request"], dict):
-                out.append(pytest.param(task, exchange, id=f"{task}-{exchange['id']}"))
+            if exchange["status"] == 200 and "event_stream" not in exchange["response"]:
+                out.append(
+                    pytest.param(file.stem.removesuffix("-parse-test"), exchange, id=f"{file.stem}-{exchange['id']}")
+                )
     return out
 
 
-def table_for(task: str, request: Any) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """The table and USING that make this recorded request, or None for a list, which only batches make."""
+def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table and USING that ask for this exchange's answer. Where no request was recorded, one that fits."""
+    request = exchange["request"] or {}
     inputs = request.get("inputs")
+    answer = exchange["response"].get("json")
+    holds = TASKS[task].columns[0].holds
+    if holds in ("image", "audio"):
+        using: dict[str, Any] = {"column": "t"}
+        if task in ("visual-question-answering", "document-question-answering"):
+            using["question_column"] = "q"
+        if task.startswith("zero-shot"):
+            using["candidate_labels"] = [item["label"] for item in answer]
+        return pd.DataFrame({"t": [PNG if holds == "image" else WAV], "q": ["what?"]}), using
     if task == "question-answering":
+        pair = inputs or (request if "question" in request else {"question": "q", "context": "c"})
+        return pd.DataFrame({"t": [pair["question"]], "c": [pair["context"]]}), {"column": "t", "context_column": "c"}
+    if task == "table-question-answering":
         pair = inputs or request
-        return pd.DataFrame({"t": [pair["question"]], "c": [pair["context"]]}), {"context_column": "c"}
+        frame = pd.DataFrame({"t": [pair["query"]], "b": [json.dumps(pair["table"])]})
+        return frame, {"column": "t", "table_column": "b"}
+    if task.startswith("tabular"):
+        return pd.DataFrame(inputs["data"]), {"columns": list(inputs["data"])}
     if task == "sentence-similarity":
-        sentences = inputs["sentences"]
-        return pd.DataFrame({"t": [inputs["source_sentence"]] * len(sentences), "u": sentences}), {"column2": "u"}
+        pair = inputs or {"source_sentence": "s", "sentences": [f"sentence {number}" for number in range(len(answer))]}
+        frame = pd.DataFrame({"t": [pair["source_sentence"]] * len(pair["sentences"]), "u": pair["sentences"]})
+        return frame, {"column": "t", "column2": "u"}
     if task == "chat-completion":
-        return pd.DataFrame({"t": [request["messages"][0]["content"]]}), {}
-    if not isinstance(inputs, str):
-        return None
-    labels = request.get("parameters", {}).get("candidate_labels")
-    return pd.DataFrame({"t": [inputs]}), {"candidate_labels": labels} if labels else {}
+        return pd.DataFrame({"t": [request["messages"][0]["content"]]}), {"column": "t"}
+    using = {"column": "t"}
+    if task == "zero-shot-classification":
+        using["candidate_labels"] = (answer[0] if isinstance(answer, list) else answer)["labels"]
+    texts = inputs if isinstance(inputs, list) else [inputs or "text"]
+    return pd.DataFrame({"t": texts}), using
 
 
-@pytest.mark.parametrize(("task", "exchange"), exchanges())
+@pytest.mark.parametrize(("task", "exchange"), recorded())
 def test_recorded_answers_are_read_through_the_whole_path(service: Service, task: str, exchange: Any) -> None:
-    made = table_for(task, exchange["request"])
-    answer = exchange["response"]["json"]
-    if made is None:  # a recorded list: its answer must split into one part for each input
-        assert len(TASKS[task].split(answer, len(exchange["request"]["inputs"]))) == len(exchange["request"]["inputs"])
-        return
-    frame, columns = made
-    service.answer = lambda *_: answer
-    out = predict(frame, {"task": task, "column": "t", "target": "y", **columns}, {"endpoint": service.url})
+    frame, using = table_for(task, exchange)
+    response = exchange["response"]
+    if "base64" in response:
+        headers = {name.lower(): value for name, value in (exchange["response_headers"] or {}).items()}
+        reply = Reply(base64.b64decode(response["base64"]), 200, {"Content-Type": headers["content-type"]})
+    else:
+        reply = Reply(response["json"])
+    if (
+        len(frame) > 1 and TASKS[task].lists is Lists.IF_QUALIFIED
+    ):  # a recorded list: lists are only sent once qualified
+        assert len(TASKS[task].split(response["json"], len(frame))) == len(frame)
+        reply = Reply([response["json"][0]])
+        frame = frame.head(1)
+    service.answer = lambda *_: reply
+    model = {} if TASKS[task].default_model else {"model": "a/b"}
+    out = predict(frame, {"task": task, "target": "y", **model, **using}, {"endpoint": service.url})
     assert out["y_error"].isna().all()
     assert out["y"].notna().all()
     assert len(service.asked) == 1
-    if task == "sentence-similarity":
-        assert list(out["y"]) == answer
+    if task in ("sentence-similarity", "tabular-classification", "tabular-regression"):
+        assert list(out["y"]) == response["json"]
+    if "base64" in response:
+        assert out["y"][0] == f"data:{reply.headers['Content-Type']};base64,{response['base64']}"
+
+
+def test_every_recorded_file_is_of_a_task() -> None:
+    names = {file.stem.removesuffix("-parse-test") for file in RECORDED.glob("*.jsonl")} - {"errors"}
+    assert names <= set(TASKS)
+
+
+def test_media_that_cannot_be_loaded_costs_no_request(service: Service) -> None:
+    service.answer = lambda *_: [{"label": "cat", "score": 0.9}]
+    frame = pd.DataFrame({"t": ["/etc/passwd", "http://169.254.169.254/", b"not an image", PNG, None]})
+    out = predict(frame, {"task": "image-classification", "column": "t", "target": "y"}, {"endpoint": service.url})
+    assert list(out["y"]) == [None, None, None, "cat", None]
+    assert list(out["y_error"].notna()) == [True, True, True, False, False]
+    assert len(service.asked) == 1
+
+
+def test_made_media_goes_into_output_dir(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda *_: Reply(PNG, 200, {"Content-Type": "image/png"})
+    using = {"task": "text-to-image", "column": "t", "target": "y"}
+    out = predict(pd.DataFrame({"t": ["a cat"]}), using, {"endpoint": service.url, "output_dir": str(tmp_path)})
+    assert Path(out["y"][0]).read_bytes() == PNG
+    assert Path(out["y"][0]).parent == tmp_path

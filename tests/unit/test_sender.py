@@ -77,7 +77,7 @@ class Run:
 
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
             asked = json.loads(body)
-            self.sent.append(asked["inputs"])
+            self.sent.append(asked.get("inputs"))
             await asyncio.sleep(0)
             reply = service(asked)
             if isinstance(reply, Exception):
@@ -86,7 +86,12 @@ class Run:
                 return reply
             return Response(200, CIMultiDict(), reply if isinstance(reply, bytes) else json.dumps(reply).encode())
 
-        around = Surroundings(post, self.limiter, self.learned, self.clock.sleep, lambda: self.clock.now)
+        async def no_media(_: Any) -> Any:
+            raise AssertionError("no media here")
+
+        around = Surroundings(
+            post, self.limiter, self.learned, no_media, no_media, self.clock.sleep, lambda: self.clock.now
+        )
         route = Route("http://h", "m", {}, has_key=False)
 
         async def query() -> Sender:
@@ -362,3 +367,33 @@ def test_the_limiter_gives_no_more_places_than_it_has() -> None:
         return full
 
     assert asyncio.run(scenario())
+
+
+def spoken(text: str) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+
+
+TYPED = {"task": "chat-completion", "output_schema": {"topic": "str", "urgency": "int"}}
+
+
+def test_typed_answers_come_as_fields() -> None:
+    run = Run(lambda asked: spoken('```json\n{"topic": "refund", "urgency": 3, "more": 1}\n```'), ["a"], **TYPED)
+    assert run.results[0].value == {"topic": "refund", "urgency": 3}  # type: ignore[union-attr]
+
+
+def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error() -> None:
+    bodies = []
+
+    def stubborn(asked: Any) -> Any:
+        bodies.append(asked["messages"])
+        assert asked["response_format"]["json_schema"]["schema"]["required"] == ["topic", "urgency"]
+        fits = len(asked["messages"]) == 3 and asked["messages"][0]["content"] == "first"
+        return spoken('{"topic": "x", "urgency": 1}' if fits else '{"topic": "x", "urgency": "high"}')
+
+    run = Run(stubborn, ["first", "second"], **TYPED)
+    assert run.results[0].value == {"topic": "x", "urgency": 1}  # type: ignore[union-attr]
+    assert isinstance(run.results[1], Failure)
+    assert "'urgency' of the model's answer is not of type int" in run.results[1].message
+    assert len(bodies) == 4
+    assert bodies[1][1] == {"role": "assistant", "content": '{"topic": "x", "urgency": "high"}'}
+    assert run.receipt.repairs == 2

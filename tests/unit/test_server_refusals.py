@@ -46,11 +46,23 @@ def test_a_wrong_path_is_told_the_endpoint_url(client: TestClient, path: str) ->
     assert response.json()["error"].endswith("The endpoint URL to use is http://testserver/models")
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", f"{SENTIMENT}/v1/chat/completions"])
-def test_chat_is_404_and_names_the_models(client: TestClient, path: str) -> None:
-    response = client.post(path, json={"messages": []})
-    assert response.status_code == 404
-    assert "no chat model" in response.json()["error"] and "local/sentiment" in response.json()["error"]
+MESSAGES = [{"role": "user", "content": "Hello"}]
+
+
+def test_chat_without_a_model_names_the_chat_models(client: TestClient) -> None:
+    response = client.post("/v1/chat/completions", json={"messages": MESSAGES})
+    assert response.status_code == 400 and "local/smollm2-135m-instruct" in response.json()["error"][0]
+
+
+@pytest.mark.parametrize("named", ["no/such-model", "no/such-model:fastest"])
+def test_chat_with_an_unknown_model_is_404(client: TestClient, named: str) -> None:
+    response = client.post("/v1/chat/completions", json={"model": named, "messages": MESSAGES})
+    assert response.status_code == 404 and response.json()["error"] == "Model no/such-model does not exist"
+
+
+def test_a_model_that_does_not_chat_says_so(client: TestClient) -> None:
+    response = client.post(f"{SENTIMENT}/v1/chat/completions", json={"messages": MESSAGES})
+    assert response.status_code == 400 and "does not do chat-completion" in response.json()["error"]
 
 
 def test_a_wrong_method_is_405(client: TestClient) -> None:

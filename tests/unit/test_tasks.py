@@ -9,7 +9,7 @@ import pytest
 
 from huggingface_api_handler.failures import InputError, UnreadableAnswer
 from huggingface_api_handler.settings import engine_settings, model_settings
-from huggingface_api_handler.tasks import TASKS, Refused, read_inputs
+from huggingface_api_handler.tasks import TASKS, Media, Refused, read_inputs
 from huggingface_api_handler.tasks.generation import fill, template_columns
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
@@ -17,11 +17,21 @@ COLUMNS = {
     "question-answering": {"context_column": "c"},
     "sentence-similarity": {"column2": "u"},
     "zero-shot-classification": {"candidate_labels": ["a", "b"]},
+    "zero-shot-image-classification": {"candidate_labels": ["a", "b"]},
+    "zero-shot-object-detection": {"candidate_labels": ["a", "b"]},
+    "text-ranking": {"column2": "u"},
+    "visual-question-answering": {"question_column": "q"},
+    "document-question-answering": {"question_column": "q"},
+    "table-question-answering": {"table_column": "b"},
+    "tabular-classification": {"columns": ["t", "u"]},
+    "tabular-regression": {"columns": ["t", "u"]},
 }
 
 
 def settings_for(task: str, **more: Any) -> Any:
-    return model_settings({"task": task, "column": "t", "target": "y", **COLUMNS.get(task, {}), **more}, ENDPOINT)
+    model = {} if TASKS[task].default_model else {"model": "a/b"}
+    column = {} if task.startswith("tabular") else {"column": "t"}
+    return model_settings({"task": task, **column, "target": "y", **model, **COLUMNS.get(task, {}), **more}, ENDPOINT)
 
 
 def read(task: str, answer: Any, item: Any = "text", **more: Any) -> Any:
@@ -54,6 +64,11 @@ def test_labels_rename_in_the_models_order_or_by_name() -> None:
     numbered = [{"label": "LABEL_1", "score": 0.8}, {"label": "LABEL_0", "score": 0.2}]
     assert read("text-classification", numbered, labels=["ham", "spam"]).value == "spam"
     assert read("text-classification", [P, N], labels={"POS": "good"}).value == "good"
+    assert read("text-classification", [P, N], labels=["neg", "neutral", "pos"]) == (
+        "pos",
+        0.9,
+        {"pos": 0.9, "neg": 0.1},
+    )
     with pytest.raises(UnreadableAnswer, match=r"labels = \{'POS'"):
         read("text-classification", [P, N], labels=["bad", "good"])
     with pytest.raises(UnreadableAnswer, match="only 1 names"):
@@ -163,11 +178,104 @@ def test_generation_and_chat() -> None:
     assert body["max_tokens"] == 5
 
 
+IMAGE = Media(b"\x89PNG", "image/png")
+
+
+def test_media_goes_raw_without_parameters_and_as_base64_with_them() -> None:
+    body = TASKS["image-classification"].body
+    assert body([IMAGE], settings_for("image-classification")) is IMAGE
+    assert body([IMAGE], settings_for("image-classification", top_k=2)) == {
+        "inputs": "iVBORw==",
+        "parameters": {"top_k": 2},
+    }
+    asked = TASKS["visual-question-answering"].body([(IMAGE, "what?")], settings_for("visual-question-answering"))
+    assert asked == {"inputs": {"image": "iVBORw==", "question": "what?"}}
+    labels = TASKS["zero-shot-image-classification"].body([IMAGE], settings_for("zero-shot-image-classification"))
+    assert labels == {"inputs": "iVBORw==", "parameters": {"candidate_labels": ["a", "b"]}}
+    prompted = TASKS["image-to-image"].body([(IMAGE, "red")], settings_for("image-to-image"))
+    assert prompted == {"inputs": "iVBORw==", "parameters": {"prompt": "red"}}
+    chat = TASKS["image-text-to-text"].body([(IMAGE, "what?")], settings_for("image-text-to-text"))
+    assert chat["messages"][0]["content"][1] == {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,iVBORw=="},
+    }
+
+
+def test_objects_are_ordered_and_counted() -> None:
+    box = {"xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}
+    cat, dog = {"label": "cat", "score": 0.5, "box": box}, {"label": "dog", "score": 0.9, "box": box}
+    assert read("object-detection", [cat, dog, cat]) == ([dog, cat, cat], None, {"dog": 1, "cat": 2})
+    assert read("image-segmentation", [{"label": "sky", "mask": "iVBORw=="}]).explain == {"sky": 1}
+    assert read("object-detection", []).value == []
+
+
+def test_made_media_is_read_from_bytes_and_from_base64() -> None:
+    assert read("text-to-image", IMAGE) == (IMAGE, None, {"content_type": "image/png", "bytes": 4})
+    assert read("depth-estimation", {"depth": "iVBORw==", "predicted_depth": [[1.0]]}).value.data == IMAGE.data
+    assert read("text-to-image", [{"image": "data:image/png;base64,iVBORw=="}]).value == IMAGE
+    tracks = [{"blob": "iVBORw==", "content-type": "audio/flac", "label": "a"}] * 2
+    assert [media.content_type for media in read("audio-to-audio", tracks).value] == ["audio/flac"] * 2
+    with pytest.raises(UnreadableAnswer, match="base64"):
+        read("text-to-image", {"image": "not base64!"})
+
+
+def test_speech_and_visual_answers() -> None:
+    assert read("automatic-speech-recognition", {"text": "hi", "chunks": [{"text": "hi"}]}) == (
+        "hi",
+        None,
+        [{"text": "hi"}],
+    )
+    assert (
+        read("visual-question-answering", [{"score": 0.2, "answer": "3"}, {"score": 0.5, "answer": "2"}]).value == "2"
+    )
+    assert read("visual-question-answering", [{"score": 0.2, "answer": None}]).value is None
+
+
+def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
+    task = TASKS["table-question-answering"]
+    frame = pd.DataFrame({"t": ["how many?"] * 3, "b": ['{"a": ["1"]}', [{"a": 1}], "[1"]})
+    rows = read_inputs(task, frame, settings_for("table-question-answering"))
+    assert rows[0] == rows[1]
+    assert isinstance(rows[2], Refused)
+    assert task.body([rows[0]], settings_for("table-question-answering")) == {
+        "inputs": {"query": "how many?", "table": {"a": ["1"]}}
+    }
+    whole = model_settings({"task": "table-qa", "column": "t", "table_columns": ["n"], "target": "y"})
+    frame = pd.DataFrame({"t": ["a?", "b?"], "n": [1, None]})
+    assert [item[1] for item in read_inputs(task, frame, whole)] == ['{"n": ["1.0", ""]}'] * 2
+    tabular = TASKS["tabular-regression"]
+    frame = pd.DataFrame({"t": [1, 2, 3], "u": ["x", "y", None]})
+    rows = read_inputs(tabular, frame, settings_for("tabular-regression"))
+    assert rows == [("1", "x"), ("2", "y"), None]
+    assert tabular.body(rows[:2], settings_for("tabular-regression")) == {
+        "inputs": {"data": {"t": ["1", "2"], "u": ["x", "y"]}}
+    }
+    assert read("tabular-regression", 1.5).value == 1.5
+    for answer in ([1.0], "x", {}):
+        with pytest.raises(UnreadableAnswer):
+            tabular.split(answer, 2)
+
+
+def test_ranking_answers_come_back_to_their_texts() -> None:
+    task = TASKS["text-ranking"]
+    assert task.split([{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], 2) == [0.1, 0.9]
+    for answer in ([{"index": 0, "score": 0.9}], [{"index": 0, "score": 1}, {"index": 0, "score": 1}], [0.1, 0.2]):
+        with pytest.raises(UnreadableAnswer):
+            task.split(answer, 2)
+
+
 NOT_ANSWERS: list[Any] = [None, 3, "text", {}, {"x": 1}, [3, "x"], [[[]]], [None], {"labels": ["a"], "scores": []}]
 
 
 @pytest.mark.parametrize("answer", NOT_ANSWERS, ids=repr)
-@pytest.mark.parametrize("task", [name for name in TASKS if name != "sentence-similarity"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        name
+        for name in TASKS
+        if name not in ("sentence-similarity", "text-ranking", "tabular-classification", "tabular-regression")
+    ],
+)
 def test_what_is_no_answer_is_refused(task: str, answer: Any) -> None:
     with pytest.raises(UnreadableAnswer):
         read(task, answer)

@@ -1,0 +1,72 @@
+"""text-generation: a prompt goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import parameters as read
+from . import smollm2
+from .card import Card
+from .request_body import texts
+
+_KNOWN = (
+    "max_new_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "repetition_penalty",
+    "do_sample",
+    "seed",
+    "stop",
+    "return_full_text",
+    "details",
+)
+
+
+class Generation:
+    """A prompt to `{"generated_text": ...}`, with `details` also why it ended and the tokens it took."""
+
+    def __init__(self, model: smollm2.LanguageModel) -> None:
+        self._model = model
+
+    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        """`max_new_tokens` (default 256), `do_sample` false for no sampling whatever the temperature, and the rest
+        of Text Generation Inference's that llama.cpp has. Raises Refusal 400, and 422 for too long a prompt.
+        """
+        read.only(parameters, CARD.task, _KNOWN)
+        arguments = smollm2.sampling(parameters, "max_new_tokens")
+        if not read.flag(parameters, "do_sample", True):
+            arguments["temperature"] = 0.0
+        arguments["top_k"] = read.positive(parameters, "top_k") or 0
+        arguments["repeat_penalty"] = read.number(parameters, "repetition_penalty", 1, 0.01, 10)
+        full = read.flag(parameters, "return_full_text", False)
+        details = read.flag(parameters, "details", False)
+        return [self._generated(prompt, arguments, full, details) for prompt in inputs]
+
+    def _generated(self, prompt: str, arguments: dict[str, Any], full: bool, details: bool) -> dict[str, Any]:
+        completion = self._model.complete(prompt, arguments)
+        choice = completion["choices"][0]
+        answer: dict[str, Any] = {"generated_text": prompt + choice["text"] if full else choice["text"]}
+        if details:
+            reason = "length" if choice["finish_reason"] == "length" else "eos_token"
+            tokens = completion["usage"]["completion_tokens"]
+            answer["details"] = {"finish_reason": reason, "generated_tokens": tokens, "seed": arguments.get("seed")}
+        return answer
+
+
+CARD = Card(
+    name=smollm2.NAME,
+    task="text-generation",
+    load=lambda: Generation(smollm2.language_model()),
+    read=texts,
+    package=smollm2.PACKAGE,
+    version=smollm2.PACKAGE_VERSION,
+    licence=smollm2.LICENCE,
+    quality=smollm2.QUALITY,
+    digest=lambda: smollm2.WEIGHTS_SHA256,
+    stands_in_for=smollm2.STANDS_IN_FOR,
+    wrap_single=True,
+    needs=smollm2.NEEDS,
+    extra="local-all",
+)

@@ -1,0 +1,95 @@
+"""How each task that reads or finds something calls its pipeline for one input."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from . import pipeline_media
+from .refusal import bad_field
+
+
+def direct(pipeline: Any, item: Any, parameters: dict[str, Any]) -> Any:
+    """The input and the parameters as they are."""
+    return pipeline(item, **parameters)
+
+
+def on_image(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+    """An image as the input."""
+    return pipeline(pipeline_media.image(item), **parameters)
+
+
+def on_image_with_labels(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+    """An image and `candidate_labels`."""
+    return pipeline(pipeline_media.image(item), **_with_labels(parameters))
+
+
+def on_sound(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+    """Sound as the input, at the rate the model was trained with."""
+    return pipeline(pipeline_media.sound(item, pipeline.feature_extractor.sampling_rate), **parameters)
+
+
+def on_video(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+    """A video as the input."""
+    av: Any = importlib.import_module("av")
+    with pipeline_media.video_file(item) as path:
+        try:
+            return pipeline(path, **parameters)
+        except av.FFmpegError as error:
+            raise bad_field("inputs", f"Malformed video: {error.strerror}") from None
+
+
+def zero_shot(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
+    """A text and `candidate_labels`."""
+    return pipeline(item, **_with_labels(parameters))
+
+
+def on_context(pipeline: Any, item: tuple[str, str], parameters: dict[str, Any]) -> Any:
+    """A question and the text that holds the answer."""
+    return pipeline(question=item[0], context=item[1], **parameters)
+
+
+def on_table(pipeline: Any, item: tuple[str, dict[str, list[str]]], parameters: dict[str, Any]) -> Any:
+    """A question and a table of texts."""
+    return pipeline(table=item[1], query=item[0], **parameters)
+
+
+def on_image_question(pipeline: Any, item: tuple[bytes, str], parameters: dict[str, Any]) -> Any:
+    """An image and a question."""
+    return pipeline(pipeline_media.image(item[0]), item[1], **parameters)
+
+
+def on_document(pipeline: Any, item: tuple[bytes, str], parameters: dict[str, Any]) -> Any:
+    """A page and a question; `word_boxes` are its words as `[word, [left, top, right, bottom]]`, in thousandths."""
+    parameters = dict(parameters)
+    boxes = parameters.pop("word_boxes", None)
+    asked: dict[str, Any] = {"image": pipeline_media.image(item[0]), "question": item[1]}
+    if boxes is not None:
+        asked["word_boxes"] = _word_boxes(boxes)
+    return pipeline(asked, **parameters)
+
+
+def _with_labels(parameters: dict[str, Any]) -> dict[str, Any]:
+    given = parameters.get("candidate_labels")
+    if given is None:
+        raise bad_field("parameters.candidate_labels", "field required")
+    labels = given.split(",") if isinstance(given, str) else given
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise bad_field("parameters.candidate_labels", f"expected a list of strings, got {given!r:.80}")
+    labels = [label.strip() for label in labels if label.strip()]
+    if not labels:
+        raise bad_field("parameters.candidate_labels", "no label given, name at least one")
+    template = parameters.get("hypothesis_template", "{}")
+    if not isinstance(template, str) or "{}" not in template:
+        raise bad_field("parameters.hypothesis_template", "expected a text with {} where the label goes")
+    return {**parameters, "candidate_labels": labels}
+
+
+def _word_boxes(boxes: Any) -> list[tuple[str, list[float]]]:
+    try:
+        pairs = [(word, [float(edge) for edge in box]) for word, box in boxes]
+    except (TypeError, ValueError):
+        pairs = []
+    if not pairs or not all(isinstance(word, str) and len(box) == 4 for word, box in pairs):
+        raise bad_field("parameters.word_boxes", "expected a list of [word, [left, top, right, bottom]]")
+    return [(word, [round(edge) for edge in box]) for word, box in pairs]

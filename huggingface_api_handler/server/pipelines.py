@@ -1,0 +1,180 @@
+"""Transformers pipelines as models of this server: `serve --model NAME=ID_OR_FOLDER[:TASK]`.
+
+Needs the extra `transformers`. Models with code of their own are not run: transformers would have to trust it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import pipeline_spec, pipeline_tasks, pipeline_vectors, weights
+from .card import Card
+from .pipeline_tasks import PipelineTask
+from .refusal import Refusal
+
+EXTRA = "transformers"
+_NEEDED = ("torch", "transformers")
+_REFUSALS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError)
+_WEIGHTS = ("*.safetensors", "*.bin", "config.json")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline, and what else is known of its model once it is there."""
+
+    pipeline: Any
+    pooling: pipeline_vectors.Pooling
+    digest: str
+
+
+class Source:
+    """A model's pipeline, loaded once for all the tasks it is served for."""
+
+    def __init__(self, reference: str, task: str) -> None:
+        self._reference = reference
+        self._task = task
+        self._loaded: Loaded | None = None
+        self.lock = threading.Lock()
+        """Held for loading and for each call: a tokenizer must not be set up by one call while another uses it."""
+
+    def load(self) -> Loaded:
+        """The loaded pipeline. Raises RuntimeError with the way to repair it."""
+        with self.lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def digest(self) -> str:
+        """The commit of a model of the Hub, SHA-256 over the files of a folder; empty before the model is loaded."""
+        return self._loaded.digest if self._loaded else ""
+
+    def _load(self) -> Loaded:
+        transformers: Any = importlib.import_module("transformers")
+        if message := pipeline_tasks.left(self._task, transformers.__version__):
+            raise RuntimeError(message)
+        folder = Path(self._reference) if Path(self._reference).is_dir() else None
+        try:
+            pipeline = transformers.pipeline(self._task, model=self._reference, trust_remote_code=False)
+            pooled = self._task == "feature-extraction"
+            pooling = pipeline_vectors.pooling_of(self._reference) if pooled else pipeline_vectors.Pooling()
+        except Exception as error:
+            raise RuntimeError(self._why(error)) from error
+        _only_tensors_the_model_takes(pipeline)
+        commit = str(getattr(pipeline.model.config, "_commit_hash", None) or "")
+        return Loaded(pipeline, pooling, _digest(folder) if folder else commit)
+
+    def _why(self, error: Exception) -> str:
+        text = " ".join(str(error).split())
+        if "gated repo" in text or "private repository" in text:
+            return pipeline_spec.unreachable(self._reference, error)
+        return f"transformers cannot load {self._reference} for {self._task}: {type(error).__name__}: {text:.600}"
+
+
+class PipelineModel:
+    """One task of a loaded pipeline. Inputs go one by one, so that no answer depends on its neighbours."""
+
+    def __init__(self, source: Source, task: PipelineTask) -> None:
+        self._loaded = source.load()
+        self._lock = source.lock
+        self._task = task
+
+    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        """One answer for each input, in the shape recorded for the task."""
+        checked = self._task.checked(parameters)
+        with self._lock:
+            return [self._one(item, checked) for item in inputs]
+
+    def _one(self, item: Any, parameters: dict[str, Any]) -> Any:
+        pipeline, pooling = self._loaded.pipeline, self._loaded.pooling
+        try:
+            if self._task.name == "sentence-similarity":
+                return pipeline_vectors.cosines(pipeline, pooling, *item)
+            if self._task.name == "feature-extraction":
+                return pipeline_vectors.vectors(pipeline, pooling, item, parameters)
+            # A copy: some pipelines change the values they are given.
+            return self._task.answer(self._task.call(pipeline, item, dict(parameters)))
+        except Exception as error:
+            if not isinstance(error, _REFUSALS) and type(error).__name__ != "PipelineException":
+                raise
+            # What a pipeline refuses is the input or a parameter's value, as far as these exceptions can tell.
+            problem = " ".join(str(error).split())
+            raise Refusal(
+                400, f"{self._task.name} refused this input: {type(error).__name__}: {problem:.500}"
+            ) from None
+
+
+def cards(arguments: Sequence[str]) -> tuple[Card, ...]:
+    """The cards of `--model` arguments.
+
+    Raises ValueError for an argument that cannot be served (its form, a task that is unknown or has left the
+    transformers installed, a name given twice for a task), and ModuleNotFoundError without the extra.
+    """
+    if not arguments:
+        return ()
+    missing = [module for module in _NEEDED if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"--model needs {', '.join(missing)}, not installed here. "
+            f'Install with: pip install "huggingface_api_handler[{EXTRA}]"',
+            name=missing[0],
+        )
+    made = [card for argument in arguments for card in _cards(pipeline_spec.parse(argument))]
+    given: set[tuple[str, str]] = set()
+    for card in made:
+        if (card.name, card.task) in given:
+            raise ValueError(f"--model {card.name} is given twice for {card.task}. Give the second another name")
+        given.add((card.name, card.task))
+    return tuple(made)
+
+
+def _cards(spec: pipeline_spec.ModelSpec) -> list[Card]:
+    asked = spec.task or pipeline_spec.find_task(spec)
+    tasks = pipeline_tasks.named(asked)
+    version = importlib.metadata.version("transformers")
+    if message := pipeline_tasks.left(tasks[0].pipeline_name, version):
+        raise ValueError(f"--model {spec.name}: {message}")
+    # translation_en_to_de and its like name languages that the pipeline reads from the task.
+    own_name = asked if asked.startswith("translation_") else tasks[0].pipeline_name
+    source = Source(spec.reference, own_name)
+    # What was asked for comes first: it answers where the URL names no task.
+    ordered = sorted(tasks, key=lambda task: task.name != asked)
+    return [_card(spec, task, source, version) for task in ordered]
+
+
+def _card(spec: pipeline_spec.ModelSpec, task: PipelineTask, source: Source, version: str) -> Card:
+    where = "the folder" if spec.local else "the Hub's model"
+    return Card(
+        name=spec.name,
+        task=task.name,
+        load=lambda: PipelineModel(source, task),
+        read=task.read,
+        package="transformers",
+        version=version,
+        licence="the model's own, see its model card",
+        quality=f"That of {where} {spec.reference}, run as it is by a transformers pipeline; nothing measured here.",
+        digest=source.digest,
+        stands_in_for=None,
+        wrap_single=task.wrap_single,
+        needs=task.needs,
+        extra=EXTRA,
+    )
+
+
+def _only_tensors_the_model_takes(pipeline: Any) -> None:
+    """CLIP's tokenizers of some folders make token types, which its text model does not take."""
+    tokenizer = getattr(pipeline, "tokenizer", None)
+    if tokenizer is not None and pipeline.model.config.model_type in ("clip", "owlvit", "owlv2", "siglip", "vits"):
+        kept = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = kept
+
+
+def _digest(folder: Path) -> str:
+    files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
+    return weights.joint_digest(weights.digest(path) for path in files)

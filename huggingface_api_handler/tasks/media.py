@@ -1,0 +1,227 @@
+"""Tasks that read images, audio, video and documents."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from .base import Body, Column, Media, Prediction, Settings, Task, first, number, unreadable
+from .classification import READING, read_scores, read_zero_shot
+from .generation import read_chat
+from .text import read_answer, read_text
+
+IMAGE, AUDIO, VIDEO = (Column("column", "image"),), (Column("column", "audio"),), (Column("column", "video"),)
+QUESTION = Column("question_column")
+
+
+def base64_of(media: Media) -> str:
+    return b64encode(media.data).decode("ascii")
+
+
+def data_uri(media: Media) -> str:
+    return f"data:{media.content_type};base64,{base64_of(media)}"
+
+
+def media_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any] | Media:
+    """The media itself as the request's body; where there are parameters, base64 in JSON beside them."""
+    media = inputs[0]
+    if not settings.parameters:
+        return media  # type: ignore[no-any-return]
+    return {"inputs": base64_of(media), "parameters": dict(settings.parameters)}
+
+
+def labelled_media_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """As ``media_body`` with parameters; the labels are those of the row, where a column brings them."""
+    media, labels = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], None)
+    parameters = dict(settings.parameters)
+    if labels is not None:
+        parameters["candidate_labels"] = list(labels)
+    return {"inputs": base64_of(media), "parameters": parameters}
+
+
+def question_on(key: str) -> Body:
+    """Body of a question on an image: ``{"inputs": {key: base64, "question": ...}}``."""
+
+    def body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+        media, question = inputs[0]
+        out: dict[str, Any] = {"inputs": {key: base64_of(media), "question": question}}
+        if settings.parameters:
+            out["parameters"] = dict(settings.parameters)
+        return out
+
+    return body
+
+
+def image_chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """One user message with the image as a ``data:`` URI and the prompt beside it (OpenAI's form of images in chat)."""
+    media, prompt = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], None)
+    prompt = prompt or settings.prompt_template or "Describe the image."
+    content = [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": data_uri(media)}}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if settings.system_prompt:
+        messages.insert(0, {"role": "system", "content": settings.system_prompt})
+    return {"model": settings.model, "messages": messages, **settings.parameters}
+
+
+def read_objects(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    """The objects or segments as the server sent them, best first, and how many of each label."""
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
+        answer = answer[0]
+    if not isinstance(answer, list):
+        raise unreadable("object detection or segmentation", answer)
+    for item in answer:
+        placed = isinstance(item, dict) and (isinstance(item.get("box"), dict) or isinstance(item.get("mask"), str))
+        if not placed or not isinstance(item.get("label"), str):
+            raise unreadable("object detection or segmentation", item)
+    ordered = sorted(answer, key=lambda item: -(number(item.get("score")) or 0.0))
+    return Prediction(ordered, None, dict(Counter(item["label"] for item in ordered)))
+
+
+def read_transcript(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    """The recognised text, and its chunks where ``return_timestamps`` asked for them."""
+    answer = first(answer)
+    if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
+        raise unreadable("automatic-speech-recognition", answer)
+    chunks = answer.get("chunks")
+    return Prediction(answer["text"], None, chunks if isinstance(chunks, list) else None)
+
+
+def read_visual_answer(answer: Any, item: Any, settings: Settings) -> Prediction:
+    """The best answer and its score. An answer may be left out where the model found none."""
+    candidates = answer if isinstance(answer, list) else [answer]
+    if not candidates or not all(isinstance(one, dict) and "score" in one for one in candidates):
+        raise unreadable("question answering on an image", answer)
+    found = [one for one in candidates if one.get("answer") is not None]
+    return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
+
+
+TASKS = (
+    Task(
+        name="image-classification",
+        does="Puts a label on an image",
+        default_model="google/vit-base-patch16-224",
+        columns=IMAGE,
+        body=media_body,
+        read=read_scores,
+        arguments=READING,
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="video-classification",
+        does="Puts a label on a video",
+        columns=VIDEO,
+        body=media_body,
+        read=read_scores,
+        arguments=READING,
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="audio-classification",
+        does="Puts a label on a sound: emotion, language, instrument, ...",
+        default_model="MIT/ast-finetuned-audioset-10-10-0.4593",
+        columns=AUDIO,
+        body=media_body,
+        read=read_scores,
+        arguments=READING,
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="zero-shot-image-classification",
+        does="Puts one of your own labels on an image",
+        default_model="google/siglip-so400m-patch14-224",
+        columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
+        body=labelled_media_body,
+        read=read_zero_shot,
+        arguments=READING - {"labels"},
+        required_parameters=("candidate_labels",),
+        rename={"labels": "candidate_labels"},
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="object-detection",
+        does="Finds things in an image, each with a box",
+        default_model="facebook/detr-resnet-50",
+        columns=IMAGE,
+        body=media_body,
+        read=read_objects,
+        explained=True,
+    ),
+    Task(
+        name="zero-shot-object-detection",
+        does="Finds things that you name in an image, each with a box",
+        default_model="google/owlv2-base-patch16-ensemble",
+        columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
+        body=labelled_media_body,
+        read=read_objects,
+        required_parameters=("candidate_labels",),
+        rename={"labels": "candidate_labels"},
+        explained=True,
+    ),
+    Task(
+        name="image-segmentation",
+        does="Cuts an image into labelled parts, each with a mask",
+        default_model="nvidia/segformer-b0-finetuned-ade-512-512",
+        columns=IMAGE,
+        body=media_body,
+        read=read_objects,
+        explained=True,
+    ),
+    Task(
+        name="image-to-text",
+        does="Says what an image shows, or reads its text",
+        aliases=("image-captioning",),
+        default_model="Salesforce/blip-image-captioning-large",
+        columns=IMAGE,
+        body=media_body,
+        read=read_text("generated_text", "image-to-text"),
+    ),
+    Task(
+        name="image-text-to-text",
+        does="Answers a prompt about an image, as an assistant does",
+        default_model="Qwen/Qwen2.5-VL-7B-Instruct",
+        columns=(*IMAGE, Column("prompt_column", required=False)),
+        body=image_chat_body,
+        read=read_chat,
+        arguments=frozenset({"prompt_template", "system_prompt"}),
+        protocol="chat",
+        spec="chat-completion",
+        deterministic=False,
+        explained=True,
+    ),
+    Task(
+        name="visual-question-answering",
+        does="Answers a question on an image",
+        default_model="dandelin/vilt-b32-finetuned-vqa",
+        columns=(*IMAGE, QUESTION),
+        body=question_on("image"),
+        read=read_visual_answer,
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="document-question-answering",
+        does="Answers a question on the image of a document",
+        default_model="impira/layoutlm-invoices",
+        columns=(*IMAGE, QUESTION),
+        body=question_on("image"),
+        read=read_visual_answer,
+        scored=True,
+        explained=True,
+    ),
+    Task(
+        name="automatic-speech-recognition",
+        does="Writes down what is said",
+        aliases=("asr", "speech-recognition", "speech-to-text"),
+        default_model="openai/whisper-large-v3",
+        columns=AUDIO,
+        body=media_body,
+        read=read_transcript,
+        explained=True,
+    ),
+)

@@ -1,0 +1,100 @@
+"""Tasks that read tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..failures import UnreadableAnswer
+from .base import TEXT, Column, Lists, Prediction, Settings, Task, first, number, unreadable
+
+
+def table_question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """``{"inputs": {"query", "table": {column: [text, ...]}}}``, as recorded (the schema says ``question``)."""
+    question, table = inputs[0]
+    body: dict[str, Any] = {"inputs": {"query": question, "table": json.loads(table)}}
+    if settings.parameters:
+        body["parameters"] = dict(settings.parameters)
+    return body
+
+
+def read_table_answer(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    answer = first(answer)
+    if isinstance(answer, list) and answer:  # several answers: the server's first is its best
+        answer = answer[0]
+    if not isinstance(answer, dict) or not isinstance(answer.get("answer"), str):
+        raise unreadable("table-question-answering", answer)
+    return Prediction(
+        answer["answer"], None, {key: answer[key] for key in ("cells", "coordinates", "aggregator") if key in answer}
+    )
+
+
+def rows_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+    """Rows turned into ``{"data": {column: [value, ...]}}``: the protocol carries many rows in a request."""
+    names = settings.columns["columns"]
+    return {
+        "inputs": {"data": {name: list(values) for name, values in zip(names, zip(*inputs, strict=True), strict=True)}}
+    }
+
+
+def split_rows(answer: Any, count: int) -> list[Any]:
+    if not isinstance(answer, list) or len(answer) != count:
+        size = f"{len(answer)} values" if isinstance(answer, list) else type(answer).__name__
+        raise UnreadableAnswer(f"{count} rows were answered with {size}")
+    return answer
+
+
+def read_class(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    if not isinstance(answer, (str, int, float)) or isinstance(answer, bool):
+        raise unreadable("tabular-classification", answer)
+    return Prediction(answer)
+
+
+def read_value(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    value = number(answer)
+    if value is None:
+        raise unreadable("tabular-regression", answer)
+    return Prediction(value)
+
+
+ROWS = (Column("columns", "values"),)
+
+TASKS = (
+    Task(
+        name="table-question-answering",
+        does="Answers a question from a table",
+        aliases=("table-qa",),
+        default_model="google/tapas-base-finetuned-wtq",
+        columns=(
+            *TEXT,
+            Column("table_column", "table", required=False),
+            Column("table_columns", "whole table", required=False),
+        ),
+        body=table_question_body,
+        read=read_table_answer,
+        explained=True,
+    ),
+    Task(
+        name="tabular-classification",
+        does="Puts a class on each row of a table",
+        default_model="scikit-learn/tabular-playground",
+        columns=ROWS,
+        body=rows_body,
+        split=split_rows,
+        read=read_class,
+        lists=Lists.ALWAYS,
+        spec="",
+    ),
+    Task(
+        name="tabular-regression",
+        does="Puts a number on each row of a table",
+        default_model="scikit-learn/Fish-Weight",
+        columns=ROWS,
+        body=rows_body,
+        split=split_rows,
+        read=read_value,
+        lists=Lists.ALWAYS,
+        spec="",
+    ),
+)

@@ -1,0 +1,128 @@
+"""Text-to-speech and speech recognition check each other."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import wave
+
+import pytest
+from starlette.testclient import TestClient
+
+from .conftest import ask
+
+WHISPER = "local/whisper-base"
+PIPER = "local/piper-joe"
+MODELS = (WHISPER, PIPER)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def spoken(client: TestClient, text: str) -> bytes:
+    response = client.post(f"/models/{PIPER}", json={"inputs": text})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "audio/wav"
+    assert float(response.headers["x-compute-time"]) > 0 and len(response.headers["x-sha"]) == 64
+    return response.content
+
+
+@pytest.fixture(scope="module")
+def fox(client: TestClient) -> bytes:
+    return spoken(client, "The quick brown fox jumps over the lazy dog.")
+
+
+def test_the_voice_is_a_wav_file_of_a_plausible_length(fox: bytes) -> None:
+    with wave.open(io.BytesIO(fox)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, 22050)
+        assert 1.5 < sound.getnframes() / sound.getframerate() < 6
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The quick brown fox jumps over the lazy dog.",
+        "Please call me back tomorrow morning about the invoice.",
+        "The weather in London is cold and rainy today.",
+    ],
+)
+def test_whisper_reads_back_what_piper_says(client: TestClient, sentence: str) -> None:
+    assert words(ask(client, WHISPER, spoken(client, sentence))["text"]) == words(sentence)
+
+
+@pytest.mark.parametrize("content_type", ["audio/wav", "audio/x-wav; rate=22050", "application/octet-stream"])
+def test_raw_bodies_and_base64_give_the_same_text(client: TestClient, fox: bytes, content_type: str) -> None:
+    raw = client.post("/models/openai/whisper-large-v3", content=fox, headers={"content-type": content_type})
+    assert raw.status_code == 200 and set(raw.json()) == {"text"}
+    assert raw.json() == ask(client, WHISPER, fox)
+    uri = "data:audio/wav;base64," + base64.b64encode(fox).decode()
+    assert raw.json() == ask(client, WHISPER, uri)
+
+
+def test_timestamps_come_as_chunks_in_order(client: TestClient, fox: bytes) -> None:
+    answer = ask(client, WHISPER, fox, return_timestamps=True, language="en")
+    assert "".join(chunk["text"] for chunk in answer["chunks"]).strip() == answer["text"]
+    assert all(start < end < 7 for start, end in (chunk["timestamp"] for chunk in answer["chunks"]))
+
+
+@pytest.mark.parametrize(
+    "body", [b"junk" * 1000, b"", b"RIFF\x00\x00\x00\x00WAVEfmt ", b"\x89PNG\r\n\x1a\n" + b"0" * 99]
+)
+def test_what_is_no_sound_is_refused_in_the_recorded_words(client: TestClient, body: bytes) -> None:
+    response = client.post(f"/models/{WHISPER}", content=body, headers={"content-type": "audio/wav"})
+    assert response.status_code == 400
+    assert response.json() == {"error": ["Error in `inputs`: Malformed soundfile"]}
+
+
+@pytest.mark.parametrize("inputs", ["no base64!", "", None, 3, ["UklGRg=="], {"a": 1}])
+def test_inputs_that_are_no_base64_are_400(client: TestClient, inputs: object) -> None:
+    response = client.post(f"/models/{WHISPER}", json={"inputs": inputs})
+    assert response.status_code == 400 and "Error in `inputs`" in response.json()["error"][0]
+
+
+def test_a_cut_off_file_is_heard_to_its_end_or_refused(client: TestClient, fox: bytes) -> None:
+    response = client.post(f"/models/{WHISPER}", content=fox[: len(fox) // 2], headers={"content-type": "audio/wav"})
+    assert response.status_code in (200, 400)
+
+
+def test_a_recording_without_samples_has_no_text(client: TestClient) -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes(b"")
+    response = client.post(f"/models/{WHISPER}", content=file.getvalue(), headers={"content-type": "audio/wav"})
+    assert response.json() in ({"text": ""}, {"error": ["Error in `inputs`: Malformed soundfile"]})
+
+
+def test_too_long_a_sound_is_413(client: TestClient) -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(4000)
+        sound.writeframes(bytes([128]) * (4000 * 1801))
+    response = client.post(f"/models/{WHISPER}", content=file.getvalue(), headers={"content-type": "audio/wav"})
+    assert response.status_code == 413 and "30 minutes" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"language": "xx"}, {"language": ["en"]}, {"return_timestamps": 3}, {"beam": 1}]
+)
+def test_bad_parameters_are_400(client: TestClient, fox: bytes, parameters: dict[str, object]) -> None:
+    body = {"inputs": base64.b64encode(fox).decode(), "parameters": parameters}
+    assert client.post(f"/models/{WHISPER}", json=body).status_code == 400
+
+
+@pytest.mark.parametrize(("inputs", "status"), [("", 400), (" ", 400), (["a"], 400), (3, 400), ("a" * 5001, 413)])
+def test_text_that_cannot_be_spoken_is_refused(client: TestClient, inputs: object, status: int) -> None:
+    response = client.post(f"/models/{PIPER}", json={"inputs": inputs})
+    assert response.status_code == status and response.json()["error"]
+
+
+def test_a_text_model_refuses_a_raw_body(client: TestClient, fox: bytes) -> None:
+    response = client.post(f"/models/{PIPER}", content=fox, headers={"content-type": "audio/wav"})
+    assert response.status_code == 400 and "raw media body" in response.json()["error"][0]

@@ -1,0 +1,158 @@
+"""Inference providers through huggingface_hub's own helpers, against a stand-in that follows their protocols."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pandas as pd
+import pytest
+from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.inference._providers import PROVIDERS, _common
+
+from huggingface_api_handler.failures import InferenceError, InputError
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.providers import HELPER_TASKS
+from huggingface_api_handler.tasks import TASKS
+from tests.conftest import Reply, Service
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
+MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
+KEY = {"api_key": "hf_ProviderSecret"}
+
+
+@pytest.fixture
+def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The Hub knows every model at every provider under another name; the router is the test's service."""
+    lookups: list[str] = []
+
+    def mapping(model: str) -> list[InferenceProviderMapping]:
+        lookups.append(model)
+        return [
+            InferenceProviderMapping(
+                provider=name, hf_model_id=model, providerId=f"their/{name}", status="live", task=task
+            )
+            for name, tasks in PROVIDERS.items()
+            for task in tasks
+            if task == model.partition("/")[0]
+        ]
+
+    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", mapping)
+    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
+    monkeypatch.setattr(
+        "huggingface_api_handler.inference.providers.HARDCODED_MODEL_INFERENCE_MAPPING",
+        _common.HARDCODED_MODEL_INFERENCE_MAPPING,
+    )
+    monkeypatch.setattr("huggingface_hub.constants.INFERENCE_PROXY_TEMPLATE", service.url + "/{provider}")
+    return lookups
+
+
+def ask(provider: str, task: str, cells: list[Any], engine: Any = None, **using: Any) -> pd.DataFrame:
+    helper_task = HELPER_TASKS.get(task, task)
+    using = {"task": task, "column": "t", "target": "y", "model": f"{helper_task}/m", "provider": provider, **using}
+    return predict(pd.DataFrame({"t": cells}), using, engine or KEY)
+
+
+CHAT = {"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}], "usage": {"total_tokens": 3}}
+
+
+@pytest.mark.parametrize(
+    "provider",
+    sorted(
+        name
+        for name, tasks in PROVIDERS.items()
+        if "conversational" in tasks and name not in ("hf-inference", "openai")
+    ),
+)  # openai takes its own keys only, at its own host
+def test_chat_goes_to_every_provider_under_its_name_for_the_model(
+    service: Service, hub: list[str], provider: str
+) -> None:
+    service.answer = lambda *_: CHAT
+    out = ask(provider, "chat-completion", ["Capital of France?", "And of Italy?"], max_tokens=5)
+    assert list(out["y"]) == ["Paris", "Paris"]
+    assert f"their/{provider}" in (service.asked[0].get("model", "") + service.paths[0])
+    assert service.asked[0]["messages"][0]["content"] == "Capital of France?"
+    assert service.headers[0]["authorization"] == "Bearer hf_ProviderSecret"
+    assert hub.count("conversational/m") == 1
+
+
+def test_the_hub_is_asked_once_for_a_whole_query(service: Service, hub: list[str]) -> None:
+    service.answer = lambda *_: CHAT
+    ask("together", "chat-completion", [f"question {number}" for number in range(50)])
+    assert len(service.asked) == 50
+    assert len(hub) == 1
+
+
+def test_images_come_back_as_media(service: Service, hub: list[str]) -> None:
+    service.answer = lambda *_: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}
+    out = ask("together", "text-to-image", ["a cat"], width=64)
+    assert out["y"][0] == f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    assert service.asked[0]["prompt"] == "a cat"
+
+
+def test_a_provider_that_answers_with_a_job_is_polled(
+    service: Service, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.inference._providers.fal_ai._POLLING_INTERVAL", 0)
+    states = iter(["IN_QUEUE", "IN_PROGRESS", "COMPLETED"])
+
+    def answer(body: Any, headers: dict[str, str], path: str) -> Any:
+        if body is not None:
+            return {
+                "request_id": "7",
+                "status": "IN_QUEUE",
+                "response_url": "https://queue.example/fal-ai/m/requests/7",
+            }
+        if path.endswith("/status"):
+            return {"status": next(states)}
+        return (
+            Reply(MP4, 200, {"Content-Type": "video/mp4"})
+            if path.endswith(".mp4")
+            else {"video": {"url": f"{service.url}/made.mp4"}}
+        )
+
+    service.answer = answer
+    out = ask("fal-ai", "text-to-video", ["a cat walks"])
+    assert out["y"][0] == f"data:video/mp4;base64,{base64.b64encode(MP4).decode()}"
+    assert service.fetched == ["/fal-ai/m/requests/7/status"] * 3 + ["/fal-ai/m/requests/7", "/made.mp4"]
+
+
+def test_an_image_goes_to_a_provider_as_the_helper_wants_it(service: Service, hub: list[str]) -> None:
+    service.answer = lambda *_: {"text": "hello"}
+    wav = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
+    out = ask("fal-ai", "automatic-speech-recognition", [wav])
+    assert list(out["y"]) == ["hello"]
+    assert service.asked[0]["audio_url"].startswith("data:audio/")
+
+
+def test_what_a_provider_does_not_do_is_told_before_any_request(service: Service, hub: list[str]) -> None:
+    with pytest.raises(InputError, match="did you mean 'together'"):
+        ask("togethr", "chat-completion", ["x"])
+    with pytest.raises(InputError, match="groq does not serve this"):
+        ask("groq", "text-to-image", ["x"])
+    with pytest.raises(InputError, match="needs a key"):
+        ask("groq", "chat-completion", ["x"], engine={"timeout": 5})
+    with pytest.raises(InputError, match="belongs to one provider"):
+        ask("groq", "chat-completion", ["x"], engine={"api_key": "gsk_other"})
+    assert service.asked == []
+
+
+def test_a_providers_refusal_is_a_reason(service: Service, hub: list[str]) -> None:
+    service.answer = lambda *_: Reply({"error": {"message": "model is overloaded"}}, 401)
+    with pytest.raises(InferenceError, match="model is overloaded") as error:
+        ask("together", "chat-completion", ["x"])
+    assert "hf_ProviderSecret" not in str(error.value)
+
+
+def test_an_answer_that_a_helper_cannot_read_is_not_an_answer(
+    service: Service, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_api_handler.inference.sender._FIRST_BACKOFF", 0.001)
+    service.answer = lambda *_: {"data": []}
+    with pytest.raises(InferenceError):
+        ask("together", "text-to-image", ["a cat"])
+
+
+def test_every_task_of_every_helper_is_a_task_here() -> None:
+    known = {HELPER_TASKS.get(name, name) for name in TASKS}
+    assert {task for tasks in PROVIDERS.values() for task in tasks} - known == set()

@@ -1,0 +1,93 @@
+"""Text Embeddings Inference: its routes, and the one form of batch it reads rightly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.tei import _found
+from tests.conftest import Reply, Service
+
+
+def info(kind: str) -> dict[str, Any]:
+    return {"model_id": "m", "model_type": {kind: {}}, "max_client_batch_size": 8, "max_input_length": 512}
+
+
+def share(text: str) -> float:
+    return sum(map(ord, text)) % 97 / 97
+
+
+def tei(body: Any, headers: dict[str, str], path: str) -> Any:
+    """What the server does, the pair of sentences included."""
+    inputs = body.get("inputs")
+    if path == "/embed":
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if len(texts) > 8:
+            return Reply(
+                {"error": f"batch size {len(texts)} > maximum allowed batch size 8", "error_type": "Validation"}, 413
+            )
+        return [[share(text), 1.0] for text in texts]
+    if path == "/predict":
+        if isinstance(inputs, list) and all(isinstance(item, list) for item in inputs):
+            return [
+                [{"label": "A", "score": share(item[0])}, {"label": "B", "score": 1 - share(item[0])}]
+                for item in inputs
+            ]
+        text = " ".join(inputs) if isinstance(inputs, list) else inputs
+        return [{"label": "A", "score": share(text)}, {"label": "B", "score": 1 - share(text)}]
+    if path == "/rerank":
+        scored = [{"index": index, "score": share(text)} for index, text in enumerate(body["texts"])]
+        return sorted(scored, key=lambda item: -item["score"])
+    if path == "/similarity":
+        return [share(text) for text in inputs["sentences"]]
+    return Reply({"error": "not found"}, 404)
+
+
+TEXTS = [f"text number {number}" for number in range(30)]
+FRAME = pd.DataFrame({"t": TEXTS, "q": ["one query"] * 30})
+
+
+@pytest.fixture
+def server(service: Service) -> Service:
+    service.answer = tei
+    service.info = info("embedding")
+    return service
+
+
+def test_embeddings_go_in_batches_of_the_servers_size(server: Service) -> None:
+    out = predict(FRAME, {"task": "embeddings", "column": "t", "target": "y"}, {"endpoint": server.url})
+    assert [vector[0] for vector in out["y"]] == [share(text) for text in TEXTS]
+    assert server.paths == ["/embed"] * 4
+    predict(FRAME, {"task": "embeddings", "column": "t", "target": "y", "normalize": True}, {"endpoint": server.url})
+    assert server.fetched == ["/info"]
+
+
+def test_classification_never_sends_the_form_that_is_read_as_a_pair(server: Service) -> None:
+    out = predict(FRAME, {"task": "text-classification", "column": "t", "target": "y"}, {"endpoint": server.url})
+    assert list(out["y_confidence"]) == [pytest.approx(max(share(text), 1 - share(text))) for text in TEXTS]
+    assert all(
+        isinstance(body["inputs"], str) or all(isinstance(item, list) for item in body["inputs"])
+        for body in server.asked
+    )
+    assert len(server.asked) == 4
+
+
+def test_ranking_and_similarity_send_a_query_with_its_texts(server: Service) -> None:
+    for task, path in (("text-ranking", "/rerank"), ("sentence-similarity", "/similarity")):
+        out = predict(FRAME, {"task": task, "column": "q", "column2": "t", "target": "y"}, {"endpoint": server.url})
+        assert list(out["y"]) == [share(text) for text in TEXTS]
+        assert server.paths[-1] == path
+
+
+def test_another_server_is_not_taken_for_one(service: Service) -> None:
+    for said in (None, {"models": []}, [1], {"model_id": "m"}):
+        _found.clear()
+        service.info = said
+        service.answer = lambda body, headers, path: [{"label": "A", "score": 0.9}] if path == "/" else Reply({}, 404)
+        out = predict(
+            FRAME.head(1), {"task": "text-classification", "column": "t", "target": "y"}, {"endpoint": service.url}
+        )
+        assert list(out["y"]) == ["A"]
