@@ -83,6 +83,7 @@ setup(
     extras_require={
         "local": LOCAL,
         "local-ner": LOCAL_NER,
+        "local-all": [*LOCAL, *LOCAL_NER, *LOCAL_ALL],
         "transformers": [*LOCAL, *TRANSFORMERS],
         "mindsdb": MINDSDB,
         "test": TEST,
