@@ -56,7 +56,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             engine = _engine(self.engine_storage)
             model = model_settings(overridden(self._using(), (args or {}).get("using")), engine)
             out = predict_frame(df, model, engine)
-        for column in (model.target, f"{model.target}_explain"):
+        for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
         return out

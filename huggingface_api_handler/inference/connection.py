@@ -30,6 +30,8 @@ def check_engine(engine: EngineSettings) -> str:
     url = engine.endpoint or f"{constants.ENDPOINT}/api/whoami-v2"
     if engine.endpoint:
         url = f"{url.removesuffix('/models').removesuffix('/v1')}/health"
+    elif key is not None and engine.provider and not key.get_secret_value().startswith("hf_"):
+        return f"Not checked: the key is not Hugging Face's, so it is shown to {engine.provider} alone."
     elif key is None:
         return "No key was given or found, so requests go out without one: Hugging Face answers few of those."
     headers = {}
@@ -74,6 +76,8 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, An
     """What the server itself says of the model (GET on its address), or why it says nothing."""
     where = route(engine, model)
     address = {"model": model.model, "address": where.url, "key sent": where.has_key}
+    if where.provider is not None:
+        return {**address, "provider": where.provider.name}
     try:
         response = transport.submit(transport.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
     except Exception as error:  # DESCRIBE shows what there is

@@ -329,7 +329,8 @@ class Sender:
         self.done += 1
         if self._model.on_error == "raise":
             self.stop(failure)
-        if self._answered == 0 and failure.kind is Kind.ROW:
+        # Only what the service refused speaks of the request: a cell refused here, before any request, is its row's.
+        if self._answered == 0 and failure.kind is Kind.ROW and failure.status is not None:
             self._refusals[failure.message] += 1
             if self._refusals[failure.message] >= _SAME_REFUSALS:
                 self.stop(Failure(Kind.STOP, self._request_at_fault(failure), failure.status))

@@ -147,6 +147,22 @@ def test_create_engine_asks_hugging_face_who_the_key_is(service: Service, monkey
         engine.create_engine({"api_key": "hf_bad"})
 
 
+def test_a_providers_own_key_is_not_shown_to_hugging_face(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", service.url)
+    Handler(model_storage=None, engine_storage=Storage()).create_engine({"api_key": "gsk_other", "provider": "groq"})
+    assert service.fetched == []
+
+
+def test_typed_fields_come_as_columns_that_sql_can_hold(service: Service) -> None:
+    said = '{"topic": "refund", "tags": ["late", "box"]}'
+    service.answer = lambda *_: {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
+    using = {"task": "chat-completion", "column": "text", "output_schema": {"topic": "str", "tags": "list"}}
+    out = created(service, **using).predict(pd.DataFrame({"text": ["where is it?"]}), {})
+    assert list(out["topic"]) == ["refund"]
+    assert list(out["tags"]) == ['["late","box"]']
+    assert json.loads(out["sentiment"][0]) == json.loads(said)
+
+
 def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_api_handler.inference import connection
 

@@ -290,6 +290,14 @@ def test_media_that_cannot_be_loaded_costs_no_request(service: Service) -> None:
     assert len(service.asked) == 1
 
 
+def test_many_cells_refused_in_the_same_words_doom_no_other_row(service: Service) -> None:
+    service.answer = lambda *_: [{"label": "cat", "score": 0.9}]
+    frame = pd.DataFrame({"t": [f"missing-{number}.png" for number in range(10)] + [PNG]})
+    out = predict(frame, {"task": "image-classification", "column": "t", "target": "y"}, {"endpoint": service.url})
+    assert out["y_error"].notna().sum() == 10
+    assert out["y"].iloc[-1] == "cat"
+
+
 def test_made_media_goes_into_output_dir(service: Service, tmp_path: Path) -> None:
     service.answer = lambda *_: Reply(PNG, 200, {"Content-Type": "image/png"})
     using = {"task": "text-to-image", "column": "t", "target": "y"}
