@@ -397,3 +397,9 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
     assert len(bodies) == 4
     assert bodies[1][1] == {"role": "assistant", "content": '{"topic": "x", "urgency": "high"}'}
     assert run.receipt.repairs == 2
+
+
+def test_waits_use_up_no_attempts() -> None:
+    replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (ATTEMPTS - 1))
+    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:1])
+    assert_right(run, TEXTS[:1])
