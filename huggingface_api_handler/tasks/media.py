@@ -97,38 +97,53 @@ def read_visual_answer(answer: Any, item: Any, settings: Settings) -> Prediction
     return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
 
 
-TASKS = (
-    Task(
-        name="image-classification",
-        does="Puts a label on an image",
-        default_model="google/vit-base-patch16-224",
+def _classifier(name: str, does: str, columns: tuple[Column, ...], default_model: str | None) -> Task:
+    return Task(
+        name=name,
+        does=does,
+        default_model=default_model,
+        columns=columns,
+        body=media_body,
+        read=read_scores,
+        arguments=READING,
+        scored=True,
+        explained=True,
+    )
+
+
+def _asked_about(name: str, does: str, default_model: str) -> Task:
+    return Task(
+        name=name,
+        does=does,
+        default_model=default_model,
+        columns=(*IMAGE, QUESTION),
+        body=question_on("image"),
+        read=read_visual_answer,
+        scored=True,
+        explained=True,
+    )
+
+
+def _finder(name: str, does: str, default_model: str) -> Task:
+    return Task(
+        name=name,
+        does=does,
+        default_model=default_model,
         columns=IMAGE,
         body=media_body,
-        read=read_scores,
-        arguments=READING,
-        scored=True,
+        read=read_objects,
         explained=True,
-    ),
-    Task(
-        name="video-classification",
-        does="Puts a label on a video",
-        columns=VIDEO,
-        body=media_body,
-        read=read_scores,
-        arguments=READING,
-        scored=True,
-        explained=True,
-    ),
-    Task(
-        name="audio-classification",
-        does="Puts a label on a sound: emotion, language, instrument, ...",
-        default_model="MIT/ast-finetuned-audioset-10-10-0.4593",
-        columns=AUDIO,
-        body=media_body,
-        read=read_scores,
-        arguments=READING,
-        scored=True,
-        explained=True,
+    )
+
+
+TASKS = (
+    _classifier("image-classification", "Puts a label on an image", IMAGE, "google/vit-base-patch16-224"),
+    _classifier("video-classification", "Puts a label on a video", VIDEO, None),
+    _classifier(
+        "audio-classification",
+        "Puts a label on a sound: emotion, language, instrument, ...",
+        AUDIO,
+        "MIT/ast-finetuned-audioset-10-10-0.4593",
     ),
     Task(
         name="zero-shot-image-classification",
@@ -143,15 +158,7 @@ TASKS = (
         scored=True,
         explained=True,
     ),
-    Task(
-        name="object-detection",
-        does="Finds things in an image, each with a box",
-        default_model="facebook/detr-resnet-50",
-        columns=IMAGE,
-        body=media_body,
-        read=read_objects,
-        explained=True,
-    ),
+    _finder("object-detection", "Finds things in an image, each with a box", "facebook/detr-resnet-50"),
     Task(
         name="zero-shot-object-detection",
         does="Finds things that you name in an image, each with a box",
@@ -163,14 +170,10 @@ TASKS = (
         rename={"labels": "candidate_labels"},
         explained=True,
     ),
-    Task(
-        name="image-segmentation",
-        does="Cuts an image into labelled parts, each with a mask",
-        default_model="nvidia/segformer-b0-finetuned-ade-512-512",
-        columns=IMAGE,
-        body=media_body,
-        read=read_objects,
-        explained=True,
+    _finder(
+        "image-segmentation",
+        "Cuts an image into labelled parts, each with a mask",
+        "nvidia/segformer-b0-finetuned-ade-512-512",
     ),
     Task(
         name="image-to-text",
@@ -194,25 +197,9 @@ TASKS = (
         deterministic=False,
         explained=True,
     ),
-    Task(
-        name="visual-question-answering",
-        does="Answers a question on an image",
-        default_model="dandelin/vilt-b32-finetuned-vqa",
-        columns=(*IMAGE, QUESTION),
-        body=question_on("image"),
-        read=read_visual_answer,
-        scored=True,
-        explained=True,
-    ),
-    Task(
-        name="document-question-answering",
-        does="Answers a question on the image of a document",
-        default_model="impira/layoutlm-invoices",
-        columns=(*IMAGE, QUESTION),
-        body=question_on("image"),
-        read=read_visual_answer,
-        scored=True,
-        explained=True,
+    _asked_about("visual-question-answering", "Answers a question on an image", "dandelin/vilt-b32-finetuned-vqa"),
+    _asked_about(
+        "document-question-answering", "Answers a question on the image of a document", "impira/layoutlm-invoices"
     ),
     Task(
         name="automatic-speech-recognition",
