@@ -14,7 +14,7 @@ from ..failures import MediaError
 from ..tasks import Media
 from .media_fetch import fetch
 from .media_files import keep, read
-from .media_types import checked_type, extension_of
+from .media_types import checked_type, content_type_of, extension_of
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,18 @@ async def load(cell: str | bytes, kind: str, policy: MediaPolicy) -> Media:
 def save(media: Media, output_dir: Path | None) -> str:
     """The cell for media that a model made: a ``data:`` URI, or, with ``output_dir``, the path of a file there.
 
-    The file's name derives from its content, so the same media is kept once, and nothing else is written over.
-    Raises MediaError.
+    The type is the one that the bytes show, since what a server declares could be a program for a browser. The file's
+    name derives from its content, so the same media is kept once, and nothing else is written over. Raises MediaError.
     """
+    content_type = content_type_of(media.data)
     if output_dir is None:
-        return f"data:{media.content_type};base64,{b64encode(media.data).decode('ascii')}"
-    name = f"{hashlib.sha256(media.data).hexdigest()[:32]}.{extension_of(media.content_type)}"
+        return f"data:{content_type};base64,{b64encode(media.data).decode('ascii')}"
+    name = f"{hashlib.sha256(media.data).hexdigest()[:32]}.{extension_of(content_type)}"
     try:
         return keep(media.data, name, output_dir)
     except OSError as error:
         raise MediaError(
-            f"the {media.content_type} cannot be kept in output_dir {output_dir} "
+            f"the {content_type} cannot be kept in output_dir {output_dir} "
             f"({error.strerror or type(error).__name__}). It must be a folder that MindsDB may write to"
         ) from None
 

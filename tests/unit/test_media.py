@@ -335,6 +335,13 @@ def test_made_media_is_kept_once_under_a_name_of_its_content(tmp_path: Path) -> 
     assert "/" not in Path(save(Media(b"x", "image/../../../etc/passwd"), tmp_path)).name
 
 
+def test_a_declared_type_is_not_believed(tmp_path: Path) -> None:
+    program = Media(b"<script>alert(1)</script>", "text/html")
+    assert save(program, None).startswith("data:application/octet-stream;base64,")
+    assert save(program, tmp_path).endswith(".bin")
+    assert save(Media(PNG, "text/html"), None).startswith("data:image/png;base64,")
+
+
 def test_what_stands_in_output_dir_is_never_written_over_or_through(tmp_path: Path) -> None:
     made = Media(PNG, "image/png")
     name = Path(save(made, tmp_path)).name
