@@ -62,6 +62,10 @@ class Provider:
             answer = await asyncio.to_thread(self.helper.get_response, body, made)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"{self.name} sent no answer to {task.name} ({type(error).__name__})") from None
+        if isinstance(
+            answer, str
+        ):  # the helpers of huggingface_hub's first 1.x releases give a transcript's text alone
+            return {"text": answer}
         if not isinstance(answer, bytes):
             return answer
         return Media(answer, content_type_of(answer)) if task.makes_media else orjson.loads(answer)
