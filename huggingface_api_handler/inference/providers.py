@@ -62,9 +62,8 @@ class Provider:
             answer = await asyncio.to_thread(self.helper.get_response, body, made)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"{self.name} sent no answer to {task.name} ({type(error).__name__})") from None
-        if isinstance(
-            answer, str
-        ):  # the helpers of huggingface_hub's first 1.x releases give a transcript's text alone
+        # The helpers of huggingface_hub's first 1.x releases give the text of a transcript alone.
+        if isinstance(answer, str):
             return {"text": answer}
         if not isinstance(answer, bytes):
             return answer

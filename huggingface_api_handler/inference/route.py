@@ -81,6 +81,11 @@ def _headers(engine: EngineSettings, model: ModelSettings) -> dict[str, str]:
 
 
 def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, headers: dict[str, str]) -> Route:
+    if engine.endpoint is not None and engine.has_own_key:
+        raise InputError(
+            f"the engine's key belongs to its endpoint, and would go to provider {name!r}. Create another engine for "
+            "the provider, with a key of Hugging Face's or of the provider's own"
+        )
     key = find_key(engine)
     if key is not None and not key.get_secret_value().startswith("hf_") and engine.provider != name:
         raise InputError(

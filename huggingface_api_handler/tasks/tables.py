@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..failures import UnreadableAnswer
-from .base import TEXT, Column, Lists, Prediction, Settings, Task, first, number, unreadable
+from .base import TEXT, Column, Lists, Prediction, Read, Settings, Task, first, number, unreadable
 
 
 def table_question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
@@ -58,7 +58,19 @@ def read_value(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(value)
 
 
-ROWS = (Column("columns", "values"),)
+def _tabular(name: str, does: str, default_model: str, read: Read) -> Task:
+    return Task(
+        name=name,
+        does=does,
+        default_model=default_model,
+        columns=(Column("columns", "values"),),
+        body=rows_body,
+        split=split_rows,
+        read=read,
+        lists=Lists.ALWAYS,
+        spec="",
+    )
+
 
 TASKS = (
     Task(
@@ -75,26 +87,8 @@ TASKS = (
         read=read_table_answer,
         explained=True,
     ),
-    Task(
-        name="tabular-classification",
-        does="Puts a class on each row of a table",
-        default_model="scikit-learn/tabular-playground",
-        columns=ROWS,
-        body=rows_body,
-        split=split_rows,
-        read=read_class,
-        lists=Lists.ALWAYS,
-        spec="",
+    _tabular(
+        "tabular-classification", "Puts a class on each row of a table", "scikit-learn/tabular-playground", read_class
     ),
-    Task(
-        name="tabular-regression",
-        does="Puts a number on each row of a table",
-        default_model="scikit-learn/Fish-Weight",
-        columns=ROWS,
-        body=rows_body,
-        split=split_rows,
-        read=read_value,
-        lists=Lists.ALWAYS,
-        spec="",
-    ),
+    _tabular("tabular-regression", "Puts a number on each row of a table", "scikit-learn/Fish-Weight", read_value),
 )

@@ -137,6 +137,15 @@ def test_what_a_provider_does_not_do_is_told_before_any_request(service: Service
     assert service.asked == []
 
 
+def test_a_key_of_an_endpoint_never_goes_to_a_provider(service: Service, hub: list[str]) -> None:
+    engine = {**KEY, "endpoint": "https://mine.example"}
+    with pytest.raises(InputError, match="belongs to its endpoint") as error:
+        ask("together", "chat-completion", ["x"], engine=engine)
+    assert "hf_ProviderSecret" not in str(error.value)
+    assert service.asked == []
+    assert hub == []
+
+
 def test_a_providers_refusal_is_a_reason(service: Service, hub: list[str]) -> None:
     service.answer = lambda *_: Reply({"error": {"message": "model is overloaded"}}, 401)
     with pytest.raises(InferenceError, match="model is overloaded") as error:
