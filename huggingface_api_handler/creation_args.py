@@ -96,6 +96,37 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Private media",
     },
+    cache={
+        "type": "bool",
+        "description": "Whether answers are kept, so that the same row is not asked and paid for twice. Without it: "
+        "for the tasks that answer the same twice, and not for generation.",
+        "required": False,
+        "label": "Keep answers",
+    },
+    cache_dir={
+        "type": "path",
+        "description": "Folder of the answer store. Without it: huggingface_api_handler in the folder HF_HOME.",
+        "required": False,
+        "label": "Answer store",
+    },
+    cache_ttl={
+        "type": "int",
+        "description": "Seconds for which an answer is kept. Without it: 30 days.",
+        "required": False,
+        "label": "Keep answers for (s)",
+    },
+    requests_per_hour={
+        "type": "int",
+        "description": "Most requests in an hour, over all queries and processes.",
+        "required": False,
+        "label": "Requests per hour",
+    },
+    requests_per_month={
+        "type": "int",
+        "description": "Most requests in a calendar month (UTC), over all queries and processes.",
+        "required": False,
+        "label": "Requests per month",
+    },
     timeout={
         "type": "int",
         "description": "Seconds to wait for the answer to one request.",

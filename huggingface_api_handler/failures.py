@@ -5,14 +5,14 @@ The table of kinds is in ``docs/architecture.md``; ``tests/recorded/errors.jsonl
 
 from __future__ import annotations
 
-import email.utils
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
+
+from .announced import retry_after as announced_wait
 
 
 class HuggingFaceAPIError(Exception):
@@ -105,7 +105,7 @@ def classify_response(
     as aiohttp's do.
     """
     message, answer = _message(body)
-    retry_after = _retry_after(headers)
+    retry_after = announced_wait(headers)
     failure = Failure(Kind.STOP, message or f"HTTP {status} with no explanation", status, retry_after)
 
     if 300 <= status < 400:
@@ -170,23 +170,6 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
     if failure.retry_after is None and isinstance(estimate, (int, float)) and estimate > 0:
         return replace(failure, retry_after=float(estimate), estimated=True)
     return failure
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date) or ``RateLimit``."""
-    value = headers.get("Retry-After", "").strip()
-    if value:
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            date = email.utils.parsedate_tz(value)
-            if date is not None:
-                return max(0.0, email.utils.mktime_tz(date) - time.time())
-    limit = headers.get("RateLimit", "")
-    left, reset = re.search(r";\s*r=(\d+)", limit), re.search(r";\s*t=(\d+)", limit)
-    if reset and (left is None or left.group(1) == "0"):
-        return float(reset.group(1))
-    return None
 
 
 def _message(body: bytes) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,13 +12,16 @@ import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
 from .failures import HuggingFaceAPIError, InputError
+from .inference import receipts
 from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
+from .inference.query import Scope
+from .inference.store import store_in
 from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from .tasks.listing import arguments_of
 
-_STORED = "using"
-_DESCRIPTIONS = ("settings", "task", "model")
+_STORED, _SCOPE = "using", "scope"
+_DESCRIPTIONS = ("settings", "task", "model", "usage")
 
 
 class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types
@@ -33,9 +37,12 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         """CREATE ML_ENGINE: refuse wrong arguments and a refused key; an unreachable host is only a warning."""
         with _told_in_a_sentence():
             check_engine(engine_settings(connection_args))
+            self.engine_storage.json_set(_SCOPE, {"id": secrets.token_hex(16)})
 
     def update_engine(self, connection_args: dict[str, Any]) -> None:
-        self.create_engine(connection_args)
+        """A new key or address: what is stored stays this engine's."""
+        with _told_in_a_sentence():
+            check_engine(engine_settings(connection_args))
 
     @staticmethod
     def create_validation(target: Any, args: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -55,7 +62,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         with _told_in_a_sentence():
             engine = _engine(self.engine_storage)
             model = model_settings(overridden(self._using(), (args or {}).get("using")), engine)
-            out = predict_frame(df, model, engine)
+            out = predict_frame(df, model, engine, scope=self._scope())
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
@@ -69,7 +76,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         ) from None
 
     def describe(self, attribute: str | None = None) -> pd.DataFrame:
-        """DESCRIBE model: the names of what can be described; DESCRIBE model.settings, .task, .model: those tables."""
+        """DESCRIBE model: the names of its tables; DESCRIBE model.settings and its like: those tables."""
         if attribute is None:
             return pd.DataFrame({"tables": list(_DESCRIPTIONS)})
         with _told_in_a_sentence():
@@ -79,9 +86,19 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 return _table("argument", self._using())
             if attribute == "task":
                 return _task_table(model)
+            if attribute == "usage":
+                return receipts.table(store_in(engine.cache_dir), str(self._scope().model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
+
+    def _scope(self) -> Scope:
+        """This engine's stored answers, under a name of its own: MindsDB gives the number of a dropped engine anew."""
+        kept = self.engine_storage.json_get(_SCOPE)
+        if not kept:
+            kept = {"id": secrets.token_hex(16)}
+            self.engine_storage.json_set(_SCOPE, kept)
+        return Scope(kept["id"], f"{kept['id']} {self.model_storage.predictor_id}")
 
     def _using(self) -> dict[str, Any]:
         stored: dict[str, Any] | None = self.model_storage.json_get(_STORED)

@@ -102,6 +102,13 @@ class EngineSettings(_Arguments):
     media_dir: str | None = Field(None, description="Folder whose files cells may name")
     output_dir: str | None = Field(None, description="Folder for images, audio and video that are made")
     allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
+    cache: bool | None = Field(
+        None, description="Whether answers are kept: by default those of tasks that answer the same twice"
+    )
+    cache_dir: str | None = Field(None, description="Folder of the answer store")
+    cache_ttl: float = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
+    requests_per_hour: int | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
+    requests_per_month: int | None = Field(None, ge=1, description="Most requests in a month, over all queries")
     timeout: float = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
 
     @property
@@ -141,6 +148,8 @@ class ModelSettings(_Arguments):
     on_error: Literal["null", "raise"] = "null"
     max_requests: int | None = Field(None, ge=1)
     max_seconds: float | None = Field(None, gt=0)
+    cache: bool | None = None
+    dry_run: bool = False
     options: Options = Options()
 
     @property

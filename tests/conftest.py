@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from huggingface_api_handler.inference.store import close_stores
+
 
 @dataclass
 class Reply:
@@ -103,3 +105,11 @@ def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
     for variable in ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture(autouse=True)
+def a_store_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
+    """No test finds what another one stored or learned."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "hf-home"))
+    yield
+    close_stores()

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..settings import engine_settings, model_settings
 from .predictor import Cancel, Progress, predict_frame
+from .query import Scope
 
 
 def predict(
@@ -26,7 +27,8 @@ def predict(
     """Predict every row of ``df``, which stays as it is.
 
     ``using`` takes what CREATE MODEL ... USING takes, and ``target``, the name of the prediction's column
-    ('prediction'); ``engine`` takes what CREATE ML_ENGINE ... USING takes. ``progress`` is called with (inputs
+    ('prediction'); ``engine`` takes what CREATE ML_ENGINE ... USING takes, and ``name``,
+    under which answers are stored (by default the endpoint and the account). ``progress`` is called with (inputs
     done, inputs in all) about ten times a second, or True for a bar; a ``cancel`` that is set ends the query
     with what it has.
 
@@ -37,10 +39,13 @@ def predict(
     Raises InputError for arguments or a table that cannot be used, before any request; InferenceError where no
     row can be answered (a wrong key, an unknown model, a dead host), or where the only row failed.
     """
-    engine_checked = engine_settings(engine)
+    given = dict(engine or {})
+    name = given.pop("name", None)
+    scope = Scope(str(name)) if name is not None else None
+    engine_checked = engine_settings(given)
     model = model_settings(using, engine_checked)
     if progress is not True:
-        return predict_frame(df, model, engine_checked, progress=progress or None, cancel=cancel)
+        return predict_frame(df, model, engine_checked, progress=progress or None, cancel=cancel, scope=scope)
     from tqdm.auto import tqdm
 
     with tqdm(total=None, unit="input") as bar:
@@ -49,7 +54,7 @@ def predict(
             bar.total = total
             bar.update(done - bar.n)
 
-        out = predict_frame(df, model, engine_checked, progress=show, cancel=cancel)
+        out = predict_frame(df, model, engine_checked, progress=show, cancel=cancel, scope=scope)
         show(out.attrs["usage"]["distinct"], out.attrs["usage"]["distinct"])
         return out
 

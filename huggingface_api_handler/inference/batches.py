@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Hashable, Sequence
 
 from ..tasks import Input, Lists, Task
 from .learned import Learned
 
 BATCH_BYTES = 1_000_000
-_PROBED_AMONG = 1000
+PROBED_AMONG = 1000
 
 
 def takes_lists(task: Task, learned: Learned) -> bool:
@@ -17,35 +17,33 @@ def takes_lists(task: Task, learned: Learned) -> bool:
     return task.lists is Lists.ALWAYS or (task.lists is Lists.IF_QUALIFIED and learned.lists is True)
 
 
-def pack(task: Task, inputs: Sequence[Input], waiting: Sequence[int], learned: Learned) -> Iterator[Sequence[int]]:
-    """Positions that go together: of one group, at most ``largest_batch`` of them and ``BATCH_BYTES`` of text."""
+def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], learned: Learned) -> Sequence[int]:
+    """Take positions that go together: of one group, as many as the route takes, of at most ``BATCH_BYTES`` of text."""
+    batch = [waiting.popleft()]
     if not takes_lists(task, learned):
-        yield from ([position] for position in waiting)
-        return
-    for group in _groups(task, inputs, waiting):
-        batch: list[int] = []
-        size = 0
-        for position in group:
-            length = len(str(inputs[position]))
-            if batch and (len(batch) >= learned.largest_batch or size + length > BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
-            batch.append(position)
-            size += length
-        yield batch
+        return batch
+    most = learned.sizes.next()
+    group = task.group(inputs[batch[0]])
+    size = _length(inputs[batch[0]])
+    while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:
+        size += _length(inputs[waiting[0]])
+        if size > BATCH_BYTES:
+            break
+        batch.append(waiting.popleft())
+    return batch
 
 
 def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int) -> Sequence[int]:
     """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial."""
-    group = max(_groups(task, inputs, waiting[:_PROBED_AMONG]), key=len)
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for position in waiting:
+        groups[task.group(inputs[position])].append(position)
+    group = max(groups.values(), key=len)
     if len(group) < 3 * (trial + 1):
         return []
-    by_length = sorted(group, key=lambda position: len(str(inputs[position])))
+    by_length = sorted(group, key=lambda position: _length(inputs[position]))
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
 
 
-def _groups(task: Task, inputs: Sequence[Input], positions: Sequence[int]) -> list[list[int]]:
-    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for position in positions:
-        groups[task.group(inputs[position])].append(position)
-    return list(groups.values())
+def _length(item: Input) -> int:
+    return len(item) if isinstance(item, str) else len(str(item))

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..tasks import Prediction
+from .batch_sizes import BatchSizes
 
-LARGEST_BATCH = 32
 _ALIKE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
 _AMBIGUITIES_ALLOWED = 2
 
 
 @dataclass
 class Learned:
-    """``lists`` is None until a route has been tried; ``largest_batch`` counts inputs."""
+    """``lists`` is None until a route has been tried."""
 
     answered: bool = False
     lists: bool | None = None
-    largest_batch: int = LARGEST_BATCH
+    sizes: BatchSizes = field(default_factory=BatchSizes)
     ambiguities: int = 0
 
     def ambiguous(self) -> None:
@@ -27,10 +27,6 @@ class Learned:
         self.ambiguities += 1
         if self.ambiguities > _AMBIGUITIES_ALLOWED:
             self.lists = False
-
-    def refused_size(self, size: int) -> None:
-        """Note that the service took no list of ``size`` inputs."""
-        self.largest_batch = max(1, min(self.largest_batch, size // 2))
 
 
 def same_answers(alone: Sequence[Prediction], together: Sequence[Prediction]) -> bool | None:

@@ -1,68 +1,169 @@
-"""How many requests may be in flight on a route, and the pause that all of them share."""
+"""When a request may go: places in flight, spacing, and the pause that all requests of a route share."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
 
-IN_FLIGHT = 16
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+from .ceiling import GREATEST, Ceiling
+from .pacing import Pacer
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _LONGEST_ANNOUNCED = 3600.0
 
 
 class Outcome(NamedTuple):
-    """How a request went: seconds it took, whether it was answered, and, where told to wait, the seconds to wait."""
+    """How a request went: seconds it was out, whether it was answered, whether the service had enough.
+
+    ``wait`` is the seconds that the service announced, None where it announced nothing; ``estimated`` marks a wait
+    that it only guessed. ``left`` is the requests left in the service's present window, and the seconds until it ends.
+    """
 
     seconds: float
     answered: bool
     told_to_wait: bool = False
     wait: float | None = None
     estimated: bool = False
+    left: tuple[int, float] | None = None
+
+
+class Neighbours(Protocol):
+    """What other processes of this machine do on the same route (see ``shared.Shared``)."""
+
+    share: float
+    resume_at: float
+
+    def paused(self, seconds: float) -> None: ...
 
 
 class Limiter:
-    """Places in flight and one shared cool-down for a (key, route).
+    """Places in flight, spacing and one shared cool-down for a (key, route).
 
-    Callers ``await acquire()`` before a request and ``release(outcome)`` after it; nothing else is shared, so that a
-    cluster can bring its own. Belongs to one event loop.
+    Callers ``await acquire()`` before a request and ``release(outcome)`` after it, with None where none was sent;
+    nothing else is shared, so that a cluster can bring its own. Belongs to one event loop.
     """
 
-    def __init__(self, places: int = IN_FLIGHT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._places = asyncio.Semaphore(places)
-        self._clock = clock
+    def __init__(
+        self,
+        bound: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ceiling: Ceiling | None = None,
+        pacer: Pacer | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        self.ceiling = ceiling or Ceiling(bound=bound or GREATEST)
+        self.pacer = pacer or Pacer()
+        self.in_flight = 0
+        self._bound = bound or GREATEST
+        self._clock, self._sleep, self._neighbours = clock, sleep, neighbours
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._resume_at = 0.0
         self._pauses = 0
 
     async def acquire(self) -> float:
-        """Wait for a place and for the end of the cool-down. Returns the seconds of cool-down sat out."""
-        await self._places.acquire()
+        """Wait for a place, for the end of the cool-down and for the pace. Returns the seconds of cool-down sat out."""
         waited = 0.0
-        try:
-            while (left := self._resume_at - self._clock()) > 0:
-                await asyncio.sleep(left)
-                waited += left
-        except BaseException:
-            self._places.release()
-            raise
+        while True:
+            if self.in_flight >= self._places():
+                await self._place()
+                continue
+            now = self._clock()
+            pause = self._resumes_at() - now
+            if pause > 0:
+                await self._keep_place(pause)
+                waited += pause
+                continue
+            turn = self.pacer.reserve(now)
+            if turn <= 0:
+                break
+            await self._keep_place(turn)
+            if self._resumes_at() <= self._clock():
+                break
+        self.in_flight += 1
+        self.pacer.sent(self._clock())
         return waited
 
-    def release(self, outcome: Outcome) -> None:
-        """Give the place back and say how it went."""
-        self._places.release()
+    def release(self, outcome: Outcome | None) -> None:
+        """Give the place back and say how it went; None where no request was sent."""
+        if outcome is not None:
+            self._learn(outcome)
+        self.in_flight -= 1
+        for _ in range(int(self._places()) - self.in_flight):
+            if not self._wake():
+                break
+
+    async def _keep_place(self, seconds: float) -> None:
+        # Those without a place sleep until one is free, so that only these wake when the time comes.
+        self.in_flight += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self.in_flight -= 1
+
+    def pace(self) -> dict[str, float]:
+        """What was found out, for the next query: places, requests a second, seconds that one takes."""
+        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "seconds": self.ceiling.latency}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _learn(self, outcome: Outcome) -> None:
+        now = self._clock()
         if outcome.answered:
             self._pauses = 0
-        elif outcome.told_to_wait:
-            self._resume_at = max(self._resume_at, self._clock() + self._pause(outcome))
+            self.ceiling.answered(now, outcome.seconds, self.in_flight)
+        if outcome.left is not None and outcome.left[0] < self.in_flight:  # those in flight use up what is left
+            self._pause_until(now + min(outcome.left[1], _LONGEST_ANNOUNCED))
+        if outcome.told_to_wait:
+            pause = self._pause(outcome, now)
+            first = self.pacer.refused(now - outcome.seconds, max(self._resume_at, now + pause))
+            self._pause_until(now + pause)
+            if first and not outcome.estimated:
+                self.ceiling.refused(now, self.in_flight)
+                if self.pacer.rate is not None:
+                    self.ceiling.lift_roof()
 
-    def _pause(self, outcome: Outcome) -> float:
+    def _pause(self, outcome: Outcome, now: float) -> float:
         """Announced waits are kept in full, with jitter only upwards; of a guessed one half is slept at most."""
-        jitter = random.uniform(1.0, 1.1)
-        if outcome.wait is not None and not outcome.estimated:
+        jitter = random.uniform(1.0, 1.05)
+        if outcome.wait and not outcome.estimated:
             return min(outcome.wait, _LONGEST_ANNOUNCED) * jitter + 0.01
-        if self._resume_at <= self._clock():  # one refusal counts once, however many were in flight
+        if self._resume_at <= now:  # one refusal counts once, however many were in flight
             self._pauses += 1
         own = min(_FIRST_PAUSE * 2 ** (self._pauses - 1), _LONGEST_PAUSE) if self._pauses else _FIRST_PAUSE
         return (min(own, outcome.wait / 2) if outcome.wait else own) * jitter
+
+    def _pause_until(self, resume_at: float) -> None:
+        if resume_at > self._resume_at:
+            self._resume_at = resume_at
+            if self._neighbours is not None:
+                self._neighbours.paused(resume_at - self._clock())
+
+    def _resumes_at(self) -> float:
+        return self._resume_at if self._neighbours is None else max(self._resume_at, self._neighbours.resume_at)
+
+    def _places(self) -> float:
+        if self._neighbours is None:
+            return self.ceiling.limit
+        return max(1.0, min(self.ceiling.limit, self._bound * self._neighbours.share))
+
+    async def _place(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._wake()  # pass the place on
+            raise
+
+    def _wake(self) -> bool:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return True
+        return False

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
 from ..failures import Failure, InferenceError, Kind
 from ..settings import EngineSettings, ModelSettings
-from ..tasks import Input, Media, Prediction, Reference, Refused, read_inputs
-from . import media, tei, transport
-from .learned import Learned
-from .limiter import IN_FLIGHT, Limiter
-from .media import MediaPolicy
-from .route import Route, route
-from .sender import Sender, Surroundings
+from ..tasks import Input, Prediction, Refused, read_inputs
+from . import receipts, transport
+from .dry_run import dry_run
+from .query import Query, Scope
+from .route import route
+from .routes import Known
+from .sender import Sender
 from .usage import Receipt
 
 logger = logging.getLogger(__name__)
@@ -39,10 +37,6 @@ class Cancel(Protocol):
     def is_set(self) -> bool: ...
 
 
-_limiters: dict[tuple[int, str], Limiter] = {}
-_learned: dict[str, Learned] = {}
-
-
 def predict_frame(
     frame: pd.DataFrame,
     model: ModelSettings,
@@ -50,8 +44,11 @@ def predict_frame(
     *,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    scope: Scope | None = None,
 ) -> pd.DataFrame:
     """Predict every row of ``frame``, which stays as it is.
+
+    ``scope`` says whose stored answers may be used, and whose receipts this query's is with.
 
     Returns a DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
     ``<target>_explain`` where the task has them, and ``<target>_error``; ``attrs["usage"]`` holds the receipt.
@@ -66,10 +63,15 @@ def predict_frame(
     distinct: dict[Input, int] = {}
     places = [distinct.setdefault(row, len(distinct)) if _is_sent(row) else -1 for row in rows]
     receipt.rows, receipt.nulls, receipt.distinct = len(rows), sum(row is None for row in rows), len(distinct)
+    inputs = list(distinct)
+    distinct.clear()
+    query = Query(model, engine, where, receipt, scope)
+    if model.dry_run:
+        return dry_run(query, inputs, frame)
 
     results: list[Prediction | Failure] = []
-    if distinct:
-        results = _run(list(distinct), model, engine, where, receipt, progress, cancel)
+    if inputs:
+        results = _run(query, inputs, progress, cancel)
     receipt.seconds = time.monotonic() - started
 
     of_row: list[Prediction | Failure | None] = []
@@ -79,6 +81,7 @@ def predict_frame(
         )
     receipt.answered = sum(isinstance(result, Prediction) for result in of_row)
     receipt.errors.update(result.kind.value for result in of_row if isinstance(result, Failure))
+    receipts.keep(query.store, scope, receipt)
     _raise_where_nothing_is_left(of_row, model)
     out = _columns(of_row, frame, model)
     out.attrs["usage"] = receipt.as_dict()
@@ -90,50 +93,40 @@ def _is_sent(row: Input | Refused | None) -> bool:
 
 
 def _run(
-    inputs: Sequence[Input],
-    model: ModelSettings,
-    engine: EngineSettings,
-    where: Route,
-    receipt: Receipt,
-    progress: Progress | None,
-    cancel: Cancel | None,
+    query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
 ) -> list[Prediction | Failure]:
-    places = engine.max_concurrency or IN_FLIGHT
-
-    async def query() -> Sender:
-        learned = _learned.setdefault(
-            _name(where), Learned() if where.takes_lists else Learned(lists=False, largest_batch=1)
-        )
-        server = await tei.found_at(where, model.task)
-        to = where if server is None else tei.routed(where, model.task)
-        if server is not None:
-            learned.lists, learned.largest_batch = True, server.largest_batch
-        sender = Sender(model, to, engine.timeout, receipt, _surroundings(to, places, engine, learned), inputs)
-        watcher = asyncio.create_task(_watch(sender, len(inputs), model.max_seconds, progress, cancel))
-        work = asyncio.create_task(sender.run(places))
-        try:
-            await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
-            if watcher.done():
-                watcher.result()
-        finally:
-            watcher.cancel()
-            work.cancel()
-            await asyncio.gather(work, watcher, return_exceptions=True)
-        if not work.cancelled():
-            work.result()
-        return sender
-
-    sender = _wait(transport.submit(query()))
+    sender = _wait(transport.submit(_asked(query, inputs, progress, cancel)))
     stopped = sender.stopped
     doomed = (
         stopped is not None
         and stopped.kind is Kind.STOP
         and not any(isinstance(result, Prediction) for result in sender.results)
     )
-    if stopped is not None and (doomed or model.on_error == "raise"):
+    if stopped is not None and (doomed or query.model.on_error == "raise"):
         raise InferenceError(stopped.message)
     unasked = stopped or Failure(Kind.UNASKED, "the query ended before this row")
     return [unasked if result is None else result for result in sender.results]
+
+
+async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Sender:
+    to, known, around = await query.surroundings()
+    sender = Sender(query.model, to, query.engine.timeout, query.receipt, around, inputs)
+    neighbours = asyncio.create_task(known.shared.watch())
+    watcher = asyncio.create_task(_watch(sender, known, len(inputs), query.model.max_seconds, progress, cancel))
+    work = asyncio.create_task(sender.run())
+    try:
+        await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
+        if watcher.done():
+            watcher.result()
+    finally:
+        for task in (watcher, work, neighbours):
+            task.cancel()
+        await asyncio.gather(work, watcher, neighbours, return_exceptions=True)
+        known.remember()
+        await asyncio.gather(around.answers.settled(), around.quota.give_back())
+    if not work.cancelled():
+        work.result()
+    return sender
 
 
 def _wait(future: Future[Sender]) -> Sender:
@@ -148,7 +141,12 @@ def _wait(future: Future[Sender]) -> Sender:
 
 
 async def _watch(
-    sender: Sender, total: int, max_seconds: float | None, progress: Progress | None, cancel: Cancel | None
+    sender: Sender,
+    known: Known,
+    total: int,
+    max_seconds: float | None,
+    progress: Progress | None,
+    cancel: Cancel | None,
 ) -> None:
     """Tell of progress, and end the query when it is cancelled or its time is up."""
     started = logged = time.monotonic()
@@ -165,28 +163,8 @@ async def _watch(
             rate = sender.done / (now - started)
             left = f", {(total - sender.done) / rate:.0f} s left" if rate else ""
             logger.info("%d of %d inputs answered, %.1f a second%s", sender.done, total, rate, left)
+            known.remember()
         await asyncio.sleep(_LOOK_EVERY)
-
-
-def _name(where: Route) -> str:
-    """What a route is known by. What was seen of it under one key says nothing about another key."""
-    account = hashlib.sha256(where.headers.get("authorization", "").encode()).hexdigest()[:16]
-    return f"{account} {where.url} {where.model}"
-
-
-def _surroundings(where: Route, places: int, engine: EngineSettings, learned: Learned) -> Surroundings:
-    loop = id(asyncio.get_running_loop())
-    limiter = _limiters.setdefault((loop, f"{places} {_name(where)}"), Limiter(places))
-    policy = MediaPolicy(Path(engine.media_dir) if engine.media_dir else None, engine.allow_private_media)
-    output = Path(engine.output_dir) if engine.output_dir else None
-
-    async def load(reference: Reference) -> Media:
-        return await media.load(reference.cell, reference.kind, policy)
-
-    async def save(made: Media) -> str:
-        return await asyncio.to_thread(media.save, made, output)
-
-    return Surroundings(transport.post, limiter, learned, load, save)
 
 
 def _raise_where_nothing_is_left(rows: Sequence[Prediction | Failure | None], model: ModelSettings) -> None:

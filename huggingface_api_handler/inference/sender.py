@@ -5,29 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Protocol
 
-from ..failures import (
-    Failure,
-    Kind,
-    MediaError,
-    UnreadableAnswer,
-    classify_exception,
-    classify_response,
-    error_in_answer,
-)
+from ..failures import Failure, Kind, MediaError, UnreadableAnswer
 from ..settings import ModelSettings
-from ..tasks import Input, Lists, Media, Prediction, Reference
-from . import wire
-from .batches import pack, probes
+from ..tasks import Input, Lists, Media, Prediction
+from .answers import Answers, NoAnswers
+from .batches import PROBED_AMONG, probes
+from .exchange import Exchanged, Post, encode, exchange
 from .learned import Learned, same_answers
 from .limiter import Outcome
+from .quota import NO_QUOTA, Quota
 from .route import Route
-from .transport import AnswerTooLarge, Response
+from .supply import Load, Supply
 from .usage import Receipt
 
 logger = logging.getLogger(__name__)
@@ -40,9 +36,8 @@ _FEWEST_FOR_LISTS = 8  # qualifying costs up to three requests, which fewer inpu
 _SAME_REFUSALS = 3
 _TRIALS = 3
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
+_MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
-Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
-Load = Callable[[Reference], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
 Result = Prediction | Failure | None
 
@@ -51,7 +46,7 @@ class Places(Protocol):
     """The two methods of a limiter (see ``limiter.Limiter``)."""
 
     async def acquire(self) -> float: ...
-    def release(self, outcome: Outcome) -> None: ...
+    def release(self, outcome: Outcome | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,8 @@ class Surroundings:
     save: Save
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
+    answers: Answers | NoAnswers = field(default_factory=NoAnswers)
+    quota: Quota = NO_QUOTA
 
 
 @dataclass
@@ -93,53 +90,108 @@ class Sender:
         self._model, self._task, self._inputs = model, model.definition, list(inputs)
         self._route, self._timeout, self._receipt = route, timeout, receipt
         self._around, self._learned = around, around.learned
+        self._changed = asyncio.Event()
+        self._supply = Supply(
+            self._task,
+            self._inputs,
+            around.learned,
+            around.answers,
+            around.load,
+            self._from_store,
+            lambda position, error: self._refuse(position, Failure(Kind.ROW, str(error))),
+            self._changed.set,
+        )
+        self._parts: deque[Work] = deque()
+        self._crew: set[asyncio.Task[None]] = set()
+        self._idle = self._busy = 0
+        self._end = asyncio.Event()
         self._refusals: Counter[str] = Counter()
         self._answered = 0
         self._patience_from: float | None = None
-        self._loaded: dict[int, Any] = {}
-        self._queue: asyncio.Queue[Work] = asyncio.Queue()
-        self._end = asyncio.Event()
+        self._waited_until = 0.0
 
-    async def run(self, workers: int) -> None:
-        """Ask for everything, ``workers`` requests at a time at most, until done or stopped."""
-        batches = deque(pack(self._task, self._inputs, range(len(self._inputs)), self._learned))
-        # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
-        while batches and not self._learned.answered and self.stopped is None:
-            await self._finish(Work(batches.popleft()))
-        if self.stopped is None and self._may_try_lists(len(batches)):
-            waiting = await self._qualify([position for batch in batches for position in batch])
-            batches = deque(pack(self._task, self._inputs, waiting, self._learned))
-        if self.stopped is not None or not batches:
-            return
-        for positions in batches:
-            self._queue.put_nowait(Work(positions))
-        await self._work_off(min(workers, self._queue.qsize()))
+    async def run(self) -> None:
+        """Ask for everything that no stored answer serves, until done or stopped."""
+        feeder = asyncio.create_task(self._supply.fill())
+        feeder.add_done_callback(self._fed)
+        try:
+            # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
+            while not self._learned.answered and await self._has_work():
+                await self._finish(self._take())
+            if await self._has_work() and self._may_try_lists():
+                await self._qualify()
+            if await self._has_work():
+                self._hire()
+                await self._end.wait()
+        finally:
+            for task in (feeder, *self._crew):
+                task.cancel()
+            ended = await asyncio.gather(feeder, *self._crew, return_exceptions=True)
+        for problem in ended:
+            if isinstance(problem, Exception):  # a defect, which must show
+                raise problem
 
     def stop(self, failure: Failure) -> None:
         """End the query: what has not been answered gets ``failure`` for a reason."""
         if self.stopped is None:
             self.stopped = failure
             self._end.set()
+            self._changed.set()
 
-    async def _work_off(self, workers: int) -> None:
-        crew = [asyncio.create_task(self._worker()) for _ in range(workers)]
-        ends = [asyncio.create_task(self._queue.join()), asyncio.create_task(self._end.wait())]
-        try:
-            await asyncio.wait([*ends, *crew], return_when=asyncio.FIRST_COMPLETED)
-            for worker in crew:
-                if worker.done() and not worker.cancelled():
-                    worker.result()  # workers never end by themselves, except by a defect, which must show
-        finally:
-            for running in (*crew, *ends):
-                running.cancel()
-            await asyncio.gather(*crew, *ends, return_exceptions=True)
+    def _fed(self, feeder: asyncio.Task[None]) -> None:
+        if not feeder.cancelled() and feeder.exception() is not None:
+            self._end.set()
+
+    async def _has_work(self) -> bool:
+        """Wait until there is something to take; False when all is done, or the query has ended."""
+        while self.stopped is None and not self._end.is_set():
+            if self._parts or self._supply.ready():
+                return True
+            if self._supply.finished and not self._busy:
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return False
+
+    def _take(self) -> Work:
+        return self._parts.popleft() if self._parts else Work(self._supply.take())
+
+    def _hire(self) -> None:
+        """One more worker. There is always one to spare, so that there are as many as the limiter has places."""
+        worker = asyncio.create_task(self._worker())
+        self._crew.add(worker)
+        self._idle += 1
+        worker.add_done_callback(self._left)
+
+    def _left(self, worker: asyncio.Task[None]) -> None:
+        # Workers leave when all is done; one that leaves otherwise has a defect to show.
+        if worker.cancelled() or worker.exception() is not None or self._busy == 0:
+            self._end.set()
+            self._changed.set()
 
     async def _worker(self) -> None:
-        while True:
-            work = await self._queue.get()
-            for part in await self._attempts(work):
-                self._queue.put_nowait(part)
-            self._queue.task_done()
+        while await self._has_work():
+            await self._acquire()
+            if self.stopped is not None or not (self._parts or self._supply.ready()):
+                self._around.limiter.release(None)
+                continue
+            work = self._take()
+            self._busy += 1
+            self._idle -= 1
+            if self._idle == 0 and (self._parts or self._supply.ready()):
+                self._hire()
+            self._parts.extend(await self._attempts(work, has_place=True))
+            self._idle += 1
+            self._busy -= 1
+            if self._parts or not self._busy:
+                self._changed.set()
+
+    async def _acquire(self) -> None:
+        waited = await self._around.limiter.acquire()
+        if waited:
+            now = self._around.clock()
+            self._receipt.seconds_waited += max(0.0, now - max(now - waited, self._waited_until))
+            self._waited_until = now
 
     async def _finish(self, work: Work) -> None:
         """Work one item off to its end, parts of it included, with nothing else in flight."""
@@ -147,9 +199,12 @@ class Sender:
         while stack and self.stopped is None:
             stack[:0] = await self._attempts(stack.pop(0))
 
-    async def _attempts(self, work: Work) -> Iterable[Work]:
+    async def _attempts(self, work: Work, *, has_place: bool = False) -> Iterable[Work]:
         """Ask until answered, refused for good, or to be split. Returns the parts still to be asked."""
         while self.stopped is None:
+            if not has_place:
+                await self._acquire()
+            has_place = False
             work.attempts += 1
             outcome = await self._ask(work.positions)
             if not isinstance(outcome, Failure):
@@ -176,90 +231,29 @@ class Sender:
         return ATTEMPTS if len(work.positions) == 1 else 2
 
     async def _ask(self, positions: Sequence[int]) -> Failure | list[Work]:
-        """One request. Places what it answers; returns the failure, or the parts to ask again one by one."""
+        """One request, in a place that was acquired. Returns its failure, or the parts to ask again."""
+        around, receipt = self._around, self._receipt
+        outcome: Outcome | None = None
         try:
-            inputs = [await self._loaded_input(position) for position in positions]
-        except MediaError as error:
-            return Failure(Kind.ROW if len(positions) == 1 else Kind.SMALLER, str(error))
-        try:
-            request, asked = self._encoded(inputs)
-        except (TypeError, ValueError) as error:
-            return Failure(Kind.ROW if len(positions) == 1 else Kind.SMALLER, f"the input cannot be sent ({error})")
-        receipt = self._receipt
-        receipt.seconds_waited += await self._around.limiter.acquire()
-        if self.stopped is not None or self._over_budget():
-            self._around.limiter.release(Outcome(0.0, answered=False))
-            return []
-        started = self._around.clock()
-        answer: Any = None
-        failure: Failure | None
-        outcome = Outcome(0.0, answered=False)
-        try:
-            receipt.requests += 1
-            receipt.batches += len(positions) > 1
-            receipt.bytes_sent += len(request.body)
-            answer, failure = await self._exchange(request, asked, len(positions))
-            seconds = self._around.clock() - started
-            receipt.latencies.append(seconds)
-            told = failure is not None and failure.kind is Kind.WAIT
-            outcome = Outcome(
-                seconds,
-                failure is None,
-                told,
-                failure.retry_after if failure else None,
-                bool(failure and failure.estimated),
-            )
+            try:
+                request, made = encode(self._route, self._model, [self._supply.item(each) for each in positions])
+            except (TypeError, ValueError) as error:
+                kind = Kind.ROW if len(positions) == 1 else Kind.SMALLER
+                return Failure(kind, f"the input cannot be sent ({error})")
+            if self.stopped is not None or await self._over_budget():
+                return []
+            receipt.sends(len(positions), len(request.body))
+            started = around.clock()
+            came = await exchange(around.post, self._route, self._model, request, made, len(positions), self._timeout)
+            outcome = _outcome(around.clock() - started, came)
         finally:
-            self._around.limiter.release(outcome)
-        return failure if failure is not None else await self._place(positions, answer)
-
-    async def _loaded_input(self, position: int) -> Any:
-        """The input with its media loaded, once for all attempts."""
-        item = self._inputs[position]
-        if not isinstance(item, (Reference, tuple)):
-            return item
-        if position not in self._loaded:
-            parts = item if isinstance(item, tuple) else (item,)
-            loaded = [await self._around.load(part) if isinstance(part, Reference) else part for part in parts]
-            self._loaded[position] = tuple(loaded) if isinstance(item, tuple) else loaded[0]
-        return self._loaded[position]
-
-    def _encoded(self, inputs: Sequence[Any]) -> tuple[wire.Request, Any]:
-        route = self._route
-        if route.provider is not None:
-            return route.provider.request(self._task, inputs, self._model)
-        return wire.encode(route.url, route.headers, (route.body or self._task.body)(inputs, self._model)), None
-
-    async def _exchange(self, request: wire.Request, asked: Any, batch: int) -> tuple[Any, Failure | None]:
-        try:
-            response = await self._around.post(request.url, request.body, request.headers, self._timeout)
-        except AnswerTooLarge:
-            return None, Failure(Kind.SMALLER if batch > 1 else Kind.ROW, "the answer is too large to read")
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            return None, classify_exception(error, host=self._route.host)
-        self._receipt.bytes_received += len(response.body)
-        if response.status != 200:
-            failure = classify_response(
-                response.status,
-                response.headers,
-                response.body,
-                batch=batch,
-                wait_for_model=self._model.options.wait_for_model,
-            )
-            return None, failure
-        self._receipt.read_headers(response.headers)
-        try:
-            if self._route.provider is not None:
-                answer = await self._route.provider.answer(self._task, asked, response.headers, response.body)
-            else:
-                answer = wire.decode(self._task, response.headers, response.body)
-        except ValueError:
-            return None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200)
-        except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
-            return None, classify_exception(error, host=self._route.host)
-        return answer, error_in_answer(answer, batch=batch)
+            around.limiter.release(outcome)
+        receipt.took(outcome.seconds, came.bytes_received, came.headers)
+        if came.failure is not None:
+            return came.failure
+        if len(positions) > 1:
+            self._learned.sizes.took(len(positions), outcome.seconds)
+        return await self._place(positions, came.answer)
 
     async def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
         """Read an answer into ``results``; what it leaves in doubt is asked again alone."""
@@ -275,21 +269,35 @@ class Sender:
         again = []
         for position, part in zip(positions, parts, strict=True):
             try:
-                prediction = self._task.read(part, self._inputs[position], self._model)
-                if self._task.makes_media:
-                    prediction = prediction._replace(value=await self._saved(prediction.value))
+                self.results[position] = await self._read(position, part)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(position, part, error) or len(positions) > 1:
                     again.append(Work([position]))
                 else:
                     self._refuse(position, Failure(Kind.ROW, str(error), 200))
                 continue
-            self.results[position] = prediction
-            self._loaded.pop(position, None)
+            self._supply.answered(position, part)
             self._answered += 1
             self.done += 1
+        if len(again) < len(positions):
             self._patience_from = None
         return again
+
+    async def _read(self, position: int, part: Any) -> Prediction:
+        prediction = self._task.read(part, self._inputs[position], self._model)
+        if self._task.makes_media:
+            prediction = prediction._replace(value=await self._saved(prediction.value))
+        return prediction
+
+    async def _from_store(self, position: int, part: Any) -> bool:
+        """Whether a stored answer serves; one that cannot be read any more does not."""
+        try:
+            self.results[position] = await self._read(position, part)
+        except (UnreadableAnswer, MediaError):
+            return False
+        self._receipt.stored += 1
+        self.done += 1
+        return True
 
     def _repaired(self, position: int, part: Any, error: Exception) -> bool:
         """Whether one more request, which says what did not fit, may bring an answer that does."""
@@ -298,7 +306,7 @@ class Sender:
         item = self._task.repair(self._inputs[position], part, error, self._model)
         if item is not None:
             self._receipt.repairs += 1
-            self._inputs[position] = item
+            self._supply.repaired(position, item)
         return item is not None
 
     async def _saved(self, value: Any) -> Any:
@@ -319,13 +327,16 @@ class Sender:
             self._learned.lists = False
             return [Work([position]) for position in positions]
         if failure.status == 413 or "batch size" in failure.message.lower():
-            self._learned.refused_size(len(positions))
+            told = _MOST_TAKEN.search(failure.message)
+            self._learned.sizes.refuse(len(positions), int(told.group(1)) if told else None)
+        elif failure.kind is Kind.AGAIN and len(positions) > self._learned.sizes.best:
+            self._learned.sizes.refuse(len(positions))
         middle = len(positions) // 2
         return [Work(positions[:middle]), Work(positions[middle:])]
 
     def _refuse(self, position: int, failure: Failure) -> None:
         self.results[position] = failure
-        self._loaded.pop(position, None)
+        self._supply.drop(position)
         self.done += 1
         if self._model.on_error == "raise":
             self.stop(failure)
@@ -342,9 +353,12 @@ class Sender:
             f"at fault: check the model, its task, and the parameters sent: {given})"
         )
 
-    def _over_budget(self) -> bool:
-        if self._model.max_requests is not None and self._receipt.requests >= self._model.max_requests:
-            self.stop(Failure(Kind.UNASKED, f"max_requests = {self._model.max_requests} was reached before this row"))
+    async def _over_budget(self) -> bool:
+        most = self._model.max_requests
+        if most is not None and self._receipt.requests >= most:
+            self.stop(Failure(Kind.UNASKED, f"max_requests = {most} was reached before this row"))
+        elif (spent := await self._around.quota.take()) is not None:
+            self.stop(spent)
         return self.stopped is not None
 
     def _out_of_patience(self, failure: Failure) -> bool:
@@ -364,14 +378,17 @@ class Sender:
         )
         return True
 
-    def _may_try_lists(self, waiting: int) -> bool:
+    def _may_try_lists(self) -> bool:
         untried = self._task.lists is Lists.IF_QUALIFIED and self._learned.lists is None
-        return untried and waiting >= _FEWEST_FOR_LISTS
+        return untried and not self._parts and len(self._supply.waiting) >= _FEWEST_FOR_LISTS
 
-    async def _qualify(self, waiting: list[int]) -> list[int]:
-        """Ask a few inputs one by one, then together, and note whether the answers are the same. Returns those left."""
+    async def _qualify(self) -> None:
+        """Ask a few inputs one by one, then together, and note whether the answers are the same."""
+        waiting = self._supply.waiting
         for trial in range(_TRIALS):
-            probed = probes(self._task, self._inputs, waiting, trial)
+            probed = probes(self._task, self._inputs, list(islice(waiting, PROBED_AMONG)), trial)
+            for position in probed:
+                waiting.remove(position)
             await asyncio.gather(*(self._finish(Work([position])) for position in probed))
             alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
             if not probed or len(alone) < len(probed) or self.stopped is not None:
@@ -379,10 +396,10 @@ class Sender:
             self._learned.lists = await self._together(probed, alone)
             if self._learned.lists is not None:
                 break
-        return [position for position in waiting if self.results[position] is None]
 
     async def _together(self, probed: Sequence[int], alone: Sequence[Prediction]) -> bool | None:
         done, answered = self.done, self._answered
+        await self._acquire()
         failure = await self._ask(probed)
         together = [self.results[position] for position in probed]
         for position, prediction in zip(probed, alone, strict=True):
@@ -393,3 +410,10 @@ class Sender:
         if failure:
             return False
         return same_answers(alone, [result for result in together if isinstance(result, Prediction)])
+
+
+def _outcome(seconds: float, came: Exchanged) -> Outcome:
+    failure = came.failure
+    if failure is None or failure.kind is not Kind.WAIT:
+        return Outcome(seconds, answered=failure is None, left=came.left)
+    return Outcome(seconds, False, True, failure.retry_after, failure.estimated)

@@ -48,6 +48,11 @@ async def found_at(where: Route, task: str) -> Server | None:
     return _found[where.url]
 
 
+def seen(where: Route) -> Server | None:
+    """The server that was found at this endpoint before; asks nothing."""
+    return _found.get(where.url)
+
+
 def routed(where: Route, task: str) -> Route:
     """The route of ``task`` on such a server."""
     body = predict_body if task == "text-classification" else None

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from statistics import quantiles
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+_STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
 
 
 @dataclass
 class Receipt:
-    """Counts of one query. Times in seconds, sizes in bytes of body."""
+    """Counts of one query, or of many added up. Times in seconds, sizes in bytes of body.
+
+    ``latencies`` counts requests by latency, in eighths of a doubling of a second.
+    """
 
     task: str
     model: str
     host: str
+    queries: int = 1
     rows: int = 0
     nulls: int = 0
     distinct: int = 0
+    stored: int = 0
     answered: int = 0
     requests: int = 0
     batches: int = 0
@@ -33,23 +40,50 @@ class Receipt:
     compute_characters: int = 0
     tokens: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    latencies: list[float] = field(default_factory=list)
+    latencies: Counter[int] = field(default_factory=Counter)
 
-    def read_headers(self, headers: Mapping[str, str]) -> None:
-        """Add what the service says of its own work (``x-compute-time``, ``x-compute-characters``)."""
-        self.compute_seconds += _number(headers.get("x-compute-time"))
-        self.compute_characters += int(_number(headers.get("x-compute-characters")))
+    def sends(self, inputs: int, size: int) -> None:
+        """Count a request of ``inputs`` inputs and ``size`` bytes."""
+        self.requests += 1
+        self.batches += inputs > 1
+        self.bytes_sent += size
+
+    def took(self, seconds: float, size: int, headers: Mapping[str, str]) -> None:
+        """Count its response, and what the service says of its own work (``x-compute-time``, ``-characters``)."""
+        self.latencies[round(math.log2(max(seconds, 1e-6)) * _STEPS)] += 1
+        self.bytes_received += size
+        if "x-compute-time" in headers:
+            self.compute_seconds += _number(headers.get("x-compute-time"))
+        if "x-compute-characters" in headers:
+            self.compute_characters += int(_number(headers.get("x-compute-characters")))
+
+    def add(self, other: Receipt) -> None:
+        """Add another receipt to this one."""
+        for each in fields(self):
+            mine, more = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Counter):
+                mine.update(more)
+            elif not isinstance(mine, str):
+                setattr(self, each.name, mine + more)
+
+    def latency(self, share: float) -> float | None:
+        """Seconds within which this share of the requests came back; None where there were none."""
+        left = share * sum(self.latencies.values())
+        for step, count in sorted(self.latencies.items()):
+            left -= count
+            if left <= 0:
+                return float(2 ** (step / _STEPS))
+        return None
 
     def as_dict(self) -> dict[str, Any]:
         """The receipt with plain values, as it stands in ``DataFrame.attrs["usage"]``."""
-        cuts = quantiles(self.latencies, n=20, method="inclusive") if len(self.latencies) > 1 else self.latencies * 19
         plain = {name: value for name, value in vars(self).items() if name not in ("errors", "latencies")}
         return {
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
             "errors": dict(self.errors),
-            "p50_seconds": cuts[9] if cuts else None,
-            "p95_seconds": cuts[18] if cuts else None,
+            "p50_seconds": self.latency(0.5),
+            "p95_seconds": self.latency(0.95),
         }
 
 

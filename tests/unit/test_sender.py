@@ -11,6 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.failures import Failure, Kind
+from huggingface_api_handler.inference.batch_sizes import BatchSizes
 from huggingface_api_handler.inference.learned import Learned, same_answers
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.route import Route
@@ -35,21 +36,24 @@ class Clock:
 
 
 class OpenLimiter:
-    """No limit; waiting for the announced time passes the clock."""
+    """Eight places; waiting for the announced time passes the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.resume_at = 0.0
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Outcome | None] = []
+        self.places = asyncio.Semaphore(8)
 
     async def acquire(self) -> float:
+        await self.places.acquire()
         waited = max(0.0, self.resume_at - self.clock.now)
         self.clock.now += waited
         return waited
 
-    def release(self, outcome: Outcome) -> None:
+    def release(self, outcome: Outcome | None) -> None:
+        self.places.release()
         self.outcomes.append(outcome)
-        if outcome.told_to_wait:
+        if outcome is not None and outcome.told_to_wait:
             self.resume_at = self.clock.now + (outcome.wait or 1.0)
 
 
@@ -96,7 +100,7 @@ class Run:
 
         async def query() -> Sender:
             sender = Sender(settings, route, 10, self.receipt, around, list(inputs))
-            await asyncio.wait_for(sender.run(8), 30)
+            await asyncio.wait_for(sender.run(), 30)
             return sender
 
         self.sender = asyncio.run(query())
@@ -140,7 +144,7 @@ def test_a_route_that_takes_lists_gets_them() -> None:
 
 
 def test_what_was_learned_is_used_by_the_next_query() -> None:
-    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True))
+    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
     assert_right(run)
     assert run.sizes == [32, 32, 32, 4]
 
@@ -195,7 +199,7 @@ def test_a_poisoned_row_is_found_by_halving_and_fails_alone() -> None:
         inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
         return error(400, "index out of range") if TEXTS[70] in inputs else takes_lists(asked)
 
-    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True))
+    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
     failed = [index for index, result in enumerate(run.results) if isinstance(result, Failure)]
     assert failed == [70]
     assert isinstance(run.results[70], Failure)
@@ -210,9 +214,9 @@ def test_a_list_too_long_is_halved_and_the_size_remembered() -> None:
             return error(422, f"batch size {len(inputs)} > maximum allowed batch size 8")
         return takes_lists(asked)
 
-    run = Run(small, TEXTS, Learned(answered=True, lists=True))
+    run = Run(small, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
     assert_right(run)
-    assert run.learned.largest_batch == 8
+    assert run.learned.sizes.best == 8
 
 
 def test_told_to_wait_is_no_attempt_and_keeps_the_batch() -> None:
@@ -223,7 +227,7 @@ def test_told_to_wait_is_no_attempt_and_keeps_the_batch() -> None:
         refusals -= 1
         return error(429, "slow down", Retry_After="3") if refusals >= 0 else takes_lists(asked)
 
-    run = Run(busy, TEXTS, Learned(answered=True, lists=True))
+    run = Run(busy, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
     assert_right(run)
     assert set(run.sizes) <= {32, 4}
     assert run.receipt.waits == 20
@@ -317,10 +321,18 @@ def test_waiting_ends_with_patience() -> None:
     assert len(run.sent) == 1 + PATIENCE // 60
 
 
-def test_an_absurd_wait_is_not_waited_for() -> None:
-    run = Run(lambda asked: error(429, "slow down", Retry_After="99999999"), TEXTS)
+def test_a_wait_beyond_all_patience_is_not_begun() -> None:
+    run = Run(lambda asked: error(429, "slow down", Retry_After="86400"), TEXTS)
     assert len(run.sent) == 1
     assert run.clock.now == 0
+
+
+@pytest.mark.parametrize("absurd", ["99999999", "1e12", "-5", "soon", "nan", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_an_absurd_announcement_is_not_heeded(absurd: str) -> None:
+    replies = iter([error(429, "slow down", Retry_After=absurd)])
+    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:3])
+    assert_right(run, TEXTS[:3])
+    assert run.clock.now <= 60
 
 
 def test_max_requests_is_a_budget() -> None:

@@ -40,6 +40,8 @@ def test_defaults_are_pinned() -> None:
         "on_error": "null",
         "max_requests": None,
         "max_seconds": None,
+        "cache": None,
+        "dry_run": False,
         "options": {"wait_for_model": True, "use_cache": True, "use_gpu": None},
     }
     assert engine_settings(None).model_dump() == {

@@ -1,0 +1,62 @@
+"""How many inputs a route takes in one request with profit: found by growing until it refuses or slows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+FIRST = 32
+GREATEST = 1024
+
+_GAIN = 0.97  # a batch of twice the size is worth it where an input then takes less than this share of its time
+_LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
+_CLOSE = 1.15  # how near the size that is taken comes to one that was refused
+_TRIES = 2
+
+
+@dataclass
+class BatchSizes:
+    """``best`` is the size known to be good, ``refused`` the smallest that was not taken."""
+
+    best: int = FIRST
+    refused: int = GREATEST + 1
+    settled: bool = False
+    seconds: dict[int, float] = field(default_factory=dict)
+    _trying: dict[int, int] = field(default_factory=dict)
+
+    def next(self) -> int:
+        """The size of the next batch: the best, or one more step to be tried."""
+        step = self._step()
+        if step is None or self._trying.get(step, 0) >= _TRIES:
+            return self.best
+        self._trying[step] = self._trying.get(step, 0) + 1
+        return step
+
+    def took(self, size: int, seconds: float) -> None:
+        """Note that a batch of ``size`` was answered in ``seconds``."""
+        before = self.seconds.get(size)
+        self.seconds[size] = seconds if before is None else min(before, seconds)
+        if self.settled or size <= self.best:
+            return
+        if self.best in self.seconds and self.seconds[size] / size > self.seconds[self.best] / self.best * _GAIN:
+            self.settled = True
+        else:
+            self.best = size
+
+    def refuse(self, size: int, most: int | None = None) -> None:
+        """Note that no list of ``size`` was taken; ``most`` is what the service says that it takes."""
+        self.refused = min(self.refused, size if most is None else most + 1)
+        if most is not None:
+            self.best = max(1, min(most, GREATEST))
+        elif self.best >= self.refused:
+            taken = [known for known in self.seconds if known < self.refused]
+            self.best = max(taken, default=max(1, self.refused // 2))
+
+    def _step(self) -> int | None:
+        if self.settled or self.best not in self.seconds or self.seconds[self.best] > _LONGEST:
+            return None
+        larger = self.best * 2
+        if larger >= self.refused:
+            larger = (self.best + self.refused) // 2
+            if larger < self.best * _CLOSE or larger >= self.refused:
+                return None
+        return larger

@@ -1,0 +1,73 @@
+"""What a query would ask, counted without asking it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ..tasks import Input, Reference
+from . import tei, transport
+from .answers import NoAnswers
+from .batches import takes_lists
+from .query import Query
+
+_AT_ONCE = 2048
+
+
+def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests`` and ``seconds``, each row alike.
+
+    ``<target>`` says it in a sentence. ``stored`` counts answers already kept; those to media are known by content,
+    so they are counted only once the media is loaded, which a dry run does not do. ``requests`` and ``seconds`` come
+    from what earlier queries learned of the route; ``seconds`` is None where none did. Sends no request.
+    """
+    receipt = query.receipt
+    stored, requests, seconds = transport.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
+    receipt.stored = stored
+    told = "unknown time" if seconds is None else f"about {seconds:.3g} s"
+    said = (
+        f"dry run: {receipt.rows} rows, {receipt.nulls} NULL or blank, {receipt.distinct} distinct inputs, "
+        f"{stored} answers stored, {requests} requests, {told}"
+    )
+    columns = {
+        query.model.target: said,
+        f"{query.model.target}_error": None,
+        "rows": receipt.rows,
+        "nulls": receipt.nulls,
+        "distinct_inputs": receipt.distinct,
+        "stored": stored,
+        "requests": requests,
+        "seconds": seconds,
+    }
+    out = pd.DataFrame({name: [value] * len(frame) for name, value in columns.items()}, index=frame.index)
+    out.attrs["usage"] = receipt.as_dict()
+    return out
+
+
+async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
+    known = await query.known(tei.seen(query.where))
+    left = await _not_stored(query, inputs)
+    learned, pace = known.learned, known.limiter.pace()
+    batch = learned.sizes.best if takes_lists(query.model.definition, learned) else 1
+    requests = math.ceil(left / batch)
+    rates = [pace["places"] / pace["seconds"]] if pace.get("seconds") else []
+    rates += [pace["rate"]] if "rate" in pace else []
+    return len(inputs) - left, requests, requests / min(rates) if rates and requests else None if requests else 0.0
+
+
+async def _not_stored(query: Query, inputs: Sequence[Input]) -> int:
+    answers = query.answers
+    if isinstance(answers, NoAnswers):
+        return len(inputs)
+    left = 0
+    for start in range(0, len(inputs), _AT_ONCE):
+        some = inputs[start : start + _AT_ONCE]
+        keys = [answers.key(item) for item in some if not _has_media(item)]
+        left += len(some) - len(await answers.lookup(keys))
+    return left
+
+
+def _has_media(item: Input) -> bool:
+    return any(isinstance(part, Reference) for part in (item if isinstance(item, tuple) else (item,)))

@@ -1,0 +1,76 @@
+"""One request and its response: encoded, sent, classified, decoded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..announced import left
+from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
+from ..settings import ModelSettings
+from . import wire
+from .route import Route
+from .transport import AnswerTooLarge, Response
+
+Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Exchanged(NamedTuple):
+    """What came of a request: an answer, or the failure that stands for it.
+
+    ``left`` is what the service announced: requests left in its present window, and seconds until that ends.
+    """
+
+    answer: Any = None
+    failure: Failure | None = None
+    bytes_received: int = 0
+    headers: Mapping[str, str] = _NO_HEADERS
+    left: tuple[int, float] | None = None
+
+
+def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[wire.Request, Any]:
+    """The request for ``inputs``, and what a provider's helper needs to read its answer.
+
+    Raises TypeError or ValueError where an input cannot be sent.
+    """
+    task = model.definition
+    if route.provider is not None:
+        return route.provider.request(task, inputs, model)
+    return wire.encode(route.url, route.headers, (route.body or task.body)(inputs, model)), None
+
+
+async def exchange(
+    post: Post, route: Route, model: ModelSettings, request: wire.Request, made: Any, batch: int, timeout: float
+) -> Exchanged:
+    """Send ``request``, which carries ``batch`` inputs. Raises nothing but cancellation."""
+    try:
+        response = await post(request.url, request.body, request.headers, timeout)
+    except AnswerTooLarge:
+        return Exchanged(failure=Failure(Kind.SMALLER if batch > 1 else Kind.ROW, "the answer is too large to read"))
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        return Exchanged(failure=classify_exception(error, host=route.host))
+    size, headers = len(response.body), response.headers
+    announced = left(headers)
+    if response.status != 200:
+        wait = model.options.wait_for_model
+        failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
+        return Exchanged(None, failure, size, headers, announced)
+    answer, unread = await _decoded(route, model, response, made)
+    return Exchanged(answer, unread or error_in_answer(answer, batch=batch), size, headers, announced)
+
+
+async def _decoded(route: Route, model: ModelSettings, response: Response, made: Any) -> tuple[Any, Failure | None]:
+    task = model.definition
+    try:
+        if route.provider is not None:
+            return await route.provider.answer(task, made, response.headers, response.body), None
+        return wire.decode(task, response.headers, response.body), None
+    except ValueError:
+        return None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200)
+    except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
+        return None, classify_exception(error, host=route.host)

@@ -1,0 +1,101 @@
+"""One query: what it asks, of which route, for whom, and with what around it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..settings import EngineSettings, ModelSettings
+from ..tasks import Media, Reference
+from . import media, tei, transport
+from .answers import Answers, NoAnswers
+from .media import MediaPolicy
+from .quota import Quota
+from .route import Route
+from .routes import Known, known
+from .sender import Surroundings
+from .store import Store, store_in
+from .usage import Receipt
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose a query is. ``engine`` keeps answers and quotas of one engine from another, ``model`` its receipts."""
+
+    engine: str
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a query asks, and of which route. Made outside the event loop, where the store may take its time to open."""
+
+    model: ModelSettings
+    engine: EngineSettings
+    where: Route
+    receipt: Receipt
+    scope: Scope | None = None
+    store: Store = field(init=False)
+    answers: Answers | NoAnswers = field(init=False)
+
+    def __post_init__(self) -> None:
+        store = store_in(self.engine.cache_dir)
+        store.opened.result()
+        object.__setattr__(self, "store", store)
+        object.__setattr__(self, "answers", self._answers(store))
+
+    async def surroundings(self) -> tuple[Route, Known, Surroundings]:
+        """The route as its server wants to be asked, what is known of it, and what the query uses."""
+        server = await tei.found_at(self.where, self.model.task)
+        to, found = self._routed(server), await self.known(server)
+        limits = {
+            name: limit
+            for name in ("requests_per_hour", "requests_per_month")
+            if (limit := getattr(self.engine, name)) is not None
+        }
+        policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
+        output = _path(self.engine.output_dir)
+
+        async def load(reference: Reference) -> Media:
+            return await media.load(reference.cell, reference.kind, policy)
+
+        async def save(made: Media) -> str:
+            return await asyncio.to_thread(media.save, made, output)
+
+        around = Surroundings(
+            transport.post,
+            found.limiter,
+            found.learned,
+            load,
+            save,
+            answers=self.answers,
+            quota=Quota(self.store, self._owner().encode(), limits),
+        )
+        return to, found, around
+
+    async def known(self, server: tei.Server | None) -> Known:
+        """What is known of the route, with ``server`` answering there."""
+        return await known(self._routed(server), server, self.engine, self.store)
+
+    def _routed(self, server: tei.Server | None) -> Route:
+        return self.where if server is None else tei.routed(self.where, self.model.task)
+
+    def _answers(self, store: Store) -> Answers | NoAnswers:
+        model, engine = self.model, self.engine
+        wanted = model.cache if model.cache is not None else engine.cache
+        if not (model.definition.deterministic if wanted is None else wanted):
+            return NoAnswers()
+        return Answers(store, self._owner(), self.where.url, model, engine.cache_ttl, read=model.options.use_cache)
+
+    def _owner(self) -> str:
+        """The engine, or, from Python without a name, the account."""
+        if self.scope is not None:
+            return self.scope.engine
+        account = self.where.headers.get("authorization", "")
+        return f"{self.engine.endpoint} {hashlib.sha256(account.encode()).hexdigest()}"
+
+
+def _path(folder: str | None) -> Path | None:
+    return Path(folder) if folder else None

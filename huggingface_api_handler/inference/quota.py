@@ -1,0 +1,105 @@
+"""Requests that an engine may make in an hour and in a month, counted over queries and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+from ..failures import Failure, Kind
+from .store import SCHEMA, Store
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_WARN_AT = 0.8
+_PERIODS = {"requests_per_hour": "%Y-%m-%dT%H", "requests_per_month": "%Y-%m"}
+_BEGINS = {"requests_per_hour": "with the next full hour", "requests_per_month": "with the next month"}
+
+
+class Quota:
+    """What is left of an engine's limits, taken from the store a few at a time and given back at the end of a query.
+
+    ``limits`` maps 'requests_per_hour' and 'requests_per_month' to their numbers; periods are those of UTC. A process
+    that is killed keeps what it had taken, fewer than 16 requests, so that a limit is never exceeded.
+    """
+
+    def __init__(
+        self, store: Store | None, scope: bytes, limits: dict[str, int], now: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._scope, self._limits, self._now = store, scope, limits, now
+        self._taken = 0
+        self._periods: dict[str, str] = {}
+        self._warned: set[str] = set()
+        self._spent = ""
+
+    async def take(self) -> Failure | None:
+        """Count one request; the reason not to send it where none is left."""
+        if not self._limits:
+            return None
+        if self._taken == 0 or self._periods != self._current():
+            await self._take_more()
+        if self._taken == 0:
+            name = self._spent
+            return Failure(
+                Kind.UNASKED,
+                f"{name} = {self._limits[name]} was reached before this row; it begins anew {_BEGINS[name]} (UTC)",
+            )
+        self._taken -= 1
+        return None
+
+    async def give_back(self) -> None:
+        """Return what was taken and not used."""
+        taken, self._taken = self._taken, 0
+        if taken and self._store is not None and self._periods == self._current():
+            await asyncio.wrap_future(self._store.run(lambda connection: self._add(connection, -taken), None))
+
+    def _current(self) -> dict[str, str]:
+        moment = time.gmtime(self._now())
+        return {name: time.strftime(_PERIODS[name], moment) for name in self._limits}
+
+    async def _take_more(self) -> None:
+        self._periods = self._current()
+        used = None
+        if self._store is not None:
+            used = await asyncio.wrap_future(self._store.run(self._reserve, None))
+        if used is None:
+            used = self._reserve(_in_memory())
+        self._spent = min(self._limits, key=lambda name: self._limits[name] - used[name])
+        self._taken = max(0, min(_AT_ONCE, *(self._limits[name] - used[name] for name in self._limits)))
+        for name, limit in self._limits.items():
+            if used[name] + self._taken >= limit * _WARN_AT and name not in self._warned:
+                self._warned.add(name)
+                logger.warning("%d of %s = %d are used", used[name], name, limit)
+
+    def _reserve(self, connection: sqlite3.Connection) -> dict[str, int]:
+        used = {}
+        for name, period in self._periods.items():
+            row = connection.execute(
+                "SELECT used FROM quotas WHERE scope = ? AND period = ?", (self._scope, period)
+            ).fetchone()
+            used[name] = row[0] if row else 0
+        take = max(0, min(_AT_ONCE, *(self._limits[name] - used[name] for name in self._limits)))
+        self._add(connection, take)
+        return used
+
+    def _add(self, connection: sqlite3.Connection, count: int) -> None:
+        for period in self._periods.values():
+            connection.execute(
+                "INSERT INTO quotas VALUES (?, ?, ?) ON CONFLICT(scope, period) DO UPDATE SET used = used + ?",
+                (self._scope, period, count, count),
+            )
+
+
+@lru_cache(maxsize=1)
+def _in_memory() -> sqlite3.Connection:
+    """Where requests of this process are counted while the store cannot be used."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.executescript(SCHEMA)
+    return connection
+
+
+NO_QUOTA = Quota(None, b"", {})

@@ -1,0 +1,83 @@
+"""Receipts kept over processes: what each query of a model asked and spared, and all of them together."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from dataclasses import asdict, fields
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from .query import Scope
+from .store import Store
+from .usage import Receipt
+
+_Kept = tuple[Receipt | None, list[tuple[float, Receipt]]]
+
+_KEPT = 1000
+_SHOWN = 20
+
+
+def keep(store: Store, scope: Scope | None, receipt: Receipt) -> None:
+    """Keep the receipt of a query with those of its model."""
+    if scope is not None and scope.model is not None:
+        model = scope.model
+        store.run(lambda connection: _keep(connection, model, receipt), None)
+
+
+def table(store: Store, model: str) -> pd.DataFrame:
+    """A row for all queries of a model together, then one for each of the last, newest first. Times in seconds."""
+    nothing: _Kept = (None, [])
+    total, last = store.run(lambda connection: _read(connection, model), nothing).result()
+    rows = [{"query": "all", **_shown(total)}] if total else []
+    rows += [
+        {"query": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at)), **_shown(receipt)} for at, receipt in last
+    ]
+    columns = ["query", *_shown(Receipt("", "", ""))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _shown(receipt: Receipt) -> dict[str, Any]:
+    shown = receipt.as_dict()
+    shown["errors"] = orjson.dumps(shown["errors"]).decode()
+    for name, value in shown.items():
+        if isinstance(value, float):
+            shown[name] = round(value, 4)
+    return {name: value for name, value in shown.items() if name not in ("task", "model", "host")}
+
+
+def _keep(connection: sqlite3.Connection, model: str, receipt: Receipt) -> None:
+    connection.execute(
+        "INSERT INTO receipts(model, at, receipt) VALUES (?, ?, ?)", (model, time.time(), _to_json(receipt))
+    )
+    surplus = "SELECT id FROM receipts WHERE model = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+    connection.execute(f"DELETE FROM receipts WHERE id IN ({surplus})", (model, _KEPT))  # noqa: S608
+    row = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
+    if row is not None:
+        total = _from_json(row[0])
+        total.add(receipt)
+        receipt = total
+    connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (model, _to_json(receipt)))
+
+
+def _read(connection: sqlite3.Connection, model: str) -> _Kept:
+    total = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
+    last = connection.execute(
+        "SELECT at, receipt FROM receipts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, _SHOWN)
+    )
+    return (_from_json(total[0]) if total else None), [(at, _from_json(kept)) for at, kept in last]
+
+
+def _to_json(receipt: Receipt) -> bytes:
+    return orjson.dumps(asdict(receipt), option=orjson.OPT_NON_STR_KEYS)
+
+
+def _from_json(kept: bytes) -> Receipt:
+    values = orjson.loads(kept)
+    known = {each.name: values[each.name] for each in fields(Receipt) if each.name in values}
+    known["errors"] = Counter(known.get("errors", {}))
+    known["latencies"] = Counter({int(step): count for step, count in known.get("latencies", {}).items()})
+    return Receipt(**known)

@@ -1,0 +1,61 @@
+"""What this process knows of each route: its limiter, what it has shown, its neighbours in other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from ..settings import EngineSettings
+from . import tei
+from .batch_sizes import BatchSizes
+from .ceiling import GREATEST, Ceiling
+from .learned import Learned
+from .limiter import Limiter
+from .pacing import Pacer
+from .route import Route
+from .shared import Shared
+from .store import Store
+
+
+@dataclass
+class Known:
+    """One route as this process knows it. Belongs to one event loop."""
+
+    limiter: Limiter
+    learned: Learned
+    shared: Shared
+
+    def remember(self) -> None:
+        """Keep what was learned for the next query, of this process or another."""
+        self.shared.remember(self.learned, self.limiter.pace())
+
+
+_known: dict[tuple[int, str], Known] = {}
+
+
+async def known(to: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> Known:
+    """What is known of the route ``to``; ``server`` is what was found to answer there."""
+    key = (id(asyncio.get_running_loop()), f"{engine.max_concurrency} {store.path} {_name(to)}")
+    if key not in _known:
+        shared = Shared(store, _name(to))
+        learned, pace = await shared.learned()
+        bound = engine.max_concurrency or GREATEST
+        limiter = Limiter(
+            bound, ceiling=Ceiling(pace.get("places"), bound), pacer=Pacer(pace.get("rate")), neighbours=shared
+        )
+        _known.setdefault(key, Known(limiter, learned, shared))
+    found = _known[key]
+    if not to.takes_lists:
+        found.learned.lists = False
+    if server is not None:
+        found.learned.lists = True
+        if not found.learned.sizes.settled:
+            found.learned.sizes = BatchSizes(best=server.largest_batch, settled=True)
+    return found
+
+
+def _name(where: Route) -> str:
+    """What a route is known by. What was seen of it under one key says nothing about another key."""
+    account = hashlib.sha256(where.headers.get("authorization", "").encode()).hexdigest()
+    return f"{account} {where.url} {where.model}"

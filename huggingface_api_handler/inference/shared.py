@@ -1,0 +1,131 @@
+"""What the processes of one machine share of a route: cool-downs, the number of them at work, what was learned."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from .batch_sizes import BatchSizes
+from .learned import Learned
+from .store import Store
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.1
+_LEASE_SECONDS = 5.0
+_RENEW_SECONDS = 1.0
+_TRUSTED_SECONDS = 3600.0  # a key may be revoked, a service change: what was learned longer ago is only a hint
+
+
+def route_key(store: Store, name: str) -> bytes:
+    """What a route is known by in the store, which holds no address and no key."""
+    return hmac.digest(store.secret, name.encode(), "sha256")[:16]
+
+
+class Shared:
+    """One process's view of a route. ``share`` is its part of the places, ``resume_at`` on its own clock.
+
+    A lease says that a process is at work on the route. One that dies leaves a lease that expires by itself.
+    """
+
+    def __init__(self, store: Store, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.share = 1.0
+        self.resume_at = 0.0
+        self._store, self._route, self._clock = store, route_key(store, name), clock
+        self._owner = f"{os.getpid()}-{secrets.token_hex(8)}".encode()
+        self._renewed = float("-inf")
+        self._queries = 0
+
+    def paused(self, seconds: float) -> None:
+        """Tell the others that the route rests for ``seconds``."""
+        until = time.time() + seconds
+        statement = (
+            "INSERT INTO routes(route, resume_at) VALUES (?, ?) "
+            "ON CONFLICT(route) DO UPDATE SET resume_at = max(resume_at, excluded.resume_at)"
+        )
+        self._store.run(lambda connection: connection.execute(statement, (self._route, until)).rowcount, 0)
+
+    async def watch(self) -> None:
+        """Look at what the others do, until cancelled. Run it while a query is at work."""
+        self._queries += 1
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(LOOK_EVERY)
+        finally:
+            self._queries -= 1
+            if self._queries == 0:
+                self._renewed = float("-inf")
+                self._store.run(self._leave, None)
+
+    async def learned(self) -> tuple[Learned, dict[str, float]]:
+        """What was learned of this route before, by any process."""
+        kept = await asyncio.wrap_future(self._store.run(self._read_learned, None))
+        return from_json(kept) if kept else (Learned(), {})
+
+    def remember(self, learned: Learned, pace: dict[str, float]) -> None:
+        """Keep what was learned for the next query, of this process or another."""
+        kept = to_json(learned, pace)
+        statement = (
+            "INSERT INTO routes(route, learned) VALUES (?, ?) "
+            "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
+        )
+        self._store.run(lambda connection: connection.execute(statement, (self._route, kept)).rowcount, 0)
+
+    async def _look(self) -> None:
+        now = self._clock()
+        renew = now - self._renewed >= _RENEW_SECONDS
+        if renew:
+            self._renewed = now
+        seen = await asyncio.wrap_future(self._store.run(lambda connection: self._exchange(connection, renew), None))
+        if seen is not None:
+            resume_at, owners = seen
+            self.resume_at = self._clock() + resume_at - time.time()
+            self.share = 1.0 / max(1, owners)
+
+    def _exchange(self, connection: sqlite3.Connection, renew: bool) -> tuple[float, int]:
+        now = time.time()
+        if renew:
+            values = (self._route, self._owner, 1, now + _LEASE_SECONDS)
+            connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", values)
+            connection.execute("DELETE FROM leases WHERE expires < ?", (now,))
+        row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._route,)).fetchone()
+        count = "SELECT count(*) FROM leases WHERE route = ? AND expires >= ?"
+        return (row[0] if row else 0.0), connection.execute(count, (self._route, now)).fetchone()[0]
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM leases WHERE route = ? AND owner = ?", (self._route, self._owner))
+
+    def _read_learned(self, connection: sqlite3.Connection) -> bytes | None:
+        row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._route,)).fetchone()
+        return row[0] if row else None
+
+
+def to_json(learned: Learned, pace: dict[str, float]) -> bytes:
+    sizes = learned.sizes
+    known = {"best": sizes.best, "refused": sizes.refused, "settled": sizes.settled}
+    return orjson.dumps(
+        {"at": time.time(), "answered": learned.answered, "lists": learned.lists, "sizes": known, "pace": pace}
+    )
+
+
+def from_json(kept: bytes) -> tuple[Learned, dict[str, float]]:
+    """What ``to_json`` wrote; nothing learned where it cannot be read."""
+    try:
+        values: dict[str, Any] = orjson.loads(kept)
+        fresh = 0 <= time.time() - values["at"] < _TRUSTED_SECONDS
+        sizes = BatchSizes(**values["sizes"])
+        learned = Learned(values["answered"] and fresh, values["lists"] if fresh else None, sizes)
+        return learned, values["pace"] if fresh else {}
+    except (ValueError, KeyError, TypeError):
+        logger.warning("what was learned about a route cannot be read, and is learned anew")
+        return Learned(), {}

@@ -1,0 +1,197 @@
+"""One SQLite file for what must outlive a process and be seen by its neighbours.
+
+Answers already paid for, cool-downs and leases, what was learned about routes, quotas, receipts: each has its table
+here and its module beside. The file is in WAL mode, so several processes read and write it and a kill at any moment
+leaves it whole (https://www.sqlite.org/wal.html). It is never the reason a query fails: a disk that is full or
+read-only, a damaged file or one of a newer version costs a warning and what the store would have spared.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from huggingface_hub import constants
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VERSION = 1
+LARGEST = 2 * 1024**3
+"""Bytes of answers above which the oldest are let go."""
+
+_BUSY_SECONDS = 5.0
+_SOUND_AGAIN_AFTER = 60.0  # a disk may be given room, a mount be made writable
+SCHEMA = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, answer BLOB NOT NULL,
+                     kept INTEGER NOT NULL, expires INTEGER NOT NULL);
+CREATE TABLE asked(query BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE routes(route BLOB PRIMARY KEY, resume_at REAL NOT NULL DEFAULT 0, learned BLOB) WITHOUT ROWID;
+CREATE TABLE leases(route BLOB, owner BLOB, places INTEGER NOT NULL, expires REAL NOT NULL,
+                    PRIMARY KEY(route, owner)) WITHOUT ROWID;
+CREATE TABLE quotas(scope BLOB, period TEXT, used INTEGER NOT NULL, PRIMARY KEY(scope, period)) WITHOUT ROWID;
+CREATE TABLE receipts(id INTEGER PRIMARY KEY, model TEXT NOT NULL, at REAL NOT NULL, receipt BLOB NOT NULL);
+CREATE INDEX receipts_of ON receipts(model, id);
+CREATE TABLE totals(model TEXT PRIMARY KEY, receipt BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class _Unusable(Exception):  # noqa: N818 - read as what is the matter
+    """Why a file cannot serve as a store, in words for the log."""
+
+
+class Store:
+    """One file, used by one thread of this process; ``run`` is how everybody else gets there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "answers.sqlite"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="huggingface-api-store")
+        self._connection: sqlite3.Connection | None = None
+        self._failed_at: float | None = None
+        self._warned: set[str] = set()
+        self.secret = secrets.token_bytes(32)
+        """Keys the hashes of inputs and routes: the file's own once ``opened``, one that matches nothing till then."""
+        self.opened = self._thread.submit(self._open)
+
+    def run(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
+        """``work(connection)`` in a transaction on the store's thread; ``otherwise`` where the store cannot do it."""
+        return self._thread.submit(self._try, work, otherwise)
+
+    def close(self) -> None:
+        """Finish what was handed over, and close the file."""
+        self._thread.shutdown(wait=True)
+        self._close()
+
+    def _try(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        for _ in range(2):
+            connection = self._usable()
+            if connection is None:
+                return otherwise
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                answer = work(connection)
+                connection.execute("COMMIT")
+                return answer
+            except sqlite3.Error as error:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                self._failed(error)
+                if not _is_damage(error):
+                    break
+        return otherwise
+
+    def _usable(self) -> sqlite3.Connection | None:
+        if self._connection is None and (
+            self._failed_at is None or time.monotonic() - self._failed_at > _SOUND_AGAIN_AFTER
+        ):
+            self._open()
+        return self._connection
+
+    def _open(self) -> None:
+        try:
+            try:
+                self._connect()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._set_aside()
+                self._connect()
+        except (sqlite3.Error, OSError, _Unusable) as error:
+            self._failed(error)
+
+    def _connect(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise _Unusable(f"it was written by a newer version of this package (format {version})")
+            if version == 0:
+                for statement in filter(str.strip, SCHEMA.split(";")):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            self.secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._failed_at = connection, None
+
+    def _set_aside(self) -> None:
+        """Move a damaged file out of the way, where it can be looked at."""
+        aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        logger.warning("the answer store was damaged and is set aside as %s; a new one is begun", aside)
+
+    def _failed(self, error: Exception) -> None:
+        if _is_damage(error) and self._connection is not None:
+            self._close()
+            with suppress(OSError):
+                self._set_aside()
+            return
+        if self._connection is None:
+            self._failed_at = time.monotonic()
+        reason = str(error)
+        if reason not in self._warned:
+            self._warned.add(reason)
+            logger.warning(
+                "the answer store %s cannot be used (%s): answers are not kept, and may be asked for again. "
+                "cache_dir in CREATE ML_ENGINE names another folder",
+                self.path,
+                reason,
+            )
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+
+
+def _is_damage(error: Exception) -> bool:
+    # SQLITE_CORRUPT and SQLITE_NOTADB come as DatabaseError itself, a full disk or a lock as a class derived from it.
+    return type(error) is sqlite3.DatabaseError
+
+
+_lock = threading.Lock()
+_stores: dict[tuple[int, Path], Store] = {}
+
+
+def store_in(folder: str | None) -> Store:
+    """The store in ``folder``, opened once a process; by default beside what huggingface_hub keeps."""
+    path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
+    with _lock:
+        key = (os.getpid(), path.expanduser().absolute())
+        if key not in _stores:
+            _stores[key] = Store(key[1])
+        return _stores[key]
+
+
+@atexit.register
+def close_stores() -> None:
+    """Close the stores of this process, with all that was handed to them written. The next use opens them anew."""
+    with _lock:
+        for pid, folder in list(_stores):
+            store = _stores.pop((pid, folder))
+            if pid == os.getpid():
+                store.close()

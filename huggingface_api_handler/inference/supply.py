@@ -1,0 +1,159 @@
+"""Inputs on their way to requests, in bounded windows: media loaded, stored answers found, the rest packed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ..failures import MediaError
+from ..tasks import Input, Media, Reference, Task
+from .answers import Answers, NoAnswers
+from .batches import next_batch, takes_lists
+from .learned import Learned
+
+_TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
+_MOST_WAITING = 8192
+_MOST_MEDIA_BYTES = 64 * 1024 * 1024
+
+Load = Callable[[Reference], Awaitable[Media]]
+
+
+class Supply:
+    """The positions of ``inputs`` that are still to be asked, a few windows of them at a time.
+
+    ``found(position, part)`` is told of a stored answer and says whether it could be read; ``refused(position,
+    error)`` of media that cannot be had. ``changed()`` is called whenever there may be more to take.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        inputs: list[Input],
+        learned: Learned,
+        answers: Answers | NoAnswers,
+        load: Load,
+        found: Callable[[int, Any], Awaitable[bool]],
+        refused: Callable[[int, MediaError], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.waiting: deque[int] = deque()
+        self.finished = False
+        self._task, self._inputs, self._learned, self._answers = task, inputs, learned, answers
+        self._load, self._found, self._refused, self._changed = load, found, refused, changed
+        self._loaded: dict[int, Any] = {}
+        self._keys: dict[int, bytes] = {}
+        self._bytes = 0
+        self._room = asyncio.Event()
+
+    async def fill(self) -> None:
+        """Bring window after window, as fast as they are taken."""
+        has_media = any(_is_media(item) for item in self._inputs[:1])
+        window = _MEDIA_WINDOW if has_media else _TEXT_WINDOW
+        for start in range(0, len(self._inputs), window):
+            while len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES or self._answers.behind:
+                self._room.clear()
+                await asyncio.wait([asyncio.ensure_future(self._room.wait())], timeout=0.05)
+            positions = list(range(start, min(start + window, len(self._inputs))))
+            if has_media:
+                positions = await self._with_media(positions)
+            self.waiting.extend(self._in_order(await self._unanswered(positions)))
+            self._changed()
+        self.finished = True
+        self._changed()
+
+    def ready(self) -> bool:
+        """Whether a whole batch can be taken, or what is left of the last."""
+        if not self.waiting:
+            return False
+        if self.finished or not takes_lists(self._task, self._learned):
+            return True
+        return len(self.waiting) >= 2 * self._learned.sizes.best
+
+    def take(self) -> Sequence[int]:
+        """The positions of the next request."""
+        taken = next_batch(self._task, self._inputs, self.waiting, self._learned)
+        self._room.set()
+        return taken
+
+    def item(self, position: int) -> Any:
+        """An input as it is sent."""
+        return self._loaded.get(position, self._inputs[position])
+
+    def repaired(self, position: int, item: Input) -> None:
+        """Ask something else for this position. Its answer is still stored under what was asked first."""
+        self._inputs[position] = item
+
+    def answered(self, position: int, part: Any) -> None:
+        """Keep what was answered, and nothing else of this input."""
+        key = self._keys.get(position)
+        if key is not None:
+            self._answers.keep(key, part)
+        self.drop(position)
+
+    def drop(self, position: int) -> None:
+        """Forget all of an input that is done with."""
+        self._keys.pop(position, None)
+        item = self._loaded.pop(position, None)
+        if item is not None:
+            self._bytes -= _size(item)
+            self._room.set()
+
+    async def _with_media(self, positions: Sequence[int]) -> list[int]:
+        loaded = await asyncio.gather(*(self._one_loaded(position) for position in positions))
+        return [position for position, present in zip(positions, loaded, strict=True) if present]
+
+    async def _one_loaded(self, position: int) -> bool:
+        item = self._inputs[position]
+        parts = item if isinstance(item, tuple) else (item,)
+        try:
+            loaded = [await self._load(part) if isinstance(part, Reference) else part for part in parts]
+        except MediaError as error:
+            self._refused(position, error)
+            return False
+        self._loaded[position] = tuple(loaded) if isinstance(item, tuple) else loaded[0]
+        self._bytes += _size(self._loaded[position])
+        return True
+
+    async def _unanswered(self, positions: Sequence[int]) -> list[int]:
+        """Those of ``positions`` that no stored answer serves."""
+        if isinstance(self._answers, NoAnswers):
+            return list(positions)
+        key = self._answers.key
+        keys = {position: key(self.item(position)) for position in positions}
+        stored = await self._answers.lookup(list(keys.values()))
+        self._keys.update(keys)
+        if not stored:
+            return list(positions)
+        left = []
+        for position in positions:
+            part = stored.get(keys[position], stored)
+            if part is not stored and await self._found(position, part):
+                self.drop(position)
+            else:
+                left.append(position)
+        return left
+
+    def _in_order(self, positions: list[int]) -> list[int]:
+        """Those of one group together, and like lengths together, since a batch is as slow as its longest."""
+        if not takes_lists(self._task, self._learned) and self._learned.lists is False:
+            return positions
+        group, inputs = self._task.group, self._inputs
+        groups: dict[Any, list[int]] = {}
+        for position in positions:
+            groups.setdefault(group(inputs[position]), []).append(position)
+        most = self._learned.sizes.best
+        for members in groups.values():
+            if len(members) <= most:
+                continue
+            members.sort(key=lambda position: len(str(inputs[position])))
+        return [position for members in groups.values() for position in members]
+
+
+def _is_media(item: Any) -> bool:
+    return any(isinstance(part, Reference) for part in (item if isinstance(item, tuple) else (item,)))
+
+
+def _size(item: Any) -> int:
+    return sum(len(part.data) for part in (item if isinstance(item, tuple) else (item,)) if isinstance(part, Media))
