@@ -87,6 +87,7 @@ _ADVICE = {
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOG_IN = re.compile(r"log ?in|access token|authenticat", re.I)
 _UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
+_OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
 _NO_LISTS = re.compile(
     r"valid string|expected (a )?str|must be (a |of type )?str|str type expected"
     r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
@@ -162,7 +163,8 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
     estimate = answer.get("estimated_time") if isinstance(answer, dict) else None
     loading = estimate is not None or bool(_LOADING.search(failure.message))
     if not loading:
-        return replace(failure, kind=Kind.AGAIN if failure.retry_after is None else Kind.WAIT)
+        told_to_wait = failure.retry_after is not None or _OVERLOADED.search(failure.message)
+        return replace(failure, kind=Kind.WAIT if told_to_wait else Kind.AGAIN)
     if not wait_for_model:
         seconds = f" It expects to need {estimate:.0f} seconds." if isinstance(estimate, (int, float)) else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")

@@ -8,6 +8,7 @@ FIRST = 32
 GREATEST = 1024
 
 _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes less than this share of its time
+_SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
 _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _TRIES = 2
@@ -34,10 +35,12 @@ class BatchSizes:
     def took(self, size: int, seconds: float) -> None:
         """Note that a batch of ``size`` was answered in ``seconds``."""
         before = self.seconds.get(size)
-        self.seconds[size] = seconds if before is None else min(before, seconds)
+        self.seconds[size] = seconds if before is None else (before + seconds) / 2
         if self.settled or size <= self.best:
             return
-        if self.best in self.seconds and self.seconds[size] / size > self.seconds[self.best] / self.best * _GAIN:
+        known = self.seconds.get(self.best)
+        gain = _GAIN if known is None or known < _SHORT else _GAIN_IF_LONG
+        if known is not None and self.seconds[size] / size > known / self.best * gain:
             self.settled = True
         else:
             self.best = size
@@ -54,7 +57,7 @@ class BatchSizes:
     def _step(self) -> int | None:
         if self.settled or self.best not in self.seconds or self.seconds[self.best] > _LONGEST:
             return None
-        larger = self.best * 2
+        larger = self.best * (4 if self.best <= FIRST else 2)
         if larger >= self.refused:
             larger = (self.best + self.refused) // 2
             if larger < self.best * _CLOSE or larger >= self.refused:

@@ -1,28 +1,29 @@
-"""How many requests in flight bring the most answers a second: found by trying, as TCP finds the width of a path.
+"""How many requests in flight a service works on at once: found by trying, as TCP finds the width of a path.
 
-After BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016): the answers that come
-in while a request is out, over the time it is out, measure the rate of delivery; that rate times the latency of a
-service with no queue is the number in flight at which nothing waits and nothing idles. More in flight only makes a
-queue, less leaves the service idle. The number doubles each round trip until the rate no longer follows, then circles
-around the product: a little more to see whether the ceiling rose, a little less to let a queue drain.
+Where requests stand in line they take longer than they take alone, so latency over that of an idle service tells the
+queue. Each round trip the number is multiplied by idle over present latency, and a square root of it is added to see
+whether the ceiling rose (after "Gradient2" of Netflix's concurrency-limits, https://github.com/Netflix/concurrency-limits).
+At first it more than doubles each round trip, as TCP's slow start does. A refusal tells the ceiling at once: what was in flight,
+less what was refused of it.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
+from math import sqrt
 
-FIRST = 2
+FIRST = 8
 GREATEST = 1024
 
-_STILL_RISING = 1.25
-_QUEUE_SEEN = 1.6  # mean latency over that of an idle service at which requests stand in line
-_HEADROOM = 1.1
-_GAINS = (1.25, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-_RATE_ROUNDS, _LATENCY_ROUNDS = 10, 40
-_LESS, _UNDER_ROOF = 0.75, 0.9
-_ROOF_SECONDS = 30.0
-_REMEMBERED = 4096
+_TOLERATED = 1.3  # latency over that of an idle service: a short queue keeps every place of the service busy
+_QUEUE_SEEN = 1.4
+_LEAST_KEPT = 0.5
+_LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
+_ROUNDS = 40
+_DRAIN_EVERY, _DRAINED = 20, 0.7  # a queue that always stands would be taken for the latency of an idle service
+_ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
+_GROWTH = 1.5  # places for each answer, while a service is new: 2.5 times as many each round trip
+_FEW = 4
 
 
 class Ceiling:
@@ -31,81 +32,69 @@ class Ceiling:
     def __init__(self, learned: float | None = None, bound: int = GREATEST) -> None:
         self._bound = bound
         self.limit = max(1.0, min(learned if learned is not None else FIRST, bound))
+        self.rate: float | None = None
+        """Answered requests a second, in the last round that had all places taken."""
         self._starting = True
-        self._times: list[float] = []
-        self._round_began = float("-inf")
-        self._latencies: list[float] = []
-        self._delivered = 0.0
+        self._began = float("-inf")
         self._filled = False
-        self._rates: deque[float] = deque(maxlen=_RATE_ROUNDS)
-        self._idle_latencies: deque[float] = deque(maxlen=_LATENCY_ROUNDS)
+        self._took: dict[int, list[float]] = {}
+        self._idle: dict[int, deque[float]] = {}
         self._turn = 0
-        self._roof: float | None = None
-        self._roof_until = 0.0
+        self._base = self.limit
+        self._roof = float("inf")
+        self._roof_until = float("-inf")
         self._roof_seconds = _ROOF_SECONDS
 
-    @property
-    def rate(self) -> float | None:
-        """Answered requests a second, the best of the last rounds."""
-        return max(self._rates, default=None)
-
-    @property
-    def latency(self) -> float | None:
-        """Seconds that a request takes where none stand in line."""
-        return min(self._idle_latencies, default=None)
-
-    def answered(self, now: float, seconds: float, in_flight: int) -> None:
-        """Note an answer to a request that was out for ``seconds``, with ``in_flight`` out, itself among them."""
-        self._times.append(now)
-        if len(self._times) > 2 * _REMEMBERED:
-            del self._times[:_REMEMBERED]
-        started = now - seconds
-        self._latencies.append(seconds)
+    def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
+        """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
+        self._took.setdefault(inputs.bit_length(), []).append(seconds)
         if in_flight >= self.limit * 0.85:
             self._filled = True
             if self._starting:
-                self._set(self.limit + 1, now)
-        self._delivered += (len(self._times) - bisect_right(self._times, started)) / max(seconds, 1e-6)
-        if started >= self._round_began:
+                self._set(self._base + _GROWTH, now)
+        if now - seconds >= self._began:
             self._end_round(now)
 
-    def refused(self, now: float, in_flight: int) -> None:
-        """Note that the service had enough at ``in_flight``: once for each time it says so, not for each request."""
-        self._starting = False
-        again = self._roof is not None and now < self._roof_until and in_flight < self._roof * _UNDER_ROOF
-        self._roof_seconds = _ROOF_SECONDS if again else self._roof_seconds * 2
-        self._roof, self._roof_until = float(in_flight), now + self._roof_seconds
-        self._set(min(self.limit, max(1.0, in_flight * _LESS)), now)
-        self._begin_round(now)
+    def refused(self, now: float, in_flight: int, *, first: bool) -> None:
+        """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
+        if first:
+            self._starting = False
+            self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if self._roof_until > now else _ROOF_SECONDS
+            self._roof, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
+            self._roof_until = now + self._roof_seconds
+            self._begin_round(now)
+        self._roof = max(1.0, self._lowest, self._roof - 1)
+        self._set(self._base, now)
 
     def lift_roof(self) -> None:
-        """Forget where the service had enough: what it counts is not how many are in flight."""
-        self._roof = None
+        """Forget where the service refused: what it counts is not how many are in flight."""
+        self._roof_until = float("-inf")
 
     def _end_round(self, now: float) -> None:
-        mean = sum(self._latencies) / len(self._latencies)
-        delivered = self._delivered / len(self._latencies)
-        idle = self.latency
-        rate = self.rate
-        if self._filled or rate is None or delivered > rate:  # a round with too little to send shows no ceiling
-            self._rates.append(delivered)
-        self._idle_latencies.append(mean)
-        if self._starting and self._filled and rate is not None and idle is not None:
-            queued = mean > idle * _QUEUE_SEEN
-            self._starting = delivered > rate * _STILL_RISING and not queued
-        if not self._starting:
-            self._turn = (self._turn + 1) % len(_GAINS)
-            self._set(self._product() * _HEADROOM * _GAINS[self._turn] + 1, now)
+        took = {size: sum(seconds) / len(seconds) for size, seconds in self._took.items()}
+        counts = {size: len(seconds) for size, seconds in self._took.items()}
+        for size, mean in took.items():
+            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
+            if counts[size] >= _FEW or not idle:
+                idle.append(mean)
+        if self._filled and self._began > float("-inf"):
+            self.rate = sum(counts.values()) / max(now - self._began, 1e-6)
+        present = sum(took[size] * counts[size] for size in took)
+        queued = present / max(sum(min(self._idle[size]) * counts[size] for size in took), 1e-9)
+        if self._starting:
+            self._starting = queued < _QUEUE_SEEN
+        if not self._starting and self._filled:
+            gradient = max(_LEAST_KEPT, min(1.0, _TOLERATED / queued))
+            self._set(self._base * gradient + sqrt(self._base), now)
         self._begin_round(now)
 
-    def _product(self) -> float:
-        return (self.rate or 0.0) * (self.latency or 0.0)
-
     def _begin_round(self, now: float) -> None:
-        self._round_began, self._delivered, self._filled = now, 0.0, False
-        self._latencies.clear()
+        self._began, self._filled = now, False
+        self._took.clear()
 
-    def _set(self, limit: float, now: float) -> None:
-        if self._roof is not None and now < self._roof_until:
-            limit = min(limit, max(1.0, self._roof * _UNDER_ROOF))
-        self.limit = max(1.0, min(limit, self._bound))
+    def _set(self, base: float, now: float) -> None:
+        if now < self._roof_until:
+            base = min(base, self._roof)
+        self._base = max(1.0, min(base, self._bound))
+        self._turn += 1
+        self.limit = self._base

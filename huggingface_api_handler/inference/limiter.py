@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from .ceiling import GREATEST, Ceiling
 from .pacing import Pacer
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _LONGEST_ANNOUNCED = 3600.0
 
 
@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     wait: float | None = None
     estimated: bool = False
     left: tuple[int, float] | None = None
+    inputs: int = 1
 
 
 class Neighbours(Protocol):
@@ -61,29 +62,23 @@ class Limiter:
         self.in_flight = 0
         self._bound = bound or GREATEST
         self._clock, self._sleep, self._neighbours = clock, sleep, neighbours
+        self._gate = asyncio.Lock()
+        self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._resume_at = 0.0
         self._pauses = 0
 
     async def acquire(self) -> float:
         """Wait for a place, for the end of the cool-down and for the pace. Returns the seconds of cool-down sat out."""
+        await self._place()
         waited = 0.0
-        while True:
-            if self.in_flight >= self._places():
-                await self._place()
-                continue
-            now = self._clock()
-            pause = self._resumes_at() - now
-            if pause > 0:
-                await self._keep_place(pause)
-                waited += pause
-                continue
-            turn = self.pacer.reserve(now)
-            if turn <= 0:
-                break
-            await self._keep_place(turn)
-            if self._resumes_at() <= self._clock():
-                break
+        if self._gate.locked() or self.pacer.delay(now := self._clock()) > 0 or self._resumes_at() > now:
+            try:
+                async with self._gate:
+                    waited = await self._turn()
+            except BaseException:
+                self._give_back()
+                raise
         self.in_flight += 1
         self.pacer.sent(self._clock())
         return waited
@@ -93,38 +88,65 @@ class Limiter:
         if outcome is not None:
             self._learn(outcome)
         self.in_flight -= 1
-        for _ in range(int(self._places()) - self.in_flight):
-            if not self._wake():
-                break
+        self._give_back()
 
-    async def _keep_place(self, seconds: float) -> None:
-        # Those without a place sleep until one is free, so that only these wake when the time comes.
-        self.in_flight += 1
+    async def _turn(self) -> float:
+        """Wait until the next request may go. Only one waits here, so that the others need not wake."""
+        waited = 0.0
+        while True:
+            now = self._clock()
+            pause = self._resumes_at() - now
+            delay = max(pause, self.pacer.delay(now))
+            if delay <= 0:
+                return waited
+            await self._sleep(delay)
+            waited += max(0.0, pause)
+
+    async def _place(self) -> None:
+        if not self._waiting and self._taken < self._places():
+            self._taken += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            await self._sleep(seconds)
-        finally:
-            self.in_flight -= 1
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        self._taken -= 1
+        while self._waiting and self._taken < self._places():
+            turn = self._waiting.popleft()
+            if not turn.done():  # handed over at once, or whoever asks next would go first
+                self._taken += 1
+                turn.set_result(None)
 
     def pace(self) -> dict[str, float]:
         """What was found out, for the next query: places, requests a second, seconds that one takes."""
-        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "seconds": self.ceiling.latency}
+        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "seconds_rate": self.ceiling.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     def _learn(self, outcome: Outcome) -> None:
         now = self._clock()
         if outcome.answered:
             self._pauses = 0
-            self.ceiling.answered(now, outcome.seconds, self.in_flight)
-        if outcome.left is not None and outcome.left[0] < self.in_flight:  # those in flight use up what is left
-            self._pause_until(now + min(outcome.left[1], _LONGEST_ANNOUNCED))
+            self.ceiling.answered(now, outcome.seconds, self.in_flight, outcome.inputs)
+        if outcome.left is not None and outcome.left[0] == 0 and not outcome.told_to_wait:
+            resume = now + min(outcome.left[1], _LONGEST_ANNOUNCED)
+            self.pacer.emptied(now - outcome.seconds, resume, refused=False)
+            self._pause_until(resume)
         if outcome.told_to_wait:
             pause = self._pause(outcome, now)
-            first = self.pacer.refused(now - outcome.seconds, max(self._resume_at, now + pause))
-            self._pause_until(now + pause)
-            if first and not outcome.estimated:
-                self.ceiling.refused(now, self.in_flight)
-                if self.pacer.rate is not None:
+            if not outcome.estimated:  # a model that loads says nothing of how much it will take
+                sent = now - outcome.seconds
+                first = self.pacer.emptied(sent, max(self._resume_at, now + pause), refused=True)
+                if self.pacer.rate is None:
+                    self.ceiling.refused(now, self.in_flight, first=first)
+                else:
                     self.ceiling.lift_roof()
+            self._pause_until(now + pause)
 
     def _pause(self, outcome: Outcome, now: float) -> float:
         """Announced waits are kept in full, with jitter only upwards; of a guessed one half is slept at most."""
@@ -149,21 +171,3 @@ class Limiter:
         if self._neighbours is None:
             return self.ceiling.limit
         return max(1.0, min(self.ceiling.limit, self._bound * self._neighbours.share))
-
-    async def _place(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._wake()  # pass the place on
-            raise
-
-    def _wake(self) -> bool:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return True
-        return False

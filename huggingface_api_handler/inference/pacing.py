@@ -1,22 +1,20 @@
 """How fast requests may follow one another on a route that counts them: its rate, found by where it refuses.
 
 Services that limit by rate keep a token bucket or a window. Either is empty when it refuses, so what was let through
-between two refusals, over the time between them, is the rate itself, whatever the bucket holds. Requests are then
-spaced at a little less. Where the time between was partly a wait that the service had announced, a small bucket ran
-over meanwhile and the rate is more than was seen: so it creeps up towards the pace that was refused.
+between two such moments, over the time between them, is the rate itself, whatever the bucket holds. Requests are then
+spaced at a little less. What a wait left unused is made up for after it, as the bucket filled meanwhile; a service that
+refuses this keeps a small bucket, and its rate is more than was seen, so the pace creeps up until it is refused again.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
-_FEWEST = 5  # let through between two refusals, before their number says anything of the rate
-_A_LITTLE_LESS = 0.98
-_AGREE = 0.15
-_CREEP_SECONDS = 1.0
-_CREEP = 0.1
-_HOLD_SECONDS, _LONGEST_HOLD = 20.0, 640.0
-_REMEMBERED = 8192
+_FEWEST = 5  # let through between two empty buckets, before their number says anything of the rate
+_A_LITTLE_LESS = 0.99
+_STEP_DOWN = 0.95
+_WAITED_LITTLE = 0.35  # of the time between: more than that, and a small bucket may have run over meanwhile
+_CREEP, _CREEP_UNSURE = 1.02, 1.1
+_HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
+_SAVED_SECONDS = 1.0
 
 
 class Pacer:
@@ -24,72 +22,68 @@ class Pacer:
 
     def __init__(self, learned: float | None = None) -> None:
         self.rate = learned
-        self._refused_rate = float("inf")
-        self._next = 0.0
-        self._sent: list[float] = []
+        self._sure = learned is not None
+        self._next = float("-inf")
+        self._saved = _SAVED_SECONDS
+        self._let_through = 0  # sent and not refused, since the bucket was empty at ``_base``
         self._base: float | None = None
-        self._refused_since = 0
+        self._waited = 0.0
+        self._event: float | None = None  # an empty bucket that is still to be learned from, once sending goes on
         self._resume = float("-inf")
-        self._seen: float | None = None
-        self._crept = 0.0
-        self._hold_until = 0.0
+        self._crept = float("-inf")
         self._hold = _HOLD_SECONDS
 
-    def reserve(self, now: float) -> float:
-        """Take the next turn. Returns the seconds until it comes."""
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may go."""
+        if self._event is not None and now >= self._resume:
+            self._look_back(self._event)
         if self.rate is None:
             return 0.0
-        self._creep(now)
-        turn = max(self._next, now)
-        self._next = turn + 1 / self.rate
-        return turn - now
+        if now - self._crept >= 1.0:
+            self.rate *= _CREEP if self._sure else _CREEP_UNSURE
+            self._crept = now
+        return self._next - now
 
     def sent(self, now: float) -> None:
         """Note that a request goes now."""
-        self._sent.append(now)
-        if len(self._sent) > 2 * _REMEMBERED:
-            del self._sent[:_REMEMBERED]
-
-    def refused(self, sent: float, resume: float) -> bool:
-        """Note a refusal of what was sent at ``sent``, and when sending goes on. Whether it is news."""
-        self._refused_since += 1
-        if sent < self._resume:  # out already when the refusal before it came back
-            self._resume = max(self._resume, resume)
-            return False
-        self._resume = resume
-        if self._base is None:
-            self._start_from(sent)
-            return True
-        let_through = self._between(self._base, sent) - (self._refused_since - 1)
-        if let_through < _FEWEST:
-            return True
-        self._learn(let_through / (sent - self._base), sent)
-        self._start_from(sent)
-        return True
-
-    def _start_from(self, sent: float) -> None:
-        self._base, self._refused_since = sent, 1
-
-    def _between(self, begin: float, end: float) -> int:
-        return bisect_left(self._sent, end) - bisect_left(self._sent, begin)
-
-    def _learn(self, seen: float, now: float) -> None:
+        self._let_through += 1
         if self.rate is not None:
-            self._refused_rate = min(self._refused_rate, self.rate)
-        sure = self._seen is not None and abs(seen / self._seen - 1) < _AGREE
-        self._seen = seen
-        # Spaced already and still refused: the pace itself is too fast, whatever went before.
-        slower = seen if self.rate is None else min(self.rate, max(seen, self.rate / 2))
-        self.rate = slower * _A_LITTLE_LESS
-        if sure:
-            self._hold_until, self._hold = now + self._hold, min(self._hold * 2, _LONGEST_HOLD)
-            self._refused_rate = float("inf")
-        self._crept = now
-        self._next = 0.0
+            self._next = max(self._next, now - self._saved) + 1 / self.rate
 
-    def _creep(self, now: float) -> None:
-        if self.rate is None or now < self._hold_until or now - self._crept < _CREEP_SECONDS:
+    def emptied(self, sent: float, resume: float, *, refused: bool) -> bool:
+        """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.
+
+        Whether that is news: what was out already when the first word of it came back adds to it.
+        """
+        self._let_through -= refused
+        news = sent >= self._resume
+        self._event = sent if news or self._event is None else min(sent, self._event)
+        self._resume = max(self._resume, resume)
+        return news
+
+    def _look_back(self, event: float) -> None:
+        """Learn from what was let through until ``event``, now that all that was refused then has come back."""
+        waited, self._waited = self._waited, self._waited + self._resume - event
+        self._event = None
+        if self._base is not None and self._let_through < _FEWEST:
             return
-        self._crept = now
-        towards = min(self._refused_rate * _A_LITTLE_LESS, self.rate * 2)
-        self.rate = max(self.rate, self.rate + (towards - self.rate) * _CREEP)
+        if self._base is not None:
+            span = event - self._base
+            self._learn(self._let_through / span, event, mostly_let_through=waited < span * _WAITED_LITTLE)
+        self._base, self._let_through, self._waited = event, 0, self._resume - event
+
+    def _learn(self, seen: float, event: float, *, mostly_let_through: bool) -> None:
+        if mostly_let_through:
+            self.rate, self._sure = seen * _A_LITTLE_LESS, True
+        elif self.rate is None:
+            self.rate = seen * _A_LITTLE_LESS
+        elif event - self._next > 2 / self.rate:  # refused while making up for a wait
+            self._saved /= 2
+        else:
+            self.rate *= _STEP_DOWN
+        self._crept = self._resume
+        if self._sure:
+            self._crept += self._hold
+            self._hold = min(self._hold * 2, _LONGEST_HOLD)
+        # Saved up since then, less one turn, as clocks and networks are not exact.
+        self._next = event + 1 / (self.rate or 1.0)

@@ -232,6 +232,13 @@ class Sender:
 
     async def _ask(self, positions: Sequence[int]) -> Failure | list[Work]:
         """One request, in a place that was acquired. Returns its failure, or the parts to ask again."""
+        came = await self._sent(positions)
+        if not isinstance(came, Exchanged):
+            return came or []
+        return came.failure if came.failure is not None else await self._place(positions, came.answer)
+
+    async def _sent(self, positions: Sequence[int]) -> Exchanged | Failure | None:
+        """What came of a request; a failure where it cannot be made, None where the query has ended."""
         around, receipt = self._around, self._receipt
         outcome: Outcome | None = None
         try:
@@ -241,19 +248,17 @@ class Sender:
                 kind = Kind.ROW if len(positions) == 1 else Kind.SMALLER
                 return Failure(kind, f"the input cannot be sent ({error})")
             if self.stopped is not None or await self._over_budget():
-                return []
+                return None
             receipt.sends(len(positions), len(request.body))
             started = around.clock()
             came = await exchange(around.post, self._route, self._model, request, made, len(positions), self._timeout)
-            outcome = _outcome(around.clock() - started, came)
+            outcome = _outcome(around.clock() - started, came, len(positions))
         finally:
             around.limiter.release(outcome)
         receipt.took(outcome.seconds, came.bytes_received, came.headers)
-        if came.failure is not None:
-            return came.failure
-        if len(positions) > 1:
+        if came.failure is None and len(positions) > 1:
             self._learned.sizes.took(len(positions), outcome.seconds)
-        return await self._place(positions, came.answer)
+        return came
 
     async def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
         """Read an answer into ``results``; what it leaves in doubt is asked again alone."""
@@ -383,37 +388,50 @@ class Sender:
         return untried and not self._parts and len(self._supply.waiting) >= _FEWEST_FOR_LISTS
 
     async def _qualify(self) -> None:
-        """Ask a few inputs one by one, then together, and note whether the answers are the same."""
+        """Ask a few inputs together, then one by one, and note whether the answers are the same."""
         waiting = self._supply.waiting
         for trial in range(_TRIALS):
             probed = probes(self._task, self._inputs, list(islice(waiting, PROBED_AMONG)), trial)
+            if not probed:
+                return
             for position in probed:
                 waiting.remove(position)
+            together = await self._together(probed)
+            if together is None:  # a route that refuses a list says so at once, and these are as good as any others
+                waiting.extendleft(probed)
+                return
             await asyncio.gather(*(self._finish(Work([position])) for position in probed))
             alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
-            if not probed or len(alone) < len(probed) or self.stopped is not None:
-                break
-            self._learned.lists = await self._together(probed, alone)
+            if len(alone) < len(probed) or self.stopped is not None:
+                return
+            self._learned.lists = same_answers(alone, together)
             if self._learned.lists is not None:
-                break
+                return
 
-    async def _together(self, probed: Sequence[int], alone: Sequence[Prediction]) -> bool | None:
-        done, answered = self.done, self._answered
+    async def _together(self, probed: Sequence[int]) -> list[Prediction] | None:
+        """Answers to a list, which are not yet to be trusted; None where there are none."""
         await self._acquire()
-        failure = await self._ask(probed)
-        together = [self.results[position] for position in probed]
-        for position, prediction in zip(probed, alone, strict=True):
-            self.results[position] = prediction
-        self.done, self._answered = done, answered
-        if isinstance(failure, Failure):
-            return None if failure.kind in (Kind.WAIT, Kind.AGAIN) else False
-        if failure:
-            return False
-        return same_answers(alone, [result for result in together if isinstance(result, Prediction)])
+        came = await self._sent(probed)
+        if not isinstance(came, Exchanged):
+            return None
+        failure = came.failure
+        if failure is not None:
+            if failure.kind not in (Kind.WAIT, Kind.AGAIN):
+                self._learned.lists = False
+            return None
+        try:
+            parts = self._task.split(came.answer, len(probed))
+            return [
+                self._task.read(part, self._inputs[position], self._model)
+                for position, part in zip(probed, parts, strict=True)
+            ]
+        except UnreadableAnswer:
+            self._learned.lists = False
+            return None
 
 
-def _outcome(seconds: float, came: Exchanged) -> Outcome:
+def _outcome(seconds: float, came: Exchanged, inputs: int) -> Outcome:
     failure = came.failure
     if failure is None or failure.kind is not Kind.WAIT:
-        return Outcome(seconds, answered=failure is None, left=came.left)
+        return Outcome(seconds, answered=failure is None, left=came.left, inputs=inputs)
     return Outcome(seconds, False, True, failure.retry_after, failure.estimated)
