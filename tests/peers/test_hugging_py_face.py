@@ -2,7 +2,7 @@
 
 Five tasks run on the local inference server, with real models. The others replay recorded answers: the body of one
 input as it was recorded, and for a list of inputs the list of such bodies, as a pipeline answers one. Where the two
-differ on purpose is in ``test_known_bugs.py``.
+differ is in ``known_bugs.py``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from tests.conftest import Reply, Service
-from tests.peers.conftest import HuggingPyFace
+from tests.peers.conftest import HuggingPyFace, sent
+from tests.peers.known_bugs import PNG, WAV
 
 RECORDED = Path(__file__).parents[1] / "recorded"
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
-WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
 
 SENTIMENT, ZERO_SHOT = "local/sentiment", "local/zero-shot-minilm"
 EMBEDDING, SIMILARITY = "local/minilm-l6-v2-int8", "sentence-transformers/all-MiniLM-L6-v2"
@@ -129,11 +128,6 @@ def listed(body: Any) -> Any:
     return body[0] if flat and "generated_text" not in body[0] else body
 
 
-def sent(body: Any) -> Any:
-    """The JSON of a request, also of hugging-py-face's, which says no content type."""
-    return json.loads(body) if isinstance(body, bytes) else body
-
-
 class Replay:
     """Gives each text a recorded answer of its task, always the same one, alone or in a list."""
 
@@ -205,7 +199,12 @@ def test_recorded_answers_from_tables(peer: HuggingPyFace, replaying: Any, servi
     url, model = replaying("table-question-answering")
     stars = {"Repository": TEXTS, "Stars": [str(number) for number in range(len(TEXTS))]}
     theirs = peer(url, "table_question_answering_task_in_df", stars, question=TEXTS, model=model)
-    using = {"task": "table-question-answering", "column": "q", "table_columns": ["Repository", "Stars"], "model": model}
+    using = {
+        "task": "table-question-answering",
+        "column": "q",
+        "table_columns": ["Repository", "Stars"],
+        "model": model,
+    }
     assert list(ours(url, using, {"q": TEXTS, **stars})["y"]) == theirs
     alone = peer(url, "table_question_answering", question=TEXTS[0], table=stars, model=model)
     by_cell = {"task": "table-question-answering", "column": "q", "table_column": "b", "model": model}
