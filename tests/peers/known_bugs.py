@@ -98,6 +98,9 @@ def task(name: str, **using: Any) -> dict[str, Any]:
 
 CLASSIFIER = each(sentiment, lambda labels: [labels])
 TEXTS = {"t": ["good", "bad"]}
+MANY = {"t": [f"{'good' if number % 3 else 'bad'} {number}" for number in range(12)]}
+"""Rows enough that ours tries a list."""
+SIGNS = ["POSITIVE" if number % 3 else "NEGATIVE" for number in range(12)]
 LOCAL = {"column": "t", "model": "local/sentiment"}
 
 BUGS = (
@@ -146,11 +149,11 @@ BUGS = (
         {"t": ["good", "too long", "bad"]}),
     Bug("a server without lists", "it only ever sends a table as a list",
         "text_classification_in_df", on("text-classification"), "APICallException", task("text-classification"),
-        ["POSITIVE", "NEGATIVE"], refusing(lambda body, *_: isinstance(sent(body)["inputs"], list), 400, CLASSIFIER), TEXTS),
+        SIGNS, refusing(lambda body, *_: isinstance(sent(body)["inputs"], list), 400, CLASSIFIER), MANY),
     Bug("a server that reads two texts as one pair", "it trusts that a list is answered row by row",
         "text_classification_in_df", on("text-classification"), "ValueError", task("text-classification"),
-        ["POSITIVE", "NEGATIVE"],
-        lambda: lambda body, *_: [sentiment(str(sent(body)["inputs"]))], TEXTS),
+        SIGNS,
+        lambda: lambda body, *_: [sentiment(str(sent(body)["inputs"]))], MANY),
     Bug("a server that wants JSON to be called so", "it sends JSON without a content type",
         "text_classification_in_df", on("text-classification"), "APICallException", task("text-classification"),
         ["POSITIVE", "NEGATIVE"],
