@@ -32,13 +32,19 @@ class Receipt:
     compute_seconds: float = 0.0
     compute_characters: int = 0
     tokens: int = 0
+    request_id: str | None = None
+    sha: str | None = None
     errors: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
 
     def read_headers(self, headers: Mapping[str, str]) -> None:
-        """Add what the service says of its own work (``x-compute-time``, ``x-compute-characters``)."""
+        """Add what the service says of its own work (``x-compute-time``, ``x-compute-characters``), and keep what names
+        the last request and the model's revision (``x-request-id``, ``x-sha``).
+        """
         self.compute_seconds += _number(headers.get("x-compute-time"))
         self.compute_characters += int(_number(headers.get("x-compute-characters")))
+        self.request_id = (headers.get("x-request-id") or "")[:100] or self.request_id
+        self.sha = (headers.get("x-sha") or "")[:100] or self.sha
 
     def as_dict(self) -> dict[str, Any]:
         """The receipt with plain values, as it stands in ``DataFrame.attrs["usage"]``."""
