@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
-.PHONY: demo test lint unit integration package test-transformers test-pythons clean
+.PHONY: demo test lint unit peers integration package test-transformers test-pythons clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit integration package test-transformers test-pythons
+test: lint unit peers integration package test-transformers test-pythons
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -20,6 +20,10 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest tests/unit
+
+# The same rows through hugging-py-face, on the same server.
+peers: $(VENV)/.test
+	$(BIN)/python -m pytest tests/peers
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration

@@ -47,6 +47,7 @@ TEST = [
     "pymysql>=1.1,<2",
     "httpx>=0.27,<1",
     "multidict>=6,<7",
+    "hugging-py-face>=0.5.3,<0.6",
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
     "pandas-stubs",

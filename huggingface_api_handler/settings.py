@@ -348,9 +348,10 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
         raise InputError(f"output_schema has a field with the name of a column of the prediction: {sorted(taken)}")
     template = settings.prompt_template
     if template is not None and not any(column.required for column in task.columns):
-        if "column" in settings.columns:
+        if settings.columns:
             raise InputError(
-                "give column or prompt_template, not both: the template names its columns itself, as {{column}}"
+                f"give {' or '.join(settings.columns)} or prompt_template, not both: "
+                "the template names its columns itself, as {{column}}"
             )
         read = template_columns(template)
         if not read:
@@ -361,6 +362,12 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
                 raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")
         if not settings.columns:
             raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
+        if template is not None:
+            read += template_columns(template)
+            if "prompt_column" in settings.columns:
+                raise InputError("give prompt_column or prompt_template, not both")
+    if {"column", "messages_column"} <= settings.columns.keys():
+        raise InputError("give column or messages_column, not both: messages are the whole of a prompt")
     if task.name == "table-question-answering" and len(settings.columns) != 2:
         raise InputError(
             f"{task.name} needs table_column, a column of tables as JSON, or table_columns, columns of this table"

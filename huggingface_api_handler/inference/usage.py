@@ -39,6 +39,8 @@ class Receipt:
     compute_seconds: float = 0.0
     compute_characters: int = 0
     tokens: int = 0
+    request_id: str | None = None
+    sha: str | None = None
     errors: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
 
@@ -49,13 +51,19 @@ class Receipt:
         self.bytes_sent += size
 
     def took(self, seconds: float, size: int, headers: Mapping[str, str]) -> None:
-        """Count its response, and what the service says of its own work (``x-compute-time``, ``-characters``)."""
+        """Count its response, and what the service says of its own work: ``x-compute-time``, ``x-compute-characters``,
+        and, of the last request, its name and the model's revision (``x-request-id``, ``x-sha``).
+        """
         self.latencies[round(math.log2(max(seconds, 1e-6)) * _STEPS)] += 1
         self.bytes_received += size
         if "x-compute-time" in headers:
             self.compute_seconds += _number(headers.get("x-compute-time"))
         if "x-compute-characters" in headers:
             self.compute_characters += int(_number(headers.get("x-compute-characters")))
+        if "x-request-id" in headers:
+            self.request_id = headers["x-request-id"][:100]
+        if "x-sha" in headers:
+            self.sha = headers["x-sha"][:100]
 
     def add(self, other: Receipt) -> None:
         """Add another receipt to this one."""
@@ -63,8 +71,10 @@ class Receipt:
             mine, more = getattr(self, each.name), getattr(other, each.name)
             if isinstance(mine, Counter):
                 mine.update(more)
-            elif not isinstance(mine, str):
+            elif isinstance(mine, (int, float)):
                 setattr(self, each.name, mine + more)
+            else:
+                setattr(self, each.name, more or mine)
 
     def latency(self, share: float) -> float | None:
         """Seconds within which this share of the requests came back; None where there were none."""

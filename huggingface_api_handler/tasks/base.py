@@ -88,8 +88,8 @@ class Lists(Enum):
 class Column(NamedTuple):
     """A column that a task reads, by the USING argument that names it.
 
-    ``holds`` is 'text', 'labels', 'image', 'audio', 'video', 'table' (JSON), or, where the argument names several
-    columns, 'values' (one row of them) or 'whole table' (all rows of them).
+    ``holds`` is 'text', 'labels', 'messages' (JSON), 'image', 'audio', 'video', 'table' (JSON), or, where the argument
+    names several columns, 'values' (one row of them) or 'whole table' (all rows of them).
     """
 
     argument: str

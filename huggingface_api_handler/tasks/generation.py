@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,17 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.S)
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """The messages of one row, ``[{"role", "content"}, ...]``, as JSON text."""
+
+    messages: str
+
+
+@dataclass(frozen=True)
 class Repair:
     """A prompt with the answer that did not fit, and what was wrong with it."""
 
-    prompt: str
+    prompt: str | Conversation
     answer: str
     complaint: str
 
@@ -55,15 +63,25 @@ def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
 
 
 def chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
-    """OpenAI's chat completion form, which Hugging Face's router and most servers speak."""
-    item = inputs[0]
-    messages = [{"role": "user", "content": item.prompt if isinstance(item, Repair) else item}]
-    if isinstance(item, Repair):
-        messages += [{"role": "assistant", "content": item.answer}, {"role": "user", "content": item.complaint}]
-    if settings.system_prompt:
+    """OpenAI's chat completion form, which Hugging Face's router and most servers speak.
+
+    ``system_prompt`` comes first, but for a conversation that begins with a system message of its own.
+    """
+    messages = _messages(inputs[0])
+    if settings.system_prompt and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": settings.system_prompt})
     asked = {"response_format": response_format(settings.output_schema)} if settings.output_schema else {}
     return {"model": settings.model, "messages": messages, **asked, **settings.parameters}
+
+
+def _messages(item: Any) -> list[dict[str, Any]]:
+    if isinstance(item, Repair):
+        turns = [{"role": "assistant", "content": item.answer}, {"role": "user", "content": item.complaint}]
+        return [*_messages(item.prompt), *turns]
+    if isinstance(item, Conversation):
+        messages: list[dict[str, Any]] = json.loads(item.messages)
+        return messages
+    return [{"role": "user", "content": item}]
 
 
 def read_chat(answer: Any, _input: Any, settings: Settings) -> Prediction:
@@ -123,7 +141,7 @@ TASKS = (
         does="Answers a prompt, as an assistant does",
         aliases=("conversational", "chat"),
         default_model="Qwen/Qwen2.5-7B-Instruct",
-        columns=_PROMPT,
+        columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
         body=chat_body,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..failures import InputError
 from .base import Column, Input, Reference, Refused, Settings, Task
-from .generation import fill, template_columns
+from .generation import Conversation, fill, template_columns
 
 Cell = Any
 _NUMERIC = {
@@ -29,10 +29,12 @@ def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | Refu
     cell that the task cannot take. Raises InputError where a column is missing, or holds another kind of data
     throughout.
     """
-    if settings.prompt_template is not None and "column" not in settings.columns:
+    if settings.prompt_template is not None and not settings.columns:
         return _prompts(frame, settings.prompt_template)
     columns = [column for column in task.columns if column.argument in settings.columns]
     read = [_cells(frame, settings.columns[column.argument], column, task) for column in columns]
+    if settings.prompt_template is not None:
+        read.append(_prompts(frame, settings.prompt_template))
     if len(read) == 1:
         return read[0]
     return [_row(cells) for cells in zip(*read, strict=True)]
@@ -152,6 +154,33 @@ def _table(cell: Cell) -> str | Refused | None:
     return json.dumps({str(name): [str(value) for value in column] for name, column in cell.items()})
 
 
+def _messages(cell: Cell) -> Conversation | Refused | None:
+    """A conversation as its JSON text, from that or from its objects. Contents are texts, or lists of parts."""
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            cell = None
+    if not isinstance(cell, list) or not cell or not all(map(_is_message, cell)):
+        return Refused("expected messages as JSON, [{'role': 'user', 'content': '...'}, ...]")
+    try:
+        messages = json.dumps(cell, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return Refused("the messages hold what is no JSON")
+    text = _text(messages)
+    return Conversation(text) if isinstance(text, str) else text
+
+
+def _is_message(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and isinstance(message.get("role"), str)
+        and isinstance(message.get("content"), (str, list))
+    )
+
+
 def _media(kind: str) -> Callable[[Cell], Any]:
     def read(cell: Cell) -> Reference | Refused | None:
         if isinstance(cell, (bytes, bytearray, memoryview)):
@@ -168,6 +197,7 @@ def _media(kind: str) -> Callable[[Cell], Any]:
 _READERS: dict[str, Callable[[Cell], Any]] = {
     "text": _text,
     "labels": _labels,
+    "messages": _messages,
     "table": _table,
     "image": _media("image"),
     "audio": _media("audio"),
@@ -177,6 +207,8 @@ _READERS: dict[str, Callable[[Cell], Any]] = {
 
 def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:
     names = template_columns(template)
+    if not names:
+        return [template] * len(frame)
     series = [find_column(frame, name, "prompt_template") for name in names]
     missing = [one.isna().tolist() for one in series]
     rows: list[Input | Refused | None] = []

@@ -56,8 +56,7 @@ def question_on(key: str) -> Body:
 
 def image_chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     """One user message with the image as a ``data:`` URI and the prompt beside it (OpenAI's form of images in chat)."""
-    media, prompt = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], None)
-    prompt = prompt or settings.prompt_template or "Describe the image."
+    media, prompt = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], "Describe the image.")
     content = [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": data_uri(media)}}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if settings.system_prompt:
@@ -77,6 +76,13 @@ def read_objects(answer: Any, _input: Any, _settings: Settings) -> Prediction:
             raise unreadable("object detection or segmentation", item)
     ordered = sorted(answer, key=lambda item: -(number(item.get("score")) or 0.0))
     return Prediction(ordered, None, dict(Counter(item["label"] for item in ordered)))
+
+
+def read_named_objects(answer: Any, item: Any, settings: Settings) -> Prediction:
+    """As ``read_objects``, with each label's best score instead of its count."""
+    found = read_objects(answer, item, settings)
+    best = {one["label"]: number(one.get("score")) for one in reversed(found.value)}
+    return found._replace(explain=best)
 
 
 def read_transcript(answer: Any, _input: Any, _settings: Settings) -> Prediction:
@@ -165,7 +171,7 @@ TASKS = (
         default_model="google/owlv2-base-patch16-ensemble",
         columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
         body=labelled_media_body,
-        read=read_objects,
+        read=read_named_objects,
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
         explained=True,

@@ -58,6 +58,14 @@ def test_rows_keep_order_index_and_nulls_and_equal_rows_are_asked_once(service: 
     assert usage["requests"] == len(service.asked)
 
 
+def test_the_receipt_has_what_the_service_says_of_its_work(service: Service) -> None:
+    headers = {"x-compute-time": "0.5", "x-compute-characters": "7", "x-request-id": "r1", "x-sha": "abc"}
+    service.answer = lambda body, *_: Reply([score("a")], 200, headers)
+    usage = predict(pd.DataFrame({"text": ["a", "b"]}), SENTIMENT, {"endpoint": service.url}).attrs["usage"]
+    assert (usage["compute_seconds"], usage["compute_characters"]) == (1.0, 14)
+    assert (usage["request_id"], usage["sha"]) == ("r1", "abc")
+
+
 def test_no_more_than_max_concurrency_are_in_flight(service: Service) -> None:
     service.answer = lambda body, headers, path: [score(body["inputs"])] if isinstance(body["inputs"], str) else Reply({"error": "Input should be a valid string"}, 400)  # fmt: skip
     frame = pd.DataFrame({"text": [f"row {number}" for number in range(200)]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -9,8 +10,8 @@ import pytest
 
 from huggingface_api_handler.failures import InputError, UnreadableAnswer
 from huggingface_api_handler.settings import engine_settings, model_settings
-from huggingface_api_handler.tasks import TASKS, Media, Refused, read_inputs
-from huggingface_api_handler.tasks.generation import fill, template_columns
+from huggingface_api_handler.tasks import TASKS, Media, Reference, Refused, read_inputs
+from huggingface_api_handler.tasks.generation import Repair, fill, template_columns
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
 COLUMNS = {
@@ -178,6 +179,43 @@ def test_generation_and_chat() -> None:
     assert body["max_tokens"] == 5
 
 
+def test_a_column_may_bring_whole_conversations() -> None:
+    task, settings = TASKS["chat-completion"], settings_for("chat-completion", column=None, messages_column="m")
+    turns = [{"role": "user", "content": "Grüße"}, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": [{"type": "text", "text": "?"}]}]  # fmt: skip
+    own = [{"role": "system", "content": "Mine"}, *turns]
+    cells = [turns, json.dumps(turns), own, None, " ", "{", "[]", '[{"role": "user"}]', "Hello", [1], [{"role": "user", "content": "\ud800"}]]  # fmt: skip
+    rows = read_inputs(task, pd.DataFrame({"m": cells}), settings)
+    assert rows[0] == rows[1] != rows[2]
+    assert hash(rows[0]) == hash(rows[1])
+    assert rows[3:5] == [None, None]
+    assert all(isinstance(row, Refused) for row in rows[5:])
+    assert task.body([rows[0]], settings)["messages"] == turns
+    told = settings_for("chat-completion", column=None, messages_column="m", system_prompt="Be brief")
+    assert task.body([rows[0]], told)["messages"] == [{"role": "system", "content": "Be brief"}, *turns]
+    assert task.body([rows[2]], told)["messages"] == own
+    repaired = task.body([Repair(rows[0], "no", "again")], settings)["messages"]
+    assert [message["content"] for message in repaired[3:]] == ["no", "again"]
+    for other in ({"column": "t"}, {"prompt_template": "{{t}}"}):
+        with pytest.raises(InputError, match=r"messages_column.* not both"):
+            model_settings({"task": "chat", "messages_column": "m", "target": "y", **other}, ENDPOINT)
+
+
+def test_a_template_asks_about_the_image_of_its_row() -> None:
+    task = TASKS["image-text-to-text"]
+    using = {"task": "image-text-to-text", "column": "i", "target": "y"}
+    frame = pd.DataFrame({"i": [b"1", b"2", None], "name": ["Ann", None, "Bo"]})
+    rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Is it {{name}}?"}))
+    assert rows == [(Reference(b"1", "image"), "Is it Ann?"), None, None]
+    rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Who?"}))
+    assert rows == [(Reference(b"1", "image"), "Who?"), (Reference(b"2", "image"), "Who?"), None]
+    asked = task.body([(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
+    assert asked["messages"][0]["content"][0] == {"type": "text", "text": "Who?"}
+    with pytest.raises(InputError, match="prompt_column or prompt_template"):
+        model_settings({**using, "prompt_template": "Who?", "prompt_column": "name"})
+    with pytest.raises(InputError, match="name of an input column"):
+        model_settings({**using, "prompt_template": "{{y}}"})
+
+
 IMAGE = Media(b"\x89PNG", "image/png")
 
 
@@ -207,6 +245,7 @@ def test_objects_are_ordered_and_counted() -> None:
     assert read("object-detection", [cat, dog, cat]) == ([dog, cat, cat], None, {"dog": 1, "cat": 2})
     assert read("image-segmentation", [{"label": "sky", "mask": "iVBORw=="}]).explain == {"sky": 1}
     assert read("object-detection", []).value == []
+    assert read("zero-shot-object-detection", [cat, dog, {**cat, "score": 0.7}]).explain == {"cat": 0.7, "dog": 0.9}
 
 
 def test_made_media_is_read_from_bytes_and_from_base64() -> None:
