@@ -109,7 +109,7 @@ def _from_base64(text: str) -> bytes:
     data, rest = bytearray(), b""
     for start in range(0, len(text), _PIECE):
         more = text[start : start + _PIECE].encode("ascii").translate(None, _SPACE)
-        if more and rest.endswith(b"="):
+        if more and len(rest) == 4 and rest.endswith(b"="):  # its end was reached
             raise ValueError
         piece = rest + more
         whole = len(piece) if start + _PIECE >= len(text) else (len(piece) - 1) // 4 * 4
