@@ -108,11 +108,10 @@ def _from_base64(text: str) -> bytes:
     """Piece by piece, since a decoder lets no other thread run until it is done. Raises ValueError."""
     data, rest = bytearray(), b""
     for start in range(0, len(text), _PIECE):
-        more = text[start : start + _PIECE].encode("ascii").translate(None, _SPACE)
-        if more and len(rest) == 4 and rest.endswith(b"="):  # its end was reached
+        rest += text[start : start + _PIECE].encode("ascii").translate(None, _SPACE)
+        whole = (len(rest) - 1) // 4 * 4 if rest else 0
+        if b"=" in rest[:whole]:  # which ends the data, and yet more came
             raise ValueError
-        piece = rest + more
-        whole = len(piece) if start + _PIECE >= len(text) else (len(piece) - 1) // 4 * 4
-        data += b64decode(piece[:whole], validate=True)
-        rest = piece[whole:]
-    return bytes(data)
+        data += b64decode(rest[:whole], validate=True)
+        rest = rest[whole:]
+    return bytes(data + b64decode(rest, validate=True))
