@@ -20,7 +20,6 @@ from .media_fetch import fetch
 from .media_files import keep, read
 from .media_types import checked_type, content_type_of, extension_of
 
-
 _SPACE = b" \t\r\n\f\v"
 _PIECE = 256 * 1024
 _MOST_PERCENT_ENCODED = 1024 * 1024  # taken apart, such text needs some twenty times its size
