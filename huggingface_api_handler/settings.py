@@ -323,8 +323,8 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
     else:
         if template is not None and template_columns(template):
             raise InputError(
-                f"{task.name} sends prompt_template as it is, the name {shown(template_columns(template)[0])} in double "
-                "braces too. Name a column of prompts: prompt_column = '...'"
+                f"{task.name} sends prompt_template as it is, {shown(template_columns(template)[0])} in double braces "
+                "too. Name a column of prompts: prompt_column = '...'"
             )
         for column in task.columns:
             if column.required and column.argument not in settings.columns:

@@ -82,9 +82,7 @@ def _rows_of(frame: Any, names: Sequence[str], column: Column) -> list[Any]:
     columns = [find_column(frame, name, column.argument) for name in names]
     missing = [any(cells) for cells in zip(*(one.isna().tolist() for one in columns), strict=True)]
     rows = zip(*(one.tolist() for one in columns), strict=True)
-    return [
-        None if absent else _refused_or(tuple(map(_words, cells))) for cells, absent in zip(rows, missing, strict=True)
-    ]
+    return [None if absent else _in_words(cells) for cells, absent in zip(rows, missing, strict=True)]
 
 
 def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
@@ -135,6 +133,10 @@ def _words(cell: Cell) -> str | Refused:
         return _unicode(json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell))
     except (TypeError, ValueError, RecursionError):
         return Refused(f"the cell holds a {type(cell).__name__} that cannot be written as text")
+
+
+def _in_words(cells: Sequence[Cell]) -> Any:
+    return _refused_or(tuple(map(_words, cells)))
 
 
 def _refused_or(cells: Sequence[Any]) -> Any:
@@ -217,8 +219,7 @@ def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:
         if any(absent[index] for absent in missing):
             rows.append(None)
             continue
-        texts = _refused_or(tuple(map(_words, cells)))
-        rows.append(
-            texts if isinstance(texts, Refused) else _text(fill(template, dict(zip(names, texts, strict=True))))
-        )
+        texts = _in_words(cells)
+        refused = isinstance(texts, Refused)
+        rows.append(texts if refused else _text(fill(template, dict(zip(names, texts, strict=True)))))
     return rows
