@@ -47,6 +47,7 @@ TEST = [
     "pymysql>=1.1,<2",
     "httpx>=0.27,<1",
     "multidict>=6,<7",
+    "trustme>=1.1,<2",
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
     "pandas-stubs",
