@@ -64,8 +64,9 @@ def number(value: Any) -> Any:
     return value
 
 
-def _key(value: SecretStr) -> SecretStr:
-    key = value.get_secret_value().strip()
+def _key(value: Any) -> SecretStr:
+    key = value.get_secret_value() if isinstance(value, SecretStr) else value
+    key = key.strip() if isinstance(key, str) else ""
     if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
         raise ValueError("is no key: keys are up to 8192 letters, digits and signs, with no space between")
     return SecretStr(key)
@@ -81,8 +82,8 @@ Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_line
 Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_line)]
 Url = Annotated[str, Field(max_length=8192), AfterValidator(_url)]
 Whole = Annotated[int, BeforeValidator(number)]
-Real = Annotated[float, BeforeValidator(number)]
+Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)]
 Names = Annotated[list[str], BeforeValidator(listed)]
-Key = Annotated[SecretStr, AfterValidator(_key)]
+Key = Annotated[SecretStr, BeforeValidator(_key)]
 Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
 Fields = Annotated[dict[str, str], BeforeValidator(_fields)]

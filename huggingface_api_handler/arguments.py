@@ -16,7 +16,7 @@ KEY_NAMES = ("api_key", "huggingface_api_api_key", "huggingface_api_key", "token
 
 _KEY_LIKE = (*KEY_NAMES, "api_token", "access_token", "hf_token", "apikey", "authorization")
 _ALIASES = {"input_column": "column", "input_column2": "column2", "model_name": "model"}
-_DEEPEST, _MOST_VALUES = 32, 1_000_000
+_DEEPEST, _MOST_VALUES = 32, 100_000
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _RENAMED_CAMEL = {"num_sequences": "num_return_sequences", "steps": "num_inference_steps"}
 
@@ -24,7 +24,7 @@ _RENAMED_CAMEL = {"num_sequences": "num_return_sequences", "steps": "num_inferen
 def normal(using: Mapping[str, Any] | None) -> dict[str, Any]:
     """USING with the names that this package uses; arguments that are None count as not given."""
     out: dict[str, Any] = {}
-    for given_name, given in (using or {}).items():
+    for given_name, given in as_map(using).items():
         name = canonical(str(given_name))
         if given is None:
             continue
@@ -34,6 +34,13 @@ def normal(using: Mapping[str, Any] | None) -> dict[str, Any]:
             raise InputError(f"{shown(name)} was given twice under different names, with different values")
         out[name] = value
     return out
+
+
+def as_map(using: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """USING as a map, an empty one where there is none. Raises InputError."""
+    if using is not None and not isinstance(using, Mapping):
+        raise InputError(f"USING must be a map of arguments, got {shown(using)}")
+    return using or {}
 
 
 def canonical(name: str) -> str:

@@ -19,7 +19,17 @@ from pydantic import (
 )
 
 from .argument_types import Fields, Folder, Key, Labels, Name, Names, Real, Url, Whole, listed, number
-from .arguments import KEY_NAMES, canonical, json_object, nearest, normal, refuse_key, refuse_unsendable, task_named
+from .arguments import (
+    KEY_NAMES,
+    as_map,
+    canonical,
+    json_object,
+    nearest,
+    normal,
+    refuse_key,
+    refuse_unsendable,
+    task_named,
+)
 from .failures import InputError, shown
 from .keys import is_private_path
 from .tasks import TASKS, Parameter, Task, parameters_of
@@ -124,7 +134,7 @@ _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
 
 def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
     """Check the arguments of CREATE ML_ENGINE. Raises InputError."""
-    given = {str(name): value for name, value in (using or {}).items() if value is not None}
+    given = {str(name): value for name, value in as_map(using).items() if value is not None}
     known = set(EngineSettings.model_fields) | set(KEY_NAMES)
     for name in given:
         if name not in known:
@@ -255,7 +265,10 @@ def _column_name(argument: str, value: Any) -> str:
 
 
 def _column_names(argument: str, value: Any) -> list[str]:
-    names = listed(value)
+    try:
+        names = listed(value)
+    except ValueError:
+        names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(
             f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {shown(value)}"

@@ -131,7 +131,7 @@ def _words(cell: Cell) -> str | Refused:
     cell = cell.tolist() if hasattr(cell, "tolist") else cell
     try:
         return _unicode(json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # too deep, too large, or somebody's own __str__
         return Refused(f"the cell holds a {type(cell).__name__} that cannot be written as text")
 
 
