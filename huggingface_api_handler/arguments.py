@@ -29,6 +29,8 @@ def normal(using: Mapping[str, Any] | None) -> dict[str, Any]:
         if given is None:
             continue
         value = json_object(name, given) if name in ("parameters", "options") and isinstance(given, str) else given
+        for inner, inner_value in value.items() if isinstance(value, Mapping) else ():
+            refuse_unsendable(f"{name}.{inner}" if isinstance(inner, str) else name, inner_value)
         refuse_unsendable(name, value)
         if name in out and out[name] != value:
             raise InputError(f"{shown(name)} was given twice under different names, with different values")
@@ -90,7 +92,10 @@ def _unsendable(value: Any) -> str | None:
         return f"must be a number that JSON has, got {value}"
     elif isinstance(value, int) and not -(2**63) <= value < 2**64:
         return "is a number of more than 64 bits, which JSON is not sent with"
-    elif value is not None and not isinstance(value, (int, float, list, tuple, Mapping)):
+    elif isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            return f"holds a map of which a name is no text: {shown(value)}"
+    elif value is not None and not isinstance(value, (int, float, list, tuple)):
         return f"must be a text, a number, true or false, a list or a map, got {shown(value)}"
     return None
 

@@ -116,7 +116,7 @@ VALUES: dict[str, Any] = {
     "a list that holds itself": endless(),
     "10,000 items": [f"item {number}" for number in range(10_000)],
     "10,000 keys": {f"key {number}": "str" for number in range(10_000)},
-    "2,000,000 items": ["a"] * 2_000_000,
+    "200,000 items": ["a"] * 200_000,
 }
 
 
@@ -180,22 +180,27 @@ def same(given: Any, kept: Any) -> bool:
     return bool(given == kept) and isinstance(given, (str, int, float, list, dict))
 
 
-PARAMETERS = [(task.name, parameter) for task in TASKS.values() for parameter in parameters_of(task)]
+# Parameters that are the same in several tasks are tried with one of those.
+PARAMETERS = [*{(task.body, parameter): (task.name, name) for task in TASKS.values() for name, parameter in parameters_of(task).items()}.values()]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
-def test_parameters_are_refused_or_sent_as_given(asked: Service, name: str, parameter: str, value: str) -> None:
+def test_parameters_are_refused_or_sent_as_given(
+    asked: Service, name: str, parameter: str, record_property: Any
+) -> None:
+    record_property("arguments", len(VALUES))  # beside this one test: a report counts them
     task = TASKS[name]
     frame, using = whole(task)
     using.pop(parameter, None)
-    sentence = outcome(asked, frame, {**using, "parameters": {parameter: VALUES[value]}})
-    if sentence is not None:
-        assert parameter in sentence or "parameters" in sentence
-        return
-    body = asked.asked[0]
-    sent = {**body, **body.get("parameters", {})} if isinstance(body, dict) else {}
-    assert same(VALUES[value], sent[parameter])
+    for value, given in VALUES.items():
+        asked.asked.clear()
+        sentence = outcome(asked, frame, {**using, "parameters": {parameter: given}})
+        if sentence is not None:
+            assert parameter in sentence, value
+            continue
+        body = asked.asked[0]
+        sent = {**body, **body.get("parameters", {})}
+        assert same(given, sent[parameter]), value
 
 
 MODEL_ARGUMENTS = sorted({*ModelSettings.model_fields, *(column.argument for task in TASKS.values() for column in task.columns)})  # fmt: skip
