@@ -1,7 +1,7 @@
 """Images, audio and video: from a cell to bytes, and from bytes to a cell, safely.
 
 A query holds one cell's media for each of its requests in flight, so at most ``max_concurrency`` (16) times
-``MediaPolicy.largest`` bytes, and as much again twice over while it is made into a request.
+``MediaPolicy.largest`` bytes. Requests are made of copies: twice that is needed in all, four times where it is base64.
 """
 
 from __future__ import annotations
