@@ -48,6 +48,7 @@ TEST = [
     "httpx>=0.27,<1",
     "multidict>=6,<7",
     "hugging-py-face>=0.5.3,<0.6",
+    "trustme>=1.1,<2",
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
     "pandas-stubs",

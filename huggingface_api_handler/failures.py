@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -194,6 +195,22 @@ def _text_of(value: Any) -> str:
     if isinstance(value, list):
         return _shorten("; ".join(_text_of(item) for item in value[:10]))
     return _shorten(str(value))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+_SECRET = re.compile(r"(?<=//)[^/@\s]*@|\bhf_\w{16,}")
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
+    try:
+        text = _SHORT.repr(_SECRET.sub("...", value) if isinstance(value, str) else value)
+    except Exception:  # of anybody's __repr__, or of too large a number
+        return f"a value of type {type(value).__name__[:40]}"
+    text = _SECRET.sub("...", text)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shorten(text: str) -> str:

@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     TypeAdapter,
     ValidationError,
 )
 
-from .arguments import KEY_NAMES, canonical, json_object, nearest, normal, refuse_key, shown, task_named
-from .failures import InputError
+from .argument_types import Fields, Folder, Key, Labels, Name, Names, Real, Url, Whole, listed, number
+from .arguments import (
+    KEY_NAMES,
+    as_map,
+    canonical,
+    json_object,
+    nearest,
+    normal,
+    refuse_key,
+    refuse_unsendable,
+    task_named,
+)
+from .failures import InputError, shown
 from .keys import is_private_path
 from .tasks import TASKS, Parameter, Task, parameters_of
 from .tasks.generation import template_columns
 from .tasks.inputs import labels_from
-from .tasks.typed import KINDS, SPELLINGS
 
 # MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
 MINDSDB_ARGUMENTS = frozenset(
@@ -51,34 +57,6 @@ NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
-def _listed(value: Any) -> Any:
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-
-
-def _fields(value: Any) -> Any:
-    value = json_object("output_schema", value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping) or not value:
-        raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
-    fields = {str(name): SPELLINGS.get(str(kind), str(kind)) for name, kind in value.items()}
-    for kind in fields.values():
-        if kind not in KINDS:
-            raise ValueError(f"has the type {kind!r}; types are {', '.join(KINDS)}")
-    return fields
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL that starts with https:// (or http:// for this machine)")
-    if parts.username or parts.password:
-        raise ValueError("must hold no user name or password; give a key with api_key")
-    return value.strip().rstrip("/")
-
-
-Url = Annotated[str, AfterValidator(_url)]
-Names = Annotated[list[str], BeforeValidator(_listed)]
-
-
 class _Arguments(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
@@ -88,28 +66,28 @@ class _Arguments(BaseModel):
 class EngineSettings(_Arguments):
     """CREATE ML_ENGINE ... USING."""
 
-    api_key: SecretStr | None = Field(None, validation_alias=AliasChoices(*KEY_NAMES))
-    api_key_env: str | None = Field(
+    api_key: Key | None = Field(None, validation_alias=AliasChoices(*KEY_NAMES))
+    api_key_env: Name | None = Field(
         None, description="Name of the environment variable that holds the key, read at each query"
     )
     endpoint: Url | None = Field(
         None, description="Your own server: an Inference Endpoint, or a URL ending in /models for one with many"
     )
-    provider: str | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
-    bill_to: str | None = Field(None, description="Organisation that pays")
+    provider: Name | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
+    bill_to: Name | None = Field(None, description="Organisation that pays")
     trusted_hosts: Names = Field(default=[], description="More hosts that may get the key")
-    max_concurrency: int | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
-    media_dir: str | None = Field(None, description="Folder whose files cells may name")
-    output_dir: str | None = Field(None, description="Folder for images, audio and video that are made")
+    max_concurrency: Whole | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
+    media_dir: Folder | None = Field(None, description="Folder whose files cells may name")
+    output_dir: Folder | None = Field(None, description="Folder for images, audio and video that are made")
     allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
     cache: bool | None = Field(
         None, description="Whether answers are kept: by default those of tasks that answer the same twice"
     )
-    cache_dir: str | None = Field(None, description="Folder of the answer store")
-    cache_ttl: float = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
-    requests_per_hour: int | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
-    requests_per_month: int | None = Field(None, ge=1, description="Most requests in a month, over all queries")
-    timeout: float = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
+    cache_dir: Folder | None = Field(None, description="Folder of the answer store")
+    cache_ttl: Real = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
+    requests_per_hour: Whole | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
+    requests_per_month: Whole | None = Field(None, ge=1, description="Most requests in a month, over all queries")
+    timeout: Real = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
 
     @property
     def has_own_key(self) -> bool:
@@ -129,25 +107,25 @@ class ModelSettings(_Arguments):
     """CREATE MODEL ... USING, and what a SELECT overrides of it."""
 
     task: str
-    model: str
-    target: str = "prediction"
+    model: Name
+    target: str = Field("prediction", min_length=1, max_length=1000)
     columns: dict[str, str | list[str]]
     parameters: dict[str, Any] = {}
     endpoint: Url | None = None
-    provider: str | None = None
+    provider: Name | None = None
     description: str | None = None
-    labels: Annotated[list[str] | dict[str, str] | None, BeforeValidator(_listed)] = None
-    threshold: float | None = Field(None, ge=0, le=1)
+    labels: Labels | None = None
+    threshold: Real | None = Field(None, ge=0, le=1)
     below_threshold: str | None = "uncertain"
     output: Literal["label", "scores", "all"] = "label"
     pooling: Literal["mean", "cls", "none"] = "mean"
-    mask_token: str | None = None
+    mask_token: Name | None = None
     prompt_template: str | None = None
     system_prompt: str | None = None
-    output_schema: Annotated[dict[str, str] | None, BeforeValidator(_fields)] = None
+    output_schema: Fields | None = None
     on_error: Literal["null", "raise"] = "null"
-    max_requests: int | None = Field(None, ge=1)
-    max_seconds: float | None = Field(None, gt=0)
+    max_requests: Whole | None = Field(None, ge=1)
+    max_seconds: Real | None = Field(None, gt=0)
     cache: bool | None = None
     dry_run: bool = False
     options: Options = Options()
@@ -165,11 +143,13 @@ _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
 
 def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
     """Check the arguments of CREATE ML_ENGINE. Raises InputError."""
-    given = {str(name): value for name, value in (using or {}).items() if value is not None}
+    given = {str(name): value for name, value in as_map(using).items() if value is not None}
     known = set(EngineSettings.model_fields) | set(KEY_NAMES)
     for name in given:
         if name not in known:
-            raise InputError(f"CREATE ML_ENGINE has no argument {name!r}{nearest(name, known)}")
+            raise InputError(f"CREATE ML_ENGINE has no argument {shown(name)}{nearest(name, known)}")
+        if name not in KEY_NAMES:
+            refuse_unsendable(name, given[name])
     keys = [name for name in KEY_NAMES if name in given]
     if len(keys) > 1:
         raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
@@ -180,7 +160,7 @@ def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
         )
     if settings.has_own_key and settings.endpoint and not is_private_path(settings.endpoint):
         raise InputError(
-            f"endpoint {settings.endpoint!r} is neither https nor on this machine, so the key would travel "
+            f"endpoint {shown(settings.endpoint)} is neither https nor on this machine, so the key would travel "
             "in clear. Use https"
         )
     return settings
@@ -222,7 +202,7 @@ def overridden(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> di
 
 def _task(given: Mapping[str, Any], engine: EngineSettings | None) -> Task:
     if "task" not in given:
-        what = f"the model {given['model']!r} is for" if given.get("model") else "the model does"
+        what = f"the model {shown(given['model'])} is for" if given.get("model") else "the model does"
         raise InputError(
             f"say what {what}: task = '...' (one of {', '.join(sorted(TASKS))}), and the column to read: column = '...'"
         )
@@ -279,7 +259,7 @@ def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict
                 )
                 raise InputError(f"{task.name} does not take {name!r}; it is for {', '.join(others)}")
             known = {*specification, *columns_known, *task.arguments, *_FOR_EVERY_TASK, "options", "parameters", "task"}
-            raise InputError(f"{task.name} has no argument {name[:80]!r}{nearest(name, known)}")
+            raise InputError(f"{task.name} has no argument {shown(name)}{nearest(name, known)}")
     return fields, columns, parameters
 
 
@@ -294,7 +274,10 @@ def _column_name(argument: str, value: Any) -> str:
 
 
 def _column_names(argument: str, value: Any) -> list[str]:
-    names = _listed(value)
+    try:
+        names = listed(value)
+    except ValueError:
+        names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(
             f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {shown(value)}"
@@ -322,8 +305,9 @@ def _checked_parameter(parameter: Parameter, value: Any) -> Any:
     if parameter.kind is not None:
         wanted: Any = list[str] if parameter.kind is list and parameter.items is str else parameter.kind
         try:
-            value = TypeAdapter(wanted).validate_python(value)
-        except (ValidationError, RecursionError):
+            value = TypeAdapter(wanted).validate_python(number(value) if wanted in (int, float) else value)
+            refuse_unsendable(parameter.name, value)  # a text may have become a number that is none
+        except (ValidationError, RecursionError, ValueError):
             kind = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a map"}.get(
                 wanted, "a list of texts"
             )
@@ -332,9 +316,9 @@ def _checked_parameter(parameter: Parameter, value: Any) -> Any:
         choices = ", ".join(map(str, parameter.choices))
         raise InputError(f"{parameter.name} must be one of {choices}, got {shown(value)}")
     if parameter.minimum is not None and isinstance(value, (int, float)) and value < parameter.minimum:
-        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {value}")
+        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {shown(value)}")
     if parameter.maximum is not None and isinstance(value, (int, float)) and value > parameter.maximum:
-        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {value}")
+        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {shown(value)}")
     return value
 
 
@@ -345,7 +329,10 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
         raise InputError("give endpoint or provider, not both")
     taken = {settings.target, *(f"{settings.target}_{part}" for part in ("confidence", "explain", "error"))}
     if taken & set(settings.output_schema or ()):
-        raise InputError(f"output_schema has a field with the name of a column of the prediction: {sorted(taken)}")
+        raise InputError(
+            f"output_schema has a field with the name of a column of the prediction, such as "
+            f"{shown(min(taken & set(settings.output_schema or ())))}. Rename the field, or PREDICT another name"
+        )
     template = settings.prompt_template
     if template is not None and not any(column.required for column in task.columns):
         if settings.columns:
@@ -357,6 +344,11 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
         if not read:
             raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
     else:
+        if template is not None and template_columns(template):
+            raise InputError(
+                f"{task.name} sends prompt_template as it is, {shown(template_columns(template)[0])} in double braces "
+                "too. Name a column of prompts: prompt_column = '...'"
+            )
         for column in task.columns:
             if column.required and column.argument not in settings.columns:
                 raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")
@@ -373,7 +365,7 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
             f"{task.name} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
         )
     if settings.target.lower() in {name.lower() for name in read}:
-        raise InputError(f"the target {settings.target!r} has the name of an input column. PREDICT another name")
+        raise InputError(f"the target {shown(settings.target)} has the name of an input column. PREDICT another name")
 
 
 def _checked(kind: type[_Kind], values: Mapping[str, Any], statement: str) -> _Kind:

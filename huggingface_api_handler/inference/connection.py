@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from huggingface_hub import constants
 
-from ..failures import HuggingFaceAPIError, InferenceError, InputError, classify_exception
+from ..failures import HuggingFaceAPIError, InferenceError, InputError, classify_exception, shown
 from ..keys import find_key
 from ..settings import EngineSettings, ModelSettings
 from . import transport
@@ -60,7 +60,7 @@ def task_of(model: str, engine: EngineSettings) -> str:
     from huggingface_hub import HfApi
 
     key = find_key(engine)
-    say = f"Say it: task = '...'; it could not be looked up for the model {model!r}"
+    say = f"Say it: task = '...'; it could not be looked up for the model {shown(model)}"
     try:
         info = HfApi().model_info(model, timeout=PATIENCE, token=key.get_secret_value() if key else False)
     except HuggingFaceAPIError:

@@ -12,7 +12,7 @@ from ..failures import UnreadableAnswer
 from .base import Column, Prediction, Settings, Task, first, unreadable
 from .typed import response_format, typed
 
-_PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.S)
+_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Repair:
 
 def template_columns(template: str) -> list[str]:
     """The columns that a prompt template names, in order of first appearance."""
-    return list(dict.fromkeys(match.group(1) for match in _PLACEHOLDER.finditer(template)))
+    return list(dict.fromkeys(match.group(1).strip() for match in _PLACEHOLDER.finditer(template)))
 
 
 def fill(template: str, cells: dict[str, str]) -> str:
     """Put each column's text in place of its ``{{column}}``. Nothing in a cell is ever read as a template."""
-    return _PLACEHOLDER.sub(lambda match: cells[match.group(1)], template)
+    return _PLACEHOLDER.sub(lambda match: cells[match.group(1).strip()], template)
 
 
 def prompt_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:

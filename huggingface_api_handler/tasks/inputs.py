@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..failures import InputError
+from ..failures import InputError, shown
 from .base import Column, Input, Reference, Refused, Settings, Task
 from .generation import Conversation, fill, template_columns
 
 Cell = Any
+_MOST_LISTED = 15
 _NUMERIC = {
     "b": "booleans",
     "i": "whole numbers",
@@ -53,14 +54,18 @@ def find_column(frame: Any, name: str, wanted_by: str) -> Any:
     if name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"the table has {names.count(name)} columns named {name!r}. Rename them, or SELECT one of them"
+                f"the table has {names.count(name)} columns named {shown(name)}. Rename them, or SELECT one of them"
             )
         return frame[name]
     same = [other for other in names if str(other).lower() == name.lower()]
     if len(same) == 1:
         return frame[same[0]]
-    exist = ", ".join(repr(str(other)) for other in names if not str(other).startswith("__mindsdb")) or "none"
-    raise InputError(f"{wanted_by} names the column {name!r}, which the table does not have. Its columns: {exist}")
+    exist = [shown(str(other)) for other in names if not str(other).startswith("__mindsdb")]
+    listed = ", ".join(exist[:_MOST_LISTED]) or "none"
+    more = f" and {len(exist) - _MOST_LISTED:,} more" if len(exist) > _MOST_LISTED else ""
+    raise InputError(
+        f"{wanted_by} names the column {shown(name)}, which the table does not have. Its columns: {listed}{more}"
+    )
 
 
 def _cells(frame: Any, name: Any, column: Column, task: Task) -> list[Any]:
@@ -79,13 +84,21 @@ def _rows_of(frame: Any, names: Sequence[str], column: Column) -> list[Any]:
     columns = [find_column(frame, name, column.argument) for name in names]
     missing = [any(cells) for cells in zip(*(one.isna().tolist() for one in columns), strict=True)]
     rows = zip(*(one.tolist() for one in columns), strict=True)
-    return [None if absent else tuple(map(str, cells)) for cells, absent in zip(rows, missing, strict=True)]
+    return [None if absent else _in_words(cells) for cells, absent in zip(rows, missing, strict=True)]
 
 
 def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
     table = {name: find_column(frame, name, column.argument) for name in names}
-    texts = {name: ["" if absent else str(cell) for cell, absent in zip(one.tolist(), one.isna().tolist(), strict=True)]
-             for name, one in table.items()}  # fmt: skip
+    texts: dict[str, list[Any]] = {
+        name: ["" if absent else _words(cell) for cell, absent in zip(one.tolist(), one.isna().tolist(), strict=True)]
+        for name, one in table.items()
+    }
+    for name, column_texts in texts.items():
+        refused = _refused_or(column_texts)
+        if isinstance(refused, Refused):
+            raise InputError(
+                f"{column.argument} names the column {shown(name)}, which cannot be sent: {refused.reason}"
+            )
     return json.dumps(texts)
 
 
@@ -93,23 +106,43 @@ def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Colu
     kind = _NUMERIC.get(getattr(series.dtype, "kind", ""))
     if kind and not all(missing):
         raise InputError(
-            f"column {name!r} holds {kind}, and {task.name} reads {column.holds} from it. "
-            f"Name a column of {column.holds} in {column.argument}, or convert it: CAST({name} AS VARCHAR)"
+            f"column {shown(name)} holds {kind}, and {task.name} reads {column.holds} from it. "
+            f"Name a column of {column.holds} in {column.argument}, or convert it: CAST({shown(name)[1:-1]} AS VARCHAR)"
         )
 
 
 def _text(cell: Cell) -> str | Refused | None:
     if isinstance(cell, str):
-        if not cell or cell.isspace():
-            return None
-        if cell.isascii():
-            return cell
+        return _unicode(cell) if cell and not cell.isspace() else None
+    return Refused(f"expected text, the cell holds {type(cell).__name__}")
+
+
+def _unicode(text: str) -> str | Refused:
+    if not text.isascii():
         try:
-            cell.encode()
+            text.encode()
         except UnicodeEncodeError:
             return Refused("the text is not valid Unicode (it holds a lone surrogate)")
-        return cell
-    return Refused(f"expected text, the cell holds {type(cell).__name__}")
+    return text
+
+
+def _words(cell: Cell) -> str | Refused:
+    """A cell in words: text as it is, lists and maps as JSON, numbers and dates in their usual form."""
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        return Refused(f"expected text, the cell holds {type(cell).__name__}")
+    cell = cell.tolist() if hasattr(cell, "tolist") else cell
+    try:
+        return _unicode(json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell))
+    except Exception:  # too deep, too large, or somebody's own __str__
+        return Refused(f"the cell holds a {type(cell).__name__} that cannot be written as text")
+
+
+def _in_words(cells: Sequence[Cell]) -> Any:
+    return _refused_or(tuple(map(_words, cells)))
+
+
+def _refused_or(cells: Sequence[Any]) -> Any:
+    return next((cell for cell in cells if isinstance(cell, Refused)), cells)
 
 
 def labels_from(value: Any) -> list[str] | None:
@@ -118,7 +151,7 @@ def labels_from(value: Any) -> list[str] | None:
         if value.lstrip().startswith("["):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None
         else:
             value = value.split(",")
@@ -131,9 +164,9 @@ def _labels(cell: Cell) -> tuple[str, ...] | Refused | None:
     if isinstance(cell, str) and not cell.strip():
         return None
     labels = labels_from(cell)
-    return (
-        tuple(labels) if labels else Refused("expected labels: a list of texts, its JSON, or texts separated by commas")
-    )
+    if not labels:
+        return Refused("expected labels: a list of texts, its JSON, or texts separated by commas")
+    return _refused_or(tuple(map(_unicode, labels)))  # type: ignore[no-any-return]
 
 
 def _table(cell: Cell) -> str | Refused | None:
@@ -151,7 +184,9 @@ def _table(cell: Cell) -> str | Refused | None:
     lists = isinstance(cell, dict) and cell and all(isinstance(column, list) for column in cell.values())
     if not lists or len({len(column) for column in cell.values()}) > 1:
         return Refused("expected a table, {column: [cells]} with columns of one length, or [{column: cell}]")
-    return json.dumps({str(name): [str(value) for value in column] for name, column in cell.items()})
+    texts = {_words(name): _refused_or([_words(value) for value in column]) for name, column in cell.items()}
+    refused = _refused_or([*texts, *texts.values()])
+    return refused if isinstance(refused, Refused) else json.dumps(texts)
 
 
 def _messages(cell: Cell) -> Conversation | Refused | None:
@@ -216,9 +251,7 @@ def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:
         if any(absent[index] for absent in missing):
             rows.append(None)
             continue
-        texts = [
-            cell if isinstance(cell, str) else json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell)
-            for cell in cells
-        ]
-        rows.append(_text(fill(template, dict(zip(names, texts, strict=True)))))
+        texts = _in_words(cells)
+        refused = isinstance(texts, Refused)
+        rows.append(texts if refused else _text(fill(template, dict(zip(names, texts, strict=True)))))
     return rows

@@ -182,7 +182,7 @@ class Names(AbstractResolver):
 
 
 def fetched(names: Names) -> bytes:
-    coming = media_fetch.fetch("https://name.example/x", allow_private=False, largest=9, seconds=0.5, resolver=names)
+    coming = media_fetch.fetch("https://name.example/x", allow_private=False, largest=9, resolver=names)
     return asyncio.run(coming)
 
 

@@ -55,6 +55,11 @@ def test_defaults_are_pinned() -> None:
         "media_dir": None,
         "output_dir": None,
         "allow_private_media": False,
+        "cache": None,
+        "cache_dir": None,
+        "cache_ttl": 2592000.0,
+        "requests_per_hour": None,
+        "requests_per_month": None,
         "timeout": 120.0,
     }
 
