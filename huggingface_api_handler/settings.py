@@ -344,11 +344,6 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
         if not read:
             raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
     else:
-        if template is not None and template_columns(template):
-            raise InputError(
-                f"{task.name} sends prompt_template as it is, {shown(template_columns(template)[0])} in double braces "
-                "too. Name a column of prompts: prompt_column = '...'"
-            )
         for column in task.columns:
             if column.required and column.argument not in settings.columns:
                 raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")

@@ -3,8 +3,8 @@
 Where requests stand in line they take longer than they take alone, so latency over that of an idle service tells the
 queue. Each round trip the number is multiplied by idle over present latency, and a square root of it is added to see
 whether the ceiling rose (after "Gradient2" of Netflix's concurrency-limits, https://github.com/Netflix/concurrency-limits).
-At first it more than doubles each round trip, as TCP's slow start does. A refusal tells the ceiling at once: what was in flight,
-less what was refused of it.
+At first it grows by more than half for each answer, as in TCP's slow start. A refusal tells the ceiling at once: what
+was in flight, less what was refused of it.
 """
 
 from __future__ import annotations

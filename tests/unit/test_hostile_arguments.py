@@ -173,7 +173,7 @@ def outcome(service: Service, frame: pd.DataFrame, using: Any, engine: Any = Non
 def same(given: Any, kept: Any) -> bool:
     """Whether ``kept`` is what a person meant who wrote ``given``."""
     if isinstance(given, bool) or isinstance(kept, bool):
-        return bool(given) == kept and (type(given) is bool or given in (0, 1, "1"))
+        return bool(given) == kept and (type(given) is bool or given in (0, 1, "1", "true"))
     if isinstance(given, str) and not isinstance(kept, str):
         words = [part.strip() for part in given.split(",") if part.strip()]
         return kept in (words, [*dict.fromkeys(words)]) or kept == json.loads(given)
