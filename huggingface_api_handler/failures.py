@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class HuggingFaceAPIError(Exception):
@@ -94,6 +95,7 @@ _NO_LISTS = re.compile(
 )
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
 _LONGEST_MESSAGE = 500
+_LONGEST_BELIEVED = 31 * 86_400.0  # no quota is longer than a month; an announcement that is says nothing
 
 
 def classify_response(
@@ -164,29 +166,43 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
     if not loading:
         return replace(failure, kind=Kind.AGAIN if failure.retry_after is None else Kind.WAIT)
     if not wait_for_model:
-        seconds = f" It expects to need {estimate:.0f} seconds." if isinstance(estimate, (int, float)) else ""
+        seconds = f" It expects to need {estimate:.0f} seconds." if _believable(estimate) else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
     failure = replace(failure, kind=Kind.WAIT)
-    if failure.retry_after is None and isinstance(estimate, (int, float)) and estimate > 0:
+    if failure.retry_after is None and _believable(estimate):
         return replace(failure, retry_after=float(estimate), estimated=True)
     return failure
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date) or ``RateLimit``."""
-    value = headers.get("Retry-After", "").strip()
-    if value:
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            date = email.utils.parsedate_tz(value)
-            if date is not None:
-                return max(0.0, email.utils.mktime_tz(date) - time.time())
+    seconds = _seconds_until(headers.get("Retry-After", "").strip())
+    if seconds is not None:
+        return seconds
     limit = headers.get("RateLimit", "")
     left, reset = re.search(r";\s*r=(\d+)", limit), re.search(r";\s*t=(\d+)", limit)
     if reset and (left is None or left.group(1) == "0"):
-        return float(reset.group(1))
+        return _seconds_until(reset.group(1))
     return None
+
+
+def _seconds_until(value: str) -> float | None:
+    """Seconds from now to what ``value`` names, 0 where that is past; None where no service can mean it."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        date = email.utils.parsedate_tz(value)
+        try:
+            seconds = email.utils.mktime_tz(date) - time.time() if date is not None else math.nan
+        except (ValueError, OverflowError):  # such as the 99th of a month
+            return None
+    return max(0.0, seconds) if seconds <= _LONGEST_BELIEVED else None
+
+
+def _believable(estimate: Any) -> TypeGuard[float]:
+    """Whether ``estimated_time``, which may be any JSON, is a number of seconds."""
+    number = isinstance(estimate, (int, float)) and not isinstance(estimate, bool)
+    return number and 0 < estimate <= _LONGEST_BELIEVED
 
 
 def _message(body: bytes) -> tuple[str, Any]:
