@@ -23,7 +23,7 @@ from ..failures import (
 from ..settings import ModelSettings
 from ..tasks import Input, Lists, Media, Prediction, Reference
 from . import wire
-from .batches import pack, probes
+from .batches import pack, probes, takes_lists
 from .learned import Learned, same_answers
 from .limiter import Outcome
 from .route import Route
@@ -38,7 +38,7 @@ PATIENCE = 300.0
 
 _FEWEST_FOR_LISTS = 8  # qualifying costs up to three requests, which fewer inputs would not win back
 _SAME_REFUSALS = 3
-_TRIALS = 3
+_TRIALS = 4
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
@@ -150,6 +150,8 @@ class Sender:
     async def _attempts(self, work: Work) -> Iterable[Work]:
         """Ask until answered, refused for good, or to be split. Returns the parts still to be asked."""
         while self.stopped is None:
+            if len(work.positions) > 1 and not takes_lists(self._task, self._learned):  # lost since this was packed
+                return [Work([position]) for position in work.positions]
             work.attempts += 1
             outcome = await self._ask(work.positions)
             if not isinstance(outcome, Failure):
@@ -261,17 +263,19 @@ class Sender:
             return None, classify_exception(error, host=self._route.host)
         return answer, error_in_answer(answer, batch=batch)
 
-    async def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
-        """Read an answer into ``results``; what it leaves in doubt is asked again alone."""
+    async def _place(self, positions: Sequence[int], answer: Any) -> Failure | list[Work]:
+        """Read an answer into ``results``; what it leaves in doubt is asked again: a batch as one, a row of it alone."""
         try:
             parts = self._task.split(answer, len(positions))
         except UnreadableAnswer as error:
             if len(positions) > 1:
                 self._learned.ambiguous()
-                return [Work([position]) for position in positions]
+                return Failure(Kind.AGAIN, str(error), 200)
             self._refuse(positions[0], Failure(Kind.ROW, str(error), 200))
             return []
         self._learned.answered = True
+        if len(positions) > 1:
+            self._learned.unambiguous()
         again = []
         for position, part in zip(positions, parts, strict=True):
             try:
@@ -369,27 +373,35 @@ class Sender:
         return untried and waiting >= _FEWEST_FOR_LISTS
 
     async def _qualify(self, waiting: list[int]) -> list[int]:
-        """Ask a few inputs one by one, then together, and note whether the answers are the same. Returns those left."""
+        """Ask a few inputs one by one, then together, and note whether the answers are the same. Returns those left.
+
+        One fault in passing must not cost the route its lists, so where it stays in doubt other inputs are tried.
+        """
         for trial in range(_TRIALS):
             probed = probes(self._task, self._inputs, waiting, trial)
             await asyncio.gather(*(self._finish(Work([position])) for position in probed))
-            alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
-            if not probed or len(alone) < len(probed) or self.stopped is not None:
+            if not probed or self.stopped is not None:
                 break
-            self._learned.lists = await self._together(probed, alone)
+            alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
+            if len(alone) == len(probed):
+                self._learned.lists = await self._together(probed, alone, last=trial == _TRIALS - 1)
             if self._learned.lists is not None:
                 break
         return [position for position in waiting if self.results[position] is None]
 
-    async def _together(self, probed: Sequence[int], alone: Sequence[Prediction]) -> bool | None:
+    async def _together(self, probed: Sequence[int], alone: Sequence[Prediction], *, last: bool) -> bool | None:
         done, answered = self.done, self._answered
-        failure = await self._ask(probed)
+        for _ in range(_TRIALS):
+            outcome = await self._ask(probed)
+            if not (isinstance(outcome, Failure) and outcome.kind is Kind.WAIT):
+                break
         together = [self.results[position] for position in probed]
         for position, prediction in zip(probed, alone, strict=True):
             self.results[position] = prediction
         self.done, self._answered = done, answered
-        if isinstance(failure, Failure):
-            return None if failure.kind in (Kind.WAIT, Kind.AGAIN) else False
-        if failure:
-            return False
+        kind = outcome.kind if isinstance(outcome, Failure) else None
+        if self.stopped is not None or kind is Kind.WAIT:
+            return None
+        if outcome:  # refused, broken off, or answered in a shape that proves nothing: which may be for this once
+            return False if last or kind is Kind.SINGLE else None
         return same_answers(alone, [result for result in together if isinstance(result, Prediction)])
