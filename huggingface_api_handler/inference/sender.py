@@ -264,7 +264,7 @@ class Sender:
         return answer, error_in_answer(answer, batch=batch)
 
     async def _place(self, positions: Sequence[int], answer: Any) -> Failure | list[Work]:
-        """Read an answer into ``results``; what it leaves in doubt is asked again: a batch as one, a row of it alone."""
+        """Read an answer into ``results``; what it leaves in doubt is asked again, whole or by row."""
         try:
             parts = self._task.split(answer, len(positions))
         except UnreadableAnswer as error:
