@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 
-LONGEST = 30 * 24 * 3600.0
+LONGEST = 31 * 24 * 3600.0
 """Seconds above which an announcement is taken for a mistake and not heeded."""
 
 _EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others
@@ -22,8 +22,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value:
         seconds = _number(value)
         if seconds is None:
-            date = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(date) - time.time() if date is not None else None
+            seconds = _until(value)
         if seconds is not None and seconds <= LONGEST:
             return max(0.0, seconds)
     quota = left(headers)
@@ -54,6 +53,14 @@ def _window(remaining: str, reset: str | None) -> tuple[int, float] | None:
     if seconds > _EPOCH:
         seconds -= time.time()
     return (max(0, int(count)), max(0.0, seconds)) if seconds <= LONGEST else None
+
+
+def _until(text: str) -> float | None:
+    date = email.utils.parsedate_tz(text)
+    try:
+        return email.utils.mktime_tz(date) - time.time() if date is not None else None
+    except (ValueError, OverflowError):  # such as the 99th of a month
+        return None
 
 
 def _number(text: str) -> float | None:
