@@ -142,7 +142,7 @@ class Limiter:
             if not outcome.estimated:  # a model that loads says nothing of how much it will take
                 sent = now - outcome.seconds
                 first = self.pacer.emptied(sent, max(self._resume_at, now + pause), refused=True)
-                if self.pacer.rate is None:
+                if self.pacer.rate is None and not self.pacer.is_unruly(now):
                     self.ceiling.refused(now, self.in_flight, first=first)
                 else:
                     self.ceiling.lift_roof()

@@ -15,6 +15,7 @@ _WAITED_LITTLE = 0.35  # of the time between: more than that, and a small bucket
 _CREEP, _CREEP_UNSURE = 1.02, 1.1
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
 _SAVED_SECONDS = 1.0
+_SOON, _UNRULY, _UNRULY_SECONDS = 20, 4, 120.0
 
 
 class Pacer:
@@ -32,6 +33,8 @@ class Pacer:
         self._resume = float("-inf")
         self._crept = float("-inf")
         self._hold = _HOLD_SECONDS
+        self._soon = 0
+        self._unruly_until = float("-inf")
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go."""
@@ -57,20 +60,38 @@ class Pacer:
         """
         self._let_through -= refused
         news = sent >= self._resume
+        if sent < self._unruly_until:
+            self._resume = max(self._resume, resume)
+            return False
         self._event = sent if news or self._event is None else min(sent, self._event)
         self._resume = max(self._resume, resume)
         return news
+
+    def is_unruly(self, now: float) -> bool:
+        """Whether the service was seen to refuse for other reasons than its pace."""
+        return now < self._unruly_until
 
     def _look_back(self, event: float) -> None:
         """Learn from what was let through until ``event``, now that all that was refused then has come back."""
         waited, self._waited = self._waited, self._waited + self._resume - event
         self._event = None
+        if self.rate is not None:
+            self._soon = self._soon + 1 if self._let_through < max(_SOON, self.rate) else 0
+            if self._soon >= _UNRULY:
+                self._forget(event)
+                return
         if self._base is not None and self._let_through < _FEWEST:
             return
         if self._base is not None:
             span = event - self._base
             self._learn(self._let_through / span, event, mostly_let_through=waited < span * _WAITED_LITTLE)
         self._base, self._let_through, self._waited = event, 0, self._resume - event
+
+    def _forget(self, now: float) -> None:
+        """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""
+        self.rate = self._base = None
+        self._soon = 0
+        self._unruly_until = now + _UNRULY_SECONDS
 
     def _learn(self, seen: float, event: float, *, mostly_let_through: bool) -> None:
         if mostly_let_through:
