@@ -22,8 +22,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value:
         seconds = _number(value)
         if seconds is None:
-            date = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(date) - time.time() if date is not None else None
+            seconds = _seconds_until(value)
         if seconds is not None and seconds <= LONGEST:
             return max(0.0, seconds)
     quota = left(headers)
@@ -54,6 +53,14 @@ def _window(remaining: str, reset: str | None) -> tuple[int, float] | None:
     if seconds > _EPOCH:
         seconds -= time.time()
     return (max(0, int(count)), max(0.0, seconds)) if seconds <= LONGEST else None
+
+
+def _seconds_until(date: str) -> float | None:
+    parts = email.utils.parsedate_tz(date)
+    try:
+        return email.utils.mktime_tz(parts) - time.time() if parts is not None else None
+    except (ValueError, OverflowError):  # such as a year of five digits
+        return None
 
 
 def _number(text: str) -> float | None:

@@ -11,8 +11,9 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
+from .announced import LONGEST
 from .announced import retry_after as announced_wait
 
 
@@ -167,12 +168,18 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
         told_to_wait = failure.retry_after is not None or _OVERLOADED.search(failure.message)
         return replace(failure, kind=Kind.WAIT if told_to_wait else Kind.AGAIN)
     if not wait_for_model:
-        seconds = f" It expects to need {estimate:.0f} seconds." if isinstance(estimate, (int, float)) else ""
+        seconds = f" It expects to need {estimate:.0f} seconds." if _believable(estimate) else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
     failure = replace(failure, kind=Kind.WAIT)
-    if failure.retry_after is None and isinstance(estimate, (int, float)) and estimate > 0:
+    if failure.retry_after is None and _believable(estimate):
         return replace(failure, retry_after=float(estimate), estimated=True)
     return failure
+
+
+def _believable(estimate: Any) -> TypeGuard[float]:
+    """Whether ``estimated_time``, which may be any JSON, is a number of seconds."""
+    number = isinstance(estimate, (int, float)) and not isinstance(estimate, bool)
+    return number and 0 < estimate <= LONGEST
 
 
 def _message(body: bytes) -> tuple[str, Any]:

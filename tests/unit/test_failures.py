@@ -87,6 +87,28 @@ def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> Non
         ({"RateLimit": '"api";r=9;t=42'}, None),
         ({"Retry-After": "soon"}, None),
         ({}, None),
+        ({"Retry-After": " 7 "}, 7.0),
+        ({"Retry-After": "0.25"}, 0.25),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "1,5"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "-inf"}, None),
+        ({"Retry-After": "2592000"}, 2_592_000.0),  # 30 days: a month's quota
+        ({"Retry-After": "2592001"}, None),
+        ({"Retry-After": "1e12"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Thu, 01 Jan 2970 00:00:00 GMT"}, None),
+        ({"Retry-After": "Mon, 99 Foo 99999 99:99:99 GMT"}, None),
+        ({"Retry-After": "Mon, 31 Feb 99999 00:00:00 GMT"}, None),
+        ({"RateLimit": '"api";t=42'}, 42.0),
+        ({"RateLimit": '"api";r=01;t=42'}, None),
+        ({"RateLimit": '"api"; r=0; t=' + "9" * 400}, None),
+        ({"RateLimit": "r=0;t=-5"}, None),
+        ({"Retry-After": "3", "RateLimit": '"api";r=0;t=42'}, 3.0),
+        ({"Retry-After": "soon", "RateLimit": '"api";r=0;t=42'}, 42.0),
+        ({"Retry-After": "1e12", "RateLimit": '"api";r=0;t=42'}, 42.0),
     ],
 )
 def test_announced_waits_are_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
@@ -107,6 +129,58 @@ def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
     no_wait = classify_response(503, CIMultiDict(), body, wait_for_model=False)
     assert no_wait.kind is Kind.STOP
     assert "20 seconds" in no_wait.message
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    ["null", '"soon"', "0", "-5", "true", "1e9", "1e400", "NaN", "Infinity", "9" * 400, "9" * 5000, "[]", "{}"],
+)
+@pytest.mark.parametrize("wait_for_model", [True, False])
+def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None:
+    body = f'{{"error":"Model x is currently loading","estimated_time":{estimate}}}'.encode()
+    failure = classify_response(503, CIMultiDict(), body, wait_for_model=wait_for_model)
+    assert failure.kind is (Kind.WAIT if wait_for_model else Kind.STOP)
+    assert failure.retry_after is None
+    assert "expects to need" not in failure.message
+
+
+def test_an_announced_wait_comes_before_an_estimate() -> None:
+    body = b'{"error":"Model x is currently loading","estimated_time":600}'
+    failure = classify_response(503, CIMultiDict({"Retry-After": "2"}), body)
+    assert (failure.kind, failure.retry_after, failure.estimated) == (Kind.WAIT, 2.0, False)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425])
+def test_an_announced_wait_makes_a_passing_fault_one_to_wait_for(status: int) -> None:
+    assert classify_response(status, CIMultiDict(), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "0"}), b"").kind is Kind.WAIT
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
+def test_an_announced_wait_changes_nothing_where_waiting_helps_nothing(status: int) -> None:
+    with_header = classify_response(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch=2)
+    assert with_header.kind is classify_response(status, CIMultiDict(), b"{}", batch=2).kind
+
+
+def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait() -> None:
+    body = b'{"error":"Rate limit reached. Please log in or use a HF access token"}'
+    assert classify_response(429, CIMultiDict(), body).kind is Kind.STOP
+    assert classify_response(429, CIMultiDict({"Retry-After": "5"}), body).kind is Kind.WAIT
+
+
+def test_a_batch_of_two_is_a_batch() -> None:
+    assert classify_response(400, CIMultiDict(), b"{}", batch=2).kind is Kind.SMALLER
+    assert error_in_answer({"error": "x"}, batch=2).kind is Kind.SMALLER  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
+@pytest.mark.parametrize("location", ["", "https://elsewhere.example/a?token=hf_secret", "//elsewhere.example", "\x00"])
+def test_no_redirect_is_more_than_its_host(status: int, location: str) -> None:
+    failure = classify_response(status, CIMultiDict({"Location": location}), b"")
+    assert failure.kind is Kind.STOP
+    assert "hf_secret" not in failure.message
 
 
 def test_a_web_page_is_named_as_one() -> None:
