@@ -10,7 +10,7 @@ from ..tasks import Prediction
 from .batch_sizes import BatchSizes
 
 _ALIKE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
-_AMBIGUITIES_ALLOWED = 2
+_AMBIGUITIES_ALLOWED = 4  # in a row: a service that answers one list in twenty badly still answers lists
 
 
 @dataclass
@@ -27,6 +27,10 @@ class Learned:
         self.ambiguities += 1
         if self.ambiguities > _AMBIGUITIES_ALLOWED:
             self.lists = False
+
+    def unambiguous(self) -> None:
+        """Note an answer to a list that proved which part is whose."""
+        self.ambiguities = 0
 
 
 def same_answers(alone: Sequence[Prediction], together: Sequence[Prediction]) -> bool | None:

@@ -17,7 +17,7 @@ from ..failures import Failure, Kind, MediaError, UnreadableAnswer
 from ..settings import ModelSettings
 from ..tasks import Input, Lists, Media, Prediction
 from .answers import Answers, NoAnswers
-from .batches import PROBED_AMONG, probes
+from .batches import PROBED_AMONG, probes, takes_lists
 from .exchange import Exchanged, Post, encode, exchange
 from .learned import Learned, same_answers
 from .limiter import Outcome
@@ -34,7 +34,7 @@ PATIENCE = 300.0
 
 _FEWEST_FOR_LISTS = 8  # qualifying costs up to three requests, which fewer inputs would not win back
 _SAME_REFUSALS = 3
-_TRIALS = 3
+_TRIALS = 4
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
@@ -205,6 +205,9 @@ class Sender:
             if not has_place:
                 await self._acquire()
             has_place = False
+            if len(work.positions) > 1 and not takes_lists(self._task, self._learned):  # lost since this was packed
+                self._around.limiter.release(None)
+                return [Work([position]) for position in work.positions]
             work.attempts += 1
             outcome = await self._ask(work.positions)
             if not isinstance(outcome, Failure):
@@ -260,17 +263,19 @@ class Sender:
             self._learned.sizes.took(len(positions), outcome.seconds)
         return came
 
-    async def _place(self, positions: Sequence[int], answer: Any) -> list[Work]:
-        """Read an answer into ``results``; what it leaves in doubt is asked again alone."""
+    async def _place(self, positions: Sequence[int], answer: Any) -> Failure | list[Work]:
+        """Read an answer into ``results``; what it leaves in doubt is asked again, whole or by row."""
         try:
             parts = self._task.split(answer, len(positions))
         except UnreadableAnswer as error:
             if len(positions) > 1:
                 self._learned.ambiguous()
-                return [Work([position]) for position in positions]
+                return Failure(Kind.AGAIN, str(error), 200)
             self._refuse(positions[0], Failure(Kind.ROW, str(error), 200))
             return []
         self._learned.answered = True
+        if len(positions) > 1:
+            self._learned.unambiguous()
         again = []
         for position, part in zip(positions, parts, strict=True):
             try:
@@ -388,46 +393,46 @@ class Sender:
         return untried and not self._parts and len(self._supply.waiting) >= _FEWEST_FOR_LISTS
 
     async def _qualify(self) -> None:
-        """Ask a few inputs together, then one by one, and note whether the answers are the same."""
+        """Ask a few inputs together, then one by one, and note whether the answers are the same.
+
+        One fault in passing must not cost the route its lists, so where it stays in doubt other inputs are tried.
+        """
         waiting = self._supply.waiting
         for trial in range(_TRIALS):
             probed = probes(self._task, self._inputs, list(islice(waiting, PROBED_AMONG)), trial)
-            if not probed:
+            if not probed or self.stopped is not None:
                 return
+            together = await self._together(probed)
+            if isinstance(together, Failure):
+                if together.kind is Kind.SINGLE or (trial == _TRIALS - 1 and together.kind is not Kind.WAIT):
+                    self._learned.lists = False
+                    return
+                continue
             for position in probed:
                 waiting.remove(position)
-            together = await self._together(probed)
-            if together is None:  # a route that refuses a list says so at once, and these are as good as any others
-                waiting.extendleft(probed)
-                return
             await asyncio.gather(*(self._finish(Work([position])) for position in probed))
             alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
-            if len(alone) < len(probed) or self.stopped is not None:
-                return
-            self._learned.lists = same_answers(alone, together)
+            if len(alone) == len(probed):
+                self._learned.lists = same_answers(alone, together)
             if self._learned.lists is not None:
                 return
 
-    async def _together(self, probed: Sequence[int]) -> list[Prediction] | None:
-        """Answers to a list, which are not yet to be trusted; None where there are none."""
+    async def _together(self, probed: Sequence[int]) -> list[Prediction] | Failure:
+        """Answers to a list, which are not yet to be trusted."""
         await self._acquire()
         came = await self._sent(probed)
         if not isinstance(came, Exchanged):
-            return None
-        failure = came.failure
-        if failure is not None:
-            if failure.kind not in (Kind.WAIT, Kind.AGAIN):
-                self._learned.lists = False
-            return None
+            return came or Failure(Kind.UNASKED, "the query has ended")
+        if came.failure is not None:
+            return came.failure
         try:
             parts = self._task.split(came.answer, len(probed))
             return [
                 self._task.read(part, self._inputs[position], self._model)
                 for position, part in zip(probed, parts, strict=True)
             ]
-        except UnreadableAnswer:
-            self._learned.lists = False
-            return None
+        except UnreadableAnswer as error:
+            return Failure(Kind.AGAIN, str(error), 200)
 
 
 def _outcome(seconds: float, came: Exchanged, inputs: int) -> Outcome:
