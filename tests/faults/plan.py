@@ -1,0 +1,112 @@
+"""What goes wrong, and when: a pure function of (seed, input, attempt), which service and oracle share.
+
+A request is known by its *lead*, the first input that it carries, and by how often that input has led a request
+before. So a row meets the same faults in any order of arrival, and a batch is as likely to fail as one row is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# What a fault calls for where one input was asked, by the table in docs/architecture.md.
+WAIT = ("429", "429 zero", "429 seconds", "429 date", "429 past", "429 negative", "429 huge", "429 words",
+        "429 no date", "503 loading")  # fmt: skip
+AGAIN = ("500", "502 page", "503", "504", "reset before headers", "reset in headers", "reset after headers",
+         "closed early", "stall", "truncated", "invalid JSON", "endless")  # fmt: skip
+ROW = ("wrong shape", "too few", "too many", "error in 200", "bomb", "endless at full speed")
+STOP = ("redirect",)
+OF_LISTS = ("flattened",)
+"""Only a batch can be answered so: one input's labels lie flat by right."""
+
+# One redirect ends a query by design, so it is tried alone and not among the rest.
+# A stall holds a place for the whole timeout, and a bomb half a second of CPU: both come, and come less often.
+_WEIGHTS = {
+    **dict.fromkeys((*WAIT, *AGAIN, *ROW, *OF_LISTS), 1.0),
+    "stall": 0.1,
+    "endless": 0.1,
+    "endless at full speed": 0.0,
+    "bomb": 0.002,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one path of the service does. It travels in the path, so that each query has its own.
+
+    ``share`` of the requests is faulty, with a fault of ``kinds`` (all, where none is named), but for the first
+    ``quiet`` requests and, of each lead, those after its first ``faults_each``. ``poison`` is the share of inputs
+    that are refused for good. ``lists`` says whether the route takes several inputs in one request.
+    """
+
+    seed: int = 0
+    share: float = 0.3
+    kinds: tuple[str, ...] = ()
+    lists: bool = False
+    poison: float = 0.0
+    quiet: int = 0
+    faults_each: int = 1_000_000
+    tag: str = ""
+
+    @property
+    def path(self) -> str:
+        """One path segment that ``Plan.of`` reads."""
+        return base64.urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode().rstrip("=")
+
+    @staticmethod
+    def of(path: str) -> Plan:
+        fields = json.loads(base64.urlsafe_b64decode(path + "=" * (-len(path) % 4)))
+        return Plan(**{**fields, "kinds": tuple(fields["kinds"])})
+
+    def fault(self, lead: str, attempt: int, *, together: bool) -> str | None:
+        """The fault that the request led by ``lead`` meets at its ``attempt``, counted from 0, or None."""
+        if attempt >= self.faults_each or self._chance("fault", lead, attempt) >= self.share:
+            return None
+        weights = {kind: _WEIGHTS[kind] for kind in _WEIGHTS if self.kinds == () and (together or kind not in OF_LISTS)}
+        weights = weights or dict.fromkeys(self.kinds, 1.0)
+        left = self._chance("kind", lead, attempt) * sum(weights.values())
+        for kind, weight in weights.items():
+            left -= weight
+            if left < 0:
+                return kind
+        return next(iter(weights))
+
+    def poisoned(self, text: str) -> int | None:
+        """The status that ``text`` is refused with each time, or None."""
+        if self.poison == 0 or self._chance("poison", text, 0) >= self.poison:
+            return None
+        return 400 if self._chance("status", text, 0) < 0.5 else 422
+
+    def number(self, lead: str, attempt: int) -> int:
+        """A number for the details of a fault."""
+        return int(self._chance("detail", lead, attempt) * 1_000_000)
+
+    def _chance(self, what: str, text: str, attempt: int) -> float:
+        return fraction(f"{self.seed}|{what}|{attempt}|{text}")
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1) that is ``text``'s own."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+def answer(text: str) -> list[dict[str, Any]]:
+    """The right answer: scores that no other input has, so that an answer in another's place is seen."""
+    share = fraction(text)
+    return [{"label": "POSITIVE", "score": share}, {"label": "NEGATIVE", "score": 1 - share}]
+
+
+def table(rows: int) -> list[str | None]:
+    """A column of ``rows`` cells: texts of many lengths, some of them twice, some NULL."""
+    cells: list[str | None] = []
+    for number in range(rows):
+        if number % 101 == 100:
+            cells.append(None)
+        elif number % 53 == 52:
+            cells.append(cells[number // 2])
+        else:
+            cells.append(f"row {number} " + "of words " * (number * 7919 % 12))
+    return cells
