@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
         """``Retry-After`` in every form, the honest ones of a second at most."""
         forms = {
             "zero": "0",
-            "seconds": str(1 + number % 2),
+            "seconds": "1",
             "date": email.utils.formatdate(time.time() + 1, usegmt=True),
             "past": "Thu, 01 Jan 1970 00:00:00 GMT",
             "negative": "-30",
@@ -227,9 +227,11 @@ def head(status: int, length: int | None, headers: dict[str, str] | None = None)
 def bomb() -> bytes:
     """``BOMB_BYTES`` of JSON that travel as a thousandth of that."""
     packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(b'["')]
-    parts += [packer.compress(b" " * (1 << 20)) for _ in range(BOMB_BYTES >> 20)]
-    return b"".join([*parts, packer.compress(b'"]'), packer.flush()])
+    start = packer.compress(b'["') + packer.flush(zlib.Z_FULL_FLUSH)
+    megabyte = packer.compress(b" " * (1 << 20)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # stands by itself, so it can be repeated
+    return start + megabyte * (BOMB_BYTES >> 20)
 
 
 async def serve() -> None:
