@@ -1,43 +1,29 @@
 """One query in a process of its own, so that its memory can be told, by a clock that runs ``SPEED`` times faster.
 
-The clock is put in below asyncio, before anything that reads it is imported: backoff, pauses, patience and timeouts all keep
-their proportions, and no test waits for them. ``python -m tests.faults.client <url> <rows> <out.json>``.
+Backoff, pauses, patience and timeouts all keep their proportions.
+``python -m tests.faults.client <url> <rows> <out.json>``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import resource
-import selectors
 import sys
-import time
 from pathlib import Path
-from typing import Any
+
+from tests.faults.clock import real, run_faster
 
 SPEED = 20.0
 TIMEOUT = 40.0
 """Seconds of that clock which one request may take: two of ours."""
 IN_FLIGHT = 64
 
-_real = time.monotonic
 _MEGABYTE = 1024  # ru_maxrss counts kilobytes
-
-
-class _FastSelector(selectors.DefaultSelector):
-    def select(self, timeout: float | None = None) -> Any:
-        return super().select(timeout / SPEED if timeout else timeout)
-
-
-class _FastLoops(asyncio.DefaultEventLoopPolicy):
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(_FastSelector())
 
 
 def run(url: str, rows: int, out: Path) -> None:
     """Predict ``rows`` rows of the plan's table, and write what came of them, the receipt and the memory."""
-    time.monotonic = lambda: _real() * SPEED
-    asyncio.set_event_loop_policy(_FastLoops())
+    run_faster(SPEED)
     import pandas as pd
 
     from huggingface_api_handler.inference import predict
@@ -45,11 +31,11 @@ def run(url: str, rows: int, out: Path) -> None:
 
     frame = pd.DataFrame({"text": table(rows)})
     using = {"task": "text-classification", "column": "text", "target": "y"}
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, _real()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, real()
     got = predict(frame, using, {"endpoint": url, "max_concurrency": IN_FLIGHT, "timeout": TIMEOUT})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = {
-        "seconds": _real() - started,
+        "seconds": real() - started,
         "megabytes_before": before / _MEGABYTE,
         "megabytes_peak": peak / _MEGABYTE,
         "usage": got.attrs["usage"],

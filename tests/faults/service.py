@@ -26,7 +26,7 @@ from tests.faults.plan import Plan, answer
 BOMB_BYTES = 1 << 30
 _DRIP = b"x" * 65_536
 _ESTIMATES: tuple[Any, ...] = (600, 1e9, 0.001, 0, -5, "soon", None, True, 10**400, float("inf"), float("nan"))
-_DATE_THAT_IS_NONE = "Mon, 99 Foo 99999 99:99:99 GMT"
+_DATE_THAT_IS_NONE = "Mon, 31 Feb 99999 00:00:00 GMT"
 
 
 @dataclass

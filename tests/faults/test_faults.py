@@ -133,7 +133,7 @@ def test_memory_is_bounded(run: Run) -> None:
 
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
-PASSING = [kind for kind in (*plans.WAIT, *plans.AGAIN)]
+PASSING = (*plans.WAIT, *plans.AGAIN)
 SHORT = 0.5
 """Seconds that a request may take where the service stalls."""
 
@@ -218,7 +218,7 @@ def test_a_redirect_is_followed_nowhere_and_ends_the_query(
             ask(faulty, plan, TEXTS)
         assert faulty.state(plan)["requests"] == 1
     else:
-        out, state = ask(faulty, plan, TEXTS)
+        out, _ = ask(faulty, plan, TEXTS)
         reasons = Counter(out["y_error"].fillna("answered").str.partition(":")[0])
         assert reasons["answered"] >= 1
         assert sum(reasons.values()) == len(TEXTS)

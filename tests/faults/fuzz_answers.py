@@ -1,0 +1,358 @@
+"""Any bytes for an answer: no exception but ours, no row without an answer or a reason, none with another's answer.
+
+``python -m tests.faults.fuzz_answers SECONDS [results.json]``. The service is a function in this process that takes the
+place of ``transport.post``. Seeds are the recordings in ``tests/recorded``; what failed is kept in ``.hypothesis`` and tried first
+the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.faults.clock import real, skip_waits
+
+if __name__ == "__main__":
+    skip_waits()
+
+import aiohttp
+import pandas as pd
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.inference import predict, predictor, transport
+from huggingface_api_handler.tasks import TASKS
+from tests.faults.plan import fraction
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+ROUND = 250
+MOST_POSTS = 300
+"""After so many requests of one query the model is gone: "wait, 0 seconds" without end would else be asked for minutes."""
+often = settings(
+    max_examples=ROUND,
+    deadline=None,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+executions: Counter[str] = Counter()
+posts: Counter[str] = Counter()
+
+# --- any answer at all, to any task ---------------------------------------------------------------------------------
+
+
+def _png(shade: int) -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes([0, shade]))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+CELLS: dict[str, list[Any]] = {
+    "text": ["one", "two words", "three words here"],
+    "labels": [["a", "b"], ["a", "b"], ["a", "c"]],
+    "image": [_png(number) for number in range(3)],
+    "audio": [b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes([number]) * 40 for number in range(3)],
+    "video": [b"\x00\x00\x00\x18ftypmp42" + bytes([number]) * 40 for number in range(3)],
+    "table": ['{"a": ["1", "2"]}'] * 3,
+}
+
+
+def recorded_answers() -> dict[str, list[Any]]:
+    """Real answers of the service by task, as JSON; those that are media or text are left to the junk below."""
+    known: dict[str, list[Any]] = {}
+    for file in sorted(RECORDED.glob("*.jsonl")):
+        for line in file.read_text("utf-8").splitlines():
+            response = json.loads(line)["response"]
+            if isinstance(response, dict) and "json" in response and len(line) < 20_000:
+                known.setdefault(file.stem.removesuffix("-parse-test"), []).append(response["json"])
+    return known
+
+
+ANSWERS = recorded_answers()
+EVERY_ANSWER = [answer for answers in ANSWERS.values() for answer in answers]
+NAMES = sorted({"label", "score", "labels", "scores", "error", "word", "answer", "start", "end", "box", "mask", "text",
+                "choices", "message", "content", "generated_text", "summary_text", "translation_text", "sequence", "token_str",
+                "entity_group", "cells", "coordinates", "aggregator", "blob", "estimated_time", "usage", "chunks"})  # fmt: skip
+ODD = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
+       "\ud800", "\U0001f600" * 3, "=cmd()", "x" * 5000, [], {}, [[]], [{}], [None], [[[[[]]]]], {"error": "boom"}, {"": ""}]  # fmt: skip
+JUNK: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from(ODD) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def edited(draw: st.DrawFn, value: Any) -> Any:
+    """``value`` with one thing changed, at the top or somewhere within."""
+    if isinstance(value, (list, dict)) and value and draw(st.integers(0, 3)):
+        keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+        key = draw(st.sampled_from(keys))
+        items: Any = dict(value) if isinstance(value, dict) else list(value)
+        how = draw(st.integers(0, 4))
+        if how == 0:
+            del items[key]
+        elif how == 1 and isinstance(items, list):
+            items.insert(key, items[key])
+        else:
+            items[key] = edited(draw, items[key])
+        return items
+    how = draw(st.integers(0, 3))
+    if how == 0:
+        return [value]
+    if how == 1 and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if how == 2:
+        return {draw(st.sampled_from(NAMES)): value}
+    return draw(JUNK)
+
+
+def garbled(draw: st.DrawFn, body: bytes) -> bytes:
+    """``body`` cut, or with a byte changed, or as it is."""
+    how = draw(st.integers(0, 5))
+    at = draw(st.integers(0, max(0, len(body) - 1)))
+    if how == 0:
+        return body[:at]
+    if how == 1:
+        return body[:at] + draw(st.binary(min_size=1, max_size=3)) + body[at + 1 :]
+    return body
+
+
+@st.composite
+def bodies(draw: st.DrawFn, task: str) -> bytes:
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from([b"", b"[" * 50_000, b'{"a":' * 50_000, b"9" * 5000, b"<html><title>x</title>", b"\x89PNG\r\n"])
+                    | st.binary(max_size=30))  # fmt: skip
+    if draw(st.integers(0, 9)) == 0:
+        said = draw(st.sampled_from(["Model m is currently loading", "boom", "", "log in"]) | JUNK)
+        return json.dumps({"error": said, "estimated_time": draw(st.sampled_from(ODD))}).encode(
+            "utf-8", "surrogatepass"
+        )
+    answer = draw(st.sampled_from(ANSWERS.get(task, EVERY_ANSWER)) | st.sampled_from(EVERY_ANSWER) | JUNK)
+    for _ in range(draw(st.integers(0, 3))):
+        answer = edited(draw, answer)
+    return garbled(draw, json.dumps(answer).encode("utf-8", "surrogatepass"))
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(["Retry-After", "RateLimit", "Content-Type", "Location", "x-compute-time", "x-compute-characters"]),
+    st.sampled_from(["", "0", "-1", "3", "1e12", "nan", "inf", "soon", "Mon, 31 Feb 99999 00:00:00 GMT", '"a";r=0;t=9',
+                     "Thu, 01 Jan 1970 00:00:00 GMT", "image/png", "audio/flac", "application/json", "text/html", "9" * 400,
+                     "http://169.254.169.254/"]),
+    max_size=3,
+)  # fmt: skip
+STATUSES = st.sampled_from(
+    [200] * 12
+    + [204, 301, 307, 400, 401, 404, 408, 413, 418, 422, 424, 429, 429, 500, 502, 503, 503, 503, 504, 599, 999]
+)
+BREAKS = st.sampled_from([TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError("https://u:hf_secret@h"),
+                          ConnectionResetError("hf_secret"), transport.AnswerTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
+
+Reply = transport.Response | Exception
+
+
+@st.composite
+def replies(draw: st.DrawFn, task: str) -> list[Reply]:
+    reply = st.builds(transport.Response, STATUSES, HEADERS.map(CIMultiDict), bodies(task))
+    return draw(st.lists(reply | reply | reply | BREAKS, min_size=1, max_size=6))
+
+
+def frame_of(task: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Three rows for ``task``, and the USING clause that names their columns."""
+    using: dict[str, Any] = {"task": task, "target": "y", "model": "m"}
+    columns: dict[str, Any] = {"unused": [1, 2, 3]}
+    definition = TASKS[task]
+    for number, column in enumerate(definition.columns):
+        if column.holds == "whole table" or column.argument == "candidate_labels_column":
+            continue
+        if column.holds == "values":
+            columns |= {"a": [1, 2, 3], "b": ["x", "y", "z"]}
+            using[column.argument] = ["a", "b"]
+            continue
+        columns[f"c{number}"] = CELLS[column.holds]
+        using[column.argument] = f"c{number}"
+    if definition.required_parameters:
+        using["candidate_labels"] = ["a", "b"]
+    return pd.DataFrame(columns), using
+
+
+def through(
+    task: str, frame: pd.DataFrame, using: dict[str, Any], answer: Callable[[bytes], Reply]
+) -> pd.DataFrame | None:
+    """``predict`` on a service that is ``answer``; None where it raised one of the errors that are for the person."""
+
+    left = MOST_POSTS
+
+    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> transport.Response:
+        nonlocal left
+        posts[task] += 1
+        left -= 1
+        reply = answer(body) if left > 0 else transport.Response(404, CIMultiDict(), b"")
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    transport.post = post
+    predictor._learned.clear()
+    predictor._limiters.clear()
+    try:
+        out = predict(frame, using, {"endpoint": "http://127.0.0.1:9/models", "api_key": "hf_secret"})
+    except (InputError, InferenceError) as error:
+        assert "hf_secret" not in str(error)
+        return None
+    except HuggingFaceAPIError as error:
+        raise AssertionError(f"an error that is not for the person: {error!r}") from error
+    assert list(out.index) == list(frame.index)
+    for value, reason in zip(out["y"], out["y_error"], strict=True):
+        assert value is not None or reason is not None, "a row without an answer or a reason"
+        assert reason is None or ("hf_secret" not in reason and value is None)
+    return out
+
+
+@often
+@given(st.sampled_from(sorted(TASKS)), st.data())
+def any_answer(task: str, data: st.DataObject) -> None:
+    script = data.draw(replies(task))
+    executions["any answer"] += 1
+    frame, using = frame_of(task)
+    turn = iter(range(10**9))
+    through(task, frame, using, lambda body: script[next(turn) % len(script)])
+
+
+# --- answers that are right but for their shape: nobody may get another's -------------------------------------------
+
+TEXTS = [f"text {number} " + "long " * (number % 5) for number in range(20)]
+RIGHT: dict[str, Callable[[str], Any]] = {
+    "text-classification": lambda text: [{"label": "P", "score": fraction(text)}, {"label": "N", "score": 1 - fraction(text)}],
+    "summarization": lambda text: {"summary_text": f"about {text}"},
+    "translation": lambda text: {"translation_text": f"about {text}"},
+    "feature-extraction": lambda text: [fraction(text), 0.5, 0.25],
+    "token-classification": lambda text: [{"entity_group": "PER", "word": f"about {text}", "score": 0.5, "start": 0, "end": 4}],
+    "fill-mask": lambda text: [{"sequence": f"about {text}", "score": fraction(text), "token": 1, "token_str": "a"}],
+}  # fmt: skip
+
+
+def _flat(parts: Any) -> Any:
+    return [item for part in parts for item in part] if all(isinstance(part, list) for part in parts) else parts
+
+
+def _without_last(parts: Any) -> Any:
+    return parts[:-1] if isinstance(parts, list) else parts
+
+
+SHAPES: dict[str, Callable[[Any], Any]] = {
+    "as it is": lambda parts: parts,
+    "without the first": lambda parts: parts[1:] if isinstance(parts, list) else parts,
+    "without the last": _without_last,
+    "without two": lambda parts: _without_last(_without_last(parts)),
+    "first half": lambda parts: parts[: (len(parts) + 1) // 2] if isinstance(parts, list) else parts,
+    "first only": lambda parts: parts[:1] if isinstance(parts, list) else parts,
+    "first unwrapped": lambda parts: parts[0] if isinstance(parts, list) and parts else parts,
+    "one twice": lambda parts: [*parts, parts[-1]] if isinstance(parts, list) and parts else parts,
+    "flat": lambda parts: _flat(parts) if isinstance(parts, list) else parts,
+    "wrapped": lambda parts: [parts],
+    "each wrapped": lambda parts: [[part] for part in parts] if isinstance(parts, list) else parts,
+    "under a name": lambda parts: {"outputs": parts},
+    "one NULL": lambda parts: [*parts[:-1], None] if isinstance(parts, list) else parts,
+    "one empty": lambda parts: [*parts[:-1], []] if isinstance(parts, list) else parts,
+    "error": lambda parts: {"error": "boom"},
+}
+CHANGES_COUNT = {
+    "flat",
+    "without the first",
+    "without the last",
+    "without two",
+    "first half",
+    "first only",
+    "one twice",
+}
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> list[str]:
+    """Shapes to put an answer through. One of them may change the count: of two that undo each other nobody can tell."""
+    names = draw(st.lists(st.sampled_from(sorted(SHAPES)), min_size=1, max_size=3))
+    changed = [name for name in names if name in CHANGES_COUNT]
+    return [name for name in names if name not in changed[1:]]
+
+
+def marks(value: Any) -> Iterator[Any]:
+    """The leaves of ``value``."""
+    if isinstance(value, dict):
+        value = list(value.values()) + list(value)
+    if isinstance(value, list):
+        for item in value:
+            yield from marks(item)
+    else:
+        yield value
+
+
+OWNER = {mark: text for text in TEXTS for mark in (fraction(text), 1 - fraction(text), f"about {text}")}
+
+
+@often
+@given(
+    st.sampled_from(sorted(RIGHT)),
+    st.integers(0, 8),
+    st.lists(shapes(), min_size=1, max_size=5),
+    st.booleans(),
+    st.data(),
+)
+def right_but_for_its_shape(task: str, clean: int, script: list[list[str]], bare: bool, data: st.DataObject) -> None:
+    executions["right but for its shape"] += 1
+    cut = data.draw(st.sampled_from([0, 0, 0, 1, 5]))
+    sent = 0
+
+    def answer(body: bytes) -> Reply:
+        nonlocal sent
+        inputs = json.loads(body)["inputs"]
+        texts = inputs if isinstance(inputs, list) else [inputs]
+        parts: Any = [RIGHT[task](text) for text in texts]
+        if bare and len(texts) == 1:
+            parts = parts[0]
+        sent += 1
+        if sent > clean:
+            for name in script[sent % len(script)]:
+                parts = SHAPES[name](parts)
+        whole = json.dumps(parts).encode()
+        return transport.Response(200, CIMultiDict(), whole[: len(whole) - cut] if sent > clean else whole)
+
+    using = {"task": task, "target": "y", "model": "m", "column": "text"}
+    out = through(task, pd.DataFrame({"text": TEXTS}), using, answer)
+    if out is None:
+        return
+    explains = out["y_explain"] if "y_explain" in out else [None] * len(out)
+    for text, value, explain in zip(TEXTS, out["y"], explains, strict=True):
+        owners = {OWNER[mark] for mark in marks([value, explain]) if isinstance(mark, (str, float)) and mark in OWNER}
+        assert owners <= {text}, (text, owners, value)
+
+
+def fuzz(seconds: float) -> dict[str, Any]:
+    """Try answers for ``seconds``. Returns what was tried; raises what was found."""
+    started = real()
+    while real() - started < seconds:
+        any_answer()
+        right_but_for_its_shape()
+    return {
+        "seconds": round(real() - started),
+        "executions": dict(executions),
+        "requests": sum(posts.values()),
+        "tasks": len(posts),
+    }
+
+
+if __name__ == "__main__":
+    found = fuzz(float(sys.argv[1]))
+    print(f"{sum(found['executions'].values())} executions, {found['requests']} requests, {found['tasks']} tasks")
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).write_text(json.dumps(found))
