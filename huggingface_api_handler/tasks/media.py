@@ -100,6 +100,8 @@ def read_visual_answer(answer: Any, item: Any, settings: Settings) -> Prediction
     if not candidates or not all(isinstance(one, dict) and "score" in one for one in candidates):
         raise unreadable("question answering on an image", answer)
     found = [one for one in candidates if one.get("answer") is not None]
+    if not found and number(candidates[0]["score"]) is None:
+        raise unreadable("question answering on an image", answer)
     return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
 
 

@@ -268,6 +268,8 @@ def test_speech_and_visual_answers() -> None:
         read("visual-question-answering", [{"score": 0.2, "answer": "3"}, {"score": 0.5, "answer": "2"}]).value == "2"
     )
     assert read("visual-question-answering", [{"score": 0.2, "answer": None}]).value is None
+    with pytest.raises(UnreadableAnswer):
+        read("visual-question-answering", [{"score": None}])
 
 
 def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
