@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
-.PHONY: demo test lint unit peers integration package test-transformers test-pythons clean
+.PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-transformers test-pythons clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit peers integration package test-transformers test-pythons
+test: lint unit peers faults integration package test-transformers test-pythons
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -24,6 +24,22 @@ unit: $(VENV)/.test
 # The same rows through hugging-py-face, on the same server.
 peers: $(VENV)/.test
 	$(BIN)/python -m pytest tests/peers
+
+# A service whose every third request goes wrong: a slice, and in full.
+faults: $(VENV)/.test
+	$(BIN)/python -m pytest tests/faults
+
+test-faults: $(VENV)/.test
+	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py
+
+# Any bytes for an answer, for ten minutes.
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.faults.fuzz_answers 600
+
+# All of that in full, and docs/reliability.md made of its figures.
+reliability: $(VENV)/.test
+	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m tests.faults.report
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration

@@ -1,0 +1,69 @@
+"""``python -m tests.faults.report`` makes ``docs/reliability.md`` of the figures that the runs left in ``docs/reliability.json``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.faults.results import FILE
+
+HEAD = """# Reliability
+
+Made by `tests/faults/report.py` from `docs/reliability.json`, which the runs themselves write; not written by hand.
+`make reliability` runs all of it again.
+"""
+FAULTS = """
+## Faults
+
+A table, and a service in a process of its own of whose requests three in ten go wrong, by a seeded plan. Each row was right or had
+its reason, none was misplaced. The oracle is told the plan (`tests/faults/oracle.py`). The client's clock runs 20 times faster, and
+so do its waits; seconds are real ones.
+"""
+LEAKS = """
+## Leaks
+
+What a process held after so many queries, less what it held before.
+"""
+FUZZ = """
+## Fuzzing
+
+Any bytes for an answer, to every task (`tests/faults/fuzz_answers.py`).
+"""
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in line) + " |" for line in lines) + "\n"  # fmt: skip
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The page, of the figures by run."""
+    parts = [HEAD]
+    runs = {name.removeprefix("faults "): run for name, run in sorted(figures.items()) if name.startswith("faults ")}
+    if runs:
+        fields = ["rows", "requests", "oracle_requests", "ratio", "rows_with_reason", "megabytes_before", "peak_megabytes", "seconds"]  # fmt: skip
+        head = [
+            "",
+            *(name.replace("_", " ").replace("ratio", "requests over the oracle's") for name in fields),
+            "faults",
+        ]
+        rows = [[name, *(run[field] for field in fields), sum(run["faults"].values())] for name, run in runs.items()]
+        kinds = sorted({kind for run in runs.values() for kind in run["faults"]})
+        counts = [[kind, *(run["faults"].get(kind, 0) for run in runs.values())] for kind in kinds]
+        parts += [FAULTS, table(head, rows), "\nFaults by kind:\n", table(["kind", *runs], counts)]
+    leaks = {name.removeprefix("leaks "): run for name, run in sorted(figures.items()) if name.startswith("leaks ")}
+    if leaks:
+        names = sorted(next(iter(leaks.values()))["grown"])
+        rows = [[name, run["queries"], *(run["grown"][field] for field in names)] for name, run in leaks.items()]
+        parts += [LEAKS, table(["queries that end", "queries", *names], rows)]
+    if "fuzz answers" in figures:
+        fuzz = figures["fuzz answers"]
+        rows = [[target, count] for target, count in sorted(fuzz["executions"].items())]
+        parts += [FUZZ, table(["target", "executions"], rows),
+                  f"\n{fuzz['seconds']} seconds, {fuzz['requests']:,} requests, {fuzz['tasks']} tasks.\n"]  # fmt: skip
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    FILE.with_suffix(".md").write_text(page(json.loads(FILE.read_text("utf-8"))), "utf-8")
