@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.failures import Failure, Kind
 from huggingface_api_handler.inference.batch_sizes import BatchSizes
+from huggingface_api_handler.inference.batches import probes
 from huggingface_api_handler.inference.learned import Learned, same_answers
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.route import Route
@@ -576,3 +577,12 @@ def test_waits_use_up_no_attempts() -> None:
     replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (ATTEMPTS - 1))
     run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:1])
     assert_right(run, TEXTS[:1])
+
+
+@pytest.mark.parametrize("waiting", range(3, 40))
+def test_lists_are_tried_with_inputs_that_differ(waiting: int) -> None:
+    task = model_settings({"task": "text-classification", "column": "t", "target": "y"}, ENDPOINT).definition
+    for trial in range(4):
+        probed = probes(task, TEXTS, range(waiting), trial)
+        assert len(set(probed)) == len(probed)
+    assert len(probes(task, TEXTS, range(waiting), 0)) == 3
