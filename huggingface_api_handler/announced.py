@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 
-LONGEST = 31 * 24 * 3600.0
+LONGEST = 30 * 24 * 3600.0
 """Seconds above which an announcement is taken for a mistake and not heeded."""
 
 _EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others

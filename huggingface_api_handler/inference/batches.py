@@ -39,7 +39,7 @@ def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: i
     for position in waiting:
         groups[task.group(inputs[position])].append(position)
     group = max(groups.values(), key=len)
-    if len(group) < 3 * (trial + 1):
+    if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
         return []
     by_length = sorted(group, key=lambda position: _length(inputs[position]))
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]

@@ -209,6 +209,9 @@ class Sender:
             if not has_place:
                 await self._acquire()
             has_place = False
+            if len(work.positions) > 1 and not takes_lists(self._task, self._learned):  # lost since this was packed
+                self._around.limiter.release(None)
+                return [Work([position]) for position in work.positions]
             work.attempts += 1
             outcome = await self._ask(work.positions)
             if not isinstance(outcome, Failure):
@@ -404,10 +407,9 @@ class Sender:
             if not probed or self.stopped is not None:
                 return
             together = await self._together(probed)
-            if together is None:
-                # A route that refuses lists says so at once, and is not asked what it would answer to each.
-                self._learned.lists = False if trial == _TRIALS - 1 else self._learned.lists
-                if self._learned.lists is not None:
+            if isinstance(together, Failure):
+                if together.kind is Kind.SINGLE or (trial == _TRIALS - 1 and together.kind is not Kind.WAIT):
+                    self._learned.lists = False
                     return
                 continue
             for position in probed:
@@ -419,24 +421,22 @@ class Sender:
             if self._learned.lists is not None:
                 return
 
-    async def _together(self, probed: Sequence[int]) -> list[Prediction] | None:
-        """Answers to a list, which are not yet to be trusted; None where there are none."""
+    async def _together(self, probed: Sequence[int]) -> list[Prediction] | Failure:
+        """Answers to a list, which are not yet to be trusted."""
         await self._acquire()
         came = await self._sent(probed)
         if not isinstance(came, Exchanged):
-            return None
+            return came or Failure(Kind.UNASKED, "the query has ended")
         if came.failure is not None:
-            if came.failure.kind is Kind.SINGLE:
-                self._learned.lists = False
-            return None
+            return came.failure
         try:
             parts = self._task.split(came.answer, len(probed))
             return [
                 self._task.read(part, self._inputs[position], self._model)
                 for position, part in zip(probed, parts, strict=True)
             ]
-        except UnreadableAnswer:
-            return None
+        except UnreadableAnswer as error:
+            return Failure(Kind.AGAIN, str(error), 200)
 
 
 def _outcome(seconds: float, came: Exchanged, inputs: int) -> Outcome:

@@ -7,6 +7,7 @@ Backoff, pauses, patience and timeouts all keep their proportions.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ _MEGABYTE = 1024  # ru_maxrss counts kilobytes
 def run(url: str, rows: int, out: Path) -> None:
     """Predict ``rows`` rows of the plan's table, and write what came of them, the receipt and the memory."""
     run_faster(SPEED)
+    os.environ["HF_HOME"] = str(out.parent)  # nothing stored or learned before
     import pandas as pd
 
     from huggingface_api_handler.inference import predict

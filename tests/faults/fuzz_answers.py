@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
-from huggingface_api_handler.inference import predict, predictor, transport
+from huggingface_api_handler.inference import predict, transport
 from huggingface_api_handler.tasks import TASKS
 from tests.faults.plan import fraction
 
@@ -176,7 +176,7 @@ def frame_of(task: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     columns: dict[str, Any] = {"unused": [1, 2, 3]}
     definition = TASKS[task]
     for number, column in enumerate(definition.columns):
-        if column.holds == "whole table" or column.argument == "candidate_labels_column":
+        if column.holds in ("whole table", "messages") or column.argument == "candidate_labels_column":
             continue
         if column.holds == "values":
             columns |= {"a": [1, 2, 3], "b": ["x", "y", "z"]}
@@ -206,10 +206,14 @@ def through(
         return reply
 
     transport.post = post
-    predictor._learned.clear()
-    predictor._limiters.clear()
+    # A route that nothing is known of, and no answer of the query before.
+    engine = {
+        "endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models",
+        "api_key": "hf_secret",
+        "cache": False,
+    }
     try:
-        out = predict(frame, using, {"endpoint": "http://127.0.0.1:9/models", "api_key": "hf_secret"})
+        out = predict(frame, using, engine)
     except (InputError, InferenceError) as error:
         assert "hf_secret" not in str(error)
         return None

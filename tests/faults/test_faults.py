@@ -16,6 +16,7 @@ import pytest
 
 from huggingface_api_handler.failures import InferenceError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.batch_sizes import GREATEST
 from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.oracle import fewest_requests
@@ -24,7 +25,7 @@ from tests.faults.results import record
 
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
-BEST_SIZE = 32
+BEST_SIZE = GREATEST
 MOST_OVER_ORACLE = 1.3
 # Two bodies of the size that is refused, 256 MB, and the rows. Without a bound, one endless body takes all there is.
 MOST_MEGABYTES = 800

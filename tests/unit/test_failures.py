@@ -93,8 +93,8 @@ def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> Non
         ({"Retry-After": "1,5"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "-inf"}, None),
-        ({"Retry-After": "2678400"}, 2_678_400.0),  # 31 days: a month's quota
-        ({"Retry-After": "2678401"}, None),
+        ({"Retry-After": "2592000"}, 2_592_000.0),  # 30 days: a month's quota
+        ({"Retry-After": "2592001"}, None),
         ({"Retry-After": "1e12"}, None),
         ({"Retry-After": "inf"}, None),
         ({"Retry-After": "9" * 400}, None),
@@ -103,7 +103,7 @@ def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> Non
         ({"Retry-After": "Mon, 99 Foo 99999 99:99:99 GMT"}, None),
         ({"Retry-After": "Mon, 31 Feb 99999 00:00:00 GMT"}, None),
         ({"RateLimit": '"api";t=42'}, 42.0),
-        ({"RateLimit": '"api";r=00;t=42'}, 42.0),
+        ({"RateLimit": '"api";r=01;t=42'}, None),
         ({"RateLimit": '"api"; r=0; t=' + "9" * 400}, None),
         ({"RateLimit": "r=0;t=-5"}, None),
         ({"Retry-After": "3", "RateLimit": '"api";r=0;t=42'}, 3.0),

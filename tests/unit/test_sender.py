@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.failures import Failure, Kind
 from huggingface_api_handler.inference.batch_sizes import BatchSizes
+from huggingface_api_handler.inference.batches import probes
 from huggingface_api_handler.inference.learned import Learned, same_answers
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.route import Route
@@ -224,20 +225,17 @@ def test_a_bad_row_among_those_that_lists_are_tried_with_does_not_cost_a_route_i
     assert [isinstance(result, Failure) for result in run.results].count(True) == 1
 
 
-def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them() -> None:
-    run = Run(takes_lists, TEXTS, max_requests=4)  # one alone, three together, and one too few to compare with
-    assert run.sizes == [1, 3, 1, 1]
+@pytest.mark.parametrize("budget", [1, 2, 3, 4])
+def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them(budget: int) -> None:
+    run = Run(takes_lists, TEXTS, max_requests=budget)
+    assert len(run.sent) == budget
     assert run.learned.lists is None
 
 
 @pytest.mark.parametrize("fault", [LIST_FAULTS[name] for name in ("too few", "too many", "flattened", "no list")])
 def test_a_list_answered_badly_is_asked_again_whole_and_then_in_halves(fault: Any) -> None:
-    once = Run(
-        only_lists(fault, times=1), TEXTS[:4], Learned(answered=True, lists=True, sizes=BatchSizes(settled=True))
-    )
-    twice = Run(
-        only_lists(fault, times=2), TEXTS[:4], Learned(answered=True, lists=True, sizes=BatchSizes(settled=True))
-    )
+    once = Run(only_lists(fault, times=1), TEXTS[:4], Learned(answered=True, lists=True))
+    twice = Run(only_lists(fault, times=2), TEXTS[:4], Learned(answered=True, lists=True))
     for run, sizes in ((once, [4, 4]), (twice, [4, 4, 2, 2])):
         assert_right(run, TEXTS[:4])
         assert run.sizes == sizes
@@ -253,7 +251,7 @@ def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
         count += 1
         return takes_lists(asked)[:-1] if count % 10 == 0 else takes_lists(asked)
 
-    run = Run(forgetful_at_times, texts, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
+    run = Run(forgetful_at_times, texts, Learned(answered=True, lists=True))
     assert_right(run, texts)
     assert run.learned.lists is True
     assert len(run.sent) <= 1.3 * 100
@@ -262,7 +260,7 @@ def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
 def test_lists_lost_are_not_sent_once_more_for_each_batch_that_was_packed() -> None:
     texts = [f"text number {index}" for index in range(3200)]
     run = Run(lambda asked: [score("x")] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], texts,
-              Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))  # fmt: skip
+              Learned(answered=True, lists=True))  # fmt: skip
     assert_right(run, texts)
     assert run.learned.lists is False
     assert sum(size > 1 for size in run.sizes) <= 8 + 5  # those in flight when the fifth bad answer came
@@ -410,14 +408,14 @@ def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
 def test_the_smallest_batches_are_halved_to_the_row(size: int) -> None:
     texts = TEXTS[:size]
     refuse = error(400, "index out of range")
-    run = Run(lambda asked: refuse if texts[-1] in asked["inputs"] else takes_lists(asked), texts, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))  # fmt: skip
+    run = Run(lambda asked: refuse if texts[-1] in asked["inputs"] else takes_lists(asked), texts, Learned(answered=True, lists=True))  # fmt: skip
     assert [isinstance(result, Failure) for result in run.results] == [False] * (size - 1) + [True]
     assert run.sizes == ([2, 1, 1] if size == 2 else [3, 1, 2, 1, 1])
 
 
 def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of_it_has_five_of_its_own() -> None:
     bad = TEXTS[0]
-    run = Run(lambda asked: error(500) if bad in asked["inputs"] else takes_lists(asked), TEXTS[:2], Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))  # fmt: skip
+    run = Run(lambda asked: error(500) if bad in asked["inputs"] else takes_lists(asked), TEXTS[:2], Learned(answered=True, lists=True))  # fmt: skip
     assert run.sizes == [2, 2] + [1] * (ATTEMPTS + 1)
     assert run.results[0].attempts == ATTEMPTS  # type: ignore[union-attr]
     assert isinstance(run.results[1], Prediction)
@@ -461,11 +459,12 @@ def test_a_wait_longer_than_patience_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "announced", ["99999999999", "1e12", "inf", "nan", "soon", "-7", "Mon, 99 Foo 99999 99:99:99 GMT"]
+    "absurd",
+    ["99999999", "1e12", "-5", "soon", "nan", "inf", "Mon, 31 Feb 99999 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"],
 )
-def test_an_absurd_wait_in_passing_ends_nothing(announced: str) -> None:
-    replies = iter([error(429, "slow down", Retry_After=announced)])
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:3], Learned(answered=True))
+def test_an_absurd_announcement_is_not_heeded(absurd: str) -> None:
+    replies = iter([error(429, "slow down", Retry_After=absurd)])
+    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:3])
     assert_right(run, TEXTS[:3])
 
 
@@ -577,3 +576,12 @@ def test_waits_use_up_no_attempts() -> None:
     replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (ATTEMPTS - 1))
     run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:1])
     assert_right(run, TEXTS[:1])
+
+
+@pytest.mark.parametrize("waiting", range(3, 40))
+def test_lists_are_tried_with_inputs_that_differ(waiting: int) -> None:
+    task = model_settings({"task": "text-classification", "column": "t", "target": "y"}, ENDPOINT).definition
+    for trial in range(4):
+        probed = probes(task, TEXTS, range(waiting), trial)
+        assert len(set(probed)) == len(probed)
+    assert len(probes(task, TEXTS, range(waiting), 0)) == 3
