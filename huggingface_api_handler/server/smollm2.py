@@ -56,12 +56,12 @@ def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = handle({**request, "cache_prompt": False})
     except ValueError as error:
         raise Refusal(422, f"This model cannot follow the schema in response_format: {error}") from None
-    if error := answer.get("error"):
-        if error["type"] != "exceed_context_size_error":
-            raise RuntimeError(error["message"])
+    if refused := answer.get("error"):
+        if refused["type"] != "exceed_context_size_error":
+            raise RuntimeError(refused["message"])
         raise Refusal(
             422,
-            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {error['message']}",
+            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {refused['message']}",
             error_type="validation",
         )
     return answer
