@@ -6,12 +6,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
-.PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-transformers test-pythons clean
+.PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
+        test-transformers test-pythons clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-transformers test-pythons
+test: lint unit faults peers integration package test-local-models test-transformers test-pythons
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -44,6 +45,10 @@ reliability: $(VENV)/.test
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration
 
+# Every model of the extra local-all in one server process; through SQL they are in tests/integration.
+test-local-models: $(VENV)/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --durations=5 tests/local_models
+
 # The wheel alone, in an environment without MindsDB.
 package: $(VENV)/.test
 	$(BIN)/python -m pytest tests/package
@@ -65,8 +70,8 @@ $(VENV)/.demo: $(VENV)/.created setup.py requirements.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	@echo "Installing what the tests need into $(VENV)."
-	$(PIP) --editable ".[mindsdb,local,local-ner,test]"
+	@echo "Installing what the tests need into $(VENV), 0.5 GB of models among it."
+	$(PIP) --editable ".[mindsdb,local-all,test]"
 	@touch $@
 
 clean:

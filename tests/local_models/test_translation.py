@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from starlette.testclient import TestClient
 
 from .conftest import ask
@@ -33,3 +36,24 @@ def test_the_model_s_own_languages_may_be_named(client: TestClient) -> None:
 
 def test_too_long_a_text_is_413(client: TestClient) -> None:
     assert client.post(f"/models/{ENGLISH}", json={"inputs": "a" * 5001}).status_code == 413
+
+
+def test_the_process_outlives_the_threads_that_loaded_and_asked() -> None:
+    """Native code died when a thread had the address of one that had loaded it and ended."""
+    code = """
+import threading
+from huggingface_api_handler.server import translation
+
+def work():
+    seen.append(threading.get_ident())
+    print(translation.CARDS[len(seen) % 2].load().answer(["Good morning."], {}))
+
+seen = []
+for _ in range(6):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+assert len(set(seen)) < 6, "no address was used again: this shows nothing"
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0 and "Bom dia." in ended.stdout, ended.stderr

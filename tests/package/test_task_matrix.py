@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from huggingface_api_handler.arguments import task_named
+from huggingface_api_handler.server.catalog import CARDS
 from huggingface_api_handler.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,7 @@ Made by `tests/package/test_task_matrix.py` from the tests themselves; not writt
 
 - **schema**: parameters are checked against Hugging Face's schema, and generated valid and invalid answers are read (`tests/unit/test_schemas.py`).
 - **recorded**: real answers of the service, replayed over HTTP through `predict` (`tests/unit/test_predict.py`); the number of exchanges.
-- **real model through SQL**: a model with real weights, on the local server, through MindsDB (`tests/integration/test_sql.py`, `examples/`).
+- **real model through SQL**: a model with real weights, on the local server, through MindsDB; the package of its weights (`tests/integration/test_sql.py`, `tests/integration/test_sql_local_models.py`, `examples/`). MiniLM's come with the extra `local`, spaCy's with `local-ner`, the others with `local-all`.
 - **documented SQL**: an example of MindsDB's own pages, through MindsDB, to a service that answers as the recordings do (`tests/integration/test_documented_sql.py`).
 - **transformers**: a pipeline with random weights behind `serve --model`, which proves the wiring and not the quality (`tests/transformers`).
 
@@ -42,9 +43,12 @@ def page() -> str:
         ]
         task = file.stem.removesuffix("-parse-test")
         recorded[task] = recorded.get(task, 0) + len(lines)
-    real = tasks_in(*(ROOT / "examples").glob("*.sql")) | {
-        "text-classification", "zero-shot-classification", "token-classification", "feature-extraction", "sentence-similarity",
-    } & tasks_in(ROOT / "tests" / "integration" / "test_sql.py")  # fmt: skip
+    integration = ROOT / "tests" / "integration"
+    through_sql = tasks_in(
+        *(ROOT / "examples").glob("*.sql"), integration / "test_sql.py", integration / "test_sql_local_models.py"
+    )
+    packages = {card.task: card.package.replace("huggingface_api_handler (head) on ", "") for card in CARDS}
+    real = {task: f"yes: {packages[task]}" for task in through_sql if task in packages}
     documented = tasks_in(ROOT / "tests" / "integration" / "test_documented_sql.py")
     texts = "".join(file.read_text("utf-8") for file in (ROOT / "tests" / "transformers").glob("*.py"))
     wired = {name for name in TASKS if f'"{name}"' in texts}
@@ -54,7 +58,8 @@ def page() -> str:
         columns = [
             schema,
             str(recorded.get(name) or ""),
-            *("yes" if name in found else "" for found in (real, documented, wired)),
+            real.get(name, ""),
+            *("yes" if name in found else "" for found in (documented, wired)),
         ]
         rows.append(f"| `{name}` | " + " | ".join(columns) + " |")
     return HEAD + "\n".join(rows) + "\n"

@@ -35,6 +35,8 @@ MORE_MODELS = {
     "Helsinki-NLP/opus-mt-en-pt",
     "local/translation-pt-en",
     "Helsinki-NLP/opus-mt-pt-en",
+    "local/efficientnet-lite0",
+    "google/vit-base-patch16-224",
     "local/ocr-rapid",
     "Salesforce/blip-image-captioning-large",
 }
