@@ -1,0 +1,77 @@
+"""The oracle: a client that is told the whole plan and asks for the same rows at the best pace that is polite.
+
+It keeps the places of the service filled and a few requests waiting behind them, never one more than it takes; sends
+the batches with which the last row lands first; paces exactly at the rate; and comes when the model is loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from .clients import HEADERS, Answers, Job, body_of, scores_of
+from .service import Plan
+
+LEAD = 0.25  # places' worth of requests kept waiting, so that none stands empty while an answer is on its way
+
+
+def in_flight(plan: Plan) -> int:
+    return plan.capacity + min(plan.queue, max(1, math.ceil(plan.capacity * LEAD)))
+
+
+def best_seconds(plan: Plan, rows: int, batch: int) -> float:
+    """Seconds that ``rows`` in batches take at best, the transport aside."""
+    requests = math.ceil(rows / batch)
+    each = plan.latency + plan.per_item * min(batch, rows)
+    by_places = math.ceil(requests / plan.capacity) * each
+    by_rate = 0.0 if plan.rate is None else max(0.0, requests - plan.bucket) / plan.rate + each
+    return plan.loading + max(by_places, by_rate)
+
+
+def best_batch(plan: Plan, rows: int) -> int:
+    """The size of batch with the least seconds; of equals the largest, which needs the fewest requests."""
+    if plan.largest_batch is None:
+        raise ValueError("a plan that takes batches of any size has no oracle")
+    return min(range(1, plan.largest_batch + 1), key=lambda size: (round(best_seconds(plan, rows, size), 3), -size))
+
+
+def oracle(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
+    import aiohttp
+
+    plan = Plan(**job.plan)
+    size = best_batch(plan, len(inputs))
+    shares: list[float | None] = [None] * len(inputs)
+    waiting = iter(range(0, len(inputs), size))
+    turns = iter(range(len(inputs)))
+
+    async def worker(session: aiohttp.ClientSession, began: float) -> None:
+        for start in waiting:
+            batch = inputs[start : start + size]
+            while True:
+                if plan.rate is not None:
+                    # A token is left in the bucket, since clocks and networks are not exact.
+                    due = began + max(0, next(turns) - (plan.bucket - 1)) / plan.rate
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
+                    answer = orjson.loads(await response.read())
+                if response.status == 200:
+                    break
+                await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
+            shares[start : start + len(batch)] = scores_of(answer)
+
+    async def run() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            if plan.loading:  # which the first request sets off
+                async with session.post(job.url, data=body_of(job.kind, inputs[:1]), headers=HEADERS) as response:
+                    await response.read()
+                await asyncio.sleep(plan.loading)
+            began = time.monotonic()
+            await asyncio.gather(*(worker(session, began) for _ in range(min(in_flight(plan), len(inputs)))))
+
+    asyncio.run(run())
+    return lambda: Answers(shares)
