@@ -121,6 +121,8 @@ def main() -> None:
             worst = max(run["requests_ratio"] for run in runs)
             results.check(f"{name}: requests over {'oracle' if lists else 'row'}s", worst, 1.3 if lists else 1.1)
             results.check(f"{name}: sent before announced", max(run["ours"]["violations"] for run in runs), 0)
+            impolite = max(sum(run["oracle"]["refused"].values()) + run["oracle"]["violations"] for run in runs)
+            results.check(f"{name}: oracle refused or early", impolite, 1 if case.plan.loading else 0)
             bad = max(run["ours"]["wrong"] + run["ours"]["unanswered"] for run in runs)
             results.check(f"{name}: rows wrong or unanswered", bad, 0)
         ratios = [case["time_ratio"] for case in results.body["cases"].values()]

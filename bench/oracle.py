@@ -7,6 +7,7 @@ the batches with which the last row lands first; paces exactly at the rate; and 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -17,11 +18,14 @@ import orjson
 from .clients import HEADERS, Answers, Job, body_of, scores_of
 from .service import Plan
 
-LEAD = 0.25  # places' worth of requests kept waiting, so that none stands empty while an answer is on its way
+LEAD = 0.01
+"""Seconds' worth of requests kept waiting, so that no place stands empty while an answer is on its way."""
 
 
 def in_flight(plan: Plan) -> int:
-    return plan.capacity + min(plan.queue, max(1, math.ceil(plan.capacity * LEAD)))
+    """Requests at once: the places, and at most a queue's length behind them."""
+    a_second = plan.capacity / max(plan.latency, 0.001)
+    return plan.capacity + min(plan.queue, max(math.ceil(plan.capacity / 4), math.ceil(a_second * LEAD)))
 
 
 def best_seconds(plan: Plan, rows: int, batch: int) -> float:
@@ -47,31 +51,34 @@ def oracle(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     size = best_batch(plan, len(inputs))
     shares: list[float | None] = [None] * len(inputs)
     waiting = iter(range(0, len(inputs), size))
-    turns = iter(range(len(inputs)))
+    turns, began = itertools.count(), 0.0
 
-    async def worker(session: aiohttp.ClientSession, began: float) -> None:
+    async def worker(session: aiohttp.ClientSession) -> None:
+        nonlocal began
         for start in waiting:
             batch = inputs[start : start + size]
             while True:
                 if plan.rate is not None:
                     # A token is left in the bucket, since clocks and networks are not exact.
-                    due = began + max(0, next(turns) - (plan.bucket - 1)) / plan.rate
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    ahead = max(0, next(turns) - (plan.bucket - 2)) / plan.rate
+                    while (wait := began + ahead - time.monotonic()) > 0:
+                        await asyncio.sleep(wait)
                 async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
                     answer = orjson.loads(await response.read())
                 if response.status == 200:
                     break
-                await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
+                began += float(response.headers.get("Retry-After", 1))  # for all that are still to be sent
             shares[start : start + len(batch)] = scores_of(answer)
 
     async def run() -> None:
+        nonlocal began
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             if plan.loading:  # which the first request sets off
                 async with session.post(job.url, data=body_of(job.kind, inputs[:1]), headers=HEADERS) as response:
                     await response.read()
                 await asyncio.sleep(plan.loading)
             began = time.monotonic()
-            await asyncio.gather(*(worker(session, began) for _ in range(min(in_flight(plan), len(inputs)))))
+            await asyncio.gather(*(worker(session) for _ in range(min(in_flight(plan), len(inputs)))))
 
     asyncio.run(run())
     return lambda: Answers(shares)

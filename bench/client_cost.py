@@ -1,0 +1,81 @@
+"""2. Client cost: CPU of the client's process for each row, against a bare loop and AsyncInferenceClient.
+
+One client in each process, 64 in flight where a client must be told; inputs all distinct, the answer store off, and the
+service in a process of its own. Imports are left out of the cost of a row and told beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .clients import Job
+from .measure import Remote, Results, arguments, ceiling_of, client, median_of, scratch, service
+from .service import Plan
+
+SINGLE_BOUND = 1.25
+"""Times the bare loop, for single requests."""
+BATCHED_BOUND = 25.0
+"""Microseconds a row in batches of 32."""
+SINGLES = Plan(latency=0.005, capacity=64)
+BATCHES = Plan(latency=0.005, capacity=64, largest_batch=32)
+
+
+def cost(remote: Remote, name: str, plan: Plan, job: Job, repeat: int) -> dict[str, Any]:
+    """Microseconds of CPU a row, as the median of several runs, and what went over the wire in that one."""
+
+    def run() -> dict[str, Any]:
+        remote.follow(plan)
+        with scratch() as folder:
+            taken = client(name, Job(**{**vars(job), "url": remote.url, "folder": folder}))
+        stats = remote.stats()
+        if taken["wrong"] or taken["unanswered"]:
+            raise RuntimeError(f"{name}: {taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
+        return {
+            "rows": job.rows,
+            "cpu_us_a_row": taken["cpu_seconds"] / job.rows * 1e6,
+            "rows_a_second": job.rows / taken["seconds"],
+            "startup_cpu_seconds": taken["startup_cpu_seconds"],
+            "requests": stats["requests"],
+            "rows_a_request": stats["items"] / stats["requests"],
+            "most_active": stats["most_active"],
+        }
+
+    return median_of(repeat, run, "cpu_us_a_row")
+
+
+def batched_cost(remote: Remote, rows: int, repeat: int) -> dict[str, Any]:
+    """Ours in batches of 32."""
+    return cost(remote, "ours", BATCHES, Job("", rows), repeat)
+
+
+def main() -> None:
+    given = arguments(__doc__ or "", profile={"action": "store_true", "help": "where ours spends it, on stderr"})
+    results = Results("client_cost", given.quick)
+    rows = 3000 if given.quick else 30_000
+    with service() as remote:
+        if given.profile:
+            for plan, count in ((SINGLES, rows), (BATCHES, rows * 10)):
+                remote.follow(plan)
+                client("ours", Job(remote.url, count, profile=True))
+            return
+        results.body["service"] = ceiling_of(remote, rows)
+        singles = {
+            "ours": cost(remote, "ours", SINGLES, Job("", rows), given.repeat),
+            "bare": cost(remote, "bare", SINGLES, Job("", rows), given.repeat),
+            "AsyncInferenceClient": cost(remote, "hub", SINGLES, Job("", max(500, rows // 10)), given.repeat),
+        }
+        batches = {
+            "ours": batched_cost(remote, rows * 10, given.repeat),
+            "bare": cost(remote, "bare", BATCHES, Job("", rows * 10, batch=32), given.repeat),
+        }
+    results.body.update(singles=singles, batches=batches)
+    ratio = singles["ours"]["cpu_us_a_row"] / singles["bare"]["cpu_us_a_row"]
+    results.check("CPU of a single request over the bare loop's", ratio, SINGLE_BOUND)
+    results.check("CPU of a single request over AsyncInferenceClient's", ratio * singles["bare"]["cpu_us_a_row"] / singles["AsyncInferenceClient"]["cpu_us_a_row"], None)
+    results.check("CPU of a row in batches of 32, us", batches["ours"]["cpu_us_a_row"], BATCHED_BOUND)
+    results.check("CPU of a row in batches of 32 over the bare loop's", batches["ours"]["cpu_us_a_row"] / batches["bare"]["cpu_us_a_row"], None)
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
