@@ -6,7 +6,6 @@ What is measured is from the first line of work to the last answer, imports asid
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import cProfile
 import gc
 import importlib
@@ -36,7 +35,8 @@ class Job:
     """Rows to ask for: ``kind`` is 'text' or 'image'. ``seed`` sets the inputs of one run apart from another's.
 
     ``distinct`` of the rows are different (0: all); ``changed`` and ``poisoned`` name a row to be so. ``batch``,
-    ``in_flight`` and ``plan`` are for clients that must be told; ours is not.
+    ``in_flight`` and ``plan`` are for clients that must be told; ours is not. ``cache`` is the answer store, None for
+    what it is by default.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Job:
     batch: int = 1
     in_flight: int = 64
     plan: dict[str, Any] = field(default_factory=dict)
-    cache: bool = False
+    cache: bool | None = False
     folder: str | None = None
     profile: bool = False
 
@@ -183,17 +183,20 @@ def hub(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     return lambda: Answers([next(item.score for item in each if item.label == "POSITIVE") for each in answers])
 
 
+_NEEDED = {
+    "ours": ("huggingface_api_handler.inference",),
+    "hub": ("huggingface_hub.inference._generated._async_client",),
+    "hugging_py_face": ("hugging_py_face",),
+    "ray_data": ("ray.data.llm",),
+}
+
+
 def _import_what(name: str) -> Client:
     """A client of this module, or of another as 'module:function'; what it needs is imported before the clock starts."""
     module, _, function = name.rpartition(":")
     client: Client = getattr(importlib.import_module(f"bench.{module}") if module else sys.modules[__name__], function)
-    if function == "ours":
-        import huggingface_api_handler.inference  # noqa: F401
-    elif function == "hub":
-        from huggingface_hub import AsyncInferenceClient  # noqa: F401
-    else:
-        with contextlib.suppress(ImportError):  # other clients live where aiohttp need not be
-            import aiohttp  # noqa: F401
+    for needed in _NEEDED.get(function, ("aiohttp",)):
+        importlib.import_module(needed)
     return client
 
 

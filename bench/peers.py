@@ -1,0 +1,140 @@
+"""3. Peers: the same rows on the same service with 50 ms latency, each client as its own documentation uses it.
+
+hugging-py-face and Ray Data's HTTP processor need packages that ours does not: --peers-python names an interpreter that
+has them. MindsDB's built-in handler runs in --mindsdb-python; what keeps a client from running is its result.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .clients import HEADERS, MODEL, Answers, Job, scores_of
+from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, median_of, scratch, service
+from .service import Plan
+from .through_sql import Comparison, mindsdb_python
+
+LATENCY = 0.05
+SINGLES = Plan(latency=LATENCY, capacity=64, queue=4096)
+LISTS = Plan(latency=LATENCY, per_item=0.001, capacity=64, queue=4096, largest_batch=None)
+"""Takes lists of any length, since hugging-py-face and with it MindsDB's handler send a whole table in one."""
+
+
+def hugging_py_face(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
+    """One call for each input, or with ``batch`` = 0 one for all of them, as its ``..._in_df`` does."""
+    from hugging_py_face import NLP, ComputerVision
+
+    if job.kind == "image":
+        vision = ComputerVision("hf_bench")
+        vision.api_url = job.url  # its constructor takes no other host than one that is gone
+        answers = vision.image_classification(inputs)
+    else:
+        language = NLP("hf_bench", job.url)
+        answers = language.text_classification(inputs) if not job.batch else []
+        if job.batch:
+            answers = [language.text_classification(item) for item in inputs]
+    return lambda: Answers([scores_of(answer)[0] for answer in answers])
+
+
+def ray_data(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
+    """Ray Data's HttpRequestProcessor, 64 rows at a time. A list of texts has to be a row of its own."""
+    import ray
+    from ray.data.llm import HttpRequestProcessorConfig, build_processor
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    sent = [base64.b64encode(Path(each).read_bytes()).decode() for each in inputs] if job.kind == "image" else inputs
+    batches = [sent[start : start + job.batch] for start in range(0, len(sent), job.batch)]
+    rows = [{"row": number, "inputs": batch} for number, batch in enumerate(batches)]
+    processor = build_processor(
+        HttpRequestProcessorConfig(url=job.url, headers=HEADERS, max_retries=5, batch_size=64, concurrency=1),
+        preprocess=lambda row: {
+            "row": row["row"],
+            "payload": {"inputs": list(row["inputs"]) if len(row["inputs"]) > 1 else row["inputs"][0]},
+        },
+        postprocess=lambda row: {"row": row["row"], "scores": scores_of(row["http_response"])},
+    )
+    taken = sorted(processor(ray.data.from_items(rows)).take_all(), key=lambda row: row["row"])
+    return lambda: Answers([share for row in taken for share in row["scores"]])
+
+
+def contenders(kind: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name -> client and what it is told, for 'text singles', 'text batches' or 'images'."""
+    batch = 32 if kind == "text batches" else 1
+    whole = 0 if kind == "text batches" else 1
+    return {
+        "ours": ("ours", {}),
+        "AsyncInferenceClient, semaphore of 16": ("hub", {"in_flight": 16}),
+        "AsyncInferenceClient, semaphore of 64": ("hub", {"in_flight": 64}),
+        "hugging-py-face": ("peers:hugging_py_face", {"batch": whole}),
+        "Ray Data HTTP processor": ("peers:ray_data", {"batch": batch}),
+        "bare aiohttp, 64 in flight": ("bare", {"batch": batch}),
+    }
+
+
+def run(remote: Remote, name: str, plan: Plan, job: Job, python: str) -> dict[str, Any]:
+    """Rows a second, or the error that was met instead."""
+    remote.follow(plan)
+    try:
+        taken = client(name, job, python=python if name.startswith("peers:") else sys.executable)
+    except ClientError as error:
+        return {"error": str(error), "seconds": float("inf")}
+    return {
+        "seconds": taken["seconds"],
+        "rows_a_second": job.rows / taken["seconds"],
+        "requests": remote.stats()["requests"],
+        "wrong": taken["wrong"],
+        "unanswered": taken["unanswered"],
+    }
+
+
+def built_in(python: str, rows: int, remote: Remote) -> dict[str, Any]:
+    """MindsDB's own handler against ours, both through SQL, in one server after the other."""
+    try:
+        comparison = Comparison(python, rows, remote, LISTS)
+        return {"MindsDB's built-in": comparison.built_in(), "ours through SQL": comparison.ours()}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {str(error)[:500]}"}
+
+
+def main() -> None:
+    given = arguments(
+        __doc__ or "",
+        peers_python={"default": sys.executable},
+        mindsdb_python={"default": mindsdb_python()},
+        only={"help": "the one scenario to run"},
+    )
+    results = Results("peers", given.quick)
+    scenarios = {
+        "text singles": (SINGLES, "text", 200 if given.quick else 2000),
+        "text batches": (LISTS, "text", 2000 if given.quick else 20_000),
+        "images": (SINGLES, "image", 100 if given.quick else 1000),
+    }
+    with service() as remote, scratch() as folder:
+        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
+        for scenario, (plan, kind, rows) in scenarios.items():
+            if given.only not in (None, scenario):
+                continue
+            taken: dict[str, Any] = {}
+            for name, (function, told) in contenders(scenario).items():
+                job = Job(remote.url, rows, kind=kind, folder=folder, **told)
+                times = given.repeat if function in ("ours", "bare", "hub") else 1
+                taken[name] = median_of(
+                    times, lambda f=function, p=plan, j=job: run(remote, f, p, j, given.peers_python), "seconds"  # type: ignore[misc]
+                )
+            results.body[scenario] = {"rows": rows, "clients": taken}
+            for name, each in taken.items():
+                if name != "ours" and "error" not in each:
+                    results.check(f"{scenario}: {name}, time over ours", each["seconds"] / taken["ours"]["seconds"], None)
+                elif "error" in each:
+                    print(f"       {scenario}: {name}: {each['error']}")
+            results.check(f"{scenario}: rows of ours wrong or unanswered", taken["ours"]["wrong"] + taken["ours"]["unanswered"], 0)
+        if given.mindsdb_python and not given.quick:
+            results.body["through SQL"] = built_in(given.mindsdb_python, 2000, remote)
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
