@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from .clients import Job
-from .measure import Remote, Results, arguments, ceiling_of, client, scratch, service, spread
+from .measure import Remote, Results, arguments, ceiling_of, client, service, spread
 from .oracle import best_batch, best_seconds, in_flight
 from .service import BUCKET, Plan
 
@@ -76,8 +76,7 @@ def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str,
     taken: dict[str, Any] = {"rows": rows}
     for name in ("oracle:oracle", "ours"):
         remote.follow(plan)
-        with scratch() as folder:
-            got = client(name, Job(remote.url, rows, seed=seed, plan=asdict(plan) if "oracle" in name else {}, folder=folder))
+        got = client(name, Job(remote.url, rows, seed=seed, plan=asdict(plan) if "oracle" in name else {}))
         stats = remote.stats()
         taken[name.partition(":")[0]] = {
             "seconds": round(got["seconds"], 3),

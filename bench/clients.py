@@ -36,7 +36,7 @@ class Job:
 
     ``distinct`` of the rows are different (0: all); ``changed`` and ``poisoned`` name a row to be so. ``batch``,
     ``in_flight`` and ``plan`` are for clients that must be told; ours is not. ``cache`` is the answer store, None for
-    what it is by default.
+    what it is by default; ``folder`` holds it and the images.
     """
 
     url: str
@@ -49,14 +49,14 @@ class Job:
     batch: int = 1
     in_flight: int = 64
     plan: dict[str, Any] = field(default_factory=dict)
-    cache: bool | None = False
+    cache: bool | None = None
     folder: str | None = None
     profile: bool = False
 
     def inputs(self) -> list[Any]:
         """The rows' texts, or paths of their images, all in one order."""
         if self.kind == "image":
-            return images(Path(self.folder or ""), self.rows)
+            return images(Path(self.folder or "") / "images", self.rows)
         made = [text(self.seed, number) for number in range(self.distinct or self.rows)]
         made = [made[row % len(made)] for row in range(self.rows)]
         if self.changed is not None:
@@ -89,6 +89,7 @@ def text(seed: int, number: int) -> str:
 def images(folder: Path, count: int) -> list[str]:
     """Paths of ``count`` different PNG files of 32 by 32 grey pixels, made once."""
     paths = []
+    folder.mkdir(exist_ok=True)
     for number in range(count):
         path = folder / f"{number}.png"
         if not path.exists():
@@ -118,16 +119,21 @@ def scores_of(answer: Any) -> list[float | None]:
     return [next((item["score"] for item in part if item["label"] == "POSITIVE"), None) for part in parts]
 
 
+def has_setting(name: str) -> bool:
+    """Whether CREATE ML_ENGINE takes an argument."""
+    from huggingface_api_handler.settings import EngineSettings
+
+    return name in EngineSettings.model_fields
+
+
 def ours(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     """``predict``, with nothing said of concurrency, batches or rates."""
     import pandas as pd
 
     from huggingface_api_handler.inference import predict
-    from huggingface_api_handler.settings import EngineSettings
 
-    kept = job.folder if job.kind == "text" else None
-    wanted = {"cache": job.cache, "cache_dir": kept, "media_dir": job.folder if job.kind == "image" else None}
-    engine = {name: value for name, value in wanted.items() if name in EngineSettings.model_fields and value is not None}
+    wanted = {"cache": job.cache, "cache_dir": job.folder, "media_dir": job.folder}
+    engine = {name: value for name, value in wanted.items() if has_setting(name) and value is not None}
     using = {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
     out = predict(pd.DataFrame({"input": inputs}), using, {"endpoint": job.url, **engine})
     return lambda: _read(out)

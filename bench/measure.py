@@ -16,7 +16,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +80,18 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def client(name: str, job: Job, *, python: str = sys.executable, timeout: float = 1800, **env: str) -> dict[str, Any]:
-    """What the client called ``name`` took for ``job`` in a fresh process. Raises ClientError with its last words."""
-    process = start_client(name, job, python=python, **env)
-    try:
-        out, problems = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise ClientError(f"{name} was not done within {timeout:.0f} s") from None
+    """What the client called ``name`` took for ``job`` in a fresh process. Raises ClientError with its last words.
+
+    What it keeps on disk is in a folder of its own, empty before and thrown away, unless the job names one.
+    """
+    with scratch() as folder:
+        process = start_client(name, replace(job, folder=job.folder or folder), python=python, **env)
+        try:
+            out, problems = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise ClientError(f"{name} was not done within {timeout:.0f} s") from None
     if process.returncode != 0:
         raise ClientError(problems.strip().splitlines()[-1][:500] if problems.strip() else f"{name} died")
     if job.profile:
@@ -97,7 +101,7 @@ def client(name: str, job: Job, *, python: str = sys.executable, timeout: float 
 
 
 def start_client(name: str, job: Job, *, python: str = sys.executable, **env: str) -> subprocess.Popen[str]:
-    """The same, started and not waited for. Its state is in a folder of its own unless the job names one."""
+    """The same, started and not waited for."""
     process = subprocess.Popen(
         [python, "-m", "bench.clients", name],
         cwd=ROOT,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 from .clients import Job
@@ -33,7 +34,7 @@ def ask(remote: Remote, plan: Plan, job: Job, unanswered: int = 0) -> dict[str, 
 def killed_and_rerun(remote: Remote, rows: int) -> dict[str, Any]:
     """Kill -9 once half of the rows are answered, then the same query again: requests of both."""
     with scratch() as folder:
-        job = Job(remote.url, rows, cache=None, folder=folder)
+        job = Job(remote.url, rows, folder=folder)
         remote.follow(SINGLES)
         process = start_client("ours", job)
         while remote.stats()["answered"] < rows // 2:
@@ -62,21 +63,19 @@ def main() -> None:
 
     with service() as remote:
         results.body["service"] = ceiling_of(remote, rows)
+        # One list is tried, and refused.
+        job = Job(remote.url, rows, distinct=rows // 2)
+        note("half of the rows are duplicates", rows // 2, ask(remote, SINGLES, job), 1 + 2 / rows)
         with scratch() as folder:
-            job = Job(remote.url, rows, distinct=rows // 2, folder=folder)
-            # One list is tried, and refused.
-            note("half of the rows are duplicates", rows // 2, ask(remote, SINGLES, job), 1 + 2 / rows)
-        with scratch() as folder:
-            kept = {"cache": None, "folder": folder}  # as it is where nobody says anything
-            ask(remote, SINGLES, Job(remote.url, rows, **kept))
-            note("a rerun", 0, ask(remote, SINGLES, Job(remote.url, rows, **kept)), 0)
-            note("a rerun with one row changed", 1, ask(remote, SINGLES, Job(remote.url, rows, changed=7, **kept)), 1)
-        with scratch() as folder:
-            fewest = math.ceil((rows - 1) / (LISTS.largest_batch or 1)) + POISONED
-            job = Job(remote.url, rows, poisoned=rows // 3, folder=folder)
-            bisecting = 2 * math.log2(LISTS.largest_batch or 1)
-            # Three inputs asked alone and once together is what qualifying a route for lists costs.
-            note("one row is poisoned", fewest, ask(remote, LISTS, job, unanswered=1), (fewest + bisecting + 4) / fewest)
+            job = Job(remote.url, rows, folder=folder)
+            ask(remote, SINGLES, job)
+            note("a rerun", 0, ask(remote, SINGLES, job), 0)
+            note("a rerun with one row changed", 1, ask(remote, SINGLES, replace(job, changed=7)), 1)
+        fewest = math.ceil((rows - 1) / (LISTS.largest_batch or 1)) + POISONED
+        bisecting = 2 * math.log2(LISTS.largest_batch or 1)
+        job = Job(remote.url, rows, poisoned=rows // 3)
+        # Three inputs asked alone and once together is what qualifying a route for lists costs.
+        note("one row is poisoned", fewest, ask(remote, LISTS, job, unanswered=1), (fewest + bisecting + 4) / fewest)
         # What was in flight at the kill is lost; nothing else may be asked twice.
         note("killed half way and rerun", rows, killed_and_rerun(remote, rows), 1 + 2 * SINGLES.capacity / rows)
     results.write()

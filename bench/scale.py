@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .clients import Job
-from .measure import Remote, Results, arguments, ceiling_of, client, median_of, scratch, service
+from .measure import Remote, Results, arguments, ceiling_of, client, median_of, service
 from .service import Plan
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -21,8 +21,7 @@ TIMES, BESIDE = 1.5, 200 * 1024 * 1024
 
 def run(remote: Remote, rows: int) -> dict[str, Any]:
     remote.follow(PLAN)
-    with scratch() as folder:
-        taken = client("ours", Job(remote.url, rows, folder=folder))
+    taken = client("ours", Job(remote.url, rows))
     if taken["wrong"] or taken["unanswered"]:
         raise RuntimeError(f"{taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
     memory, frame = taken["rss"], taken["frame"]
