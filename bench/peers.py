@@ -107,13 +107,13 @@ def built_in(python: str, rows: int, remote: Remote) -> dict[str, Any]:
         table = upload(server, 0, rows)
         found: dict[str, Any] = {}
         # The first is the first example of its documentation, which names no model.
-        for name, model in (("default_model", ""), ("named_model", f", model_name = '{MODEL}'")):
+        for name, model in (("no_model_named", ""), ("model_named", f", model_name = '{MODEL}'")):
             try:
                 made = create(server, name, "huggingface_api", using + model, api_key="hf_bench")
                 seconds, answer = joined(server, made, table)
                 found[name] = {"seconds": seconds, "rows_a_second": rows / seconds, "wrong": wrong(answer, rows)}
             except (SQLError, ServerError) as error:
-                found[name] = {"error": str(error).strip()[-300:]}
+                found[name] = {"error": str(error).strip().partition(", raised at")[0]}  # a path of this machine
         return found
 
 
@@ -164,6 +164,12 @@ def main() -> None:
                 "MindsDB's built-in": built_in(given.mindsdb_python, rows, remote),
                 "ours": ours_through_sql(given.mindsdb_python, rows, remote),
             }
+            ours = results.body["through SQL"]["ours"]
+            for name, each in results.body["through SQL"]["MindsDB's built-in"].items():
+                if "error" not in each:
+                    times = each["seconds"] / ours["seconds"]
+                    results.check(f"through SQL: MindsDB's built-in ({name}), time over ours", times, None)
+            results.check("through SQL: rows of ours wrong", ours["wrong"], 0)
     results.write()
 
 

@@ -24,6 +24,8 @@ IN_THE_AIR = 0.05
 """Seconds after an announcement in which arrivals still count as sent before it was read."""
 BUCKET = 0.5
 """Seconds of one entry of ``timeline``."""
+_POSITIVE = b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]'
+_NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6f}]'
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 413: "Payload Too Large", 422: "Unprocessable Entity"} | {
     429: "Too Many Requests",
     503: "Service Unavailable",
@@ -73,7 +75,7 @@ def _media(item: str | bytes) -> str | bytes:
 
 def _answer(item: str | bytes) -> bytes:
     share = score(item)
-    return b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]' % (share, 1 - share)
+    return _POSITIVE % (share, 1 - share) if share >= 0.5 else _NEGATIVE % (1 - share, share)  # the best comes first
 
 
 Reply = tuple[int, bytes, bytes]  # status, body, further header lines
@@ -243,7 +245,7 @@ class Connection(asyncio.Protocol):
         elif path == b"/health":
             self.reply(200, b"{}")
         elif method != b"POST":
-            self.reply(404, b'{"error":"not found"}')
+            self.reply(404, b"" if method == b"HEAD" else b'{"error":"not found"}')
         else:
             # Some clients send JSON with no content type, so the body itself is what tells.
             self.service.request(self, _header(low, b"authorization"), body, is_json=body[:1] == b"{")
