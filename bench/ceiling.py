@@ -46,6 +46,7 @@ CASES = {
         Plan(latency=0.15, per_item=0.001, capacity=16, rate=10, announce="seconds", largest_batch=64)
     ),
 }
+_KEPT = ("requests", "refused", "violations", "in_the_air", "most_active", "timeline")
 QUICK = (
     "5 ms, 4 at once",
     "100 ms, 16 at once, no queue",
@@ -74,15 +75,15 @@ def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str,
     plan = case.plan
     rows = rows_for(plan, seconds)
     taken: dict[str, Any] = {"rows": rows}
-    for name in ("oracle:oracle", "ours"):
+    for client_name in ("oracle:oracle", "ours"):
         remote.follow(plan)
-        got = client(name, Job(remote.url, rows, seed=seed, plan=asdict(plan) if "oracle" in name else {}))
+        got = client(client_name, Job(remote.url, rows, seed=seed, plan=asdict(plan) if client_name != "ours" else {}))
         stats = remote.stats()
-        taken[name.partition(":")[0]] = {
+        taken[client_name.partition(":")[0]] = {
             "seconds": round(got["seconds"], 3),
             "wrong": got["wrong"],
             "unanswered": got["unanswered"],
-            **{key: stats[key] for key in ("requests", "refused", "violations", "in_the_air", "most_active", "timeline")},
+            **{name: stats[name] for name in _KEPT},
             "first_error": got["receipt"].get("first_error"),
         }
     ours, oracle = taken["ours"], taken["oracle"]

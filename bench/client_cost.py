@@ -1,7 +1,8 @@
 """2. Client cost: CPU of the client's process for each row, against a bare loop and AsyncInferenceClient.
 
-One client in each process, 64 in flight where a client must be told; inputs all distinct, and the service in a process of
-its own. Ours is measured as it is by default, and with its answer store off where it has one. Imports are left out of the cost of a row and told beside it.
+One client in each process, 64 in flight where a client must be told; inputs all distinct, and the service in a process
+of its own. Ours is measured as it is by default, and with its answer store off where it has one. Imports are left out
+of the cost of a row and told beside it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def main() -> None:
         results.check(f"{name}: CPU of a row in batches of 32, us", row, BATCHED_BOUND)
         results.check(f"{name}: the same over the bare loop's", row / batches["bare"]["cpu_us_a_row"], None)
     hub = singles["AsyncInferenceClient"]["cpu_us_a_row"]
-    results.check("AsyncInferenceClient: CPU of a single request over ours", hub / singles["ours"]["cpu_us_a_row"], None)
+    results.check(
+        "AsyncInferenceClient: CPU of a single request over ours", hub / singles["ours"]["cpu_us_a_row"], None
+    )
     results.write()
 
 

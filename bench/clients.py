@@ -17,9 +17,10 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -70,13 +71,14 @@ class Answers(NamedTuple):
     """What a client got: a score of 'POSITIVE' for each input, None where it has none, and its own receipt."""
 
     scores: Sequence[float | None]
-    receipt: dict[str, Any] = {}
+    receipt: Mapping[str, Any] = MappingProxyType({})
 
 
 Client = Callable[[Job, list[Any]], Callable[[], Answers]]
 """Does the work, and returns what reads the answers when the clock has stopped."""
 
-_WORDS = "the parcel came late but staff were kind and it works as told so we would order again at this price".split()
+_SENTENCE = "the parcel came late but staff were kind and it works as told so we would order again at this price"
+_WORDS = _SENTENCE.split()
 
 
 def text(seed: int, number: int) -> str:
@@ -198,7 +200,7 @@ _NEEDED = {
 
 
 def _import_what(name: str) -> Client:
-    """A client of this module, or of another as 'module:function'; what it needs is imported before the clock starts."""
+    """A client of this module, or of another as 'module:function', with what it needs imported already."""
     module, _, function = name.rpartition(":")
     client: Client = getattr(importlib.import_module(f"bench.{module}") if module else sys.modules[__name__], function)
     for needed in _NEEDED.get(function, ("aiohttp",)):
@@ -259,7 +261,7 @@ def main() -> None:
                     share is not None and abs(share - score(item)) > 2e-6
                     for share, item in zip(answers.scores, right, strict=True)
                 ),
-                "receipt": answers.receipt,
+                "receipt": dict(answers.receipt),
             }
         )
     )

@@ -1,4 +1,4 @@
-"""What all benchmarks share: the service and clients in processes of their own, medians, checks, results."""
+"""What benchmarks share: service and clients in processes of their own, medians, checks, results. Linux only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """6. Money: requests sent over the fewest that would do, told everything beforehand.
 
-Fresh processes that share nothing but the folder of the answer store. Where the fewest is none, the number sent is told.
+Fresh processes that share nothing but the folder of the answer store. Where the fewest is none, the number sent is
+told.
 """
 
 from __future__ import annotations

@@ -7,21 +7,6 @@ from typing import Any
 import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
-INIT = '''from mindsdb.integrations.libs.const import HANDLER_TYPE
-
-from bench.nothing import Nothing as Handler
-
-name = "bench_nothing"
-title = "Nothing"
-version = "1"
-description = "A handler that does nothing"
-type = HANDLER_TYPE.ML
-icon_path = "icon.svg"
-permanent = False
-import_error = None
-'''
-"""``__init__.py`` of its folder among MindsDB's handlers; the code is imported absolutely, as ours is."""
-
 
 class Nothing(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types
     """Answers every row with the same text; with ``columns = 'all'`` in as many columns as ours."""

@@ -28,7 +28,7 @@ def _bars(axes: Axes, values: dict[str, float], unit: str, bound: float | None =
     names = list(values)[::-1]
     colours = [OURS if name.startswith("ours") else OTHER for name in names]
     drawn = axes.barh(names, [values[name] for name in names], color=colours)
-    axes.bar_label(drawn, labels=[f"{values[name]:,.3g}" for name in names], padding=3)
+    axes.bar_label(drawn, labels=[_number(values[name]) for name in names], padding=3)
     axes.margins(x=0.15)
     axes.set_xlabel(unit)
     if bound is not None:
@@ -140,15 +140,15 @@ def section(name: str, results: dict[str, Any]) -> list[str]:
         f"![{heading}](bench/{name}.svg)",
         "",
         f"Measured {results['date']}, Python {results['python']}, {results['system']}, {results['cores']} cores; "
-        f"{versions}. The service's own ceiling: {service['requests_per_second_by_its_cpu']:,} requests a second by its "
-        f"CPU, {service['requests_per_second_reached']:,} reached by a bare client.",
+        f"{versions}. The service's own ceiling: {service['requests_per_second_by_its_cpu']:,} requests a second by "
+        f"its CPU, {service['requests_per_second_reached']:,} reached by a bare client.",
         "",
     ]
     return lines
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _errors(results: Any, at: str = "") -> list[tuple[str, str]]:
@@ -168,7 +168,12 @@ def main() -> None:
     # Ids and dates that change with every run would hide what changed in a diff.
     plt.rcParams.update({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9})
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
-    page = ["# Benchmarks", "", "Made by `make bench` from bench/results/*.json. Each is a ratio of things measured", ""]
+    page = [
+        "# Benchmarks",
+        "",
+        "Made by `make bench` from bench/results/*.json. Each is a ratio of things measured",
+        "",
+    ]
     page[-2] += " in one run on one machine."
     for name in ORDER:
         path = source / f"{name}.json"

@@ -15,8 +15,9 @@ import sys
 import time
 import zlib
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import orjson
 
@@ -36,12 +37,12 @@ _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 413: "Payload Too L
 class Plan:
     """How the service behaves. Times in seconds.
 
-    A request occupies one of ``capacity`` places for ``latency + per_item * inputs``, give or take the share ``jitter``
-    of it; ``queue`` more wait their turn, and what exceeds them is refused with ``refusal``. ``rate`` requests a second
-    are let in (a bucket of ``burst``, by default a second's worth); ``announce`` says how a 429 tells when to come back:
-    'seconds' or 'date' in Retry-After, 'ratelimit', 'x-ratelimit' or 'nothing'. Lists of more than ``largest_batch``
-    are refused with ``too_large``; 1 refuses all lists, None takes any. It loads for ``loading`` from the first request.
-    An input that holds ``poison`` has its whole request refused.
+    A request occupies one of ``capacity`` places for ``latency + per_item * inputs``, give or take the share
+    ``jitter`` of it; ``queue`` more wait their turn, and what exceeds them is refused with ``refusal``. ``rate``
+    requests a second are let in (a bucket of ``burst``, by default a second's worth); ``announce`` says how a 429 tells
+    when to come back: 'seconds' or 'date' in Retry-After, 'ratelimit', 'x-ratelimit' or 'nothing'. Lists of more than
+    ``largest_batch`` are refused with ``too_large``; 1 refuses all lists, None takes any. It loads for ``loading`` from
+    the first request. An input that holds ``poison`` has its whole request refused.
     """
 
     latency: float = 0.0
@@ -85,15 +86,27 @@ def _refusal(status: int, error: Any, headers: bytes = b"", **more: Any) -> Repl
     return status, orjson.dumps({"error": error, **more}), headers
 
 
+class Replies(Protocol):
+    """Where an answer goes."""
+
+    def reply(self, status: int, body: bytes, headers: bytes = b"") -> None: ...
+
+
 class Service:
     """The state of one plan: places, queue, bucket, counts."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        call_later: Callable[..., Any],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.plan = plan
-        self._loop = asyncio.get_running_loop()
+        self._call_later, self._clock, self._wall_clock = call_later, clock, wall_clock
         self._active = 0
-        self._waiting: deque[tuple[Connection, list[str | bytes], bool]] = deque()
-        self._tokens, self._filled_at = plan.bucket, time.monotonic()
+        self._waiting: deque[tuple[Replies, list[str | bytes], bool]] = deque()
+        self._tokens, self._filled_at = plan.bucket, clock()
         self._announced: dict[bytes, tuple[float, float]] = {}
         self._first_at: float | None = None
         self._refused: Counter[int] = Counter()
@@ -101,9 +114,9 @@ class Service:
         self._counts: Counter[str] = Counter()
         self._cpu = resource.getrusage(resource.RUSAGE_SELF)
 
-    def request(self, connection: Connection, account: bytes, body: bytes, *, is_json: bool) -> None:
+    def request(self, connection: Replies, account: bytes, body: bytes, *, is_json: bool) -> None:
         """One POST: refused now, or answered when it has had its place for its time."""
-        now = time.monotonic()
+        now = self._clock()
         if self._first_at is None:
             self._first_at = now
         self._counts["requests"] += 1
@@ -152,8 +165,8 @@ class Service:
         if self.plan.announce == "nothing":
             return b""
         if self.plan.announce == "date":  # of whole seconds, so it is told rounded up
-            at = math.ceil(time.time() + wait)
-            seconds_told = at - time.time()
+            at = math.ceil(self._wall_clock() + wait)
+            seconds_told = at - self._wall_clock()
             header = b"Retry-After: %s\r\n" % email.utils.formatdate(at, usegmt=True).encode()
         else:
             seconds_told = float(seconds)
@@ -165,11 +178,20 @@ class Service:
     def _limits(self, reset: int) -> bytes:
         left, most = int(self._tokens), int(self.plan.bucket)
         if self.plan.announce == "x-ratelimit":
-            return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (most, left, reset)
+            return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
+                most,
+                left,
+                reset,
+            )
         window = math.ceil(self.plan.bucket / (self.plan.rate or 1.0))
-        return b'RateLimit: "default";r=%d;t=%d\r\nRateLimit-Policy: "default";q=%d;w=%d\r\n' % (left, reset, most, window)
+        return b'RateLimit: "default";r=%d;t=%d\r\nRateLimit-Policy: "default";q=%d;w=%d\r\n' % (
+            left,
+            reset,
+            most,
+            window,
+        )
 
-    def _start(self, connection: Connection, items: list[str | bytes], is_list: bool) -> None:
+    def _start(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
         plan = self.plan
         self._active += 1
         self._counts["most_active"] = max(self._counts["most_active"], self._active)
@@ -177,15 +199,15 @@ class Service:
         if plan.jitter:  # by the input, so that two clients meet the same
             seconds *= 1 + plan.jitter * (2 * score(items[0]) - 1)
         if seconds > 0:
-            self._loop.call_later(seconds, self._finish, connection, items, is_list)
+            self._call_later(seconds, self._finish, connection, items, is_list)
         else:
             self._finish(connection, items, is_list)
 
-    def _finish(self, connection: Connection, items: list[str | bytes], is_list: bool) -> None:
+    def _finish(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
         self._active -= 1
         self._counts["answered"] += 1
         self._counts["items_answered"] += len(items)
-        self._timeline[int((time.monotonic() - (self._first_at or 0.0)) / BUCKET)] += len(items)
+        self._timeline[int((self._clock() - (self._first_at or 0.0)) / BUCKET)] += len(items)
         # The shape of hf-inference: a list for each text, one alone included; an image's labels come bare.
         body = b"[%s]" % b",".join(map(_answer, items)) if is_list or isinstance(items[0], str) else _answer(items[0])
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
@@ -235,7 +257,7 @@ class Connection(asyncio.Protocol):
     def _handle(self, head: bytes, low: bytes, body: bytes) -> None:
         method, path = head.split(b" ", 2)[:2]
         if path == b"/_plan":
-            Connection.service = Service(Plan(**orjson.loads(body)))
+            Connection.service = Service(Plan(**orjson.loads(body)), asyncio.get_running_loop().call_later)
             self.reply(200, b"{}")
         elif path == b"/_stats":
             self.reply(200, orjson.dumps(self.service.stats()))
@@ -265,7 +287,7 @@ def _header(low: bytes, name: bytes) -> bytes:
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    Connection.service = Service(Plan())
+    Connection.service = Service(Plan(), loop.call_later)
     server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # whoever started it closes stdin, also by dying
