@@ -53,7 +53,7 @@ def killed_and_rerun(remote: Remote, rows: int) -> dict[str, Any]:
 def main() -> None:
     given = arguments(__doc__ or "")
     results = Results("money", given.quick)
-    rows = 2000 if given.quick else 10_000
+    rows = 1000 if given.quick else 10_000
 
     def note(name: str, fewest: int, run: dict[str, Any], bound: float) -> None:
         results.body[name] = {"rows": rows, "fewest": fewest, **run, "ratio": run["sent"] / fewest if fewest else None}

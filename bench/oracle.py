@@ -20,6 +20,8 @@ from .service import Plan
 
 LEAD = 0.01
 """Seconds' worth of requests kept waiting, so that no place stands empty while an answer is on its way."""
+ARRIVAL = 0.05
+"""Seconds that the first requests may take to arrive."""
 
 
 def in_flight(plan: Plan) -> int:
@@ -59,15 +61,16 @@ def oracle(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
             batch = inputs[start : start + size]
             while True:
                 if plan.rate is not None:
-                    # A token is left in the bucket, since clocks and networks are not exact.
-                    ahead = max(0, next(turns) - (plan.bucket - 2)) / plan.rate
+                    # A token is left in the bucket, and the bucket fills from the first arrival, which takes a while.
+                    turn = next(turns)
+                    ahead = ARRIVAL + max(0, turn - (plan.bucket - 2)) / plan.rate if turn else 0.0
                     while (wait := began + ahead - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``began`` may move
                         await asyncio.sleep(wait)
                 async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
                     answer = orjson.loads(await response.read())
                 if response.status == 200:
                     break
-                began += float(response.headers.get("Retry-After", 1))  # for all that are still to be sent
+                began += 1.0  # for all that are still to be sent; a run in which it is refused is no measure
             shares[start : start + len(batch)] = scores_of(answer)
 
     async def run() -> None:

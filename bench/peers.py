@@ -132,8 +132,8 @@ def main() -> None:
     )
     results = Results("peers", given.quick)
     scenarios = {
-        "text singles": (SINGLES, "text", 200 if given.quick else 2000),
-        "text batches": (LISTS, "text", 2000 if given.quick else 20_000),
+        "text singles": (SINGLES, "text", 100 if given.quick else 2000),
+        "text batches": (LISTS, "text", 1000 if given.quick else 20_000),
         "images": (SINGLES, "image", 100 if given.quick else 1000),
     }
     with service() as remote:

@@ -123,7 +123,7 @@ class Service:
         told, until = self._announced.get(account, (0.0, 0.0))
         if now < until:
             self._counts["in_the_air" if now - told < IN_THE_AIR else "violations"] += 1
-        inputs = orjson.loads(body)["inputs"] if is_json else body
+        inputs: Any = orjson.loads(body)["inputs"] if is_json else body
         is_list = isinstance(inputs, list)
         items: list[str | bytes] = inputs if is_list else [_media(inputs)]
         self._counts["items"] += len(items)
