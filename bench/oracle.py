@@ -20,8 +20,8 @@ from .service import Plan
 
 LEAD = 0.01
 """Seconds' worth of requests kept waiting, so that no place stands empty while an answer is on its way."""
-ARRIVAL = 0.05
-"""Seconds that the first requests may take to arrive."""
+ARRIVAL = 0.1
+"""Seconds that the first of many requests at once may take to arrive: only then does the bucket begin to fill."""
 
 
 def in_flight(plan: Plan) -> int:
@@ -53,24 +53,24 @@ def oracle(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     size = best_batch(plan, len(inputs))
     shares: list[float | None] = [None] * len(inputs)
     waiting = iter(range(0, len(inputs), size))
-    turns, began = itertools.count(), 0.0
+    turns, began, resume = itertools.count(), 0.0, 0.0
 
     async def worker(session: aiohttp.ClientSession) -> None:
-        nonlocal began
+        nonlocal resume
         for start in waiting:
             batch = inputs[start : start + size]
             while True:
                 if plan.rate is not None:
-                    # A token is left in the bucket, and the bucket fills from the first arrival, which takes a while.
-                    turn = next(turns)
-                    ahead = ARRIVAL + max(0, turn - (plan.bucket - 2)) / plan.rate if turn else 0.0
-                    while (wait := began + ahead - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``began`` may move
+                    # A token is left in the bucket, since clocks and networks are not exact.
+                    behind = next(turns) - (plan.bucket - 2)
+                    due = began + (ARRIVAL + behind / plan.rate if behind > 0 else 0.0)
+                    while (wait := max(due, resume) - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``resume`` may move
                         await asyncio.sleep(wait)
                 async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
                     answer = orjson.loads(await response.read())
                 if response.status == 200:
                     break
-                began += 1.0  # for all that are still to be sent; a run in which it is refused is no measure
+                resume = time.monotonic() + 1.1  # longer than any plan tells; such a run is no measure
             shares[start : start + len(batch)] = scores_of(answer)
 
     async def run() -> None:
