@@ -1,4 +1,4 @@
-# make demo: see it work.   make test: everything.   VENV and PYTHON may be given.
+# make demo: see it work.   make test: everything.   make bench: docs/benchmarks.md.   VENV and PYTHON may be given.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -6,8 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
+# Runs of which a benchmark takes the median.
+REPEAT ?= 3
+BENCHMARKS := ceiling client_cost peers scale through_sql money
+
 .PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons clean
+        test-transformers test-pythons bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
@@ -60,6 +64,19 @@ test-transformers:
 test-pythons:
 	./tests/other_pythons.sh $(OTHER_PYTHONS)
 
+# About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
+bench: BENCH_ARGUMENTS = --repeat $(REPEAT)
+bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench
+	set -e; for each in $(BENCHMARKS); do \
+		echo "== $$each"; \
+		more=; if [ $$each = peers ]; then more="--ray-python $(VENV)-ray/bin/python"; fi; \
+		$(BIN)/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
+	done
+	$(BIN)/python -m bench.report $(filter --quick,$(BENCH_ARGUMENTS))
+
+# Small tables, once each, into build/bench: whether it all works, not how fast it is.
+bench-quick: BENCH_ARGUMENTS = --quick
+
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
@@ -74,5 +91,15 @@ $(VENV)/.test: $(VENV)/.demo
 	$(PIP) --editable ".[mindsdb,local-all,test]"
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.demo
+	@echo "Installing what the benchmarks need into $(VENV)."
+	$(PIP) --editable ".[mindsdb,bench]"
+	@touch $@
+
+$(VENV)-ray/.bench:
+	$(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench-ray]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-ray build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -59,6 +59,11 @@ TEST = [
 ]
 
 
+# What `make bench` compares with and draws with. Ray's pins are apart from MindsDB's.
+BENCH = ["matplotlib>=3.8,<4", "hugging-py-face==0.5.3"]
+BENCH_RAY = ["ray[data]>=2.50,<3"]
+
+
 class WithRequirements(build_py):
     """The package carries requirements.txt, which MindsDB shows as the handler's."""
 
@@ -93,6 +98,8 @@ setup(
         "transformers": [*LOCAL, *TRANSFORMERS],
         "mindsdb": MINDSDB,
         "test": TEST,
+        "bench": BENCH,
+        "bench-ray": BENCH_RAY,
     },
     cmdclass={"build_py": WithRequirements},
     entry_points={"console_scripts": ["huggingface-api-handler = huggingface_api_handler.cli:main"]},

@@ -1,0 +1,90 @@
+"""2. Client cost: CPU of the client's process for each row, against a bare loop and AsyncInferenceClient.
+
+One client in each process, 64 in flight where a client must be told; inputs all distinct, and the service in a process
+of its own. Ours is measured as it is by default, and with its answer store off where it has one. Imports are left out
+of the cost of a row and told beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .clients import Job, has_setting
+from .measure import Remote, Results, arguments, ceiling_of, client, median_of, service
+from .service import Plan
+
+SINGLE_BOUND = 1.25
+"""Times the bare loop, for single requests."""
+BATCHED_BOUND = 25.0
+"""Microseconds a row in batches of 32."""
+SINGLES = Plan(latency=0.005, capacity=64)
+BATCHES = Plan(latency=0.005, capacity=64, largest_batch=32)
+
+
+def cost(remote: Remote, name: str, plan: Plan, job: Job, repeat: int) -> dict[str, Any]:
+    """Microseconds of CPU a row, as the median of several runs, and what went over the wire in that one."""
+
+    def run() -> dict[str, Any]:
+        remote.follow(plan)
+        taken = client(name, replace(job, url=remote.url))
+        stats = remote.stats()
+        if taken["wrong"] or taken["unanswered"]:
+            raise RuntimeError(f"{name}: {taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
+        return {
+            "rows": job.rows,
+            "cpu_us_a_row": taken["cpu_seconds"] / job.rows * 1e6,
+            "rows_a_second": job.rows / taken["seconds"],
+            "startup_cpu_seconds": taken["startup_cpu_seconds"],
+            "requests": stats["requests"],
+            "rows_a_request": stats["items"] / stats["requests"],
+            "most_active": stats["most_active"],
+        }
+
+    return median_of(repeat, run, "cpu_us_a_row")
+
+
+def batched_cost(remote: Remote, rows: int, repeat: int, cache: bool | None = None) -> dict[str, Any]:
+    """Ours in batches of 32."""
+    return cost(remote, "ours", BATCHES, Job("", rows, cache=cache), repeat)
+
+
+def main() -> None:
+    given = arguments(__doc__ or "", profile={"action": "store_true", "help": "where ours spends it, on stderr"})
+    results = Results("client_cost", given.quick)
+    ways: list[tuple[str, bool | None]] = [("ours", None)]
+    if has_setting("cache"):
+        ways.append(("ours, answer store off", False))
+    rows = 3000 if given.quick else 30_000
+    with service() as remote:
+        if given.profile:
+            for plan, count in ((SINGLES, rows), (BATCHES, rows * 10)):
+                remote.follow(plan)
+                client("ours", Job(remote.url, count, profile=True))
+            return
+        results.body["service"] = ceiling_of(remote, rows)
+        singles = {
+            **{name: cost(remote, "ours", SINGLES, Job("", rows, cache=cache), given.repeat) for name, cache in ways},
+            "bare": cost(remote, "bare", SINGLES, Job("", rows), given.repeat),
+            "AsyncInferenceClient": cost(remote, "hub", SINGLES, Job("", max(500, rows // 10)), given.repeat),
+        }
+        batches = {
+            **{name: batched_cost(remote, rows * 10, given.repeat, cache) for name, cache in ways},
+            "bare": cost(remote, "bare", BATCHES, Job("", rows * 10, batch=32), given.repeat),
+        }
+    results.body.update(singles=singles, batches=batches)
+    bare = singles["bare"]["cpu_us_a_row"]
+    for name, _ in ways:
+        single, row = singles[name]["cpu_us_a_row"], batches[name]["cpu_us_a_row"]
+        results.check(f"{name}: CPU of a single request over the bare loop's", single / bare, SINGLE_BOUND)
+        results.check(f"{name}: CPU of a row in batches of 32, us", row, BATCHED_BOUND)
+        results.check(f"{name}: the same over the bare loop's", row / batches["bare"]["cpu_us_a_row"], None)
+    hub = singles["AsyncInferenceClient"]["cpu_us_a_row"]
+    results.check(
+        "AsyncInferenceClient: CPU of a single request over ours", hub / singles["ours"]["cpu_us_a_row"], None
+    )
+    results.write()
+
+
+if __name__ == "__main__":
+    main()

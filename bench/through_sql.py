@@ -1,0 +1,157 @@
+"""5. Through SQL: rows joined through a real MindsDB, over the same join with a handler that does nothing.
+
+The service has no latency. What the join takes over the do-nothing handler's may be no more than what benchmark 2
+measures for as many rows in batches, measured here again, plus 10 %.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.util
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_mindsdb
+from huggingface_api_handler.installation import install, uninstall
+
+from .client_cost import batched_cost
+from .clients import Job, has_setting
+from .measure import Results, arguments, ceiling_of, scratch, service
+from .service import Plan, score
+
+PLAN = Plan(largest_batch=32)
+ALLOWANCE = 1.1
+_NOTHING = """from mindsdb.integrations.libs.const import HANDLER_TYPE
+
+from bench.nothing import Nothing as Handler
+
+name = "bench_nothing"
+title = "Nothing"
+version = "1"
+description = "A handler that does nothing"
+type = HANDLER_TYPE.ML
+icon_path = "icon.svg"
+permanent = False
+import_error = None
+"""
+"""``__init__.py`` of a folder among MindsDB's handlers; the code is imported absolutely, as ours is."""
+_WHERE = "import importlib.util as u; print(next(iter(u.find_spec('mindsdb').submodule_search_locations)))"
+
+
+def mindsdb_python() -> str | None:
+    """This interpreter, where it has MindsDB."""
+    return sys.executable if importlib.util.find_spec("mindsdb") else None
+
+
+@contextlib.contextmanager
+def handlers(python: str) -> Iterator[None]:
+    """Ours and the one that does nothing in the MindsDB of an interpreter, for the length of the block."""
+    found = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True)
+    package = Path(found.stdout.strip().splitlines()[-1])
+    nothing = package / "integrations" / "handlers" / "bench_nothing_handler"
+    already = not install(package).changed
+    try:
+        nothing.mkdir(exist_ok=True)
+        (nothing / "__init__.py").write_text(_NOTHING)
+        yield
+    finally:
+        shutil.rmtree(nothing, ignore_errors=True)
+        if not already:
+            uninstall(package)
+
+
+def upload(server: MindsDB, seed: int, rows: int) -> str:
+    """A table of ``rows`` texts, different for each seed; its name."""
+    table = f"rows_{seed}_{rows}"
+    with scratch() as folder:
+        path = Path(folder) / f"{table}.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "review"])
+            writer.writerows(enumerate(Job("", rows, seed=seed).inputs()))
+        server.upload(path, table)
+    return f"files.{table}"
+
+
+def create(server: MindsDB, name: str, engine: str, using: str, **settings: Any) -> str:
+    """An engine of a handler and a model of it that predicts ``y``; the model's name."""
+    given = ", ".join(f"{key} = {value!r}" for key, value in settings.items() if value is not None)
+    server.sql(f"CREATE ML_ENGINE {name}_engine FROM {engine}" + (f" USING {given}" if given else ""))
+    server.sql(f"CREATE MODEL mindsdb.{name} PREDICT y USING engine = '{name}_engine', {using}")
+    server.wait_for_model(name)
+    return f"mindsdb.{name}"
+
+
+def create_ours(server: MindsDB, url: str, folder: str) -> str:
+    kept = folder if has_setting("cache_dir") else None
+    using = "task = 'text-classification', column = 'review', model = 'bench/model'"
+    return create(server, "ours", "huggingface_api", using, endpoint=url, cache_dir=kept)
+
+
+def joined(server: MindsDB, model: str, table: str) -> tuple[float, list[list[Any]]]:
+    """Seconds and rows (id, review, label) of a table joined with a model."""
+    began = time.monotonic()
+    answer = server.sql(f"SELECT t.id, t.review, m.y FROM {table} AS t JOIN {model} AS m")
+    return time.monotonic() - began, answer.rows
+
+
+def wrong(rows: list[list[Any]], expected: int) -> int:
+    """Rows that are missing or have another label than their text's."""
+    right = sum(label == ("POSITIVE" if score(review) >= 0.5 else "NEGATIVE") for _, review, label in rows)
+    return expected - int(right)
+
+
+def main() -> None:
+    given = arguments(__doc__ or "", mindsdb_python={"default": mindsdb_python()}, rows={"type": int})
+    if given.mindsdb_python is None:
+        raise SystemExit("MindsDB is not in this environment: name an interpreter that has it, --mindsdb-python")
+    results = Results("through_sql", given.quick)
+    rows = given.rows or (5000 if given.quick else 100_000)
+    taken: dict[str, list[float]] = {}
+    bad = 0
+    with (
+        service() as remote,
+        scratch() as folder,
+        handlers(given.mindsdb_python),
+        running_mindsdb(python=given.mindsdb_python) as server,
+    ):
+        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
+        remote.follow(PLAN)
+        models = {
+            "nothing": create(server, "nothing", "bench_nothing", "columns = 'target'"),
+            "nothing, as many columns": create(server, "nothing_wide", "bench_nothing", "columns = 'all'"),
+            "ours": create_ours(server, remote.url, folder),
+        }
+        warm = upload(server, 999, 100)
+        for model in models.values():
+            joined(server, model, warm)
+        for seed in range(given.repeat):
+            table = upload(server, seed, rows)
+            for name, model in models.items():
+                seconds, answer = joined(server, model, table)
+                taken.setdefault(name, []).append(seconds)
+                bad += wrong(answer, rows) if name == "ours" else rows - len(answer)
+        results.body["requests"] = remote.stats()["requests"]
+        batched = batched_cost(remote, rows, given.repeat)
+    median = {name: statistics.median(times) for name, times in taken.items()}
+    allowed = batched["cpu_us_a_row"] * rows / 1e6
+    over = {name: median["ours"] - median[name] for name in ("nothing", "nothing, as many columns")}
+    results.body.update(rows=rows, seconds=taken, median=median, batched_cost_seconds=allowed, over_seconds=over)
+    results.check(
+        f"{rows:,} rows: seconds over a handler that does nothing", over["nothing"], round(allowed * ALLOWANCE, 3)
+    )
+    results.check(f"{rows:,} rows: the same, with as many columns", over["nothing, as many columns"], None)
+    results.check(f"{rows:,} rows: times the handler that does nothing", median["ours"] / median["nothing"], None)
+    results.check(f"{rows:,} rows: wrong or missing", bad, 0)
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
