@@ -15,7 +15,8 @@ _WAITED_LITTLE = 0.35  # of the time between: more than that, and a small bucket
 _CREEP, _CREEP_UNSURE = 1.02, 1.1
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
 _SAVED_SECONDS = 1.0
-_SOON, _UNRULY, _UNRULY_SECONDS = 20, 4, 120.0
+_SOON, _UNRULY = 20, 4
+_UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
 
 
 class Pacer:
@@ -35,6 +36,7 @@ class Pacer:
         self._hold = _HOLD_SECONDS
         self._soon = 0
         self._unruly_until = float("-inf")
+        self._unruly_seconds = _UNRULY_SECONDS
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go."""
@@ -91,7 +93,8 @@ class Pacer:
         """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""
         self.rate = self._base = None
         self._soon = 0
-        self._unruly_until = now + _UNRULY_SECONDS
+        self._unruly_until = now + self._unruly_seconds
+        self._unruly_seconds = min(self._unruly_seconds * 2, _LONGEST_UNRULY)
 
     def _learn(self, seen: float, event: float, *, mostly_let_through: bool) -> None:
         if mostly_let_through:

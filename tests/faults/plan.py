@@ -39,13 +39,15 @@ class Plan:
 
     ``share`` of the requests is faulty, with a fault of ``kinds`` (all, where none is named), but for the first
     ``quiet`` requests and, of each lead, those after its first ``faults_each``. ``poison`` is the share of inputs
-    that are refused for good. ``lists`` says whether the route takes several inputs in one request.
+    that are refused for good. ``lists`` says whether the route takes several inputs in one request,
+    ``largest`` of them at most.
     """
 
     seed: int = 0
     share: float = 0.3
     kinds: tuple[str, ...] = ()
     lists: bool = False
+    largest: int = 32
     poison: float = 0.0
     quiet: int = 0
     faults_each: int = 1_000_000

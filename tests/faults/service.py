@@ -104,6 +104,10 @@ class Connection(asyncio.Protocol):
         if len(texts) > 1 and not plan.lists:
             state.met["no lists"] += 1
             return self.reply(400, {"error": ["Input should be a valid string: received `inputs`"]})
+        if len(texts) > plan.largest:
+            state.met["too large"] += 1
+            said = f"batch size {len(texts)} > maximum allowed batch size {plan.largest}"
+            return self.reply(413, {"error": said, "error_type": "Validation"})
         attempt = state.led[lead]
         kind = None
         if state.requests > plan.quiet:

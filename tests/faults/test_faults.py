@@ -16,7 +16,6 @@ import pytest
 
 from huggingface_api_handler.failures import InferenceError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.batch_sizes import GREATEST
 from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.oracle import fewest_requests
@@ -25,7 +24,6 @@ from tests.faults.results import record
 
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
-BEST_SIZE = GREATEST
 MOST_OVER_ORACLE = 1.3
 # Two bodies of the size that is refused, 256 MB, and the rows. Without a bound, one endless body takes all there is.
 MOST_MEGABYTES = 800
@@ -47,7 +45,7 @@ class Run:
 
     @property
     def ratio(self) -> float:
-        return float(self.state["requests"] / fewest_requests(self.plan, self.cells, BEST_SIZE))
+        return float(self.state["requests"] / fewest_requests(self.plan, self.cells, self.plan.largest))
 
 
 @pytest.fixture(scope="module", params=PLANS)
@@ -61,12 +59,12 @@ def run(request: pytest.FixtureRequest, faulty: FaultyService, tmp_path_factory:
 
 
 def figures(run: Run) -> dict[str, Any]:
-    met = {kind: count for kind, count in run.state["met"].items() if kind not in ("answered", "no lists")}
+    met = {kind: count for kind, count in run.state["met"].items() if kind not in ("answered", "no lists", "too large")}
     return {
         "rows": len(run.cells),
         "seed": run.plan.seed,
         "requests": run.state["requests"],
-        "oracle_requests": fewest_requests(run.plan, run.cells, BEST_SIZE),
+        "oracle_requests": fewest_requests(run.plan, run.cells, run.plan.largest),
         "ratio": round(run.ratio, 3),
         "faults": {kind: count for kind, count in met.items() if kind != "poisoned"},
         "refusals_of_poisoned": met.get("poisoned", 0),
