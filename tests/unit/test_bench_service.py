@@ -78,7 +78,7 @@ def test_places_are_taken_then_the_queue_then_requests_are_refused() -> None:
     for name in "abcd":
         run.ask(name, name)
     assert [(name, status) for _, name, status, *_ in run.replies] == [("d", 503)]
-    assert run.failure().kind is Kind.AGAIN
+    assert run.failure().kind is Kind.WAIT
     run.pass_to(5)
     assert [(at, name) for at, name, *_ in run.replies[1:]] == [(1.0, "a"), (1.0, "b"), (2.0, "c")]
     stats = run.service.stats()
