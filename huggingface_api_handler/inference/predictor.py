@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
 
 from ..failures import Failure, InferenceError, Kind
 from ..settings import EngineSettings, ModelSettings
-from ..tasks import Input, Prediction, Refused, read_inputs
+from ..tasks import Input, Refused, read_inputs
 from . import receipts, transport
 from .dry_run import dry_run
 from .query import Query, Scope
+from .results import Results
 from .route import route
 from .routes import Known
 from .sender import Sender
@@ -59,53 +62,63 @@ def predict_frame(
     task = model.definition
     where = route(engine, model)
     receipt = Receipt(task.name, model.model, where.host)
-    rows = read_inputs(task, frame, model)
-    distinct: dict[Input, int] = {}
-    places = [distinct.setdefault(row, len(distinct)) if _is_sent(row) else -1 for row in rows]
-    receipt.rows, receipt.nulls, receipt.distinct = len(rows), sum(row is None for row in rows), len(distinct)
-    inputs = list(distinct)
-    distinct.clear()
+    inputs, rows = _distinct(read_inputs(task, frame, model), receipt)
     query = Query(model, engine, where, receipt, scope)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-
-    results: list[Prediction | Failure] = []
-    if inputs:
-        results = _run(query, inputs, progress, cancel)
+    results = _run(query, inputs, progress, cancel) if inputs else Results(0)
     receipt.seconds = time.monotonic() - started
-
-    of_row: list[Prediction | Failure | None] = []
-    for row, place in zip(rows, places, strict=True):
-        of_row.append(
-            results[place] if place >= 0 else Failure(Kind.ROW, row.reason) if isinstance(row, Refused) else None
-        )
-    receipt.answered = sum(isinstance(result, Prediction) for result in of_row)
-    receipt.errors.update(result.kind.value for result in of_row if isinstance(result, Failure))
+    failures = rows.failures(results)
+    receipt.errors.update(failure.kind.value for failure in failures.values())
+    receipt.answered = receipt.rows - receipt.nulls - len(failures)
     receipts.keep(query.store, scope, receipt)
-    _raise_where_nothing_is_left(of_row, model)
-    out = _columns(of_row, frame, model)
+    _raise_where_nothing_is_left(failures, receipt.rows, model)
+    out = _columns(rows.places, results, failures, frame, model)
     out.attrs["usage"] = receipt.as_dict()
     return out
 
 
-def _is_sent(row: Input | Refused | None) -> bool:
-    return row is not None and not isinstance(row, Refused)
+@dataclass(frozen=True)
+class _Rows:
+    """For each row the place of its input among the distinct, -1 where there is none; why, where it was refused."""
+
+    places: Sequence[int]
+    refused: dict[int, Failure]
+
+    def failures(self, results: Results) -> dict[int, Failure]:
+        """The failures by row."""
+        if not results.failures:
+            return self.refused
+        failed = results.failures
+        found = {row: failed[place] for row, place in enumerate(self.places) if place in failed}
+        return {**found, **self.refused}
 
 
-def _run(
-    query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
-) -> list[Prediction | Failure]:
+def _distinct(read: Sequence[Input | Refused | None], receipt: Receipt) -> tuple[list[Input], _Rows]:
+    """Equal inputs become one."""
+    number: dict[Input, int] = {}
+    places, refused = array("q"), {}
+    for row, item in enumerate(read):
+        if item is None:
+            receipt.nulls += 1
+            places.append(-1)
+        elif isinstance(item, Refused):
+            refused[row] = Failure(Kind.ROW, item.reason)
+            places.append(-1)
+        else:
+            places.append(number.setdefault(item, len(number)))
+    receipt.rows, receipt.distinct = len(read), len(number)
+    return list(number), _Rows(places, refused)
+
+
+def _run(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Results:
     sender = _wait(transport.submit(_asked(query, inputs, progress, cancel)))
-    stopped = sender.stopped
-    doomed = (
-        stopped is not None
-        and stopped.kind is Kind.STOP
-        and not any(isinstance(result, Prediction) for result in sender.results)
-    )
+    stopped, results = sender.stopped, sender.results
+    doomed = stopped is not None and stopped.kind is Kind.STOP and not results.answered
     if stopped is not None and (doomed or query.model.on_error == "raise"):
         raise InferenceError(stopped.message)
-    unasked = stopped or Failure(Kind.UNASKED, "the query ended before this row")
-    return [unasked if result is None else result for result in sender.results]
+    results.fail_the_rest(stopped or Failure(Kind.UNASKED, "the query ended before this row"))
+    return results
 
 
 async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Sender:
@@ -167,26 +180,33 @@ async def _watch(
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def _raise_where_nothing_is_left(rows: Sequence[Prediction | Failure | None], model: ModelSettings) -> None:
-    reason = next((row.message for row in rows if isinstance(row, Failure)), None)
-    if reason is not None and (len(rows) == 1 or model.on_error == "raise"):
-        raise InferenceError(reason)
+def _raise_where_nothing_is_left(failures: Mapping[int, Failure], rows: int, model: ModelSettings) -> None:
+    if failures and (rows == 1 or model.on_error == "raise"):
+        raise InferenceError(failures[min(failures)].message)
 
 
-def _columns(rows: Sequence[Prediction | Failure | None], frame: pd.DataFrame, model: ModelSettings) -> pd.DataFrame:
+def _columns(
+    places: Sequence[int],
+    results: Results,
+    failures: Mapping[int, Failure],
+    frame: pd.DataFrame,
+    model: ModelSettings,
+) -> pd.DataFrame:
+    """The columns of the prediction, by the place of each row's input among the results."""
     task, target = model.definition, model.target
-    answers = [row if isinstance(row, Prediction) else Prediction(None) for row in rows]
-    columns: dict[str, Any] = {target: pd.Series([answer.value for answer in answers], index=frame.index, dtype=object)}
+    values = [results.values[place] if place >= 0 else None for place in places]
+    columns: dict[str, Any] = {target: pd.Series(values, index=frame.index, dtype=object)}
     if task.scored:
-        scores = [float("nan") if answer.confidence is None else answer.confidence for answer in answers]
+        scores = [results.scores[place] if place >= 0 else float("nan") for place in places]
         columns[f"{target}_confidence"] = pd.Series(scores, index=frame.index, dtype=float)
     if task.explained:
-        columns[f"{target}_explain"] = pd.Series(
-            [answer.explain for answer in answers], index=frame.index, dtype=object
-        )
+        explains = [results.explains[place] if place >= 0 else None for place in places]
+        columns[f"{target}_explain"] = pd.Series(explains, index=frame.index, dtype=object)
     for name in model.output_schema or ():
-        fields = [answer.value[name] if answer.value is not None else None for answer in answers]
+        fields = [value[name] if value is not None else None for value in values]
         columns[name] = pd.Series(fields, index=frame.index, dtype=object)
-    reasons = [row.reason if isinstance(row, Failure) else None for row in rows]
+    reasons: list[str | None] = [None] * len(places)
+    for row, failure in failures.items():
+        reasons[row] = failure.reason
     columns[f"{target}_error"] = pd.Series(reasons, index=frame.index, dtype=object)
     return pd.DataFrame(columns, index=frame.index)

@@ -22,6 +22,7 @@ from .exchange import Exchanged, Post, encode, exchange
 from .learned import Learned, same_answers
 from .limiter import Outcome
 from .quota import NO_QUOTA, Quota
+from .results import Results
 from .route import Route
 from .supply import Load, Supply
 from .usage import Receipt
@@ -39,7 +40,6 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
 Save = Callable[[Media], Awaitable[str]]
-Result = Prediction | Failure | None
 
 
 class Places(Protocol):
@@ -84,7 +84,7 @@ class Sender:
         around: Surroundings,
         inputs: Sequence[Input],
     ) -> None:
-        self.results: list[Result] = [None] * len(inputs)
+        self.results = Results(len(inputs))
         self.stopped: Failure | None = None
         self.done = 0
         self._model, self._task, self._inputs = model, model.definition, list(inputs)
@@ -283,7 +283,7 @@ class Sender:
         again = []
         for position, part in zip(positions, parts, strict=True):
             try:
-                self.results[position] = await self._read(position, part)
+                self.results.put(position, await self._read(position, part))
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(position, part, error) or len(positions) > 1:
                     again.append(Work([position]))
@@ -306,7 +306,7 @@ class Sender:
     async def _from_store(self, position: int, part: Any) -> bool:
         """Whether a stored answer serves; one that cannot be read any more does not."""
         try:
-            self.results[position] = await self._read(position, part)
+            self.results.put(position, await self._read(position, part))
         except (UnreadableAnswer, MediaError):
             return False
         self._receipt.stored += 1
@@ -349,7 +349,7 @@ class Sender:
         return [Work(positions[:middle]), Work(positions[middle:])]
 
     def _refuse(self, position: int, failure: Failure) -> None:
-        self.results[position] = failure
+        self.results.fail(position, failure)
         self._supply.drop(position)
         self.done += 1
         if self._model.on_error == "raise":

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -84,7 +85,7 @@ def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
 def _session(url: str) -> aiohttp.ClientSession:
     """The session for ``url``. Proxies of the environment are used, but not for this machine itself."""
     current = _loop()
-    through_proxy = not is_loopback(urlsplit(url).hostname or "")
+    through_proxy = _leaves_this_machine(url)
     session = current.sessions.get(through_proxy)
     if session is None:
         session = aiohttp.ClientSession(
@@ -94,6 +95,16 @@ def _session(url: str) -> aiohttp.ClientSession:
         )
         current.sessions[through_proxy] = session
     return session
+
+
+@lru_cache(maxsize=256)
+def _leaves_this_machine(url: str) -> bool:
+    return not is_loopback(urlsplit(url).hostname or "")
+
+
+@lru_cache(maxsize=64)
+def _limits(timeout: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30))
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
@@ -110,13 +121,15 @@ async def get(url: str, headers: Mapping[str, str], timeout: float) -> Response:
 
 
 async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Response:
-    limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30))
     session = _session(url)
     async with session.request(
-        method, url, data=body, headers=headers, timeout=limits, allow_redirects=False
+        method, url, data=body, headers=headers, timeout=_limits(timeout), allow_redirects=False
     ) as response:
-        if (response.content_length or 0) > LARGEST_ANSWER:
+        declared = response.content_length
+        if declared is not None and declared > LARGEST_ANSWER:
             raise AnswerTooLarge
+        if declared is not None and "Content-Encoding" not in response.headers:
+            return Response(response.status, response.headers, await response.read())
         chunks, size = [], 0
         async for chunk in response.content.iter_any():
             size += len(chunk)

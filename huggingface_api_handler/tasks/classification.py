@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from sys import intern
 from typing import Any
 
 from ..failures import UnreadableAnswer
@@ -40,7 +41,7 @@ def scores_of(answer: Any) -> Scores:
     for item in answer:
         if not isinstance(item, dict) or not isinstance(item.get("label"), str):
             raise unreadable("classification", item)
-        pairs.append((item["label"], number(item.get("score"))))
+        pairs.append((intern(item["label"]), number(item.get("score"))))
     if all(score is not None for _, score in pairs):
         pairs.sort(key=lambda pair: -(pair[1] or 0.0))
     return pairs
