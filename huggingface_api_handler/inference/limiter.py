@@ -14,6 +14,7 @@ from .pacing import Pacer
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _LONGEST_ANNOUNCED = 3600.0
+_LONG_ENOUGH = 0.02
 
 
 class Outcome(NamedTuple):
@@ -64,7 +65,7 @@ class Limiter:
         self._clock, self._sleep, self._neighbours = clock, sleep, neighbours
         self._gate = asyncio.Lock()
         self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._resume_at = 0.0
         self._pauses = 0
 
@@ -103,11 +104,11 @@ class Limiter:
             waited += max(0.0, pause)
 
     async def _place(self) -> None:
-        if not self._waiting and self._taken < self._places():
+        if self._taken < self._places():
             self._taken += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.append((turn, self._clock()))
         try:
             await turn
         except asyncio.CancelledError:
@@ -117,9 +118,19 @@ class Limiter:
 
     def _give_back(self) -> None:
         self._taken -= 1
+        if not self._waiting:
+            return
+        # Who gives a place back mostly wants one again at once, and keeping it costs no turn of the loop. Only one who
+        # has waited a while has it handed over, so that nobody waits for ever.
+        if self._clock() - self._waiting[0][1] >= _LONG_ENOUGH:
+            self._hand_over()
+        else:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
         while self._waiting and self._taken < self._places():
-            turn = self._waiting.popleft()
-            if not turn.done():  # handed over at once, or whoever asks next would go first
+            turn, _ = self._waiting.popleft()
+            if not turn.done():
                 self._taken += 1
                 turn.set_result(None)
 
