@@ -60,17 +60,17 @@ async def exchange(
         wait = model.options.wait_for_model
         failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
         return Exchanged(None, failure, size, headers, announced)
-    answer, unread = await _decoded(route, model, response, made)
-    return Exchanged(answer, unread or error_in_answer(answer, batch=batch), size, headers, announced)
-
-
-async def _decoded(route: Route, model: ModelSettings, response: Response, made: Any) -> tuple[Any, Failure | None]:
     task = model.definition
     try:
         if route.provider is not None:
-            return await route.provider.answer(task, made, response.headers, response.body), None
-        return wire.decode(task, response.headers, response.body), None
+            answer = await route.provider.answer(task, made, headers, response.body)
+        else:
+            answer = wire.decode(task, headers, response.body)
+        failure = error_in_answer(answer, batch=batch)
     except ValueError:
-        return None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200)
+        return Exchanged(
+            None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200), size, headers, announced
+        )
     except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
-        return None, classify_exception(error, host=route.host)
+        return Exchanged(None, classify_exception(error, host=route.host), size, headers, announced)
+    return Exchanged(answer, failure, size, headers, announced)

@@ -29,7 +29,8 @@ def encode(url: str, headers: dict[str, str], body: dict[str, Any] | Media) -> R
 
 def decode(task: Task, headers: Mapping[str, str], body: bytes) -> Any:
     """The JSON of an answer, or the media where the task makes some. Raises ValueError where it is neither."""
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if task.makes_media and content_type.partition("/")[0] in ("image", "audio", "video"):
-        return Media(body, content_type)
+    if task.makes_media:
+        content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if content_type.partition("/")[0] in ("image", "audio", "video"):
+            return Media(body, content_type)
     return orjson.loads(body)

@@ -37,14 +37,17 @@ def scores_of(answer: Any) -> Scores:
         answer = [answer]
     if not isinstance(answer, list) or not answer:
         raise unreadable("classification", answer)
-    pairs: Scores = []
-    for item in answer:
-        if not isinstance(item, dict) or not isinstance(item.get("label"), str):
-            raise unreadable("classification", item)
-        pairs.append((intern(item["label"]), number(item.get("score"))))
-    if all(score is not None for _, score in pairs):
-        pairs.sort(key=lambda pair: -(pair[1] or 0.0))
+    try:
+        pairs = [(intern(item["label"]), number(item.get("score"))) for item in answer]
+    except (TypeError, KeyError, AttributeError):
+        raise unreadable("classification", answer) from None
+    if len(pairs) > 1 and None not in [score for _, score in pairs]:
+        pairs.sort(key=_score, reverse=True)
     return pairs
+
+
+def _score(pair: tuple[str, float | None]) -> float:
+    return pair[1] or 0.0
 
 
 def renamed(pairs: Scores, labels: Sequence[str] | dict[str, str] | None) -> Scores:
