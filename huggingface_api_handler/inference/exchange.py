@@ -66,11 +66,10 @@ async def exchange(
             answer = await route.provider.answer(task, made, headers, response.body)
         else:
             answer = wire.decode(task, headers, response.body)
-        failure = error_in_answer(answer, batch=batch)
     except ValueError:
         return Exchanged(
             None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200), size, headers, announced
         )
     except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
         return Exchanged(None, classify_exception(error, host=route.host), size, headers, announced)
-    return Exchanged(answer, failure, size, headers, announced)
+    return Exchanged(answer, error_in_answer(answer, batch=batch), size, headers, announced)
