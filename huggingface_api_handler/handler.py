@@ -12,7 +12,7 @@ import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
 from .failures import HuggingFaceAPIError, InputError
-from .inference import receipts
+from .inference import receipts, served
 from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
 from .inference.query import Scope
@@ -20,7 +20,7 @@ from .inference.store import store_in
 from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from .tasks.listing import arguments_of
 
-_STORED, _SCOPE = "using", "scope"
+_STORED, _SERVED, _SCOPE = "using", "served", "scope"
 _DESCRIPTIONS = ("settings", "task", "model", "usage")
 
 
@@ -54,13 +54,16 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
     def create(self, target: Any, df: pd.DataFrame | None = None, args: dict[str, Any] | None = None) -> None:
         """Store the checked arguments: task, column, model and the rest. Nothing is trained."""
         with _told_in_a_sentence():
-            using, _ = _new_model(target, args, _engine(self.engine_storage))
+            engine = _engine(self.engine_storage)
+            using, checked = _new_model(target, args, engine)
             self.model_storage.json_set(_STORED, using)
+            self.model_storage.json_set(_SERVED, served.find(engine, checked))
 
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
         with _told_in_a_sentence():
             engine = _engine(self.engine_storage)
+            served.recall(self.model_storage.json_get(_SERVED))
             model = model_settings(overridden(self._using(), (args or {}).get("using")), engine)
             out = predict_frame(df, model, engine, scope=self._scope())
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):

@@ -7,18 +7,19 @@ hf-inference would have sent. Some answer with a job to poll, which its helper d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
 from pydantic import SecretStr
 
 from ..arguments import nearest
-from ..failures import InputError
+from ..failures import InferenceError, InputError
 from ..settings import ModelSettings
 from ..tasks import Media, Task
 from . import wire
@@ -73,7 +74,8 @@ class Provider:
 def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers: dict[str, str]) -> Provider:
     """The helper of a provider for a model and task. Asks the Hub for the model's name there, once.
 
-    Raises InputError where the provider is unknown, has no such task or model, or needs a key.
+    Raises InputError where the provider is unknown, has no such task or model, or needs a key, and InferenceError
+    where the Hub cannot be asked.
     """
     if name not in PROVIDERS and name != "auto":
         raise InputError(f"there is no provider {name[:80]!r}{nearest(name, [*PROVIDERS, 'auto'])}")
@@ -86,12 +88,26 @@ def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers
     except ValueError as error:
         raise InputError(f"{name} does not serve this: {error}") from None
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
-        raise InputError(
+        raise InferenceError(
             f"the Hub could not be asked where {name} serves {model.model!r} ({type(error).__name__})"
         ) from None
     # The helper looks the mapping up again for every request; with this it finds it here.
     HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(helper.provider, {})[model.model] = mapping
     return Provider(helper.provider, model.model, helper, key, headers)
+
+
+def mapping_of(provider: Provider) -> dict[str, Any]:
+    """What the Hub says of a model at a provider, as plain values."""
+    mapping = vars(provider.helper._prepare_mapping_info(provider.model))
+    plain = {name: value for name, value in mapping.items() if isinstance(value, (str, type(None)))}
+    names = {"provider_id": "providerId", "adapter_weights_path": "adapterWeightsPath"}
+    return {names.get(name, name): value for name, value in plain.items()}
+
+
+def remember(mapping: Mapping[str, Any]) -> None:
+    """Use what ``mapping_of`` gave, where the Hub was not asked in this process."""
+    known = HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(mapping["provider"], {})
+    known.setdefault(mapping["hf_model_id"], InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
 
 
 def _asked(task: Task, item: Any, model: ModelSettings) -> tuple[Any, dict[str, Any]]:

@@ -48,6 +48,11 @@ async def found_at(where: Route, task: str) -> Server | None:
     return _found[where.url]
 
 
+def remember(url: str, largest_batch: int) -> None:
+    """Take it that such a server answers at ``url``, as it did when it was asked."""
+    _found.setdefault(url, Server(largest_batch))
+
+
 def seen(where: Route) -> Server | None:
     """The server that was found at this endpoint before; asks nothing."""
     return _found.get(where.url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pandas as pd
@@ -11,8 +12,9 @@ from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._providers import PROVIDERS, _common
 
 from huggingface_api_handler.failures import InferenceError, InputError
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import predict, providers, served
 from huggingface_api_handler.inference.providers import HELPER_TASKS
+from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 
@@ -165,3 +167,34 @@ def test_an_answer_that_a_helper_cannot_read_is_not_an_answer(
 def test_every_task_of_every_helper_is_a_task_here() -> None:
     known = {HELPER_TASKS.get(name, name) for name in TASKS}
     assert {task for tasks in PROVIDERS.values() for task in tasks} - known == set()
+
+
+def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
+    service: Service, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_settings(KEY)
+    using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
+    found = json.loads(json.dumps(served.find(engine, model_settings(using, engine))))
+    assert len(hub) == 1
+    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
+    monkeypatch.setattr(providers, "HARDCODED_MODEL_INFERENCE_MAPPING", _common.HARDCODED_MODEL_INFERENCE_MAPPING)
+    served.recall(found)
+    service.answer = lambda body, *_: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}
+    out = ask("together", "text-to-image", ["a cat"])
+    assert out["y"][0].startswith("data:image/png")
+    assert service.asked[0]["model"] == "their/together"
+    assert len(hub) == 1
+
+
+def test_a_hub_that_cannot_be_asked_is_only_a_warning_at_create(
+    hub: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(model: str) -> Any:
+        raise ConnectionError("https://user:password@hub")
+
+    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", down)
+    engine = engine_settings(KEY)
+    using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
+    assert served.find(engine, model_settings(using, engine)) == {}
+    assert "could not be asked" in caplog.text
+    assert "password" not in caplog.text

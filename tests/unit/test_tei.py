@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import predict, served
 from huggingface_api_handler.inference.tei import _found
+from huggingface_api_handler.settings import engine_settings, model_settings
 from tests.conftest import Reply, Service
 
 
@@ -91,3 +92,17 @@ def test_another_server_is_not_taken_for_one(service: Service) -> None:
             FRAME.head(1), {"task": "text-classification", "column": "t", "target": "y"}, {"endpoint": service.url}
         )
         assert list(out["y"]) == ["A"]
+
+
+def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(service: Service) -> None:
+    service.info = {"model_id": "m", "model_type": {"embedding": {}}, "max_client_batch_size": 7}
+    engine = engine_settings({"endpoint": service.url})
+    using = {"task": "feature-extraction", "column": "t", "target": "y"}
+    found = served.find(engine, model_settings(using, engine))
+    assert found["tei"]["largest_batch"] == 7
+    _found.clear()
+    served.recall(found)
+    service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
+    predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
+    assert service.fetched == ["/info"]
+    assert [len(asked["inputs"]) for asked in service.asked] == [7, 7]

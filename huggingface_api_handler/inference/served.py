@@ -1,0 +1,38 @@
+"""What is found out about a model's route at CREATE, so that no query needs to ask: kept with the model, as JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ..failures import InferenceError
+from ..settings import EngineSettings, ModelSettings
+from . import providers, tei, transport
+from .route import route
+
+logger = logging.getLogger(__name__)
+
+
+def find(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
+    """Ask the Hub for the provider's name of the model, or the endpoint which server it is. A few seconds at most.
+
+    Raises InputError where the provider does not serve the model; who cannot be reached is asked again by a query.
+    """
+    try:
+        where = route(engine, model)
+    except InferenceError as error:
+        logger.warning("%s", error)
+        return {}
+    if where.provider is not None:
+        return {"provider": providers.mapping_of(where.provider)}
+    server = transport.submit(tei.found_at(where, model.task)).result()
+    return {"tei": {"url": where.url, "largest_batch": server.largest_batch}} if server is not None else {}
+
+
+def recall(found: Mapping[str, Any] | None) -> None:
+    """Use in this process what ``find`` found."""
+    if found and "provider" in found:
+        providers.remember(found["provider"])
+    if found and "tei" in found:
+        tei.remember(found["tei"]["url"], found["tei"]["largest_batch"])
