@@ -57,7 +57,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             engine = _engine(self.engine_storage)
             using, checked = _new_model(target, args, engine)
             self.model_storage.json_set(_STORED, using)
-            self.model_storage.json_set(_SERVED, served.find(engine, checked))
+            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **served.find(engine, checked)})
 
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
@@ -96,12 +96,13 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self) -> Scope:
-        """This engine's stored answers, under a name of its own: MindsDB gives the number of a dropped engine anew."""
+        """Whose answers and receipts these are. By names of our own: MindsDB gives the numbers of dropped things anew."""
         kept = self.engine_storage.json_get(_SCOPE)
         if not kept:
             kept = {"id": secrets.token_hex(16)}
             self.engine_storage.json_set(_SCOPE, kept)
-        return Scope(kept["id"], f"{kept['id']} {self.model_storage.predictor_id}")
+        model = (self.model_storage.json_get(_SERVED) or {}).get("id")
+        return Scope(kept["id"], f"{kept['id']} {model}")
 
     def _using(self) -> dict[str, Any]:
         stored: dict[str, Any] | None = self.model_storage.json_get(_STORED)

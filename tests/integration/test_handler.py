@@ -104,7 +104,7 @@ def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
     )
     handler = created(service, threshold=0.6)
     names = list(handler.describe(None)["tables"])
-    assert names == ["settings", "task", "model"]
+    assert names == ["settings", "task", "model", "usage"]
     settings = handler.describe("settings")
     assert dict(zip(settings["argument"], settings["value"], strict=True))["threshold"] == "0.6"
     assert "top_k" in list(handler.describe("task")["argument"])
