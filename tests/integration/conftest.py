@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 
 import pymysql
@@ -29,7 +30,11 @@ def guarded() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mindsdb() -> Iterator[MindsDB]:
-    with installed(), running_mindsdb(environment={"OTHER_KEY": KEY}) as server:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        installed(),
+        running_mindsdb(environment={"OTHER_KEY": KEY, "HF_HOME": home}) as server,
+    ):
         yield server
 
 

@@ -269,3 +269,49 @@ def test_mindsdb_lists_this_handler(mindsdb: MindsDB) -> None:
     ).rows
     assert version == __version__
     assert success in (True, 1, "True", "true")
+
+
+def usage_of(mindsdb: MindsDB, model: str) -> dict[str, Any]:
+    """The first row of DESCRIBE model.usage: all queries of the model together."""
+    found = mindsdb.sql(f"DESCRIBE {model}.usage")
+    return dict(zip(found.columns, found.rows[0], strict=True))
+
+
+def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
+    mindsdb: MindsDB, engine: str, reviews: str
+) -> None:
+    model = create(mindsdb, "paid_once", "sentiment", task="text-classification", column="text")
+    joined = f"SELECT t.id, m.sentiment FROM {reviews} AS t JOIN {model} AS m"
+    plan = mindsdb.sql(
+        f"SELECT m.rows, m.nulls, m.distinct_inputs, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true"
+    )
+    assert plan.rows[0][:3] == [6, 2, 3]
+    assert plan.rows[0][3] >= 1
+    first = sorted(map(str, mindsdb.sql(joined).rows))
+    asked = usage_of(mindsdb, model)["requests"]
+    assert asked >= 1
+    assert sorted(map(str, mindsdb.sql(joined).rows)) == first
+    # Another threshold reads the stored answers anew.
+    strict = mindsdb.sql(f"{joined} USING threshold = 0.9999")
+    assert {row[1] for row in strict.rows} == {"uncertain", None}
+    after = usage_of(mindsdb, model)
+    assert after["requests"] == asked
+    assert after["queries"] == 3
+    assert after["stored"] == 6
+    plan = mindsdb.sql(f"SELECT m.stored, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true")
+    assert plan.rows[0] == [3, 0]
+
+
+def test_an_engines_budget_holds_over_queries_and_says_when_it_begins_anew(mindsdb: MindsDB, inference: str) -> None:
+    mindsdb.sql(
+        f"CREATE ML_ENGINE frugal FROM huggingface_api USING endpoint = '{inference}/models', requests_per_hour = 2, "
+        "cache = false"
+    )
+    mindsdb.sql(
+        "CREATE MODEL mindsdb.frugal_model PREDICT y USING engine = 'frugal', task = 'text-classification', column = 'text'"
+    )
+    mindsdb.wait_for_model("frugal_model")
+    for text in ("one", "two"):
+        assert mindsdb.sql(f"SELECT y FROM mindsdb.frugal_model WHERE text = '{text}'").rows[0][0]
+    with pytest.raises(SQLError, match=r"requests_per_hour = 2 was reached"):
+        mindsdb.sql("SELECT y FROM mindsdb.frugal_model WHERE text = 'three'")
