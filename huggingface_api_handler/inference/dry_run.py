@@ -49,11 +49,10 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
     known = await query.known(tei.seen(query.where))
     left = await _not_stored(query, inputs)
-    learned, pace = known.learned, known.limiter.pace()
+    learned, pace = known.learned, known.pace()
     batch = learned.sizes.best if takes_lists(query.model.definition, learned) else 1
     requests = math.ceil(left / batch)
-    rates = [pace["places"] / pace["seconds"]] if pace.get("seconds") else []
-    rates += [pace["rate"]] if "rate" in pace else []
+    rates = [pace[name] for name in ("rate", "seconds_rate") if name in pace]
     return len(inputs) - left, requests, requests / min(rates) if rates and requests else None if requests else 0.0
 
 
