@@ -58,9 +58,11 @@ class Answers:
 
     async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """The stored answers among ``keys``, as a task's ``split`` would give them."""
+        if not self._read:
+            return {}
         if self._known is None:
             self._known = await asyncio.wrap_future(self._store.run(self._was_asked, True))
-        if not (self._read and self._known):  # the first query of its kind has nothing stored
+        if not self._known:  # the first query of its kind, so nothing of it is stored
             return {}
         nothing: list[tuple[bytes, bytes]] = []
         found = await asyncio.wrap_future(self._store.run(lambda connection: self._select(connection, keys), nothing))
@@ -107,7 +109,7 @@ class Answers:
 
     def _was_asked(self, connection: sqlite3.Connection) -> bool:
         query = self._query[:_KEY_BYTES]
-        return connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,)).rowcount == 0
+        return connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
 
     def _select(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
         since = int(time.time() - self._ttl)
@@ -120,6 +122,7 @@ class Answers:
         return found
 
     def _insert(self, connection: sqlite3.Connection, landed: Iterable[tuple[bytes, bytes, int, int]]) -> None:
+        connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (self._query[:_KEY_BYTES],))
         connection.executemany("INSERT OR REPLACE INTO answers(key, answer, kept, expires) VALUES (?, ?, ?, ?)", landed)
         if time.monotonic() - _weeded.get(self._store, float("-inf")) > _WEEDED_EVERY:
             _weeded[self._store] = time.monotonic()
