@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -77,7 +77,7 @@ def _read(connection: sqlite3.Connection, model: str) -> _Kept:
 
 
 def _to_json(receipt: Receipt) -> bytes:
-    return orjson.dumps(asdict(receipt), option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(vars(receipt), option=orjson.OPT_NON_STR_KEYS)
 
 
 def _from_json(kept: bytes) -> Receipt | None:
