@@ -6,10 +6,13 @@ import asyncio
 import hmac
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -26,9 +29,10 @@ _AT_ONCE = 500
 _FLUSH_AT, _FLUSH_SECONDS = 256, 0.05
 _WAITING = 5000
 _LET_GO = 0.2
+_FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 _WEEDED_EVERY = 3600.0
 
-_weeded: dict[Store, float] = {}
+_weeded: WeakKeyDictionary[Store, float] = WeakKeyDictionary()
 
 
 class Answers:
@@ -57,17 +61,25 @@ class Answers:
         if not self._read:
             return {}
         if self._known is None:
-            self._known = await asyncio.wrap_future(self._store.run(self._was_asked, False))
+            self._known = await asyncio.wrap_future(self._store.run(self._was_asked, True))
         if not self._known:  # the first query of its kind, so nothing of it is stored
             return {}
         nothing: list[tuple[bytes, bytes]] = []
         found = await asyncio.wrap_future(self._store.run(lambda connection: self._select(connection, keys), nothing))
-        return {key: _from_bytes(answer) for key, answer in found}
+        stored = {}
+        for key, kept in found:
+            with suppress(ValueError, TypeError):  # damaged: it is asked again
+                stored[key] = _from_bytes(key, kept)
+        return stored
 
     def keep(self, key: bytes, answer: Any) -> None:
         """Store an answer, with others that land in the next few milliseconds, off this loop."""
         now = time.time()
-        self._landed.append((key, _to_bytes(answer), int(now), int(now + self._ttl)))
+        try:
+            kept = _to_bytes(key, answer)
+        except TypeError:  # a provider's helper may read what is no JSON
+            return
+        self._landed.append((key, kept, int(now), int(now + self._ttl)))
         if len(self._landed) >= _FLUSH_AT:
             self._flush()
         elif self._timer is None:
@@ -97,7 +109,7 @@ class Answers:
 
     def _was_asked(self, connection: sqlite3.Connection) -> bool:
         query = self._query[:_KEY_BYTES]
-        return connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,)).rowcount == 0
+        return connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
 
     def _select(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
         since = int(time.time() - self._ttl)
@@ -110,28 +122,39 @@ class Answers:
         return found
 
     def _insert(self, connection: sqlite3.Connection, landed: Iterable[tuple[bytes, bytes, int, int]]) -> None:
+        connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (self._query[:_KEY_BYTES],))
         connection.executemany("INSERT OR REPLACE INTO answers(key, answer, kept, expires) VALUES (?, ?, ?, ?)", landed)
         if time.monotonic() - _weeded.get(self._store, float("-inf")) > _WEEDED_EVERY:
             _weeded[self._store] = time.monotonic()
-            _weed(connection, LARGEST)
+            connection.execute("DELETE FROM answers WHERE expires < ?", (int(time.time()),))
+        _keep_within(connection, LARGEST)
 
 
-def _weed(connection: sqlite3.Connection, largest: int) -> None:
-    """Let go of answers that have expired, and, over ``largest`` bytes, of the oldest fifth."""
-    connection.execute("DELETE FROM answers WHERE expires < ?", (int(time.time()),))
+def _keep_within(connection: sqlite3.Connection, largest: int) -> None:
+    """Over ``largest`` bytes let go of the oldest fifth, until they fit, and give free pages back to the disk."""
+    pages, free, size = _pages(connection)
+    while (pages - free) * size > largest:
+        first, last = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
+        if first is None:
+            break
+        connection.execute("DELETE FROM answers WHERE id <= ?", (first + int((last - first) * _LET_GO),))
+        pages, free, size = _pages(connection)
+    if free > max(_VACUUMED, pages * _FREE):
+        connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Pages of the file, those of them that are free, and the bytes of one."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    if (pages - free) * size > largest:
-        first, last = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
-        connection.execute("DELETE FROM answers WHERE id <= ?", (first + (last - first) * _LET_GO,))
-    connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+    return pages, free, size
 
 
 def _as_sent(item: Any) -> bytes:
     if isinstance(item, str):
-        return item.encode()
-    return orjson.dumps(item, option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_content)
+        return b"s" + item.encode()
+    return b"j" + orjson.dumps(item, option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_content)
 
 
 def _content(part: Any) -> Any:
@@ -145,17 +168,28 @@ def _content(part: Any) -> Any:
 _JSON, _MEDIA = b"j", b"m"
 
 
-def _to_bytes(answer: Any) -> bytes:
+def _to_bytes(key: bytes, answer: Any) -> bytes:
     if isinstance(answer, Media):
-        return _MEDIA + answer.content_type.encode() + b"\0" + answer.data
-    return _JSON + orjson.dumps(answer)
+        kept = _MEDIA + answer.content_type.encode() + b"\0" + answer.data
+    else:
+        kept = _JSON + orjson.dumps(answer)
+    return _checksum(key, kept) + kept
 
 
-def _from_bytes(stored: bytes) -> Any:
-    if stored[:1] == _MEDIA:
-        content_type, _, data = stored[1:].partition(b"\0")
+def _from_bytes(key: bytes, stored: bytes) -> Any:
+    """What ``_to_bytes`` made of the answer under this key; ValueError where a bit of it is another."""
+    checksum, kept = stored[:4], stored[4:]
+    if checksum != _checksum(key, kept):
+        raise ValueError("a stored answer is damaged")
+    if kept[:1] == _MEDIA:
+        content_type, _, data = kept[1:].partition(b"\0")
         return Media(data, content_type.decode())
-    return orjson.loads(stored[1:])
+    return orjson.loads(kept[1:])
+
+
+def _checksum(key: bytes, kept: bytes) -> bytes:
+    # SQLite has none for its pages, and a digit that changed would be a wrong row.
+    return zlib.crc32(kept, zlib.crc32(key)).to_bytes(4, "big")
 
 
 class NoAnswers:

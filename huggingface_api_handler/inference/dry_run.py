@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -49,23 +50,24 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
     known = await query.known(tei.seen(query.where))
     left = await _not_stored(query, inputs)
-    learned, pace = known.learned, known.limiter.pace()
+    groups = Counter(map(query.model.definition.group, left))
+    learned, pace = known.learned, known.pace()
     batch = learned.sizes.best if takes_lists(query.model.definition, learned) else 1
-    requests = math.ceil(left / batch)
-    rates = [pace["places"] / pace["seconds"]] if pace.get("seconds") else []
-    rates += [pace["rate"]] if "rate" in pace else []
-    return len(inputs) - left, requests, requests / min(rates) if rates and requests else None if requests else 0.0
+    requests = sum(math.ceil(members / batch) for members in groups.values())
+    rates = [pace[name] for name in ("rate", "seconds_rate") if name in pace]
+    return len(inputs) - len(left), requests, requests / min(rates) if rates and requests else None if requests else 0.0
 
 
-async def _not_stored(query: Query, inputs: Sequence[Input]) -> int:
+async def _not_stored(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
     answers = query.answers
     if isinstance(answers, NoAnswers):
-        return len(inputs)
-    left = 0
+        return inputs
+    left: list[Input] = []
     for start in range(0, len(inputs), _AT_ONCE):
         some = inputs[start : start + _AT_ONCE]
-        keys = [answers.key(item) for item in some if not _has_media(item)]
-        left += len(some) - len(await answers.lookup(keys))
+        keys = {item: answers.key(item) for item in some if not _has_media(item)}
+        stored = await answers.lookup(list(keys.values()))
+        left += [item for item in some if keys.get(item) not in stored]
     return left
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ import pandas as pd
 from .query import Scope
 from .store import Store
 from .usage import Receipt
+
+logger = logging.getLogger(__name__)
 
 _Kept = tuple[Receipt | None, list[tuple[float, Receipt]]]
 
@@ -58,8 +61,9 @@ def _keep(connection: sqlite3.Connection, model: str, receipt: Receipt) -> None:
     row = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
     if row is not None:
         total = _from_json(row[0])
-        total.add(receipt)
-        receipt = total
+        if total is not None:
+            total.add(receipt)
+            receipt = total
     connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (model, _to_json(receipt)))
 
 
@@ -68,16 +72,21 @@ def _read(connection: sqlite3.Connection, model: str) -> _Kept:
     last = connection.execute(
         "SELECT at, receipt FROM receipts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, _SHOWN)
     )
-    return (_from_json(total[0]) if total else None), [(at, _from_json(kept)) for at, kept in last]
+    readable = [(at, receipt) for at, kept in last if (receipt := _from_json(kept)) is not None]
+    return (_from_json(total[0]) if total else None), readable
 
 
 def _to_json(receipt: Receipt) -> bytes:
-    return orjson.dumps(asdict(receipt), option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(vars(receipt), option=orjson.OPT_NON_STR_KEYS)
 
 
-def _from_json(kept: bytes) -> Receipt:
-    values = orjson.loads(kept)
-    known = {each.name: values[each.name] for each in fields(Receipt) if each.name in values}
-    known["errors"] = Counter(known.get("errors", {}))
-    known["latencies"] = Counter({int(step): count for step, count in known.get("latencies", {}).items()})
-    return Receipt(**known)
+def _from_json(kept: bytes) -> Receipt | None:
+    try:
+        values = orjson.loads(kept)
+        known = {each.name: values[each.name] for each in fields(Receipt) if each.name in values}
+        known["errors"] = Counter(known.get("errors", {}))
+        known["latencies"] = Counter({int(step): count for step, count in known.get("latencies", {}).items()})
+        return Receipt(**known)
+    except (ValueError, TypeError, AttributeError):
+        logger.warning("a receipt cannot be read, and is left out of the count")
+        return None

@@ -25,27 +25,34 @@ class Known:
     limiter: Limiter
     learned: Learned
     shared: Shared
+    before: dict[str, float]
+
+    def pace(self) -> dict[str, float]:
+        """The limiter's pace; where it has not seen yet how many are answered in a second, what earlier ones saw."""
+        seen = {name: value for name, value in self.before.items() if name == "seconds_rate"}
+        return {**seen, **self.limiter.pace()}
 
     def remember(self) -> None:
         """Keep what was learned for the next query, of this process or another."""
-        self.shared.remember(self.learned, self.limiter.pace())
+        self.shared.remember(self.learned, self.pace())
 
 
-_known: dict[tuple[int, str], Known] = {}
+_known: dict[tuple[int, Store, str], Known] = {}
 
 
 async def known(to: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> Known:
     """What is known of the route ``to``; ``server`` is what was found to answer there."""
-    key = (id(asyncio.get_running_loop()), f"{engine.max_concurrency} {store.path} {_name(to)}")
+    key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_name(to)}")
     if key not in _known:
-        shared = Shared(store, _name(to))
-        learned, pace = await shared.learned()
         bound = engine.max_concurrency or GREATEST
+        shared = Shared(store, _name(to), bound)
+        learned, pace = await shared.learned()
         limiter = Limiter(
             bound, ceiling=Ceiling(pace.get("places"), bound), pacer=Pacer(pace.get("rate")), neighbours=shared
         )
-        _known.setdefault(key, Known(limiter, learned, shared))
+        _known.setdefault(key, Known(limiter, learned, shared, pace))
     found = _known[key]
+    await found.shared.look()  # a pause that another process was told is kept from the first request on
     if not to.takes_lists:
         found.learned.lists = False
     if server is not None:

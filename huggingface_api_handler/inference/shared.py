@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from .batch_sizes import BatchSizes
+from .batch_sizes import GREATEST, BatchSizes
 from .learned import Learned
 from .store import Store
 
@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 0.1
 _LEASE_SECONDS = 5.0
 _RENEW_SECONDS = 1.0
+_LONGEST_PAUSE = 4000.0  # none is longer than an hour, unless somebody set the clock
 _TRUSTED_SECONDS = 3600.0  # a key may be revoked, a service change: what was learned longer ago is only a hint
+
+_SLOWEST, _FASTEST = 1e-4, 1e6
 
 
 def route_key(store: Store, name: str) -> bytes:
@@ -32,13 +35,14 @@ def route_key(store: Store, name: str) -> bytes:
 
 
 class Shared:
-    """One process's view of a route. ``share`` is its part of the places, ``resume_at`` on its own clock.
+    """One process's view of a route. ``share`` is its part of the ``bound`` places, ``resume_at`` on its own clock.
 
     A lease says that a process is at work on the route. One that dies leaves a lease that expires by itself.
     """
 
-    def __init__(self, store: Store, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Store, name: str, bound: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.share = 1.0
+        self._bound = bound
         self.resume_at = 0.0
         self._store, self._route, self._clock = store, route_key(store, name), clock
         self._owner = f"{os.getpid()}-{secrets.token_hex(8)}".encode()
@@ -59,7 +63,7 @@ class Shared:
         self._queries += 1
         try:
             while True:
-                await self._look()
+                await self.look(at_work=True)
                 await asyncio.sleep(LOOK_EVERY)
         finally:
             self._queries -= 1
@@ -81,26 +85,31 @@ class Shared:
         )
         self._store.run(lambda connection: connection.execute(statement, (self._route, kept)).rowcount, 0)
 
-    async def _look(self) -> None:
+    async def look(self, *, at_work: bool = False) -> None:
+        """Look once at what the others do; ``at_work`` tells them that this process is one of those that share."""
         now = self._clock()
-        renew = now - self._renewed >= _RENEW_SECONDS
+        renew = at_work and now - self._renewed >= _RENEW_SECONDS
         if renew:
             self._renewed = now
         seen = await asyncio.wrap_future(self._store.run(lambda connection: self._exchange(connection, renew), None))
         if seen is not None:
             resume_at, owners = seen
-            self.resume_at = self._clock() + resume_at - time.time()
-            self.share = 1.0 / max(1, owners)
+            left = resume_at - time.time()
+            self.resume_at = self._clock() + (left if left < _LONGEST_PAUSE else 0.0)
+            self.share = part(self._bound, sorted({*owners, self._owner}).index(self._owner), len(owners))
 
-    def _exchange(self, connection: sqlite3.Connection, renew: bool) -> tuple[float, int]:
+    def _exchange(self, connection: sqlite3.Connection, renew: bool) -> tuple[float, list[bytes]]:
         now = time.time()
         if renew:
             values = (self._route, self._owner, 1, now + _LEASE_SECONDS)
             connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", values)
-            connection.execute("DELETE FROM leases WHERE expires < ?", (now,))
+            connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + 2 * _LEASE_SECONDS))
         row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._route,)).fetchone()
-        count = "SELECT count(*) FROM leases WHERE route = ? AND expires >= ?"
-        return (row[0] if row else 0.0), connection.execute(count, (self._route, now)).fetchone()[0]
+        owners = connection.execute(
+            "SELECT owner FROM leases WHERE route = ? AND expires BETWEEN ? AND ?",
+            (self._route, now, now + 2 * _LEASE_SECONDS),
+        ).fetchall()
+        return (row[0] if row else 0.0), [owner for (owner,) in owners]
 
     def _leave(self, connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM leases WHERE route = ? AND owner = ?", (self._route, self._owner))
@@ -108,6 +117,14 @@ class Shared:
     def _read_learned(self, connection: sqlite3.Connection) -> bytes | None:
         row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._route,)).fetchone()
         return row[0] if row else None
+
+
+def part(bound: int, rank: int, owners: int) -> float:
+    """The share of ``bound`` places of one of so many owners: whole places, together ``bound``, one at least."""
+    if owners <= 1:
+        return 1.0
+    places = bound // owners + (rank < bound % owners)
+    return max(1, places - 0.5) / bound  # half a place less, or the limiter would round it up
 
 
 def to_json(learned: Learned, pace: dict[str, float]) -> bytes:
@@ -123,9 +140,17 @@ def from_json(kept: bytes) -> tuple[Learned, dict[str, float]]:
     try:
         values: dict[str, Any] = orjson.loads(kept)
         fresh = 0 <= time.time() - values["at"] < _TRUSTED_SECONDS
-        sizes = BatchSizes(**values["sizes"])
-        learned = Learned(values["answered"] and fresh, values["lists"] if fresh else None, sizes)
-        return learned, values["pace"] if fresh else {}
-    except (ValueError, KeyError, TypeError):
+        sizes = values["sizes"]
+        best, refused = int(sizes["best"]), int(sizes["refused"])
+        pace = {str(name): float(value) for name, value in values["pace"].items()}
+        if not (0 < best <= GREATEST and refused > 0 and all(_SLOWEST < value < _FASTEST for value in pace.values())):
+            raise ValueError("out of all bounds")
+        learned = Learned(
+            values["answered"] is True and fresh,
+            values["lists"] if fresh and isinstance(values["lists"], bool) else None,
+            BatchSizes(best, refused, sizes["settled"] is True),
+        )
+        return learned, pace if fresh else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
         logger.warning("what was learned about a route cannot be read, and is learned anew")
         return Learned(), {}

@@ -32,6 +32,8 @@ LARGEST = 2 * 1024**3
 """Bytes of answers above which the oldest are let go."""
 
 _BUSY_SECONDS = 5.0
+"""For which a lock of another process is waited for; once in vain, and only ``_HURRIED_SECONDS`` until it is gone."""
+_HURRIED_SECONDS = 0.05
 _SOUND_AGAIN_AFTER = 60.0  # a disk may be given room, a mount be made writable
 SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -61,38 +63,69 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._failed_at: float | None = None
         self._warned: set[str] = set()
+        self._file: tuple[int, int] | None = None
+        self._waits = _BUSY_SECONDS
+        self._in_use = threading.Lock()
         self.secret = secrets.token_bytes(32)
-        """Keys the hashes of inputs and routes: the file's own once ``opened``, one that matches nothing till then."""
-        self.opened = self._thread.submit(self._open)
+        """Keys the hashes of inputs and routes: the file's own once ``opened``, and that of the next if it is begun."""
+        self.opened = self._thread.submit(self._first)
 
     def run(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
         """``work(connection)`` in a transaction on the store's thread; ``otherwise`` where the store cannot do it."""
-        return self._thread.submit(self._try, work, otherwise)
+        try:
+            return self._thread.submit(self._try, work, otherwise)
+        except RuntimeError:  # closed, as the process ends
+            done: Future[T] = Future()
+            done.set_result(otherwise)
+            return done
 
     def close(self) -> None:
         """Finish what was handed over, and close the file."""
         self._thread.shutdown(wait=True)
         self._close()
 
+    def rest(self) -> None:
+        """Close the file and keep it closed until ``go_on``: SQLite's locks do not survive a fork."""
+        self._in_use.acquire()
+        self._close()
+
+    def go_on(self) -> None:
+        """End a ``rest``."""
+        self._in_use.release()
+
+    def _first(self) -> None:
+        with self._in_use:
+            self._open()
+
     def _try(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        for _ in range(2):
-            connection = self._usable()
-            if connection is None:
-                return otherwise
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                answer = work(connection)
-                connection.execute("COMMIT")
-                return answer
-            except sqlite3.Error as error:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                self._failed(error)
-                if not _is_damage(error):
+        with self._in_use:
+            for _ in range(2):
+                connection = self._usable()
+                if connection is None:
                     break
-        return otherwise
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    answer = work(connection)
+                    connection.execute("COMMIT")
+                    self._wait_for_locks(_BUSY_SECONDS)
+                    return answer
+                except Exception as error:  # damaged records raise anything, and a transaction must not stay open
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    self._failed(error)
+                    if not _is_damage(error):
+                        break
+            return otherwise
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        if self._connection is not None and seconds != self._waits:
+            self._waits = seconds
+            self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
     def _usable(self) -> sqlite3.Connection | None:
+        if self._connection is not None and self._file != _identity(self.path):
+            logger.warning("the answer store %s was moved or removed, and is opened anew", self.path)
+            self._close()
         if self._connection is None and (
             self._failed_at is None or time.monotonic() - self._failed_at > _SOUND_AGAIN_AFTER
         ):
@@ -106,7 +139,7 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self._set_aside()
+                self._set_aside(self._file)
                 self._connect()
         except (sqlite3.Error, OSError, _Unusable) as error:
             self._failed(error)
@@ -114,29 +147,33 @@ class Store:
     def _connect(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._file, self._waits = _identity(self.path), _BUSY_SECONDS
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
+            _refuse_newer(connection)  # before anything is changed
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                raise _Unusable(f"it was written by a newer version of this package (format {version})")
-            if version == 0:
+            if _refuse_newer(connection) == 0:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     connection.execute(statement)
-                connection.execute("INSERT INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
+                connection.execute("INSERT INTO meta VALUES ('secret', ?)", (self.secret,))
                 connection.execute(f"PRAGMA user_version = {VERSION}")
-            self.secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
+            secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
+            if secret is None or not isinstance(secret[0], bytes):
+                raise sqlite3.DatabaseError("its secret is gone")
+            self.secret = secret[0]
             connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
         self._connection, self._failed_at = connection, None
 
-    def _set_aside(self) -> None:
-        """Move a damaged file out of the way, where it can be looked at."""
+    def _set_aside(self, damaged: tuple[int, int] | None) -> None:
+        """Move a damaged file out of the way, where it can be looked at, unless another process has."""
+        if _identity(self.path) != damaged:
+            return
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
@@ -147,11 +184,13 @@ class Store:
         if _is_damage(error) and self._connection is not None:
             self._close()
             with suppress(OSError):
-                self._set_aside()
+                self._set_aside(self._file)
             return
         if self._connection is None:
             self._failed_at = time.monotonic()
-        reason = str(error)
+        elif "locked" in str(error):
+            self._wait_for_locks(_HURRIED_SECONDS)
+        reason = str(error) if isinstance(error, (sqlite3.Error, OSError, _Unusable)) else repr(error)
         if reason not in self._warned:
             self._warned.add(reason)
             logger.warning(
@@ -166,6 +205,22 @@ class Store:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
+
+
+def _refuse_newer(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise _Unusable(f"it was written by a newer version of this package (format {version})")
+    return version
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What stays the same of a file that is open, whatever its name comes to mean."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_damage(error: Exception) -> bool:
@@ -195,3 +250,23 @@ def close_stores() -> None:
             store = _stores.pop((pid, folder))
             if pid == os.getpid():
                 store.close()
+
+
+_resting: list[Store] = []
+
+
+def _before_fork() -> None:
+    _lock.acquire()
+    _resting[:] = [store for (pid, _), store in _stores.items() if pid == os.getpid()]
+    for store in _resting:
+        store.rest()
+
+
+def _after_fork() -> None:
+    for store in _resting:
+        store.go_on()
+    _lock.release()
+
+
+# A child believes that it holds the locks of an open file; its parent, which alone does, removes what both write to.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

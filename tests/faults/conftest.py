@@ -30,9 +30,16 @@ class FaultyService:
 
     def state(self, plan: Plan) -> dict[str, Any]:
         """What the plan did so far (``service.State``)."""
-        with urllib.request.urlopen(f"{self.url(plan)}/state", timeout=60) as response:
-            state: dict[str, Any] = json.load(response)
-        return state
+        return self._told(plan, "state")
+
+    def counts(self, plan: Plan, what: str) -> dict[str, int]:
+        """How often each input was 'asked' or 'answered' so far."""
+        return self._told(plan, what)
+
+    def _told(self, plan: Plan, what: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url(plan)}/{what}", timeout=60) as response:
+            told: dict[str, Any] = json.load(response)
+        return told
 
 
 @pytest.fixture(scope="session")

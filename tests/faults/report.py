@@ -24,6 +24,12 @@ LEAKS = """
 
 What a process held after so many queries, less what it held before.
 """
+KILLS = """
+## Kills
+
+A job killed with SIGKILL at random moments and begun anew, twenty times, until it is done (`tests/faults/test_kill.py`). The store
+was whole after each kill, and no answer in it was asked for again. Answered twice is what was on its way, or waited to be written.
+"""
 FUZZ = """
 ## Fuzzing
 
@@ -57,6 +63,11 @@ def page(figures: dict[str, Any]) -> str:
         names = sorted(next(iter(leaks.values()))["grown"])
         rows = [[name, run["queries"], *(run["grown"][field] for field in names)] for name, run in leaks.items()]
         parts += [LEAKS, table(["queries that end", "queries", *names], rows)]
+    kills = {name.removeprefix("kill "): run for name, run in sorted(figures.items()) if name.startswith("kill ")}
+    if kills:
+        names = ["kills", "rows", "stored_before_the_last_run", "stored_asked_again", "answered_twice", "most_lost_in_a_kill"]  # fmt: skip
+        rows = [[name, *(run[field] for field in names)] for name, run in kills.items()]
+        parts += [KILLS, table(["route that takes", *(name.replace("_", " ") for name in names)], rows)]
     if "fuzz answers" in figures:
         fuzz = figures["fuzz answers"]
         rows = [[target, count] for target, count in sorted(fuzz["executions"].items())]

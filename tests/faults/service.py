@@ -2,7 +2,7 @@
 
 ``python -m tests.faults.service`` prints two ports: its own, and that of a second listener, to which it redirects
 and where no connection may ever arrive. The path of a request holds its ``Plan``; GET ``/<plan>/state`` tells what
-the plan did.
+the plan did, ``asked`` and ``answered`` how often each input was.
 """
 
 from __future__ import annotations
@@ -93,8 +93,9 @@ class Connection(asyncio.Protocol):
     def handle(self, method: str, path: list[str], body: bytes) -> None:
         state = states.setdefault(path[0], State(Plan.of(path[0])))
         if method != "POST":
-            known = path[1:] == ["state"]
-            return self.reply(200 if known else 404, state.as_dict() if known else {"error": "Not Found"})
+            told = {"state": state.as_dict, "asked": lambda: state.asked, "answered": lambda: state.answered}
+            tell = told.get("/".join(path[1:]), lambda: None)()
+            return self.reply(404 if tell is None else 200, {"error": "Not Found"} if tell is None else tell)
         inputs = json.loads(body)["inputs"]
         texts = inputs if isinstance(inputs, list) else [inputs]
         state.requests += 1

@@ -1,0 +1,132 @@
+"""A job killed with SIGKILL at random moments and begun anew: what was stored is never asked for again.
+
+``python -m tests.faults.test_kill <url> <folder> <rows>`` is that job.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huggingface_api_handler.inference.answers import _FLUSH_AT, Answers
+from huggingface_api_handler.inference.store import Store
+from huggingface_api_handler.settings import model_settings
+from tests.faults.conftest import ROOT, FaultyService
+from tests.faults.plan import Plan, answer
+from tests.faults.results import record
+
+SEED = int(os.environ.get("KILL_SEED", "1"))
+KILLS, LATEST = 20, 0.4  # seconds after the job begins its query
+IN_FLIGHT = 64
+SCOPE = "the job"
+USING = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}
+
+
+def texts(rows: int) -> list[str]:
+    return [f"row {number}" for number in range(rows)]
+
+
+def job(url: str, folder: str, rows: int) -> None:
+    """All rows, each checked, in the way of any query."""
+    import pandas as pd
+
+    from huggingface_api_handler.inference import predict
+
+    print("ready", flush=True)
+    engine = {"endpoint": url, "cache_dir": folder, "max_concurrency": IN_FLIGHT, "name": SCOPE}
+    out = predict(pd.DataFrame({"text": texts(rows)}), USING, engine)
+    wrong = [text for text, share in zip(texts(rows), out["y_explain"], strict=True)
+             if share is None or share["POSITIVE"] != answer(text)[0]["score"]]  # fmt: skip
+    assert wrong == []
+    print(out.attrs["usage"]["stored"], flush=True)
+
+
+def begun(url: str, folder: Path, rows: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.faults.test_kill", url, str(folder), str(rows)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def stored(folder: Path, url: str, rows: int, look_at: Path) -> set[str]:
+    """The texts whose answers a kill left in the store, of which a copy is looked at: the job itself must recover it."""
+    shutil.rmtree(look_at, ignore_errors=True)
+    look_at.mkdir()
+    for name in ("answers.sqlite", "answers.sqlite-wal"):
+        if (folder / name).exists():
+            shutil.copy(folder / name, look_at)
+    if not (look_at / "answers.sqlite").exists():
+        return set()
+    connection = sqlite3.connect(look_at / "answers.sqlite")
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'answers'").fetchone()[0]
+    kept = {key for (key,) in connection.execute("SELECT key FROM answers")} if tables else set()
+    connection.close()
+    if not kept:
+        return set()
+    store = Store(look_at)
+    asked = Answers(store, SCOPE, url, model_settings(USING), 1e9, read=True)
+    found = {text for text in texts(rows) if asked.key(text) in kept}
+    store.close()
+    assert len(found) == len(kept)
+    return found
+
+
+@pytest.mark.parametrize(("lists", "rows"), [(False, 12_000), (True, 30_000)], ids=["single", "lists"])
+def test_a_killed_job_asks_for_no_stored_answer_again(
+    lists: bool, rows: int, faulty: FaultyService, tmp_path: Path
+) -> None:
+    plan = Plan(seed=SEED, share=0.0, lists=lists, largest=4, tag=f"kill {tmp_path}")
+    url, folder, moments = faulty.url(plan), tmp_path / "store", random.Random(SEED)
+    kept: set[str] = set()
+    asked: dict[str, int] = {}
+    answered: dict[str, int] = {}
+    lost: list[int] = []
+    for _ in range(KILLS):
+        process = begun(url, folder, rows)
+        time.sleep(moments.uniform(0.0, LATEST))
+        assert process.poll() is None, "it was done before it was killed: more rows are needed"
+        process.kill()
+        process.communicate()
+        time.sleep(0.05)  # what it had sent still arrives
+        before, asked = asked, faulty.counts(plan, "asked")
+        answered_before, answered = answered, faulty.counts(plan, "answered")
+        again = {text for text in kept if asked[text] > before[text]}
+        assert not again, f"{len(again)} stored answers were asked for again"
+        kept_now = stored(folder, url, rows, tmp_path / "copy")
+        assert kept <= kept_now, "what was stored once stays"
+        kept = kept_now
+        in_this_run = [text for text, count in answered.items() if count > answered_before.get(text, 0)]
+        lost.append(len(set(in_this_run) - kept))
+    process = begun(url, folder, rows)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert int(told) == len(kept), "the last run found all that was stored"
+    answered = faulty.counts(plan, "answered")
+    assert set(answered) == set(texts(rows))
+    twice = sum(count - 1 for count in answered.values())
+    figures: dict[str, Any] = {
+        "kills": KILLS, "rows": rows, "stored_asked_again": 0, "answered_twice": twice,
+        "most_lost_in_a_kill": max(lost), "stored_before_the_last_run": len(kept), "seed": SEED,
+    }  # fmt: skip
+    print(figures)
+    record(f"kill {'lists' if lists else 'single'}", figures)
+    assert rows / 20 < len(kept) < rows, "the kills came too early or too late to say anything"
+    # Of each kill: what was on its way, and what had come and waited for the next write.
+    on_the_way = IN_FLIGHT * (plan.largest if lists else 1)
+    assert max(lost) <= on_the_way + _FLUSH_AT
+    assert twice <= KILLS * (on_the_way + _FLUSH_AT)
+
+
+if __name__ == "__main__":
+    job(sys.argv[1], sys.argv[2], int(sys.argv[3]))

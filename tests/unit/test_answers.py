@@ -1,0 +1,335 @@
+"""Never pay twice: which rows find a stored answer, and which may not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.inference import answers as module
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.answers import Answers
+from huggingface_api_handler.inference.predictor import predict_frame
+from huggingface_api_handler.inference.query import Scope
+from huggingface_api_handler.inference.store import Store, close_stores, store_in
+from huggingface_api_handler.settings import engine_settings, model_settings
+from huggingface_api_handler.tasks import Media
+from tests.conftest import Reply, Service
+
+SENTIMENT = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}
+GENERATED = {"task": "chat-completion", "model": "m", "column": "text", "target": "y"}
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def scores(body: Any, *_: Any) -> Any:
+    inputs = body["inputs"] if isinstance(body, dict) else "media"
+    texts = inputs if isinstance(inputs, list) else [inputs]
+    return [[{"label": "POSITIVE", "score": 0.75}, {"label": "NEGATIVE", "score": 0.25}] for _ in texts]
+
+
+def chat(body: Any, *_: Any) -> Any:
+    return {"choices": [{"message": {"role": "assistant", "content": body["messages"][-1]["content"].upper()}}]}
+
+
+def sent(service: Service, texts: list[Any], using: dict[str, Any], **engine: Any) -> int:
+    """Requests that a query of ``texts`` sends."""
+    before = len(service.asked)
+    predict(pd.DataFrame({"text": texts}), using, {"endpoint": f"{service.url}/models", **engine})
+    return len(service.asked) - before
+
+
+def test_a_second_run_sends_nothing_and_one_changed_row_is_one_request(service: Service) -> None:
+    service.answer = scores
+    texts = [f"text {number}" for number in range(100)]
+    first = predict(pd.DataFrame({"text": texts}), SENTIMENT, {"endpoint": service.url})
+    before = len(service.asked)
+    second = predict(pd.DataFrame({"text": texts}), SENTIMENT, {"endpoint": service.url})
+    assert len(service.asked) == before
+    assert second.attrs["usage"]["stored"] == 100
+    pd.testing.assert_frame_equal(first, second)
+    predict(pd.DataFrame({"text": ["changed", *texts[1:]]}), SENTIMENT, {"endpoint": service.url})
+    assert len(service.asked) == before + 1
+
+
+def test_a_later_process_finds_them(service: Service) -> None:
+    service.answer = scores
+    assert sent(service, ["a", "b"], SENTIMENT) == 2
+    close_stores()
+    assert sent(service, ["a", "b"], SENTIMENT) == 0
+
+
+OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "scope": ({}, {"name": "another"}),
+    "model": ({"model": "n"}, {}),
+    "task": ({"task": "zero-shot-classification", "candidate_labels": ["a"]}, {}),
+    "a parameter": ({"parameters": {"top_k": 2}}, {}),
+    "another parameter": ({"function_to_apply": "sigmoid"}, {}),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_question_is_asked(what: str, service: Service) -> None:
+    service.answer = lambda body, *_: scores(body) if "candidate_labels" not in str(body) else {"labels": ["a"], "scores": [1.0]}  # fmt: skip
+    assert sent(service, ["a"], SENTIMENT, name="one", cache=True) == 1
+    assert sent(service, ["a"], SENTIMENT, name="one", cache=True) == 0
+    using, engine = OTHERS[what]
+    assert sent(service, ["a"], {**SENTIMENT, **using}, **{"name": "one", "cache": True, **engine}) == 1
+
+
+def test_another_route_another_input_and_another_preprocessing_are_asked(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer = scores
+    assert sent(service, ["a"], SENTIMENT, name="one") == 1
+    assert sent(service, ["b"], SENTIMENT, name="one") == 1
+    assert sent(service, ["a"], SENTIMENT, name="one", endpoint=f"{service.url}/elsewhere") == 1
+    monkeypatch.setattr(module, "PREPROCESSING", module.PREPROCESSING + 1)
+    assert sent(service, ["a"], SENTIMENT, name="one") == 1
+
+
+@pytest.mark.parametrize("argument", ["system_prompt", "output_schema"])
+def test_what_is_sent_beside_the_parameters_counts_too(argument: str, service: Service) -> None:
+    service.answer = lambda body, *_: {"choices": [{"message": {"role": "assistant", "content": '{"n": 1}'}}]}
+    given = {"system_prompt": "Be short.", "output_schema": {"n": "int"}}[argument]
+    asked = {**GENERATED, "cache": True}
+    assert sent(service, ["a"], asked) == 1
+    assert sent(service, ["a"], {**asked, argument: given}) == 1
+    assert sent(service, ["a"], {**asked, argument: given}) == 0
+
+
+@pytest.mark.parametrize(
+    "using",
+    [
+        {"threshold": 0.9},
+        {"threshold": 0.9, "below_threshold": "?"},
+        {"labels": {"POSITIVE": "good", "NEGATIVE": "bad"}},
+        {"output": "scores"},
+        {"on_error": "raise"},
+        {"description": "what it is for"},
+        {"max_requests": 5},
+        {"target": "z"},
+    ],
+    ids=str,
+)
+def test_what_is_not_sent_finds_the_answer_and_reads_it_anew(using: dict[str, Any], service: Service) -> None:
+    service.answer = scores
+    assert sent(service, ["a"], SENTIMENT) == 1
+    before = len(service.asked)
+    again = {**SENTIMENT, **using}
+    out = predict(pd.DataFrame({"text": ["a"]}), again, {"endpoint": f"{service.url}/models"})
+    assert len(service.asked) == before
+    read = {"threshold": "uncertain", "labels": "good", "output": {"POSITIVE": 0.75, "NEGATIVE": 0.25}}
+    expected = using.get("below_threshold", next((read[name] for name in using if name in read), "POSITIVE"))
+    assert out[again["target"]][0] == expected
+
+
+def test_a_new_key_finds_the_answers_of_the_engine(service: Service) -> None:
+    service.answer = scores
+    frame, model = pd.DataFrame({"text": ["a"]}), model_settings(SENTIMENT)
+    for key, scope, asked in (("hf_one", "e", 1), ("hf_two", "e", 1), ("hf_two", "f", 2)):
+        engine = engine_settings({"endpoint": service.url, "api_key": key})
+        predict_frame(frame, model, engine, scope=Scope(scope, "m"))
+        assert len(service.asked) == asked
+    by_name = {"endpoint": service.url, "name": "mine"}
+    predict(frame, SENTIMENT, {**by_name, "api_key": "hf_one"})
+    predict(frame, SENTIMENT, {**by_name, "api_key": "hf_two"})
+    assert len(service.asked) == 3
+
+
+def test_without_a_name_another_account_finds_nothing(service: Service) -> None:
+    service.answer = scores
+    assert sent(service, ["a"], SENTIMENT, api_key="hf_one") == 1
+    assert sent(service, ["a"], SENTIMENT, api_key="hf_two") == 1
+
+
+def test_media_is_known_by_its_bytes_and_not_by_its_place(service: Service, tmp_path: Path) -> None:
+    service.answer = scores
+    (tmp_path / "one.png").write_bytes(PNG)
+    (tmp_path / "two.png").write_bytes(PNG)
+    using = {"task": "image-classification", "model": "m", "column": "text", "target": "y"}
+    engine = {"media_dir": str(tmp_path)}
+    assert sent(service, ["one.png"], using, **engine) == 1
+    assert sent(service, ["two.png"], using, **engine) == 0
+    assert sent(service, [PNG], using, **engine) == 0
+    assert sent(service, ["data:image/png;base64," + base64.b64encode(PNG).decode()], using, **engine) == 0
+    (tmp_path / "two.png").write_bytes(PNG + b"\0")
+    assert sent(service, ["two.png"], using, **engine) == 1
+
+
+def test_neither_null_nor_error_is_stored(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda body, *_: scores(body) if "good" in body["inputs"] else Reply({"error": "bad input"}, 400)
+    engine = {"cache_dir": str(tmp_path)}
+    assert sent(service, ["good", None, "", "bad"], SENTIMENT, **engine) == 2
+    close_stores()
+    connection = sqlite3.connect(tmp_path / "answers.sqlite")
+    assert connection.execute("SELECT count(*) FROM answers").fetchone() == (1,)
+    connection.close()
+    assert sent(service, ["good", None, "", "bad"], SENTIMENT, **engine) == 1
+
+
+DAMAGES = {
+    "a digit": "UPDATE answers SET answer = CAST(replace(CAST(answer AS TEXT), '0.75', '0.15') AS BLOB)",
+    "empty": "UPDATE answers SET answer = x''",
+    "no bytes": "UPDATE answers SET answer = 7",
+    "another row's": "CREATE TEMP TABLE t AS SELECT id, answer FROM answers; UPDATE answers SET answer = (SELECT answer FROM t WHERE t.id <> answers.id)",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_answer_is_asked_again(how: str, service: Service, tmp_path: Path) -> None:
+    def answer(body: Any, *_: Any) -> Any:
+        return [{"label": body["inputs"], "score": 0.75}]
+
+    service.answer = answer
+    frame = pd.DataFrame({"text": ["A", "B"]})
+    engine = {"endpoint": service.url, "cache_dir": str(tmp_path)}
+    predict(frame, SENTIMENT, engine)
+    close_stores()
+    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
+        connection.executescript(DAMAGES[how])
+    connection.close()
+    out = predict(frame, SENTIMENT, engine)
+    assert list(out["y"]) == ["A", "B"]
+    assert list(out["y_confidence"]) == [0.75, 0.75]
+    assert len(service.asked) == 4
+
+
+def test_an_answer_that_this_version_cannot_read_is_asked_again(service: Service, tmp_path: Path) -> None:
+    service.answer = scores
+    engine = {"endpoint": service.url, "cache_dir": str(tmp_path)}
+    frame = pd.DataFrame({"text": ["a"]})
+    predict(frame, SENTIMENT, engine)
+    store = store_in(str(tmp_path))
+    (key,) = store.run(lambda connection: connection.execute("SELECT key FROM answers").fetchone(), None).result()  # type: ignore[misc]
+    kept = module._to_bytes(key, {"an": "older form"})
+    store.run(lambda connection: connection.execute("UPDATE answers SET answer = ?", (kept,)).rowcount, 0).result()
+    assert list(predict(frame, SENTIMENT, engine)["y"]) == ["POSITIVE"]
+    assert len(service.asked) == 2
+
+
+def test_use_cache_false_asks_again_and_what_came_is_found_after(service: Service) -> None:
+    service.answer = scores
+    fresh = {**SENTIMENT, "options": {"use_cache": False}}
+    assert [sent(service, ["a"], using) for using in (fresh, fresh, SENTIMENT)] == [1, 1, 0]
+    assert service.headers[0]["x-use-cache"] == "false"
+
+
+def test_generation_is_stored_only_where_that_was_asked_for(service: Service) -> None:
+    service.answer = chat
+    assert [sent(service, ["a"], GENERATED) for _ in range(2)] == [1, 1]
+    assert [sent(service, ["a"], {**GENERATED, "cache": True}) for _ in range(2)] == [1, 0]
+    assert [sent(service, ["a"], GENERATED, cache=True) for _ in range(2)] == [0, 0]
+    assert sent(service, ["a"], {**GENERATED, "cache": False}, cache=True) == 1
+
+
+def test_cache_false_neither_finds_nor_keeps(service: Service, tmp_path: Path) -> None:
+    service.answer = scores
+    assert [sent(service, ["a"], {**SENTIMENT, "cache": False}) for _ in range(2)] == [1, 1]
+    assert [sent(service, ["a"], SENTIMENT, cache=False) for _ in range(2)] == [1, 1]
+    assert sent(service, ["a"], SENTIMENT) == 1
+
+
+def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> None:
+    asked = answers(store_in(str(tmp_path)))
+    keys = {asked.key(item) for item in ('["a"]', ("a",), "a", ("a", ("b",)), ("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))}  # fmt: skip
+    assert len(keys) == 7
+
+
+def answers(store: Store, ttl: float = 100.0) -> Answers:
+    return Answers(store, "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
+
+
+def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.answer = scores
+    now = 1_000_000.0
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    assert sent(service, ["a"], SENTIMENT, cache_ttl=60) == 1
+    now += 59
+    assert sent(service, ["a"], SENTIMENT, cache_ttl=60) == 0
+    now += 2
+    assert sent(service, ["a"], SENTIMENT, cache_ttl=60) == 1
+
+
+def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    store = store_in(str(tmp_path))
+
+    async def keep(item: str) -> None:
+        asked = answers(store)
+        asked.keep(asked.key(item), [1])
+        await asked.settled()
+
+    asyncio.run(keep("old"))
+    now += 101
+    monkeypatch.setattr(module, "_WEEDED_EVERY", 0.0)
+    asyncio.run(keep("new"))
+    assert store.run(lambda connection: connection.execute("SELECT count(*) FROM answers").fetchone()[0], 0).result() == 1  # fmt: skip
+
+
+def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = 2_000_000
+    monkeypatch.setattr(module, "LARGEST", bound)
+    store = store_in(str(tmp_path))
+
+    async def fill() -> tuple[list[bytes], dict[bytes, Any]]:
+        asked = answers(store)
+        keys = [asked.key(f"text {number}") for number in range(2000)]
+        for number, key in enumerate(keys):
+            asked.keep(key, "x" * 4000)
+            if number % 50 == 0:
+                await asked.settled()
+        await asked.settled()
+        return keys, await answers(store).lookup(keys)
+
+    keys, found = asyncio.run(fill())
+    close_stores()
+    size = (tmp_path / "answers.sqlite").stat().st_size
+    assert size < bound * 1.5, f"{size} bytes"
+    assert 100 < len(found) < 2000
+    assert set(found) == set(keys[-len(found) :]), "the newest are kept"
+
+
+def test_an_answer_of_media_comes_back_as_it_was(tmp_path: Path) -> None:
+    made = Media(bytes(range(256)) * 100, "image/png")
+
+    async def there_and_back() -> Any:
+        asked = answers(store_in(str(tmp_path)))
+        asked.keep(asked.key("a cat"), made)
+        await asked.settled()
+        return await answers(store_in(str(tmp_path))).lookup([asked.key("a cat")])
+
+    assert list(asyncio.run(there_and_back()).values()) == [made]
+
+
+def test_what_is_no_json_is_not_kept_and_the_query_goes_on(tmp_path: Path) -> None:
+    async def keep() -> dict[bytes, Any]:
+        asked = answers(store_in(str(tmp_path)))
+        asked.keep(asked.key("a"), object())
+        asked.keep(asked.key("b"), 1)
+        await asked.settled()
+        return await answers(store_in(str(tmp_path))).lookup([asked.key("a"), asked.key("b")])
+
+    assert list(asyncio.run(keep()).values()) == [1]
+
+
+def test_one_loop_of_a_cancelled_query_keeps_what_it_has(service: Service) -> None:
+    service.answer = scores
+    texts = [f"text {number}" for number in range(300)]
+
+    class Later:
+        def is_set(self) -> bool:
+            return len(service.asked) >= 20
+
+    out = predict(pd.DataFrame({"text": texts}), SENTIMENT, {"endpoint": service.url}, cancel=Later())
+    answered = int(out["y_error"].isna().sum())
+    assert answered > 0
+    again = predict(pd.DataFrame({"text": texts}), SENTIMENT, {"endpoint": service.url})
+    assert again.attrs["usage"]["stored"] == answered
