@@ -42,6 +42,7 @@ class Ceiling:
         self._turn = 0
         self._base = self.limit
         self._roof = float("inf")
+        self._lowest = 1.0
         self._roof_until = float("-inf")
         self._roof_seconds = _ROOF_SECONDS
 
