@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import sqrt
+from statistics import mean, stdev
 
 FIRST = 8
 GREATEST = 1024
@@ -20,7 +21,9 @@ _QUEUE_SEEN = 1.4
 _LEAST_KEPT = 0.5
 _LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
 _ROUNDS = 40
-_DRAIN_EVERY, _DRAINED = 20, 0.7  # a queue that always stands would be taken for the latency of an idle service
+_SURE = 2.0  # standard errors that a mean may be off by chance
+_DRAIN_EVERY, _DRAINED = 20, 0.9  # a queue that always stands would be taken for the latency of an idle service
+_WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
 _GROWTH = 1.5  # places for each answer, while a service is new: 2.5 times as many each round trip
 _FEW = 4
@@ -39,7 +42,7 @@ class Ceiling:
         self._filled = False
         self._took: dict[int, list[float]] = {}
         self._idle: dict[int, deque[float]] = {}
-        self._turn = 0
+        self._rounds = 0
         self._base = self.limit
         self._roof = float("inf")
         self._lowest = 1.0
@@ -72,22 +75,32 @@ class Ceiling:
         self._roof_until = float("-inf")
 
     def _end_round(self, now: float) -> None:
-        took = {size: sum(seconds) / len(seconds) for size, seconds in self._took.items()}
-        counts = {size: len(seconds) for size, seconds in self._took.items()}
-        for size, mean in took.items():
-            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
-            if counts[size] >= _FEW or not idle:
-                idle.append(mean)
         if self._filled and self._began > float("-inf"):
-            self.rate = sum(counts.values()) / max(now - self._began, 1e-6)
-        present = sum(took[size] * counts[size] for size in took)
-        queued = present / max(sum(min(self._idle[size]) * counts[size] for size in took), 1e-9)
+            self.rate = sum(map(len, self._took.values())) / max(now - self._began, 1e-6)
+        queued = self._queued()
         if self._starting:
             self._starting = queued < _QUEUE_SEEN
         if not self._starting and self._filled:
             gradient = max(_LEAST_KEPT, min(1.0, _TOLERATED / queued))
             self._set(self._base * gradient + sqrt(self._base), now)
+        self._rounds += 1
+        if not self._starting:
+            drains = self._rounds % _DRAIN_EVERY < 2 and queued > _WORTH_DRAINING
+            self.limit = max(1.0, self._base / queued * _DRAINED) if drains else self._base
         self._begin_round(now)
+
+    def _queued(self) -> float:
+        """What a request took in this round over what it takes alone, as far as chance does not explain it."""
+        present = alone = 0.0
+        for size, seconds in self._took.items():
+            if len(seconds) < _FEW:
+                continue
+            middle, error = mean(seconds), _SURE * stdev(seconds) / sqrt(len(seconds))
+            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
+            idle.append(middle + error)
+            present += max(0.0, middle - error) * len(seconds)
+            alone += min(idle) * len(seconds)
+        return max(1.0, present / alone) if alone > 0 else 1.0
 
     def _begin_round(self, now: float) -> None:
         self._began, self._filled = now, False
@@ -96,6 +109,4 @@ class Ceiling:
     def _set(self, base: float, now: float) -> None:
         if now < self._roof_until:
             base = min(base, self._roof)
-        self._base = max(1.0, min(base, self._bound))
-        self._turn += 1
-        self.limit = self._base
+        self.limit = self._base = max(1.0, min(base, self._bound))
