@@ -39,6 +39,7 @@ class Ceiling:
         """Answered requests a second, in the last round that had all places taken."""
         self._starting = True
         self._began = float("-inf")
+        self._due = 0
         self._filled = False
         self._took: dict[int, list[float]] = {}
         self._idle: dict[int, deque[float]] = {}
@@ -56,8 +57,9 @@ class Ceiling:
             self._filled = True
             if self._starting:
                 self._set(self._base + _GROWTH, now)
-        if now - seconds >= self._began:
-            self._end_round(now)
+        self._due -= 1
+        if now - seconds >= self._began and self._due <= 0:  # the quickest answers alone say little of the others
+            self._end_round(now, in_flight)
 
     def refused(self, now: float, in_flight: int, *, first: bool) -> None:
         """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
@@ -66,7 +68,7 @@ class Ceiling:
             self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if self._roof_until > now else _ROOF_SECONDS
             self._roof, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
             self._roof_until = now + self._roof_seconds
-            self._begin_round(now)
+            self._begin_round(now, in_flight)
         self._roof = max(1.0, self._lowest, self._roof - 1)
         self._set(self._base, now)
 
@@ -74,7 +76,7 @@ class Ceiling:
         """Forget where the service refused: what it counts is not how many are in flight."""
         self._roof_until = float("-inf")
 
-    def _end_round(self, now: float) -> None:
+    def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):
             self.rate = sum(map(len, self._took.values())) / max(now - self._began, 1e-6)
         queued = self._queued()
@@ -87,7 +89,7 @@ class Ceiling:
         if not self._starting:
             drains = self._rounds % _DRAIN_EVERY < 2 and queued > _WORTH_DRAINING
             self.limit = max(1.0, self._base / queued * _DRAINED) if drains else self._base
-        self._begin_round(now)
+        self._begin_round(now, in_flight)
 
     def _queued(self) -> float:
         """What a request took in this round over what it takes alone, as far as chance does not explain it."""
@@ -102,8 +104,8 @@ class Ceiling:
             alone += min(idle) * len(seconds)
         return max(1.0, present / alone) if alone > 0 else 1.0
 
-    def _begin_round(self, now: float) -> None:
-        self._began, self._filled = now, False
+    def _begin_round(self, now: float, in_flight: int) -> None:
+        self._began, self._due, self._filled = now, in_flight, False
         self._took.clear()
 
     def _set(self, base: float, now: float) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
 _STEP_DOWN = 0.95
+_SHORTEST = 1.0  # seconds between them: a moment of overload is no rate
 _PROVEN = 2  # requests by which a wait was made up for, and so the bucket kept it
 _CREEP, _CREEP_UNSURE = 1.02, 1.15
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
@@ -92,10 +93,10 @@ class Pacer:
         """Learn from what was let through until ``event``, now that all that was refused then has come back."""
         self._event = None
         if self._base is not None and event > self._base:
-            self._learn(event)
+            self._learn(event, event - self._base)
             if self.is_unruly(event):
                 return
-        if self._base is None or self._let_through >= _ENOUGH:
+        if self._base is None or (self._let_through >= _ENOUGH and event - self._base >= _SHORTEST):
             self._base, self._let_through, self._lost = event, 0, 0.0
         self._lost += max(0.0, self._resume - event - self._saved)
         self._resumed, self._before, self._made_up = self._resume, self._let_through, 0
@@ -106,12 +107,11 @@ class Pacer:
         if self.rate is not None:
             self._next = event + self._kept / self.rate
 
-    def _learn(self, event: float) -> None:
-        assert self._base is not None
-        seen = self._let_through / max(event - self._base - self._lost, 1e-3)
+    def _learn(self, event: float, span: float) -> None:
+        seen = self._let_through / max(span - self._lost, 1e-3)
         lately = self._let_through - self._before
         if self.rate is None:
-            if self._let_through >= _FEWEST:
+            if self._let_through >= _FEWEST and span >= _SHORTEST:
                 self.rate = seen * _A_LITTLE_LESS
             return
         if event <= self._making_up:  # the bucket keeps less than the wait brought
