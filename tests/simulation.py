@@ -51,7 +51,9 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if not ready and timeout is not None:
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits, and nothing will ever happen")
             self.now += max(0.0, timeout)
         return ready
 

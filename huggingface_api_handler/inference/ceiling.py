@@ -57,15 +57,17 @@ class Ceiling:
             self._filled = True
             if self._starting:
                 self._set(self._base + _GROWTH, now)
-        self._due -= 1
-        if now - seconds >= self._began and self._due <= 0:  # the quickest answers alone say little of the others
+        self._due -= 1  # the quickest answers alone say little of the others
+        if now - seconds >= self._began and (self._starting or self._due <= 0):
             self._end_round(now, in_flight)
 
     def refused(self, now: float, in_flight: int, *, first: bool) -> None:
         """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
         if first:
             self._starting = False
-            self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if self._roof_until > now else _ROOF_SECONDS
+            if now >= self._roof_until:  # refused again soon after the last roof fell: the next one stands longer
+                again = now - self._roof_until < self._roof_seconds
+                self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if again else _ROOF_SECONDS
             self._roof, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
             self._roof_until = now + self._roof_seconds
             self._begin_round(now, in_flight)

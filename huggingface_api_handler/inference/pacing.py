@@ -12,7 +12,7 @@ from __future__ import annotations
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
 _STEP_DOWN = 0.95
-_SHORTEST = 1.0  # seconds between them: a moment of overload is no rate
+_SHORTEST = 0.5  # seconds between them: a moment of overload is no rate
 _PROVEN = 2  # requests by which a wait was made up for, and so the bucket kept it
 _CREEP, _CREEP_UNSURE = 1.02, 1.15
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
@@ -50,7 +50,7 @@ class Pacer:
             self._look_back(self._event)
         if self.rate is None:
             return 0.0
-        if now - self._crept >= 1.0:
+        if now - self._crept >= 1.0 and self._next > now:  # where nothing is held back, the pace is not too low
             self.rate *= _CREEP if self._sure else _CREEP_UNSURE
             self._crept = now
         return self._next - now
