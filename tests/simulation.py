@@ -87,6 +87,7 @@ class Simulated(NamedTuple):
     stats: dict[str, Any]
     finished: list[float]
     """When each row was answered, in order."""
+    most_in_flight: int
 
     @property
     def requests(self) -> int:
@@ -138,7 +139,11 @@ def simulate(
         for at, different in changes:
             loop.call_later(at, lambda to=different: setattr(service, "plan", replace(service.plan, **to)))
 
+        most = 0
+
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
+            nonlocal most
+            most = max(most, limiter.in_flight)
             arrival = _Reply()
             await asyncio.sleep(NETWORK * random.uniform(0.3, 1.0))
             failed = fault(orjson.loads(body)["inputs"])
@@ -172,7 +177,7 @@ def simulate(
             watching.cancel()
         finished.extend([loop.time()] * (sender.done - len(finished)))
         bad = sum(not isinstance(result, Prediction) for result in sender.results)
-        return Simulated(loop.time(), bad, sender.stopped, service.stats(), finished)
+        return Simulated(loop.time(), bad, sender.stopped, service.stats(), finished, most)
 
     loop = VirtualLoop()
     chance = random.getstate()
