@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import sqrt
+from statistics import mean, stdev
 
 FIRST = 8
 GREATEST = 1024
@@ -20,7 +21,9 @@ _QUEUE_SEEN = 1.4
 _LEAST_KEPT = 0.5
 _LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
 _ROUNDS = 40
-_DRAIN_EVERY, _DRAINED = 20, 0.7  # a queue that always stands would be taken for the latency of an idle service
+_SURE = 2.0  # standard errors that a mean may be off by chance
+_DRAIN_EVERY, _DRAINED = 20, 0.9  # a queue that always stands would be taken for the latency of an idle service
+_WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
 _GROWTH = 1.5  # places for each answer, while a service is new: 2.5 times as many each round trip
 _FEW = 4
@@ -36,12 +39,14 @@ class Ceiling:
         """Answered requests a second, in the last round that had all places taken."""
         self._starting = True
         self._began = float("-inf")
+        self._due = 0
         self._filled = False
         self._took: dict[int, list[float]] = {}
         self._idle: dict[int, deque[float]] = {}
-        self._turn = 0
+        self._rounds = 0
         self._base = self.limit
         self._roof = float("inf")
+        self._lowest = 1.0
         self._roof_until = float("-inf")
         self._roof_seconds = _ROOF_SECONDS
 
@@ -52,17 +57,20 @@ class Ceiling:
             self._filled = True
             if self._starting:
                 self._set(self._base + _GROWTH, now)
-        if now - seconds >= self._began:
-            self._end_round(now)
+        self._due -= 1  # the quickest answers alone say little of the others
+        if now - seconds >= self._began and (self._starting or self._due <= 0):
+            self._end_round(now, in_flight)
 
     def refused(self, now: float, in_flight: int, *, first: bool) -> None:
         """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
         if first:
             self._starting = False
-            self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if self._roof_until > now else _ROOF_SECONDS
+            if now >= self._roof_until:  # refused again soon after the last roof fell: the next one stands longer
+                again = now - self._roof_until < self._roof_seconds
+                self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if again else _ROOF_SECONDS
             self._roof, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
             self._roof_until = now + self._roof_seconds
-            self._begin_round(now)
+            self._begin_round(now, in_flight)
         self._roof = max(1.0, self._lowest, self._roof - 1)
         self._set(self._base, now)
 
@@ -70,31 +78,39 @@ class Ceiling:
         """Forget where the service refused: what it counts is not how many are in flight."""
         self._roof_until = float("-inf")
 
-    def _end_round(self, now: float) -> None:
-        took = {size: sum(seconds) / len(seconds) for size, seconds in self._took.items()}
-        counts = {size: len(seconds) for size, seconds in self._took.items()}
-        for size, mean in took.items():
-            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
-            if counts[size] >= _FEW or not idle:
-                idle.append(mean)
+    def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):
-            self.rate = sum(counts.values()) / max(now - self._began, 1e-6)
-        present = sum(took[size] * counts[size] for size in took)
-        queued = present / max(sum(min(self._idle[size]) * counts[size] for size in took), 1e-9)
+            self.rate = sum(map(len, self._took.values())) / max(now - self._began, 1e-6)
+        queued = self._queued()
         if self._starting:
             self._starting = queued < _QUEUE_SEEN
         if not self._starting and self._filled:
             gradient = max(_LEAST_KEPT, min(1.0, _TOLERATED / queued))
             self._set(self._base * gradient + sqrt(self._base), now)
-        self._begin_round(now)
+        self._rounds += 1
+        if not self._starting:
+            drains = self._rounds % _DRAIN_EVERY < 2 and queued > _WORTH_DRAINING
+            self.limit = max(1.0, self._base / queued * _DRAINED) if drains else self._base
+        self._begin_round(now, in_flight)
 
-    def _begin_round(self, now: float) -> None:
-        self._began, self._filled = now, False
+    def _queued(self) -> float:
+        """What a request took in this round over what it takes alone, as far as chance does not explain it."""
+        present = alone = 0.0
+        for size, seconds in self._took.items():
+            if len(seconds) < _FEW:
+                continue
+            middle, error = mean(seconds), _SURE * stdev(seconds) / sqrt(len(seconds))
+            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
+            idle.append(middle + error)
+            present += max(0.0, middle - error) * len(seconds)
+            alone += min(idle) * len(seconds)
+        return max(1.0, present / alone) if alone > 0 else 1.0
+
+    def _begin_round(self, now: float, in_flight: int) -> None:
+        self._began, self._due, self._filled = now, in_flight, False
         self._took.clear()
 
     def _set(self, base: float, now: float) -> None:
         if now < self._roof_until:
             base = min(base, self._roof)
-        self._base = max(1.0, min(base, self._bound))
-        self._turn += 1
-        self.limit = self._base
+        self.limit = self._base = max(1.0, min(base, self._bound))

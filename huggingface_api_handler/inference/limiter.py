@@ -86,7 +86,9 @@ class Limiter:
 
     def release(self, outcome: Outcome | None) -> None:
         """Give the place back and say how it went; None where no request was sent."""
-        if outcome is not None:
+        if outcome is None:
+            self.pacer.not_sent()
+        else:
             self._learn(outcome)
         self.in_flight -= 1
         self._give_back()

@@ -1,21 +1,24 @@
 """How fast requests may follow one another on a route that counts them: its rate, found by where it refuses.
 
 Services that limit by rate keep a token bucket or a window. Either is empty when it refuses, so what was let through
-between two such moments, over the time between them, is the rate itself, whatever the bucket holds. Requests are then
-spaced at a little less. What a wait left unused is made up for after it, as the bucket filled meanwhile; a service that
-refuses this keeps a small bucket, and its rate is more than was seen, so the pace creeps up until it is refused again.
+between two such moments, over the time between them, is the rate itself, as long as the bucket did not run over.
+Requests are then spaced at a little less. What a wait left unused is made up for after it, as the bucket filled
+meanwhile. A service that refuses this keeps a small bucket: it ran over, so its rate is more than was seen, and the
+pace creeps up until it is refused again.
 """
 
 from __future__ import annotations
 
-_FEWEST = 5  # let through between two empty buckets, before their number says anything of the rate
+_FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
 _STEP_DOWN = 0.95
-_WAITED_LITTLE = 0.35  # of the time between: more than that, and a small bucket may have run over meanwhile
-_CREEP, _CREEP_UNSURE = 1.02, 1.1
+_SHORTEST = 0.5  # seconds between them: a moment of overload is no rate
+_PROVEN = 2  # requests by which a wait was made up for, and so the bucket kept it
+_CREEP, _CREEP_UNSURE = 1.02, 1.15
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
-_SAVED_SECONDS = 1.0
-_SOON, _UNRULY = 20, 4
+_SAVED_SECONDS, _LESS_SAVED = 10.0, 0.8
+_KEPT_IF_REFUSED, _KEPT_IF_TOLD = 1, 2  # tokens left in the bucket, as clocks and networks are not exact
+_UNRULY = 4
 _UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
 
 
@@ -28,10 +31,13 @@ class Pacer:
         self._next = float("-inf")
         self._saved = _SAVED_SECONDS
         self._let_through = 0  # sent and not refused, since the bucket was empty at ``_base``
+        self._before = 0  # of these, until it was last empty
         self._base: float | None = None
-        self._waited = 0.0
+        self._lost = 0.0  # seconds of it in which the bucket was full
+        self._making_up, self._made_up = float("-inf"), 0
         self._event: float | None = None  # an empty bucket that is still to be learned from, once sending goes on
-        self._resume = float("-inf")
+        self._resume = self._resumed = float("-inf")
+        self._kept = _KEPT_IF_REFUSED
         self._crept = float("-inf")
         self._hold = _HOLD_SECONDS
         self._soon = 0
@@ -44,7 +50,7 @@ class Pacer:
             self._look_back(self._event)
         if self.rate is None:
             return 0.0
-        if now - self._crept >= 1.0:
+        if now - self._crept >= 1.0 and self._next > now:  # where nothing is held back, the pace is not too low
             self.rate *= _CREEP if self._sure else _CREEP_UNSURE
             self._crept = now
         return self._next - now
@@ -53,7 +59,15 @@ class Pacer:
         """Note that a request goes now."""
         self._let_through += 1
         if self.rate is not None:
+            if now - max(self._next, now - self._saved) > 1 / self.rate:
+                self._making_up, self._made_up = now, self._made_up + 1
             self._next = max(self._next, now - self._saved) + 1 / self.rate
+
+    def not_sent(self) -> None:
+        """Note that what was to go did not go: its turn is the next one's."""
+        self._let_through -= 1
+        if self.rate is not None:
+            self._next -= 1 / self.rate
 
     def emptied(self, sent: float, resume: float, *, refused: bool) -> bool:
         """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.
@@ -62,11 +76,13 @@ class Pacer:
         """
         self._let_through -= refused
         news = sent >= self._resume
-        if sent < self._unruly_until:
-            self._resume = max(self._resume, resume)
-            return False
-        self._event = sent if news or self._event is None else min(sent, self._event)
         self._resume = max(self._resume, resume)
+        if sent < self._unruly_until:
+            return False
+        if news:
+            self._event, self._kept = sent, _KEPT_IF_REFUSED if refused else _KEPT_IF_TOLD
+        elif self._event is not None:  # or it is a late word of what was learned from already
+            self._event = min(sent, self._event)
         return news
 
     def is_unruly(self, now: float) -> bool:
@@ -75,19 +91,40 @@ class Pacer:
 
     def _look_back(self, event: float) -> None:
         """Learn from what was let through until ``event``, now that all that was refused then has come back."""
-        waited, self._waited = self._waited, self._waited + self._resume - event
         self._event = None
-        if self.rate is not None:
-            self._soon = self._soon + 1 if self._let_through < max(_SOON, self.rate) else 0
-            if self._soon >= _UNRULY:
-                self._forget(event)
+        if self._base is not None and event > self._base:
+            self._learn(event, event - self._base)
+            if self.is_unruly(event):
                 return
-        if self._base is not None and self._let_through < _FEWEST:
+        if self._base is None or (self._let_through >= _ENOUGH and event - self._base >= _SHORTEST):
+            self._base, self._let_through, self._lost = event, 0, 0.0
+        self._lost += max(0.0, self._resume - event - self._saved)
+        self._resumed, self._before, self._made_up = self._resume, self._let_through, 0
+        self._crept = self._resume
+        if self._sure:
+            self._crept += self._hold
+            self._hold = min(self._hold * 2, _LONGEST_HOLD)
+        if self.rate is not None:
+            self._next = event + self._kept / self.rate
+
+    def _learn(self, event: float, span: float) -> None:
+        seen = self._let_through / max(span - self._lost, 1e-3)
+        lately = self._let_through - self._before
+        if self.rate is None:
+            if self._let_through >= _FEWEST and span >= _SHORTEST:
+                self.rate = seen * _A_LITTLE_LESS
             return
-        if self._base is not None:
-            span = event - self._base
-            self._learn(self._let_through / span, event, mostly_let_through=waited < span * _WAITED_LITTLE)
-        self._base, self._let_through, self._waited = event, 0, self._resume - event
+        if event <= self._making_up:  # the bucket keeps less than the wait brought
+            kept = max(0.0, (lately - 1) / self.rate - max(0.0, event - self._resumed))
+            self._saved = min(self._saved, kept) * _LESS_SAVED
+            return
+        self._soon = self._soon + 1 if lately < max(_ENOUGH, self.rate) else 0
+        if self._soon >= _UNRULY:
+            self._forget(event)
+        elif self._made_up >= _PROVEN:
+            self.rate, self._sure = seen * _A_LITTLE_LESS, True
+        else:
+            self.rate, self._sure = max(self.rate * _STEP_DOWN, seen * _A_LITTLE_LESS), True
 
     def _forget(self, now: float) -> None:
         """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""
@@ -95,19 +132,3 @@ class Pacer:
         self._soon = 0
         self._unruly_until = now + self._unruly_seconds
         self._unruly_seconds = min(self._unruly_seconds * 2, _LONGEST_UNRULY)
-
-    def _learn(self, seen: float, event: float, *, mostly_let_through: bool) -> None:
-        if mostly_let_through:
-            self.rate, self._sure = seen * _A_LITTLE_LESS, True
-        elif self.rate is None:
-            self.rate = seen * _A_LITTLE_LESS
-        elif event - self._next > 2 / self.rate:  # refused while making up for a wait
-            self._saved /= 2
-        else:
-            self.rate *= _STEP_DOWN
-        self._crept = self._resume
-        if self._sure:
-            self._crept += self._hold
-            self._hold = min(self._hold * 2, _LONGEST_HOLD)
-        # Saved up since then, less one turn, as clocks and networks are not exact.
-        self._next = event + 1 / (self.rate or 1.0)
