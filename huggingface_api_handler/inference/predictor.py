@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 import pandas as pd
@@ -95,7 +94,8 @@ def _is_sent(row: Input | Refused | None) -> bool:
 def _run(
     query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
 ) -> list[Prediction | Failure]:
-    sender = _wait(transport.submit(_asked(query, inputs, progress, cancel)))
+    ended = threading.Event()
+    sender = _wait(transport.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
     stopped = sender.stopped
     doomed = (
         stopped is not None
@@ -129,14 +129,20 @@ async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | Non
     return sender
 
 
-def _wait(future: Future[Sender]) -> Sender:
-    """The result of a query on the loop's thread; Ctrl-C here ends the query there."""
+async def _until(ended: threading.Event, work: Coroutine[Any, Any, Sender]) -> Sender:
+    try:
+        return await work
+    finally:
+        ended.set()
+
+
+def _wait(future: Future[Sender], ended: threading.Event) -> Sender:
+    """The result of a query on the loop's thread; Ctrl-C here ends the query there, its answers stored."""
     try:
         return future.result()
     except KeyboardInterrupt:
-        future.cancel()
-        with suppress(FutureTimeoutError, CancelledError):
-            future.exception(timeout=1)
+        future.cancel()  # counts as cancelled at once, while the query still has answers to store
+        ended.wait(timeout=1)
         raise
 
 
