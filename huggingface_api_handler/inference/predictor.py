@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Protocol
 
 import pandas as pd
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 _LOOK_EVERY = 0.1
+_LISTEN_EVERY = 0.5
 _LOG_EVERY = 5.0
 
 
@@ -139,6 +140,9 @@ async def _until(ended: threading.Event, work: Coroutine[Any, Any, Sender]) -> S
 def _wait(future: Future[Sender], ended: threading.Event) -> Sender:
     """The result of a query on the loop's thread; Ctrl-C here ends the query there, its answers stored."""
     try:
+        # Waited for in turns: a signal that another thread was given does not end a wait of this one.
+        while not wait([future], timeout=_LISTEN_EVERY).done:
+            pass
         return future.result()
     except KeyboardInterrupt:
         future.cancel()  # counts as cancelled at once, while the query still has answers to store
