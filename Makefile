@@ -37,9 +37,10 @@ faults: $(VENV)/.test
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py
 
-# Any bytes for an answer, for ten minutes.
+# Any bytes for an answer, then any arguments and cells, ten minutes each.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.faults.fuzz_answers 600
+	$(BIN)/python -m tests.faults.fuzz_arguments 600
 
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
