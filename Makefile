@@ -11,7 +11,7 @@ REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql money
 
 .PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons bench bench-quick clean
+        test-transformers test-pythons audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
@@ -62,6 +62,11 @@ package: $(VENV)/.test
 test-transformers:
 	PYTHON=$(PYTHON) ./tests/transformers/run.sh
 
+# Advisories known of what is installed, which are asked for over the internet; says so where it cannot. Then all licences.
+audit: $(VENV)/.test $(VENV)-audit/.audit
+	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
+	$(BIN)/python -m tests.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
+
 test-pythons:
 	./tests/other_pythons.sh $(OTHER_PYTHONS)
 
@@ -97,10 +102,15 @@ $(VENV)/.bench: $(VENV)/.demo
 	$(PIP) --editable ".[mindsdb,bench]"
 	@touch $@
 
+$(VENV)-audit/.audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3"
+	@touch $@
+
 $(VENV)-ray/.bench:
 	$(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench-ray]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
