@@ -14,12 +14,13 @@ from huggingface_api_handler.server.weights import WeightsError
 SERVER = "huggingface_api_handler.server"
 
 
-def forget_loaded() -> None:
+def load_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let functions of the server that keep what they loaded load it each time. What others loaded stays theirs."""
     for name, module in list(sys.modules.items()):
         if name.startswith(SERVER):
-            for value in list(vars(module).values()):
+            for attribute, value in list(vars(module).items()):
                 if hasattr(value, "cache_clear"):
-                    value.cache_clear()
+                    monkeypatch.setattr(module, attribute, value.__wrapped__)
 
 
 def flipped(path: Path, folder: Path) -> Path:
@@ -31,29 +32,24 @@ def flipped(path: Path, folder: Path) -> Path:
     return copy
 
 
-def each_file_is_checked(card: Card, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Load the model with one file after another flipped. Returns the files that were, once it loads with none."""
-    digest, names = weights.digest, []
-    while True:
-        seen: list[Path] = []
+def refused(card: Card, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Load the model with the file of that number flipped. Returns its name; None where so many are not looked at."""
+    digest, seen = weights.digest, list[Path]()
 
-        def of_copy(path: Path, seen: list[Path] = seen) -> str:
-            seen.append(path)
-            return digest(flipped(path, folder) if len(seen) == len(names) + 1 else path)
+    def of_copy(path: Path) -> str:
+        seen.append(path)
+        return digest(flipped(path, folder) if len(seen) == number else path)
 
-        monkeypatch.setattr(weights, "digest", of_copy)
-        forget_loaded()
+    with monkeypatch.context() as patch:
+        load_anew(patch)
+        patch.setattr(weights, "digest", of_copy)
         try:
             card.load()
         except WeightsError as error:
             assert seen[-1].name in str(error) and "To repair:" in str(error)
-            names.append(seen[-1].name)
-            continue
-        finally:
-            monkeypatch.setattr(weights, "digest", digest)
-            forget_loaded()
-        assert len(seen) == len(names), "a file was flipped, and the model loaded"
-        return names
+            return seen[-1].name
+    assert len(seen) < number, f"{seen[number - 1].name} was flipped, and the model loaded"
+    return None
 
 
 @pytest.mark.parametrize(
@@ -67,4 +63,6 @@ def each_file_is_checked(card: Card, folder: Path, monkeypatch: pytest.MonkeyPat
 def test_one_flipped_byte_is_refused(
     card: Card, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sorted(each_file_is_checked(card, tmp_path, monkeypatch)) == sorted(files)
+    found = [refused(card, number, tmp_path, monkeypatch) for number in range(1, len(files) + 1)]
+    assert sorted(map(str, found)) == sorted(files)
+    assert refused(card, len(files) + 1, tmp_path, monkeypatch) is None
