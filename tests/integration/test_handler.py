@@ -17,6 +17,8 @@ from tests.conftest import Reply, Service
 class Storage:
     """What the handler uses of MindsDB's ModelStorage and HandlerStorage."""
 
+    predictor_id = 1
+
     def __init__(self, connection: dict[str, Any] | None = None) -> None:
         self.connection, self.kept = connection or {}, {}
 
@@ -104,7 +106,7 @@ def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
     )
     handler = created(service, threshold=0.6)
     names = list(handler.describe(None)["tables"])
-    assert names == ["settings", "task", "model"]
+    assert names == ["settings", "task", "model", "usage"]
     settings = handler.describe("settings")
     assert dict(zip(settings["argument"], settings["value"], strict=True))["threshold"] == "0.6"
     assert "top_k" in list(handler.describe("task")["argument"])
