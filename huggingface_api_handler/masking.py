@@ -24,11 +24,12 @@ _keys: dict[str, list[str]] = {}
 
 def keep_out(key: str) -> None:
     """Know ``key`` from now on, as one that is never to be shown."""
-    if len(key) < SHORTEST or key in _keys:
+    if len(key) < SHORTEST:
         return
+    in_json = json.dumps(key)[1:-1]
+    spellings = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
     with _lock:
-        in_json = json.dumps(key)[1:-1]
-        spellings = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
+        _keys.pop(key, None)  # those used last are the last to be forgotten
         _keys[key] = sorted(spellings, key=len, reverse=True)
         while len(_keys) > _MOST:
             del _keys[next(iter(_keys))]
@@ -47,4 +48,5 @@ def repeats_key(body: bytes) -> bool:
 
 
 def _spellings() -> list[str]:
-    return [spelling for spellings in list(_keys.values()) for spelling in spellings]
+    with _lock:
+        return [spelling for spellings in _keys.values() for spelling in spellings]
