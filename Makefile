@@ -11,7 +11,7 @@ REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql money
 
 .PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons bench bench-quick clean
+        test-transformers test-pythons audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
@@ -37,9 +37,10 @@ faults: $(VENV)/.test
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py
 
-# Any bytes for an answer, for ten minutes.
+# Any bytes for an answer, then any arguments and cells, ten minutes each.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.faults.fuzz_answers 600
+	$(BIN)/python -m tests.faults.fuzz_arguments 600
 
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
@@ -60,6 +61,11 @@ package: $(VENV)/.test
 # Any transformers pipeline behind the local server, with transformers 4.57 and 5, each in an environment of its own.
 test-transformers:
 	PYTHON=$(PYTHON) ./tests/transformers/run.sh
+
+# Advisories known of what is installed, which are asked for over the internet; says so where it cannot. Then all licences.
+audit: $(VENV)/.test $(VENV)-audit/.audit
+	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
+	$(BIN)/python -m tests.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
 
 test-pythons:
 	./tests/other_pythons.sh $(OTHER_PYTHONS)
@@ -96,10 +102,15 @@ $(VENV)/.bench: $(VENV)/.demo
 	$(PIP) --editable ".[mindsdb,bench]"
 	@touch $@
 
+$(VENV)-audit/.audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3"
+	@touch $@
+
 $(VENV)-ray/.bench:
 	$(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench-ray]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

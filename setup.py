@@ -54,7 +54,8 @@ TEST = [
     "trustme>=1.1,<2",
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
-    "pandas-stubs",
+    "pandas-stubs>=2.2,<4",
+    "packaging>=23,<27",
     "scikit-learn>=1.3,<2",  # its two photographs
 ]
 

@@ -15,10 +15,14 @@ from typing import Any, TypeGuard
 
 from .announced import LONGEST
 from .announced import retry_after as announced_wait
+from .masking import masked
 
 
 class HuggingFaceAPIError(Exception):
-    """Base of every error this package raises on purpose. ``str()`` is a sentence for the person."""
+    """Base of every error this package raises on purpose. ``str()`` is a sentence for the person, with no key in it."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(masked(part) if isinstance(part, str) else part for part in told))
 
 
 class InputError(HuggingFaceAPIError, ValueError):
@@ -51,7 +55,7 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed request.
+    """One failed request. ``message`` is kept without keys and passwords.
 
     ``retry_after`` is in seconds, None where the server announced nothing. ``status`` is None where no
     response came. ``estimated`` marks a ``retry_after`` that the server only guessed (a loading model);
@@ -65,6 +69,9 @@ class Failure:
     estimated: bool = False
     unreachable: bool = False
     attempts: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", masked(self.message))
 
     @property
     def reason(self) -> str:
@@ -184,7 +191,7 @@ def _believable(estimate: Any) -> TypeGuard[float]:
 
 def _message(body: bytes) -> tuple[str, Any]:
     """What the server said, in a line, and its body as JSON where it is JSON."""
-    text = body[:20_000].decode("utf-8", "replace").strip()
+    text = masked(body[:30_000].decode("utf-8", "replace")).strip()[:20_000]
     try:
         answer = json.loads(body[:1_000_000])
     except (ValueError, RecursionError):
@@ -207,21 +214,20 @@ def _text_of(value: Any) -> str:
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlevel = 3
-_SECRET = re.compile(r"(?<=//)[^/@\s]*@|\bhf_\w{16,}")
 
 
 def shown(value: Any) -> str:
     """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
     try:
-        text = _SHORT.repr(_SECRET.sub("...", value) if isinstance(value, str) else value)
+        text = _SHORT.repr(masked(value) if isinstance(value, str) else value)
     except Exception:  # of anybody's __repr__, or of too large a number
         return f"a value of type {type(value).__name__[:40]}"
-    text = _SECRET.sub("...", text)
+    text = masked(text)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shorten(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(masked(text).split())  # before it is cut, since half a key would not be known as one
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 

@@ -17,6 +17,7 @@ from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
 from .inference.query import Scope
 from .inference.store import store_in
+from .running_query import cancellation
 from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from .tasks.listing import arguments_of
 
@@ -61,11 +62,12 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
-        with _told_in_a_sentence():
+        changes = (args or {}).get("using") or {}
+        with _told_in_a_sentence(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
             served.recall(self.model_storage.json_get(_SERVED))
-            model = model_settings(overridden(self._using(), (args or {}).get("using")), engine)
-            out = predict_frame(df, model, engine, scope=self._scope())
+            model = model_settings(overridden(self._using(), changes), engine)
+            out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope())
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]

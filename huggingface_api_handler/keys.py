@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from .failures import InputError
+from .masking import keep_out
 
 if TYPE_CHECKING:
     from .settings import EngineSettings
@@ -20,6 +21,13 @@ KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGIN
 
 def find_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
     """The key for this query: the engine's own, else the machine's (``KEY_VARIABLES``, then ``hf auth login``)."""
+    key = _found(settings, environment)
+    if key is not None:
+        keep_out(key.get_secret_value())
+    return key
+
+
+def _found(settings: EngineSettings, environment: Mapping[str, str]) -> SecretStr | None:
     if settings.api_key is not None:
         return settings.api_key
     if settings.api_key_env is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..failures import InputError
 from ..settings import engine_settings, model_settings
 from .predictor import Cancel, Progress, predict_frame
 from .query import Scope
@@ -42,7 +43,12 @@ def predict(
     given = dict(engine or {})
     name = given.pop("name", None)
     scope = Scope(str(name)) if name is not None else None
-    engine_checked = engine_settings(given)
+    try:
+        engine_checked = engine_settings(given)
+    except InputError as error:
+        raise error.with_traceback(None) from None
+    finally:
+        del given, engine  # which hold the key as text, where a crash report would print it
     model = model_settings(using, engine_checked)
     if progress is not True:
         return predict_frame(df, model, engine_checked, progress=progress or None, cancel=cancel, scope=scope)

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 
 from ..failures import HuggingFaceAPIError, InferenceError, InputError, classify_exception, shown
 from ..keys import find_key
+from ..masking import masked
 from ..settings import EngineSettings, ModelSettings
 from . import transport
 from .route import may_have_key, route
@@ -52,7 +53,11 @@ def check_engine(engine: EngineSettings) -> str:
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     who = _json(response.body)
-    return f"The key belongs to {who['name']}." if isinstance(who, dict) and "name" in who else "The key was accepted."
+    return (
+        masked(f"The key belongs to {who['name']}.")
+        if isinstance(who, dict) and "name" in who
+        else "The key was accepted."
+    )
 
 
 def task_of(model: str, engine: EngineSettings) -> str:
@@ -82,7 +87,7 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, An
         response = transport.submit(transport.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=where.host).message}
-    said = _json(response.body) if response.status == 200 else None
+    said = _json(masked(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
     return {**address, **said} if isinstance(said, dict) else address
 
 

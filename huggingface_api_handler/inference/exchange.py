@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..announced import left
 from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
+from ..masking import repeats_key
 from ..settings import ModelSettings
 from . import wire
 from .route import Route
@@ -15,6 +16,10 @@ from .transport import AnswerTooLarge, Response
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
 
+_REPEATED = (
+    "the answer repeats the key it was asked with, so it is neither shown nor stored. Unless the row itself holds the "
+    "key, the server gives keys away: replace the key, and tell whoever runs the server"
+)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -59,6 +64,9 @@ async def exchange(
     if response.status != 200:
         wait = model.options.wait_for_model
         failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
+        return Exchanged(None, failure, size, headers, announced)
+    if repeats_key(response.body):
+        failure = Failure(Kind.SMALLER if batch > 1 else Kind.ROW, _REPEATED, response.status)
         return Exchanged(None, failure, size, headers, announced)
     task = model.definition
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 _LOOK_EVERY = 0.1
+_LISTEN_EVERY = 0.5
 _LOG_EVERY = 5.0
 
 
@@ -112,7 +112,8 @@ def _distinct(read: Sequence[Input | Refused | None], receipt: Receipt) -> tuple
 
 
 def _run(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Results:
-    sender = _wait(transport.submit(_asked(query, inputs, progress, cancel)))
+    ended = threading.Event()
+    sender = _wait(transport.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
     stopped, results = sender.stopped, sender.results
     doomed = stopped is not None and stopped.kind is Kind.STOP and not results.answered
     if stopped is not None and (doomed or query.model.on_error == "raise"):
@@ -142,14 +143,23 @@ async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | Non
     return sender
 
 
-def _wait(future: Future[Sender]) -> Sender:
-    """The result of a query on the loop's thread; Ctrl-C here ends the query there."""
+async def _until(ended: threading.Event, work: Coroutine[Any, Any, Sender]) -> Sender:
     try:
+        return await work
+    finally:
+        ended.set()
+
+
+def _wait(future: Future[Sender], ended: threading.Event) -> Sender:
+    """The result of a query on the loop's thread; Ctrl-C here ends the query there, its answers stored."""
+    try:
+        # Waited for in turns: a signal that another thread was given does not end a wait of this one.
+        while not wait([future], timeout=_LISTEN_EVERY).done:
+            pass
         return future.result()
     except KeyboardInterrupt:
-        future.cancel()
-        with suppress(FutureTimeoutError, CancelledError):
-            future.exception(timeout=1)
+        future.cancel()  # counts as cancelled at once, while the query still has answers to store
+        ended.wait(timeout=1)
         raise
 
 

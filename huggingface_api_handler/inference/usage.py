@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..masking import masked
+
 _STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
 
 
@@ -61,9 +63,9 @@ class Receipt:
         if "x-compute-characters" in headers:
             self.compute_characters += int(_number(headers.get("x-compute-characters")))
         if "x-request-id" in headers:
-            self.request_id = headers["x-request-id"][:100]
+            self.request_id = masked(headers["x-request-id"])[:100]
         if "x-sha" in headers:
-            self.sha = headers["x-sha"][:100]
+            self.sha = masked(headers["x-sha"])[:100]
 
     def add(self, other: Receipt) -> None:
         """Add another receipt to this one."""

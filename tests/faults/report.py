@@ -35,6 +35,9 @@ FUZZ = """
 
 Any bytes for an answer, to every task (`tests/faults/fuzz_answers.py`).
 """
+ARGUMENTS = """
+Any arguments and cells, in the statements of a person (`tests/faults/fuzz_arguments.py`).
+"""
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
@@ -73,6 +76,13 @@ def page(figures: dict[str, Any]) -> str:
         rows = [[target, count] for target, count in sorted(fuzz["executions"].items())]
         parts += [FUZZ, table(["target", "executions"], rows),
                   f"\n{fuzz['seconds']} seconds, {fuzz['requests']:,} requests, {fuzz['tasks']} tasks.\n"]  # fmt: skip
+    if "fuzz arguments" in figures:
+        fuzz = figures["fuzz arguments"]
+        rows = [
+            [target, count, fuzz["outcomes"].get(f"{target}: refused", 0), fuzz["outcomes"].get(f"{target}: taken", 0)]
+            for target, count in sorted(fuzz["executions"].items())
+        ]
+        parts += [ARGUMENTS, table(["statement", "executions", "refused in a sentence", "taken"], rows), f"\n{fuzz['seconds']} seconds.\n"]  # fmt: skip
     return "\n".join(parts)
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.faults.conftest import ROOT
 from tests.faults.results import record
@@ -14,11 +15,21 @@ from tests.faults.results import record
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
 
 
-def test_no_answer_raises_loses_or_misplaces_anything(tmp_path: Path) -> None:
-    out = tmp_path / "fuzz.json"
-    command = [sys.executable, "-m", "tests.faults.fuzz_answers", str(SECONDS), str(out)]
+def fuzzed(target: str, out: Path) -> dict[str, Any]:
+    """What ``tests.faults.fuzz_<target>`` tried. What it found fails the test."""
+    command = [sys.executable, "-m", f"tests.faults.fuzz_{target}", str(SECONDS), str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True, timeout=SECONDS + 300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    found = json.loads(out.read_text())
+    found: dict[str, Any] = json.loads(out.read_text())
     assert all(count >= 100 for count in found["executions"].values()), found
-    record("fuzz answers", found)
+    record(f"fuzz {target}", found)
+    return found
+
+
+def test_no_answer_raises_loses_or_misplaces_anything(tmp_path: Path) -> None:
+    fuzzed("answers", tmp_path / "fuzz.json")
+
+
+def test_no_argument_or_cell_brings_more_than_a_sentence(tmp_path: Path) -> None:
+    found = fuzzed("arguments", tmp_path / "fuzz.json")
+    assert all(found["outcomes"][f"{target}: taken"] >= 10 for target in found["executions"]), found["outcomes"]

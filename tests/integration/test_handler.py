@@ -17,6 +17,8 @@ from tests.conftest import Reply, Service
 class Storage:
     """What the handler uses of MindsDB's ModelStorage and HandlerStorage."""
 
+    predictor_id = 1
+
     def __init__(self, connection: dict[str, Any] | None = None) -> None:
         self.connection, self.kept = connection or {}, {}
 

@@ -1,0 +1,68 @@
+"""Weights and vocabularies that are not those that were measured are refused at load, one flipped byte included."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from huggingface_api_handler.server import embedding, sentiment, weights
+from huggingface_api_handler.server.card import Card
+from huggingface_api_handler.server.weights import WeightsError
+
+SERVER = "huggingface_api_handler.server"
+
+
+def load_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let functions of the server that keep what they loaded load it each time. What others loaded stays theirs."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(SERVER):
+            for attribute, value in list(vars(module).items()):
+                if hasattr(value, "cache_clear"):
+                    monkeypatch.setattr(module, attribute, value.__wrapped__)
+
+
+def flipped(path: Path, folder: Path) -> Path:
+    """A copy of a file with one bit of its middle byte turned."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy = folder / path.name
+    copy.write_bytes(content)
+    return copy
+
+
+def refused(card: Card, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Load the model with the file of that number flipped. Returns its name; None where so many are not looked at."""
+    digest, seen = weights.digest, list[Path]()
+
+    def of_copy(path: Path) -> str:
+        seen.append(path)
+        return digest(flipped(path, folder) if len(seen) == number else path)
+
+    with monkeypatch.context() as patch:
+        load_anew(patch)
+        patch.setattr(weights, "digest", of_copy)
+        try:
+            card.load()
+        except WeightsError as error:
+            assert seen[-1].name in str(error) and "To repair:" in str(error)
+            return seen[-1].name
+    assert len(seen) < number, f"{seen[number - 1].name} was flipped, and the model loaded"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("card", "files"),
+    [
+        (embedding.CARD, ["model.onnx", "bert_base_uncased_vocab.txt"]),
+        (sentiment.CARD, ["model.onnx", "bert_base_uncased_vocab.txt", "sentiment_head.npz"]),
+    ],
+    ids=["embedding", "sentiment"],
+)
+def test_one_flipped_byte_is_refused(
+    card: Card, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [refused(card, number, tmp_path, monkeypatch) for number in range(1, len(files) + 1)]
+    assert sorted(map(str, found)) == sorted(files)
+    assert refused(card, len(files) + 1, tmp_path, monkeypatch) is None
