@@ -98,7 +98,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self) -> Scope:
-        """Whose answers and receipts these are. By names of our own: MindsDB gives the numbers of dropped things anew."""
+        """Whose answers and receipts these are, by names of our own: MindsDB reuses the numbers of what is dropped."""
         kept = self.engine_storage.json_get(_SCOPE)
         if not kept:
             kept = {"id": secrets.token_hex(16)}

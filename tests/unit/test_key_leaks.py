@@ -450,7 +450,7 @@ def test_so_are_those_of_a_providers_helper(
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
     if step == "_prepare_mapping_info":
-        with pytest.raises(InputError) as refused:
+        with pytest.raises(HuggingFaceAPIError) as refused:
             predict(FRAME, using, {"api_key": KEY, "cache_dir": str(tmp_path)})
         text = told(refused.value) + log.text
     assert not leaks(text, KEY)
