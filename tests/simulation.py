@@ -87,7 +87,8 @@ class Simulated(NamedTuple):
     stats: dict[str, Any]
     finished: list[float]
     """When each row was answered, in order."""
-    most_in_flight: int
+    in_flight: list[int]
+    """Requests out, at each twentieth of a second."""
 
     @property
     def requests(self) -> int:
@@ -139,11 +140,7 @@ def simulate(
         for at, different in changes:
             loop.call_later(at, lambda to=different: setattr(service, "plan", replace(service.plan, **to)))
 
-        most = 0
-
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
-            nonlocal most
-            most = max(most, limiter.in_flight)
             arrival = _Reply()
             await asyncio.sleep(NETWORK * random.uniform(0.3, 1.0))
             failed = fault(orjson.loads(body)["inputs"])
@@ -157,6 +154,7 @@ def simulate(
             raise AssertionError("no media here")
 
         limiter, receipt, finished = Limiter(clock=loop.time), Receipt("", "", ""), []
+        in_flight: list[int] = []
         surroundings = Surroundings(post, limiter, Learned(), no_media, no_media, asyncio.sleep, loop.time)
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
         model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
@@ -166,6 +164,7 @@ def simulate(
         async def watch() -> None:
             while True:
                 finished.extend([loop.time()] * (sender.done - len(finished)))
+                in_flight.append(limiter.in_flight)
                 if trace and round(loop.time(), 2) % 1 == 0:
                     print(_state(loop.time(), sender, limiter))  # noqa: T201 -- a command prints
                 await asyncio.sleep(0.05)
@@ -177,7 +176,7 @@ def simulate(
             watching.cancel()
         finished.extend([loop.time()] * (sender.done - len(finished)))
         bad = sum(not isinstance(result, Prediction) for result in sender.results)
-        return Simulated(loop.time(), bad, sender.stopped, service.stats(), finished, most)
+        return Simulated(loop.time(), bad, sender.stopped, service.stats(), finished, in_flight)
 
     loop = VirtualLoop()
     chance = random.getstate()

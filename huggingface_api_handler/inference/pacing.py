@@ -11,14 +11,14 @@ from __future__ import annotations
 
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
-_STEP_DOWN = 0.95
+_STEP_DOWN, _STEP_IF_SOON = 0.95, 0.7
 _SHORTEST = 0.5  # seconds between them: a moment of overload is no rate
 _PROVEN = 2  # requests by which a wait was made up for, and so the bucket kept it
 _CREEP, _CREEP_UNSURE = 1.02, 1.15
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
 _SAVED_SECONDS, _LESS_SAVED = 10.0, 0.8
 _KEPT_IF_REFUSED, _KEPT_IF_TOLD = 1, 2  # tokens left in the bucket, as clocks and networks are not exact
-_UNRULY = 4
+_UNRULY = 8  # times refused soon again: by then the pace fell to a tenth
 _UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
 
 
@@ -121,10 +121,12 @@ class Pacer:
         self._soon = self._soon + 1 if lately < max(_ENOUGH, self.rate) else 0
         if self._soon >= _UNRULY:
             self._forget(event)
-        elif self._made_up >= _PROVEN:
-            self.rate, self._sure = seen * _A_LITTLE_LESS, True
         else:
-            self.rate, self._sure = max(self.rate * _STEP_DOWN, seen * _A_LITTLE_LESS), True
+            less = seen * _A_LITTLE_LESS
+            self.rate, before = less if self._made_up >= _PROVEN else max(self.rate * _STEP_DOWN, less), self.rate
+            if self._soon > 1:
+                self.rate = min(self.rate, before * _STEP_IF_SOON)
+            self._sure = True
 
     def _forget(self, now: float) -> None:
         """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""

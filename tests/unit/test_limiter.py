@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
@@ -146,7 +146,7 @@ def test_an_unannounced_pause_grows_only_while_nothing_is_answered() -> None:
         return waited
 
     growing = run(pauses([refused] * 12))[1:]
-    assert all(later >= 1.8 * sooner for sooner, later in itertools.pairwise(growing))
+    assert all(later >= 1.8 * sooner for sooner, later in pairwise(growing[:9]))
     assert max(growing) <= 60 * 1.05
     interrupted = run(pauses([refused, refused, refused, lambda: ANSWERED, refused]))
     assert interrupted[-1] <= 0.11
