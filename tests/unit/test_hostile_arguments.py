@@ -14,6 +14,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,8 @@ def refusing() -> Iterator[Service]:
 
 
 @pytest.fixture
-def asked(refusing: Service) -> Service:
+def asked(refusing: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.chdir(tmp_path)  # folders of any name are made here
     refusing.asked.clear()
     refusing.paths.clear()
     return refusing
