@@ -36,6 +36,7 @@ from yarl import URL
 from huggingface_api_handler import masking
 from huggingface_api_handler.failures import (
     Failure,
+    HuggingFaceAPIError,
     InferenceError,
     InputError,
     Kind,

@@ -166,7 +166,7 @@ import asyncio
 from huggingface_api_handler.inference.quota import Quota
 from huggingface_api_handler.inference.store import store_in
 async def ask():
-    of = Quota(store_in({str(tmp_path)!r}), b"e", {{"requests_per_month": 2000}})
+    of = Quota(store_in({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
     taken = 0
     await of.give_back()
     print("ready", flush=True)
@@ -191,5 +191,5 @@ print(asyncio.run(ask()))
         process.stdin.flush()
     counts = [int(process.communicate(timeout=60)[0]) for process in both]
     assert min(counts) > 0
-    assert sum(counts) <= 2000
-    assert sum(counts) >= 2000 - 16, "one may have held a few when the other gave up"
+    assert sum(counts) <= 20_000
+    assert sum(counts) >= 20_000 - 16, "one may have held a few when the other gave up"

@@ -285,8 +285,10 @@ def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Ser
         code = f"""
 import os
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.store import close_stores
 from tests.unit.test_store import TEXTS, USING
 predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder + "/other"!r}}})  # all modules are read
+close_stores()
 os.seteuid(65534)
 out = predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder!r}}})
 assert out["y_error"].isna().all()
