@@ -33,14 +33,18 @@ def test_a_case_of_the_benchmark_costs_little_more_than_the_oracle_needs(name: s
     assert came.requests <= most_requests
 
 
-# After a roof of half a minute has fallen, refusals of a slow service are taken for a limit of rate.
-MISREAD = pytest.mark.xfail(strict=True, reason="overload that returns after 30 s is taken for a rate, then for unruly")
+OFTEN_REFUSED = pytest.mark.xfail(strict=True, reason="26 of 87 requests are refused: the pace is tried for a cause")
 
 
 @pytest.mark.parametrize(
     ("places", "latency"),
-    [(places, latency) for places in (1, 4, 16, 64, 256) for latency in (0.005, 0.1, 2.0) if places > 4 or latency < 2]
-    + [pytest.param(places, 2.0, marks=MISREAD) for places in (1, 4)],
+    [
+        (places, latency)
+        for places in (1, 4, 16, 64, 256)
+        for latency in (0.005, 0.1, 2.0)
+        if (places, latency) != (1, 2)
+    ]
+    + [pytest.param(1, 2.0, marks=OFTEN_REFUSED)],
 )
 def test_the_places_are_found_where_latency_varies(places: int, latency: float) -> None:
     plan = Plan(latency=latency, capacity=places, queue=2 * places)
