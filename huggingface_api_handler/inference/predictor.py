@@ -66,12 +66,14 @@ def predict_frame(
     query = Query(model, engine, where, receipt, scope)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-    results = _run(query, inputs, progress, cancel) if inputs else Results(0)
+    results, end = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
     receipt.seconds = time.monotonic() - started
     failures = rows.failures(results)
     receipt.errors.update(failure.kind.value for failure in failures.values())
     receipt.answered = receipt.rows - receipt.nulls - len(failures)
     receipts.keep(query.store, scope, receipt)
+    if end is not None:
+        raise InferenceError(end.message)
     _raise_where_nothing_is_left(failures, receipt.rows, model)
     out = _columns(rows.places, results, failures, frame, model)
     out.attrs["usage"] = receipt.as_dict()
@@ -111,15 +113,16 @@ def _distinct(read: Sequence[Input | Refused | None], receipt: Receipt) -> tuple
     return list(number), _Rows(places, refused)
 
 
-def _run(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Results:
+def _run(
+    query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
+) -> tuple[Results, Failure | None]:
+    """What became of each input, and why nothing of it is to be shown, where it is not."""
     ended = threading.Event()
     sender = _wait(transport.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
     stopped, results = sender.stopped, sender.results
     doomed = stopped is not None and stopped.kind is Kind.STOP and not results.answered
-    if stopped is not None and (doomed or query.model.on_error == "raise"):
-        raise InferenceError(stopped.message)
     results.fail_the_rest(stopped or Failure(Kind.UNASKED, "the query ended before this row"))
-    return results
+    return results, stopped if doomed or query.model.on_error == "raise" else None
 
 
 async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Sender:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.failures import InferenceError
 from huggingface_api_handler.inference import receipts
 from huggingface_api_handler.inference.predictor import predict_frame
 from huggingface_api_handler.inference.query import Scope
@@ -63,6 +64,7 @@ def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
 
 def test_totals_survive_processes(tmp_path: Path) -> None:
     code = f"""
+from huggingface_api_handler.failures import InferenceError
 from huggingface_api_handler.inference import receipts
 from huggingface_api_handler.inference.store import store_in
 from huggingface_api_handler.inference.usage import Receipt
@@ -102,3 +104,14 @@ def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Pat
     told = receipts.table(store, "model 1")
     assert list(told["rows"]) == [2, 2]
     assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
+
+
+def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda *_: Reply({"error": "Invalid credentials"}, 401)
+    scope, engine = Scope("e", "m"), engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path)})
+    model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
+    with pytest.raises(InferenceError):
+        predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
+    shown = receipts.table(store_in(str(tmp_path)), "m")
+    assert shown["requests"][0] == 1
+    assert json.loads(shown["errors"][0]) == {"stop": 2}
