@@ -44,7 +44,7 @@ def masked(text: str) -> str:
 
 def repeats_key(body: bytes) -> bool:
     """Whether ``body`` holds a key in use."""
-    return any(spelling.encode() in body for spelling in _spellings())
+    return bool(_keys) and any(spelling.encode() in body for spelling in _spellings())
 
 
 def _spellings() -> list[str]:

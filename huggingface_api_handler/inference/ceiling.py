@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from math import sqrt
-from statistics import mean, stdev
 
 FIRST = 8
 GREATEST = 1024
@@ -41,7 +40,7 @@ class Ceiling:
         self._began = float("-inf")
         self._due = 0
         self._filled = False
-        self._took: dict[int, list[float]] = {}
+        self._took: dict[int, _Latencies] = {}
         self._idle: dict[int, deque[float]] = {}
         self._rounds = 0
         self._base = self.limit
@@ -52,7 +51,10 @@ class Ceiling:
 
     def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
-        self._took.setdefault(inputs.bit_length(), []).append(seconds)
+        size = inputs.bit_length()
+        if size not in self._took:
+            self._took[size] = _Latencies()
+        self._took[size].add(seconds)
         if in_flight >= self.limit * 0.85:
             self._filled = True
             if self._starting:
@@ -80,7 +82,7 @@ class Ceiling:
 
     def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):
-            self.rate = sum(map(len, self._took.values())) / max(now - self._began, 1e-6)
+            self.rate = sum(took.count for took in self._took.values()) / max(now - self._began, 1e-6)
         queued = self._queued()
         if self._starting:
             self._starting = queued < _QUEUE_SEEN
@@ -96,14 +98,14 @@ class Ceiling:
     def _queued(self) -> float:
         """What a request took in this round over what it takes alone, as far as chance does not explain it."""
         present = alone = 0.0
-        for size, seconds in self._took.items():
-            if len(seconds) < _FEW:
+        for size, took in self._took.items():
+            if took.count < _FEW:
                 continue
-            middle, error = mean(seconds), _SURE * stdev(seconds) / sqrt(len(seconds))
+            middle, error = took.mean, _SURE * took.standard_error
             idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
             idle.append(middle + error)
-            present += max(0.0, middle - error) * len(seconds)
-            alone += min(idle) * len(seconds)
+            present += max(0.0, middle - error) * took.count
+            alone += min(idle) * took.count
         return max(1.0, present / alone) if alone > 0 else 1.0
 
     def _begin_round(self, now: float, in_flight: int) -> None:
@@ -114,3 +116,25 @@ class Ceiling:
         if now < self._roof_until:
             base = min(base, self._roof)
         self.limit = self._base = max(1.0, min(base, self._bound))
+
+
+class _Latencies:
+    """Mean of latencies, and how far it may be off."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum = self._squares = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self._sum += seconds
+        self._squares += seconds * seconds
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self.count
+
+    @property
+    def standard_error(self) -> float:
+        variance = max(0.0, self._squares - self._sum * self._sum / self.count) / (self.count - 1)
+        return sqrt(variance / self.count)

@@ -54,7 +54,7 @@ async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, flo
     learned, pace = known.learned, known.pace()
     batch = learned.sizes.best if takes_lists(query.model.definition, learned) else 1
     requests = sum(math.ceil(members / batch) for members in groups.values())
-    rates = [pace[name] for name in ("rate", "seconds_rate") if name in pace]
+    rates = [pace[name] for name in ("rate", "answers") if name in pace]
     return len(inputs) - len(left), requests, requests / min(rates) if rates and requests else None if requests else 0.0
 
 

@@ -65,6 +65,7 @@ class Limiter:
         self._clock, self._sleep, self._neighbours = clock, sleep, neighbours
         self._gate = asyncio.Lock()
         self._taken = 0
+        self._handing_over = False
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._resume_at = 0.0
         self._pauses = 0
@@ -126,10 +127,12 @@ class Limiter:
         # has waited a while has it handed over, so that nobody waits for ever.
         if self._clock() - self._waiting[0][1] >= _LONG_ENOUGH:
             self._hand_over()
-        else:
+        elif not self._handing_over:
+            self._handing_over = True
             asyncio.get_running_loop().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
+        self._handing_over = False
         while self._waiting and self._taken < self._places():
             turn, _ = self._waiting.popleft()
             if not turn.done():
@@ -137,8 +140,8 @@ class Limiter:
                 turn.set_result(None)
 
     def pace(self) -> dict[str, float]:
-        """What was found out, for the next query: places, requests a second, seconds that one takes."""
-        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "seconds_rate": self.ceiling.rate}
+        """What was found out, for the next query: places, and requests and answers a second."""
+        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "answers": self.ceiling.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     def _learn(self, outcome: Outcome) -> None:

@@ -29,7 +29,7 @@ class Known:
 
     def pace(self) -> dict[str, float]:
         """The limiter's pace; where it has not seen yet how many are answered in a second, what earlier ones saw."""
-        seen = {name: value for name, value in self.before.items() if name == "seconds_rate"}
+        seen = {name: value for name, value in self.before.items() if name == "answers"}
         return {**seen, **self.limiter.pace()}
 
     def remember(self) -> None:
