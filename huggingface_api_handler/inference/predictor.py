@@ -12,6 +12,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from ..failures import Failure, InferenceError, Kind
@@ -84,7 +85,7 @@ def predict_frame(
 class _Rows:
     """For each row the place of its input among the distinct, -1 where there is none; why, where it was refused."""
 
-    places: Sequence[int]
+    places: array[int]
     refused: dict[int, Failure]
 
     def failures(self, results: Results) -> dict[int, Failure]:
@@ -199,7 +200,7 @@ def _raise_where_nothing_is_left(failures: Mapping[int, Failure], rows: int, mod
 
 
 def _columns(
-    places: Sequence[int],
+    places: array[int],
     results: Results,
     failures: Mapping[int, Failure],
     frame: pd.DataFrame,
@@ -207,19 +208,29 @@ def _columns(
 ) -> pd.DataFrame:
     """The columns of the prediction, by the place of each row's input among the results."""
     task, target = model.definition, model.target
-    values = [results.values[place] if place >= 0 else None for place in places]
-    columns: dict[str, Any] = {target: pd.Series(values, index=frame.index, dtype=object)}
+    values = _by_row(results.values, places, None)
+    columns: dict[str, Any] = {target: _objects(values, frame.index)}
     if task.scored:
-        scores = [results.scores[place] if place >= 0 else float("nan") for place in places]
-        columns[f"{target}_confidence"] = pd.Series(scores, index=frame.index, dtype=float)
+        scores = _by_row(results.scores, places, float("nan"))
+        columns[f"{target}_confidence"] = pd.Series(np.array(scores, dtype=float), frame.index, copy=False)
     if task.explained:
-        explains = [results.explains[place] if place >= 0 else None for place in places]
-        columns[f"{target}_explain"] = pd.Series(explains, index=frame.index, dtype=object)
+        columns[f"{target}_explain"] = _objects(_by_row(results.explains, places, None), frame.index)
     for name in model.output_schema or ():
-        fields = [value[name] if value is not None else None for value in values]
-        columns[name] = pd.Series(fields, index=frame.index, dtype=object)
+        columns[name] = _objects([value[name] if value is not None else None for value in values], frame.index)
     reasons: list[str | None] = [None] * len(places)
     for row, failure in failures.items():
         reasons[row] = failure.reason
-    columns[f"{target}_error"] = pd.Series(reasons, index=frame.index, dtype=object)
-    return pd.DataFrame(columns, index=frame.index)
+    columns[f"{target}_error"] = _objects(reasons, frame.index)
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _by_row(column: Sequence[Any], places: array[int], missing: Any) -> Sequence[Any]:
+    """A column of results for each row of the table. The column itself, uncopied, where all rows differ."""
+    if len(column) == len(places) and -1 not in places:
+        return column
+    return [column[place] if place >= 0 else missing for place in places]
+
+
+def _objects(values: Sequence[Any], index: pd.Index[Any]) -> pd.Series[Any]:
+    # Not of the values as they are, since vectors of one length would make a table of them.
+    return pd.Series(np.fromiter(values, dtype=object, count=len(values)), index, dtype=object, copy=False)
