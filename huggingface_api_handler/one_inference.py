@@ -36,7 +36,8 @@ def _infer(chosen: argparse.Namespace) -> tuple[Any, str | None]:
     if chosen.no_wait:
         using["options"] = {"wait_for_model": False}
     settings = {"endpoint": chosen.endpoint, "api_key_env": chosen.api_key_env}
-    engine = {name: value for name, value in settings.items() if value is not None}
+    engine: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    engine["cache"] = False  # whoever tries a key or an endpoint wants to hear from it, and not from the store
     using["task"] = chosen.task or _own_task(chosen.model, engine)
     if _has_labels(using["task"]):
         using["output"] = "all"

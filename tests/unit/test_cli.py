@@ -68,7 +68,7 @@ def test_run_prints_labels_by_score(predict: Predict, capsys: pytest.CaptureFixt
         "error": None,
     }
     assert predict.using == {"task": "text-classification", "column": "text", "target": "prediction", "output": "all"}
-    assert predict.engine == {}
+    assert predict.engine == {"cache": False}
     assert predict.df.to_dict("list") == {"text": ["I like you."]}
 
 
@@ -83,7 +83,7 @@ def test_run_hands_every_argument_on(predict: Predict, capsys: pytest.CaptureFix
     assert predict.using["options"] == {"wait_for_model": False}
     assert predict.using["parameters"] == {"multi_label": True}
     assert predict.using["model"] == "facebook/bart-large-mnli"
-    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key_env": "MY_KEY"}
+    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key_env": "MY_KEY", "cache": False}
 
 
 @pytest.mark.parametrize(
