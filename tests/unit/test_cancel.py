@@ -109,7 +109,8 @@ def test_a_set_event_stops_the_sending_and_keeps_the_answers(slow: Slow, tmp_pat
 
 
 CHILD = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 import pandas as pd
 from huggingface_api_handler.inference import predict
 texts = [f"text {number}" for number in range(3000)]

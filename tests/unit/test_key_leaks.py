@@ -525,6 +525,7 @@ CRASH = f"""
 import faulthandler, os, signal, sys, threading
 import pandas as pd
 from huggingface_api_handler.inference import predict
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 faulthandler.enable()
 faulthandler.register(signal.SIGUSR1, all_threads=True)
 threading.Timer(0.5, lambda: (os.kill(os.getpid(), signal.SIGUSR1), os.kill(os.getpid(), int(sys.argv[2])))).start()
