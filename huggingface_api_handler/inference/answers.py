@@ -27,7 +27,9 @@ _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_
 _KEY_BYTES = 16
 _AT_ONCE = 500
 _FLUSH_AT, _FLUSH_SECONDS = 256, 0.05
-_WAITING = 5000
+MOST_UNWRITTEN = 512
+"""Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
+
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 _WEEDED_EVERY = 3600.0
@@ -48,7 +50,7 @@ class Answers:
         store.opened.result()
         self._query = hmac.digest(store.secret, query, "sha256")
         self._landed: list[tuple[bytes, bytes, int, int]] = []
-        self._flushed: set[Future[None]] = set()
+        self._flushed: dict[Future[None], int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._known: bool | None = None
 
@@ -88,13 +90,24 @@ class Answers:
     @property
     def behind(self) -> bool:
         """Whether more answers wait to be written than should be held in memory."""
-        return len(self._flushed) * _FLUSH_AT > _WAITING
+        return len(self._landed) + sum(list(self._flushed.values())) > MOST_UNWRITTEN
+
+    async def caught_up(self) -> None:
+        """Wait until answers are no longer ``behind``."""
+        while self.behind:
+            self._flush()
+            await self._some_written(asyncio.FIRST_COMPLETED)
 
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
         self._flush()
         while self._flushed:
-            await asyncio.wait([asyncio.wrap_future(future) for future in self._flushed])
+            await self._some_written(asyncio.ALL_COMPLETED)
+
+    async def _some_written(self, until: str) -> None:
+        writing = [asyncio.wrap_future(future) for future in list(self._flushed)]
+        if writing:
+            await asyncio.wait(writing, return_when=until)
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -104,8 +117,8 @@ class Answers:
             return
         landed, self._landed = self._landed, []
         writing = self._store.run(lambda connection: self._insert(connection, landed), None)
-        self._flushed.add(writing)
-        writing.add_done_callback(self._flushed.discard)
+        self._flushed[writing] = len(landed)
+        writing.add_done_callback(lambda done: self._flushed.pop(done, None))
 
     def _was_asked(self, connection: sqlite3.Connection) -> bool:
         query = self._query[:_KEY_BYTES]
@@ -196,6 +209,9 @@ class NoAnswers:
     """In place of ``Answers`` where none are kept."""
 
     behind = False
+
+    async def caught_up(self) -> None:
+        pass
 
     def key(self, item: Any) -> bytes:
         return b""

@@ -171,6 +171,8 @@ class Sender:
 
     async def _worker(self) -> None:
         while await self._has_work():
+            if self._around.answers.behind:
+                await self._around.answers.caught_up()
             await self._acquire()
             if self.stopped is not None or not (self._parts or self._supply.ready()):
                 self._around.limiter.release(None)

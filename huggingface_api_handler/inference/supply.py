@@ -52,7 +52,7 @@ class Supply:
         has_media = any(_is_media(item) for item in self._inputs[:1])
         window = _MEDIA_WINDOW if has_media else _TEXT_WINDOW
         for start in range(0, len(self._inputs), window):
-            while len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES or self._answers.behind:
+            while len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES:
                 self._room.clear()
                 await asyncio.wait([asyncio.ensure_future(self._room.wait())], timeout=0.05)
             positions = list(range(start, min(start + window, len(self._inputs))))

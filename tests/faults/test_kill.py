@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from huggingface_api_handler.inference.answers import _FLUSH_AT, Answers
+from huggingface_api_handler.inference.answers import MOST_UNWRITTEN, Answers
 from huggingface_api_handler.inference.store import Store
 from huggingface_api_handler.settings import model_settings
 from tests.faults.conftest import ROOT, FaultyService
@@ -124,8 +124,8 @@ def test_a_killed_job_asks_for_no_stored_answer_again(
     assert rows / 20 < len(kept) < rows, "the kills came too early or too late to say anything"
     # Of each kill: what was on its way, and what had come and waited for the next write.
     on_the_way = IN_FLIGHT * (plan.largest if lists else 1)
-    assert max(lost) <= on_the_way + _FLUSH_AT
-    assert twice <= KILLS * (on_the_way + _FLUSH_AT)
+    assert max(lost) <= on_the_way + MOST_UNWRITTEN
+    assert twice <= KILLS * (on_the_way + MOST_UNWRITTEN)
 
 
 if __name__ == "__main__":
