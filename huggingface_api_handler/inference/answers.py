@@ -26,7 +26,7 @@ PREPROCESSING = 1
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
 _AT_ONCE = 500
-_FLUSH_AT, _FLUSH_SECONDS = 256, 0.05
+_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.05, 0.002
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
 
@@ -51,6 +51,7 @@ class Answers:
         self._query = hmac.digest(store.secret, query, "sha256")
         self._landed: list[tuple[bytes, bytes, int, int]] = []
         self._flushed: dict[Future[None], int] = {}
+        self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._known: bool | None = None
 
@@ -94,20 +95,16 @@ class Answers:
 
     async def caught_up(self) -> None:
         """Wait until answers are no longer ``behind``."""
-        while self.behind:
-            self._flush()
-            await self._some_written(asyncio.FIRST_COMPLETED)
+        async with self._catching_up:  # one looks, and the others need not wake
+            while self.behind:
+                self._flush()
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
         self._flush()
         while self._flushed:
-            await self._some_written(asyncio.ALL_COMPLETED)
-
-    async def _some_written(self, until: str) -> None:
-        writing = [asyncio.wrap_future(future) for future in list(self._flushed)]
-        if writing:
-            await asyncio.wait(writing, return_when=until)
+            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._flushed)])
 
     def _flush(self) -> None:
         if self._timer is not None:
