@@ -85,14 +85,17 @@ def test_the_key_is_in_nothing_of_ours(mindsdb: MindsDB, service: Service, tmp_p
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE text = '{url}'"))
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE other = 'x'"))
         seen += [asked(mindsdb, f"DESCRIBE mindsdb.{name}{part}") for part in ("", ".settings", ".task", ".model", ".usage", ".nonsense")]  # fmt: skip
+    assert elsewhere.heard == [], "a redirect was followed"
     mindsdb.sql(
         "CREATE MODEL mindsdb.leak_elsewhere PREDICT y USING engine = 'leak_right', task = 'text-classification', column = 'text', "
         f"endpoint = 'http://127.0.0.1:{elsewhere.port}/', model = 'm'"
     )
     mindsdb.wait_for_model("leak_elsewhere")
+    assert not leaks(str(elsewhere.heard), KEY), (
+        "CREATE asks the model's own endpoint what it is, without the engine's key"
+    )
     arrived = sum(KEY in headers.get("authorization", "") for headers in service.headers)
     assert arrived >= 6, "the key was to be sent to its own endpoint"
-    assert elsewhere.heard == [], "a redirect was followed"
     seen.append(asked(mindsdb, "SELECT y FROM mindsdb.leak_elsewhere WHERE text = 'a' USING max_seconds = 3"))
     assert elsewhere.heard, "the model's own endpoint was to be asked"
     assert not any(leaks(heard.decode("latin-1"), KEY) for heard in elsewhere.heard)
