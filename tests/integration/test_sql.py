@@ -278,9 +278,15 @@ def usage_of(mindsdb: MindsDB, model: str) -> dict[str, Any]:
 
 
 def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
-    mindsdb: MindsDB, engine: str, reviews: str
+    mindsdb: MindsDB, inference: str, reviews: str
 ) -> None:
-    model = create(mindsdb, "paid_once", "sentiment", task="text-classification", column="text")
+    mindsdb.sql(f"CREATE ML_ENGINE sees_no_other FROM huggingface_api USING endpoint = '{inference}/models'")
+    mindsdb.sql(
+        "CREATE MODEL mindsdb.paid_once PREDICT sentiment USING engine = 'sees_no_other', "
+        "task = 'text-classification', column = 'text'"
+    )
+    mindsdb.wait_for_model("paid_once")
+    model = "mindsdb.paid_once"
     joined = f"SELECT t.id, m.sentiment FROM {reviews} AS t JOIN {model} AS m"
     plan = mindsdb.sql(
         f"SELECT m.rows, m.nulls, m.distinct_inputs, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true"
