@@ -204,10 +204,6 @@ class Sender:
     async def _attempts(self, work: Work, *, has_place: bool = False) -> Iterable[Work]:
         """Ask until answered, refused for good, or to be split. Returns the parts still to be asked."""
         while self.stopped is None:
-            if len(work.positions) > 1 and not takes_lists(self._task, self._learned):  # lost since this was packed
-                if has_place:
-                    self._around.limiter.release(None)
-                return [Work([position]) for position in work.positions]
             if not has_place:
                 await self._acquire()
             has_place = False
