@@ -54,7 +54,7 @@ class Supply:
         for start in range(0, len(self._inputs), window):
             while len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES:
                 self._room.clear()
-                await asyncio.wait([asyncio.ensure_future(self._room.wait())], timeout=0.05)
+                await self._room.wait()
             positions = list(range(start, min(start + window, len(self._inputs))))
             if has_media:
                 positions = await self._with_media(positions)
