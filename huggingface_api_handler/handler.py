@@ -65,9 +65,10 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         changes = (args or {}).get("using") or {}
         with _told_in_a_sentence(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
-            served.recall(self.model_storage.json_get(_SERVED))
+            found = self.model_storage.json_get(_SERVED) or {}
+            served.recall(found)
             model = model_settings(overridden(self._using(), changes), engine)
-            out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope())
+            out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
@@ -92,19 +93,19 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             if attribute == "task":
                 return _task_table(model)
             if attribute == "usage":
-                return receipts.table(store_in(engine.cache_dir), str(self._scope().model))
+                found = self.model_storage.json_get(_SERVED) or {}
+                return receipts.table(store_in(engine.cache_dir), str(self._scope(found).model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
-    def _scope(self) -> Scope:
+    def _scope(self, found: Mapping[str, Any]) -> Scope:
         """Whose answers and receipts these are, by names of our own: MindsDB reuses the numbers of what is dropped."""
         kept = self.engine_storage.json_get(_SCOPE)
         if not kept:
             kept = {"id": secrets.token_hex(16)}
             self.engine_storage.json_set(_SCOPE, kept)
-        model = (self.model_storage.json_get(_SERVED) or {}).get("id")
-        return Scope(kept["id"], f"{kept['id']} {model}")
+        return Scope(kept["id"], f"{kept['id']} {found.get('id')}")
 
     def _using(self) -> dict[str, Any]:
         stored: dict[str, Any] | None = self.model_storage.json_get(_STORED)

@@ -89,7 +89,8 @@ def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers
         raise InputError(f"{name} does not serve this: {error}") from None
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
         raise InferenceError(
-            f"the Hub could not be asked where {name} serves {model.model!r} ({type(error).__name__})"
+            f"the Hub could not be asked where {name} serves {model.model!r} "
+            f"({type(error).__name__}). Check that this machine reaches huggingface.co, and try again"
         ) from None
     # The helper looks the mapping up again for every request; with this it finds it here.
     HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(helper.provider, {})[model.model] = mapping

@@ -30,9 +30,9 @@ def find(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
     return {"tei": {"url": where.url, "largest_batch": server.largest_batch}} if server is not None else {}
 
 
-def recall(found: Mapping[str, Any] | None) -> None:
+def recall(found: Mapping[str, Any]) -> None:
     """Use in this process what ``find`` found."""
-    if found and "provider" in found:
+    if "provider" in found:
         providers.remember(found["provider"])
-    if found and "tei" in found:
+    if "tei" in found:
         tei.remember(found["tei"]["url"], found["tei"]["largest_batch"])
