@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
 
     ``wait`` is the seconds that the service announced, None where it announced nothing; ``estimated`` marks a wait
     that it only guessed. ``left`` is the requests left in the service's present window, and the seconds until it ends.
+    ``inputs`` is how many the request carried.
     """
 
     seconds: float
