@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from ..settings import ModelSettings
 from ..tasks import Media
-from .store import LARGEST, Store
+from . import answer_table
+from .answer_table import Landed
+from .store import Store
 
 PREPROCESSING = 1
 """Version of how cells become what is sent. One more whenever the same cell is sent otherwise."""
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_AT_ONCE = 500
 _FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.05, 0.002
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
-
-_LET_GO = 0.2
-_FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
-_WEEDED_EVERY = 3600.0
-
-_weeded: WeakKeyDictionary[Store, float] = WeakKeyDictionary()
 
 
 class Answers:
@@ -48,8 +40,11 @@ class Answers:
         sent = {name: getattr(model, name) for name in _SENT}
         query = orjson.dumps([scope, url, sent, PREPROCESSING], option=orjson.OPT_SORT_KEYS, default=str)
         store.opened.result()
-        self._query = hmac.digest(store.secret, query, "sha256")
-        self._landed: list[tuple[bytes, bytes, int, int]] = []
+        # BLAKE2 with a key is a MAC as it is (RFC 7693 section 2.9).
+        secret = blake2b(query, key=store.secret, digest_size=32).digest()
+        self._query = secret[:_KEY_BYTES]
+        self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
+        self._landed: list[Landed] = []
         self._flushed: dict[Future[None], int] = {}
         self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -57,20 +52,24 @@ class Answers:
 
     def key(self, item: Any) -> bytes:
         """What the answer to an input, its media loaded, is stored under."""
-        return hmac.digest(self._query, _as_sent(item), "sha256")[:_KEY_BYTES]
+        keyed = self._keyed.copy()
+        keyed.update(_as_sent(item))
+        return keyed.digest()
 
     async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """The stored answers among ``keys``, as a task's ``split`` would give them."""
         if not self._read:
             return {}
         if self._known is None:
-            self._known = await asyncio.wrap_future(self._store.run(self._was_asked, True))
+            began = self._store.run(lambda connection: answer_table.begin(connection, self._query), True)
+            self._known = await asyncio.wrap_future(began)
         if not self._known:  # the first query of its kind, so nothing of it is stored
             return {}
         nothing: list[tuple[bytes, bytes]] = []
-        found = await asyncio.wrap_future(self._store.run(lambda connection: self._select(connection, keys), nothing))
+        since = int(time.time() - self._ttl)
+        found = self._store.run(lambda connection: answer_table.select(connection, keys, since), nothing)
         stored = {}
-        for key, kept in found:
+        for key, kept in await asyncio.wrap_future(found):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
                 stored[key] = _from_bytes(key, kept)
         return stored
@@ -82,7 +81,7 @@ class Answers:
             kept = _to_bytes(key, answer)
         except TypeError:  # a provider's helper may read what is no JSON
             return
-        self._landed.append((key, kept, int(now), int(now + self._ttl)))
+        self._landed.append(Landed(key, int(now), int(now + self._ttl), kept))
         if len(self._landed) >= _FLUSH_AT:
             self._flush()
         elif self._timer is None:
@@ -113,52 +112,9 @@ class Answers:
         if not self._landed:
             return
         landed, self._landed = self._landed, []
-        writing = self._store.run(lambda connection: self._insert(connection, landed), None)
+        writing = self._store.run(lambda connection: answer_table.append(connection, self._query, landed), None)
         self._flushed[writing] = len(landed)
         writing.add_done_callback(lambda done: self._flushed.pop(done, None))
-
-    def _was_asked(self, connection: sqlite3.Connection) -> bool:
-        query = self._query[:_KEY_BYTES]
-        return connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
-
-    def _select(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        since = int(time.time() - self._ttl)
-        found: list[tuple[bytes, bytes]] = []
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            statement = f"SELECT key, answer FROM answers WHERE kept >= ? AND key IN ({marks})"  # noqa: S608
-            found += connection.execute(statement, (since, *some))
-        return found
-
-    def _insert(self, connection: sqlite3.Connection, landed: Iterable[tuple[bytes, bytes, int, int]]) -> None:
-        connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (self._query[:_KEY_BYTES],))
-        connection.executemany("INSERT OR REPLACE INTO answers(key, answer, kept, expires) VALUES (?, ?, ?, ?)", landed)
-        if time.monotonic() - _weeded.get(self._store, float("-inf")) > _WEEDED_EVERY:
-            _weeded[self._store] = time.monotonic()
-            connection.execute("DELETE FROM answers WHERE expires < ?", (int(time.time()),))
-        _keep_within(connection, LARGEST)
-
-
-def _keep_within(connection: sqlite3.Connection, largest: int) -> None:
-    """Over ``largest`` bytes let go of the oldest fifth, until they fit, and give free pages back to the disk."""
-    pages, free, size = _pages(connection)
-    while (pages - free) * size > largest:
-        first, last = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
-        if first is None:
-            break
-        connection.execute("DELETE FROM answers WHERE id <= ?", (first + int((last - first) * _LET_GO),))
-        pages, free, size = _pages(connection)
-    if free > max(_VACUUMED, pages * _FREE):
-        connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
-
-
-def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Pages of the file, those of them that are free, and the bytes of one."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return pages, free, size
 
 
 def _as_sent(item: Any) -> bytes:

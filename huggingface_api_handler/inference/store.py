@@ -27,9 +27,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-VERSION = 1
-LARGEST = 2 * 1024**3
-"""Bytes of answers above which the oldest are let go."""
+VERSION = 2
 
 _BUSY_SECONDS = 5.0
 """For which a lock of another process is waited for; once in vain, and only ``_HURRIED_SECONDS`` until it is gone."""
@@ -37,8 +35,9 @@ _HURRIED_SECONDS = 0.05
 _SOUND_AGAIN_AFTER = 60.0  # a disk may be given room, a mount be made writable
 SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE answers(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, answer BLOB NOT NULL,
-                     kept INTEGER NOT NULL, expires INTEGER NOT NULL);
+CREATE TABLE answers(id INTEGER PRIMARY KEY, key BLOB NOT NULL, kept INTEGER NOT NULL, expires INTEGER NOT NULL,
+                     answer BLOB NOT NULL);
+CREATE TABLE answers_by_key(key BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE asked(query BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE routes(route BLOB PRIMARY KEY, resume_at REAL NOT NULL DEFAULT 0, learned BLOB) WITHOUT ROWID;
 CREATE TABLE leases(route BLOB, owner BLOB, places INTEGER NOT NULL, expires REAL NOT NULL,
@@ -139,7 +138,7 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self._set_aside(self._file)
+                self._set_aside(self._file, error)
                 self._connect()
         except (sqlite3.Error, OSError, _Unusable) as error:
             self._failed(error)
@@ -150,12 +149,12 @@ class Store:
         self._file, self._waits = _identity(self.path), _BUSY_SECONDS
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            _refuse_newer(connection)  # before anything is changed
+            _version(connection)  # before anything is changed
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")
-            if _refuse_newer(connection) == 0:
+            if _version(connection) == 0:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('secret', ?)", (self.secret,))
@@ -170,21 +169,21 @@ class Store:
             raise
         self._connection, self._failed_at = connection, None
 
-    def _set_aside(self, damaged: tuple[int, int] | None) -> None:
-        """Move a damaged file out of the way, where it can be looked at, unless another process has."""
+    def _set_aside(self, damaged: tuple[int, int] | None, error: Exception) -> None:
+        """Move a file that is of no use out of the way, where it can be looked at, unless another process has."""
         if _identity(self.path) != damaged:
             return
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        logger.warning("the answer store was damaged and is set aside as %s; a new one is begun", aside)
+        logger.warning("the answer store was damaged (%s) and is set aside as %s; a new one is begun", error, aside)
 
     def _failed(self, error: Exception) -> None:
         if _is_damage(error) and self._connection is not None:
             self._close()
             with suppress(OSError):
-                self._set_aside(self._file)
+                self._set_aside(self._file, error)
             return
         if self._connection is None:
             self._failed_at = time.monotonic()
@@ -207,10 +206,13 @@ class Store:
         self._connection = None
 
 
-def _refuse_newer(connection: sqlite3.Connection) -> int:
+def _version(connection: sqlite3.Connection) -> int:
+    """The version of the file's format, 0 while it has none. Refuses all others but ours."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise _Unusable(f"it was written by a newer version of this package (format {version})")
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"its format, {version}, is no longer read")
     return version
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.inference import answer_table as table
 from huggingface_api_handler.inference import answers as module
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.answers import Answers
@@ -269,14 +270,13 @@ def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.M
 
     asyncio.run(keep("old"))
     now += 101
-    monkeypatch.setattr(module, "_WEEDED_EVERY", 0.0)
     asyncio.run(keep("new"))
     assert store.run(lambda connection: connection.execute("SELECT count(*) FROM answers").fetchone()[0], 0).result() == 1  # fmt: skip
 
 
 def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 2_000_000
-    monkeypatch.setattr(module, "LARGEST", bound)
+    monkeypatch.setattr(table, "LARGEST", bound)
     store = store_in(str(tmp_path))
 
     async def fill() -> tuple[list[bytes], dict[bytes, Any]]:

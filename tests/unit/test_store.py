@@ -141,6 +141,17 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["answers.sqlite"]
 
 
+def test_a_file_of_an_older_format_is_set_aside(service: Service, tmp_path: Path, caplog: Any) -> None:
+    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
+        connection.execute("CREATE TABLE answers(x)")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    assert [ask(service, tmp_path) for _ in range(2)] == [2, 0]
+    assert len(warnings(caplog)) == 1
+    assert "its format, 1, is no longer read" in warnings(caplog)[0]
+    assert len(list(tmp_path.glob("answers.sqlite.damaged-*"))) == 1
+
+
 def test_a_folder_that_cannot_be_made_costs_one_warning(service: Service, tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "file").write_text("no folder")
     assert ask(service, tmp_path / "file") == 2

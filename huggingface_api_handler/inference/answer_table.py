@@ -1,0 +1,126 @@
+"""The table of stored answers: appended to as they land, and indexed many at a time.
+
+Keys are hashes, so an index that took each answer as it lands would write a page of its own for nearly every one,
+which costs more than all the rest of storing it. Answers are appended instead, and those that landed since are indexed
+together, in the order of their keys, before a query looks for the first time and whenever there are many.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+LARGEST = 2 * 1024**3
+"""Bytes of answers above which the oldest are let go."""
+
+_MOST_UNINDEXED = 16_384
+_AT_ONCE = 500
+_EXPIRED_AT_ONCE = 1000
+_LET_GO = 0.2
+_FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
+
+
+class Landed(NamedTuple):
+    """An answer to be stored. Times in whole seconds since 1970."""
+
+    key: bytes
+    kept: int
+    expires: int
+    answer: bytes
+
+
+def append(connection: sqlite3.Connection, query: bytes, landed: Iterable[Landed]) -> None:
+    """Store answers to ``query``, and let go of what has expired or is too much."""
+    connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
+    connection.executemany("INSERT INTO answers(key, kept, expires, answer) VALUES (?, ?, ?, ?)", landed)
+    if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
+        _index(connection)
+    _let_go_of_expired(connection)
+    _keep_within(connection, LARGEST)
+
+
+def begin(connection: sqlite3.Connection, query: bytes) -> bool:
+    """Whether ``query`` was asked before, so that ``select`` may find something. It finds what had landed by now."""
+    asked = connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
+    if asked:
+        _index(connection)
+    return asked
+
+
+def select(connection: sqlite3.Connection, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
+    """Keys and answers of those among ``keys`` that were kept at ``since`` or later."""
+    found: list[tuple[bytes, bytes]] = []
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        statement = (
+            "SELECT answers.key, answer FROM answers_by_key AS place JOIN answers "  # noqa: S608
+            "ON answers.id = place.id AND answers.key = place.key "
+            f"WHERE place.key IN ({','.join('?' * len(some))}) AND kept >= ?"
+        )
+        found += connection.execute(statement, (*some, since))
+    return found
+
+
+def _index(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO answers_by_key SELECT key, id FROM answers WHERE id > ? ORDER BY key, id",
+        (_indexed(connection),),
+    )
+    _note_indexed(connection, _last(connection))
+
+
+def _indexed(connection: sqlite3.Connection) -> int:
+    """The ``id`` up to which answers are indexed."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'indexed'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _note_indexed(connection: sqlite3.Connection, last: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('indexed', ?)", (last,))
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT max(id) FROM answers").fetchone()[0] or 0
+
+
+def _let_go_of_expired(connection: sqlite3.Connection) -> None:
+    """Let go of some that expired, in the order they came: the first that has not hides those behind it."""
+    oldest = connection.execute("SELECT id, expires FROM answers ORDER BY id LIMIT ?", (_EXPIRED_AT_ONCE,))
+    now = int(time.time())
+    expired = [number for number, _ in takewhile(lambda row: row[1] < now, oldest)]
+    oldest.close()
+    if expired:
+        _let_go(connection, expired[-1])
+
+
+def _keep_within(connection: sqlite3.Connection, largest: int) -> None:
+    """Over ``largest`` bytes let go of the oldest fifth, until they fit, and give free pages back to the disk."""
+    pages, free, size = _pages(connection)
+    while (pages - free) * size > largest:
+        first, last = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
+        if first is None:
+            break
+        _let_go(connection, first + int((last - first) * _LET_GO))
+        pages, free, size = _pages(connection)
+    if free > max(_VACUUMED, pages * _FREE):
+        connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
+
+
+def _let_go(connection: sqlite3.Connection, last: int) -> None:
+    connection.execute(
+        "DELETE FROM answers_by_key WHERE key IN (SELECT key FROM answers WHERE id <= ?) AND id <= ?", (last, last)
+    )
+    connection.execute("DELETE FROM answers WHERE id <= ?", (last,))
+    # Where none is left the numbers begin again, and what is said to be indexed must not be ahead of them.
+    _note_indexed(connection, min(_indexed(connection), _last(connection)))
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Pages of the file, those of them that are free, and the bytes of one."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return pages, free, size

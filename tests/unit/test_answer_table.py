@@ -1,0 +1,144 @@
+"""The table of answers: what is found in it, whatever is indexed by then, and what leaves it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from huggingface_api_handler.inference import answer_table as table
+from huggingface_api_handler.inference.answer_table import Landed
+from huggingface_api_handler.inference.store import SCHEMA
+
+NOW = 1_000_000
+QUERY = b"query"
+
+
+def empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(SCHEMA)
+    return connection
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    monkeypatch.setattr(table.time, "time", lambda: float(NOW))
+    opened = empty()
+    yield opened
+    opened.close()
+
+
+def landed(first: int, after: int, expires: int = NOW + 100, kept: int = NOW, answer: str = "answer") -> list[Landed]:
+    return [Landed(b"key %d" % number, kept, expires, f"{answer} {number}".encode()) for number in range(first, after)]
+
+
+def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
+    return dict(table.select(connection, [b"key %d" % number for number in range(first, after)], since))
+
+
+def count(connection: sqlite3.Connection, name: str) -> int:
+    number: int = connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    return number
+
+
+def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
+    assert not table.begin(connection, QUERY)
+    table.append(connection, QUERY, landed(0, 1300))
+    assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
+    assert table.begin(connection, QUERY)
+    assert found(connection, 0, 1400) == {one.key: one.answer for one in landed(0, 1300)}
+
+
+def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Connection) -> None:
+    for answer in ("first", "second"):
+        table.append(connection, QUERY, landed(0, 10, answer=answer))
+    table.append(connection, QUERY, landed(5, 10, answer="third"))
+    assert table.begin(connection, QUERY)
+    assert set(found(connection, 0, 10).values()) == {
+        f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
+    }
+
+
+def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connection) -> None:
+    table.append(connection, QUERY, landed(0, 5, kept=NOW - 60))
+    table.append(connection, QUERY, landed(5, 10))
+    table.begin(connection, QUERY)
+    assert len(found(connection, 0, 10, since=NOW - 60)) == 10
+    assert len(found(connection, 0, 10, since=NOW - 59)) == 5
+
+
+def test_many_are_indexed_while_a_query_goes_on(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
+    for start in range(0, 950, 50):
+        table.append(connection, QUERY, landed(start, start + 50))
+        assert count(connection, "answers") - count(connection, "answers_by_key") < 100
+    assert count(connection, "answers_by_key") == 900
+
+
+def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_EXPIRED_AT_ONCE", 100)
+    table.append(connection, QUERY, landed(0, 250, expires=NOW + 10))
+    table.begin(connection, QUERY)
+    monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
+    left = []
+    for number in range(1000, 1004):
+        table.append(connection, QUERY, landed(number, number + 1))
+        left.append(count(connection, "answers") - (number - 999))
+    assert left == [150, 50, 0, 0]
+    assert count(connection, "answers_by_key") == 0
+
+
+def test_numbers_that_begin_again_after_all_expired_are_indexed(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.append(connection, QUERY, landed(0, 50, expires=NOW + 10))
+    table.begin(connection, QUERY)
+    table._let_go(connection, 50)
+    assert count(connection, "answers") == 0
+    table.append(connection, QUERY, landed(60, 63))
+    table.begin(connection, QUERY)
+    assert len(found(connection, 0, 100)) == 3
+
+
+def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
+    table.append(connection, QUERY, landed(0, 2))
+    table.begin(connection, QUERY)
+    connection.execute("UPDATE answers_by_key SET id = 3 - id")
+    assert found(connection, 0, 2) == {}
+
+
+STEP = st.one_of(
+    st.tuples(st.just("append"), st.lists(st.integers(0, 30), max_size=12)),
+    st.tuples(st.just("begin"), st.none()),
+    st.tuples(st.just("let go"), st.integers(0, 12)),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(STEP, max_size=30))
+def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, object]]
+) -> None:
+    monkeypatch.setattr(table, "_MOST_UNINDEXED", 8)
+    connection = empty()
+    kept: list[tuple[bytes, bytes]] = []
+    for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
+        if what == "append":
+            new = [Landed(b"%d" % key, NOW, 10**12, b"%d in %d" % (key, turn)) for key in given_to_it]  # type: ignore[attr-defined]
+            table.append(connection, QUERY, new)
+            kept += [(one.key, one.answer) for one in new]
+        elif what == "begin":
+            table.begin(connection, QUERY)
+        elif kept:
+            first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
+            table._let_go(connection, first + given_to_it - 1)  # type: ignore[operator]
+            kept = kept[given_to_it:]  # type: ignore[misc]
+    seen = table.select(connection, [b"%d" % key for key in range(31)], 0)
+    if table.begin(connection, QUERY):
+        assert dict(seen) == dict(kept)
+    connection.close()
