@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Hashable, Sequence
+from collections import deque
+from collections.abc import Sequence
 
 from ..tasks import Input, Lists, Task
 from .learned import Learned
 
 BATCH_BYTES = 1_000_000
-PROBED_AMONG = 1000
 
 
 def takes_lists(task: Task, learned: Learned) -> bool:
@@ -24,26 +23,15 @@ def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], learned
         return batch
     most = learned.sizes.next()
     group = task.group(inputs[batch[0]])
-    size = _length(inputs[batch[0]])
+    size = length(inputs[batch[0]])
     while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:
-        size += _length(inputs[waiting[0]])
+        size += length(inputs[waiting[0]])
         if size > BATCH_BYTES:
             break
         batch.append(waiting.popleft())
     return batch
 
 
-def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int) -> Sequence[int]:
-    """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial."""
-    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for position in waiting:
-        groups[task.group(inputs[position])].append(position)
-    group = max(groups.values(), key=len)
-    if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
-        return []
-    by_length = sorted(group, key=lambda position: _length(inputs[position]))
-    return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
-
-
-def _length(item: Input) -> int:
+def length(item: Input) -> int:
+    """Characters that an input takes, more or less."""
     return len(item) if isinstance(item, str) else len(str(item))

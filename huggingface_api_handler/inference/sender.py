@@ -7,20 +7,21 @@ import logging
 import random
 import re
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Protocol
 
 from ..failures import Failure, Kind, MediaError, UnreadableAnswer
 from ..settings import ModelSettings
-from ..tasks import Input, Lists, Media, Prediction
+from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers
-from .batches import PROBED_AMONG, probes, takes_lists
+from .batches import takes_lists
 from .exchange import Exchanged, Post, encode, exchange
-from .learned import Learned, same_answers
+from .giving_up import GivingUp
+from .learned import Learned
 from .limiter import Outcome
+from .qualifying import qualify, worth_qualifying
 from .quota import NO_QUOTA, Quota
 from .results import Results
 from .route import Route
@@ -30,12 +31,6 @@ from .usage import Receipt
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-PATIENCE = 300.0
-"""Seconds without any answer, while told to wait, after which a query gives up."""
-
-_FEWEST_FOR_LISTS = 8  # qualifying costs up to three requests, which fewer inputs would not win back
-_SAME_REFUSALS = 3
-_TRIALS = 4
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
@@ -105,9 +100,7 @@ class Sender:
         self._crew: set[asyncio.Task[None]] = set()
         self._idle = self._busy = 0
         self._end = asyncio.Event()
-        self._refusals: Counter[str] = Counter()
-        self._answered = 0
-        self._patience_from: float | None = None
+        self._giving_up = GivingUp(model)
         self._waited_until = 0.0
 
     async def run(self) -> None:
@@ -118,8 +111,10 @@ class Sender:
             # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
             while not self._learned.answered and await self._has_work():
                 await self._finish(self._take())
-            if await self._has_work() and self._may_try_lists():
-                await self._qualify()
+            waiting = self._supply.waiting
+            if await self._has_work() and not self._parts and worth_qualifying(self._task, self._learned, waiting):
+                lists = await qualify(self._task, self._inputs, waiting, self._together, self._alone)
+                self._learned.lists = self._learned.lists if lists is None else lists
             if await self._has_work():
                 self._hire()
                 await self._end.wait()
@@ -219,8 +214,8 @@ class Sender:
             if outcome.kind is Kind.WAIT:
                 work.attempts -= 1
                 self._receipt.waits += 1
-                if self._out_of_patience(outcome):
-                    break
+                if (why := self._giving_up.told_to_wait(outcome, self._around.clock())) is not None:
+                    self.stop(why)
                 continue
             if outcome.kind is Kind.AGAIN and work.attempts < self._allowed(work):
                 self._receipt.retries += 1
@@ -289,10 +284,9 @@ class Sender:
                     self._refuse(position, Failure(Kind.ROW, str(error), 200))
                 continue
             self._supply.answered(position, part)
-            self._answered += 1
             self.done += 1
         if len(again) < len(positions):
-            self._patience_from = None
+            self._giving_up.answered()
         return again
 
     async def _read(self, position: int, part: Any) -> Prediction:
@@ -352,18 +346,8 @@ class Sender:
         self.done += 1
         if self._model.on_error == "raise":
             self.stop(failure)
-        # Only what the service refused speaks of the request: a cell refused here, before any request, is its row's.
-        if self._answered == 0 and failure.kind is Kind.ROW and failure.status is not None:
-            self._refusals[failure.message] += 1
-            if self._refusals[failure.message] >= _SAME_REFUSALS:
-                self.stop(Failure(Kind.STOP, self._request_at_fault(failure), failure.status))
-
-    def _request_at_fault(self, failure: Failure) -> str:
-        given = ", ".join(sorted(self._model.parameters)) or "none"
-        return (
-            f"{failure.message} (the same for {_SAME_REFUSALS} different rows and no row answered, so the request is "
-            f"at fault: check the model, its task, and the parameters sent: {given})"
-        )
+        elif (why := self._giving_up.refused(failure)) is not None:
+            self.stop(why)
 
     async def _over_budget(self) -> bool:
         most = self._model.max_requests
@@ -373,51 +357,10 @@ class Sender:
             self.stop(spent)
         return self.stopped is not None
 
-    def _out_of_patience(self, failure: Failure) -> bool:
-        now = self._around.clock()
-        if self._patience_from is None:
-            self._patience_from = now
-        announced = failure.retry_after or 0.0
-        if now + (0.0 if failure.estimated else announced) - self._patience_from <= PATIENCE:
-            return False
-        wait = f"it asks to wait {announced:.0f} s" if announced else f"no answer for {now - self._patience_from:.0f} s"
-        self.stop(
-            Failure(
-                Kind.STOP,
-                f"{failure.message} ({wait}). Try again later: what is answered is not asked again",
-                failure.status,
-            )
-        )
-        return True
-
-    def _may_try_lists(self) -> bool:
-        untried = self._task.lists is Lists.IF_QUALIFIED and self._learned.lists is None
-        return untried and not self._parts and len(self._supply.waiting) >= _FEWEST_FOR_LISTS
-
-    async def _qualify(self) -> None:
-        """Ask a few inputs together, then one by one, and note whether the answers are the same.
-
-        One fault in passing must not cost the route its lists, so where it stays in doubt other inputs are tried.
-        """
-        waiting = self._supply.waiting
-        for trial in range(_TRIALS):
-            probed = probes(self._task, self._inputs, list(islice(waiting, PROBED_AMONG)), trial)
-            if not probed or self.stopped is not None:
-                return
-            together = await self._together(probed)
-            if isinstance(together, Failure):
-                if together.kind is Kind.SINGLE or (trial == _TRIALS - 1 and together.kind is not Kind.WAIT):
-                    self._learned.lists = False
-                    return
-                continue
-            for position in probed:
-                waiting.remove(position)
-            await asyncio.gather(*(self._finish(Work([position])) for position in probed))
-            alone = [result for position in probed if isinstance(result := self.results[position], Prediction)]
-            if len(alone) == len(probed):
-                self._learned.lists = same_answers(alone, together)
-            if self._learned.lists is not None:
-                return
+    async def _alone(self, positions: Sequence[int]) -> list[Prediction]:
+        """Settle inputs one by one, and give the answers of those that got one."""
+        await asyncio.gather(*(self._finish(Work([position])) for position in positions))
+        return [result for position in positions if isinstance(result := self.results[position], Prediction)]
 
     async def _together(self, probed: Sequence[int]) -> list[Prediction] | Failure:
         """Answers to a list, which are not yet to be trusted."""

@@ -1,0 +1,104 @@
+"""How a route qualifies for lists: a few inputs are asked together and alone, and their answers compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from itertools import islice
+from typing import Any
+
+from ..failures import Failure, Kind
+from ..tasks import Input, Lists, Prediction, Task
+from .batches import length
+from .learned import Learned
+
+_FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back
+_TRIALS = 4
+_PROBED_AMONG = 1000
+_ALIKE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
+
+Together = Callable[[Sequence[int]], Awaitable["list[Prediction] | Failure"]]
+Alone = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
+
+
+def worth_qualifying(task: Task, learned: Learned, waiting: Sequence[int]) -> bool:
+    """Whether a route that was not tried may take lists, and there is enough to ask for."""
+    return task.lists is Lists.IF_QUALIFIED and learned.lists is None and len(waiting) >= _FEWEST
+
+
+async def qualify(
+    task: Task, inputs: Sequence[Input], waiting: deque[int], together: Together, alone: Alone
+) -> bool | None:
+    """Whether lists are answered as their inputs are alone; None where it stays in doubt.
+
+    ``together`` gives the answers to a list, which are not yet to be trusted, or why there are none; ``alone`` settles
+    inputs one by one and gives the answers of those that got one. What is settled leaves ``waiting``. One fault in
+    passing must not cost the route its lists, so where it stays in doubt other inputs are tried.
+    """
+    for trial in range(_TRIALS):
+        probed = probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial)
+        if not probed:
+            return None
+        answers = await together(probed)
+        if isinstance(answers, Failure):
+            if answers.kind is Kind.UNASKED:
+                return None
+            if answers.kind is Kind.SINGLE or (trial == _TRIALS - 1 and answers.kind is not Kind.WAIT):
+                return False
+            continue
+        for position in probed:
+            waiting.remove(position)
+        own = await alone(probed)
+        same = same_answers(own, answers) if len(own) == len(probed) else None
+        if same is not None:
+            return same
+    return None
+
+
+def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int) -> Sequence[int]:
+    """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial."""
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for position in waiting:
+        groups[task.group(inputs[position])].append(position)
+    group = max(groups.values(), key=len)
+    if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
+        return []
+    by_length = sorted(group, key=lambda position: length(inputs[position]))
+    return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
+
+
+def same_answers(alone: Sequence[Prediction], together: Sequence[Prediction]) -> bool | None:
+    """Whether inputs asked together got the answers they got alone, each its own.
+
+    None where the answers are too much alike to tell one input's from another's.
+    """
+    conclusive = True
+    for index, mine in enumerate(together):
+        own = _distance(mine, alone[index])
+        if own > _ALIKE:
+            return False
+        others = [_distance(mine, other) for position, other in enumerate(alone) if position != index]
+        conclusive = conclusive and all(own * 2 < other for other in others)
+    return True if conclusive else None
+
+
+def _distance(one: Prediction, other: Prediction) -> float:
+    # The parts say more than the target, which may flip between two labels of equal score.
+    if one.explain is not None and other.explain is not None:
+        return _difference(one.explain, other.explain)
+    return _difference(one.value, other.value)
+
+
+def _difference(one: Any, other: Any) -> float:
+    """The largest difference between two numbers that stand in the same place; infinite where anything else differs."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return float("inf")
+        return max((_difference(one[key], other[key]) for key in one), default=0.0)
+    if isinstance(one, list) and isinstance(other, list):
+        if len(one) != len(other):
+            return float("inf")
+        return max((_difference(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return abs(one - other)
+    return 0.0 if one == other else float("inf")
