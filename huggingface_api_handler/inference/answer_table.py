@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Sequence
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 LARGEST = 2 * 1024**3
@@ -18,6 +18,7 @@ LARGEST = 2 * 1024**3
 
 _MOST_UNINDEXED = 16_384
 _AT_ONCE = 500
+_APPENDED_AT_ONCE = 128
 _EXPIRED_AT_ONCE = 1000
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
@@ -32,10 +33,14 @@ class Landed(NamedTuple):
     answer: bytes
 
 
-def append(connection: sqlite3.Connection, query: bytes, landed: Iterable[Landed]) -> None:
+def append(connection: sqlite3.Connection, query: bytes, landed: Sequence[Landed]) -> None:
     """Store answers to ``query``, and let go of what has expired or is too much."""
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
-    connection.executemany("INSERT INTO answers(key, kept, expires, answer) VALUES (?, ?, ?, ?)", landed)
+    # One statement for many: each gives the interpreter's lock away, and the event loop's thread is after it too.
+    for start in range(0, len(landed), _APPENDED_AT_ONCE):
+        some = landed[start : start + _APPENDED_AT_ONCE]
+        statement = f"INSERT INTO answers(key, kept, expires, answer) VALUES {','.join(['(?, ?, ?, ?)'] * len(some))}"  # noqa: S608
+        connection.execute(statement, tuple(chain.from_iterable(some)))
     if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
         _index(connection)
     _let_go_of_expired(connection)

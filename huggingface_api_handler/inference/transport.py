@@ -11,11 +11,11 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -32,8 +32,7 @@ class AnswerTooLarge(Exception):  # noqa: N818 - read as what happened
     """A response body larger than ``LARGEST_ANSWER``."""
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """One HTTP response. ``headers`` look names up without regard to case."""
 
     status: int
@@ -107,17 +106,17 @@ def _limits(timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30))
 
 
-async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
+def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
     """POST ``body`` and read the whole response, in at most ``timeout`` seconds.
 
     Follows no redirect. Raises what aiohttp raises, ``asyncio.TimeoutError``, or ``AnswerTooLarge``.
     """
-    return await _request("POST", url, body, headers, timeout)
+    return _request("POST", url, body, headers, timeout)
 
 
-async def get(url: str, headers: Mapping[str, str], timeout: float) -> Response:
+def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, Any, Response]:
     """GET, in all else as ``post``."""
-    return await _request("GET", url, None, headers, timeout)
+    return _request("GET", url, None, headers, timeout)
 
 
 async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Response:
