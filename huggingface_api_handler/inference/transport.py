@@ -21,11 +21,13 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ..keys import is_loopback
+from .deadlines import Deadlines
 
 T = TypeVar("T")
 
 LARGEST_ANSWER = 256 * 1024 * 1024
 """Bytes of one response body, after decompression. More than that is refused unread."""
+_LONGEST_CONNECT = 30.0
 
 
 class AnswerTooLarge(Exception):  # noqa: N818 - read as what happened
@@ -45,6 +47,7 @@ class _Loop:
     pid: int
     loop: asyncio.AbstractEventLoop
     sessions: dict[bool, aiohttp.ClientSession]
+    deadlines: Deadlines
 
 
 _lock = threading.Lock()
@@ -57,7 +60,7 @@ def _loop() -> _Loop:
         if _current is None or _current.pid != os.getpid():
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
-            _current = _Loop(os.getpid(), loop, {})
+            _current = _Loop(os.getpid(), loop, {}, Deadlines())
         return _current
 
 
@@ -91,6 +94,7 @@ def _session(url: str) -> aiohttp.ClientSession:
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=through_proxy,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_LONGEST_CONNECT),
         )
         current.sessions[through_proxy] = session
     return session
@@ -101,29 +105,22 @@ def _leaves_this_machine(url: str) -> bool:
     return not is_loopback(urlsplit(url).hostname or "")
 
 
-@lru_cache(maxsize=64)
-def _limits(timeout: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30))
-
-
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
-    """POST ``body`` and read the whole response, in at most ``timeout`` seconds.
+    """POST ``body`` and read the whole response, in at most ``timeout`` seconds (see ``deadlines``).
 
     Follows no redirect. Raises what aiohttp raises, ``asyncio.TimeoutError``, or ``AnswerTooLarge``.
     """
-    return _request("POST", url, body, headers, timeout)
+    return _loop().deadlines.within(timeout, _request("POST", url, body, headers))
 
 
 def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, Any, Response]:
     """GET, in all else as ``post``."""
-    return _request("GET", url, None, headers, timeout)
+    return _loop().deadlines.within(timeout, _request("GET", url, None, headers))
 
 
-async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Response:
+async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
     session = _session(url)
-    async with session.request(
-        method, url, data=body, headers=headers, timeout=_limits(timeout), allow_redirects=False
-    ) as response:
+    async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
         declared = response.content_length
         if declared is not None and declared > LARGEST_ANSWER:
             raise AnswerTooLarge
