@@ -26,7 +26,7 @@ PREPROCESSING = 1
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
 _AT_ONCE = 500
-_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.05, 0.002
+_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.01, 0.002
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
 
@@ -86,7 +86,7 @@ class Answers:
         if len(self._landed) >= _FLUSH_AT:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
 
     @property
     def behind(self) -> bool:
@@ -105,6 +105,12 @@ class Answers:
         self._flush()
         while self._flushed:
             await asyncio.wait([asyncio.wrap_future(future) for future in list(self._flushed)])
+
+    def _due(self) -> None:
+        if self._flushed:  # a disk that is slow to write is given more at once
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         if self._timer is not None:
