@@ -260,7 +260,7 @@ class Sender:
             outcome = _outcome(around.clock() - started, came, len(positions))
         finally:
             around.limiter.release(outcome)
-        receipt.took(outcome.seconds, came.bytes_received, came.headers)
+        receipt.took(outcome.seconds, came.bytes_received, came.headers, came.answer)
         if came.failure is None and len(positions) > 1:
             self._learned.sizes.took(len(positions), outcome.seconds)
         return came
