@@ -87,6 +87,22 @@ def refusing(refused: Callable[[list[str]], bool], status: int, message: bytes) 
     return fault
 
 
+def asked(plan: Plan, rows: int, fault: Callable[[Any], Response | None] = lambda inputs: None) -> tuple[int, int]:
+    """Rows that were not answered, and requests, those that ``fault`` answered among them."""
+    requests = 0
+
+    def counted(inputs: Any) -> Response | None:
+        nonlocal requests
+        requests += 1
+        return fault(inputs)
+
+    return simulate(plan, rows, 1, fault=counted).bad, requests
+
+
+def holding(number: int) -> Callable[[list[str]], bool]:
+    return lambda inputs: any(f"number {number} " in text for text in inputs)
+
+
 PLAN = Plan(latency=0.05, per_item=0.001, capacity=4, largest_batch=None)
 
 
@@ -99,43 +115,34 @@ def test_a_largest_size_that_is_told_costs_one_refusal(largest: int) -> None:
 
 @pytest.mark.parametrize("largest", [32, 50, 200])
 def test_a_largest_size_that_is_not_told_costs_a_few_and_no_row(largest: int) -> None:
-    came = simulate(PLAN, 5000, 1, fault=refusing(lambda inputs: len(inputs) > largest, 413, b"payload too large"))
-    assert came.bad == 0
-    assert came.requests <= simulate(replace(PLAN, largest_batch=largest), 5000, seed=1).requests * 1.25
+    _, told = asked(replace(PLAN, largest_batch=largest), 5000)
+    bad, requests = asked(PLAN, 5000, refusing(lambda inputs: len(inputs) > largest, 413, b"payload too large"))
+    assert bad == 0
+    assert requests <= told * 1.3
 
 
-@pytest.mark.parametrize("row", [3, 1000])
+@pytest.mark.parametrize("row", [1234, 1700])
 @pytest.mark.parametrize("message", [b"`inputs` must have less than 512 tokens. Given: 600", b"maximum length is 512"])
 def test_a_row_that_is_too_long_does_not_cost_the_route_its_size(message: bytes, row: int) -> None:
-    def asks_it(inputs: list[str]) -> bool:
-        return any(f"number {row} " in text for text in inputs)
-
-    clean = simulate(PLAN, 20_000, seed=1)
-    came = simulate(PLAN, 20_000, 1, fault=refusing(asks_it, 413, message))
-    assert came.bad == 1
-    assert came.requests <= clean.requests + 2 * math.ceil(math.log2(128))
+    _, clean = asked(PLAN, 20_000)
+    bad, requests = asked(PLAN, 20_000, refusing(holding(row), 413, message))
+    assert bad == 1
+    assert requests <= clean + 2 * math.ceil(math.log2(128))
 
 
 def test_a_row_that_fails_as_if_in_passing_is_halved_with_no_further_attempt_of_each_half() -> None:
-    def breaks(inputs: list[str]) -> bool:
-        return any("number 1000 " in text for text in inputs)
-
     plan = replace(PLAN, largest_batch=32)
-    clean = simulate(plan, 2000, seed=1)
-    came = simulate(plan, 2000, 1, fault=refusing(breaks, 500, b"boom"))
-    assert came.bad == 1
-    assert came.requests <= clean.requests + 2 * math.log2(32) + 1 + 4, "once again as a batch, five times alone"
+    _, clean = asked(plan, 2000)
+    bad, requests = asked(plan, 2000, refusing(holding(1234), 500, b"boom"))
+    assert bad == 1
+    assert requests <= clean + 2 * math.log2(32) + 1 + 4, "once again as a batch, five times alone"
 
 
 @pytest.mark.parametrize("size", [8, 32, 128])
 def test_a_bad_row_costs_at_most_twice_the_logarithm_of_the_batch_in_further_requests(size: int) -> None:
     rows = 40 * size
-
-    poisoned = refusing(lambda inputs: any(f"number {rows // 2} " in text for text in inputs), 400, b"out of range")
-
-    plan = Plan(latency=0.05, per_item=0.001, capacity=4, largest_batch=size)
-    clean = simulate(plan, rows, seed=1)
-    came = simulate(plan, rows, seed=1, fault=poisoned)
-    assert (clean.bad, came.bad) == (0, 1)
-    halved = 2 * math.ceil(math.log2(2 * size))
-    assert came.requests <= clean.requests + halved
+    plan = replace(PLAN, largest_batch=size)
+    _, clean = asked(plan, rows)
+    bad, requests = asked(plan, rows, refusing(holding(rows * 2 // 3), 400, b"out of range"))
+    assert bad == 1
+    assert requests <= clean + 2 * math.ceil(math.log2(max(size, FIRST))), "of the batch as it was sent"

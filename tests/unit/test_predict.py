@@ -200,6 +200,8 @@ def test_a_budget_ends_a_query_with_the_finished_rows_and_the_reason_in_the_othe
     reason = f"not asked: {name} = {most} was reached before this row"
     assert (out["sentiment_error"].isna() == answered).all()
     assert set(out["sentiment_error"][~answered]) == {reason}
+    assert len(service.asked) <= budget.get("max_requests", 6)
+    assert out.attrs["usage"]["seconds"] < 5, "and does not wait for what comes too late"
 
 
 def test_progress_is_told(service: Service) -> None:
