@@ -19,7 +19,7 @@ LARGEST = 2 * 1024**3
 _MOST_UNINDEXED = 16_384
 _AT_ONCE = 500
 _APPENDED_AT_ONCE = 128
-_EXPIRED_AT_ONCE = 1000
+_EXPIRED_AT_ONCE = 8192
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 
@@ -34,13 +34,17 @@ class Landed(NamedTuple):
 
 
 def append(connection: sqlite3.Connection, query: bytes, landed: Sequence[Landed]) -> None:
-    """Store answers to ``query``, and let go of what has expired or is too much."""
+    """Store answers to ``query``. ``tidy`` is to be called now and then."""
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
     # One statement for many: each gives the interpreter's lock away, and the event loop's thread is after it too.
     for start in range(0, len(landed), _APPENDED_AT_ONCE):
         some = landed[start : start + _APPENDED_AT_ONCE]
         statement = f"INSERT INTO answers(key, kept, expires, answer) VALUES {','.join(['(?, ?, ?, ?)'] * len(some))}"  # noqa: S608
         connection.execute(statement, tuple(chain.from_iterable(some)))
+
+
+def tidy(connection: sqlite3.Connection) -> None:
+    """Index what landed where it is much, and let go of what has expired or is too much."""
     if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
         _index(connection)
     _let_go_of_expired(connection)

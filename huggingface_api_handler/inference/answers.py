@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from hashlib import blake2b, sha256
+from sqlite3 import Connection
 from typing import Any
 
 import orjson
@@ -24,7 +25,8 @@ PREPROCESSING = 1
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.05, 0.002
+_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.01, 0.002
+_TIDY_EVERY = 2048  # answers
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
 
@@ -46,6 +48,7 @@ class Answers:
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._landed: list[Landed] = []
         self._flushed: dict[Future[None], int] = {}
+        self._untidy = 0
         self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._known: bool | None = None
@@ -85,7 +88,7 @@ class Answers:
         if len(self._landed) >= _FLUSH_AT:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
 
     @property
     def behind(self) -> bool:
@@ -102,8 +105,16 @@ class Answers:
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
         self._flush()
+        if self._untidy:
+            self._tidy()
         while self._flushed:
             await asyncio.wait([asyncio.wrap_future(future) for future in list(self._flushed)])
+
+    def _due(self) -> None:
+        if self._flushed:  # a disk that is slow to write is given more at once
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -112,8 +123,18 @@ class Answers:
         if not self._landed:
             return
         landed, self._landed = self._landed, []
-        writing = self._store.run(lambda connection: answer_table.append(connection, self._query, landed), None)
-        self._flushed[writing] = len(landed)
+        self._untidy += len(landed)
+        self._write(lambda connection: answer_table.append(connection, self._query, landed), len(landed))
+        if self._untidy >= _TIDY_EVERY:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        self._untidy = 0
+        self._write(answer_table.tidy, 0)
+
+    def _write(self, work: Callable[[Connection], None], answers: int) -> None:
+        writing = self._store.run(work, None)
+        self._flushed[writing] = answers
         writing.add_done_callback(lambda done: self._flushed.pop(done, None))
 
 

@@ -11,7 +11,9 @@ _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes 
 _SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
 _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
-_TRIES = 2
+_SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
+_DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
+_LOST_AFTER = 64  # batches after which a trial that nothing was heard of is made again
 
 
 @dataclass
@@ -22,18 +24,27 @@ class BatchSizes:
     refused: int = GREATEST + 1
     settled: bool = False
     seconds: dict[int, float] = field(default_factory=dict)
-    _trying: dict[int, int] = field(default_factory=dict)
+    _tried: int = 0
+    _since: int = 0
+    _doubts: int = 0
 
-    def next(self) -> int:
-        """The size of the next batch: the best, or one more step to be tried."""
+    def next(self, waiting: int) -> int:
+        """The size of the next batch of so many ``waiting``: the best, or one more step for one batch to try."""
         step = self._step()
-        if step is None or self._trying.get(step, 0) >= _TRIES:
+        if step is None or waiting * (step - self.best) < _SPARED * step * self.best:
             return self.best
-        self._trying[step] = self._trying.get(step, 0) + 1
+        self._since += 1
+        if step == self._tried and self._since < _LOST_AFTER:
+            return self.best
+        self._tried, self._since = step, 0
         return step
 
     def took(self, size: int, seconds: float) -> None:
         """Note that a batch of ``size`` was answered in ``seconds``."""
+        if size >= self.refused:  # so it was not the size that was refused
+            self.refused = GREATEST + 1
+        if size >= self.best:
+            self._doubts = 0
         before = self.seconds.get(size)
         self.seconds[size] = seconds if before is None else (before + seconds) / 2
         if self.settled or size <= self.best:
@@ -45,21 +56,31 @@ class BatchSizes:
         else:
             self.best = size
 
-    def refuse(self, size: int, most: int | None = None) -> None:
-        """Note that no list of ``size`` was taken; ``most`` is what the service says that it takes."""
-        self.refused = min(self.refused, size if most is None else most + 1)
-        if most is not None:
-            self.best = max(1, min(most, GREATEST))
-        elif self.best >= self.refused:
-            taken = [known for known in self.seconds if known < self.refused]
-            self.best = max(taken, default=max(1, self.refused // 2))
+    def refuse(self, size: int, most: int | None = None) -> bool:
+        """Note that a list of ``size`` was not taken; ``most`` is what the service says that it takes.
+
+        Whether its size is the reason. Where as many were taken it is one of its inputs, unless that repeats.
+        """
+        if most is not None and most < size:
+            self.refused, self.best = min(self.refused, most + 1), max(1, most)
+            return True
+        if any(taken >= size for taken in self.seconds):
+            self._doubts += size >= self.best
+            if self._doubts < _DOUBTED:
+                return False
+            self.seconds = {taken: seconds for taken, seconds in self.seconds.items() if taken < size}
+        self.refused = min(self.refused, size)
+        if self.best >= self.refused:
+            self.best = max(1, self.refused // 2, *self.seconds)
+        return True
 
     def _step(self) -> int | None:
         if self.settled or self.best not in self.seconds or self.seconds[self.best] > _LONGEST:
             return None
         larger = self.best * (4 if self.best <= FIRST else 2)
         if larger >= self.refused:
-            larger = (self.best + self.refused) // 2
+            half = self.refused // 2
+            larger = half if half >= self.best * _CLOSE else (self.best + self.refused) // 2
             if larger < self.best * _CLOSE or larger >= self.refused:
                 return None
         return larger

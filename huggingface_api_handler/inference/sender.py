@@ -255,7 +255,7 @@ class Sender:
             outcome = _outcome(around.clock() - started, came, len(positions))
         finally:
             around.limiter.release(outcome)
-        receipt.took(outcome.seconds, came.bytes_received, came.headers)
+        receipt.took(outcome.seconds, came.bytes_received, came.headers, came.answer)
         if came.failure is None and len(positions) > 1:
             self._learned.sizes.took(len(positions), outcome.seconds)
         return came
@@ -332,13 +332,16 @@ class Sender:
         if failure.kind is Kind.SINGLE:
             self._learned.lists = False
             return [Work([position]) for position in positions]
+        sizes, together = self._learned.sizes, (len(positions) + 1) // 2
         if failure.status == 413 or "batch size" in failure.message.lower():
             told = _MOST_TAKEN.search(failure.message)
-            self._learned.sizes.refuse(len(positions), int(told.group(1)) if told else None)
-        elif failure.kind is Kind.AGAIN and len(positions) > self._learned.sizes.best:
-            self._learned.sizes.refuse(len(positions))
-        middle = len(positions) // 2
-        return [Work(positions[:middle]), Work(positions[middle:])]
+            if sizes.refuse(len(positions), int(told.group(1)) if told else None):
+                together = sizes.best
+        elif failure.kind is Kind.AGAIN and len(positions) > sizes.best and sizes.refuse(len(positions)):
+            together = sizes.best
+        parts = [positions[start : start + together] for start in range(0, len(positions), together)]
+        # A batch that used up its attempts does not get them anew in each part.
+        return [Work(part, work.attempts - 1 if len(part) > 1 else 0) for part in parts]
 
     def _refuse(self, position: int, failure: Failure) -> None:
         self.results.fail(position, failure)

@@ -52,16 +52,17 @@ class Receipt:
         self.batches += inputs > 1
         self.bytes_sent += size
 
-    def took(self, seconds: float, size: int, headers: Mapping[str, str]) -> None:
-        """Count its response, and what the service says of its own work: ``x-compute-time``, ``x-compute-characters``,
-        and, of the last request, its name and the model's revision (``x-request-id``, ``x-sha``).
+    def took(self, seconds: float, size: int, headers: Mapping[str, str], answer: Any = None) -> None:
+        """Count its response, and what the service says of its own work: time, characters, tokens, and, of the last
+        request, its name and the model's revision (``x-request-id``, ``x-sha``).
         """
         self.latencies[round(math.log2(max(seconds, 1e-6)) * _STEPS)] += 1
         self.bytes_received += size
         if "x-compute-time" in headers:
-            self.compute_seconds += _number(headers.get("x-compute-time"))
+            self.compute_seconds += _seconds(headers["x-compute-time"])
         if "x-compute-characters" in headers:
-            self.compute_characters += int(_number(headers.get("x-compute-characters")))
+            self.compute_characters += int(_number(headers["x-compute-characters"]))
+        self.tokens += _tokens(headers, answer)
         if "x-request-id" in headers:
             self.request_id = masked(headers["x-request-id"])[:100]
         if "x-sha" in headers:
@@ -99,9 +100,23 @@ class Receipt:
         }
 
 
-def _number(text: str | None) -> float:
+def _seconds(told: str) -> float:
+    # hf-inference tells seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
+    return _number(told) if "." in told else _number(told) / 1000
+
+
+def _tokens(headers: Mapping[str, str], answer: Any) -> int:
+    """Tokens read and made, as an answer tells in ``usage``, or else the headers of those two servers."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    if isinstance(usage, dict):
+        either = _number(usage.get("prompt_tokens")) + _number(usage.get("completion_tokens"))
+        return int(_number(usage.get("total_tokens")) or either)
+    return int(_number(headers.get("x-total-tokens") or headers.get("x-compute-tokens")))
+
+
+def _number(told: Any) -> float:
     try:
-        value = float(text or 0)
-    except ValueError:
+        value = float(told or 0)
+    except (ValueError, TypeError):
         return 0.0
     return value if 0 <= value < 1e12 else 0.0

@@ -15,7 +15,6 @@ import orjson
 
 from . import parameters as read
 from . import smollm2
-from .card import Card
 from .refusal import Refusal, bad_field
 from .request_body import Inputs
 
@@ -152,17 +151,4 @@ def _part(part: Any, field: str) -> str:
     raise bad_field(f"{field}.content", "this model reads text only: expected parts of type text")
 
 
-CARD = Card(
-    name=smollm2.NAME,
-    task=TASK,
-    load=lambda: Chat(smollm2.language_model()),
-    read=conversation,
-    package=smollm2.PACKAGE,
-    version=smollm2.PACKAGE_VERSION,
-    licence=smollm2.LICENCE,
-    quality=smollm2.QUALITY,
-    digest=lambda: smollm2.WEIGHTS_SHA256,
-    stands_in_for=smollm2.STANDS_IN_FOR,
-    needs=smollm2.NEEDS,
-    extra="local-all",
-)
+CARD = smollm2.card(TASK, Chat, conversation)

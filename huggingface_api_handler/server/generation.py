@@ -7,7 +7,6 @@ from typing import Any
 
 from . import parameters as read
 from . import smollm2
-from .card import Card
 from .request_body import texts
 
 _KNOWN = (
@@ -55,18 +54,4 @@ class Generation:
         return answer
 
 
-CARD = Card(
-    name=smollm2.NAME,
-    task="text-generation",
-    load=lambda: Generation(smollm2.language_model()),
-    read=texts,
-    package=smollm2.PACKAGE,
-    version=smollm2.PACKAGE_VERSION,
-    licence=smollm2.LICENCE,
-    quality=smollm2.QUALITY,
-    digest=lambda: smollm2.WEIGHTS_SHA256,
-    stands_in_for=smollm2.STANDS_IN_FOR,
-    wrap_single=True,
-    needs=smollm2.NEEDS,
-    extra="local-all",
-)
+CARD = smollm2.card("text-generation", Generation, texts, wrap_single=True)

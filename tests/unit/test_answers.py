@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,36 @@ def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: 
     assert size < bound * 1.5, f"{size} bytes"
     assert 100 < len(found) < 2000
     assert set(found) == set(keys[-len(found) :]), "the newest are kept"
+
+
+def test_what_lands_while_others_are_written_is_written_after_them_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, written, begun, slow = store_in(str(tmp_path)), list[int](), threading.Event(), threading.Event()
+    append = table.append
+
+    def slowly(connection: Any, query: bytes, landed: Any) -> None:
+        written.append(len(landed))
+        begun.set()
+        slow.wait(10)
+        append(connection, query, landed)
+
+    monkeypatch.setattr(table, "append", slowly)
+
+    async def keep() -> dict[bytes, Any]:
+        asked = answers(store)
+        keys = [asked.key(f"text {number}") for number in range(5)]
+        asked.keep(keys[0], 0)
+        await asyncio.to_thread(begun.wait, 10)
+        for number in range(1, 5):
+            asked.keep(keys[number], number)
+            await asyncio.sleep(2 * module._FLUSH_SECONDS)
+        slow.set()
+        await asked.settled()
+        return await answers(store).lookup(keys)
+
+    assert sorted(asyncio.run(keep()).values()) == [0, 1, 2, 3, 4]
+    assert written == [1, 4]
 
 
 def test_an_answer_of_media_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict, tei
+from huggingface_api_handler.inference.routes import Known
 from huggingface_api_handler.inference.store import close_stores
 from tests.conftest import Service
 
@@ -88,6 +89,19 @@ def test_requests_and_seconds_come_from_what_was_learned(
     assert found["stored"] == 0
     assert found["seconds"] is not None
     assert 0 < found["seconds"] < 20 * max(0.1, usage["seconds"])
+
+
+@pytest.mark.parametrize(
+    ("pace", "seconds"),
+    [({"rate": 4.0, "answers": 10.0}, 2.0), ({"answers": 10.0, "places": 3.0}, 0.8), ({"places": 3.0}, None)],
+    ids=["limited by rate", "limited by places", "nothing learned"],
+)
+def test_seconds_are_the_requests_over_the_slower_of_the_learned_rates(
+    pace: dict[str, float], seconds: float | None, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Known, "pace", lambda _: pace)
+    frame = pd.DataFrame({"text": [f"{number % 8}" for number in range(20)]})
+    assert told(frame, USING, {"endpoint": service.url})["seconds"] == seconds
 
 
 def test_where_all_is_stored_nothing_remains(service: Service) -> None:

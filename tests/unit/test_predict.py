@@ -177,6 +177,33 @@ def test_max_seconds_ends_a_query_with_what_it_has(service: Service) -> None:
     assert out["sentiment_error"].str.contains("max_seconds = 0.2").all()
 
 
+@pytest.mark.parametrize("budget", [{"max_requests": 4}, {"max_seconds": 0.5}], ids=["requests", "seconds"])
+def test_a_budget_ends_a_query_with_the_finished_rows_and_the_reason_in_the_others(
+    budget: dict[str, Any], service: Service
+) -> None:
+    def answer(body: Any, *_: Any) -> Any:
+        if isinstance(body["inputs"], list):
+            return Reply({"error": "Input should be a valid string"}, 400)
+        return (
+            classifier(body, {}, "")
+            if len(service.asked) <= 4
+            else Reply({"error": "slow down"}, 429, {"Retry-After": "9"})
+        )
+
+    service.answer = answer
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(30)]})
+    out = predict(frame, {**SENTIMENT, **budget}, {"endpoint": service.url, "max_concurrency": 1})
+    answered = out["sentiment"].notna()
+    assert 2 <= answered.sum() <= 4
+    assert list(out["sentiment"][answered]) == [label(text) for text in frame["text"][answered]]
+    (name, most), *_ = budget.items()
+    reason = f"not asked: {name} = {most} was reached before this row"
+    assert (out["sentiment_error"].isna() == answered).all()
+    assert set(out["sentiment_error"][~answered]) == {reason}
+    assert len(service.asked) <= budget.get("max_requests", 6)
+    assert out.attrs["usage"]["seconds"] < 5, "and does not wait for what comes too late"
+
+
 def test_progress_is_told(service: Service) -> None:
     service.answer = classifier
     told: list[tuple[int, int]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import json
 import logging
 import sqlite3
 import subprocess
@@ -158,6 +159,44 @@ def test_two_queries_share_a_limit_and_the_rest_says_why(service: Service) -> No
     assert len(service.asked) == 30
     assert second["y_error"].str.contains("requests_per_hour = 30").any()
     assert second["y"].notna().any()
+
+
+def test_queries_of_two_processes_share_an_hour_and_each_row_that_was_too_many_says_so(
+    service: Service, tmp_path: Path
+) -> None:
+    service.answer = answer
+    code = """
+import json, sys
+import pandas as pd
+from huggingface_api_handler.inference import predict
+using, engine, tag = json.load(sys.stdin)
+out = predict(pd.DataFrame({"text": [f"{tag} {'x' * 60000} {number}" for number in range(600)]}), using, engine)
+print(json.dumps([int(out["y"].notna().sum()), int(out["y_error"].str.contains("requests_per_hour = 40").sum())]))
+"""
+    engine = {"endpoint": service.url, "name": "mine", "requests_per_hour": 40, "cache_dir": str(tmp_path)}
+    pipe = subprocess.PIPE
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in "ab"]
+    for process, tag in zip(both, "ab", strict=True):
+        assert process.stdin is not None
+        process.stdin.write(json.dumps([{**USING, "cache": False}, engine, tag]))
+        process.stdin.close()
+        process.stdin = None
+    counts = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    assert len(service.asked) == 40
+    assert all(answered + refused == 600 for answered, refused in counts)
+    assert sum(answered for answered, _ in counts) > 0
+
+
+def test_a_query_that_uses_four_fifths_says_so_in_the_log(
+    service: Service, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.answer = answer
+    engine = {"endpoint": service.url, "name": "mine", "requests_per_month": 5, "max_concurrency": 1}
+    using = {**USING, "cache": False}
+    predict(pd.DataFrame({"text": ["1", "2", "3"]}), using, engine)
+    assert "requests_per_month" not in caplog.text
+    predict(pd.DataFrame({"text": ["4"]}), using, engine)
+    assert "4 of requests_per_month = 5 are used; it begins anew with the next month (UTC)" in caplog.text
 
 
 def test_two_processes_at_once_never_exceed_a_limit_and_use_all_of_it(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).parents[2]
 SCOPE = Scope("engine", "model 1")
+RECORDED = [
+    json.loads(line) for path in (ROOT / "tests" / "recorded").glob("*.jsonl") for line in path.read_text().splitlines()
+]
 
 
 def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_path: Path) -> None:
@@ -115,3 +118,53 @@ def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_
     shown = receipts.table(store_in(str(tmp_path)), "m")
     assert shown["requests"][0] == 1
     assert json.loads(shown["errors"][0]) == {"stop": 2}
+
+
+def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, tmp_path: Path) -> None:
+    chats = [each["response"]["json"] for each in RECORDED if "usage" in str((each["response"] or {}).get("json"))]
+    assert len(chats) == 8
+    service.answer = lambda body, *_: Reply(
+        chats[int(body["messages"][-1]["content"])], headers={"x-total-tokens": "9"}
+    )
+    engine = engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path), "cache": True})
+    model = model_settings({"task": "chat-completion", "column": "text", "target": "y", "model": "m"})
+    frame = pd.DataFrame({"text": [str(number) for number in range(len(chats))]})
+    for _ in range(2):  # the second time from the store, and no token is used
+        assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
+    told = sum(chat["usage"]["total_tokens"] for chat in chats)
+    assert list(receipts.table(store_in(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
+
+
+def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
+    receipt, told = Receipt("t", "m", "h"), 0.0
+    for exchange in RECORDED:
+        headers = exchange["response_headers"] or {}
+        receipt.took(1.0, 10, headers)
+        told += float(headers.get("x-compute-time", 0))
+    assert receipt.compute_seconds == pytest.approx(told)
+    assert told > 90
+    assert receipt.tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer", "seconds", "tokens"),
+    [
+        ({"x-compute-time": "12", "x-compute-tokens": "31", "x-compute-characters": "90"}, [[0.5]], 0.012, 31),
+        (
+            {"x-compute-time": "2034", "x-prompt-tokens": "4", "x-total-tokens": "20"},
+            [{"generated_text": "a"}],
+            2.034,
+            20,
+        ),
+        ({}, {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}, 0.0, 7),
+        ({"x-compute-time": "soon", "x-total-tokens": "-1"}, {"usage": {"total_tokens": ["many"]}}, 0.0, 0),
+        ({"x-compute-tokens": "nan"}, {"usage": None}, 0.0, 0),
+    ],
+    ids=["Text Embeddings Inference", "Text Generation Inference", "no total", "nonsense", "no number"],
+)
+def test_compute_time_and_tokens_as_servers_tell_them(
+    headers: dict[str, str], answer: Any, seconds: float, tokens: int
+) -> None:
+    receipt = Receipt("t", "m", "h")
+    receipt.took(1.0, 10, headers, answer)
+    assert (receipt.compute_seconds, receipt.tokens) == (pytest.approx(seconds), tokens)

@@ -409,9 +409,9 @@ def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
 def test_the_smallest_batches_are_halved_to_the_row(size: int) -> None:
     texts = TEXTS[:size]
     refuse = error(400, "index out of range")
-    run = Run(lambda asked: refuse if texts[-1] in asked["inputs"] else takes_lists(asked), texts, Learned(answered=True, lists=True))  # fmt: skip
-    assert [isinstance(result, Failure) for result in run.results] == [False] * (size - 1) + [True]
-    assert run.sizes == ([2, 1, 1] if size == 2 else [3, 1, 2, 1, 1])
+    run = Run(lambda asked: refuse if texts[0] in asked["inputs"] else takes_lists(asked), texts, Learned(answered=True, lists=True))  # fmt: skip
+    assert [isinstance(result, Failure) for result in run.results] == [True] + [False] * (size - 1)
+    assert run.sizes == ([2, 1, 1] if size == 2 else [3, 2, 1, 1, 1])
 
 
 def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of_it_has_five_of_its_own() -> None:
