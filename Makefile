@@ -45,6 +45,7 @@ fuzz: $(VENV)/.test
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
 	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/faults
+	WRITE_DOCS=1 $(BIN)/python -m pytest tests/unit/test_media.py tests/unit/test_media_connections.py tests/unit/test_media_on_disk.py
 	$(BIN)/python -m tests.faults.report
 
 integration: $(VENV)/.test

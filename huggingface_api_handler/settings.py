@@ -186,7 +186,9 @@ def model_settings(using: Mapping[str, Any] | None, engine: EngineSettings | Non
 
 def overridden(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> dict[str, Any]:
     """A stored CREATE MODEL's arguments with those of a SELECT ... USING on top. Raises InputError."""
-    changes = {name: value for name, value in normal(select).items() if name not in MINDSDB_ARGUMENTS - {"engine"}}
+    # First of all, since MindsDB hands over its own as they are: track_column as a node of its parser.
+    mindsdbs = MINDSDB_ARGUMENTS - {"engine"}
+    changes = normal({name: value for name, value in as_map(select).items() if canonical(str(name)) not in mindsdbs})
     refuse_key(changes)
     for name in NOT_IN_SELECT:
         if name in changes:

@@ -18,7 +18,7 @@ from ..tasks.base import Body
 from .providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"
-_HUGGING_FACE_HOST = re.compile(r"(.+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
+_HUGGING_FACE_HOST = re.compile(r"([a-z0-9.-]+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
 
 # Models of these tasks often serve another one by default, so the task is part of the path:
 # https://huggingface.co/docs/inference-providers/providers/hf-inference

@@ -30,6 +30,11 @@ KILLS = """
 A job killed with SIGKILL at random moments and begun anew, twenty times, until it is done (`tests/faults/test_kill.py`). The store
 was whole after each kill, and no answer in it was asked for again. Answered twice is what was on its way, or waited to be written.
 """
+CELLS = """
+## Hostile cells
+
+Cells of image columns that were refused, each with its reason in the row, by what they try (`tests/unit/test_media*.py`).
+"""
 FUZZ = """
 ## Fuzzing
 
@@ -71,6 +76,12 @@ def page(figures: dict[str, Any]) -> str:
         names = ["kills", "rows", "stored_before_the_last_run", "stored_asked_again", "answered_twice", "most_lost_in_a_kill"]  # fmt: skip
         rows = [[name, *(run[field] for field in names)] for name, run in kills.items()]
         parts += [KILLS, table(["route that takes", *(name.replace("_", " ") for name in names)], rows)]
+    if "hostile cells" in figures:
+        cells = figures["hostile cells"]
+        rows = [[promise, count] for promise, count in cells["refused"].items()]
+        total = ["all", sum(cells["refused"].values())]
+        parts += [CELLS, table(["", "cells"], [*rows, total]),
+                  f"\n{cells['listeners']} listeners stood where no cell may lead: {cells['connections']} connections were made to them.\n"]  # fmt: skip
     if "fuzz answers" in figures:
         fuzz = figures["fuzz answers"]
         rows = [[target, count] for target, count in sorted(fuzz["executions"].items())]

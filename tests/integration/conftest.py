@@ -29,10 +29,15 @@ def guarded() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mindsdb() -> Iterator[MindsDB]:
+def handler_installed() -> Iterator[None]:
+    with installed():
+        yield
+
+
+@pytest.fixture(scope="session")
+def mindsdb(handler_installed: None) -> Iterator[MindsDB]:
     with (
         tempfile.TemporaryDirectory() as home,
-        installed(),
         running_mindsdb(environment={"OTHER_KEY": KEY, "HF_HOME": home}) as server,
     ):
         yield server

@@ -21,6 +21,7 @@ from huggingface_api_handler.inference.media import MediaPolicy, load, save
 from huggingface_api_handler.inference.media_address import not_public
 from huggingface_api_handler.inference.media_types import content_type_of
 from huggingface_api_handler.tasks import Media
+from tests import hostile_cells
 from tests.conftest import Reply, Service
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -49,9 +50,7 @@ def loaded(cell: Any, kind: str = "image", policy: MediaPolicy = QUICK) -> Media
 
 
 def refused(cell: Any, kind: str = "image", policy: MediaPolicy = QUICK) -> str:
-    with pytest.raises(MediaError) as error:
-        loaded(cell, kind, policy)
-    return str(error.value)
+    return hostile_cells.refused(cell, kind, policy)
 
 
 class Listener:
@@ -80,6 +79,7 @@ def listener() -> Iterator[Listener]:
     found = Listener(socket.AF_INET, "127.0.0.1")
     yield found
     found.socket.close()
+    hostile_cells.listened(found.visitors)
 
 
 @pytest.mark.parametrize(("content_type", "data"), SAMPLES.items())

@@ -23,6 +23,7 @@ import trustme
 from huggingface_api_handler.failures import MediaError
 from huggingface_api_handler.inference import media, media_address, media_fetch
 from huggingface_api_handler.inference.media import MediaPolicy, load
+from tests import hostile_cells
 
 PUBLIC, PRIVATE = "127.0.0.9", "127.0.0.1"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -93,6 +94,7 @@ def private() -> Iterator[list[Server]]:
     yield listeners
     for listener in listeners:
         listener.close()
+        hostile_cells.listened(listener.visitors)
 
 
 @pytest.fixture
@@ -155,10 +157,9 @@ def loaded(cell: str, policy: MediaPolicy = QUICK) -> bytes:
 
 
 def refused(cell: str, policy: MediaPolicy = QUICK) -> str:
-    with pytest.raises(MediaError) as error:
-        loaded(cell, policy)
-    assert len(str(error.value)) < 400
-    return str(error.value)
+    reason = hostile_cells.refused(cell, "image", policy)
+    assert len(reason) < 400
+    return reason
 
 
 def untouched(private: list[Server]) -> Callable[[], bool]:
@@ -280,6 +281,17 @@ def test_no_spelling_of_a_private_host_is_connected_to(
                 public.answer = redirect(url.replace("\r\n", "").replace("\t", ""))
             assert refused(f"https://good.example:{public.port}/" if redirected else url)
     assert alone()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://good.example/", "HTTP://good.example:80/", "https://good.example:22/", "https://me:pw@good.example/", "https://@good.example/",
+     "ftp://good.example/", "https:good.example", "https:/good.example/"],
+)  # fmt: skip
+def test_a_url_that_is_not_fetched_is_not_looked_up_either(public: Server, names: Names, url: str) -> None:
+    refused(url)
+    assert names.asked == []
+    assert public.visitors == 0
 
 
 # -- Redirects --
@@ -440,7 +452,7 @@ BOMB = gzip.compress(PNG + bytes(50_000_000), 9)
         (endless(OK, b"X-Header: x\r\n"), "cannot be fetched"),
         (drip(OK + b"Content-Length: -1\r\n\r\n"), "cannot be fetched"),
         (drip(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"), "cannot be fetched"),
-        *((lambda stream, path, coding=coding: stream.sendall(OK + b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(BOMB)) + BOMB), "compressed") for coding in (b"gzip", b"GZIP", b"gzip, gzip", b"deflate", b"br", b"zstd")),
+        *((lambda stream, path, coding=coding: stream.sendall(OK + b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(BOMB)) + BOMB), "though it was asked not to") for coding in (b"gzip", b"GZIP", b"gzip, gzip", b"deflate", b"br", b"zstd")),
         (lambda stream, path: stream.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(BOMB) + BOMB), "gzip-compressed"),
         (lambda stream, path: stream.sendall(OK + b"Content-Length: 1000\r\n\r\n" + PNG), "cannot be fetched"),
         (lambda stream, path: stream.sendall(OK + b"Content-Length: 0\r\n\r\n"), "empty"),
@@ -465,3 +477,5 @@ def test_the_largest_size_is_taken_and_one_byte_more_is_not(public: Server, name
             assert loaded(f"https://good.example:{public.port}/") == body
         else:
             assert "larger" in refused(f"https://good.example:{public.port}/")
+            with pytest.raises(MediaError, match="larger"):  # already as it comes, and not only once all is there
+                asyncio.run(media_fetch.fetch(f"https://good.example:{public.port}/", allow_private=False, largest=QUICK.largest))  # fmt: skip

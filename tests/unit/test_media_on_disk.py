@@ -18,6 +18,7 @@ from huggingface_api_handler.failures import MediaError
 from huggingface_api_handler.inference import media_files
 from huggingface_api_handler.inference.media import MediaPolicy, load, save
 from huggingface_api_handler.tasks import Media
+from tests import hostile_cells
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 SECRET = PNG + b"secret"
@@ -34,14 +35,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "media"
 
 
+def policy(folder: Path) -> MediaPolicy:
+    return MediaPolicy(media_dir=folder, largest=LARGEST, seconds=5)
+
+
 def loaded(cell: str, folder: Path) -> bytes:
-    return asyncio.run(load(cell, "image", MediaPolicy(media_dir=folder, largest=LARGEST, seconds=5))).data
+    return asyncio.run(load(cell, "image", policy(folder))).data
 
 
 def refused(cell: str, folder: Path) -> str:
-    with pytest.raises(MediaError) as error:
-        loaded(cell, folder)
-    reason = str(error.value)
+    reason = hostile_cells.refused(cell, "image", policy(folder))
     assert "secret" not in reason
     assert len(reason) < 300
     reason.encode()

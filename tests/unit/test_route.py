@@ -67,6 +67,11 @@ def test_a_key_goes_only_to_the_place_it_was_given_with(engine: dict[str, Any], 
     assert "Bearer k" not in repr(where)
 
 
+@pytest.mark.parametrize("sign", ["\\", "%2f", "%5c", "%23", "%40", "%00", "%EF%BC%8F", ";", "&", "#", "?", "/", "。"])
+def test_a_host_that_two_parsers_could_read_two_ways_gets_no_key(sign: str) -> None:
+    assert not routed({"api_key": "k"}, endpoint=f"https://evil.example{sign}.huggingface.co").has_key
+
+
 def test_the_machines_own_token_stays_with_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_ambient")
     assert routed({}).headers["authorization"] == "Bearer hf_ambient"

@@ -248,6 +248,14 @@ def test_a_select_overrides_what_it_may() -> None:
             overridden(stored, {name: "https://elsewhere.example"})
 
 
+@pytest.mark.parametrize("name", ["track_column", "trackColumn", "batch_size", "threads", "partition_size", "error"])
+def test_what_is_mindsdbs_in_a_select_passes_by_whatever_it_holds(name: str) -> None:
+    class Identifier:
+        """A name without quotes, as MindsDB's parser hands it over."""
+
+    assert overridden(BASE, {name: Identifier(), "threshold": 0.9}) == {**BASE, "threshold": 0.9}
+
+
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 def test_every_task_has_a_readable_specification(task: Any) -> None:
     for parameter in parameters_of(task).values():
