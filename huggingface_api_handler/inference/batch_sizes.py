@@ -13,7 +13,7 @@ _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, sin
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
 _DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
-_LOST_AFTER = 64  # batches after which a trial that nothing was heard of is made again
+_TRIED_EVERY = 8  # batches, while nothing is heard of a trial: it may be told to wait, or end with its query
 
 
 @dataclass
@@ -29,12 +29,12 @@ class BatchSizes:
     _doubts: int = 0
 
     def next(self, waiting: int) -> int:
-        """The size of the next batch of so many ``waiting``: the best, or one more step for one batch to try."""
+        """The size of the next batch of so many ``waiting``: the best, or one more step for one in a few to try."""
         step = self._step()
         if step is None or waiting * (step - self.best) < _SPARED * step * self.best:
             return self.best
         self._since += 1
-        if step == self._tried and self._since < _LOST_AFTER:
+        if step == self._tried and self._since < _TRIED_EVERY:
             return self.best
         self._tried, self._since = step, 0
         return step

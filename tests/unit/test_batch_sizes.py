@@ -42,13 +42,12 @@ def test_no_size_grows_that_makes_nothing_faster() -> None:
     assert sizes.best == FIRST
 
 
-def test_one_batch_at_a_time_tries_a_larger_size_and_a_lost_trial_is_made_again() -> None:
+def test_one_batch_in_eight_tries_a_larger_size_until_it_is_heard_of() -> None:
     sizes = BatchSizes()
     sizes.took(FIRST, 0.1)
-    assert [sizes.next(100_000) for _ in range(20)] == [4 * FIRST] + [FIRST] * 19
-    assert [sizes.next(100_000) for _ in range(60)].count(4 * FIRST) == 1
+    assert [sizes.next(100_000) for _ in range(16)] == 2 * [4 * FIRST, *[FIRST] * 7]
     sizes.refuse(4 * FIRST)
-    assert [sizes.next(100_000) for _ in range(20)] == [2 * FIRST] + [FIRST] * 19
+    assert [sizes.next(100_000) for _ in range(8)] == [2 * FIRST, *[FIRST] * 7]
 
 
 def test_no_larger_size_is_tried_for_fewer_inputs_than_would_repay_a_refusal() -> None:
@@ -107,10 +106,10 @@ PLAN = Plan(latency=0.05, per_item=0.001, capacity=4, largest_batch=None)
 
 
 @pytest.mark.parametrize("largest", [32, 50, 100, 200])
-def test_a_largest_size_that_is_told_costs_one_refusal(largest: int) -> None:
+def test_a_largest_size_that_is_told_costs_a_refusal_or_two(largest: int) -> None:
     came = simulate(replace(PLAN, largest_batch=largest), 5000, seed=1)
     assert came.bad == 0
-    assert came.refused == 1
+    assert came.refused <= 2
 
 
 @pytest.mark.parametrize("largest", [32, 50, 200])
@@ -127,7 +126,7 @@ def test_a_row_that_is_too_long_does_not_cost_the_route_its_size(message: bytes,
     _, clean = asked(PLAN, 20_000)
     bad, requests = asked(PLAN, 20_000, refusing(holding(row), 413, message))
     assert bad == 1
-    assert requests <= clean + 2 * math.ceil(math.log2(128))
+    assert requests <= clean * 1.3, "where it was in a list larger than any before, that size is not tried again"
 
 
 def test_a_row_that_fails_as_if_in_passing_is_halved_with_no_further_attempt_of_each_half() -> None:
