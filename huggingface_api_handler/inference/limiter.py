@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
+from ..announced import Left
 from .ceiling import GREATEST, Ceiling
 from .pacing import Pacer
 
@@ -21,8 +22,7 @@ class Outcome(NamedTuple):
     """How a request went: seconds it was out, whether it was answered, whether the service had enough.
 
     ``wait`` is the seconds that the service announced, None where it announced nothing; ``estimated`` marks a wait
-    that it only guessed. ``left`` is the requests left in the service's present window, and the seconds until it ends.
-    ``inputs`` is how many the request carried.
+    that it only guessed. ``left`` is what it says is left of its limit. ``inputs`` is how many the request carried.
     """
 
     seconds: float
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     told_to_wait: bool = False
     wait: float | None = None
     estimated: bool = False
-    left: tuple[int, float] | None = None
+    left: Left | None = None
     inputs: int = 1
 
 
@@ -150,10 +150,12 @@ class Limiter:
         if outcome.answered:
             self._pauses = 0
             self.ceiling.answered(now, outcome.seconds, self.in_flight, outcome.inputs)
-        if outcome.left is not None and outcome.left[0] == 0 and not outcome.told_to_wait:
-            resume = now + min(outcome.left[1], _LONGEST_ANNOUNCED)
-            self.pacer.emptied(now - outcome.seconds, resume, refused=False)
-            self._pause_until(resume)
+        if outcome.left is not None and not outcome.told_to_wait:
+            self.pacer.told(now, now - outcome.seconds, outcome.left, self.in_flight - 1)
+            if outcome.left.requests == 0:
+                resume = now + min(outcome.left.seconds, _LONGEST_ANNOUNCED)
+                self.pacer.emptied(now - outcome.seconds, resume, refused=False)
+                self._pause_until(resume)
         if outcome.told_to_wait:
             pause = self._pause(outcome, now)
             if not outcome.estimated:  # a model that loads says nothing of how much it will take
