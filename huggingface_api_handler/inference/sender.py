@@ -18,6 +18,7 @@ from ..settings import ModelSettings
 from ..tasks import Input, Lists, Media, Prediction
 from .answers import Answers, NoAnswers
 from .batches import PROBED_AMONG, probes, takes_lists
+from .ceiling import OVERDUE
 from .exchange import Exchanged, Post, encode, exchange
 from .learned import Learned, same_answers
 from .limiter import Outcome
@@ -113,11 +114,16 @@ class Sender:
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped."""
         feeder = asyncio.create_task(self._supply.fill())
-        feeder.add_done_callback(self._fed)
+        feeder.add_done_callback(self._ended)
         try:
-            # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
+            # On a route that has not answered yet the first request goes alone: what dooms it dooms every row. It is
+            # told at once, though, so that others need not wait for a service that takes its time.
             while not self._learned.answered and await self._has_work():
-                await self._finish(self._take())
+                alone = asyncio.create_task(self._alone(self._take()))
+                alone.add_done_callback(self._ended)
+                self._crew.add(alone)
+                if await self._is_silent(alone):
+                    break
             if await self._has_work() and self._may_try_lists():
                 await self._qualify()
             if await self._has_work():
@@ -131,6 +137,22 @@ class Sender:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
 
+    async def _alone(self, work: Work) -> None:
+        self._busy += 1
+        await self._finish(work)
+        self._busy -= 1
+        self._changed.set()
+
+    async def _is_silent(self, alone: asyncio.Task[None]) -> bool:
+        """Wait for what went alone. True as soon as nothing was heard of its request for a while, False once done."""
+        receipt = self._receipt
+        while not alone.done():
+            sent = receipt.requests
+            await asyncio.wait({alone}, timeout=OVERDUE)
+            if receipt.requests == sent > sum(receipt.latencies.values()):
+                return not alone.done()
+        return False
+
     def stop(self, failure: Failure) -> None:
         """End the query: what has not been answered gets ``failure`` for a reason."""
         if self.stopped is None:
@@ -138,9 +160,10 @@ class Sender:
             self._end.set()
             self._changed.set()
 
-    def _fed(self, feeder: asyncio.Task[None]) -> None:
-        if not feeder.cancelled() and feeder.exception() is not None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
             self._end.set()
+            self._changed.set()
 
     async def _has_work(self) -> bool:
         """Wait until there is something to take; False when all is done, or the query has ended."""
