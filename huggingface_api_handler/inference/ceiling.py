@@ -29,6 +29,7 @@ _GROWTH = 3.0  # places for each answer, while a service is new: four times as m
 _STOOD_IN_LINE = 3.0  # times what the first few took: no reason to grow, and where it is the rule, one to stop
 OVERDUE = 0.3  # seconds: what dooms a request is told sooner
 _MOST_IN_SILENCE, _LONGEST_LINE = 100, 100.0  # seconds that they take, if a service turns out to have one place
+_AFTER_ONE = 32
 LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
 _LATELY = 1 / 8  # share of the newest latency in their moving average
 _FEW = 4
@@ -60,7 +61,9 @@ class Ceiling:
 
     def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
-        self._awaited = False
+        if self._awaited:
+            self._awaited = False
+            self._base = min(max(self._base, _AFTER_ONE), self._bound)
         size = inputs.bit_length()
         if size not in self._took:
             self._took[size] = _Latencies()
