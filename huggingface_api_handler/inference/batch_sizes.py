@@ -10,6 +10,7 @@ GREATEST = 1024
 _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes less than this share of its time
 _SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
 _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
+_LONGEST_GUESS = 10.0  # the same before the best size was seen, if the time of a few inputs were all theirs
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _TRIES = 2
 
@@ -23,6 +24,11 @@ class BatchSizes:
     settled: bool = False
     seconds: dict[int, float] = field(default_factory=dict)
     _trying: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def untried(self) -> bool:
+        """Whether the next batch is the first that tells anything of the best size."""
+        return not self.settled and self.best not in self.seconds
 
     def next(self) -> int:
         """The size of the next batch: the best, or one more step to be tried."""
@@ -54,8 +60,13 @@ class BatchSizes:
             taken = [known for known in self.seconds if known < self.refused]
             self.best = max(taken, default=max(1, self.refused // 2))
 
+    def _guess(self, size: int) -> float:
+        return min((seconds / few * size for few, seconds in self.seconds.items()), default=_LONGEST_GUESS + 1)
+
     def _step(self) -> int | None:
-        if self.settled or self.best not in self.seconds or self.seconds[self.best] > _LONGEST:
+        if self.settled or self.seconds.get(self.best, 0.0) > _LONGEST:
+            return None
+        if self.untried and (self._trying or self._guess(self.best * 4) > _LONGEST_GUESS):
             return None
         larger = self.best * (4 if self.best <= FIRST else 2)
         if larger >= self.refused:

@@ -37,6 +37,7 @@ PATIENCE = 300.0
 _FEWEST_FOR_LISTS = 8  # qualifying costs up to three requests, which fewer inputs would not win back
 _SAME_REFUSALS = 3
 _TRIALS = 4
+_HEARD_WITHIN = 0.05  # seconds
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
@@ -119,13 +120,13 @@ class Sender:
             # On a route that has not answered yet the first request goes alone: what dooms it dooms every row. It is
             # told at once, though, so that others need not wait for a service that takes its time.
             while not self._learned.answered and await self._has_work():
-                alone = asyncio.create_task(self._alone(self._take()))
-                alone.add_done_callback(self._ended)
-                self._crew.add(alone)
-                if await self._is_silent(alone):
+                if await self._alone(OVERDUE):
                     break
             if await self._has_work() and self._may_try_lists():
                 await self._qualify()
+            # The first batch goes a little before the others: whether it is too large is told at once as well.
+            if takes_lists(self._task, self._learned) and self._learned.sizes.untried and await self._has_work():
+                await self._alone(_HEARD_WITHIN)
             if await self._has_work():
                 self._hire()
                 await self._end.wait()
@@ -137,21 +138,24 @@ class Sender:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
 
-    async def _alone(self, work: Work) -> None:
-        self._busy += 1
-        await self._finish(work)
-        self._busy -= 1
-        self._changed.set()
-
-    async def _is_silent(self, alone: asyncio.Task[None]) -> bool:
-        """Wait for what went alone. True as soon as nothing was heard of its request for a while, False once done."""
+    async def _alone(self, patience: float) -> bool:
+        """Send the next request and wait for it. True once ``patience`` seconds passed in which it was just out."""
+        alone = asyncio.create_task(self._count_busy(self._finish(self._take())))
+        alone.add_done_callback(self._ended)
+        self._crew.add(alone)
         receipt = self._receipt
         while not alone.done():
             sent = receipt.requests
-            await asyncio.wait({alone}, timeout=OVERDUE)
+            await asyncio.wait({alone}, timeout=patience)
             if receipt.requests == sent > sum(receipt.latencies.values()):
                 return not alone.done()
         return False
+
+    async def _count_busy(self, work: Awaitable[None]) -> None:
+        self._busy += 1
+        await work
+        self._busy -= 1
+        self._changed.set()
 
     def stop(self, failure: Failure) -> None:
         """End the query: what has not been answered gets ``failure`` for a reason."""
