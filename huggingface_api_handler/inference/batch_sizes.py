@@ -13,6 +13,7 @@ _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, sin
 _LONGEST_GUESS = 10.0  # the same before the best size was seen, if the time of a few inputs were all theirs
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _TRIES = 2
+_MANY = 4  # batches of a size not seen yet: fewer would be better shared among places
 
 
 @dataclass
@@ -30,10 +31,10 @@ class BatchSizes:
         """Whether the next batch is the first that tells anything of the best size."""
         return not self.settled and self.best not in self.seconds
 
-    def next(self) -> int:
-        """The size of the next batch: the best, or one more step to be tried."""
+    def next(self, waiting: int = _MANY * GREATEST) -> int:
+        """The size of the next batch, where so many inputs wait: the best, or one more step to be tried."""
         step = self._step()
-        if step is None or self._trying.get(step, 0) >= _TRIES:
+        if step is None or (self.untried and step * _MANY > waiting) or self._trying.get(step, 0) >= _TRIES:
             return self.best
         self._trying[step] = self._trying.get(step, 0) + 1
         return step

@@ -22,7 +22,7 @@ def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], learned
     batch = [waiting.popleft()]
     if not takes_lists(task, learned):
         return batch
-    most = learned.sizes.next()
+    most = learned.sizes.next(len(waiting) + 1)
     group = task.group(inputs[batch[0]])
     size = _length(inputs[batch[0]])
     while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:

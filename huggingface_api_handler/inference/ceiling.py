@@ -25,13 +25,12 @@ _SURE = 2.0  # standard errors that a mean may be off by chance
 _DRAIN_EVERY, _DRAINED = 20, 0.9  # a queue that always stands would be taken for the latency of an idle service
 _WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
-_GROWTH = 3.0  # places for each answer, while a service is new: four times as many each round trip
-_STOOD_IN_LINE = 3.0  # times what the first few took: no reason to grow, and where it is the rule, one to stop
+_GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
+_LINE = 8  # times the first answer's seconds, by which most of what was out with it should have come
 OVERDUE = 0.3  # seconds: what dooms a request is told sooner
 _MOST_IN_SILENCE, _LONGEST_LINE = 100, 100.0  # seconds that they take, if a service turns out to have one place
-_AFTER_ONE = 32
+_AFTER_ONE = 20  # places
 LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
-_LATELY = 1 / 8  # share of the newest latency in their moving average
 _FEW = 4
 
 
@@ -45,8 +44,8 @@ class Ceiling:
         """Answered requests a second, in the last round that had all places taken."""
         self._starting = True
         self._awaited = learned is None  # no word of the service came yet
-        self._first: dict[int, _Latencies] = {}
-        self._line = 1.0
+        self._line: tuple[float, int] | None = None
+        self._answers = 0
         self._began = float("-inf")
         self._due = 0
         self._filled = False
@@ -68,17 +67,14 @@ class Ceiling:
         if size not in self._took:
             self._took[size] = _Latencies()
         self._took[size].add(seconds)
-        first = self._first.setdefault(size, _Latencies())
-        if first.count < _FEW:
-            first.add(seconds)
         if in_flight >= self.limit * 0.85:
             self._filled = True
-            if self._starting and seconds <= _STOOD_IN_LINE * first.mean:
+            if self._starting:
                 self._base = min(self._base + _GROWTH, max(self._base, 4 * self.limit), self._bound)
         if self._starting:
-            self._watch_line(now, size, seconds / max(first.mean, 1e-6), in_flight)
+            self._watch_line(now, seconds, in_flight)
         self._due -= 1  # the quickest answers alone say little of the others
-        if now - seconds >= self._began and (self._starting or self._due <= 0):
+        if now - seconds >= self._began and self._due <= 0:
             self._end_round(now, in_flight)
 
     @property
@@ -110,13 +106,15 @@ class Ceiling:
         """Forget where the service refused: what it counts is not how many are in flight."""
         self._roof_until = float("-inf")
 
-    def _watch_line(self, now: float, size: int, longer: float, in_flight: int) -> None:
+    def _watch_line(self, now: float, seconds: float, in_flight: int) -> None:
         """A service with few places would take many round trips to work off what starting sent it: stop at once."""
-        self._line += (longer - self._line) * _LATELY
-        if self._line > _STOOD_IN_LINE:
+        if self._line is None:
+            self._line = now + _LINE * seconds, in_flight
+        due, out = self._line
+        self._answers += 1
+        if now >= due and self._answers < out / 4:  # where latency only varies, nearly all would have come
             self._starting = False
-            self._idle.setdefault(size, deque(maxlen=_ROUNDS)).append(self._first[size].mean)
-            self._set(self._base / self._line, now)
+            self._set(2 * self._answers / _LINE, now)
             self._begin_round(now, in_flight)
 
     def _end_round(self, now: float, in_flight: int) -> None:

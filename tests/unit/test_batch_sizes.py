@@ -54,3 +54,18 @@ def test_a_bad_row_costs_at_most_twice_the_logarithm_of_the_batch_in_further_req
     assert (clean.bad, came.bad) == (0, 1)
     halved = 2 * math.ceil(math.log2(2 * size))
     assert came.requests <= clean.requests + halved
+
+
+def test_the_first_batch_tries_a_larger_size_once_where_lists_are_quick() -> None:
+    quick, slow, unknown = BatchSizes(), BatchSizes(), BatchSizes()
+    quick.took(3, 0.15)
+    slow.took(3, 1.5)
+    assert [quick.next() for _ in range(3)] == [4 * FIRST, FIRST, FIRST]
+    assert slow.next() == unknown.next() == FIRST
+
+
+def test_a_size_that_is_refused_at_once_costs_one_request() -> None:
+    """The first batch goes ahead of the others, which then go in the size that the refusal names."""
+    came = simulate(Plan(latency=0.15, per_item=0.001, capacity=16, largest_batch=64), 6400, seed=1)
+    assert came.bad == 0
+    assert came.stats["refused"].get("413") == 1
