@@ -26,15 +26,19 @@ class BatchSizes:
     seconds: dict[int, float] = field(default_factory=dict)
     _trying: dict[int, int] = field(default_factory=dict)
 
+    def untried(self, waiting: int) -> bool:
+        """Whether the next batch would be the first to tell of a larger size, and so many inputs are enough for it."""
+        step = self._step()
+        return self._is_new and step is not None and step * _MANY <= waiting
+
     @property
-    def untried(self) -> bool:
-        """Whether the next batch is the first that tells anything of the best size."""
+    def _is_new(self) -> bool:
         return not self.settled and self.best not in self.seconds
 
     def next(self, waiting: int = _MANY * GREATEST) -> int:
         """The size of the next batch, where so many inputs wait: the best, or one more step to be tried."""
         step = self._step()
-        if step is None or (self.untried and step * _MANY > waiting) or self._trying.get(step, 0) >= _TRIES:
+        if step is None or (self._is_new and step * _MANY > waiting) or self._trying.get(step, 0) >= _TRIES:
             return self.best
         self._trying[step] = self._trying.get(step, 0) + 1
         return step
@@ -67,7 +71,7 @@ class BatchSizes:
     def _step(self) -> int | None:
         if self.settled or self.seconds.get(self.best, 0.0) > _LONGEST:
             return None
-        if self.untried and (self._trying or self._guess(self.best * 4) > _LONGEST_GUESS):
+        if self._is_new and (self._trying or self._guess(self.best * 4) > _LONGEST_GUESS):
             return None
         larger = self.best * (4 if self.best <= FIRST else 2)
         if larger >= self.refused:

@@ -125,7 +125,7 @@ class Sender:
             if await self._has_work() and self._may_try_lists():
                 await self._qualify()
             # The first batch goes a little before the others: whether it is too large is told at once as well.
-            if takes_lists(self._task, self._learned) and self._learned.sizes.untried and await self._has_work():
+            if takes_lists(self._task, self._learned) and self._untried() and await self._has_work():
                 await self._alone(_HEARD_WITHIN)
             if await self._has_work():
                 self._hire()
@@ -137,6 +137,9 @@ class Sender:
         for problem in ended:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
+
+    def _untried(self) -> bool:
+        return self._learned.sizes.untried(len(self._supply.waiting))
 
     async def _alone(self, patience: float) -> bool:
         """Send the next request and wait for it. True once ``patience`` seconds passed in which it was just out."""
