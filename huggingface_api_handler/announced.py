@@ -6,11 +6,25 @@ import email.utils
 import re
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 LONGEST = 30 * 24 * 3600.0
 """Seconds above which an announcement is taken for a mistake and not heeded."""
 
+_POLICY = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
 _EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others
+
+
+class Left(NamedTuple):
+    """What is left of a limit: requests, and seconds until its present window ends.
+
+    ``most`` is the requests of a whole window and ``window`` its seconds, None where the service does not say.
+    """
+
+    requests: int
+    seconds: float
+    most: int | None = None
+    window: float | None = None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -26,11 +40,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if seconds is not None and seconds <= LONGEST:
             return max(0.0, seconds)
     quota = left(headers)
-    return quota[1] if quota is not None and quota[0] == 0 else None
+    return quota.seconds if quota is not None and quota.requests == 0 else None
 
 
-def left(headers: Mapping[str, str]) -> tuple[int, float] | None:
-    """Requests left in the present window and seconds until it ends; None where the service does not say both.
+def left(headers: Mapping[str, str]) -> Left | None:
+    """What is left of the service's limit; None where it does not say both how much and until when.
 
     From ``RateLimit: "policy";r=LEFT;t=SECONDS`` (draft-ietf-httpapi-ratelimit-headers), from its older form
     ``RateLimit-Remaining`` and ``RateLimit-Reset``, or from ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
@@ -38,21 +52,33 @@ def left(headers: Mapping[str, str]) -> tuple[int, float] | None:
     limit = headers.get("RateLimit")
     if limit is not None:
         remaining, reset = re.search(r"\br=(\d{1,12})", limit), re.search(r"\bt=(\d{1,12})", limit)
-        return _window(remaining.group(1) if remaining else "0", reset.group(1) if reset else None)
+        most, window = _policy(headers, named=limit.split(";")[0])
+        return _left(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, most, window)
     for prefix in ("RateLimit", "X-RateLimit"):
         remaining_text = headers.get(f"{prefix}-Remaining")
         if remaining_text is not None:
-            return _window(remaining_text, headers.get(f"{prefix}-Reset"))
+            most, window = _policy(headers)
+            told = _number(headers.get(f"{prefix}-Limit", "").partition(",")[0])
+            most = int(told) if told is not None and most is None else most
+            return _left(remaining_text, headers.get(f"{prefix}-Reset"), most, window)
     return None
 
 
-def _window(remaining: str, reset: str | None) -> tuple[int, float] | None:
+def _policy(headers: Mapping[str, str], named: str = "") -> tuple[int | None, float | None]:
+    """Requests and seconds of a whole window, of the policy ``named`` where there are several."""
+    told = headers.get("RateLimit-Policy", "")
+    policies = [policy for policy in told.split(",") if named in policy] or [told]
+    found = _POLICY.search(policies[0])
+    return (int(found.group(1)), float(found.group(2))) if found else (None, None)
+
+
+def _left(remaining: str, reset: str | None, most: int | None, window: float | None) -> Left | None:
     count, seconds = _number(remaining), _number(reset or "")
     if count is None or seconds is None:
         return None
     if seconds > _EPOCH:
         seconds -= time.time()
-    return (max(0, int(count)), max(0.0, seconds)) if seconds <= LONGEST else None
+    return Left(max(0, int(count)), max(0.0, seconds), most, window) if seconds <= LONGEST else None
 
 
 def _until(text: str) -> float | None:

@@ -10,10 +10,12 @@ GREATEST = 1024
 _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes less than this share of its time
 _SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
 _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
+_LONGEST_GUESS = 10.0  # the same before the best size was seen, if the time of a few inputs were all theirs
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
 _DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
 _TRIED_EVERY = 8  # batches, while nothing is heard of a trial: it may be told to wait, or end with its query
+_MANY = 4  # batches of a size not seen yet: fewer would be better shared among places
 
 
 @dataclass
@@ -31,13 +33,18 @@ class BatchSizes:
     def next(self, waiting: int) -> int:
         """The size of the next batch of so many ``waiting``: the best, or one more step for one in a few to try."""
         step = self._step()
-        if step is None or waiting * (step - self.best) < _SPARED * step * self.best:
+        if step is None or not self._repays(step, waiting):
             return self.best
         self._since += 1
         if step == self._tried and self._since < _TRIED_EVERY:
             return self.best
         self._tried, self._since = step, 0
         return step
+
+    def untried(self, waiting: int) -> bool:
+        """Whether the next batch of so many ``waiting`` would be the first to tell of its size, and of a larger one."""
+        step = self._step()
+        return self._is_new and step is not None and self._repays(step, waiting)
 
     def took(self, size: int, seconds: float) -> None:
         """Note that a batch of ``size`` was answered in ``seconds``."""
@@ -74,8 +81,22 @@ class BatchSizes:
             self.best = max(1, self.refused // 2, *self.seconds)
         return True
 
+    @property
+    def _is_new(self) -> bool:
+        return not self.settled and self.best not in self.seconds
+
+    def _repays(self, step: int, waiting: int) -> bool:
+        if self._is_new:
+            return waiting >= step * _MANY
+        return waiting * (step - self.best) >= _SPARED * step * self.best
+
+    def _guess(self, size: int) -> float:
+        return min((seconds / few * size for few, seconds in self.seconds.items()), default=_LONGEST_GUESS + 1)
+
     def _step(self) -> int | None:
-        if self.settled or self.best not in self.seconds or self.seconds[self.best] > _LONGEST:
+        if self.settled or self.seconds.get(self.best, 0.0) > _LONGEST:
+            return None
+        if self._is_new and (self._tried or self._guess(self.best * 4) > _LONGEST_GUESS):
             return None
         larger = self.best * (4 if self.best <= FIRST else 2)
         if larger >= self.refused:

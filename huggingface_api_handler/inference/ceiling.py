@@ -3,8 +3,9 @@
 Where requests stand in line they take longer than they take alone, so latency over that of an idle service tells the
 queue. Each round trip the number is multiplied by idle over present latency, and a square root of it is added to see
 whether the ceiling rose (after "Gradient2" of Netflix's concurrency-limits, https://github.com/Netflix/concurrency-limits).
-At first it grows by more than half for each answer, as in TCP's slow start. A refusal tells the ceiling at once: what
-was in flight, less what was refused of it.
+At first it grows by places for each answer, as in TCP's slow start. A refusal tells the ceiling at once: what was in
+flight, less what was refused of it. And since services refuse at once what they do not take, silence tells as well: a
+few more may go while the first answers are overdue.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ _SURE = 2.0  # standard errors that a mean may be off by chance
 _DRAIN_EVERY, _DRAINED = 20, 0.9  # a queue that always stands would be taken for the latency of an idle service
 _WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
-_GROWTH = 1.5  # places for each answer, while a service is new: 2.5 times as many each round trip
+_GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
+_LINE = 8  # times the first answer's seconds, by which most of what was out with it should have come
+OVERDUE = 0.3  # seconds: what dooms a request is told sooner
+_MOST_IN_SILENCE, _LONGEST_LINE = 64, 100.0  # seconds that they take, if a service turns out to have one place
+_AFTER_ONE = 20  # places
+LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
 _FEW = 4
 
 
@@ -37,6 +43,9 @@ class Ceiling:
         self.rate: float | None = None
         """Answered requests a second, in the last round that had all places taken."""
         self._starting = True
+        self._awaited = learned is None  # no word of the service came yet
+        self._line: tuple[float, int] | None = None
+        self._answers = 0
         self._began = float("-inf")
         self._due = 0
         self._filled = False
@@ -51,6 +60,9 @@ class Ceiling:
 
     def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
+        if self._awaited:
+            self._awaited = False
+            self._base = min(max(self._base, _AFTER_ONE), self._bound)
         size = inputs.bit_length()
         if size not in self._took:
             self._took[size] = _Latencies()
@@ -58,13 +70,27 @@ class Ceiling:
         if in_flight >= self.limit * 0.85:
             self._filled = True
             if self._starting:
-                self._set(self._base + _GROWTH, now)
+                self._base = min(self._base + _GROWTH, max(self._base, 4 * self.limit), self._bound)
+        if self._starting:
+            self._watch_line(now, seconds, in_flight)
         self._due -= 1  # the quickest answers alone say little of the others
-        if now - seconds >= self._began and (self._starting or self._due <= 0):
+        if now - seconds >= self._began and self._due <= 0:
             self._end_round(now, in_flight)
+
+    @property
+    def grows(self) -> bool:
+        """Whether ``limit`` rises as time goes by: see ``grow``."""
+        return self._starting and (self.limit < self._base or (self._awaited and self.limit < _MOST_IN_SILENCE))
+
+    def grow(self, now: float, silent: float) -> None:
+        """Note that ``LOOK_EVERY`` went by, and that the first request was out for ``silent`` seconds."""
+        if self._awaited and silent >= OVERDUE:
+            self._base = max(self._base, min(self._base * _SMOOTHLY, _MOST_IN_SILENCE, _LONGEST_LINE / silent))
+        self.limit = min(self._base, self.limit * _SMOOTHLY, self._bound)
 
     def refused(self, now: float, in_flight: int, *, first: bool) -> None:
         """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
+        self._awaited = False
         if first:
             self._starting = False
             if now >= self._roof_until:  # refused again soon after the last roof fell: the next one stands longer
@@ -79,6 +105,17 @@ class Ceiling:
     def lift_roof(self) -> None:
         """Forget where the service refused: what it counts is not how many are in flight."""
         self._roof_until = float("-inf")
+
+    def _watch_line(self, now: float, seconds: float, in_flight: int) -> None:
+        """A service with few places would take many round trips to work off what starting sent it: stop at once."""
+        if self._line is None:
+            self._line = now + _LINE * seconds, in_flight
+        due, out = self._line
+        self._answers += 1
+        if now >= due and self._answers < out / 4:  # where latency only varies, nearly all would have come
+            self._starting = False
+            self._set(2 * self._answers / _LINE, now)
+            self._begin_round(now, in_flight)
 
     def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..announced import left
+from ..announced import Left, left
 from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
 from ..masking import repeats_key
 from ..settings import ModelSettings
@@ -26,14 +26,14 @@ _NO_HEADERS: Mapping[str, str] = {}
 class Exchanged(NamedTuple):
     """What came of a request: an answer, or the failure that stands for it.
 
-    ``left`` is what the service announced: requests left in its present window, and seconds until that ends.
+    ``left`` is what the service announced of its limit.
     """
 
     answer: Any = None
     failure: Failure | None = None
     bytes_received: int = 0
     headers: Mapping[str, str] = _NO_HEADERS
-    left: tuple[int, float] | None = None
+    left: Left | None = None
 
 
 def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[wire.Request, Any]:

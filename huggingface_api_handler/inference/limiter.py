@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-from .ceiling import GREATEST, Ceiling
+from ..announced import Left
+from .ceiling import GREATEST, LOOK_EVERY, Ceiling
 from .pacing import Pacer
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
@@ -21,8 +22,7 @@ class Outcome(NamedTuple):
     """How a request went: seconds it was out, whether it was answered, whether the service had enough.
 
     ``wait`` is the seconds that the service announced, None where it announced nothing; ``estimated`` marks a wait
-    that it only guessed. ``left`` is the requests left in the service's present window, and the seconds until it ends.
-    ``inputs`` is how many the request carried.
+    that it only guessed. ``left`` is what it says is left of its limit. ``inputs`` is how many the request carried.
     """
 
     seconds: float
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     told_to_wait: bool = False
     wait: float | None = None
     estimated: bool = False
-    left: tuple[int, float] | None = None
+    left: Left | None = None
     inputs: int = 1
 
 
@@ -68,6 +68,8 @@ class Limiter:
         self._taken = 0
         self._handing_over = False
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._watching = False
+        self._out_since = 0.0
         self._resume_at = 0.0
         self._pauses = 0
 
@@ -83,7 +85,10 @@ class Limiter:
                 self._give_back()
                 raise
         self.in_flight += 1
-        self.pacer.sent(self._clock())
+        now = self._clock()
+        if self.in_flight == 1:
+            self._out_since = now
+        self.pacer.sent(now)
         return waited
 
     def release(self, outcome: Outcome | None) -> None:
@@ -113,12 +118,26 @@ class Limiter:
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, self._clock()))
+        self._watch()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._give_back()
             raise
+
+    def _watch(self) -> None:
+        """Look again in a moment, while somebody waits for a place and time brings more."""
+        if self.ceiling.grows and self._waiting and not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._watching = False
+        now = self._clock()
+        self.ceiling.grow(now, now - self._out_since if self.in_flight else 0.0)
+        self._hand_over()
+        self._watch()
 
     def _give_back(self) -> None:
         self._taken -= 1
@@ -150,11 +169,15 @@ class Limiter:
         if outcome.answered:
             self._pauses = 0
             self.ceiling.answered(now, outcome.seconds, self.in_flight, outcome.inputs)
-        if outcome.left is not None and outcome.left[0] == 0 and not outcome.told_to_wait:
-            resume = now + min(outcome.left[1], _LONGEST_ANNOUNCED)
-            self.pacer.emptied(now - outcome.seconds, resume, refused=False)
-            self._pause_until(resume)
+            self._watch()
+        if outcome.left is not None and not outcome.told_to_wait:
+            self.pacer.told(now, now - outcome.seconds, outcome.left, self.in_flight - 1)
+            if outcome.left.requests == 0:
+                resume = now + min(outcome.left.seconds, _LONGEST_ANNOUNCED)
+                self.pacer.emptied(now - outcome.seconds, resume, refused=False)
+                self._pause_until(resume)
         if outcome.told_to_wait:
+            self._out_since = now
             pause = self._pause(outcome, now)
             if not outcome.estimated:  # a model that loads says nothing of how much it will take
                 sent = now - outcome.seconds

@@ -5,9 +5,14 @@ between two such moments, over the time between them, is the rate itself, as lon
 Requests are then spaced at a little less. What a wait left unused is made up for after it, as the bucket filled
 meanwhile. A service that refuses this keeps a small bucket: it ran over, so its rate is more than was seen, and the
 pace creeps up until it is refused again.
+
+A service that tells its limit and the window of it is believed, and asked at that rate from its first answer on, until
+it refuses what it said it would take, or lets on that it would take more.
 """
 
 from __future__ import annotations
+
+from ..announced import Left
 
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
@@ -18,6 +23,8 @@ _CREEP, _CREEP_UNSURE = 1.02, 1.15
 _HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
 _SAVED_SECONDS, _LESS_SAVED = 10.0, 0.8
 _KEPT_IF_REFUSED, _KEPT_IF_TOLD = 1, 2  # tokens left in the bucket, as clocks and networks are not exact
+_LONGEST_WINDOW = 300.0  # seconds: a day's quota is not spread over the day
+_FULL = 8  # answers in a row that told of a bucket as good as full, though requests were held back
 _UNRULY = 8  # times refused soon again: by then the pace fell to a tenth
 _UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
 
@@ -43,6 +50,10 @@ class Pacer:
         self._soon = 0
         self._unruly_until = float("-inf")
         self._unruly_seconds = _UNRULY_SECONDS
+        self._believed = self._doubted = False
+        self._window = 0.0
+        self._full = 0
+        self._counted = False  # what is left was told since it was last used up
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go."""
@@ -50,7 +61,9 @@ class Pacer:
             self._look_back(self._event)
         if self.rate is None:
             return 0.0
-        if now - self._crept >= 1.0 and self._next > now:  # where nothing is held back, the pace is not too low
+        if (
+            not self._believed and now - self._crept >= 1.0 and self._next > now
+        ):  # where nothing is held back, the pace is not too low
             self.rate *= _CREEP if self._sure else _CREEP_UNSURE
             self._crept = now
         return self._next - now
@@ -69,6 +82,27 @@ class Pacer:
         if self.rate is not None:
             self._next -= 1 / self.rate
 
+    def told(self, now: float, sent: float, left: Left, others: int) -> None:
+        """Note what the service says of its limit in answer to what was sent at ``sent``, ``others`` in flight.
+
+        Where it names no window, the longest that it was seen to leave until the end of one is taken for it.
+        """
+        if left.most is None or self._doubted:
+            return
+        window = left.window or max(self._window, left.seconds)
+        if not 0 < window <= _LONGEST_WINDOW or left.most < 1:
+            return
+        if window == self._window and (self._counted or sent < self._resume):
+            self._full = self._full + 1 if self._next > now and left.requests >= left.most - 1 else 0
+            if self._full >= _FULL:
+                self._doubt()
+            return
+        self._believed = self._sure = self._counted = True
+        self._window, self.rate = window, left.most / window
+        kept = 1 + _KEPT_IF_TOLD  # one more goes at the moment at which nothing is saved any more
+        self._saved = max(0, left.most - kept) / self.rate
+        self._next = now - max(0, left.requests - others - kept) / self.rate
+
     def emptied(self, sent: float, resume: float, *, refused: bool) -> bool:
         """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.
 
@@ -79,6 +113,12 @@ class Pacer:
         self._resume = max(self._resume, resume)
         if sent < self._unruly_until:
             return False
+        if self._believed:
+            self._counted = False
+            if not refused:
+                self._next = max(self._next, resume)
+                return news
+            self._doubt()
         if news:
             self._event, self._kept = sent, _KEPT_IF_REFUSED if refused else _KEPT_IF_TOLD
         elif self._event is not None:  # or it is a late word of what was learned from already
@@ -88,6 +128,11 @@ class Pacer:
     def is_unruly(self, now: float) -> bool:
         """Whether the service was seen to refuse for other reasons than its pace."""
         return now < self._unruly_until
+
+    def _doubt(self) -> None:
+        """What the service says of its limit is not what it keeps: find its rate as if nothing had been told."""
+        self._believed, self._doubted = False, True
+        self.rate, self._sure, self._saved = None, False, _SAVED_SECONDS
 
     def _look_back(self, event: float) -> None:
         """Learn from what was let through until ``event``, now that all that was refused then has come back."""

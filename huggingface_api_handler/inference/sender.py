@@ -17,6 +17,7 @@ from ..settings import ModelSettings
 from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers
 from .batches import takes_lists
+from .ceiling import OVERDUE
 from .exchange import Exchanged, Post, encode, exchange
 from .giving_up import GivingUp
 from .learned import Learned
@@ -31,6 +32,7 @@ from .usage import Receipt
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
+_HEARD_WITHIN = 0.05  # seconds
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
@@ -106,15 +108,20 @@ class Sender:
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped."""
         feeder = asyncio.create_task(self._supply.fill())
-        feeder.add_done_callback(self._fed)
+        feeder.add_done_callback(self._ended)
         try:
-            # On a route that has not answered yet the first request goes alone: what dooms it dooms every row.
+            # On a route that has not answered yet the first request goes alone: what dooms it dooms every row. It is
+            # told at once, though, so that others need not wait for a service that takes its time.
             while not self._learned.answered and await self._has_work():
-                await self._finish(self._take())
-            waiting = self._supply.waiting
-            if await self._has_work() and not self._parts and worth_qualifying(self._task, self._learned, waiting):
-                lists = await qualify(self._task, self._inputs, waiting, self._together, self._alone)
-                self._learned.lists = self._learned.lists if lists is None else lists
+                if await self._goes_ahead(OVERDUE):
+                    break
+            waiting, learned = self._supply.waiting, self._learned
+            if await self._has_work() and not self._parts and worth_qualifying(self._task, learned, waiting):
+                lists = await qualify(self._task, self._inputs, waiting, self._together, self._one_by_one)
+                learned.lists = learned.lists if lists is None else lists
+            # The first batch goes a little before the others: whether it is too large is told at once as well.
+            if takes_lists(self._task, learned) and learned.sizes.untried(len(waiting)) and await self._has_work():
+                await self._goes_ahead(_HEARD_WITHIN)
             if await self._has_work():
                 self._hire()
                 await self._end.wait()
@@ -126,6 +133,25 @@ class Sender:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
 
+    async def _goes_ahead(self, patience: float) -> bool:
+        """Send the next request and wait for it. True once ``patience`` seconds passed in which it was just out."""
+        alone = asyncio.create_task(self._count_busy(self._finish(self._take())))
+        alone.add_done_callback(self._ended)
+        self._crew.add(alone)
+        receipt = self._receipt
+        while not alone.done():
+            sent = receipt.requests
+            await asyncio.wait({alone}, timeout=patience)
+            if receipt.requests == sent > sum(receipt.latencies.values()):
+                return not alone.done()
+        return False
+
+    async def _count_busy(self, work: Awaitable[None]) -> None:
+        self._busy += 1
+        await work
+        self._busy -= 1
+        self._changed.set()
+
     def stop(self, failure: Failure) -> None:
         """End the query: what has not been answered gets ``failure`` for a reason."""
         if self.stopped is None:
@@ -133,9 +159,10 @@ class Sender:
             self._end.set()
             self._changed.set()
 
-    def _fed(self, feeder: asyncio.Task[None]) -> None:
-        if not feeder.cancelled() and feeder.exception() is not None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
             self._end.set()
+            self._changed.set()
 
     async def _has_work(self) -> bool:
         """Wait until there is something to take; False when all is done, or the query has ended."""
@@ -360,7 +387,7 @@ class Sender:
             self.stop(spent)
         return self.stopped is not None
 
-    async def _alone(self, positions: Sequence[int]) -> list[Prediction]:
+    async def _one_by_one(self, positions: Sequence[int]) -> list[Prediction]:
         """Settle inputs one by one, and give the answers of those that got one."""
         await asyncio.gather(*(self._finish(Work([position])) for position in positions))
         return [result for position in positions if isinstance(result := self.results[position], Prediction)]

@@ -145,3 +145,18 @@ def test_a_bad_row_costs_at_most_twice_the_logarithm_of_the_batch_in_further_req
     bad, requests = asked(plan, rows, refusing(holding(rows * 2 // 3), 400, b"out of range"))
     assert bad == 1
     assert requests <= clean + 2 * math.ceil(math.log2(max(size, FIRST))), "of the batch as it was sent"
+
+
+def test_the_first_batch_tries_a_larger_size_once_where_lists_are_quick() -> None:
+    quick, slow, unknown = BatchSizes(), BatchSizes(), BatchSizes()
+    quick.took(3, 0.15)
+    slow.took(3, 1.5)
+    assert [quick.next(4096) for _ in range(3)] == [4 * FIRST, FIRST, FIRST]
+    assert slow.next(4096) == unknown.next(4096) == FIRST
+
+
+def test_a_size_that_is_refused_at_once_costs_one_request() -> None:
+    """The first batch goes ahead of the others, which then go in the size that the refusal names."""
+    came = simulate(Plan(latency=0.15, per_item=0.001, capacity=16, largest_batch=64), 6400, seed=1)
+    assert came.bad == 0
+    assert came.stats["refused"].get("413") == 1
