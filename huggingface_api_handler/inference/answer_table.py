@@ -33,9 +33,13 @@ class Landed(NamedTuple):
     answer: bytes
 
 
-def append(connection: sqlite3.Connection, query: bytes, landed: Sequence[Landed]) -> None:
-    """Store answers to ``query``. ``tidy`` is to be called now and then."""
+def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
+    """Note that answers to ``query`` may be stored from now on."""
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
+
+
+def append(connection: sqlite3.Connection, landed: Sequence[Landed]) -> None:
+    """Store answers. ``tidy`` is to be called now and then."""
     # One statement for many: each gives the interpreter's lock away, and the event loop's thread is after it too.
     for start in range(0, len(landed), _APPENDED_AT_ONCE):
         some = landed[start : start + _APPENDED_AT_ONCE]
@@ -43,8 +47,9 @@ def append(connection: sqlite3.Connection, query: bytes, landed: Sequence[Landed
         connection.execute(statement, tuple(chain.from_iterable(some)))
 
 
-def tidy(connection: sqlite3.Connection) -> None:
+def tidy(connection: sqlite3.Connection, query: bytes) -> None:
     """Index what landed where it is much, and let go of what has expired or is too much."""
+    note_asked(connection, query)  # again: the file may be another by now
     if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
         _index(connection)
     _let_go_of_expired(connection)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from hashlib import blake2b, sha256
-from sqlite3 import Connection
 from typing import Any
 
 import orjson
@@ -25,7 +24,7 @@ PREPROCESSING = 1
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.01, 0.002
+_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.02, 0.002
 _TIDY_EVERY = 2048  # answers
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
@@ -48,7 +47,7 @@ class Answers:
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._landed: list[Landed] = []
         self._flushed: dict[Future[None], int] = {}
-        self._untidy = 0
+        self._untidy, self._noted = 0, False
         self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._known: bool | None = None
@@ -93,7 +92,8 @@ class Answers:
     @property
     def behind(self) -> bool:
         """Whether more answers wait to be written than should be held in memory."""
-        return len(self._landed) + sum(list(self._flushed.values())) > MOST_UNWRITTEN
+        flushed = self._flushed
+        return bool(flushed) and len(self._landed) + sum(list(flushed.values())) > MOST_UNWRITTEN
 
     async def caught_up(self) -> None:
         """Wait until answers are no longer ``behind``."""
@@ -124,16 +124,20 @@ class Answers:
             return
         landed, self._landed = self._landed, []
         self._untidy += len(landed)
-        self._write(lambda connection: answer_table.append(connection, self._query, landed), len(landed))
+        if not self._noted:
+            self._noted = True
+            self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)
+        self._written(
+            self._store.run_alone(lambda connection: answer_table.append(connection, landed), None), len(landed)
+        )
         if self._untidy >= _TIDY_EVERY:
             self._tidy()
 
     def _tidy(self) -> None:
         self._untidy = 0
-        self._write(answer_table.tidy, 0)
+        self._written(self._store.run(lambda connection: answer_table.tidy(connection, self._query), None), 0)
 
-    def _write(self, work: Callable[[Connection], None], answers: int) -> None:
-        writing = self._store.run(work, None)
+    def _written(self, writing: Future[None], answers: int) -> None:
         self._flushed[writing] = answers
         writing.add_done_callback(lambda done: self._flushed.pop(done, None))
 

@@ -71,6 +71,10 @@ class Store:
 
     def run(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
         """``work(connection)`` in a transaction on the store's thread; ``otherwise`` where the store cannot do it."""
+        return self.run_alone(_in_transaction(work), otherwise)
+
+    def run_alone(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
+        """``run`` of what needs no transaction: each statement is one by itself."""
         try:
             return self._thread.submit(self._try, work, otherwise)
         except RuntimeError:  # closed, as the process ends
@@ -103,9 +107,7 @@ class Store:
                 if connection is None:
                     break
                 try:
-                    connection.execute("BEGIN IMMEDIATE")
                     answer = work(connection)
-                    connection.execute("COMMIT")
                     self._wait_for_locks(_BUSY_SECONDS)
                     return answer
                 except Exception as error:  # damaged records raise anything, and a transaction must not stay open
@@ -204,6 +206,16 @@ class Store:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
+
+
+def _in_transaction(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    def whole(connection: sqlite3.Connection) -> T:
+        connection.execute("BEGIN IMMEDIATE")
+        answer = work(connection)
+        connection.execute("COMMIT")
+        return answer
+
+    return whole
 
 
 def _version(connection: sqlite3.Connection) -> int:

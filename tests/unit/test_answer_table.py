@@ -27,6 +27,7 @@ def empty() -> sqlite3.Connection:
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     monkeypatch.setattr(table.time, "time", lambda: float(NOW))
     opened = empty()
+    table.note_asked(opened, QUERY)
     yield opened
     opened.close()
 
@@ -45,8 +46,8 @@ def count(connection: sqlite3.Connection, name: str) -> int:
 
 
 def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
-    assert not table.begin(connection, QUERY)
-    table.append(connection, QUERY, landed(0, 1300))
+    assert not table.begin(connection, b"another")
+    table.append(connection, landed(0, 1300))
     assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
     assert table.begin(connection, QUERY)
     assert found(connection, 0, 1400) == {one.key: one.answer for one in landed(0, 1300)}
@@ -54,8 +55,8 @@ def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connect
 
 def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Connection) -> None:
     for answer in ("first", "second"):
-        table.append(connection, QUERY, landed(0, 10, answer=answer))
-    table.append(connection, QUERY, landed(5, 10, answer="third"))
+        table.append(connection, landed(0, 10, answer=answer))
+    table.append(connection, landed(5, 10, answer="third"))
     assert table.begin(connection, QUERY)
     assert set(found(connection, 0, 10).values()) == {
         f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
@@ -63,8 +64,8 @@ def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Con
 
 
 def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connection) -> None:
-    table.append(connection, QUERY, landed(0, 5, kept=NOW - 60))
-    table.append(connection, QUERY, landed(5, 10))
+    table.append(connection, landed(0, 5, kept=NOW - 60))
+    table.append(connection, landed(5, 10))
     table.begin(connection, QUERY)
     assert len(found(connection, 0, 10, since=NOW - 60)) == 10
     assert len(found(connection, 0, 10, since=NOW - 59)) == 5
@@ -75,21 +76,21 @@ def test_many_are_indexed_while_a_query_goes_on(
 ) -> None:
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
     for start in range(0, 950, 50):
-        table.append(connection, QUERY, landed(start, start + 50))
-        table.tidy(connection)
+        table.append(connection, landed(start, start + 50))
+        table.tidy(connection, QUERY)
         assert count(connection, "answers") - count(connection, "answers_by_key") < 100
     assert count(connection, "answers_by_key") == 900
 
 
 def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "_EXPIRED_AT_ONCE", 100)
-    table.append(connection, QUERY, landed(0, 250, expires=NOW + 10))
+    table.append(connection, landed(0, 250, expires=NOW + 10))
     table.begin(connection, QUERY)
     monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
     left = []
     for number in range(1000, 1004):
-        table.append(connection, QUERY, landed(number, number + 1))
-        table.tidy(connection)
+        table.append(connection, landed(number, number + 1))
+        table.tidy(connection, QUERY)
         left.append(count(connection, "answers") - (number - 999))
     assert left == [150, 50, 0, 0]
     assert count(connection, "answers_by_key") == 0
@@ -98,17 +99,17 @@ def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, mo
 def test_numbers_that_begin_again_after_all_expired_are_indexed(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table.append(connection, QUERY, landed(0, 50, expires=NOW + 10))
+    table.append(connection, landed(0, 50, expires=NOW + 10))
     table.begin(connection, QUERY)
     table._let_go(connection, 50)
     assert count(connection, "answers") == 0
-    table.append(connection, QUERY, landed(60, 63))
+    table.append(connection, landed(60, 63))
     table.begin(connection, QUERY)
     assert len(found(connection, 0, 100)) == 3
 
 
 def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
-    table.append(connection, QUERY, landed(0, 2))
+    table.append(connection, landed(0, 2))
     table.begin(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
     assert found(connection, 0, 2) == {}
@@ -128,12 +129,13 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
 ) -> None:
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 8)
     connection = empty()
+    table.note_asked(connection, QUERY)
     kept: list[tuple[bytes, bytes]] = []
     for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
         if what == "append":
             new = [Landed(b"%d" % key, NOW, 10**12, b"%d in %d" % (key, turn)) for key in given_to_it]  # type: ignore[attr-defined]
-            table.append(connection, QUERY, new)
-            table.tidy(connection)
+            table.append(connection, new)
+            table.tidy(connection, QUERY)
             kept += [(one.key, one.answer) for one in new]
         elif what == "begin":
             table.begin(connection, QUERY)
@@ -142,6 +144,5 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
             table._let_go(connection, first + given_to_it - 1)  # type: ignore[operator]
             kept = kept[given_to_it:]  # type: ignore[misc]
     seen = table.select(connection, [b"%d" % key for key in range(31)], 0)
-    if table.begin(connection, QUERY):
-        assert dict(seen) == dict(kept)
+    assert dict(seen) == dict(kept)
     connection.close()
