@@ -44,7 +44,6 @@ class Response(NamedTuple):
 
 @dataclass
 class _Loop:
-    pid: int
     loop: asyncio.AbstractEventLoop
     sessions: dict[bool, aiohttp.ClientSession]
     deadlines: Deadlines
@@ -55,20 +54,34 @@ _current: _Loop | None = None
 
 
 def _loop() -> _Loop:
+    return _current or _started()
+
+
+def _started() -> _Loop:
     global _current  # noqa: PLW0603 - one loop a process is what this module is for
     with _lock:
-        if _current is None or _current.pid != os.getpid():
+        if _current is None:
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
-            _current = _Loop(os.getpid(), loop, {}, Deadlines())
+            _current = _Loop(loop, {}, Deadlines())
         return _current
+
+
+def _begin_anew() -> None:
+    global _current, _lock
+    _inherited.append(_current)
+    _current, _lock = None, threading.Lock()
+
+
+_inherited: list[_Loop | None] = []  # closed here, its sockets would vanish from the parent's loop too
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 @atexit.register
 def _close() -> None:
     """Close the connections of this process, so that servers see an orderly end."""
     current = _current
-    if current is None or current.pid != os.getpid() or not current.loop.is_running():
+    if current is None or not current.loop.is_running():
         return
 
     async def close() -> None:
@@ -84,9 +97,8 @@ def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(work, _loop().loop)
 
 
-def _session(url: str) -> aiohttp.ClientSession:
+def _session(current: _Loop, url: str) -> aiohttp.ClientSession:
     """The session for ``url``. Proxies of the environment are used, but not for this machine itself."""
-    current = _loop()
     through_proxy = _leaves_this_machine(url)
     session = current.sessions.get(through_proxy)
     if session is None:
@@ -110,16 +122,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> A
 
     Follows no redirect. Raises what aiohttp raises, ``asyncio.TimeoutError``, or ``AnswerTooLarge``.
     """
-    return _loop().deadlines.within(timeout, _request("POST", url, body, headers))
+    current = _loop()
+    return current.deadlines.within(timeout, _request(current, "POST", url, body, headers))
 
 
 def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, Any, Response]:
     """GET, in all else as ``post``."""
-    return _loop().deadlines.within(timeout, _request("GET", url, None, headers))
+    current = _loop()
+    return current.deadlines.within(timeout, _request(current, "GET", url, None, headers))
 
 
-async def _request(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-    session = _session(url)
+async def _request(current: _Loop, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+    session = _session(current, url)
     async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
         declared = response.content_length
         if declared is not None and declared > LARGEST_ANSWER:
