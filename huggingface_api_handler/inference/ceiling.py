@@ -16,13 +16,13 @@ from math import sqrt
 FIRST = 8
 GREATEST = 1024
 
-_TOLERATED = 1.3  # latency over that of an idle service: a short queue keeps every place of the service busy
+_TOLERATED = 1.25  # latency over that of an idle service: a short queue keeps every place of the service busy
 _QUEUE_SEEN = 1.4
 _LEAST_KEPT = 0.5
 _LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
-_ROUNDS = 40
+_ROUNDS = 52
 _SURE = 2.0  # standard errors that a mean may be off by chance
-_DRAIN_EVERY, _DRAINED = 20, 0.9  # a queue that always stands would be taken for the latency of an idle service
+_DRAIN_EVERY, _DRAINED = 50, 0.7  # a queue that always stands would be taken for the latency of an idle service
 _WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
 _GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
@@ -121,8 +121,8 @@ class Ceiling:
         if self._filled and self._began > float("-inf"):
             self.rate = sum(took.count for took in self._took.values()) / max(now - self._began, 1e-6)
         queued = self._queued()
-        if self._starting:
-            self._starting = queued < _QUEUE_SEEN
+        if self._starting and queued >= _QUEUE_SEEN:
+            self._starting, self._base = False, self.limit
         if not self._starting and self._filled:
             gradient = max(_LEAST_KEPT, min(1.0, _TOLERATED / queued))
             self._set(self._base * gradient + sqrt(self._base), now)
