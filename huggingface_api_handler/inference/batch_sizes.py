@@ -11,6 +11,7 @@ _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes 
 _SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
 _LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
 _LONGEST_GUESS = 10.0  # the same before the best size was seen, if the time of a few inputs were all theirs
+_TELLING = 1.5  # times the size: of less the gain is lost among chance
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
 _DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
@@ -29,6 +30,7 @@ class BatchSizes:
     _tried: int = 0
     _since: int = 0
     _doubts: int = 0
+    _told: bool = False
 
     def next(self, waiting: int) -> int:
         """The size of the next batch of so many ``waiting``: the best, or one more step for one in a few to try."""
@@ -58,10 +60,10 @@ class BatchSizes:
             return
         known = self.seconds.get(self.best)
         gain = _GAIN if known is None or known < _SHORT else _GAIN_IF_LONG
-        if known is not None and self.seconds[size] / size > known / self.best * gain:
-            self.settled = True
-        else:
+        if known is None or self.seconds[size] / size <= known / self.best * gain:
             self.best = size
+        elif size >= self.best * _TELLING:
+            self.settled = True
 
     def refuse(self, size: int, most: int | None = None) -> bool:
         """Note that a list of ``size`` was not taken; ``most`` is what the service says that it takes.
@@ -69,11 +71,13 @@ class BatchSizes:
         Whether its size is the reason. Where as many were taken it is one of its inputs, unless that repeats.
         """
         if most is not None and most < size:
-            self.refused, self.best = min(self.refused, most + 1), max(1, most)
+            self.refused, self.best, self._told = min(self.refused, most + 1), max(1, most), True
             return True
         if any(taken >= size for taken in self.seconds):
             self._doubts += size >= self.best
             if self._doubts < _DOUBTED:
+                if not self._told:  # the same input may have been in a larger list that was refused
+                    self.refused = GREATEST + 1
                 return False
             self.seconds = {taken: seconds for taken, seconds in self.seconds.items() if taken < size}
         self.refused = min(self.refused, size)

@@ -20,15 +20,15 @@ _TOLERATED = 1.25  # latency over that of an idle service: a short queue keeps e
 _QUEUE_SEEN = 1.4
 _LEAST_KEPT = 0.5
 _LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
-_ROUNDS = 52
+_ROUNDS = 42
 _SURE = 2.0  # standard errors that a mean may be off by chance
-_DRAIN_EVERY, _DRAINED = 50, 0.7  # a queue that always stands would be taken for the latency of an idle service
+_DRAIN_EVERY, _DRAINED = 40, 0.8  # a queue that always stands would be taken for the latency of an idle service
 _WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
 _GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
-_LINE = 8  # times the first answer's seconds, by which most of what was out with it should have come
+_LINE, _LONG = 3, 4  # times the first answer's seconds, in which all that is out should have come three times
 OVERDUE = 0.3  # seconds: what dooms a request is told sooner
-_MOST_IN_SILENCE, _LONGEST_LINE = 64, 100.0  # seconds that they take, if a service turns out to have one place
+_MOST_IN_SILENCE = 64  # of a service that turns out to have one place, the last waits so many times as long
 _AFTER_ONE = 20  # places
 LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
 _FEW = 4
@@ -45,6 +45,7 @@ class Ceiling:
         self._starting = True
         self._awaited = learned is None  # no word of the service came yet
         self._line: tuple[float, int] | None = None
+        self._alone = 0.0
         self._answers = 0
         self._began = float("-inf")
         self._due = 0
@@ -85,7 +86,7 @@ class Ceiling:
     def grow(self, now: float, silent: float) -> None:
         """Note that ``LOOK_EVERY`` went by, and that the first request was out for ``silent`` seconds."""
         if self._awaited and silent >= OVERDUE:
-            self._base = max(self._base, min(self._base * _SMOOTHLY, _MOST_IN_SILENCE, _LONGEST_LINE / silent))
+            self._base = max(self._base, min(self._base * _SMOOTHLY, _MOST_IN_SILENCE))
         self.limit = min(self._base, self.limit * _SMOOTHLY, self._bound)
 
     def refused(self, now: float, in_flight: int, *, first: bool) -> None:
@@ -109,13 +110,17 @@ class Ceiling:
     def _watch_line(self, now: float, seconds: float, in_flight: int) -> None:
         """A service with few places would take many round trips to work off what starting sent it: stop at once."""
         if self._line is None:
+            self._alone = seconds
             self._line = now + _LINE * seconds, in_flight
         due, out = self._line
         self._answers += 1
-        if now >= due and self._answers < out / 4:  # where latency only varies, nearly all would have come
+        if now < due:
+            return
+        if self._answers * _LONG < out * _LINE:
             self._starting = False
             self._set(2 * self._answers / _LINE, now)
             self._begin_round(now, in_flight)
+        self._line, self._answers = (now + _LINE * self._alone, in_flight), 0
 
     def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):

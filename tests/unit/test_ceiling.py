@@ -112,9 +112,17 @@ def test_a_line_that_a_silent_service_lets_grow_is_bounded_and_not_added_to() ->
     """One place, no refusal: what stands in line while the first answer is awaited is worked off before more is sent."""
     came = simulate(Plan(latency=5.0, capacity=1), 150, seed=1)
     assert came.bad == 0
-    assert max(came.in_flight) <= 130
+    assert max(came.in_flight) <= 80
     assert max(came.in_flight[int(600 / 0.05) :]) <= 20
     assert came.seconds <= 1.02 * 750
+
+
+@pytest.mark.parametrize(("latency", "capacity", "most"), [(0.1, 1, 40), (0.1, 4, 90), (1.0, 4, 100), (0.04, 8, 180)])
+def test_a_start_ends_before_its_line_is_long(latency: float, capacity: int, most: int) -> None:
+    """A queue without an end refuses nobody, so only the time that answers take tells of the line."""
+    came = simulate(Plan(latency=latency, capacity=capacity), 600, seed=1)
+    assert came.bad == 0
+    assert max(came.in_flight) <= most
 
 
 def test_starting_is_smooth_enough_to_hear_the_first_refusal() -> None:
