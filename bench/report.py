@@ -127,11 +127,7 @@ def section(name: str, results: dict[str, Any]) -> list[str]:
     heading, _, explained = title.partition(":")
     versions = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
     lines = [f"## {heading.rstrip('.')}", "", f"{explained.strip().capitalize()}\n{text.strip()}", ""]
-    lines += ["| | measured | at most | |", "|---|---:|---:|---|"]
-    for check in results["checks"]:
-        value, bound = (_number(each) for each in (check["value"], check["bound"]))
-        holds = {True: "holds", False: "**fails**", None: ""}[check["ok"]]
-        lines.append(f"| {check['what']} | {value} | {bound} | {holds} |")
+    lines += _by_case(results["checks"]) if "cases" in results else _by_check(results["checks"])
     for error, at in _errors(results):
         lines.append(f"| {at} | does not run: {error} | | |")
     service = results["service"]
@@ -145,6 +141,33 @@ def section(name: str, results: dict[str, Any]) -> list[str]:
         "",
     ]
     return lines
+
+
+def _by_check(checks: list[dict[str, Any]]) -> list[str]:
+    lines = ["| | measured | at most | |", "|---|---:|---:|---|"]
+    for check in checks:
+        value, bound = (_number(each) for each in (check["value"], check["bound"]))
+        holds = {True: "holds", False: "**fails**", None: ""}[check["ok"]]
+        lines.append(f"| {check['what']} | {value} | {bound} | {holds} |")
+    return lines
+
+
+_ONE_NAME = dict.fromkeys(
+    ("requests over rows", "requests over oracles"), "requests over rows or, with lists, oracle's"
+)
+
+
+def _by_case(checks: list[dict[str, Any]]) -> list[str]:
+    """A line for each case, where the same is asked of all."""
+    cases: dict[str, list[str]] = {}
+    asked: dict[str, None] = {}
+    for check in checks:
+        case, _, what = check["what"].partition(": ")
+        asked[_ONE_NAME.get(what, what)] = None
+        bound = "" if check["bound"] is None else f", at most {_number(check['bound'])}"
+        cases.setdefault(case, []).append(f"{_number(check['value'])}{bound}{'' if check['ok'] else ' **fails**'}")
+    lines = [f"| | {' | '.join(asked)} |", "|---" * (1 + len(asked)) + "|"]
+    return lines + [f"| {case} | {' | '.join(cells)} |" for case, cells in cases.items()]
 
 
 def _number(value: float | None) -> str:
