@@ -523,13 +523,17 @@ def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:
 
 
 CRASH = f"""
-import faulthandler, os, signal, sys, threading
+import faulthandler, os, signal, sys, threading, time
 import pandas as pd
 from huggingface_api_handler.inference import predict
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 faulthandler.enable()
 faulthandler.register(signal.SIGUSR1, all_threads=True)
-threading.Timer(0.5, lambda: (os.kill(os.getpid(), signal.SIGUSR1), os.kill(os.getpid(), int(sys.argv[2])))).start()
+def crash():
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(0.5)  # one trace is not begun while another is written
+    os.kill(os.getpid(), int(sys.argv[2]))
+threading.Timer(0.5, crash).start()
 predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1], "api_key_env": "LEAKY", "cache": False}})
 """
 
