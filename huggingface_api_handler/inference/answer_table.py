@@ -11,26 +11,20 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from itertools import chain, takewhile
-from typing import NamedTuple
 
 LARGEST = 2 * 1024**3
 """Bytes of answers above which the oldest are let go."""
 
 _MOST_UNINDEXED = 131_072  # which take a query that begins some 0.2 s
 _AT_ONCE = 500
-_APPENDED_AT_ONCE = 32  # so that all statements, of 1 to 32, stay prepared
+_APPENDED_AT_ONCE = 256  # and its halves, of which any number is made: so few statements stay prepared
 _EXPIRED_AT_ONCE = 8192
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 
 
-class Landed(NamedTuple):
-    """An answer to be stored. Times in whole seconds since 1970."""
-
-    key: bytes
-    kept: int
-    expires: int
-    answer: bytes
+Landed = tuple[bytearray, bytearray]
+"""Key and answer, to be stored. Of all binary types sqlite3 looks for no adapter for this one alone."""
 
 
 def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
@@ -38,13 +32,32 @@ def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
 
 
-def append(connection: sqlite3.Connection, landed: Sequence[Landed]) -> None:
-    """Store answers. ``tidy`` is to be called now and then."""
-    # One statement for many: each gives the interpreter's lock away, and the event loop's thread is after it too.
-    for start in range(0, len(landed), _APPENDED_AT_ONCE):
-        some = landed[start : start + _APPENDED_AT_ONCE]
-        statement = f"INSERT INTO answers(key, kept, expires, answer) VALUES {','.join(['(?, ?, ?, ?)'] * len(some))}"  # noqa: S608
-        connection.execute(statement, tuple(chain.from_iterable(some)))
+def append(connection: sqlite3.Connection, landed: Sequence[Landed], kept: int, expires: int) -> None:
+    """Store answers that landed at ``kept`` until ``expires``, all or none. Times in whole seconds since 1970.
+
+    Outside of a transaction; ``tidy`` is to be called now and then.
+    """
+    # Few statements of many: each gives the interpreter's lock away, and the event loop's thread is after it too.
+    start, at_once = 0, _APPENDED_AT_ONCE
+    whole = len(landed) in _STATEMENTS
+    if not whole:
+        connection.execute("BEGIN IMMEDIATE")
+    while start < len(landed):
+        while at_once > len(landed) - start:
+            at_once //= 2
+        some = chain.from_iterable(landed[start : start + at_once])
+        connection.execute(_STATEMENTS[at_once], (kept, expires, *some))
+        start += at_once
+    if not whole:
+        connection.execute("COMMIT")
+
+
+def _insert(answers: int) -> str:
+    rows = "(?3, ?1, ?2, ?4)" + ", (?, ?1, ?2, ?)" * (answers - 1)
+    return f"INSERT INTO answers(key, kept, expires, answer) VALUES {rows}"  # noqa: S608
+
+
+_STATEMENTS = {1 << power: _insert(1 << power) for power in range(_APPENDED_AT_ONCE.bit_length())}
 
 
 def tidy(connection: sqlite3.Connection, query: bytes) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b, sha256
 from typing import Any
 
@@ -24,7 +24,7 @@ PREPROCESSING = 1
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_FLUSH_AT, _FLUSH_SECONDS, _LOOK_SECONDS = 256, 0.02, 0.002
+_FLUSH_AT, _FLUSH_SECONDS = 256, 0.02
 _TIDY_EVERY = 2048  # answers
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
@@ -46,10 +46,10 @@ class Answers:
         self._query = secret[:_KEY_BYTES]
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._landed: list[Landed] = []
-        self._flushed: dict[Future[None], int] = {}
-        self._untidy, self._noted = 0, False
-        self._catching_up = asyncio.Lock()
+        self._being_written = 0
+        self._written = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._untidy, self._noted = 0, False
         self._known: bool | None = None
 
     def key(self, item: Any) -> bytes:
@@ -78,43 +78,36 @@ class Answers:
 
     def keep(self, key: bytes, answer: Any) -> None:
         """Store an answer, with others that land in the next few milliseconds, off this loop."""
-        now = time.time()
         try:
-            kept = _to_bytes(key, answer)
+            self._landed.append((bytearray(key), _to_bytes(key, answer)))
         except TypeError:  # a provider's helper may read what is no JSON
             return
-        self._landed.append(Landed(key, int(now), int(now + self._ttl), kept))
-        if len(self._landed) >= _FLUSH_AT:
-            self._flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
+        self._flush_soon()
 
     @property
     def behind(self) -> bool:
         """Whether more answers wait to be written than should be held in memory."""
-        flushed = self._flushed
-        return bool(flushed) and len(self._landed) + sum(list(flushed.values())) > MOST_UNWRITTEN
+        return len(self._landed) + self._being_written > MOST_UNWRITTEN
 
     async def caught_up(self) -> None:
         """Wait until answers are no longer ``behind``."""
-        async with self._catching_up:  # one looks, and the others need not wake
-            while self.behind:
-                self._flush()
-                await asyncio.sleep(_LOOK_SECONDS)
+        while self.behind:
+            self._written.clear()
+            await self._written.wait()
 
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
         self._flush()
         if self._untidy:
             self._tidy()
-        while self._flushed:
-            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._flushed)])
+        # The store does one thing after another, so all of the above is done before this.
+        await asyncio.wrap_future(self._store.run_alone(lambda _connection: None, None))
 
-    def _due(self) -> None:
-        if self._flushed:  # a disk that is slow to write is given more at once
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._due)
-        else:
+    def _flush_soon(self) -> None:
+        if len(self._landed) >= _FLUSH_AT:
             self._flush()
+        elif self._landed and self._timer is None and not self._being_written:  # a slow disk is given more at once
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -123,23 +116,27 @@ class Answers:
         if not self._landed:
             return
         landed, self._landed = self._landed, []
-        self._untidy += len(landed)
         if not self._noted:
             self._noted = True
             self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)
-        self._written(
-            self._store.run_alone(lambda connection: answer_table.append(connection, landed), None), len(landed)
-        )
+        now = time.time()
+        kept, expires = int(now), int(now + self._ttl)
+        self._being_written += len(landed)
+        append = partial(answer_table.append, landed=landed, kept=kept, expires=expires)
+        appended = self._store.run_alone(append, None)
+        asyncio.wrap_future(appended).add_done_callback(lambda _: self._are_written(len(landed)))
+        self._untidy += len(landed)
         if self._untidy >= _TIDY_EVERY:
             self._tidy()
 
+    def _are_written(self, answers: int) -> None:
+        self._being_written -= answers
+        self._written.set()
+        self._flush_soon()
+
     def _tidy(self) -> None:
         self._untidy = 0
-        self._written(self._store.run(lambda connection: answer_table.tidy(connection, self._query), None), 0)
-
-    def _written(self, writing: Future[None], answers: int) -> None:
-        self._flushed[writing] = answers
-        writing.add_done_callback(lambda done: self._flushed.pop(done, None))
+        self._store.run(lambda connection: answer_table.tidy(connection, self._query), None)
 
 
 def _as_sent(item: Any) -> bytes:
@@ -159,12 +156,12 @@ def _content(part: Any) -> Any:
 _JSON, _MEDIA = b"j", b"m"
 
 
-def _to_bytes(key: bytes, answer: Any) -> bytes:
+def _to_bytes(key: bytes, answer: Any) -> bytearray:
     if isinstance(answer, Media):
         kept = _MEDIA + answer.content_type.encode() + b"\0" + answer.data
     else:
         kept = _JSON + orjson.dumps(answer)
-    return _checksum(key, kept) + kept
+    return bytearray(_checksum(key, kept)) + kept
 
 
 def _from_bytes(key: bytes, stored: bytes) -> Any:

@@ -300,10 +300,11 @@ class Sender:
         self._learned.answered = True
         if len(positions) > 1:
             self._learned.unambiguous()
-        again = []
+        task, again = self._task, []
         for position, part in zip(positions, parts, strict=True):
             try:
-                self.results.put(position, await self._read(position, part))
+                prediction = task.read(part, self._inputs[position], self._model)
+                self.results.put(position, await self._saved(prediction) if task.makes_media else prediction)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(position, part, error) or len(positions) > 1:
                     again.append(Work([position]))
@@ -316,16 +317,12 @@ class Sender:
             self._giving_up.answered()
         return again
 
-    async def _read(self, position: int, part: Any) -> Prediction:
-        prediction = self._task.read(part, self._inputs[position], self._model)
-        if self._task.makes_media:
-            prediction = prediction._replace(value=await self._saved(prediction.value))
-        return prediction
-
     async def _from_store(self, position: int, part: Any) -> bool:
         """Whether a stored answer serves; one that cannot be read any more does not."""
+        task = self._task
         try:
-            self.results.put(position, await self._read(position, part))
+            prediction = task.read(part, self._inputs[position], self._model)
+            self.results.put(position, await self._saved(prediction) if task.makes_media else prediction)
         except (UnreadableAnswer, MediaError):
             return False
         self._receipt.stored += 1
@@ -342,10 +339,10 @@ class Sender:
             self._supply.repaired(position, item)
         return item is not None
 
-    async def _saved(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [await self._around.save(media) for media in value]
-        return await self._around.save(value)
+    async def _saved(self, prediction: Prediction) -> Prediction:
+        value, save = prediction.value, self._around.save
+        saved = [await save(media) for media in value] if isinstance(value, list) else await save(value)
+        return prediction._replace(value=saved)
 
     def _failed(self, work: Work, failure: Failure) -> Iterable[Work]:
         """What a failure that more attempts will not cure leaves to do."""

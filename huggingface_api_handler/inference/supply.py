@@ -87,10 +87,11 @@ class Supply:
 
     def answered(self, position: int, part: Any) -> None:
         """Keep what was answered, and nothing else of this input."""
-        key = self._keys.get(position)
+        key = self._keys.pop(position, None)
         if key is not None:
             self._answers.keep(key, part)
-        self.drop(position)
+        if self._loaded:
+            self.drop(position)
 
     def drop(self, position: int) -> None:
         """Forget all of an input that is done with."""

@@ -197,9 +197,9 @@ def first(answer: Any) -> Any:
 
 def number(value: Any) -> float | None:
     """A score as a float; None where the server sent none. Booleans and text are no scores."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    return None
+    if isinstance(value, float):
+        return value
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def unreadable(task: str, answer: Any) -> UnreadableAnswer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from operator import itemgetter
 from sys import intern
 from typing import Any
 
@@ -12,6 +13,7 @@ from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, one_e
 
 Scores = list[tuple[str, float | None]]
 
+_SCORE = itemgetter(1)
 _NUMBERED = re.compile(r"LABEL_(\d+)")
 READING = frozenset({"labels", "threshold", "below_threshold", "output"})
 
@@ -22,6 +24,17 @@ def scores_of(answer: Any) -> Scores:
     ``[{"label", "score"}, ...]``, the same in a list of one, a single ``{"label", "score"}``, or
     ``{"labels": [...], "scores": [...]}``. Where no scores came, the server's order stands.
     """
+    items = answer if isinstance(answer, list) and len(answer) > 1 else _items(answer)
+    try:
+        pairs = [(intern(item["label"]), number(item.get("score"))) for item in items]
+    except (TypeError, KeyError, AttributeError):
+        raise unreadable("classification", answer) from None
+    if None not in map(_SCORE, pairs):
+        pairs.sort(key=_SCORE, reverse=True)
+    return pairs
+
+
+def _items(answer: Any) -> list[Any]:
     while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
         answer = answer[0]
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "labels" in answer[0]:
@@ -37,17 +50,7 @@ def scores_of(answer: Any) -> Scores:
         answer = [answer]
     if not isinstance(answer, list) or not answer:
         raise unreadable("classification", answer)
-    try:
-        pairs = [(intern(item["label"]), number(item.get("score"))) for item in answer]
-    except (TypeError, KeyError, AttributeError):
-        raise unreadable("classification", answer) from None
-    if len(pairs) > 1 and None not in [score for _, score in pairs]:
-        pairs.sort(key=_score, reverse=True)
-    return pairs
-
-
-def _score(pair: tuple[str, float | None]) -> float:
-    return pair[1] or 0.0
+    return answer
 
 
 def renamed(pairs: Scores, labels: Sequence[str] | dict[str, str] | None) -> Scores:

@@ -32,8 +32,15 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     opened.close()
 
 
-def landed(first: int, after: int, expires: int = NOW + 100, kept: int = NOW, answer: str = "answer") -> list[Landed]:
-    return [Landed(b"key %d" % number, kept, expires, f"{answer} {number}".encode()) for number in range(first, after)]
+def landed(first: int, after: int, answer: str = "answer") -> list[Landed]:
+    return [(bytearray(b"key %d" % number), bytearray(f"{answer} {number}".encode())) for number in range(first, after)]
+
+
+def append(
+    connection: sqlite3.Connection, answers: list[Landed], kept: int = NOW, expires: int = NOW + 100
+) -> list[tuple[bytes, bytes]]:
+    table.append(connection, answers, kept, expires)
+    return [(bytes(key), bytes(answer)) for key, answer in answers]
 
 
 def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
@@ -47,25 +54,37 @@ def count(connection: sqlite3.Connection, name: str) -> int:
 
 def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
     assert not table.begin(connection, b"another")
-    table.append(connection, landed(0, 1300))
+    appended = append(connection, landed(0, 1300))
     assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
     assert table.begin(connection, QUERY)
-    assert found(connection, 0, 1400) == {one.key: one.answer for one in landed(0, 1300)}
+    assert found(connection, 0, 1400) == dict(appended)
 
 
 def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Connection) -> None:
     for answer in ("first", "second"):
-        table.append(connection, landed(0, 10, answer=answer))
-    table.append(connection, landed(5, 10, answer="third"))
+        append(connection, landed(0, 10, answer=answer))
+    append(connection, landed(5, 10, answer="third"))
     assert table.begin(connection, QUERY)
     assert set(found(connection, 0, 10).values()) == {
         f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
     }
 
 
+def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Connection) -> None:
+    many = 2 * table._APPENDED_AT_ONCE + 5
+    append(connection, landed(0, many))
+    assert [key for (key,) in connection.execute("SELECT key FROM answers ORDER BY id")] == [
+        b"key %d" % number for number in range(many)
+    ]
+    with pytest.raises(sqlite3.IntegrityError):
+        append(connection, [*landed(0, many), (None, bytearray())])  # type: ignore[list-item]
+    connection.execute("ROLLBACK")  # as the store does after any error
+    assert count(connection, "answers") == many
+
+
 def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connection) -> None:
-    table.append(connection, landed(0, 5, kept=NOW - 60))
-    table.append(connection, landed(5, 10))
+    append(connection, landed(0, 5), kept=NOW - 60)
+    append(connection, landed(5, 10))
     table.begin(connection, QUERY)
     assert len(found(connection, 0, 10, since=NOW - 60)) == 10
     assert len(found(connection, 0, 10, since=NOW - 59)) == 5
@@ -76,7 +95,7 @@ def test_many_are_indexed_while_a_query_goes_on(
 ) -> None:
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
     for start in range(0, 950, 50):
-        table.append(connection, landed(start, start + 50))
+        append(connection, landed(start, start + 50))
         table.tidy(connection, QUERY)
         assert count(connection, "answers") - count(connection, "answers_by_key") < 100
     assert count(connection, "answers_by_key") == 900
@@ -84,12 +103,12 @@ def test_many_are_indexed_while_a_query_goes_on(
 
 def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "_EXPIRED_AT_ONCE", 100)
-    table.append(connection, landed(0, 250, expires=NOW + 10))
+    append(connection, landed(0, 250), expires=NOW + 10)
     table.begin(connection, QUERY)
     monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
     left = []
     for number in range(1000, 1004):
-        table.append(connection, landed(number, number + 1))
+        append(connection, landed(number, number + 1))
         table.tidy(connection, QUERY)
         left.append(count(connection, "answers") - (number - 999))
     assert left == [150, 50, 0, 0]
@@ -99,17 +118,17 @@ def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, mo
 def test_numbers_that_begin_again_after_all_expired_are_indexed(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table.append(connection, landed(0, 50, expires=NOW + 10))
+    append(connection, landed(0, 50), expires=NOW + 10)
     table.begin(connection, QUERY)
     table._let_go(connection, 50)
     assert count(connection, "answers") == 0
-    table.append(connection, landed(60, 63))
+    append(connection, landed(60, 63))
     table.begin(connection, QUERY)
     assert len(found(connection, 0, 100)) == 3
 
 
 def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
-    table.append(connection, landed(0, 2))
+    append(connection, landed(0, 2))
     table.begin(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
     assert found(connection, 0, 2) == {}
@@ -133,10 +152,9 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
     kept: list[tuple[bytes, bytes]] = []
     for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
         if what == "append":
-            new = [Landed(b"%d" % key, NOW, 10**12, b"%d in %d" % (key, turn)) for key in given_to_it]  # type: ignore[attr-defined]
-            table.append(connection, new)
+            new = [(bytearray(b"%d" % key), bytearray(b"%d in %d" % (key, turn))) for key in given_to_it]  # type: ignore[attr-defined]
+            kept += append(connection, new, expires=10**12)
             table.tidy(connection, QUERY)
-            kept += [(one.key, one.answer) for one in new]
         elif what == "begin":
             table.begin(connection, QUERY)
         elif kept:

@@ -304,11 +304,11 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     store, written, begun, slow = store_in(str(tmp_path)), list[int](), threading.Event(), threading.Event()
     append = table.append
 
-    def slowly(connection: Any, landed: Any) -> None:
+    def slowly(connection: Any, landed: Any, **times: int) -> None:
         written.append(len(landed))
         begun.set()
         slow.wait(10)
-        append(connection, landed)
+        append(connection, landed, **times)
 
     monkeypatch.setattr(table, "append", slowly)
 
