@@ -12,6 +12,9 @@ LONGEST = 30 * 24 * 3600.0
 """Seconds above which an announcement is taken for a mistake and not heeded."""
 
 _POLICY = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
+_FORMS = [
+    tuple(f"{prefix}-{name}" for name in ("Remaining", "Limit", "Reset")) for prefix in ("RateLimit", "X-RateLimit")
+]
 _EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others
 
 
@@ -54,13 +57,13 @@ def left(headers: Mapping[str, str]) -> Left | None:
         remaining, reset = re.search(r"\br=(\d{1,12})", limit), re.search(r"\bt=(\d{1,12})", limit)
         most, window = _policy(headers, named=limit.split(";")[0])
         return _left(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, most, window)
-    for prefix in ("RateLimit", "X-RateLimit"):
-        remaining_text = headers.get(f"{prefix}-Remaining")
+    for remaining_in, limit_in, reset_in in _FORMS:
+        remaining_text = headers.get(remaining_in)
         if remaining_text is not None:
             most, window = _policy(headers)
-            told = _number(headers.get(f"{prefix}-Limit", "").partition(",")[0])
+            told = _number(headers.get(limit_in, "").partition(",")[0])
             most = int(told) if told is not None and most is None else most
-            return _left(remaining_text, headers.get(f"{prefix}-Reset"), most, window)
+            return _left(remaining_text, headers.get(reset_in), most, window)
     return None
 
 

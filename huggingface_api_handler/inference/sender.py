@@ -160,7 +160,9 @@ class Sender:
             self._changed.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled() and task.exception() is None:
+            self._crew.discard(task)
+        else:  # a defect, which must show
             self._end.set()
             self._changed.set()
 
@@ -183,13 +185,7 @@ class Sender:
         worker = asyncio.create_task(self._worker())
         self._crew.add(worker)
         self._idle += 1
-        worker.add_done_callback(self._left)
-
-    def _left(self, worker: asyncio.Task[None]) -> None:
-        # Workers leave when all is done; one that leaves otherwise has a defect to show.
-        if worker.cancelled() or worker.exception() is not None or self._busy == 0:
-            self._end.set()
-            self._changed.set()
+        worker.add_done_callback(self._ended)
 
     async def _worker(self) -> None:
         while await self._has_work():
@@ -205,10 +201,13 @@ class Sender:
             if self._idle == 0 and (self._parts or self._supply.ready()):
                 self._hire()
             self._parts.extend(await self._attempts(work, has_place=True))
-            self._idle += 1
             self._busy -= 1
             if self._parts or not self._busy:
                 self._changed.set()
+            if self._idle > 1 and (self._parts or self._supply.ready()):
+                return  # two wait for a place already, so there are fewer than there were
+            self._idle += 1
+        self._end.set()
 
     async def _acquire(self) -> None:
         waited = await self._around.limiter.acquire()

@@ -111,7 +111,8 @@ def _tokens(headers: Mapping[str, str], answer: Any) -> int:
     if isinstance(usage, dict):
         either = _number(usage.get("prompt_tokens")) + _number(usage.get("completion_tokens"))
         return int(_number(usage.get("total_tokens")) or either)
-    return int(_number(headers.get("x-total-tokens") or headers.get("x-compute-tokens")))
+    told = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
+    return int(_number(told)) if told else 0
 
 
 def _number(told: Any) -> float:

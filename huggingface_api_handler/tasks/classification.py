@@ -24,6 +24,8 @@ def scores_of(answer: Any) -> Scores:
     ``[{"label", "score"}, ...]``, the same in a list of one, a single ``{"label", "score"}``, or
     ``{"labels": [...], "scores": [...]}``. Where no scores came, the server's order stands.
     """
+    while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
+        answer = answer[0]
     items = answer if isinstance(answer, list) and len(answer) > 1 else _items(answer)
     try:
         pairs = [(intern(item["label"]), number(item.get("score"))) for item in items]
@@ -35,8 +37,6 @@ def scores_of(answer: Any) -> Scores:
 
 
 def _items(answer: Any) -> list[Any]:
-    while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
-        answer = answer[0]
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "labels" in answer[0]:
         answer = answer[0]
     if isinstance(answer, dict) and isinstance(answer.get("labels"), list):
