@@ -7,11 +7,12 @@ of the cost of a row and told beside it.
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import replace
 from typing import Any
 
 from .clients import Job, has_setting
-from .measure import Remote, Results, arguments, ceiling_of, client, median_of, service
+from .measure import Remote, Results, arguments, ceiling_of, client, median, service
 from .service import Plan
 
 SINGLE_BOUND = 1.25
@@ -22,31 +23,44 @@ SINGLES = Plan(latency=0.005, capacity=64)
 BATCHES = Plan(latency=0.005, capacity=64, largest_batch=32)
 
 
-def cost(remote: Remote, name: str, plan: Plan, job: Job, repeat: int) -> dict[str, Any]:
-    """Microseconds of CPU a row, as the median of several runs, and what went over the wire in that one."""
-
-    def run() -> dict[str, Any]:
-        remote.follow(plan)
-        taken = client(name, replace(job, url=remote.url))
-        stats = remote.stats()
-        if taken["wrong"] or taken["unanswered"]:
-            raise RuntimeError(f"{name}: {taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
-        return {
-            "rows": job.rows,
-            "cpu_us_a_row": taken["cpu_seconds"] / job.rows * 1e6,
-            "rows_a_second": job.rows / taken["seconds"],
-            "startup_cpu_seconds": taken["startup_cpu_seconds"],
-            "requests": stats["requests"],
-            "rows_a_request": stats["items"] / stats["requests"],
-            "most_active": stats["most_active"],
-        }
-
-    return median_of(repeat, run, "cpu_us_a_row")
+def cost(remote: Remote, name: str, plan: Plan, job: Job) -> dict[str, Any]:
+    """Microseconds of CPU a row in one run of the client called ``name``, and what went over the wire."""
+    remote.follow(plan)
+    taken = client(name, replace(job, url=remote.url))
+    stats = remote.stats()
+    if taken["wrong"] or taken["unanswered"]:
+        raise RuntimeError(f"{name}: {taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
+    return {
+        "rows": job.rows,
+        "cpu_us_a_row": taken["cpu_seconds"] / job.rows * 1e6,
+        "rows_a_second": job.rows / taken["seconds"],
+        "startup_cpu_seconds": taken["startup_cpu_seconds"],
+        "requests": stats["requests"],
+        "rows_a_request": stats["items"] / stats["requests"],
+        "most_active": stats["most_active"],
+    }
 
 
-def batched_cost(remote: Remote, rows: int, repeat: int, cache: bool | None = None) -> dict[str, Any]:
+def rounds(
+    remote: Remote, plan: Plan, jobs: dict[str, tuple[str, Job]], repeat: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Runs by name, in turns, so that a machine that is slower for a while is slower for all."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
+    for _ in range(repeat):
+        for name, (which, job) in jobs.items():
+            runs[name].append(cost(remote, which, plan, job))
+    return runs
+
+
+def batched_cost(remote: Remote, rows: int, cache: bool | None = None) -> dict[str, Any]:
     """Ours in batches of 32."""
-    return cost(remote, "ours", BATCHES, Job("", rows, cache=cache), repeat)
+    return cost(remote, "ours", BATCHES, Job("", rows, cache=cache))
+
+
+def _ratio(runs: dict[str, list[dict[str, Any]]], name: str, over: str) -> float:
+    """The median of what one took over what another took in the same round."""
+    both = zip(runs[name], runs[over], strict=True)
+    return statistics.median(one["cpu_us_a_row"] / other["cpu_us_a_row"] for one, other in both)
 
 
 def main() -> None:
@@ -63,26 +77,39 @@ def main() -> None:
                 client("ours", Job(remote.url, count, profile=True))
             return
         results.body["service"] = ceiling_of(remote, rows)
-        singles = {
-            **{name: cost(remote, "ours", SINGLES, Job("", rows, cache=cache), given.repeat) for name, cache in ways},
-            "bare": cost(remote, "bare", SINGLES, Job("", rows), given.repeat),
-            "AsyncInferenceClient": cost(remote, "hub", SINGLES, Job("", max(500, rows // 10)), given.repeat),
-        }
-        batches = {
-            **{name: batched_cost(remote, rows * 10, given.repeat, cache) for name, cache in ways},
-            "bare": cost(remote, "bare", BATCHES, Job("", rows * 10, batch=32), given.repeat),
-        }
-    results.body.update(singles=singles, batches=batches)
-    bare = singles["bare"]["cpu_us_a_row"]
+        singles = rounds(
+            remote,
+            SINGLES,
+            {
+                **{name: ("ours", Job("", rows, cache=cache)) for name, cache in ways},
+                "bare": ("bare", Job("", rows)),
+                "AsyncInferenceClient": ("hub", Job("", max(500, rows // 10))),
+            },
+            given.repeat,
+        )
+        batches = rounds(
+            remote,
+            BATCHES,
+            {
+                **{name: ("ours", Job("", rows * 10, cache=cache)) for name, cache in ways},
+                "bare": ("bare", Job("", rows * 10, batch=32)),
+            },
+            given.repeat,
+        )
+    medians = {
+        kind: {name: median(each, "cpu_us_a_row") for name, each in runs.items()}
+        for kind, runs in (("singles", singles), ("batches", batches))
+    }
+    results.body.update(medians)
     for name, _ in ways:
-        single, row = singles[name]["cpu_us_a_row"], batches[name]["cpu_us_a_row"]
-        results.check(f"{name}: CPU of a single request over the bare loop's", single / bare, SINGLE_BOUND)
+        results.check(
+            f"{name}: CPU of a single request over the bare loop's", _ratio(singles, name, "bare"), SINGLE_BOUND
+        )
+        row = medians["batches"][name]["cpu_us_a_row"]
         results.check(f"{name}: CPU of a row in batches of 32, us", row, BATCHED_BOUND)
-        results.check(f"{name}: the same over the bare loop's", row / batches["bare"]["cpu_us_a_row"], None)
-    hub = singles["AsyncInferenceClient"]["cpu_us_a_row"]
-    results.check(
-        "AsyncInferenceClient: CPU of a single request over ours", hub / singles["ours"]["cpu_us_a_row"], None
-    )
+        results.check(f"{name}: the same over the bare loop's", _ratio(batches, name, "bare"), None)
+    hub = _ratio(singles, "AsyncInferenceClient", "ours")
+    results.check("AsyncInferenceClient: CPU of a single request over ours", hub, None)
     results.write()
 
 

@@ -124,7 +124,12 @@ class ClientError(RuntimeError):
 
 def median_of(times: int, run: Callable[[], Mapping[str, Any]], by: str) -> dict[str, Any]:
     """The run that is the median of several ``by`` a number, with the spread of all beside it."""
-    runs = sorted((run() for _ in range(times)), key=lambda each: float(each[by]))
+    return median([run() for _ in range(times)], by)
+
+
+def median(runs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
+    """The one of ``runs`` that is their median ``by`` a number, with that of all beside it."""
+    runs = sorted(runs, key=lambda each: float(each[by]))
     return {**runs[(len(runs) - 1) // 2], f"all_{by}": [round(float(each[by]), 4) for each in runs]}
 
 

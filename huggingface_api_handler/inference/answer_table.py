@@ -15,9 +15,11 @@ from itertools import chain, takewhile
 LARGEST = 2 * 1024**3
 """Bytes of answers above which the oldest are let go."""
 
+AT_ONCE = 256
+"""Answers that one statement stores; others store its half, the half of that, and so on, so that all stay prepared."""
+
 _MOST_UNINDEXED = 131_072  # which take a query that begins some 0.2 s
-_AT_ONCE = 500
-_APPENDED_AT_ONCE = 256  # and its halves, of which any number is made: so few statements stay prepared
+_SOUGHT_AT_ONCE = 500
 _EXPIRED_AT_ONCE = 8192
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
@@ -38,7 +40,7 @@ def append(connection: sqlite3.Connection, landed: Sequence[Landed], kept: int, 
     Outside of a transaction; ``tidy`` is to be called now and then.
     """
     # Few statements of many: each gives the interpreter's lock away, and the event loop's thread is after it too.
-    start, at_once = 0, _APPENDED_AT_ONCE
+    start, at_once = 0, AT_ONCE
     whole = len(landed) in _STATEMENTS
     if not whole:
         connection.execute("BEGIN IMMEDIATE")
@@ -57,7 +59,7 @@ def _insert(answers: int) -> str:
     return f"INSERT INTO answers(key, kept, expires, answer) VALUES {rows}"  # noqa: S608
 
 
-_STATEMENTS = {1 << power: _insert(1 << power) for power in range(_APPENDED_AT_ONCE.bit_length())}
+_STATEMENTS = {1 << power: _insert(1 << power) for power in range(AT_ONCE.bit_length())}
 
 
 def tidy(connection: sqlite3.Connection, query: bytes) -> None:
@@ -80,8 +82,8 @@ def begin(connection: sqlite3.Connection, query: bytes) -> bool:
 def select(connection: sqlite3.Connection, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
     """Keys and answers of those among ``keys`` that were kept at ``since`` or later."""
     found: list[tuple[bytes, bytes]] = []
-    for start in range(0, len(keys), _AT_ONCE):
-        some = keys[start : start + _AT_ONCE]
+    for start in range(0, len(keys), _SOUGHT_AT_ONCE):
+        some = keys[start : start + _SOUGHT_AT_ONCE]
         statement = (
             "SELECT answers.key, answer FROM answers_by_key AS place JOIN answers "  # noqa: S608
             "ON answers.id = place.id AND answers.key = place.key "

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha256
@@ -16,7 +18,7 @@ import orjson
 from ..settings import ModelSettings
 from ..tasks import Media
 from . import answer_table
-from .answer_table import Landed
+from .answer_table import AT_ONCE, Landed
 from .store import Store
 
 PREPROCESSING = 1
@@ -24,7 +26,7 @@ PREPROCESSING = 1
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_FLUSH_AT, _FLUSH_SECONDS = 256, 0.02
+_WRITE_SECONDS = 0.02
 _TIDY_EVERY = 2048  # answers
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
@@ -46,8 +48,8 @@ class Answers:
         self._query = secret[:_KEY_BYTES]
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._landed: list[Landed] = []
-        self._being_written = 0
-        self._written = asyncio.Event()
+        self._being_written: deque[tuple[Future[None], int]] = deque()
+        self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._untidy, self._noted = 0, False
         self._known: bool | None = None
@@ -82,57 +84,62 @@ class Answers:
             self._landed.append((bytearray(key), _to_bytes(key, answer)))
         except TypeError:  # a provider's helper may read what is no JSON
             return
-        self._flush_soon()
+        if len(self._landed) >= AT_ONCE:
+            self._write(AT_ONCE)
+        elif self._timer is None:
+            self._set_timer()
 
     @property
     def behind(self) -> bool:
         """Whether more answers wait to be written than should be held in memory."""
-        return len(self._landed) + self._being_written > MOST_UNWRITTEN
+        writing = self._being_written
+        while writing and writing[0][0].done():
+            writing.popleft()
+        return bool(writing) and len(self._landed) + sum(count for _, count in writing) > MOST_UNWRITTEN
 
     async def caught_up(self) -> None:
         """Wait until answers are no longer ``behind``."""
-        while self.behind:
-            self._written.clear()
-            await self._written.wait()
+        async with self._catching_up:  # one looks, and the others need not wake
+            while self.behind:
+                await asyncio.wait([asyncio.wrap_future(self._being_written[0][0])])
 
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
-        self._flush()
+        self._write(len(self._landed))
         if self._untidy:
             self._tidy()
         # The store does one thing after another, so all of the above is done before this.
         await asyncio.wrap_future(self._store.run_alone(lambda _connection: None, None))
 
-    def _flush_soon(self) -> None:
-        if len(self._landed) >= _FLUSH_AT:
-            self._flush()
-        elif self._landed and self._timer is None and not self._being_written:  # a slow disk is given more at once
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._due)
 
-    def _flush(self) -> None:
+    def _due(self) -> None:
+        self._timer = None
+        if not self._being_written or self._being_written[-1][0].done():  # a slow disk is given more at once
+            # What one statement takes; the others go with those that land next.
+            self._write(min(AT_ONCE, 1 << len(self._landed).bit_length() - 1))
+        if self._landed:
+            self._set_timer()
+
+    def _write(self, count: int) -> None:
+        """Hand the first ``count`` that landed to the store."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if not self._landed:
             return
-        landed, self._landed = self._landed, []
+        landed, self._landed = self._landed[:count], self._landed[count:]
         if not self._noted:
             self._noted = True
             self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)
         now = time.time()
         kept, expires = int(now), int(now + self._ttl)
-        self._being_written += len(landed)
         append = partial(answer_table.append, landed=landed, kept=kept, expires=expires)
-        appended = self._store.run_alone(append, None)
-        asyncio.wrap_future(appended).add_done_callback(lambda _: self._are_written(len(landed)))
+        self._being_written.append((self._store.run_alone(append, None), len(landed)))
         self._untidy += len(landed)
         if self._untidy >= _TIDY_EVERY:
             self._tidy()
-
-    def _are_written(self, answers: int) -> None:
-        self._being_written -= answers
-        self._written.set()
-        self._flush_soon()
 
     def _tidy(self) -> None:
         self._untidy = 0

@@ -71,7 +71,7 @@ def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Con
 
 
 def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Connection) -> None:
-    many = 2 * table._APPENDED_AT_ONCE + 5
+    many = 2 * table.AT_ONCE + 5
     append(connection, landed(0, many))
     assert [key for (key,) in connection.execute("SELECT key FROM answers ORDER BY id")] == [
         b"key %d" % number for number in range(many)

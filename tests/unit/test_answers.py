@@ -319,7 +319,7 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
         await asyncio.to_thread(begun.wait, 10)
         for number in range(1, 5):
             asked.keep(keys[number], number)
-            await asyncio.sleep(2 * module._FLUSH_SECONDS)
+            await asyncio.sleep(2 * module._WRITE_SECONDS)
         slow.set()
         await asked.settled()
         return await answers(store).lookup(keys)
