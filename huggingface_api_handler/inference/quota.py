@@ -38,9 +38,14 @@ class Quota:
         self._periods: dict[str, str] = {}
         self._spent = ""
 
+    @property
+    def limited(self) -> bool:
+        """Whether requests are counted at all."""
+        return bool(self._limits)
+
     async def take(self) -> Failure | None:
         """Count one request; the reason not to send it where none is left."""
-        if not self._limits:
+        if not self.limited:
             return None
         async with self._taking:
             if self._taken == 0 or self._periods != self._current():

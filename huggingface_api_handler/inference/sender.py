@@ -101,6 +101,7 @@ class Sender:
         self._parts: deque[Work] = deque()
         self._crew: set[asyncio.Task[None]] = set()
         self._idle = self._busy = 0
+        self._has_budget = model.max_requests is not None or around.quota.limited
         self._end = asyncio.Event()
         self._giving_up = GivingUp(model)
         self._waited_until = 0.0
@@ -273,7 +274,7 @@ class Sender:
             except (TypeError, ValueError) as error:
                 kind = Kind.ROW if len(positions) == 1 else Kind.SMALLER
                 return Failure(kind, f"the input cannot be sent ({error})")
-            if self.stopped is not None or await self._over_budget():
+            if self.stopped is not None or (self._has_budget and await self._over_budget()):
                 return None
             receipt.sends(len(positions), len(request.body))
             started = around.clock()
