@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any
 
 import pytest
@@ -76,6 +77,8 @@ class Service:
                 reply = Reply(self.info, 200 if self.info else 404)
             else:
                 reply = self.answer(body, headers, request.path)
+            if isawaitable(reply):
+                reply = await reply
             if not isinstance(reply, Reply):
                 reply = Reply(reply)
             content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

@@ -59,6 +59,10 @@ class Quota:
             f"{name} = {self._limits[name]} was reached before this row; it begins anew {_BEGINS[name]} (UTC)",
         )
 
+    def unsent(self) -> None:
+        """Take back the count of a request that was not sent after all."""
+        self._taken += self.limited
+
     async def give_back(self) -> None:
         """Return what was taken and not used."""
         taken, self._taken = self._taken, 0

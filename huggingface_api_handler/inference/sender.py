@@ -100,9 +100,10 @@ class Sender:
         )
         self._parts: deque[Work] = deque()
         self._crew: set[asyncio.Task[None]] = set()
-        self._idle = self._busy = 0
+        self._idle = self._busy = self._asking = 0
         self._has_budget = model.max_requests is not None or around.quota.limited
         self._end = asyncio.Event()
+        self._at_once = False
         self._giving_up = GivingUp(model)
         self._waited_until = 0.0
 
@@ -126,6 +127,7 @@ class Sender:
             if await self._has_work():
                 self._hire()
                 await self._end.wait()
+            await self._landed()
         finally:
             for task in (feeder, *self._crew):
                 task.cancel()
@@ -154,18 +156,32 @@ class Sender:
         self._changed.set()
 
     def stop(self, failure: Failure) -> None:
-        """End the query: what has not been answered gets ``failure`` for a reason."""
-        if self.stopped is None:
-            self.stopped = failure
-            self._end.set()
-            self._changed.set()
+        """End the query now: what has not been answered gets ``failure`` for a reason."""
+        self.stopped = self.stopped or failure
+        self._leave()
+
+    def _spent(self, failure: Failure) -> None:
+        """Send nothing more. What is out was paid for and may land; what is stored costs nothing and is found."""
+        self.stopped = self.stopped or failure
+        self._supply.only_stored()
+        self._end.set()
+        self._changed.set()
+
+    def _leave(self) -> None:
+        self._at_once = True
+        self._end.set()
+        self._changed.set()
+
+    async def _landed(self) -> None:
+        while not self._at_once and (self._asking or not self._supply.finished):
+            self._changed.clear()
+            await self._changed.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is None:
             self._crew.discard(task)
         else:  # a defect, which must show
-            self._end.set()
-            self._changed.set()
+            self._leave()
 
     async def _has_work(self) -> bool:
         """Wait until there is something to take; False when all is done, or the query has ended."""
@@ -233,7 +249,11 @@ class Sender:
                 self._around.limiter.release(None)
                 return [Work([position]) for position in work.positions]
             work.attempts += 1
+            self._asking += 1
             outcome = await self._ask(work.positions)
+            self._asking -= 1
+            if self.stopped is not None:
+                self._changed.set()
             if not isinstance(outcome, Failure):
                 return outcome
             if outcome.unreachable and not self._learned.answered:
@@ -377,12 +397,14 @@ class Sender:
             self.stop(why)
 
     async def _over_budget(self) -> bool:
-        most = self._model.max_requests
-        if most is not None and self._receipt.requests >= most:
-            self.stop(Failure(Kind.UNASKED, f"max_requests = {most} was reached before this row"))
-        elif (spent := await self._around.quota.take()) is not None:
-            self.stop(spent)
-        return self.stopped is not None
+        most, quota = self._model.max_requests, self._around.quota
+        spent = await quota.take()
+        if spent is None:
+            if self.stopped is None and (most is None or self._receipt.requests < most):
+                return False
+            quota.unsent()
+        self._spent(spent or Failure(Kind.UNASKED, f"max_requests = {most} was reached before this row"))
+        return True
 
     async def _one_by_one(self, positions: Sequence[int]) -> list[Prediction]:
         """Settle inputs one by one, and give the answers of those that got one."""

@@ -45,23 +45,37 @@ class Supply:
         self._loaded: dict[int, Any] = {}
         self._keys: dict[int, bytes] = {}
         self._bytes = 0
+        self._has_media = any(_is_media(item) for item in inputs[:1])
+        self._only_stored = False
         self._room = asyncio.Event()
 
     async def fill(self) -> None:
         """Bring window after window, as fast as they are taken."""
-        has_media = any(_is_media(item) for item in self._inputs[:1])
-        window = _MEDIA_WINDOW if has_media else _TEXT_WINDOW
+        window = _MEDIA_WINDOW if self._has_media else _TEXT_WINDOW
         for start in range(0, len(self._inputs), window):
-            while len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES:
+            while not self._only_stored and (len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES):
                 self._room.clear()
                 await self._room.wait()
             positions = list(range(start, min(start + window, len(self._inputs))))
-            if has_media:
+            if self._has_media:
                 positions = await self._with_media(positions)
-            self.waiting.extend(self._in_order(await self._unanswered(positions)))
+            unanswered = await self._unanswered(positions)
+            if self._only_stored:
+                for position in unanswered:
+                    self.drop(position)
+                continue
+            self.waiting.extend(self._in_order(unanswered))
             self._changed()
         self.finished = True
         self._changed()
+
+    def only_stored(self) -> None:
+        """From now on bring nothing to ask, and find what is stored; not of media, which would have to be loaded."""
+        if self._has_media or isinstance(self._answers, NoAnswers):
+            self.finished = True
+        else:
+            self._only_stored = True
+            self._room.set()
 
     def ready(self) -> bool:
         """Whether a whole batch can be taken, or what is left of the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -202,6 +203,40 @@ def test_a_budget_ends_a_query_with_the_finished_rows_and_the_reason_in_the_othe
     assert set(out["sentiment_error"][~answered]) == {reason}
     assert len(service.asked) <= budget.get("max_requests", 6)
     assert out.attrs["usage"]["seconds"] < 5, "and does not wait for what comes too late"
+
+
+@pytest.mark.parametrize("limit", ["max_requests", "requests_per_hour"])
+def test_requests_that_are_out_when_a_budget_is_spent_are_answered(limit: str, service: Service) -> None:
+    async def slow(body: Any, *_: Any) -> Any:
+        await asyncio.sleep(0.2)
+        if isinstance(body["inputs"], list):
+            return Reply({"error": "Input should be a valid string"}, 400)
+        return classifier(body, {}, "")
+
+    service.answer = slow
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(200)]})
+    engine = {"endpoint": service.url, "name": "mine"}
+    if limit == "max_requests":
+        out = predict(frame, {**SENTIMENT, limit: 20}, engine)
+    else:
+        out = predict(frame, SENTIMENT, {**engine, limit: 20})
+    assert len(service.asked) == 20
+    refused = sum(isinstance(body["inputs"], list) for body in service.asked)
+    assert out["sentiment"].notna().sum() == 20 - refused
+
+
+def test_what_is_stored_is_given_also_after_a_budget_was_spent(service: Service) -> None:
+    service.answer = classifier
+    stored = pd.DataFrame({"text": [f"stored {number}" for number in range(30_000)]})
+    engine = {"endpoint": service.url}
+    predict(stored, SENTIMENT, engine)
+    asked = len(service.asked)
+    frame = pd.concat([pd.DataFrame({"text": [f"new {number}" for number in range(20_000)]}), stored])
+    out = predict(frame, {**SENTIMENT, "max_requests": 3}, engine)
+    assert len(service.asked) == asked + 3
+    old = frame["text"].str.startswith("stored").to_numpy()
+    assert list(out["sentiment"][old]) == [label(text) for text in frame["text"][old]]
+    assert 0 < out["sentiment"][~old].notna().sum() < 20_000
 
 
 def test_progress_is_told(service: Service) -> None:

@@ -161,6 +161,18 @@ def test_two_queries_share_a_limit_and_the_rest_says_why(service: Service) -> No
     assert second["y"].notna().any()
 
 
+def test_a_query_with_both_limits_keeps_both_and_gives_back_what_it_does_not_send(service: Service) -> None:
+    service.answer = answer
+    engine = {"endpoint": service.url, "name": "mine", "requests_per_hour": 3000}
+    frame = pd.DataFrame({"text": [f"{'b' * 50000} {number}" for number in range(2000)]})
+    for asked in (20, 40, 60):
+        predict(frame, {**USING, "cache": False, "max_requests": 20}, engine)
+        assert len(service.asked) == asked
+    rest = {**engine, "requests_per_hour": 70}
+    predict(frame, {**USING, "cache": False}, rest)
+    assert len(service.asked) == 70
+
+
 def test_queries_of_two_processes_share_an_hour_and_each_row_that_was_too_many_says_so(
     service: Service, tmp_path: Path
 ) -> None:
