@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..failures import Failure, Kind, MediaError, UnreadableAnswer
 from ..settings import ModelSettings
@@ -100,7 +100,8 @@ class Sender:
         )
         self._parts: deque[Work] = deque()
         self._crew: set[asyncio.Task[None]] = set()
-        self._idle = self._busy = self._asking = 0
+        self._idle: set[asyncio.Task[None]] = set()
+        self._busy = self._asking = 0
         self._has_budget = model.max_requests is not None or around.quota.limited
         self._end = asyncio.Event()
         self._at_once = False
@@ -178,7 +179,7 @@ class Sender:
             await self._changed.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is None:
+        if task.cancelled() or task.exception() is None:
             self._crew.discard(task)
         else:  # a defect, which must show
             self._leave()
@@ -201,10 +202,11 @@ class Sender:
         """One more worker. There is always one to spare, so that there are as many as the limiter has places."""
         worker = asyncio.create_task(self._worker())
         self._crew.add(worker)
-        self._idle += 1
+        self._idle.add(worker)
         worker.add_done_callback(self._ended)
 
     async def _worker(self) -> None:
+        me = cast("asyncio.Task[None]", asyncio.current_task())
         while await self._has_work():
             if self._around.answers.behind:
                 await self._around.answers.caught_up()
@@ -214,16 +216,16 @@ class Sender:
                 continue
             work = self._take()
             self._busy += 1
-            self._idle -= 1
-            if self._idle == 0 and (self._parts or self._supply.ready()):
+            self._idle.discard(me)
+            if not self._idle and (self._parts or self._supply.ready()):
                 self._hire()
             self._parts.extend(await self._attempts(work, has_place=True))
             self._busy -= 1
             if self._parts or not self._busy:
                 self._changed.set()
-            if self._idle > 1 and (self._parts or self._supply.ready()):
-                return  # two wait for a place already, so there are fewer than there were
-            self._idle += 1
+            if len(self._idle) > 1:  # two wait for a place already, so there are fewer than there were
+                self._idle.pop().cancel()
+            self._idle.add(me)
         self._end.set()
 
     async def _acquire(self) -> None:

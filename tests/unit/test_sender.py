@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.failures import Failure, Kind
 from huggingface_api_handler.inference.batch_sizes import BatchSizes
+from huggingface_api_handler.inference.ceiling import Ceiling
 from huggingface_api_handler.inference.giving_up import PATIENCE
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
@@ -74,9 +75,17 @@ Service = Callable[[Any], Any]
 class Run:
     """A finished query with all that was sent."""
 
-    def __init__(self, service: Service, inputs: Sequence[Any], learned: Learned | None = None, **using: Any) -> None:
+    def __init__(
+        self,
+        service: Service,
+        inputs: Sequence[Any],
+        learned: Learned | None = None,
+        limiter: Any = None,
+        turns: int = 1,
+        **using: Any,
+    ) -> None:
         self.clock, self.sent = Clock(), []
-        self.limiter = OpenLimiter(self.clock)
+        self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
         self.receipt = Receipt("", "", "")
         self.learned = learned or Learned()
@@ -84,7 +93,8 @@ class Run:
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
             asked = json.loads(body)
             self.sent.append(asked.get("inputs"))
-            await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
             reply = service(asked)
             if isinstance(reply, Exception):
                 raise reply
@@ -510,6 +520,34 @@ def test_the_receipt_adds_up() -> None:
     assert receipt["requests"] == len(run.sent)
     assert receipt["batches"] == 4
     assert receipt["p50_seconds"] is not None
+
+
+class GivenCeiling(Ceiling):
+    """So many places, whatever is answered."""
+
+    grows = False
+
+    def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
+        pass
+
+
+def test_every_place_stays_taken_when_there_are_fewer_and_many_requests_end_at_once() -> None:
+    limiter = Limiter(ceiling=GivenCeiling(60))
+    out: list[int] = []
+
+    def service(asked: Any) -> Any:
+        if len(out) == 1000:
+            limiter.ceiling.limit = 40
+        out.append(limiter.in_flight)
+        return takes_no_lists(asked)
+
+    learned = Learned()
+    learned.lists, learned.answered = False, True
+    texts = [f"text number {number}" for number in range(3000)]
+    assert_right(Run(service, texts, learned, limiter, turns=12), texts)
+    assert min(out[200:1000]) >= 60 - 1, "one place may be on its way to another"
+    assert min(out[1200:2900]) >= 40 - 1
+    assert max(out[1200:2900]) == 40
 
 
 def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
