@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from itertools import chain, takewhile
+from itertools import takewhile
 
 LARGEST = 2 * 1024**3
 """Bytes of answers above which the oldest are let go."""
@@ -25,8 +25,8 @@ _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 
 
-Landed = tuple[bytearray, bytearray]
-"""Key and answer, to be stored. Of all binary types sqlite3 looks for no adapter for this one alone."""
+Landed = list[bytearray]
+"""Keys and answers in turn, to be stored. Of all binary types sqlite3 looks for no adapter for this one alone."""
 
 
 def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
@@ -34,20 +34,20 @@ def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
 
 
-def append(connection: sqlite3.Connection, landed: Sequence[Landed], kept: int, expires: int) -> None:
+def append(connection: sqlite3.Connection, landed: Landed, kept: int, expires: int) -> None:
     """Store answers that landed at ``kept`` until ``expires``, all or none. Times in whole seconds since 1970.
 
     Outside of a transaction; ``tidy`` is to be called now and then.
     """
     # Few statements of many: each gives the interpreter's lock away, and the event loop's thread is after it too.
-    start, at_once = 0, AT_ONCE
-    whole = len(landed) in _STATEMENTS
+    start, at_once, answers = 0, AT_ONCE, len(landed) // 2
+    whole = answers in _STATEMENTS
     if not whole:
         connection.execute("BEGIN IMMEDIATE")
-    while start < len(landed):
-        while at_once > len(landed) - start:
+    while start < answers:
+        while at_once > answers - start:
             at_once //= 2
-        some = chain.from_iterable(landed[start : start + at_once])
+        some = landed[2 * start : 2 * (start + at_once)]
         connection.execute(_STATEMENTS[at_once], (kept, expires, *some))
         start += at_once
     if not whole:

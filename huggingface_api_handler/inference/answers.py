@@ -47,7 +47,7 @@ class Answers:
         secret = blake2b(query, key=store.secret, digest_size=32).digest()
         self._query = secret[:_KEY_BYTES]
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
-        self._landed: list[Landed] = []
+        self._landed: Landed = []
         self._being_written: deque[tuple[Future[None], int]] = deque()
         self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -81,10 +81,10 @@ class Answers:
     def keep(self, key: bytes, answer: Any) -> None:
         """Store an answer, with others that land in the next few milliseconds, off this loop."""
         try:
-            self._landed.append((bytearray(key), _to_bytes(key, answer)))
+            self._landed += bytearray(key), _to_bytes(key, answer)
         except TypeError:  # a provider's helper may read what is no JSON
             return
-        if len(self._landed) >= AT_ONCE:
+        if len(self._landed) >= 2 * AT_ONCE:
             self._write(AT_ONCE)
         elif self._timer is None:
             self._set_timer()
@@ -95,7 +95,7 @@ class Answers:
         writing = self._being_written
         while writing and writing[0][0].done():
             writing.popleft()
-        return bool(writing) and len(self._landed) + sum(count for _, count in writing) > MOST_UNWRITTEN
+        return bool(writing) and len(self._landed) // 2 + sum(count for _, count in writing) > MOST_UNWRITTEN
 
     async def caught_up(self) -> None:
         """Wait until answers are no longer ``behind``."""
@@ -105,7 +105,7 @@ class Answers:
 
     async def settled(self) -> None:
         """Wait until all that was kept is written."""
-        self._write(len(self._landed))
+        self._write(len(self._landed) // 2)
         if self._untidy:
             self._tidy()
         # The store does one thing after another, so all of the above is done before this.
@@ -118,7 +118,7 @@ class Answers:
         self._timer = None
         if not self._being_written or self._being_written[-1][0].done():  # a slow disk is given more at once
             # What one statement takes; the others go with those that land next.
-            self._write(min(AT_ONCE, 1 << len(self._landed).bit_length() - 1))
+            self._write(min(AT_ONCE, 1 << (len(self._landed) // 2).bit_length() - 1))
         if self._landed:
             self._set_timer()
 
@@ -129,15 +129,15 @@ class Answers:
             self._timer = None
         if not self._landed:
             return
-        landed, self._landed = self._landed[:count], self._landed[count:]
+        landed, self._landed = self._landed[: 2 * count], self._landed[2 * count :]
         if not self._noted:
             self._noted = True
             self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)
         now = time.time()
         kept, expires = int(now), int(now + self._ttl)
         append = partial(answer_table.append, landed=landed, kept=kept, expires=expires)
-        self._being_written.append((self._store.run_alone(append, None), len(landed)))
-        self._untidy += len(landed)
+        self._being_written.append((self._store.run_alone(append, None), count))
+        self._untidy += count
         if self._untidy >= _TIDY_EVERY:
             self._tidy()
 

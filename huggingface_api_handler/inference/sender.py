@@ -252,12 +252,17 @@ class Sender:
                 return [Work([position]) for position in work.positions]
             work.attempts += 1
             self._asking += 1
-            outcome = await self._ask(work.positions)
+            came = await self._sent(work.positions)
+            outcome: Failure | list[Work] | None
+            if isinstance(came, Exchanged):
+                outcome = came.failure or await self._place(work.positions, came.answer)
+            else:
+                outcome = came
             self._asking -= 1
             if self.stopped is not None:
                 self._changed.set()
             if not isinstance(outcome, Failure):
-                return outcome
+                return outcome or ()
             if outcome.unreachable and not self._learned.answered:
                 outcome = replace(outcome, kind=Kind.STOP)
             if outcome.kind is Kind.WAIT:
@@ -279,15 +284,11 @@ class Sender:
         # One bad input can fail a batch in passing ways too, so a batch is halved before its attempts are used up.
         return ATTEMPTS if len(work.positions) == 1 else 2
 
-    async def _ask(self, positions: Sequence[int]) -> Failure | list[Work]:
-        """One request, in a place that was acquired. Returns its failure, or the parts to ask again."""
-        came = await self._sent(positions)
-        if not isinstance(came, Exchanged):
-            return came or []
-        return came.failure if came.failure is not None else await self._place(positions, came.answer)
-
     async def _sent(self, positions: Sequence[int]) -> Exchanged | Failure | None:
-        """What came of a request; a failure where it cannot be made, None where the query has ended."""
+        """What came of a request, in a place that was acquired.
+
+        A failure where it cannot be made, None where the query has ended.
+        """
         around, receipt = self._around, self._receipt
         outcome: Outcome | None = None
         try:

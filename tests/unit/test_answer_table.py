@@ -32,15 +32,16 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     opened.close()
 
 
-def landed(first: int, after: int, answer: str = "answer") -> list[Landed]:
-    return [(bytearray(b"key %d" % number), bytearray(f"{answer} {number}".encode())) for number in range(first, after)]
+def landed(first: int, after: int, answer: str = "answer") -> Landed:
+    both = ((f"key {number}", f"{answer} {number}") for number in range(first, after))
+    return [bytearray(each.encode()) for pair in both for each in pair]
 
 
 def append(
-    connection: sqlite3.Connection, answers: list[Landed], kept: int = NOW, expires: int = NOW + 100
+    connection: sqlite3.Connection, answers: Landed, kept: int = NOW, expires: int = NOW + 100
 ) -> list[tuple[bytes, bytes]]:
     table.append(connection, answers, kept, expires)
-    return [(bytes(key), bytes(answer)) for key, answer in answers]
+    return [(bytes(key), bytes(answer)) for key, answer in zip(answers[::2], answers[1::2], strict=True)]
 
 
 def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
@@ -77,7 +78,7 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
         b"key %d" % number for number in range(many)
     ]
     with pytest.raises(sqlite3.IntegrityError):
-        append(connection, [*landed(0, many), (None, bytearray())])  # type: ignore[list-item]
+        append(connection, [*landed(0, many), None, bytearray()])  # type: ignore[list-item]
     connection.execute("ROLLBACK")  # as the store does after any error
     assert count(connection, "answers") == many
 
@@ -152,8 +153,8 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
     kept: list[tuple[bytes, bytes]] = []
     for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
         if what == "append":
-            new = [(bytearray(b"%d" % key), bytearray(b"%d in %d" % (key, turn))) for key in given_to_it]  # type: ignore[attr-defined]
-            kept += append(connection, new, expires=10**12)
+            both = ((b"%d" % key, b"%d in %d" % (key, turn)) for key in given_to_it)  # type: ignore[attr-defined]
+            kept += append(connection, [bytearray(each) for pair in both for each in pair], expires=10**12)
             table.tidy(connection, QUERY)
         elif what == "begin":
             table.begin(connection, QUERY)
