@@ -23,8 +23,10 @@ MEETING = 1 + 4 + 1
 """What a route costs that was never asked: one request alone, since what dooms it dooms every row; three inputs asked
 together and then alone, since lists may be misread; one list larger than it takes, since it may take larger ones.
 """
-UNWRITTEN = 0.02
-"""Seconds of answers that a kill may find landed and not written: they are written every 10 ms, in some more."""
+UNWRITTEN = 0.04
+"""Seconds of answers that a kill may find landed and not written: of those that landed in 20 ms the larger half is
+written then, and the others with those of the next 20 ms.
+"""
 
 
 def ask(remote: Remote, plan: Plan, job: Job, unanswered: int = 0) -> dict[str, Any]:
