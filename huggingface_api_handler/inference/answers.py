@@ -26,7 +26,7 @@ PREPROCESSING = 1
 
 _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 _KEY_BYTES = 16
-_WRITE_SECONDS = 0.02
+_WRITE_SECONDS, _MANY = 0.02, AT_ONCE // 4
 _TIDY_EVERY = 2048  # answers
 MOST_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
@@ -48,6 +48,7 @@ class Answers:
         self._query = secret[:_KEY_BYTES]
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._landed: Landed = []
+        self._before = 0
         self._being_written: deque[tuple[Future[None], int]] = deque()
         self._catching_up = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -116,9 +117,13 @@ class Answers:
 
     def _due(self) -> None:
         self._timer = None
-        if not self._being_written or self._being_written[-1][0].done():  # a slow disk is given more at once
+        landed = len(self._landed) // 2
+        # While many land a whole statement of them is soon together, and a slow disk is given more at once.
+        slow = self._being_written and not self._being_written[-1][0].done()
+        if landed - self._before < _MANY and not slow:
             # What one statement takes; the others go with those that land next.
-            self._write(min(AT_ONCE, 1 << (len(self._landed) // 2).bit_length() - 1))
+            self._write(min(AT_ONCE, 1 << landed.bit_length() - 1))
+        self._before = len(self._landed) // 2
         if self._landed:
             self._set_timer()
 
@@ -130,6 +135,7 @@ class Answers:
         if not self._landed:
             return
         landed, self._landed = self._landed[: 2 * count], self._landed[2 * count :]
+        self._before = 0
         if not self._noted:
             self._noted = True
             self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)

@@ -328,6 +328,35 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     assert written == [1, 4]
 
 
+@pytest.mark.parametrize(("each_turn", "written"), [([40, 24], [32, 32]), ([100, 100, 100], [256, 32])])
+def test_few_answers_are_written_soon_and_many_in_whole_statements(
+    each_turn: list[int], written: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WRITE_SECONDS", 1e6)
+    store, sizes, append = store_in(str(tmp_path)), list[int](), table.append
+
+    def noted(connection: Any, landed: Any, **times: int) -> None:
+        sizes.append(len(landed) // 2)
+        append(connection, landed, **times)
+
+    monkeypatch.setattr(table, "append", noted)
+
+    async def keep() -> None:
+        asked = answers(store)
+        for turn, count in enumerate(each_turn):
+            for number in range(count):
+                asked.keep(asked.key(f"{turn} {number}"), number)
+            await asyncio.gather(*(asyncio.wrap_future(writing) for writing, _ in asked._being_written))
+            asked._due()
+        left = sum(each_turn) - sum(sizes)
+        await asked.settled()
+        assert left < max(each_turn), "one more turn at most"
+
+    asyncio.run(keep())
+    assert sizes[: len(written)] == written
+    assert sum(sizes) == sum(each_turn)
+
+
 def test_an_answer_of_media_comes_back_as_it_was(tmp_path: Path) -> None:
     made = Media(bytes(range(256)) * 100, "image/png")
 
