@@ -40,7 +40,7 @@ Save = Callable[[Media], Awaitable[str]]
 
 
 class Places(Protocol):
-    """The two methods of a limiter (see ``limiter.Limiter``)."""
+    """The two methods of a limiter (see ``limiter.Limiter``). Who waits in ``acquire`` may be cancelled."""
 
     async def acquire(self) -> float: ...
     def release(self, outcome: Outcome | None) -> None: ...

@@ -225,6 +225,21 @@ def test_requests_that_are_out_when_a_budget_is_spent_are_answered(limit: str, s
     assert out["sentiment"].notna().sum() == 20 - refused
 
 
+def test_what_is_out_when_a_budget_is_spent_is_waited_for_no_longer_than_the_query_may_take(service: Service) -> None:
+    async def stuck(body: Any, *_: Any) -> Any:
+        if len(service.asked) > 1:
+            await asyncio.sleep(60)
+        return classifier(body, {}, "")
+
+    service.answer = stuck
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(7)]})
+    out = predict(frame, {**SENTIMENT, "max_requests": 3, "max_seconds": 1}, {"endpoint": service.url})
+    assert len(service.asked) == 3
+    assert out["sentiment"].notna().sum() == 1
+    assert out["sentiment_error"].dropna().str.contains("max_requests = 3").all()
+    assert out.attrs["usage"]["seconds"] < 30
+
+
 def test_what_is_stored_is_given_also_after_a_budget_was_spent(service: Service) -> None:
     service.answer = classifier
     stored = pd.DataFrame({"text": [f"stored {number}" for number in range(30_000)]})
