@@ -126,7 +126,8 @@ def section(name: str, results: dict[str, Any]) -> list[str]:
     title, _, text = words.partition("\n")
     heading, _, explained = title.partition(":")
     versions = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
-    lines = [f"## {heading.rstrip('.')}", "", f"{explained.strip().capitalize()}\n{text.strip()}", ""]
+    explained = explained.strip()
+    lines = [f"## {heading.rstrip('.')}", "", f"{explained[:1].upper()}{explained[1:]}\n{text.strip()}", ""]
     lines += _by_case(results["checks"]) if "cases" in results else _by_check(results["checks"])
     for error, at in _errors(results):
         lines.append(f"| {at} | does not run: {error} | | |")
