@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from ..announced import Left
@@ -117,13 +118,16 @@ class Limiter:
             self._taken += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, self._clock()))
+        place_in_line = turn, self._clock()
+        self._waiting.append(place_in_line)
         self._watch()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._give_back()
+            with suppress(ValueError):  # or the next is taken to have waited as long
+                self._waiting.remove(place_in_line)
             raise
 
     def _watch(self) -> None:

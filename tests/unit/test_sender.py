@@ -581,6 +581,23 @@ def test_the_limiter_gives_no_more_places_than_it_has() -> None:
     assert asyncio.run(scenario())
 
 
+def test_who_gives_up_waiting_leaves_the_line() -> None:
+    async def scenario() -> int:
+        limiter = Limiter(1)
+        await limiter.acquire()
+        lines = [asyncio.ensure_future(limiter.acquire()) for _ in range(3)]
+        await asyncio.sleep(0)
+        lines[0].cancel()
+        lines[2].cancel()
+        await asyncio.sleep(0)
+        waiting = len(limiter._waiting)
+        limiter.release(Outcome(0.1, answered=True))
+        await asyncio.wait_for(lines[1], 1)
+        return waiting
+
+    assert asyncio.run(scenario()) == 1
+
+
 def spoken(text: str) -> dict[str, Any]:
     return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 
