@@ -61,6 +61,11 @@ class Answers:
         keyed.update(_as_sent(item))
         return keyed.digest()
 
+    @property
+    def nothing_stored(self) -> bool:
+        """Whether it is known that ``lookup`` finds nothing."""
+        return not self._read or self._known is False
+
     async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """The stored answers among ``keys``, as a task's ``split`` would give them."""
         if not self._read:
@@ -80,7 +85,7 @@ class Answers:
         return stored
 
     def keep(self, key: bytes, answer: Any) -> None:
-        """Store an answer, with others that land in the next few milliseconds, off this loop."""
+        """Store an answer, with others that land soon after, off this loop."""
         try:
             self._landed += bytearray(key), _to_bytes(key, answer)
         except TypeError:  # a provider's helper may read what is no JSON
@@ -122,7 +127,7 @@ class Answers:
         slow = self._being_written and not self._being_written[-1][0].done()
         if landed - self._before < _MANY and not slow:
             # What one statement takes; the others go with those that land next.
-            self._write(min(AT_ONCE, 1 << landed.bit_length() - 1))
+            self._write(1 << landed.bit_length() - 1)
         self._before = len(self._landed) // 2
         if self._landed:
             self._set_timer()
@@ -197,6 +202,7 @@ class NoAnswers:
     """In place of ``Answers`` where none are kept."""
 
     behind = False
+    nothing_stored = True
 
     async def caught_up(self) -> None:
         pass

@@ -71,7 +71,7 @@ class Supply:
 
     def only_stored(self) -> None:
         """From now on bring nothing to ask, and find what is stored; not of media, which would have to be loaded."""
-        if self._has_media or isinstance(self._answers, NoAnswers):
+        if self._has_media or self._answers.nothing_stored:
             self.finished = True
         else:
             self._only_stored = True

@@ -15,6 +15,7 @@ import pytest
 
 from huggingface_api_handler.failures import InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.answers import Answers
 from huggingface_api_handler.tasks import TASKS, Lists
 from tests.conftest import Reply, Service
 
@@ -252,6 +253,18 @@ def test_what_is_stored_is_given_also_after_a_budget_was_spent(service: Service)
     old = frame["text"].str.startswith("stored").to_numpy()
     assert list(out["sentiment"][old]) == [label(text) for text in frame["text"][old]]
     assert 0 < out["sentiment"][~old].notna().sum() < 20_000
+
+
+def test_a_spent_budget_does_not_look_for_answers_of_which_none_is_stored(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer = classifier
+    keys, key = [], Answers.key
+    monkeypatch.setattr(Answers, "key", lambda self, item: keys.append(item) or key(self, item))  # type: ignore[func-returns-value]
+    frame = pd.DataFrame({"text": [f"new {number}" for number in range(40_000)]})
+    out = predict(frame, {**SENTIMENT, "max_requests": 1}, {"endpoint": service.url})
+    assert out["sentiment"].notna().sum() == 1
+    assert len(keys) < 20_000
 
 
 def test_progress_is_told(service: Service) -> None:
