@@ -70,7 +70,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             model = model_settings(overridden(self._using(), changes), engine)
             out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
-            if column in out.columns and not {list, dict}.isdisjoint(map(type, out[column])):
+            if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
         return out
 
