@@ -15,6 +15,7 @@ _TELLING = 1.5  # times the size: of less the gain is lost among chance
 _CLOSE = 1.15  # how near the size that is taken comes to one that was refused
 _SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
 _DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
+_SURE = 2  # times that a larger size was slower: once it may have stood in line for longer
 _TRIED_EVERY = 8  # batches, while nothing is heard of a trial: it may be told to wait, or end with its query
 _MANY = 4  # batches of a size not seen yet: fewer would be better shared among places
 
@@ -30,6 +31,8 @@ class BatchSizes:
     _tried: int = 0
     _since: int = 0
     _doubts: int = 0
+    _heard: int = 0
+    _slower: int = 0
     _told: bool = False
 
     def next(self, waiting: int) -> int:
@@ -54,16 +57,20 @@ class BatchSizes:
             self.refused = GREATEST + 1
         if size >= self.best:
             self._doubts = 0
-        before = self.seconds.get(size)
+        known, before = self.seconds.get(self._heard), self.seconds.get(size)
         self.seconds[size] = seconds if before is None else (before + seconds) / 2
-        if self.settled or size <= self.best:
+        if size <= self.best:
+            if 2 * size >= self.best:  # far smaller ones say little of the line that a larger one stands in
+                self._heard = size
             return
-        known = self.seconds.get(self.best)
+        if self.settled:
+            return
         gain = _GAIN if known is None or known < _SHORT else _GAIN_IF_LONG
-        if known is None or self.seconds[size] / size <= known / self.best * gain:
-            self.best = size
+        if known is None or seconds / size <= known / self._heard * gain:
+            self.best, self._heard, self._slower = size, size, 0
         elif size >= self.best * _TELLING:
-            self.settled = True
+            self._slower += 1
+            self.settled = self._slower >= _SURE
 
     def refuse(self, size: int, most: int | None = None) -> bool:
         """Note that a list of ``size`` was not taken; ``most`` is what the service says that it takes.

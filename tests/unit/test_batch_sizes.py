@@ -71,6 +71,24 @@ def test_a_size_that_was_taken_is_given_up_only_when_it_is_refused_again_and_aga
     assert (sizes.best, sizes.refused) == (FIRST, GREATEST + 1), "it is taken after all"
 
 
+def test_a_larger_size_is_compared_with_what_took_as_long_to_come_up() -> None:
+    sizes = BatchSizes()
+    for size, seconds in ((FIRST, 0.1), (2 * FIRST, 0.15), (FIRST, 0.5)):
+        sizes.took(size, seconds)
+    sizes.took(4 * FIRST, 0.6)
+    assert sizes.best == 4 * FIRST, "four times as many, in a line in which a quarter took nearly as long"
+
+
+def test_a_larger_size_is_given_up_when_it_was_slower_twice() -> None:
+    sizes = BatchSizes()
+    settled = []
+    for size, seconds in ((FIRST, 0.1), (4 * FIRST, 0.6), (FIRST, 0.1), (4 * FIRST, 0.6)):
+        sizes.took(size, seconds)
+        settled.append(sizes.settled)
+    assert settled == [False, False, False, True]
+    assert sizes.best == FIRST
+
+
 def test_a_number_that_is_no_size_is_not_taken_for_one() -> None:
     sizes = BatchSizes()
     sizes.took(FIRST, 0.1)
@@ -127,6 +145,15 @@ def test_a_row_that_is_too_long_does_not_cost_the_route_its_size(message: bytes,
     bad, requests = asked(PLAN, 20_000, refusing(holding(row), 413, message))
     assert bad == 1
     assert requests <= clean * 1.3, "where it was in a list larger than any before, that size is not tried again"
+
+
+@pytest.mark.parametrize("row", [8, 112, 392])
+def test_a_row_that_is_too_long_among_the_first_leaves_the_route_no_small_size(row: int) -> None:
+    """Larger sizes are then tried while many requests stand in line, and take longer than a small one did before."""
+    _, clean = asked(PLAN, 20_000)
+    bad, requests = asked(PLAN, 20_000, refusing(holding(row), 413, b"maximum length is 512"))
+    assert bad == 1
+    assert requests <= clean * 2
 
 
 def test_a_row_that_fails_as_if_in_passing_is_halved_with_no_further_attempt_of_each_half() -> None:
