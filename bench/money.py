@@ -19,9 +19,9 @@ SINGLES = Plan(latency=0.02, capacity=32, queue=256)
 LISTS = Plan(latency=0.02, capacity=32, queue=256, largest_batch=32, poison="POISON")
 POISONED = 1
 """Requests that a poisoned row needs at the fewest, in one of its own."""
-MEETING = 1 + 4 + 1
-"""What a route costs that was never asked: one request alone, since what dooms it dooms every row; three inputs asked
-together and then alone, since lists may be misread; one list larger than it takes, since it may take larger ones.
+MEETING = 1 + 3 + 1
+"""What a route costs that was never asked: one request alone, since what dooms it dooms every row; the same input with
+two others and these alone, since lists may be misread; one list larger than it takes, since it may take larger ones.
 """
 UNWRITTEN = 0.04
 """Seconds of answers that a kill may find landed and not written: of those that landed in 20 ms the larger half is

@@ -27,16 +27,17 @@ def worth_qualifying(task: Task, learned: Learned, waiting: Sequence[int]) -> bo
 
 
 async def qualify(
-    task: Task, inputs: Sequence[Input], waiting: deque[int], together: Together, alone: Alone
+    task: Task, inputs: Sequence[Input], waiting: deque[int], together: Together, alone: Alone, known: int | None = None
 ) -> bool | None:
     """Whether lists are answered as their inputs are alone; None where it stays in doubt.
 
     ``together`` gives the answers to a list, which are not yet to be trusted, or why there are none; ``alone`` settles
-    inputs one by one and gives the answers of those that got one. What is settled leaves ``waiting``. One fault in
-    passing must not cost the route its lists, so where it stays in doubt other inputs are tried.
+    inputs one by one and gives the answers of those that got one. What is settled leaves ``waiting``; ``known`` is an
+    input that was. One fault in passing must not cost the route its lists, so where it stays in doubt other inputs are
+    tried.
     """
     for trial in range(_TRIALS):
-        probed = probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial)
+        probed = probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial, known)
         if not probed:
             return None
         answers = await together(probed)
@@ -47,7 +48,8 @@ async def qualify(
                 return False
             continue
         for position in probed:
-            waiting.remove(position)
+            if position != known:
+                waiting.remove(position)
         own = await alone(probed)
         same = same_answers(own, answers) if len(own) == len(probed) else None
         if same is not None:
@@ -55,8 +57,13 @@ async def qualify(
     return None
 
 
-def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int) -> Sequence[int]:
-    """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial."""
+def probes(
+    task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int, known: int | None = None
+) -> Sequence[int]:
+    """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial.
+
+    The first time the one between is ``known``, whose own answer need not be asked for again.
+    """
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for position in waiting:
         groups[task.group(inputs[position])].append(position)
@@ -64,6 +71,8 @@ def probes(task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: i
     if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
         return []
     by_length = sorted(group, key=lambda position: length(inputs[position]))
+    if trial == 0 and known is not None and task.group(inputs[known]) == task.group(inputs[group[0]]):
+        return [by_length[0], known, by_length[-1]]
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
 
 

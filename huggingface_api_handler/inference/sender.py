@@ -115,16 +115,20 @@ class Sender:
         try:
             # On a route that has not answered yet the first request goes alone: what dooms it dooms every row. It is
             # told at once, though, so that others need not wait for a service that takes its time.
+            first = None
             while not self._learned.answered and await self._has_work():
-                if await self._goes_ahead(OVERDUE):
+                lone = self._take()
+                first = lone.positions[0]
+                if await self._goes_ahead(lone, OVERDUE):
                     break
             waiting, learned = self._supply.waiting, self._learned
             if await self._has_work() and not self._parts and worth_qualifying(self._task, learned, waiting):
-                lists = await qualify(self._task, self._inputs, waiting, self._together, self._one_by_one)
+                known = first if first is not None and isinstance(self.results[first], Prediction) else None
+                lists = await qualify(self._task, self._inputs, waiting, self._together, self._one_by_one, known)
                 learned.lists = learned.lists if lists is None else lists
             # The first batch goes a little before the others: whether it is too large is told at once as well.
             if takes_lists(self._task, learned) and learned.sizes.untried(len(waiting)) and await self._has_work():
-                await self._goes_ahead(_HEARD_WITHIN)
+                await self._goes_ahead(self._take(), _HEARD_WITHIN)
             if await self._has_work():
                 self._hire()
                 await self._end.wait()
@@ -137,9 +141,9 @@ class Sender:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
 
-    async def _goes_ahead(self, patience: float) -> bool:
-        """Send the next request and wait for it. True once ``patience`` seconds passed in which it was just out."""
-        alone = asyncio.create_task(self._count_busy(self._finish(self._take())))
+    async def _goes_ahead(self, work: Work, patience: float) -> bool:
+        """Send one request and wait for it. True once ``patience`` seconds passed in which it was just out."""
+        alone = asyncio.create_task(self._count_busy(self._finish(work)))
         alone.add_done_callback(self._ended)
         self._crew.add(alone)
         receipt = self._receipt
@@ -411,7 +415,8 @@ class Sender:
 
     async def _one_by_one(self, positions: Sequence[int]) -> list[Prediction]:
         """Settle inputs one by one, and give the answers of those that got one."""
-        await asyncio.gather(*(self._finish(Work([position])) for position in positions))
+        unsettled = [position for position in positions if self.results[position] is None]
+        await asyncio.gather(*(self._finish(Work([position])) for position in unsettled))
         return [result for position in positions if isinstance(result := self.results[position], Prediction)]
 
     async def _together(self, probed: Sequence[int]) -> list[Prediction] | Failure:

@@ -236,7 +236,17 @@ def test_a_bad_row_among_those_that_lists_are_tried_with_does_not_cost_a_route_i
     assert [isinstance(result, Failure) for result in run.results].count(True) == 1
 
 
-@pytest.mark.parametrize("budget", [1, 2, 3, 4])
+def test_what_was_asked_before_lists_are_tried_is_not_asked_alone_again() -> None:
+    run = Run(takes_lists, TEXTS)
+    assert_right(run)
+    first, tried, *alone = run.sent[:4]
+    assert first in tried
+    assert sorted([first, *alone]) == sorted(tried)
+    later = [text for sent in run.sent[4:] for text in (sent if isinstance(sent, list) else [sent])]
+    assert not set(tried) & set(later)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3])
 def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them(budget: int) -> None:
     run = Run(takes_lists, TEXTS, max_requests=budget)
     assert len(run.sent) == budget
