@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -45,8 +46,8 @@ class Response(NamedTuple):
 @dataclass
 class _Loop:
     loop: asyncio.AbstractEventLoop
-    sessions: dict[bool, aiohttp.ClientSession]
     deadlines: Deadlines
+    session: aiohttp.ClientSession | None = None
 
 
 _lock = threading.Lock()
@@ -63,7 +64,7 @@ def _started() -> _Loop:
         if _current is None:
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
-            _current = _Loop(loop, {}, Deadlines())
+            _current = _Loop(loop, Deadlines())
         return _current
 
 
@@ -81,15 +82,10 @@ os.register_at_fork(after_in_child=_begin_anew)
 def _close() -> None:
     """Close the connections of this process, so that servers see an orderly end."""
     current = _current
-    if current is None or not current.loop.is_running():
+    if current is None or current.session is None or not current.loop.is_running():
         return
-
-    async def close() -> None:
-        for session in current.sessions.values():
-            await session.close()
-
     with contextlib.suppress(Exception):
-        asyncio.run_coroutine_threadsafe(close(), current.loop).result(timeout=1)
+        asyncio.run_coroutine_threadsafe(current.session.close(), current.loop).result(timeout=1)
 
 
 def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -97,24 +93,27 @@ def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(work, _loop().loop)
 
 
-def _session(current: _Loop, url: str) -> aiohttp.ClientSession:
-    """The session for ``url``. Proxies of the environment are used, but not for this machine itself."""
-    through_proxy = _leaves_this_machine(url)
-    session = current.sessions.get(through_proxy)
-    if session is None:
-        session = aiohttp.ClientSession(
+def _session(current: _Loop) -> aiohttp.ClientSession:
+    if current.session is None:
+        current.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=through_proxy,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_LONGEST_CONNECT),
         )
-        current.sessions[through_proxy] = session
-    return session
+    return current.session
 
 
 @lru_cache(maxsize=256)
-def _leaves_this_machine(url: str) -> bool:
-    return not is_loopback(urlsplit(url).hostname or "")
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address, found once a process; none for this machine itself.
+
+    aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
+    """
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        return None
+    found = getproxies().get(parts.scheme)
+    return found if found is None or "://" in found else f"http://{found}"
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
@@ -133,8 +132,8 @@ def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, 
 
 
 async def _request(current: _Loop, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-    session = _session(current, url)
-    async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+    asked = _session(current).request(method, url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False)
+    async with asked as response:
         declared = response.content_length
         if declared is not None and declared > LARGEST_ANSWER:
             raise AnswerTooLarge

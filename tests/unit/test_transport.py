@@ -1,0 +1,109 @@
+"""How requests leave this machine: through the proxy that the environment names, with no password but our own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from huggingface_api_handler.inference import transport
+
+AWAY = "http://service.example/models/m"
+
+
+class Proxy:
+    """Answers everything itself, and keeps the head of what it was asked."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                stream, _ = self._listening.accept()
+            except OSError:  # closed
+                return
+            with stream:
+                self.heads.append(stream.recv(65536).decode().partition("\r\n\r\n")[0])
+                stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]")
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    transport._proxy.cache_clear()
+    here = Proxy()
+    yield here
+    here.close()
+    transport._proxy.cache_clear()
+
+
+def asked(url: str, headers: dict[str, str] | None = None) -> int:
+    async def ask() -> transport.Response:
+        return await transport.post(url, b"{}", headers or {}, 5)
+
+    return transport.submit(ask()).result().status
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_requests_go_through_the_proxy_of_the_environment(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("http_proxy", scheme + proxy.address)
+    assert asked(AWAY) == 200
+    assert proxy.heads[0].startswith(f"POST {AWAY} HTTP/1.1")
+
+
+def test_the_name_and_password_of_a_proxy_are_for_the_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:p%40ss@{proxy.address}")
+    assert asked(AWAY, {"authorization": "Bearer hf_key"}) == 200
+    lines = proxy.heads[0].lower().split("\r\n")
+    assert "proxy-authorization: basic bwu6cebzcw==" in lines
+    assert "authorization: bearer hf_key" in lines
+
+
+@pytest.mark.parametrize("excepted", ["service.example", ".example", "*", "service.example:80"])
+def test_what_no_proxy_excepts_is_reached_directly(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, excepted: str
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+    monkeypatch.setenv("no_proxy", excepted)
+    assert transport._proxy("http://service.example:80/") is None
+    assert transport._proxy("http://another.test:80/") == (None if excepted == "*" else f"http://{proxy.address}")
+
+
+def test_this_machine_is_reached_without_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert asked(f"http://{proxy.address}/models/m") == 200
+    assert proxy.heads[0].startswith("POST /models/m HTTP/1.1")
+
+
+@pytest.mark.parametrize("entry", ["machine service.example login me password secret\n", "default login me password s"])
+def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str
+) -> None:
+    (tmp_path / "netrc").write_text(entry)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+    assert asked(AWAY) == asked(AWAY, {"authorization": "Bearer hf_key"}) == 200
+    without, with_key = (head.lower() for head in proxy.heads)
+    assert "authorization" not in without
+    assert "authorization: bearer hf_key" in with_key
+
+
+def test_the_environment_is_read_once_for_an_address(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it costs as much as the rest of a request, and aiohttp reads it in a thread for each."""
+    read = []
+    monkeypatch.setattr(transport, "getproxies", lambda: read.append(1) or {"http": f"http://{proxy.address}"})
+    assert {asked(AWAY) for _ in range(3)} == {200}
+    assert len(read) == 1
