@@ -1,8 +1,9 @@
 """The table of stored answers: appended to as they land, and indexed many at a time.
 
 Keys are hashes, so an index that took each answer as it lands would write a page of its own for nearly every one,
-which costs more than all the rest of storing it. Answers are appended instead, and those that landed since are indexed
-together, in the order of their keys, before a query looks for the first time and whenever there are many.
+which costs more than all the rest of storing it. Answers are appended instead, and indexed together, in the order of
+their keys: after the query that they landed in, which need not wait for it, and whenever there are many. What another
+process left over is indexed before a query looks for the first time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ AT_ONCE = 256
 """Answers that one statement stores; others store its half, the half of that, and so on, so that all stay prepared."""
 
 _MOST_UNINDEXED = 131_072  # which take a query that begins some 0.2 s
-_SOUGHT_AT_ONCE = 500
 _EXPIRED_AT_ONCE = 8192
 _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
@@ -66,7 +66,7 @@ def tidy(connection: sqlite3.Connection, query: bytes) -> None:
     """Index what landed where it is much, and let go of what has expired or is too much."""
     note_asked(connection, query)  # again: the file may be another by now
     if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
-        _index(connection)
+        index(connection)
     _let_go_of_expired(connection)
     _keep_within(connection, LARGEST)
 
@@ -75,25 +75,31 @@ def begin(connection: sqlite3.Connection, query: bytes) -> bool:
     """Whether ``query`` was asked before, so that ``select`` may find something. It finds what had landed by now."""
     asked = connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
     if asked:
-        _index(connection)
+        index(connection)
     return asked
 
 
 def select(connection: sqlite3.Connection, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
-    """Keys and answers of those among ``keys`` that were kept at ``since`` or later."""
-    found: list[tuple[bytes, bytes]] = []
-    for start in range(0, len(keys), _SOUGHT_AT_ONCE):
-        some = keys[start : start + _SOUGHT_AT_ONCE]
-        statement = (
-            "SELECT answers.key, answer FROM answers_by_key AS place JOIN answers "  # noqa: S608
-            "ON answers.id = place.id AND answers.key = place.key "
-            f"WHERE place.key IN ({','.join('?' * len(some))}) AND kept >= ?"
-        )
-        found += connection.execute(statement, (*some, since))
-    return found
+    """Keys and answers of those among ``keys``, all of one length, that were kept at ``since`` or later."""
+    if not keys:
+        return []
+    return connection.execute(_SELECT, (bytearray(b"".join(keys)), len(keys[0]), since)).fetchall()
 
 
-def _index(connection: sqlite3.Connection) -> None:
+# All keys are one parameter: one for each takes twice as long, and holds the interpreter's lock for it.
+_SELECT = """
+    WITH RECURSIVE sought(start) AS (
+        VALUES (1) UNION ALL SELECT start + ?2 FROM sought WHERE start + ?2 < length(?1)
+    )
+    SELECT answers.key, answer FROM sought
+    CROSS JOIN answers_by_key AS place ON place.key = substr(?1, start, ?2)
+    JOIN answers ON answers.id = place.id AND answers.key = place.key
+    WHERE kept >= ?3
+"""
+
+
+def index(connection: sqlite3.Connection) -> None:
+    """Have ``select`` find what landed since this, or ``begin``, was last called."""
     connection.execute(
         "INSERT OR REPLACE INTO answers_by_key SELECT key, id FROM answers WHERE id > ? ORDER BY key, id",
         (_indexed(connection),),

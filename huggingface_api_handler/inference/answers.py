@@ -116,6 +116,8 @@ class Answers:
             self._tidy()
         # The store does one thing after another, so all of the above is done before this.
         await asyncio.wrap_future(self._store.run_alone(lambda _connection: None, None))
+        if self._noted:  # nobody waits for this
+            self._store.run(answer_table.index, None)
 
     def _set_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._due)

@@ -33,7 +33,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
 
 
 def landed(first: int, after: int, answer: str = "answer") -> Landed:
-    both = ((f"key {number}", f"{answer} {number}") for number in range(first, after))
+    both = ((f"key {number:04}", f"{answer} {number}") for number in range(first, after))
     return [bytearray(each.encode()) for pair in both for each in pair]
 
 
@@ -45,7 +45,7 @@ def append(
 
 
 def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
-    return dict(table.select(connection, [b"key %d" % number for number in range(first, after)], since))
+    return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since))
 
 
 def count(connection: sqlite3.Connection, name: str) -> int:
@@ -75,7 +75,7 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
     many = 2 * table.AT_ONCE + 5
     append(connection, landed(0, many))
     assert [key for (key,) in connection.execute("SELECT key FROM answers ORDER BY id")] == [
-        b"key %d" % number for number in range(many)
+        b"key %04d" % number for number in range(many)
     ]
     with pytest.raises(sqlite3.IntegrityError):
         append(connection, [*landed(0, many), None, bytearray()])  # type: ignore[list-item]
@@ -153,7 +153,7 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
     kept: list[tuple[bytes, bytes]] = []
     for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
         if what == "append":
-            both = ((b"%d" % key, b"%d in %d" % (key, turn)) for key in given_to_it)  # type: ignore[attr-defined]
+            both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in given_to_it)  # type: ignore[attr-defined]
             kept += append(connection, [bytearray(each) for pair in both for each in pair], expires=10**12)
             table.tidy(connection, QUERY)
         elif what == "begin":
@@ -162,6 +162,6 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
             table._let_go(connection, first + given_to_it - 1)  # type: ignore[operator]
             kept = kept[given_to_it:]  # type: ignore[misc]
-    seen = table.select(connection, [b"%d" % key for key in range(31)], 0)
+    seen = table.select(connection, [b"%02d" % key for key in range(31)], 0)
     assert dict(seen) == dict(kept)
     connection.close()

@@ -67,6 +67,20 @@ def test_a_later_process_finds_them(service: Service) -> None:
     assert sent(service, ["a", "b"], SENTIMENT) == 0
 
 
+def test_what_a_query_was_answered_is_indexed_after_it_and_not_before_the_next(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer = scores
+    index, order = table.index, []
+    monkeypatch.setattr(table, "index", lambda connection: order.append("index") or index(connection))
+    sent(service, ["a", "b"], SENTIMENT, cache_dir=str(tmp_path))
+    close_stores()
+    assert order == ["index"]
+    connection = sqlite3.connect(tmp_path / "answers.sqlite")
+    assert connection.execute("SELECT count(*) FROM answers_by_key").fetchone() == (2,)
+    connection.close()
+
+
 OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "scope": ({}, {"name": "another"}),
     "model": ({"model": "n"}, {}),
