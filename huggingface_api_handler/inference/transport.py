@@ -132,17 +132,31 @@ def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, 
 
 
 async def _request(current: _Loop, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-    asked = _session(current).request(method, url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False)
-    async with asked as response:
-        declared = response.content_length
-        if declared is not None and declared > LARGEST_ANSWER:
+    response = await _session(current).request(
+        method, url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
+    )
+    # What was read to its end has given its connection back, so that ``async with`` would only cost time.
+    try:
+        return Response(response.status, response.headers, await _body(response))
+    except BaseException:
+        response.close()
+        raise
+
+
+def _body(response: aiohttp.ClientResponse) -> Awaitable[bytes]:
+    declared = response.content_length
+    if declared is not None and declared > LARGEST_ANSWER:
+        raise AnswerTooLarge
+    if declared is not None and "Content-Encoding" not in response.headers:
+        return response.read()
+    return _bounded(response)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > LARGEST_ANSWER:
             raise AnswerTooLarge
-        if declared is not None and "Content-Encoding" not in response.headers:
-            return Response(response.status, response.headers, await response.read())
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > LARGEST_ANSWER:
-                raise AnswerTooLarge
-            chunks.append(chunk)
-        return Response(response.status, response.headers, b"".join(chunks))
+        chunks.append(chunk)
+    return b"".join(chunks)
