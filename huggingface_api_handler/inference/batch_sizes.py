@@ -31,7 +31,7 @@ class BatchSizes:
     _tried: int = 0
     _since: int = 0
     _doubts: int = 0
-    _heard: int = 0
+    _heard: int = 0  # the size heard of last, of those near the best
     _slower: int = 0
     _told: bool = False
 
