@@ -62,7 +62,7 @@ def probes(
 ) -> Sequence[int]:
     """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial.
 
-    The first time the one between is ``known``, whose own answer need not be asked for again.
+    The first time ``known``, whose own answer need not be asked for again, stands in for the one between.
     """
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for position in waiting:

@@ -105,7 +105,7 @@ def _session(current: _Loop) -> aiohttp.ClientSession:
 
 @lru_cache(maxsize=256)
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, found once a process; none for this machine itself.
+    """The proxy that the environment names for an address, found once for each; none for this machine itself.
 
     aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
     """
