@@ -147,6 +147,9 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
     name = type(error).__name__
     if "ConnectionTimeout" in name or "DNS" in name:
         return Failure(Kind.AGAIN, f"cannot reach {host} (no connection in time). Check the address", unreachable=True)
+    if "Proxy" in name:
+        text = f"the proxy on the way to {host} let no request through ({name}). Check HTTPS_PROXY and HTTP_PROXY"
+        return Failure(Kind.AGAIN, text)
     if isinstance(error, TimeoutError) or "Timeout" in name:
         return Failure(
             Kind.AGAIN, f"no answer from {host} in time. Raise timeout in CREATE ML_ENGINE if it needs longer"

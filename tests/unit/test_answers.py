@@ -67,15 +67,23 @@ def test_a_later_process_finds_them(service: Service) -> None:
     assert sent(service, ["a", "b"], SENTIMENT) == 0
 
 
-def test_what_a_query_was_answered_is_indexed_after_it_and_not_before_the_next(
+def test_what_a_query_was_answered_is_indexed_after_it_and_it_does_not_wait(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.answer = scores
-    index, order = table.index, []
-    monkeypatch.setattr(table, "index", lambda connection: order.append("index") or index(connection))
+    index, order, returned = table.index, [], threading.Event()
+
+    def later(connection: sqlite3.Connection) -> None:
+        returned.wait(5)
+        order.append("indexed")
+        index(connection)
+
+    monkeypatch.setattr(table, "index", later)
     sent(service, ["a", "b"], SENTIMENT, cache_dir=str(tmp_path))
+    order.append("answered")
+    returned.set()
     close_stores()
-    assert order == ["index"]
+    assert order == ["answered", "indexed"]
     connection = sqlite3.connect(tmp_path / "answers.sqlite")
     assert connection.execute("SELECT count(*) FROM answers_by_key").fetchone() == (2,)
     connection.close()

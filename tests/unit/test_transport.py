@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from huggingface_api_handler.failures import classify_exception
 from huggingface_api_handler.inference import transport
 
 AWAY = "http://service.example/models/m"
@@ -70,6 +72,39 @@ def test_the_name_and_password_of_a_proxy_are_for_the_proxy(proxy: Proxy, monkey
     lines = proxy.heads[0].lower().split("\r\n")
     assert "proxy-authorization: basic bwu6cebzcw==" in lines
     assert "authorization: bearer hf_key" in lines
+    assert proxy.heads[0].lower().count("basic") == 1
+
+
+@pytest.mark.usefixtures("proxy")
+def test_a_proxy_that_lets_nothing_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+    with pytest.raises(aiohttp.ClientProxyConnectionError) as raised:
+        asked(AWAY)
+    told = classify_exception(raised.value, host="service.example").message
+    assert "the proxy on the way to service.example" in told
+    assert "HTTPS_PROXY" in told
+    assert "secret" not in told
+
+
+def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LARGEST_ANSWER", 10)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            stream, _ = listening.accept()
+            with stream:
+                stream.settimeout(5)
+                stream.recv(65536)
+                stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n[")
+                heard.append(stream.recv(1))
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with pytest.raises(transport.AnswerTooLarge) as raised:
+            asked(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        server.join()
+    assert heard == [b""], raised
 
 
 @pytest.mark.parametrize("excepted", ["service.example", ".example", "*", "service.example:80"])
@@ -83,9 +118,10 @@ def test_what_no_proxy_excepts_is_reached_directly(
 
 
 def test_this_machine_is_reached_without_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
     assert asked(f"http://{proxy.address}/models/m") == 200
     assert proxy.heads[0].startswith("POST /models/m HTTP/1.1")
+    assert "authorization" not in proxy.heads[0].lower()
 
 
 @pytest.mark.parametrize("entry", ["machine service.example login me password secret\n", "default login me password s"])
@@ -102,7 +138,7 @@ def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
 
 
 def test_the_environment_is_read_once_for_an_address(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading it costs as much as the rest of a request, and aiohttp reads it in a thread for each."""
+    """aiohttp reads it, and ``.netrc``, in a thread for each request, which costs three times as much as the request."""
     read = []
     monkeypatch.setattr(transport, "getproxies", lambda: read.append(1) or {"http": f"http://{proxy.address}"})
     assert {asked(AWAY) for _ in range(3)} == {200}
