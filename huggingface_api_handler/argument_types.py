@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from .arguments import json_object
-from .failures import InputError, shown
+from .errors import InputError
+from .redaction import shown
 from .tasks.typed import KINDS, SPELLINGS
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

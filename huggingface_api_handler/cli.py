@@ -132,8 +132,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _tasks(chosen: argparse.Namespace) -> int:
     from .arguments import task_named
-    from .demo.sql_script import text_table
-    from .failures import InputError
+    from .console import text_table
+    from .errors import InputError
     from .tasks import TASKS
     from .tasks.listing import arguments_of, markdown
 

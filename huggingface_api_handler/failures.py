@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,30 +14,7 @@ from typing import Any, TypeGuard
 
 from .announced import LONGEST
 from .announced import retry_after as announced_wait
-from .masking import masked
-
-
-class HuggingFaceAPIError(Exception):
-    """Base of every error this package raises on purpose. ``str()`` is a sentence for the person, with no key in it."""
-
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(masked(part) if isinstance(part, str) else part for part in told))
-
-
-class InputError(HuggingFaceAPIError, ValueError):
-    """A USING clause or a table that cannot be used as given. No request was sent for it."""
-
-
-class InferenceError(HuggingFaceAPIError, RuntimeError):
-    """Inference did not happen, with the reason and what to do about it."""
-
-
-class UnreadableAnswer(HuggingFaceAPIError, ValueError):  # noqa: N818 - read as what happened
-    """A server answered, in a shape that the task does not have."""
-
-
-class MediaError(HuggingFaceAPIError, ValueError):
-    """An image, sound or video that cannot be had from its cell, or not be kept. ``str()`` is its row's error."""
+from .redaction import masked
 
 
 class Kind(str, Enum):
@@ -212,21 +188,6 @@ def _text_of(value: Any) -> str:
     if isinstance(value, list):
         return _shorten("; ".join(_text_of(item) for item in value[:10]))
     return _shorten(str(value))
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-_SHORT.maxlevel = 3
-
-
-def shown(value: Any) -> str:
-    """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
-    try:
-        text = _SHORT.repr(masked(value) if isinstance(value, str) else value)
-    except Exception:  # of anybody's __repr__, or of too large a number
-        return f"a value of type {type(value).__name__[:40]}"
-    text = masked(text)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shorten(text: str) -> str:

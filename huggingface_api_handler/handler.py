@@ -11,13 +11,13 @@ import orjson
 import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
-from .failures import HuggingFaceAPIError, InputError
+from .cancellation import cancellation
+from .errors import HuggingFaceAPIError, InputError
 from .inference import receipts, served
 from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
 from .inference.query import Scope
 from .inference.store import store_in
-from .running_query import cancellation
 from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from .tasks.listing import arguments_of
 

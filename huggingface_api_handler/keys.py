@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from .failures import InputError
-from .masking import keep_out
+from .errors import InputError
+from .redaction import keep_out
 
 if TYPE_CHECKING:
     from .settings import EngineSettings
@@ -45,13 +43,3 @@ def _found(settings: EngineSettings, environment: Mapping[str, str]) -> SecretSt
 
     stored = get_token()
     return SecretStr(stored) if stored else None
-
-
-def is_private_path(url: str) -> bool:
-    """Whether nobody between here and ``url`` can read along: https, or this machine itself."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

@@ -30,11 +30,12 @@ from .arguments import (
     refuse_unsendable,
     task_named,
 )
-from .failures import InputError, shown
-from .keys import is_private_path
+from .errors import InputError
+from .redaction import shown
 from .tasks import TASKS, Parameter, Task, parameters_of
 from .tasks.generation import template_columns
 from .tasks.inputs import labels_from
+from .urls import is_private_path
 
 # MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
 MINDSDB_ARGUMENTS = frozenset(

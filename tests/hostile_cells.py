@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from huggingface_api_handler.failures import MediaError
+from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference.media import MediaPolicy, load
 
 _refused: dict[str, set[str]] = {}

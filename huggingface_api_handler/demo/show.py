@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from ..console import text_table
 from ..installation import RESTART, InstallationError, Report, install, uninstall
 from ..installation.status import status
 from .mindsdb_server import SQLError, Table, running_inference_server, running_mindsdb
 from .processes import Progress, ServerError
-from .sql_script import created_model, statements, text_table
+from .sql_script import created_model, statements
 
 LOCAL_ENGINE = "00_engine_local.sql"
 HUGGING_FACE_ENGINE = "00_engine_hugging_face.sql"

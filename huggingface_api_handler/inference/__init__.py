@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..failures import InputError
+from ..errors import InputError
 from ..settings import engine_settings, model_settings
 from .predictor import Cancel, Progress, predict_frame
 from .query import Scope

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from huggingface_hub import constants
 
-from ..failures import HuggingFaceAPIError, InferenceError, InputError, classify_exception, shown
+from ..errors import HuggingFaceAPIError, InferenceError, InputError
+from ..failures import classify_exception
 from ..keys import find_key
-from ..masking import masked
+from ..redaction import masked, shown
 from ..settings import EngineSettings, ModelSettings
 from . import transport
 from .route import may_have_key, route

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..announced import Left, left
 from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
-from ..masking import repeats_key
+from ..redaction import repeats_key
 from ..settings import ModelSettings
 from . import wire
 from .route import Route

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from ..failures import MediaError
+from ..errors import MediaError
 from ..tasks import Media
 from .media_fetch import fetch
 from .media_files import keep, read

@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from ..failures import MediaError
+from ..errors import MediaError
 from .media_address import is_public, not_fetched, not_public, public_url
 
 if TYPE_CHECKING:

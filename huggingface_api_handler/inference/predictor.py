@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from ..failures import Failure, InferenceError, Kind
+from ..errors import InferenceError
+from ..failures import Failure, Kind
 from ..settings import EngineSettings, ModelSettings
 from ..tasks import Input, Refused, read_inputs
 from . import receipts, transport

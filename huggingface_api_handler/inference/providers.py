@@ -19,7 +19,7 @@ from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFEREN
 from pydantic import SecretStr
 
 from ..arguments import nearest
-from ..failures import InferenceError, InputError
+from ..errors import InferenceError, InputError
 from ..settings import ModelSettings
 from ..tasks import Media, Task
 from . import wire

@@ -11,10 +11,11 @@ from urllib.parse import quote, urlsplit
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from .. import __version__
-from ..failures import InputError
-from ..keys import find_key, is_private_path
+from ..errors import InputError
+from ..keys import find_key
 from ..settings import EngineSettings, ModelSettings
 from ..tasks.base import Body
+from ..urls import is_private_path
 from .providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"

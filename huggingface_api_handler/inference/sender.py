@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
-from ..failures import Failure, Kind, MediaError, UnreadableAnswer
+from ..errors import MediaError, UnreadableAnswer
+from ..failures import Failure, Kind
 from ..settings import ModelSettings
 from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers

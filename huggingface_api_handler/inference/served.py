@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ..failures import InferenceError
+from ..errors import InferenceError
 from ..settings import EngineSettings, ModelSettings
 from . import providers, tei, transport
 from .route import route

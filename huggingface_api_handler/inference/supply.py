@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ..failures import MediaError
+from ..errors import MediaError
 from ..tasks import Input, Media, Reference, Task
 from .answers import Answers, NoAnswers
 from .batches import next_batch, takes_lists

@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from ..keys import is_loopback
+from ..urls import is_loopback
 from .deadlines import Deadlines
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 
 Input = Hashable
 """The canonical input of one row: a string, or a tuple where a task reads several columns. Equal means: ask once."""

@@ -8,7 +8,7 @@ from operator import itemgetter
 from sys import intern
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, one_each, single_input_first, unreadable
 
 Scores = list[tuple[str, float | None]]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import Column, Prediction, Settings, Task, first, unreadable
 from .typed import response_format, typed
 

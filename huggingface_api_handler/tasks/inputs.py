@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..failures import InputError, shown
+from ..errors import InputError
+from ..redaction import shown
 from .base import Column, Input, Reference, Refused, Settings, Task
 from .generation import Conversation, fill, template_columns
 

@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import TEXT, Column, Media, Prediction, Read, Settings, Task, first, text_body, unreadable
 from .media import AUDIO, IMAGE, base64_of, media_body
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import TEXT, Column, Lists, Prediction, Read, Settings, Task, first, number, unreadable
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
     Column,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 
 KINDS: dict[str, tuple[type, dict[str, Any]]] = {
     "str": (str, {"type": "string"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from ..failures import UnreadableAnswer
+from ..errors import UnreadableAnswer
 from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, parts_of, single_input_first, unreadable
 
 

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict, transport
 from huggingface_api_handler.tasks import TASKS
 from tests.faults.plan import fraction

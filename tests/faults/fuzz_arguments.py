@@ -28,7 +28,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from multidict import CIMultiDict
 
 from huggingface_api_handler.arguments import KEY_NAMES
-from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict, transport
 from huggingface_api_handler.settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from huggingface_api_handler.tasks import ALIASES, TASKS, parameters_of

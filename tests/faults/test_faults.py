@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import InferenceError
+from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
 from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService

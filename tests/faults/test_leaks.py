@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import InferenceError
+from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict, transport
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
 

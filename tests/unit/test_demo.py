@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.console import text_table
 from huggingface_api_handler.demo import show as demo
 from huggingface_api_handler.demo.mindsdb_server import SQLError, Table, _without_traceback
 from huggingface_api_handler.demo.processes import ServerError, free_ports, running, stop_group
-from huggingface_api_handler.demo.sql_script import created_model, statements, text_table
+from huggingface_api_handler.demo.sql_script import created_model, statements
 from huggingface_api_handler.installation import InstallationError, Report
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.arguments import KEY_NAMES
-from huggingface_api_handler.failures import InferenceError, InputError
+from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from huggingface_api_handler.tasks import TASKS, Task, parameters_of

@@ -33,19 +33,9 @@ import trustme
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from huggingface_api_handler import masking
-from huggingface_api_handler.failures import (
-    Failure,
-    HuggingFaceAPIError,
-    InferenceError,
-    InputError,
-    Kind,
-    MediaError,
-    UnreadableAnswer,
-    classify_exception,
-    classify_response,
-    shown,
-)
+from huggingface_api_handler import redaction
+from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
+from huggingface_api_handler.failures import Failure, Kind, classify_exception, classify_response
 from huggingface_api_handler.inference import connection, predict, providers, transport
 from huggingface_api_handler.inference.query import Query, Scope
 from huggingface_api_handler.inference.route import route
@@ -53,6 +43,7 @@ from huggingface_api_handler.inference.store import close_stores
 from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.inference.wire import Request
 from huggingface_api_handler.keys import find_key
+from huggingface_api_handler.redaction import shown
 from huggingface_api_handler.settings import EngineSettings, engine_settings, model_settings
 from tests.conftest import Reply, Service
 
@@ -83,7 +74,7 @@ def key(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_keys", {})
+    monkeypatch.setattr(redaction, "_keys", {})
 
 
 @pytest.fixture
@@ -510,16 +501,16 @@ def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
     "name", ["hf_sentiment_classifier", "hf_classification", "hf_api_engine", "xhf_Abcdefghijk1", "//host/a@b"]
 )
 def test_names_that_only_begin_like_a_key_stay_readable(name: str) -> None:
-    assert masking.masked(name) == name
+    assert redaction.masked(name) == name
     assert name in shown(name)
 
 
 def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:
     for number in range(1000):
-        masking.keep_out("key-that-is-used")
-        masking.keep_out(f"key-number-{number}")
-    assert masking.masked("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
-    assert len(masking._keys) <= 16
+        redaction.keep_out("key-that-is-used")
+        redaction.keep_out(f"key-number-{number}")
+    assert redaction.masked("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
+    assert len(redaction._keys) <= 16
 
 
 CRASH = f"""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver
 
-from huggingface_api_handler.failures import MediaError
+from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference import media_fetch
 from huggingface_api_handler.inference.media import MediaPolicy, load, save
 from huggingface_api_handler.inference.media_address import not_public

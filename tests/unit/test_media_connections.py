@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import trustme
 
-from huggingface_api_handler.failures import MediaError
+from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference import media, media_address, media_fetch
 from huggingface_api_handler.inference.media import MediaPolicy, load
 from tests import hostile_cells

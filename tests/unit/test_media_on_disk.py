@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.failures import MediaError
+from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference import media_files
 from huggingface_api_handler.inference.media import MediaPolicy, load, save
 from huggingface_api_handler.tasks import Media

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import InferenceError, InputError
+from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.answers import Answers
 from huggingface_api_handler.tasks import TASKS, Lists

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import InferenceError
+from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import receipts
 from huggingface_api_handler.inference.predictor import predict_frame
 from huggingface_api_handler.inference.query import Scope

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from huggingface_api_handler.running_query import State, watched
+from huggingface_api_handler.cancellation import State, watched
 
 RUNNING, OVER, GONE = State.RUNNING, State.OVER, State.GONE
 

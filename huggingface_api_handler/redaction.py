@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 import threading
+from typing import Any
 from urllib.parse import quote
 
 SHORTEST = 8
@@ -45,6 +47,21 @@ def masked(text: str) -> str:
 def repeats_key(body: bytes) -> bool:
     """Whether ``body`` holds a key in use."""
     return bool(_keys) and any(spelling.encode() in body for spelling in _spellings())
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
+    try:
+        text = _SHORT.repr(masked(value) if isinstance(value, str) else value)
+    except Exception:  # of anybody's __repr__, or of too large a number
+        return f"a value of type {type(value).__name__[:40]}"
+    text = masked(text)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _spellings() -> list[str]:
