@@ -123,7 +123,7 @@ def scores_of(answer: Any) -> list[float | None]:
 
 def has_setting(name: str) -> bool:
     """Whether CREATE ML_ENGINE takes an argument."""
-    from huggingface_api_handler.settings import EngineSettings
+    from huggingface_api_handler.config.settings import EngineSettings
 
     return name in EngineSettings.model_fields
 

@@ -131,7 +131,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _tasks(chosen: argparse.Namespace) -> int:
-    from .arguments import task_named
+    from .config.normalize import task_named
     from .console import text_table
     from .errors import InputError
     from .tasks import TASKS

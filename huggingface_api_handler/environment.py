@@ -6,7 +6,7 @@ import os
 import site
 from pathlib import Path
 
-from .keys import KEY_VARIABLES
+from .config.credentials import KEY_VARIABLES
 
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -12,13 +12,14 @@ import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
 from .cancellation import cancellation
+from .config.settings import EngineSettings, ModelSettings
+from .config.validation import engine_settings, model_settings, overridden
 from .errors import HuggingFaceAPIError, InputError
 from .inference import receipts, served
 from .inference.connection import check_engine, describe_model, task_of
 from .inference.predictor import predict_frame
 from .inference.query import Scope
 from .inference.store import store_in
-from .settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from .tasks.listing import arguments_of
 
 _STORED, _SERVED, _SCOPE = "using", "served", "scope"

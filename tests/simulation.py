@@ -26,13 +26,13 @@ from bench.ceiling import CASES, rows_for
 from bench.oracle import best_batch, best_seconds
 from bench.service import Plan, Service
 from huggingface_api_handler import announced
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter
 from huggingface_api_handler.inference.route import Route
 from huggingface_api_handler.inference.sender import Sender, Surroundings
 from huggingface_api_handler.inference.transport import Response
 from huggingface_api_handler.inference.usage import Receipt
-from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import Prediction
 
 NETWORK = 0.001

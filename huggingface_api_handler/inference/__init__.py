@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
-from ..settings import engine_settings, model_settings
 from .predictor import Cancel, Progress, predict_frame
 from .query import Scope
 

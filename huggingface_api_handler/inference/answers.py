@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from ..settings import ModelSettings
+from ..config.settings import ModelSettings
 from ..tasks import Media
 from . import answer_table
 from .answer_table import AT_ONCE, Landed

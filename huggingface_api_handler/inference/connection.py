@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from huggingface_hub import constants
 
+from ..config.credentials import find_key
+from ..config.settings import EngineSettings, ModelSettings
 from ..errors import HuggingFaceAPIError, InferenceError, InputError
 from ..failures import classify_exception
-from ..keys import find_key
 from ..redaction import masked, shown
-from ..settings import EngineSettings, ModelSettings
 from . import transport
 from .route import may_have_key, route
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..announced import Left, left
+from ..config.settings import ModelSettings
 from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
 from ..redaction import repeats_key
-from ..settings import ModelSettings
 from . import wire
 from .route import Route
 from .transport import AnswerTooLarge, Response

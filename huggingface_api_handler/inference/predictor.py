@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InferenceError
 from ..failures import Failure, Kind
-from ..settings import EngineSettings, ModelSettings
 from ..tasks import Input, Refused, read_inputs
 from . import receipts, transport
 from .dry_run import dry_run

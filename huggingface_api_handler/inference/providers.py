@@ -18,9 +18,9 @@ from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
 from pydantic import SecretStr
 
-from ..arguments import nearest
+from ..config.normalize import nearest
+from ..config.settings import ModelSettings
 from ..errors import InferenceError, InputError
-from ..settings import ModelSettings
 from ..tasks import Media, Task
 from . import wire
 from .media_types import content_type_of

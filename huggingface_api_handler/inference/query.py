@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..settings import EngineSettings, ModelSettings
+from ..config.settings import EngineSettings, ModelSettings
 from ..tasks import Media, Reference
 from . import media, tei, transport
 from .answers import Answers, NoAnswers

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from .. import __version__
+from ..config.credentials import find_key
+from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InputError
-from ..keys import find_key
-from ..settings import EngineSettings, ModelSettings
 from ..tasks.base import Body
 from ..urls import is_private_path
 from .providers import Provider, provider_for

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from ..settings import EngineSettings
+from ..config.settings import EngineSettings
 from . import tei
 from .batch_sizes import BatchSizes
 from .ceiling import GREATEST, Ceiling

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
+from ..config.settings import ModelSettings
 from ..errors import MediaError, UnreadableAnswer
 from ..failures import Failure, Kind
-from ..settings import ModelSettings
 from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers
 from .batches import takes_lists

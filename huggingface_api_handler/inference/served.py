@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InferenceError
-from ..settings import EngineSettings, ModelSettings
 from . import providers, tei, transport
 from .route import route
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from .. import __version__
+from ..config.credentials import KEY_VARIABLES
 from ..environment import subprocess_environment
-from ..keys import KEY_VARIABLES
 from .folder import marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb, prediction_cache
 from .steps import foreign_files, is_set_aside

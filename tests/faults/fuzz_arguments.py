@@ -27,10 +27,11 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from multidict import CIMultiDict
 
-from huggingface_api_handler.arguments import KEY_NAMES
+from huggingface_api_handler.config.normalize import KEY_NAMES
+from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
+from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict, transport
-from huggingface_api_handler.settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from huggingface_api_handler.tasks import ALIASES, TASKS, parameters_of
 from tests.faults.fuzz_answers import JUNK, frame_of, often
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.answers import MOST_UNWRITTEN, Answers
 from huggingface_api_handler.inference.store import Store
-from huggingface_api_handler.settings import model_settings
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan, answer
 from tests.faults.results import record

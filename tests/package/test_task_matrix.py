@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from huggingface_api_handler.arguments import task_named
+from huggingface_api_handler.config.normalize import task_named
 from huggingface_api_handler.server.catalog import CARDS
 from huggingface_api_handler.tasks import TASKS
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import answer_table as table
 from huggingface_api_handler.inference import answers as module
 from huggingface_api_handler.inference import predict
@@ -19,7 +20,6 @@ from huggingface_api_handler.inference.answers import Answers
 from huggingface_api_handler.inference.predictor import predict_frame
 from huggingface_api_handler.inference.query import Scope
 from huggingface_api_handler.inference.store import Store, close_stores, store_in
-from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service
 

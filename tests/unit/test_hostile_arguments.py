@@ -21,10 +21,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.arguments import KEY_NAMES
+from huggingface_api_handler.config.normalize import KEY_NAMES
+from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
+from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.settings import EngineSettings, ModelSettings, engine_settings, model_settings, overridden
 from huggingface_api_handler.tasks import TASKS, Task, parameters_of
 from tests.conftest import Reply, Service
 

@@ -34,6 +34,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from huggingface_api_handler import redaction
+from huggingface_api_handler.config.credentials import find_key
+from huggingface_api_handler.config.settings import EngineSettings
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
 from huggingface_api_handler.failures import Failure, Kind, classify_exception, classify_response
 from huggingface_api_handler.inference import connection, predict, providers, transport
@@ -42,9 +45,7 @@ from huggingface_api_handler.inference.route import route
 from huggingface_api_handler.inference.store import close_stores
 from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.inference.wire import Request
-from huggingface_api_handler.keys import find_key
 from huggingface_api_handler.redaction import shown
-from huggingface_api_handler.settings import EngineSettings, engine_settings, model_settings
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).resolve().parents[2]

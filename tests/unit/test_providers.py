@@ -11,10 +11,10 @@ import pytest
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._providers import PROVIDERS, _common
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict, providers, served
 from huggingface_api_handler.inference.providers import HELPER_TASKS
-from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.failures import Failure, Kind
 from huggingface_api_handler.inference.batch_sizes import BatchSizes
 from huggingface_api_handler.inference.ceiling import Ceiling
@@ -21,7 +22,6 @@ from huggingface_api_handler.inference.route import Route
 from huggingface_api_handler.inference.sender import ATTEMPTS, Sender, Surroundings
 from huggingface_api_handler.inference.transport import Response
 from huggingface_api_handler.inference.usage import Receipt
-from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import Prediction
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})

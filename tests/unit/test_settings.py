@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from huggingface_api_handler.arguments import KEY_NAMES
+from huggingface_api_handler.config.credentials import find_key
+from huggingface_api_handler.config.normalize import KEY_NAMES
+from huggingface_api_handler.config.settings import EngineSettings
+from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
 from huggingface_api_handler.creation_args import creation_args
 from huggingface_api_handler.errors import InputError
-from huggingface_api_handler.keys import find_key
-from huggingface_api_handler.settings import EngineSettings, engine_settings, model_settings, overridden
 from huggingface_api_handler.tasks import TASKS, parameters_of
 
 BASE = {"task": "text-classification", "column": "text", "target": "sentiment"}

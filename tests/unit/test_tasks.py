@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
-from huggingface_api_handler.settings import engine_settings, model_settings
 from huggingface_api_handler.tasks import TASKS, Media, Reference, Refused, read_inputs
 from huggingface_api_handler.tasks.generation import Repair, fill, template_columns
 

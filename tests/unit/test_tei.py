@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict, served
 from huggingface_api_handler.inference import tei as tei_module
-from huggingface_api_handler.settings import engine_settings, model_settings
 from tests.conftest import Reply, Service
 
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from .errors import InputError
-from .redaction import shown
-from .tasks import ALIASES, TASKS, Task
+from ..errors import InputError
+from ..redaction import shown
+from ..tasks import ALIASES, TASKS, Task
 
 KEY_NAMES = ("api_key", "huggingface_api_api_key", "huggingface_api_key", "token")
 

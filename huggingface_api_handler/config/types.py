@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from .arguments import json_object
-from .errors import InputError
-from .redaction import shown
-from .tasks.typed import KINDS, SPELLINGS
+from ..errors import InputError
+from ..redaction import shown
+from ..tasks.typed import KINDS, SPELLINGS
+from .normalize import json_object
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")

@@ -1,4 +1,4 @@
-"""USING clauses, checked and named: what an engine and a model were told, with defaults for the rest.
+"""USING clauses checked: arguments, columns and parameters told apart, contradictions refused.
 
 Every error is an ``InputError`` that names the argument, the value where it is no secret, and the nearest valid name.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
-    ConfigDict,
-    Field,
     TypeAdapter,
     ValidationError,
 )
 
-from .argument_types import Fields, Folder, Key, Labels, Name, Names, Real, Url, Whole, listed, number
-from .arguments import (
+from ..errors import InputError
+from ..redaction import shown
+from ..tasks import TASKS, Parameter, Task, parameters_of
+from ..tasks.generation import template_columns
+from ..tasks.inputs import labels_from
+from ..urls import is_private_path
+from .normalize import (
     KEY_NAMES,
     as_map,
     canonical,
@@ -30,12 +32,8 @@ from .arguments import (
     refuse_unsendable,
     task_named,
 )
-from .errors import InputError
-from .redaction import shown
-from .tasks import TASKS, Parameter, Task, parameters_of
-from .tasks.generation import template_columns
-from .tasks.inputs import labels_from
-from .urls import is_private_path
+from .settings import EngineSettings, ModelSettings
+from .types import listed, number
 
 # MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
 MINDSDB_ARGUMENTS = frozenset(
@@ -56,84 +54,6 @@ _SEVERAL = ("values", "whole table")
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
-
-
-class _Arguments(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
-    )
-
-
-class EngineSettings(_Arguments):
-    """CREATE ML_ENGINE ... USING."""
-
-    api_key: Key | None = Field(None, validation_alias=AliasChoices(*KEY_NAMES))
-    api_key_env: Name | None = Field(
-        None, description="Name of the environment variable that holds the key, read at each query"
-    )
-    endpoint: Url | None = Field(
-        None, description="Your own server: an Inference Endpoint, or a URL ending in /models for one with many"
-    )
-    provider: Name | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
-    bill_to: Name | None = Field(None, description="Organisation that pays")
-    trusted_hosts: Names = Field(default=[], description="More hosts that may get the key")
-    max_concurrency: Whole | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
-    media_dir: Folder | None = Field(None, description="Folder whose files cells may name")
-    output_dir: Folder | None = Field(None, description="Folder for images, audio and video that are made")
-    allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
-    cache: bool | None = Field(
-        None, description="Whether answers are kept: by default those of tasks that answer the same twice"
-    )
-    cache_dir: Folder | None = Field(None, description="Folder of the answer store")
-    cache_ttl: Real = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
-    requests_per_hour: Whole | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
-    requests_per_month: Whole | None = Field(None, ge=1, description="Most requests in a month, over all queries")
-    timeout: Real = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
-
-    @property
-    def has_own_key(self) -> bool:
-        """Whether a key was given with this engine, rather than found on the machine."""
-        return self.api_key is not None or self.api_key_env is not None
-
-
-class Options(_Arguments):
-    """``options = {...}`` of the former Inference API."""
-
-    wait_for_model: bool = True
-    use_cache: bool = True
-    use_gpu: bool | None = None
-
-
-class ModelSettings(_Arguments):
-    """CREATE MODEL ... USING, and what a SELECT overrides of it."""
-
-    task: str
-    model: Name
-    target: str = Field("prediction", min_length=1, max_length=1000)
-    columns: dict[str, str | list[str]]
-    parameters: dict[str, Any] = {}
-    endpoint: Url | None = None
-    provider: Name | None = None
-    description: str | None = None
-    labels: Labels | None = None
-    threshold: Real | None = Field(None, ge=0, le=1)
-    below_threshold: str | None = "uncertain"
-    output: Literal["label", "scores", "all"] = "label"
-    pooling: Literal["mean", "cls", "none"] = "mean"
-    mask_token: Name | None = None
-    prompt_template: str | None = None
-    system_prompt: str | None = None
-    output_schema: Fields | None = None
-    on_error: Literal["null", "raise"] = "null"
-    max_requests: Whole | None = Field(None, ge=1)
-    max_seconds: Real | None = Field(None, gt=0)
-    cache: bool | None = None
-    dry_run: bool = False
-    options: Options = Options()
-
-    @property
-    def definition(self) -> Task:
-        return TASKS[self.task]
 
 
 _MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}

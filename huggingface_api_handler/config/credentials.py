@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from .errors import InputError
-from .redaction import keep_out
+from ..errors import InputError
+from ..redaction import keep_out
 
 if TYPE_CHECKING:
     from .settings import EngineSettings
