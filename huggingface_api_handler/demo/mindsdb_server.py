@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..environment import subprocess_environment, with_this_package
+from ..installation.environment import subprocess_environment, with_this_package
 from .processes import Progress, ServerError, free_ports, open_direct, running
 
 

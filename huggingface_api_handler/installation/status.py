@@ -14,7 +14,7 @@ from typing import Literal
 
 from .. import __version__
 from ..config.credentials import KEY_VARIABLES
-from ..environment import subprocess_environment
+from .environment import subprocess_environment
 from .folder import marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb, prediction_cache
 from .steps import foreign_files, is_set_aside

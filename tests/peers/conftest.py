@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.demo.mindsdb_server import running_inference_server
-from huggingface_api_handler.environment import subprocess_environment
+from huggingface_api_handler.installation.environment import subprocess_environment
 from tests.conftest import Reply, Service
 
 SCRIPT = Path(__file__).with_name("peer.py")

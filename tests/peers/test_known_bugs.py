@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.environment import subprocess_environment
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.installation.environment import subprocess_environment
 from tests.conftest import Service
 from tests.peers.conftest import HuggingPyFace, Refusal, sent
 from tests.peers.known_bugs import BUGS, CLASSIFIER, PNG, TEXTS, WAV, Bug, on, task

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import huggingface_api_handler
-from huggingface_api_handler import __version__, cli, demo, installation, one_inference
+from huggingface_api_handler import __version__, cli, demo, installation
+from huggingface_api_handler.cli import run as run_command
 from huggingface_api_handler.installation import InstallationError, Report
 from huggingface_api_handler.installation import status as installation_status
 from huggingface_api_handler.installation.status import ImportOutcome, Status
@@ -108,7 +109,7 @@ def test_run_gives_other_answers_as_a_list(
 def test_run_without_a_task_takes_the_models_own(
     predict: Predict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_inference, "_own_task", lambda model, engine: "text-classification")
+    monkeypatch.setattr(run_command, "_own_task", lambda model, engine: "text-classification")
     predict.answer = [{"label": "a", "score": 1.0}]
     status, line = run(capsys, "--model", "m", "--text", "x")
     assert status == 0 and line["is_classification"]

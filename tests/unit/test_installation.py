@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler import __version__
-from huggingface_api_handler.environment import subprocess_environment
 from huggingface_api_handler.installation import InstallationError, install, mindsdb_package, uninstall
 from huggingface_api_handler.installation import status as installation_status
 from huggingface_api_handler.installation import steps as installation
+from huggingface_api_handler.installation.environment import subprocess_environment
 from huggingface_api_handler.installation.folder import MARKER, folder_contents
 from huggingface_api_handler.installation.mindsdb_package import MindsDBPackage, prediction_cache
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
+from .. import __version__
 
 PROGRAM = "python -m huggingface_api_handler"
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _install(_: argparse.Namespace) -> int:
-    from .installation import InstallationError, install
+    from ..installation import InstallationError, install
 
     try:
         print("\n".join(install().sentences))
@@ -80,7 +80,7 @@ def _install(_: argparse.Namespace) -> int:
 
 
 def _uninstall(_: argparse.Namespace) -> int:
-    from .installation import InstallationError, uninstall
+    from ..installation import InstallationError, uninstall
 
     try:
         print("\n".join(uninstall().sentences))
@@ -90,7 +90,7 @@ def _uninstall(_: argparse.Namespace) -> int:
 
 
 def _status(_: argparse.Namespace) -> int:
-    from .installation.status import status
+    from ..installation.status import status
 
     found = status(progress=lambda text: print(text, file=sys.stderr, flush=True))
     print("\n".join(found.sentences()))
@@ -98,7 +98,7 @@ def _status(_: argparse.Namespace) -> int:
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from .installation.status import token_sentence
+    from ..installation.status import token_sentence
 
     result = _status(chosen)
     print(token_sentence())
@@ -107,7 +107,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     try:
-        from . import server
+        from .. import server
     except ImportError as missing:
         hint = 'pip install "huggingface_api_handler[local]"'
         return _failed(missing if hint in str(missing) else f"The local inference server is incomplete: {hint}")
@@ -125,17 +125,17 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from .one_inference import run_once
+    from .run import run_once
 
     return run_once(chosen)
 
 
 def _tasks(chosen: argparse.Namespace) -> int:
-    from .config.normalize import task_named
-    from .console import text_table
-    from .errors import InputError
-    from .tasks import TASKS
-    from .tasks.listing import arguments_of, markdown
+    from ..config.normalize import task_named
+    from ..console import text_table
+    from ..errors import InputError
+    from ..tasks import TASKS
+    from ..tasks.listing import arguments_of, markdown
 
     if chosen.name is None:
         rows = [[task.name, task.does, task.default_model or "name one"] for task in TASKS.values()]
@@ -154,7 +154,7 @@ def _tasks(chosen: argparse.Namespace) -> int:
 
 
 def _demo(chosen: argparse.Namespace) -> int:
-    from .demo import run_demo
+    from ..demo import run_demo
 
     return run_demo(chosen.examples)
 

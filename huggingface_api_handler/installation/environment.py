@@ -6,7 +6,7 @@ import os
 import site
 from pathlib import Path
 
-from .config.credentials import KEY_VARIABLES
+from ..config.credentials import KEY_VARIABLES
 
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -36,7 +36,7 @@ def subprocess_environment(*, with_token: bool = False, **extra: str) -> dict[st
 
 def with_this_package(environment: dict[str, str]) -> dict[str, str]:
     """The environment with PYTHONPATH such that this package is found, also from a checkout not installed."""
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(__file__).resolve().parents[2])
     if here in site.getsitepackages():
         return environment
     return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))}

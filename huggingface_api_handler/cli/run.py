@@ -44,7 +44,7 @@ def _infer(chosen: argparse.Namespace) -> tuple[Any, str | None]:
 
     import pandas as pd
 
-    from .inference import predict
+    from ..inference import predict
 
     out = predict(pd.DataFrame({"text": [chosen.text]}), using=using, engine=engine)
     row = out.iloc[0]
@@ -56,14 +56,14 @@ def _infer(chosen: argparse.Namespace) -> tuple[Any, str | None]:
 
 def _own_task(model: str, engine: dict[str, Any]) -> str:
     """The task of a model that is given without one, as CREATE MODEL finds it."""
-    from .config.validation import engine_settings
-    from .inference.connection import task_of
+    from ..config.validation import engine_settings
+    from ..inference.connection import task_of
 
     return task_of(model, engine_settings(engine))
 
 
 def _has_labels(task: str) -> bool:
-    from .tasks import ALIASES, TASKS
+    from ..tasks import ALIASES, TASKS
 
     known = TASKS.get(ALIASES.get(task, task))
     return known is not None and "output" in known.arguments
