@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ..errors import InputError
 from ..redaction import shown
-from ..tasks.typed import KINDS, SPELLINGS
+from ..tasks.structured_output import KINDS, SPELLINGS
 from .normalize import json_object
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -18,8 +18,8 @@ from pydantic import (
 from ..errors import InputError
 from ..redaction import shown
 from ..tasks import TASKS, Parameter, Task, parameters_of
-from ..tasks.generation import template_columns
 from ..tasks.inputs import labels_from
+from ..tasks.prompts import template_columns
 from ..urls import is_private_path
 from .normalize import (
     KEY_NAMES,

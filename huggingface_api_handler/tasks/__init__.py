@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import classification, generation, made, media, tables, text, vectors
+from . import classification, embeddings, generation, media_generation, media_understanding, tables, text
 from .base import Column, Input, Lists, Media, Prediction, Reference, Refused, Settings, Task
 from .inputs import read_inputs
-from .parameters import Parameter, parameters_of
+from .schemas import Parameter, parameters_of
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for module in (classification, text, vectors, generation, media, made, tables)
+    for module in (classification, text, embeddings, generation, media_understanding, media_generation, tables)
     for task in module.TASKS
 }
 ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias in task.aliases}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnreadableAnswer
 from .base import Column, Prediction, Settings, Task, first, unreadable
-from .typed import response_format, typed
-
-_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+from .structured_output import response_format, typed
 
 
 @dataclass(frozen=True)
@@ -29,16 +26,6 @@ class Repair:
     prompt: str | Conversation
     answer: str
     complaint: str
-
-
-def template_columns(template: str) -> list[str]:
-    """The columns that a prompt template names, in order of first appearance."""
-    return list(dict.fromkeys(match.group(1).strip() for match in _PLACEHOLDER.finditer(template)))
-
-
-def fill(template: str, cells: dict[str, str]) -> str:
-    """Put each column's text in place of its ``{{column}}``. Nothing in a cell is ever read as a template."""
-    return _PLACEHOLDER.sub(lambda match: cells[match.group(1).strip()], template)
 
 
 def prompt_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:

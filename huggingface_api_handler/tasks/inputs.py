@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import InputError
 from ..redaction import shown
 from .base import Column, Input, Reference, Refused, Settings, Task
-from .generation import Conversation, fill, template_columns
+from .generation import Conversation
+from .prompts import fill, template_columns
 
 Cell = Any
 _MOST_LISTED = 15

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .base import Task
-from .parameters import parameters_of
+from .schemas import parameters_of
 
 
 class Argument(NamedTuple):

@@ -11,7 +11,8 @@ import pytest
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
 from huggingface_api_handler.tasks import TASKS, Media, Reference, Refused, read_inputs
-from huggingface_api_handler.tasks.generation import Repair, fill, template_columns
+from huggingface_api_handler.tasks.generation import Repair
+from huggingface_api_handler.tasks.prompts import fill, template_columns
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
 COLUMNS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UnreadableAnswer
 from .base import TEXT, Column, Media, Prediction, Read, Settings, Task, first, text_body, unreadable
-from .media import AUDIO, IMAGE, base64_of, media_body
+from .media_understanding import AUDIO, IMAGE, base64_of, media_body
 
 PROMPT = Column("prompt_column", required=False)
 
