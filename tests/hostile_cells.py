@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.errors import MediaError
-from huggingface_api_handler.inference.media import MediaPolicy, load
+from huggingface_api_handler.inference.media.loader import MediaPolicy, load
 
 _refused: dict[str, set[str]] = {}
 _visitors: list[int] = []

@@ -23,7 +23,7 @@ from ..config.settings import ModelSettings
 from ..errors import InferenceError, InputError
 from ..tasks import Media, Task
 from . import wire
-from .media_types import content_type_of
+from .media.sniffing import content_type_of
 
 HELPER_TASKS = {"chat-completion": "conversational", "image-text-to-text": "conversational"}
 """Tasks that the helpers know under another name."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..tasks import Media, Reference
-from . import media, tei, transport
+from . import tei, transport
 from .answers import Answers, NoAnswers
-from .media import MediaPolicy
+from .media import loader
+from .media.loader import MediaPolicy
 from .quota import Quota
 from .route import Route
 from .routes import Known, known
@@ -59,10 +60,10 @@ class Query:
         output = _path(self.engine.output_dir)
 
         async def load(reference: Reference) -> Media:
-            return await media.load(reference.cell, reference.kind, policy)
+            return await loader.load(reference.cell, reference.kind, policy)
 
         async def save(made: Media) -> str:
-            return await asyncio.to_thread(media.save, made, output)
+            return await asyncio.to_thread(loader.save, made, output)
 
         around = Surroundings(
             transport.post,

@@ -16,10 +16,10 @@ import pytest
 from aiohttp.abc import AbstractResolver
 
 from huggingface_api_handler.errors import MediaError
-from huggingface_api_handler.inference import media_fetch
-from huggingface_api_handler.inference.media import MediaPolicy, load, save
-from huggingface_api_handler.inference.media_address import not_public
-from huggingface_api_handler.inference.media_types import content_type_of
+from huggingface_api_handler.inference.media import fetch
+from huggingface_api_handler.inference.media.loader import MediaPolicy, load, save
+from huggingface_api_handler.inference.media.sniffing import content_type_of
+from huggingface_api_handler.inference.media.ssrf import not_public
 from huggingface_api_handler.tasks import Media
 from tests import hostile_cells
 from tests.conftest import Reply, Service
@@ -182,7 +182,7 @@ class Names(AbstractResolver):
 
 
 def fetched(names: Names) -> bytes:
-    coming = media_fetch.fetch("https://name.example/x", allow_private=False, largest=9, resolver=names)
+    coming = fetch.fetch("https://name.example/x", allow_private=False, largest=9, resolver=names)
     return asyncio.run(coming)
 
 

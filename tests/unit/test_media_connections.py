@@ -21,8 +21,8 @@ import pytest
 import trustme
 
 from huggingface_api_handler.errors import MediaError
-from huggingface_api_handler.inference import media, media_address, media_fetch
-from huggingface_api_handler.inference.media import MediaPolicy, load
+from huggingface_api_handler.inference.media import fetch, loader, ssrf
+from huggingface_api_handler.inference.media.loader import MediaPolicy, load
 from tests import hostile_cells
 
 PUBLIC, PRIVATE = "127.0.0.9", "127.0.0.1"
@@ -104,15 +104,15 @@ def public(authority: trustme.CA, private: list[Server], monkeypatch: pytest.Mon
     server.tls = context_for(authority, "good.example", server)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    judged = media_address.not_public
+    judged = ssrf.not_public
 
     def not_public(address: str) -> str | None:
         return None if address == PUBLIC else judged(address)
 
-    monkeypatch.setattr(media_address, "not_public", not_public)
-    monkeypatch.setattr(media_fetch, "not_public", not_public)
-    monkeypatch.setattr(media_fetch, "tls", lambda: trusting)
-    monkeypatch.setitem(media_address.PORTS, "https", frozenset({443, server.port}))
+    monkeypatch.setattr(ssrf, "not_public", not_public)
+    monkeypatch.setattr(fetch, "not_public", not_public)
+    monkeypatch.setattr(fetch, "tls", lambda: trusting)
+    monkeypatch.setitem(ssrf.PORTS, "https", frozenset({443, server.port}))
     yield server
     server.close()
 
@@ -186,8 +186,8 @@ def test_the_certificate_of_the_name_is_checked_and_the_judged_address_connected
 
 
 def test_the_tls_context_of_production_checks_names_and_certificates() -> None:
-    assert media_fetch.tls().check_hostname
-    assert media_fetch.tls().verify_mode is ssl.CERT_REQUIRED
+    assert fetch.tls().check_hostname
+    assert fetch.tls().verify_mode is ssl.CERT_REQUIRED
 
 
 @pytest.mark.parametrize("flaw", ["another name", "another authority", "expired", "an address"])
@@ -333,7 +333,7 @@ def test_redirects_that_name_no_host_stay_at_theirs(
 def test_redirects_end_and_carry_nothing_along(public: Server, names: Names, status: int) -> None:
     public.answer = redirect("/loop", status)
     assert "redirects more than 5 times" in refused(f"https://good.example:{public.port}/loop?key=1")
-    assert public.visitors == 1 + media_fetch.MOST_REDIRECTS
+    assert public.visitors == 1 + fetch.MOST_REDIRECTS
     assert "".join(public.asked).count("key=1") == 1
     for head in public.asked:
         assert not {"cookie:", "referer:", "authorization:"} & set(head.lower().split())
@@ -426,8 +426,8 @@ def test_threads_that_do_not_come_back_are_left_too(monkeypatch: pytest.MonkeyPa
 
     cell = {"name server": "https://slow.example/x.png", "disk": "x.png", "data: URI": "data:;base64,AAAA"}[stuck]
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    monkeypatch.setattr(media, "read", never)
-    monkeypatch.setattr(media, "_data_uri", never)
+    monkeypatch.setattr(loader, "read", never)
+    monkeypatch.setattr(loader, "_data_uri", never)
 
     async def run() -> str:
         with pytest.raises(MediaError) as error:
@@ -478,4 +478,4 @@ def test_the_largest_size_is_taken_and_one_byte_more_is_not(public: Server, name
         else:
             assert "larger" in refused(f"https://good.example:{public.port}/")
             with pytest.raises(MediaError, match="larger"):  # already as it comes, and not only once all is there
-                asyncio.run(media_fetch.fetch(f"https://good.example:{public.port}/", allow_private=False, largest=QUICK.largest))  # fmt: skip
+                asyncio.run(fetch.fetch(f"https://good.example:{public.port}/", allow_private=False, largest=QUICK.largest))  # fmt: skip

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.errors import MediaError
-from huggingface_api_handler.inference import media_files
-from huggingface_api_handler.inference.media import MediaPolicy, load, save
+from huggingface_api_handler.inference.media import files
+from huggingface_api_handler.inference.media.loader import MediaPolicy, load, save
 from huggingface_api_handler.tasks import Media
 from tests import hostile_cells
 
@@ -53,7 +53,7 @@ def refused(cell: str, folder: Path) -> str:
 
 def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> list[int]:
     """Have ``act`` happen once, just before ``media_files`` next calls its ``name``."""
-    real, acted = getattr(media_files, name), []
+    real, acted = getattr(files, name), []
 
     def acting(*given: object, **named: object) -> object:
         if not acted:
@@ -61,7 +61,7 @@ def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) 
             act()
         return real(*given, **named)
 
-    monkeypatch.setattr(media_files, name, acting)
+    monkeypatch.setattr(files, name, acting)
     return acted
 
 
@@ -131,7 +131,7 @@ def test_a_folder_exchanged_all_the_time_never_leads_out(folder: Path) -> None:
     try:
         for _ in range(1000):
             try:
-                seen.append(media_files.read("deep/x.png", folder, LARGEST))
+                seen.append(files.read("deep/x.png", folder, LARGEST))
             except MediaError:
                 seen.append(None)
     finally:
@@ -199,7 +199,7 @@ def test_a_file_that_grows_while_it_is_read_is_bounded(folder: Path, monkeypatch
         grow()  # its size was taken already
         return real(*given, **named)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(media_files.os, "fdopen", opened)
+    monkeypatch.setattr(files.os, "fdopen", opened)
     assert "larger" in refused("x.png", folder)
 
 
@@ -325,7 +325,7 @@ def _made(folder: Path) -> Path:
 def test_a_draft_is_never_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, elsewhere = _made(tmp_path / "out"), tmp_path / "elsewhere"
     elsewhere.write_bytes(b"precious")
-    monkeypatch.setattr(media_files.secrets, "token_hex", lambda _size: "guessed")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _size: "guessed")
     name = Path(save(MADE, _made(tmp_path / "first"))).name
     (out / f".{name}.guessed.part").symlink_to(elsewhere)
     with pytest.raises(MediaError, match="output_dir"):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..errors import MediaError
+from ...errors import MediaError
 
 MOST_PIXELS = 100_000_000
 """Width times height of an image. More than that is made to exhaust whoever decodes it, or not worth sending."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from ..errors import MediaError
+from ...errors import MediaError
 
 PORTS = {"https": frozenset({443}), "http": frozenset({80})}
 """Ports that may be named where private addresses may not."""

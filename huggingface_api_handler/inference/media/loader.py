@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from ..errors import MediaError
-from ..tasks import Media
-from .media_fetch import fetch
-from .media_files import keep, read
-from .media_types import checked_type, content_type_of, extension_of
+from ...errors import MediaError
+from ...tasks import Media
+from .fetch import fetch
+from .files import keep, read
+from .sniffing import checked_type, content_type_of, extension_of
 
 _SPACE = b" \t\r\n\f\v"
 _PIECE = 256 * 1024

@@ -18,8 +18,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from ..errors import MediaError
-from .media_address import is_public, not_fetched, not_public, public_url
+from ...errors import MediaError
+from .ssrf import is_public, not_fetched, not_public, public_url
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult

@@ -1,0 +1,1 @@
+"""Images, audio and video: cells to bytes and bytes to cells, safely."""
