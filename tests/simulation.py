@@ -25,13 +25,13 @@ from multidict import CIMultiDict
 from bench.ceiling import CASES, rows_for
 from bench.oracle import best_batch, best_seconds
 from bench.service import Plan, Service
-from huggingface_api_handler import announced
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter
 from huggingface_api_handler.inference.route import Route
 from huggingface_api_handler.inference.sender import Sender, Surroundings
-from huggingface_api_handler.inference.transport import Response
+from huggingface_api_handler.inference.transport import rate_limit_headers
+from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.tasks import Prediction
 
@@ -182,7 +182,7 @@ def simulate(
     chance = random.getstate()
     random.seed(seed)
     try:
-        with mock.patch.object(announced, "time", SimpleNamespace(time=lambda: _EPOCH + loop.time())):
+        with mock.patch.object(rate_limit_headers, "time", SimpleNamespace(time=lambda: _EPOCH + loop.time())):
             return loop.run_until_complete(query())
     finally:
         loop.close()

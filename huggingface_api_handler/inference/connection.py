@@ -11,10 +11,10 @@ from huggingface_hub import constants
 from ..config.credentials import find_key
 from ..config.settings import EngineSettings, ModelSettings
 from ..errors import HuggingFaceAPIError, InferenceError, InputError
-from ..failures import classify_exception
 from ..redaction import masked, shown
-from . import transport
+from .failures import classify_exception
 from .route import may_have_key, route
+from .transport import client
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def check_engine(engine: EngineSettings) -> str:
     if key is not None and (may_have_key(url, engine) or url.startswith(constants.ENDPOINT)):
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
     try:
-        response = transport.submit(transport.get(url, headers, PATIENCE)).result()
+        response = client.submit(client.get(url, headers, PATIENCE)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
         reason = classify_exception(error, host=url.split("/")[2]).message
         logger.warning("the engine could not be checked: %s", reason)
@@ -85,7 +85,7 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, An
     if where.provider is not None:
         return {**address, "provider": where.provider.name}
     try:
-        response = transport.submit(transport.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
+        response = client.submit(client.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=where.host).message}
     said = _json(masked(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..tasks import Input, Reference
-from . import tei, transport
+from . import tei
 from .answers import NoAnswers
 from .batches import takes_lists
 from .query import Query
+from .transport import client
 
 _AT_ONCE = 2048
 
@@ -25,7 +26,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     from what earlier queries learned of the route; ``seconds`` is None where none did. Sends no request.
     """
     receipt = query.receipt
-    stored, requests, seconds = transport.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
+    stored, requests, seconds = client.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
     receipt.stored = stored
     told = "unknown time" if seconds is None else f"about {seconds:.3g} s"
     said = (

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..announced import Left, left
 from ..config.settings import ModelSettings
-from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
 from ..redaction import repeats_key
 from . import wire
+from .failures import Failure, Kind, classify_exception, classify_response, error_in_answer
 from .route import Route
-from .transport import AnswerTooLarge, Response
+from .transport.client import AnswerTooLarge, Response
+from .transport.rate_limit_headers import Left, left
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
 

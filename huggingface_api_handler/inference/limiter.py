@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from ..announced import Left
 from .ceiling import GREATEST, LOOK_EVERY, Ceiling
 from .pacing import Pacer
+from .transport.rate_limit_headers import Left
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _LONGEST_ANNOUNCED = 3600.0

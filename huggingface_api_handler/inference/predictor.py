@@ -17,15 +17,16 @@ import pandas as pd
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InferenceError
-from ..failures import Failure, Kind
 from ..tasks import Input, Refused, read_inputs
-from . import receipts, transport
+from . import receipts
 from .dry_run import dry_run
+from .failures import Failure, Kind
 from .query import Query, Scope
 from .results import Results
 from .route import route
 from .routes import Known
 from .sender import Sender
+from .transport import client
 from .usage import Receipt
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def _run(
 ) -> tuple[Results, Failure | None]:
     """What became of each input, and why nothing of it is to be shown, where it is not."""
     ended = threading.Event()
-    sender = _wait(transport.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
+    sender = _wait(client.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
     stopped, results = sender.stopped, sender.results
     doomed = stopped is not None and stopped.kind is Kind.STOP and not results.answered
     results.fail_the_rest(stopped or Failure(Kind.UNASKED, "the query ended before this row"))

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any
 
-from ..failures import Failure, Kind
 from ..tasks import Input, Lists, Prediction, Task
 from .batches import length
+from .failures import Failure, Kind
 from .learned import Learned
 
 _FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..tasks import Media, Reference
-from . import tei, transport
+from . import tei
 from .answers import Answers, NoAnswers
 from .media import loader
 from .media.loader import MediaPolicy
@@ -18,6 +18,7 @@ from .route import Route
 from .routes import Known, known
 from .sender import Surroundings
 from .store import Store, store_in
+from .transport import client
 from .usage import Receipt
 
 
@@ -66,7 +67,7 @@ class Query:
             return await asyncio.to_thread(loader.save, made, output)
 
         around = Surroundings(
-            transport.post,
+            client.post,
             found.limiter,
             found.learned,
             load,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..failures import Failure, Kind
+from .failures import Failure, Kind
 from .store import SCHEMA, Store
 
 logger = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ from typing import Any, Protocol, cast
 
 from ..config.settings import ModelSettings
 from ..errors import MediaError, UnreadableAnswer
-from ..failures import Failure, Kind
 from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers
 from .batches import takes_lists
 from .ceiling import OVERDUE
 from .exchange import Exchanged, Post, encode, exchange
+from .failures import Failure, Kind
 from .giving_up import GivingUp
 from .learned import Learned
 from .limiter import Outcome

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InferenceError
-from . import providers, tei, transport
+from . import providers, tei
 from .route import route
+from .transport import client
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def find(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
         return {}
     if where.provider is not None:
         return {"provider": providers.mapping_of(where.provider)}
-    server = transport.submit(tei.found_at(where, model.task)).result()
+    server = client.submit(tei.found_at(where, model.task)).result()
     return {"tei": {"url": where.url, "largest_batch": server.largest_batch}} if server is not None else {}
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from ..tasks import Settings
-from . import transport
 from .route import Route
+from .transport import client
 
 PATHS = {
     "feature-extraction": "/embed",
@@ -41,7 +41,7 @@ async def found_at(where: Route, task: str) -> Server | None:
         return None
     if where.url not in _found:
         try:
-            response = await transport.get(f"{where.url}/info", where.headers, _PATIENCE)
+            response = await client.get(f"{where.url}/info", where.headers, _PATIENCE)
         except Exception:  # the query itself will tell what is wrong with this host
             return None
         _found[where.url] = _read_info(response.status, response.body)

@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
-from huggingface_api_handler.inference import predict, transport
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.tasks import TASKS
 from tests.faults.plan import fraction
 
@@ -159,14 +160,14 @@ STATUSES = st.sampled_from(
     + [204, 301, 307, 400, 401, 404, 408, 413, 418, 422, 424, 429, 429, 500, 502, 503, 503, 503, 504, 599, 999]
 )
 BREAKS = st.sampled_from([TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError("https://u:hf_secret@h"),
-                          ConnectionResetError("hf_secret"), transport.AnswerTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
+                          ConnectionResetError("hf_secret"), client.AnswerTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
 
-Reply = transport.Response | Exception
+Reply = client.Response | Exception
 
 
 @st.composite
 def replies(draw: st.DrawFn, task: str) -> list[Reply]:
-    reply = st.builds(transport.Response, STATUSES, HEADERS.map(CIMultiDict), bodies(task))
+    reply = st.builds(client.Response, STATUSES, HEADERS.map(CIMultiDict), bodies(task))
     return draw(st.lists(reply | reply | reply | BREAKS, min_size=1, max_size=6))
 
 
@@ -196,16 +197,16 @@ def through(
 
     left = MOST_POSTS
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> transport.Response:
+    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
         nonlocal left
         posts[task] += 1
         left -= 1
-        reply = answer(body) if left > 0 else transport.Response(404, CIMultiDict(), b"")
+        reply = answer(body) if left > 0 else client.Response(404, CIMultiDict(), b"")
         if isinstance(reply, Exception):
             raise reply
         return reply
 
-    transport.post = post
+    client.post = post
     # A route that nothing is known of, and no answer of the query before.
     engine = {
         "endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models",
@@ -333,7 +334,7 @@ def right_but_for_its_shape(task: str, clean: int, script: list[list[str]], bare
             for name in script[sent % len(script)]:
                 parts = SHAPES[name](parts)
         whole = json.dumps(parts).encode()
-        return transport.Response(200, CIMultiDict(), whole[: len(whole) - cut] if sent > clean else whole)
+        return client.Response(200, CIMultiDict(), whole[: len(whole) - cut] if sent > clean else whole)
 
     using = {"task": task, "target": "y", "model": "m", "column": "text"}
     out = through(task, pd.DataFrame({"text": TEXTS}), using, answer)

@@ -31,7 +31,8 @@ from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
-from huggingface_api_handler.inference import predict, transport
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.tasks import ALIASES, TASKS, parameters_of
 from tests.faults.fuzz_answers import JUNK, frame_of, often
 
@@ -130,12 +131,12 @@ def any_cells(task: str, data: st.DataObject) -> None:
         using |= data.draw(clauses([*MODEL_NAMES, *PARAMETERS]))
     before = [list(map(id, frame[name])) for name in frame.columns]
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> transport.Response:
+    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
         assert url.startswith(("http://127.0.0.1:9/", "https://")), url
         assert SECRET not in str(headers)
-        return transport.Response(400, CIMultiDict(), b'{"error": "seen"}')
+        return client.Response(400, CIMultiDict(), b'{"error": "seen"}')
 
-    transport.post = post
+    client.post = post
     engine = {"endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models", "cache": False}
     out = counted("cells", told(lambda: predict(frame, using, engine)))
     assert [list(map(id, frame[name])) for name in frame.columns] == before, "the table was changed"

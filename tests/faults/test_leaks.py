@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.errors import InferenceError
-from huggingface_api_handler.inference import predict, transport
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.transport import client
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
 from tests.faults.results import record
@@ -46,7 +47,7 @@ def held() -> dict[str, int]:
         "threads": threading.active_count(),
         "sockets": links["socket"],
         "files": sum(links.values()) - links["socket"],
-        "tasks": transport.submit(tasks()).result(10),
+        "tasks": client.submit(tasks()).result(10),
         "kilobytes": pages * PAGE // 1024,
         "objects": len(gc.get_objects()),
     }

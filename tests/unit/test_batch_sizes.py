@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from bench.service import Plan
 from huggingface_api_handler.inference.batch_sizes import FIRST, GREATEST, BatchSizes
-from huggingface_api_handler.inference.transport import Response
+from huggingface_api_handler.inference.transport.client import Response
 from tests.simulation import simulate
 
 

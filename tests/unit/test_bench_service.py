@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from bench.measure import service
 from bench.oracle import best_batch, best_seconds
 from bench.service import IN_THE_AIR, Plan, Service, score
-from huggingface_api_handler.failures import Failure, Kind, classify_response
+from huggingface_api_handler.inference.failures import Failure, Kind, classify_response
 
 RECORDED = [
     json.loads(line)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from huggingface_api_handler.inference.deadlines import Deadlines
+from huggingface_api_handler.inference.transport.timeouts import Deadlines
 
 
 class Clock(asyncio.SelectorEventLoop):

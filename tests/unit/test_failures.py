@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from huggingface_api_handler.failures import Kind, classify_exception, classify_response, error_in_answer
+from huggingface_api_handler.inference.failures import Kind, classify_exception, classify_response, error_in_answer
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 

@@ -38,11 +38,12 @@ from huggingface_api_handler.config.credentials import find_key
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
-from huggingface_api_handler.failures import Failure, Kind, classify_exception, classify_response
-from huggingface_api_handler.inference import connection, predict, providers, transport
+from huggingface_api_handler.inference import connection, predict, providers
+from huggingface_api_handler.inference.failures import Failure, Kind, classify_exception, classify_response
 from huggingface_api_handler.inference.query import Query, Scope
 from huggingface_api_handler.inference.route import route
 from huggingface_api_handler.inference.store import close_stores
+from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.inference.wire import Request
 from huggingface_api_handler.redaction import shown
@@ -389,10 +390,10 @@ LEAKY: dict[str, Callable[[], Exception]] = {
 def test_an_exception_of_an_http_library_is_told_by_its_class(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaky: str
 ) -> None:
-    async def post(*_: Any) -> transport.Response:
+    async def post(*_: Any) -> client.Response:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(transport, "post", post)
+    monkeypatch.setattr(client, "post", post)
     monkeypatch.setattr("huggingface_api_handler.inference.sender._FIRST_BACKOFF", 0.001)
     engine = {"endpoint": "http://127.0.0.1:9", "api_key": KEY}
     text = everything(engine, log, tmp_path, {**USING, "max_requests": 7})
@@ -404,13 +405,13 @@ def test_an_exception_of_an_http_library_is_told_by_its_class(
 def test_so_are_those_met_at_create_and_describe(
     log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, leaky: str
 ) -> None:
-    async def get(*_: Any) -> transport.Response:
+    async def get(*_: Any) -> client.Response:
         raise LEAKY[leaky]()
 
     def model_info(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(transport, "get", get)
+    monkeypatch.setattr(client, "get", get)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
     seen = [connection.check_engine(engine), connection.check_engine(engine_settings({"api_key": KEY}))]
@@ -433,13 +434,13 @@ def test_so_are_those_of_a_providers_helper(
     def broken(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
 
-    async def post(*_: Any) -> transport.Response:
-        return transport.Response(200, CIMultiDict({"content-type": "application/json"}), b'{"images": []}')
+    async def post(*_: Any) -> client.Response:
+        return client.Response(200, CIMultiDict({"content-type": "application/json"}), b'{"images": []}')
 
     mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="m", providerId="fal-ai/m", status="live", task="text-to-image")  # fmt: skip
     monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
     monkeypatch.setattr(helper, step, broken)
-    monkeypatch.setattr(transport, "post", post)
+    monkeypatch.setattr(client, "post", post)
     monkeypatch.setattr("huggingface_api_handler.inference.sender._FIRST_BACKOFF", 0.001)
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""

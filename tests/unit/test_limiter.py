@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from huggingface_api_handler.announced import Left
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.transport.rate_limit_headers import Left
 from tests.simulation import VirtualLoop, run
 
 ANSWERED = Outcome(0.1, answered=True)

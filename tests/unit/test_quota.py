@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.failures import Kind
 from huggingface_api_handler.inference import predict, quota
+from huggingface_api_handler.inference.failures import Kind
 from huggingface_api_handler.inference.quota import Quota
 from huggingface_api_handler.inference.store import Store, close_stores, store_in
 from tests.conftest import Service

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import UnreadableAnswer
-from huggingface_api_handler.failures import classify_response, error_in_answer
+from huggingface_api_handler.inference.failures import classify_response, error_in_answer
 from huggingface_api_handler.tasks import TASKS, Media, Prediction
 from tests.unit.test_tasks import COLUMNS, settings_for
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from huggingface_api_handler.failures import classify_exception
-from huggingface_api_handler.inference import transport
+from huggingface_api_handler.inference.failures import classify_exception
+from huggingface_api_handler.inference.transport import client
 
 AWAY = "http://service.example/models/m"
 
@@ -43,18 +43,18 @@ class Proxy:
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    transport._proxy.cache_clear()
+    client._proxy.cache_clear()
     here = Proxy()
     yield here
     here.close()
-    transport._proxy.cache_clear()
+    client._proxy.cache_clear()
 
 
 def asked(url: str, headers: dict[str, str] | None = None) -> int:
-    async def ask() -> transport.Response:
-        return await transport.post(url, b"{}", headers or {}, 5)
+    async def ask() -> client.Response:
+        return await client.post(url, b"{}", headers or {}, 5)
 
-    return transport.submit(ask()).result().status
+    return client.submit(ask()).result().status
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
@@ -87,7 +87,7 @@ def test_a_proxy_that_lets_nothing_through_is_named(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST_ANSWER", 10)
+    monkeypatch.setattr(client, "LARGEST_ANSWER", 10)
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -101,7 +101,7 @@ def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: py
 
         server = threading.Thread(target=serve)
         server.start()
-        with pytest.raises(transport.AnswerTooLarge) as raised:
+        with pytest.raises(client.AnswerTooLarge) as raised:
             asked(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         server.join()
     assert heard == [b""], raised
@@ -113,8 +113,8 @@ def test_what_no_proxy_excepts_is_reached_directly(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
     monkeypatch.setenv("no_proxy", excepted)
-    assert transport._proxy("http://service.example:80/") is None
-    assert transport._proxy("http://another.test:80/") == (None if excepted == "*" else f"http://{proxy.address}")
+    assert client._proxy("http://service.example:80/") is None
+    assert client._proxy("http://another.test:80/") == (None if excepted == "*" else f"http://{proxy.address}")
 
 
 def test_this_machine_is_reached_without_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +140,6 @@ def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
 def test_the_environment_is_read_once_for_an_address(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp reads it, and ``.netrc``, in a thread for each request, which costs three times as much as the request."""
     read = []
-    monkeypatch.setattr(transport, "getproxies", lambda: read.append(1) or {"http": f"http://{proxy.address}"})
+    monkeypatch.setattr(client, "getproxies", lambda: read.append(1) or {"http": f"http://{proxy.address}"})
     assert {asked(AWAY) for _ in range(3)} == {200}
     assert len(read) == 1

@@ -21,8 +21,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from ..urls import is_loopback
-from .deadlines import Deadlines
+from ...urls import is_loopback
+from .timeouts import Deadlines
 
 T = TypeVar("T")
 

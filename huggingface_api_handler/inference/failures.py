@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeGuard
 
-from .announced import LONGEST
-from .announced import retry_after as announced_wait
-from .redaction import masked
+from ..redaction import masked
+from .transport.rate_limit_headers import LONGEST
+from .transport.rate_limit_headers import retry_after as announced_wait
 
 
 class Kind(str, Enum):
