@@ -15,9 +15,10 @@ from .cancellation import cancellation
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, model_settings, overridden
 from .errors import HuggingFaceAPIError, InputError
-from .inference import receipts, served
-from .inference.connection import check_engine, describe_model, task_of
+from .inference import receipts
 from .inference.predictor import predict_frame
+from .inference.protocols import discovery
+from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.query import Scope
 from .inference.store import store_in
 from .tasks.listing import arguments_of
@@ -59,7 +60,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             engine = _engine(self.engine_storage)
             using, checked = _new_model(target, args, engine)
             self.model_storage.json_set(_STORED, using)
-            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **served.find(engine, checked)})
+            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **discovery.find(engine, checked)})
 
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
@@ -67,7 +68,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         with _told_in_a_sentence(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
             found = self.model_storage.json_get(_SERVED) or {}
-            served.recall(found)
+            discovery.recall(found)
             model = model_settings(overridden(self._using(), changes), engine)
             out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):

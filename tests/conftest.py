@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from huggingface_api_handler.inference import tei
+from huggingface_api_handler.inference.protocols import tei
 from huggingface_api_handler.inference.store import close_stores
 
 

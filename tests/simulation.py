@@ -28,7 +28,7 @@ from bench.service import Plan, Service
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter
-from huggingface_api_handler.inference.route import Route
+from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.sender import Sender, Surroundings
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response

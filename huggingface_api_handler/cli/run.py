@@ -57,7 +57,7 @@ def _infer(chosen: argparse.Namespace) -> tuple[Any, str | None]:
 def _own_task(model: str, engine: dict[str, Any]) -> str:
     """The task of a model that is given without one, as CREATE MODEL finds it."""
     from ..config.validation import engine_settings
-    from ..inference.connection import task_of
+    from ..inference.protocols.preflight import task_of
 
     return task_of(model, engine_settings(engine))
 

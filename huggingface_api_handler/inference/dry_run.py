@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..tasks import Input, Reference
-from . import tei
 from .answers import NoAnswers
 from .batches import takes_lists
+from .protocols import tei
 from .query import Query
 from .transport import client
 

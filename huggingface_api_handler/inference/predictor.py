@@ -21,9 +21,9 @@ from ..tasks import Input, Refused, read_inputs
 from . import receipts
 from .dry_run import dry_run
 from .failures import Failure, Kind
+from .protocols.routing import route
 from .query import Query, Scope
 from .results import Results
-from .route import route
 from .routes import Known
 from .sender import Sender
 from .transport import client

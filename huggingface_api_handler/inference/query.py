@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..tasks import Media, Reference
-from . import tei
 from .answers import Answers, NoAnswers
 from .media import loader
 from .media.loader import MediaPolicy
+from .protocols import tei
+from .protocols.routing import Route
 from .quota import Quota
-from .route import Route
 from .routes import Known, known
 from .sender import Surroundings
 from .store import Store, store_in

@@ -7,13 +7,13 @@ import hashlib
 from dataclasses import dataclass
 
 from ..config.settings import EngineSettings
-from . import tei
 from .batch_sizes import BatchSizes
 from .ceiling import GREATEST, Ceiling
 from .learned import Learned
 from .limiter import Limiter
 from .pacing import Pacer
-from .route import Route
+from .protocols import tei
+from .protocols.routing import Route
 from .shared import Shared
 from .store import Store
 

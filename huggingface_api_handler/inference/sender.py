@@ -18,15 +18,15 @@ from ..tasks import Input, Media, Prediction
 from .answers import Answers, NoAnswers
 from .batches import takes_lists
 from .ceiling import OVERDUE
-from .exchange import Exchanged, Post, encode, exchange
 from .failures import Failure, Kind
 from .giving_up import GivingUp
 from .learned import Learned
 from .limiter import Outcome
+from .protocols.request import Exchanged, Post, encode, exchange
+from .protocols.routing import Route
 from .qualifying import qualify, worth_qualifying
 from .quota import NO_QUOTA, Quota
 from .results import Results
-from .route import Route
 from .supply import Load, Supply
 from .usage import Receipt
 

@@ -166,7 +166,7 @@ def test_typed_fields_come_as_columns_that_sql_can_hold(service: Service) -> Non
 
 
 def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_api_handler.inference import connection
+    from huggingface_api_handler.inference.protocols import preflight
 
     class Hub:
         def model_info(self, model: str, **_: Any) -> Any:
@@ -179,5 +179,5 @@ def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monke
     assert handler.model_storage.kept["using"]["task"] == "token-classification"
     monkeypatch.setattr(Hub, "model_info", lambda *_, **__: (_ for _ in ()).throw(OSError("hf_secret in here")))
     with pytest.raises(InputError, match="task = ") as error:
-        connection.task_of("a/b", connection.EngineSettings())
+        preflight.task_of("a/b", preflight.EngineSettings())
     assert "hf_secret" not in str(error.value)

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.inference import predict, tei
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.protocols import tei
 from huggingface_api_handler.inference.routes import Known
 from huggingface_api_handler.inference.store import close_stores
 from tests.conftest import Service

@@ -38,14 +38,15 @@ from huggingface_api_handler.config.credentials import find_key
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
-from huggingface_api_handler.inference import connection, predict, providers
+from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, Kind, classify_exception, classify_response
+from huggingface_api_handler.inference.protocols import hub_providers, preflight
+from huggingface_api_handler.inference.protocols.codec import Request
+from huggingface_api_handler.inference.protocols.routing import route
 from huggingface_api_handler.inference.query import Query, Scope
-from huggingface_api_handler.inference.route import route
 from huggingface_api_handler.inference.store import close_stores
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.inference.usage import Receipt
-from huggingface_api_handler.inference.wire import Request
 from huggingface_api_handler.redaction import shown
 from tests.conftest import Reply, Service
 
@@ -243,9 +244,9 @@ def test_no_key_goes_along_a_redirect(
         text = everything(given, log, tmp_path)
         assert "redirect" in text and "Give the final address" in text
     elif statement == "CREATE ML_ENGINE":
-        text = connection.check_engine(engine)
+        text = preflight.check_engine(engine)
     else:
-        text = str(connection.describe_model(engine, model_settings(USING, engine)))
+        text = str(preflight.describe_model(engine, model_settings(USING, engine)))
     assert service.headers or service.fetched
     assert elsewhere.heard == []
     assert not leaks(text + log.text, KEY)
@@ -300,7 +301,7 @@ def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_api_handler.inference.sender._FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("huggingface_api_handler.inference.tei._PATIENCE", 0.05)
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._PATIENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
         text = everything(engine, log, tmp_path, {**USING, "max_requests": 3})
@@ -414,10 +415,10 @@ def test_so_are_those_met_at_create_and_describe(
     monkeypatch.setattr(client, "get", get)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
-    seen = [connection.check_engine(engine), connection.check_engine(engine_settings({"api_key": KEY}))]
-    seen.append(str(connection.describe_model(engine, model_settings(USING, engine))))
+    seen = [preflight.check_engine(engine), preflight.check_engine(engine_settings({"api_key": KEY}))]
+    seen.append(str(preflight.describe_model(engine, model_settings(USING, engine))))
     with pytest.raises(InputError) as unknown:
-        connection.task_of("m", engine)
+        preflight.task_of("m", engine)
     seen.append(told(unknown.value))
     assert not leaks("".join(seen) + log.text, KEY)
 
@@ -429,7 +430,7 @@ def test_so_are_those_of_a_providers_helper(
 ) -> None:
     from huggingface_hub.hf_api import InferenceProviderMapping
 
-    helper = type(providers.get_provider_helper("fal-ai", "text-to-image", "m"))
+    helper = type(hub_providers.get_provider_helper("fal-ai", "text-to-image", "m"))
 
     def broken(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
@@ -457,7 +458,7 @@ def test_so_are_those_of_a_providers_helper(
 def test_describe_shows_what_a_server_says_without_the_key(service: Service) -> None:
     settings = engine_settings({"endpoint": service.url, "api_key": KEY})
     service.answer = lambda _, headers, __: {"model_id": "m", "saw": dict(headers), "as": echo(headers)}
-    said = connection.describe_model(settings, model_settings(USING, settings))
+    said = preflight.describe_model(settings, model_settings(USING, settings))
     assert said["model_id"] == "m" and said["key sent"] is True
     assert not leaks(str(said), KEY)
 
@@ -467,10 +468,10 @@ def test_nothing_of_ours_prints_a_key() -> None:
     model = model_settings(USING, engine)
     where = route(engine, model)
     assert KEY in where.headers["authorization"]
-    helper = providers.get_provider_helper("fal-ai", "text-to-image", "m")
+    helper = hub_providers.get_provider_helper("fal-ai", "text-to-image", "m")
     found = find_key(engine)
     assert found is not None
-    provider = providers.Provider("fal-ai", "m", helper, found, dict(where.headers))
+    provider = hub_providers.Provider("fal-ai", "m", helper, found, dict(where.headers))
     things = [
         engine, model, where, dataclasses.replace(where, provider=provider), provider, found,
         Request(where.url, where.headers, KEY.encode()), Receipt("t", "m", where.host), Query(model, engine, where, Receipt("t", "m", where.host), Scope("s")),

@@ -13,8 +13,9 @@ from huggingface_hub.inference._providers import PROVIDERS, _common
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
-from huggingface_api_handler.inference import predict, providers, served
-from huggingface_api_handler.inference.providers import HELPER_TASKS
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.protocols import discovery, hub_providers
+from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
 from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 
@@ -42,7 +43,7 @@ def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", mapping)
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     monkeypatch.setattr(
-        "huggingface_api_handler.inference.providers.HARDCODED_MODEL_INFERENCE_MAPPING",
+        "huggingface_api_handler.inference.protocols.hub_providers.HARDCODED_MODEL_INFERENCE_MAPPING",
         _common.HARDCODED_MODEL_INFERENCE_MAPPING,
     )
     monkeypatch.setattr("huggingface_hub.constants.INFERENCE_PROXY_TEMPLATE", service.url + "/{provider}")
@@ -174,11 +175,11 @@ def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
 ) -> None:
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
-    found = json.loads(json.dumps(served.find(engine, model_settings(using, engine))))
+    found = json.loads(json.dumps(discovery.find(engine, model_settings(using, engine))))
     assert len(hub) == 1
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
-    monkeypatch.setattr(providers, "HARDCODED_MODEL_INFERENCE_MAPPING", _common.HARDCODED_MODEL_INFERENCE_MAPPING)
-    served.recall(found)
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", _common.HARDCODED_MODEL_INFERENCE_MAPPING)
+    discovery.recall(found)
     service.answer = lambda body, *_: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}
     out = ask("together", "text-to-image", ["a cat"])
     assert out["y"][0].startswith("data:image/png")
@@ -195,6 +196,6 @@ def test_a_hub_that_cannot_be_asked_is_only_a_warning_at_create(
     monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", down)
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
-    assert served.find(engine, model_settings(using, engine)) == {}
+    assert discovery.find(engine, model_settings(using, engine)) == {}
     assert "could not be asked" in caplog.text
     assert "password" not in caplog.text

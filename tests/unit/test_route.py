@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.route import may_have_key, route
+from huggingface_api_handler.inference.protocols.routing import may_have_key, route
 
 HF = "https://router.huggingface.co/hf-inference/models"
 

@@ -17,8 +17,8 @@ from huggingface_api_handler.inference.failures import Failure, Kind
 from huggingface_api_handler.inference.giving_up import PATIENCE
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.qualifying import probes, same_answers
-from huggingface_api_handler.inference.route import Route
 from huggingface_api_handler.inference.sender import ATTEMPTS, Sender, Surroundings
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.usage import Receipt

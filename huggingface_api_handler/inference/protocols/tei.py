@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from ..tasks import Settings
-from .route import Route
-from .transport import client
+from ...tasks import Settings
+from ..transport import client
+from .routing import Route
 
 PATHS = {
     "feature-extraction": "/embed",

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..config.settings import ModelSettings
-from ..redaction import repeats_key
-from . import wire
-from .failures import Failure, Kind, classify_exception, classify_response, error_in_answer
-from .route import Route
-from .transport.client import AnswerTooLarge, Response
-from .transport.rate_limit_headers import Left, left
+from ...config.settings import ModelSettings
+from ...redaction import repeats_key
+from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
+from ..transport.client import AnswerTooLarge, Response
+from ..transport.rate_limit_headers import Left, left
+from . import codec
+from .routing import Route
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
 
@@ -36,7 +36,7 @@ class Exchanged(NamedTuple):
     left: Left | None = None
 
 
-def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[wire.Request, Any]:
+def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[codec.Request, Any]:
     """The request for ``inputs``, and what a provider's helper needs to read its answer.
 
     Raises TypeError or ValueError where an input cannot be sent.
@@ -44,11 +44,11 @@ def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[w
     task = model.definition
     if route.provider is not None:
         return route.provider.request(task, inputs, model)
-    return wire.encode(route.url, route.headers, (route.body or task.body)(inputs, model)), None
+    return codec.encode(route.url, route.headers, (route.body or task.body)(inputs, model)), None
 
 
 async def exchange(
-    post: Post, route: Route, model: ModelSettings, request: wire.Request, made: Any, batch: int, timeout: float
+    post: Post, route: Route, model: ModelSettings, request: codec.Request, made: Any, batch: int, timeout: float
 ) -> Exchanged:
     """Send ``request``, which carries ``batch`` inputs. Raises nothing but cancellation."""
     try:
@@ -73,7 +73,7 @@ async def exchange(
         if route.provider is not None:
             answer = await route.provider.answer(task, made, headers, response.body)
         else:
-            answer = wire.decode(task, headers, response.body)
+            answer = codec.decode(task, headers, response.body)
     except ValueError:
         return Exchanged(
             None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200), size, headers, announced

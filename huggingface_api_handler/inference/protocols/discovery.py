@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ..config.settings import EngineSettings, ModelSettings
-from ..errors import InferenceError
-from . import providers, tei
-from .route import route
-from .transport import client
+from ...config.settings import EngineSettings, ModelSettings
+from ...errors import InferenceError
+from ..transport import client
+from . import hub_providers, tei
+from .routing import route
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def find(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
         logger.warning("%s", error)
         return {}
     if where.provider is not None:
-        return {"provider": providers.mapping_of(where.provider)}
+        return {"provider": hub_providers.mapping_of(where.provider)}
     server = client.submit(tei.found_at(where, model.task)).result()
     return {"tei": {"url": where.url, "largest_batch": server.largest_batch}} if server is not None else {}
 
@@ -34,6 +34,6 @@ def find(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
 def recall(found: Mapping[str, Any]) -> None:
     """Use in this process what ``find`` found."""
     if "provider" in found:
-        providers.remember(found["provider"])
+        hub_providers.remember(found["provider"])
     if "tei" in found:
         tei.remember(found["tei"]["url"], found["tei"]["largest_batch"])

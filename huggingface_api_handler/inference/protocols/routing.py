@@ -10,13 +10,13 @@ from urllib.parse import quote, urlsplit
 
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from .. import __version__
-from ..config.credentials import find_key
-from ..config.settings import EngineSettings, ModelSettings
-from ..errors import InputError
-from ..tasks.base import Body
-from ..urls import is_private_path
-from .providers import Provider, provider_for
+from ... import __version__
+from ...config.credentials import find_key
+from ...config.settings import EngineSettings, ModelSettings
+from ...errors import InputError
+from ...tasks.base import Body
+from ...urls import is_private_path
+from .hub_providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"
 _HUGGING_FACE_HOST = re.compile(r"([a-z0-9.-]+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")

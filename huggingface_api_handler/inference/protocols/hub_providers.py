@@ -18,12 +18,12 @@ from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
 from pydantic import SecretStr
 
-from ..config.normalize import nearest
-from ..config.settings import ModelSettings
-from ..errors import InferenceError, InputError
-from ..tasks import Media, Task
-from . import wire
-from .media.sniffing import content_type_of
+from ...config.normalize import nearest
+from ...config.settings import ModelSettings
+from ...errors import InferenceError, InputError
+from ...tasks import Media, Task
+from ..media.sniffing import content_type_of
+from . import codec
 
 HELPER_TASKS = {"chat-completion": "conversational", "image-text-to-text": "conversational"}
 """Tasks that the helpers know under another name."""
@@ -41,7 +41,7 @@ class Provider:
 
     def request(
         self, task: Task, inputs: Sequence[Any], model: ModelSettings
-    ) -> tuple[wire.Request, RequestParameters]:
+    ) -> tuple[codec.Request, RequestParameters]:
         """The request for one input. Raises ValueError where this provider cannot make one of it."""
         asked, parameters = _asked(task, inputs[0], model)
         made = self.helper.prepare_request(
@@ -52,12 +52,12 @@ class Provider:
             api_key=self.key.get_secret_value(),
         )
         body = orjson.dumps(made.json) if made.data is None else bytes(made.data)
-        return wire.Request(made.url, {name: str(value) for name, value in made.headers.items()}, body), made
+        return codec.Request(made.url, {name: str(value) for name, value in made.headers.items()}, body), made
 
     async def answer(self, task: Task, made: RequestParameters, headers: Any, body: bytes) -> Any:
         """The provider's answer as hf-inference would have sent it. Raises ValueError where it is none."""
         if task.protocol == "chat":
-            return wire.decode(task, headers, body)
+            return codec.decode(task, headers, body)
         # Some helpers poll a job or fetch a file with a blocking client, so they run off the loop.
         try:
             answer = await asyncio.to_thread(self.helper.get_response, body, made)

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 from huggingface_hub import constants
 
-from ..config.credentials import find_key
-from ..config.settings import EngineSettings, ModelSettings
-from ..errors import HuggingFaceAPIError, InferenceError, InputError
-from ..redaction import masked, shown
-from .failures import classify_exception
-from .route import may_have_key, route
-from .transport import client
+from ...config.credentials import find_key
+from ...config.settings import EngineSettings, ModelSettings
+from ...errors import HuggingFaceAPIError, InferenceError, InputError
+from ...redaction import masked, shown
+from ..failures import classify_exception
+from ..transport import client
+from .routing import may_have_key, route
 
 logger = logging.getLogger(__name__)
 

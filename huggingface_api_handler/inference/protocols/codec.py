@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ..tasks import Media, Task
+from ...tasks import Media, Task
 
 
 @dataclass(frozen=True)
