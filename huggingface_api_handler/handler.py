@@ -19,8 +19,8 @@ from .inference import receipts
 from .inference.predictor import predict_frame
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
-from .inference.query import Scope
-from .inference.store import store_in
+from .inference.storage.scope import Scope
+from .inference.storage.sqlite import store_in
 from .tasks.listing import arguments_of
 
 _STORED, _SERVED, _SCOPE = "using", "served", "scope"

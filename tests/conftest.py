@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from huggingface_api_handler.inference.protocols import tei
-from huggingface_api_handler.inference.store import close_stores
+from huggingface_api_handler.inference.storage.sqlite import close_stores
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pandas as pd
 from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
 from .predictor import Cancel, Progress, predict_frame
-from .query import Scope
+from .storage.scope import Scope
 
 
 def predict(

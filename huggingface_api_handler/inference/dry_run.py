@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..tasks import Input, Reference
-from .answers import NoAnswers
 from .batches import takes_lists
 from .protocols import tei
 from .query import Query
+from .storage.response_cache import NoAnswers
 from .transport import client
 
 _AT_ONCE = 2048

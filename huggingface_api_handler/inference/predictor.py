@@ -22,10 +22,11 @@ from . import receipts
 from .dry_run import dry_run
 from .failures import Failure, Kind
 from .protocols.routing import route
-from .query import Query, Scope
+from .query import Query
 from .results import Results
 from .routes import Known
 from .sender import Sender
+from .storage.scope import Scope
 from .transport import client
 from .usage import Receipt
 

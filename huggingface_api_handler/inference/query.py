@@ -9,25 +9,17 @@ from pathlib import Path
 
 from ..config.settings import EngineSettings, ModelSettings
 from ..tasks import Media, Reference
-from .answers import Answers, NoAnswers
 from .media import loader
 from .media.loader import MediaPolicy
 from .protocols import tei
 from .protocols.routing import Route
-from .quota import Quota
 from .routes import Known, known
 from .sender import Surroundings
-from .store import Store, store_in
+from .storage.quota import Quota
+from .storage.response_cache import Answers, NoAnswers
+from .storage.sqlite import Store, store_in
 from .transport import client
 from .usage import Receipt
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Whose a query is. ``engine`` keeps answers and quotas of one engine from another, ``model`` its receipts."""
-
-    engine: str
-    model: str | None = None
 
 
 @dataclass(frozen=True)

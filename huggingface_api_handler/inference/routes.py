@@ -15,7 +15,7 @@ from .pacing import Pacer
 from .protocols import tei
 from .protocols.routing import Route
 from .shared import Shared
-from .store import Store
+from .storage.sqlite import Store
 
 
 @dataclass

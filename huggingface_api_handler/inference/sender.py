@@ -15,7 +15,6 @@ from typing import Any, Protocol, cast
 from ..config.settings import ModelSettings
 from ..errors import MediaError, UnreadableAnswer
 from ..tasks import Input, Media, Prediction
-from .answers import Answers, NoAnswers
 from .batches import takes_lists
 from .ceiling import OVERDUE
 from .failures import Failure, Kind
@@ -25,8 +24,9 @@ from .limiter import Outcome
 from .protocols.request import Exchanged, Post, encode, exchange
 from .protocols.routing import Route
 from .qualifying import qualify, worth_qualifying
-from .quota import NO_QUOTA, Quota
 from .results import Results
+from .storage.quota import NO_QUOTA, Quota
+from .storage.response_cache import Answers, NoAnswers
 from .supply import Load, Supply
 from .usage import Receipt
 

@@ -16,7 +16,7 @@ import orjson
 
 from .batch_sizes import GREATEST, BatchSizes
 from .learned import Learned
-from .store import Store
+from .storage.sqlite import Store
 
 logger = logging.getLogger(__name__)
 

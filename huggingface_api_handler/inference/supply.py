@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import MediaError
 from ..tasks import Input, Media, Reference, Task
-from .answers import Answers, NoAnswers
 from .batches import next_batch, takes_lists
 from .learned import Learned
+from .storage.response_cache import Answers, NoAnswers
 
 _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
 _MOST_WAITING = 8192

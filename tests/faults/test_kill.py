@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import model_settings
-from huggingface_api_handler.inference.answers import MOST_UNWRITTEN, Answers
-from huggingface_api_handler.inference.store import Store
+from huggingface_api_handler.inference.storage.response_cache import MOST_UNWRITTEN, Answers
+from huggingface_api_handler.inference.storage.sqlite import Store
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan, answer
 from tests.faults.results import record

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from huggingface_api_handler.inference import answer_table as table
-from huggingface_api_handler.inference.answer_table import Landed
-from huggingface_api_handler.inference.store import SCHEMA
+from huggingface_api_handler.inference.storage import response_table as table
+from huggingface_api_handler.inference.storage.response_table import Landed
+from huggingface_api_handler.inference.storage.sqlite import SCHEMA
 
 NOW = 1_000_000
 QUERY = b"query"

@@ -11,7 +11,7 @@ import pytest
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols import tei
 from huggingface_api_handler.inference.routes import Known
-from huggingface_api_handler.inference.store import close_stores
+from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.conftest import Service
 
 USING = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}

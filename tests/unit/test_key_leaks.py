@@ -30,6 +30,7 @@ import httpx
 import pandas as pd
 import pytest
 import trustme
+from huggingface_api_handler.inference.storage.scope import Scope
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -43,8 +44,8 @@ from huggingface_api_handler.inference.failures import Failure, Kind, classify_e
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
 from huggingface_api_handler.inference.protocols.routing import route
-from huggingface_api_handler.inference.query import Query, Scope
-from huggingface_api_handler.inference.store import close_stores
+from huggingface_api_handler.inference.query import Query
+from huggingface_api_handler.inference.storage.sqlite import close_stores
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.redaction import shown

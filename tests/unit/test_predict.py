@@ -15,7 +15,7 @@ import pytest
 
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.answers import Answers
+from huggingface_api_handler.inference.storage.response_cache import Answers
 from huggingface_api_handler.tasks import TASKS, Lists
 from tests.conftest import Reply, Service
 

@@ -16,10 +16,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.inference import predict, quota
+from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Kind
-from huggingface_api_handler.inference.quota import Quota
-from huggingface_api_handler.inference.store import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage import quota
+from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +139,7 @@ def test_there_is_one_warning_at_four_fifths_in_each_period(store: Store, clock:
 def test_while_the_store_is_locked_the_count_goes_on_in_memory_from_what_was_seen(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.store._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_api_handler.inference.storage.sqlite._BUSY_SECONDS", 0.2)
     store = store_in(str(tmp_path))
     assert granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 6) == 6
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_api_handler.inference.storage.scope import Scope
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import receipts
 from huggingface_api_handler.inference.predictor import predict_frame
-from huggingface_api_handler.inference.query import Scope
-from huggingface_api_handler.inference.store import Store, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, store_in
 from huggingface_api_handler.inference.usage import Receipt
 from tests.conftest import Reply, Service
 

@@ -21,7 +21,7 @@ from huggingface_api_handler.inference.batch_sizes import BatchSizes
 from huggingface_api_handler.inference.learned import Learned
 from huggingface_api_handler.inference.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.shared import LOOK_EVERY, Shared, from_json, part, to_json
-from huggingface_api_handler.inference.store import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).parents[2]

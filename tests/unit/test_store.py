@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference import store as module
-from huggingface_api_handler.inference.store import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage import sqlite as module
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[2]

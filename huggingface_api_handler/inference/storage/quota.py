@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from .failures import Failure, Kind
-from .store import SCHEMA, Store
+from ..failures import Failure, Kind
+from .sqlite import SCHEMA, Store
 
 logger = logging.getLogger(__name__)
 

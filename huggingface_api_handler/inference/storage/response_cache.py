@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from ..config.settings import ModelSettings
-from ..tasks import Media
-from . import answer_table
-from .answer_table import AT_ONCE, Landed
-from .store import Store
+from ...config.settings import ModelSettings
+from ...tasks import Media
+from . import response_table
+from .response_table import AT_ONCE, Landed
+from .sqlite import Store
 
 PREPROCESSING = 1
 """Version of how cells become what is sent. One more whenever the same cell is sent otherwise."""
@@ -71,13 +71,13 @@ class Answers:
         if not self._read:
             return {}
         if self._known is None:
-            began = self._store.run(lambda connection: answer_table.begin(connection, self._query), True)
+            began = self._store.run(lambda connection: response_table.begin(connection, self._query), True)
             self._known = await asyncio.wrap_future(began)
         if not self._known:  # the first query of its kind, so nothing of it is stored
             return {}
         nothing: list[tuple[bytes, bytes]] = []
         since = int(time.time() - self._ttl)
-        found = self._store.run(lambda connection: answer_table.select(connection, keys, since), nothing)
+        found = self._store.run(lambda connection: response_table.select(connection, keys, since), nothing)
         stored = {}
         for key, kept in await asyncio.wrap_future(found):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
@@ -117,7 +117,7 @@ class Answers:
         # The store does one thing after another, so all of the above is done before this.
         await asyncio.wrap_future(self._store.run_alone(lambda _connection: None, None))
         if self._noted:  # nobody waits for this
-            self._store.run(answer_table.index, None)
+            self._store.run(response_table.index, None)
 
     def _set_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._due)
@@ -145,10 +145,10 @@ class Answers:
         self._before = 0
         if not self._noted:
             self._noted = True
-            self._store.run_alone(lambda connection: answer_table.note_asked(connection, self._query), None)
+            self._store.run_alone(lambda connection: response_table.note_asked(connection, self._query), None)
         now = time.time()
         kept, expires = int(now), int(now + self._ttl)
-        append = partial(answer_table.append, landed=landed, kept=kept, expires=expires)
+        append = partial(response_table.append, landed=landed, kept=kept, expires=expires)
         self._being_written.append((self._store.run_alone(append, None), count))
         self._untidy += count
         if self._untidy >= _TIDY_EVERY:
@@ -156,7 +156,7 @@ class Answers:
 
     def _tidy(self) -> None:
         self._untidy = 0
-        self._store.run(lambda connection: answer_table.tidy(connection, self._query), None)
+        self._store.run(lambda connection: response_table.tidy(connection, self._query), None)
 
 
 def _as_sent(item: Any) -> bytes:

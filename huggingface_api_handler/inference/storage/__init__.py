@@ -1,0 +1,1 @@
+"""What outlives a process: stored answers, quotas, and the file that holds them."""
