@@ -26,8 +26,8 @@ from bench.ceiling import CASES, rows_for
 from bench.oracle import best_batch, best_seconds
 from bench.service import Plan, Service
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.learned import Learned
-from huggingface_api_handler.inference.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.sender import Sender, Surroundings
 from huggingface_api_handler.inference.transport import rate_limit_headers

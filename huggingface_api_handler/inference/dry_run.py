@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..tasks import Input, Reference
-from .batches import takes_lists
+from .flow_control.batching import takes_lists
 from .protocols import tei
 from .query import Query
 from .storage.response_cache import NoAnswers

@@ -21,10 +21,10 @@ from ..tasks import Input, Refused, read_inputs
 from . import receipts
 from .dry_run import dry_run
 from .failures import Failure, Kind
+from .flow_control.route_registry import Known
 from .protocols.routing import route
 from .query import Query
 from .results import Results
-from .routes import Known
 from .sender import Sender
 from .storage.scope import Scope
 from .transport import client

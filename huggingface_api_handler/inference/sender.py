@@ -15,15 +15,15 @@ from typing import Any, Protocol, cast
 from ..config.settings import ModelSettings
 from ..errors import MediaError, UnreadableAnswer
 from ..tasks import Input, Media, Prediction
-from .batches import takes_lists
-from .ceiling import OVERDUE
 from .failures import Failure, Kind
-from .giving_up import GivingUp
-from .learned import Learned
-from .limiter import Outcome
+from .flow_control.batch_probe import qualify, worth_qualifying
+from .flow_control.batching import takes_lists
+from .flow_control.circuit_breaker import GivingUp
+from .flow_control.concurrency import OVERDUE
+from .flow_control.limiter import Outcome
+from .flow_control.route_profile import Learned
 from .protocols.request import Exchanged, Post, encode, exchange
 from .protocols.routing import Route
-from .qualifying import qualify, worth_qualifying
 from .results import Results
 from .storage.quota import NO_QUOTA, Quota
 from .storage.response_cache import Answers, NoAnswers

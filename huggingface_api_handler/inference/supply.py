@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import MediaError
 from ..tasks import Input, Media, Reference, Task
-from .batches import next_batch, takes_lists
-from .learned import Learned
+from .flow_control.batching import next_batch, takes_lists
+from .flow_control.route_profile import Learned
 from .storage.response_cache import Answers, NoAnswers
 
 _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8

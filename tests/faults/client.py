@@ -37,10 +37,11 @@ def run(url: str, rows: int, out: Path) -> None:
     os.environ["HF_HOME"] = str(out.parent)  # nothing stored or learned before
     import pandas as pd
 
-    from huggingface_api_handler.inference import predict, shared
+    from huggingface_api_handler.inference import predict
+    from huggingface_api_handler.inference.flow_control import coordination
     from tests.faults.plan import table
 
-    shared.time = WallClock  # type: ignore[attr-defined]  # what processes tell each other is in wall-clock time
+    coordination.time = WallClock  # type: ignore[attr-defined]  # what processes tell each other is in wall-clock time
     frame = pd.DataFrame({"text": table(rows)})
     using = {"task": "text-classification", "column": "text", "target": "y"}
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, real()

@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
-from huggingface_api_handler.inference.batch_sizes import FIRST, GREATEST, BatchSizes
+from huggingface_api_handler.inference.flow_control.batch_size import FIRST, GREATEST, BatchSizes
 from huggingface_api_handler.inference.transport.client import Response
 from tests.simulation import simulate
 

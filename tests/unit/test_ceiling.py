@@ -8,7 +8,7 @@ import pytest
 
 from bench.ceiling import CASES
 from bench.service import Plan
-from huggingface_api_handler.inference.ceiling import Ceiling
+from huggingface_api_handler.inference.flow_control.concurrency import Ceiling
 from tests.simulation import ratios, simulate
 
 # Seconds and requests over the oracle's: what the present code reaches over several seeds, and a little more.

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.route_registry import Known
 from huggingface_api_handler.inference.protocols import tei
-from huggingface_api_handler.inference.routes import Known
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.conftest import Service
 
@@ -84,7 +84,7 @@ def test_requests_and_seconds_come_from_what_was_learned(
     if later:
         close_stores()
         monkeypatch.setattr(tei, "_found", {})
-        monkeypatch.setattr("huggingface_api_handler.inference.routes._known", {})
+        monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_registry._known", {})
     found = told(pd.DataFrame({"text": [f"new {number}" for number in range(6000)]}), USING, engine)
     assert 6000 / 1024 <= found["requests"] <= 6000 / 32 + 1
     assert found["stored"] == 0

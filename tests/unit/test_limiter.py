@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from huggingface_api_handler.inference.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.transport.rate_limit_headers import Left
 from tests.simulation import VirtualLoop, run
 

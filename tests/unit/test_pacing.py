@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
-from huggingface_api_handler.inference.pacing import Pacer
+from huggingface_api_handler.inference.flow_control.request_rate import Pacer
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import Left, left
 from tests.simulation import oracle_seconds, simulate

@@ -11,14 +11,14 @@ import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.batch_sizes import BatchSizes
-from huggingface_api_handler.inference.ceiling import Ceiling
 from huggingface_api_handler.inference.failures import Failure, Kind
-from huggingface_api_handler.inference.giving_up import PATIENCE
-from huggingface_api_handler.inference.learned import Learned
-from huggingface_api_handler.inference.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.batch_probe import probes, same_answers
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
+from huggingface_api_handler.inference.flow_control.circuit_breaker import PATIENCE
+from huggingface_api_handler.inference.flow_control.concurrency import Ceiling
+from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.qualifying import probes, same_answers
 from huggingface_api_handler.inference.sender import ATTEMPTS, Sender, Surroundings
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.usage import Receipt

@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.inference import predict, routes, shared
-from huggingface_api_handler.inference.batch_sizes import BatchSizes
-from huggingface_api_handler.inference.learned import Learned
-from huggingface_api_handler.inference.limiter import Limiter, Outcome
-from huggingface_api_handler.inference.shared import LOOK_EVERY, Shared, from_json, part, to_json
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control import coordination, route_registry
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
+from huggingface_api_handler.inference.flow_control.coordination import LOOK_EVERY, Shared, from_json, part, to_json
+from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
 from tests.conftest import Reply, Service
 
@@ -189,7 +190,7 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     looked(mine)
     assert mine.share < 0.5, "the dead one is still counted"
     real = time.time
-    monkeypatch.setattr(shared.time, "time", lambda: real() + shared._LEASE_SECONDS)
+    monkeypatch.setattr(coordination.time, "time", lambda: real() + coordination._LEASE_SECONDS)
     mine._renewed = float("-inf")
     looked(mine)
     assert mine.share == 1.0
@@ -200,10 +201,10 @@ def test_leases_and_pauses_of_a_clock_that_was_set_back_hold_nobody_up(
 ) -> None:
     one, two = Shared(store, "r", 8), Shared(store, "r", 8)
     real = time.time
-    monkeypatch.setattr(shared.time, "time", lambda: real() + 86_400)
+    monkeypatch.setattr(coordination.time, "time", lambda: real() + 86_400)
     looked(one)
     one.paused(100)
-    monkeypatch.setattr(shared.time, "time", real)
+    monkeypatch.setattr(coordination.time, "time", real)
     looked(two)
     assert two.share == 1.0
     assert two.resume_at <= time.monotonic()
@@ -223,14 +224,14 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     frame = pd.DataFrame({"text": [f"{'x' * (number % 90)} {number}" for number in range(5000)]})
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked) == 1
-    (before,) = [known for (_, store, _), known in routes._known.items() if store.path.parent == tmp_path]
+    (before,) = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path]
     kept = before.pace()
     close_stores()
     service.asked.clear()
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked[:-1]) > 1, "lists are known to be taken"
     assert max(size(body) for body in service.asked) <= 48, "and how long they may be"
-    latest = [known for (_, store, _), known in routes._known.items() if store.path.parent == tmp_path][-1]
+    latest = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path][-1]
     assert latest is not before
     assert latest.before["places"] == pytest.approx(kept["places"], rel=0.5)
 
@@ -246,7 +247,7 @@ def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monke
     assert (found.answered, found.lists, found.sizes.best, found.sizes.refused, found.sizes.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
-    monkeypatch.setattr(shared.time, "time", lambda: real() + 3601)
+    monkeypatch.setattr(coordination.time, "time", lambda: real() + 3601)
     found, pace = from_json(kept)
     assert (found.answered, found.lists, found.sizes.best, pace) == (False, None, 48, {})
 
@@ -287,7 +288,7 @@ def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Se
     frame = pd.DataFrame({"text": ["a"]})
     for bound in (2, 3):
         predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": bound})
-    two, three = [known for (_, store, _), known in routes._known.items() if store.path.parent == tmp_path]
+    two, three = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path]
     assert two.limiter is not three.limiter
 
     async def told() -> None:

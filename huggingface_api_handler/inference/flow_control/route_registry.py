@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from ..config.settings import EngineSettings
-from .batch_sizes import BatchSizes
-from .ceiling import GREATEST, Ceiling
-from .learned import Learned
+from ...config.settings import EngineSettings
+from ..protocols import tei
+from ..protocols.routing import Route
+from ..storage.sqlite import Store
+from .batch_size import BatchSizes
+from .concurrency import GREATEST, Ceiling
+from .coordination import Shared
 from .limiter import Limiter
-from .pacing import Pacer
-from .protocols import tei
-from .protocols.routing import Route
-from .shared import Shared
-from .storage.sqlite import Store
+from .request_rate import Pacer
+from .route_profile import Learned
 
 
 @dataclass

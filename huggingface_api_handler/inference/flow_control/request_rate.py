@@ -12,7 +12,7 @@ it refuses what it said it would take, or lets on that it would take more.
 
 from __future__ import annotations
 
-from .transport.rate_limit_headers import Left
+from ..transport.rate_limit_headers import Left
 
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99

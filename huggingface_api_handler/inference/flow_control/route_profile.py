@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .batch_sizes import BatchSizes
+from .batch_size import BatchSizes
 
 _AMBIGUITIES_ALLOWED = 4  # in a row: a service that answers one list in twenty badly still answers lists
 

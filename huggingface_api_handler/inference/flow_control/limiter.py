@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from .ceiling import GREATEST, LOOK_EVERY, Ceiling
-from .pacing import Pacer
-from .transport.rate_limit_headers import Left
+from ..transport.rate_limit_headers import Left
+from .concurrency import GREATEST, LOOK_EVERY, Ceiling
+from .request_rate import Pacer
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _LONGEST_ANNOUNCED = 3600.0

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from .batch_sizes import GREATEST, BatchSizes
-from .learned import Learned
-from .storage.sqlite import Store
+from ..storage.sqlite import Store
+from .batch_size import GREATEST, BatchSizes
+from .route_profile import Learned
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from ..tasks import Input, Lists, Task
-from .learned import Learned
+from ...tasks import Input, Lists, Task
+from .route_profile import Learned
 
 BATCH_BYTES = 1_000_000
 

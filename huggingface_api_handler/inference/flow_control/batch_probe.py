@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any
 
-from ..tasks import Input, Lists, Prediction, Task
-from .batches import length
-from .failures import Failure, Kind
-from .learned import Learned
+from ...tasks import Input, Lists, Prediction, Task
+from ..failures import Failure, Kind
+from .batching import length
+from .route_profile import Learned
 
 _FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back
 _TRIALS = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..config.settings import ModelSettings
-from .failures import Failure, Kind
+from ...config.settings import ModelSettings
+from ..failures import Failure, Kind
 
 PATIENCE = 300.0
 """Seconds without any answer, while told to wait, after which a query gives up."""
