@@ -15,12 +15,12 @@ from .cancellation import cancellation
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, model_settings, overridden
 from .errors import HuggingFaceAPIError, InputError
-from .inference import receipts
 from .inference.predictor import predict_frame
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.storage.scope import Scope
 from .inference.storage.sqlite import store_in
+from .inference.telemetry import usage_log
 from .tasks.listing import arguments_of
 
 _STORED, _SERVED, _SCOPE = "using", "served", "scope"
@@ -96,7 +96,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 return _task_table(model)
             if attribute == "usage":
                 found = self.model_storage.json_get(_SERVED) or {}
-                return receipts.table(store_in(engine.cache_dir), str(self._scope(found).model))
+                return usage_log.table(store_in(engine.cache_dir), str(self._scope(found).model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")

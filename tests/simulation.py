@@ -30,9 +30,9 @@ from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.sender import Sender, Surroundings
+from huggingface_api_handler.inference.telemetry.usage import Receipt
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.tasks import Prediction
 
 NETWORK = 0.001

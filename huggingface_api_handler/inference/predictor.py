@@ -18,7 +18,6 @@ import pandas as pd
 from ..config.settings import EngineSettings, ModelSettings
 from ..errors import InferenceError
 from ..tasks import Input, Refused, read_inputs
-from . import receipts
 from .dry_run import dry_run
 from .failures import Failure, Kind
 from .flow_control.route_registry import Known
@@ -27,8 +26,9 @@ from .query import Query
 from .results import Results
 from .sender import Sender
 from .storage.scope import Scope
+from .telemetry import usage_log
+from .telemetry.usage import Receipt
 from .transport import client
-from .usage import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def predict_frame(
     failures = rows.failures(results)
     receipt.errors.update(failure.kind.value for failure in failures.values())
     receipt.answered = receipt.rows - receipt.nulls - len(failures)
-    receipts.keep(query.store, scope, receipt)
+    usage_log.keep(query.store, scope, receipt)
     if end is not None:
         raise InferenceError(end.message)
     _raise_where_nothing_is_left(failures, receipt.rows, model)

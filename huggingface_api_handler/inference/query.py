@@ -19,8 +19,8 @@ from .storage.quota import Quota
 from .storage.response_cache import Answers, NoAnswers
 from .storage.scope import Scope
 from .storage.sqlite import Store, store_in
+from .telemetry.usage import Receipt
 from .transport import client
-from .usage import Receipt
 
 
 @dataclass(frozen=True)

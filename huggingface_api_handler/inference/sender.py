@@ -28,7 +28,7 @@ from .results import Results
 from .storage.quota import NO_QUOTA, Quota
 from .storage.response_cache import Answers, NoAnswers
 from .supply import Load, Supply
-from .usage import Receipt
+from .telemetry.usage import Receipt
 
 logger = logging.getLogger(__name__)
 

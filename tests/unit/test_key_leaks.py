@@ -30,7 +30,6 @@ import httpx
 import pandas as pd
 import pytest
 import trustme
-from huggingface_api_handler.inference.storage.scope import Scope
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -45,9 +44,10 @@ from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
 from huggingface_api_handler.inference.protocols.routing import route
 from huggingface_api_handler.inference.query import Query
+from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.telemetry.usage import Receipt
 from huggingface_api_handler.inference.transport import client
-from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.redaction import shown
 from tests.conftest import Reply, Service
 

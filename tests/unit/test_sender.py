@@ -20,8 +20,8 @@ from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outc
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.sender import ATTEMPTS, Sender, Surroundings
+from huggingface_api_handler.inference.telemetry.usage import Receipt
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.inference.usage import Receipt
 from huggingface_api_handler.tasks import Prediction
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})

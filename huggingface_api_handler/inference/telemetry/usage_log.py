@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from .storage.scope import Scope
-from .storage.sqlite import Store
+from ..storage.scope import Scope
+from ..storage.sqlite import Store
 from .usage import Receipt
 
 logger = logging.getLogger(__name__)

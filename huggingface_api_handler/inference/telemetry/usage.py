@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..redaction import masked
+from ...redaction import masked
 
 _STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
 

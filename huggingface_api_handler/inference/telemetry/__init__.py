@@ -1,0 +1,1 @@
+"""What a query asked and took: its usage, kept over processes."""
