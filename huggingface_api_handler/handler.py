@@ -15,9 +15,9 @@ from .cancellation import cancellation
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, model_settings, overridden
 from .errors import HuggingFaceAPIError, InputError
-from .inference.predictor import predict_frame
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
+from .inference.runtime.dataframe import predict_frame
 from .inference.storage.scope import Scope
 from .inference.storage.sqlite import store_in
 from .inference.telemetry import usage_log

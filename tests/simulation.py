@@ -29,7 +29,7 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.sender import Sender, Surroundings
+from huggingface_api_handler.inference.runtime.executor import Sender, Surroundings
 from huggingface_api_handler.inference.telemetry.usage import Receipt
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
-from .predictor import Cancel, Progress, predict_frame
+from .runtime.dataframe import Cancel, Progress, predict_frame
 from .storage.scope import Scope
 
 

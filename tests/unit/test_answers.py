@@ -11,14 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from huggingface_api_handler.inference.storage.scope import Scope
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.predictor import predict_frame
+from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import response_cache as module
 from huggingface_api_handler.inference.storage import response_table as table
 from huggingface_api_handler.inference.storage.response_cache import Answers
+from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service

@@ -16,7 +16,7 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
-from huggingface_api_handler.inference.predictor import predict_frame
+from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, store_in
 from huggingface_api_handler.inference.telemetry import usage_log

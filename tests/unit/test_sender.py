@@ -19,7 +19,7 @@ from huggingface_api_handler.inference.flow_control.concurrency import Ceiling
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.sender import ATTEMPTS, Sender, Surroundings
+from huggingface_api_handler.inference.runtime.executor import ATTEMPTS, Sender, Surroundings
 from huggingface_api_handler.inference.telemetry.usage import Receipt
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction

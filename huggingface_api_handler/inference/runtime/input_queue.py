@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ..errors import MediaError
-from ..tasks import Input, Media, Reference, Task
-from .flow_control.batching import next_batch, takes_lists
-from .flow_control.route_profile import Learned
-from .storage.response_cache import Answers, NoAnswers
+from ...errors import MediaError
+from ...tasks import Input, Media, Reference, Task
+from ..flow_control.batching import next_batch, takes_lists
+from ..flow_control.route_profile import Learned
+from ..storage.response_cache import Answers, NoAnswers
 
 _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
 _MOST_WAITING = 8192

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..tasks import Input, Reference
-from .flow_control.batching import takes_lists
-from .protocols import tei
-from .query import Query
-from .storage.response_cache import NoAnswers
-from .transport import client
+from ...tasks import Input, Reference
+from ..flow_control.batching import takes_lists
+from ..protocols import tei
+from ..storage.response_cache import NoAnswers
+from ..transport import client
+from .context import Query
 
 _AT_ONCE = 2048
 

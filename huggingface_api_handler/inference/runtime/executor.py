@@ -12,23 +12,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
-from ..config.settings import ModelSettings
-from ..errors import MediaError, UnreadableAnswer
-from ..tasks import Input, Media, Prediction
-from .failures import Failure, Kind
-from .flow_control.batch_probe import qualify, worth_qualifying
-from .flow_control.batching import takes_lists
-from .flow_control.circuit_breaker import GivingUp
-from .flow_control.concurrency import OVERDUE
-from .flow_control.limiter import Outcome
-from .flow_control.route_profile import Learned
-from .protocols.request import Exchanged, Post, encode, exchange
-from .protocols.routing import Route
+from ...config.settings import ModelSettings
+from ...errors import MediaError, UnreadableAnswer
+from ...tasks import Input, Media, Prediction
+from ..failures import Failure, Kind
+from ..flow_control.batch_probe import qualify, worth_qualifying
+from ..flow_control.batching import takes_lists
+from ..flow_control.circuit_breaker import GivingUp
+from ..flow_control.concurrency import OVERDUE
+from ..flow_control.limiter import Outcome
+from ..flow_control.route_profile import Learned
+from ..protocols.request import Exchanged, Post, encode, exchange
+from ..protocols.routing import Route
+from ..storage.quota import NO_QUOTA, Quota
+from ..storage.response_cache import Answers, NoAnswers
+from ..telemetry.usage import Receipt
+from .input_queue import Load, Supply
 from .results import Results
-from .storage.quota import NO_QUOTA, Quota
-from .storage.response_cache import Answers, NoAnswers
-from .supply import Load, Supply
-from .telemetry.usage import Receipt
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..tasks import Prediction
-from .failures import Failure
+from ...tasks import Prediction
+from ..failures import Failure
 
 _NO_SCORE = float("nan")
 

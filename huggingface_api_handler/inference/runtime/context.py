@@ -7,20 +7,20 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..config.settings import EngineSettings, ModelSettings
-from ..tasks import Media, Reference
-from .flow_control.route_registry import Known, known
-from .media import loader
-from .media.loader import MediaPolicy
-from .protocols import tei
-from .protocols.routing import Route
-from .sender import Surroundings
-from .storage.quota import Quota
-from .storage.response_cache import Answers, NoAnswers
-from .storage.scope import Scope
-from .storage.sqlite import Store, store_in
-from .telemetry.usage import Receipt
-from .transport import client
+from ...config.settings import EngineSettings, ModelSettings
+from ...tasks import Media, Reference
+from ..flow_control.route_registry import Known, known
+from ..media import loader
+from ..media.loader import MediaPolicy
+from ..protocols import tei
+from ..protocols.routing import Route
+from ..storage.quota import Quota
+from ..storage.response_cache import Answers, NoAnswers
+from ..storage.scope import Scope
+from ..storage.sqlite import Store, store_in
+from ..telemetry.usage import Receipt
+from ..transport import client
+from .executor import Surroundings
 
 
 @dataclass(frozen=True)

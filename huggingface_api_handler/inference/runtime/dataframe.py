@@ -15,20 +15,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from ..config.settings import EngineSettings, ModelSettings
-from ..errors import InferenceError
-from ..tasks import Input, Refused, read_inputs
+from ...config.settings import EngineSettings, ModelSettings
+from ...errors import InferenceError
+from ...tasks import Input, Refused, read_inputs
+from ..failures import Failure, Kind
+from ..flow_control.route_registry import Known
+from ..protocols.routing import route
+from ..storage.scope import Scope
+from ..telemetry import usage_log
+from ..telemetry.usage import Receipt
+from ..transport import client
+from .context import Query
 from .dry_run import dry_run
-from .failures import Failure, Kind
-from .flow_control.route_registry import Known
-from .protocols.routing import route
-from .query import Query
+from .executor import Sender
 from .results import Results
-from .sender import Sender
-from .storage.scope import Scope
-from .telemetry import usage_log
-from .telemetry.usage import Receipt
-from .transport import client
 
 logger = logging.getLogger(__name__)
 
