@@ -45,8 +45,8 @@ fuzz: $(VENV)/.test
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
 	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/faults
-	WRITE_DOCS=1 $(BIN)/python -m pytest tests/unit/test_media.py tests/unit/test_media_connections.py tests/unit/test_media_on_disk.py
-	$(BIN)/python -m tests.faults.report
+	WRITE_DOCS=1 $(BIN)/python -m pytest tests/unit/inference/media/test_loader.py tests/unit/inference/media/test_fetch.py tests/unit/inference/media/test_files.py
+	$(BIN)/python -m tools.reliability_report
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration
@@ -66,10 +66,10 @@ test-transformers:
 # Advisories known of what is installed, which are asked for over the internet; says so where it cannot. Then all licences.
 audit: $(VENV)/.test $(VENV)-audit/.audit
 	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
-	$(BIN)/python -m tests.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
+	$(BIN)/python -m tools.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
 
 test-pythons:
-	./tests/other_pythons.sh $(OTHER_PYTHONS)
+	./tools/other_pythons.sh $(OTHER_PYTHONS)
 
 # About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
 bench: BENCH_ARGUMENTS = --repeat $(REPEAT)

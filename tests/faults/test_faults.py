@@ -20,7 +20,7 @@ from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.oracle import fewest_requests
 from tests.faults.plan import Plan, fraction, table
-from tests.faults.results import record
+from tests.support.results import record
 
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
 FEWEST_IN_LISTS = 20_000

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.conftest import ROOT
-from tests.faults.results import record
+from tests.support.results import record
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
 

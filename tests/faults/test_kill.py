@@ -22,7 +22,7 @@ from huggingface_api_handler.inference.storage.response_cache import MOST_UNWRIT
 from huggingface_api_handler.inference.storage.sqlite import Store
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan, answer
-from tests.faults.results import record
+from tests.support.results import record
 
 SEED = int(os.environ.get("KILL_SEED", "1"))
 KILLS, LATEST = 20, 0.4  # seconds after the job begins its query

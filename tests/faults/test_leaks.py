@@ -20,7 +20,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.transport import client
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
-from tests.faults.results import record
+from tests.support.results import record
 
 QUERIES = int(os.environ.get("LEAK_QUERIES", "1000"))
 WARM = 50

@@ -16,7 +16,7 @@ import pymysql
 import pytest
 
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError
-from tests.unit.test_cancel import IN_TIME, Slow, single
+from tests.unit.inference.runtime.test_cancel import IN_TIME, Slow, single
 
 TEXTS = [f"row {number}" for number in range(4000)]
 IN_FLIGHT = 16

@@ -16,8 +16,8 @@ HEAD = """# What each task rests on
 
 Made by `tests/package/test_task_matrix.py` from the tests themselves; not written by hand.
 
-- **schema**: parameters are checked against Hugging Face's schema, and generated valid and invalid answers are read (`tests/unit/test_schemas.py`).
-- **recorded**: real answers of the service, replayed over HTTP through `predict` (`tests/unit/test_predict.py`); the number of exchanges.
+- **schema**: parameters are checked against Hugging Face's schema, and generated valid and invalid answers are read (`tests/unit/tasks/test_schemas.py`).
+- **recorded**: real answers of the service, replayed over HTTP through `predict` (`tests/unit/inference/test_predict.py`); the number of exchanges.
 - **real model through SQL**: a model with real weights, on the local server, through MindsDB; the package of its weights (`tests/integration/test_sql.py`, `tests/integration/test_sql_local_models.py`, `examples/`). MiniLM's come with the extra `local`, spaCy's with `local-ner`, the others with `local-all`.
 - **documented SQL**: an example of MindsDB's own pages, through MindsDB, to a service that answers as the recordings do (`tests/integration/test_documented_sql.py`).
 - **transformers**: a pipeline with random weights behind `serve --model`, which proves the wiring and not the quality (`tests/transformers`).

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import hostile_cells
-from tests.faults.results import record
+from tests.support import hostile_cells
+from tests.support.results import record
 
 
 @pytest.fixture(scope="session", autouse=True)

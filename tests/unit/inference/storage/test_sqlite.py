@@ -1,0 +1,322 @@
+"""One file for what outlives a process: whatever becomes of it, the query is answered."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.storage import sqlite as module
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
+from tests.conftest import Service
+
+ROOT = Path(__file__).parents[4]
+USING = {"task": "text-classification", "column": "text", "target": "y"}
+TEXTS = pd.DataFrame({"text": ["the first review", "the second review"]})
+
+
+def answer(body: Any, *_: Any) -> Any:
+    texts = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
+    return [[{"label": "POSITIVE", "score": len(text) / 1000}] for text in texts]
+
+
+def ask(service: Service, folder: Path) -> int:
+    """Requests that the query took. It is answered, whatever the store."""
+    service.answer = answer
+    before = len(service.asked)
+    out = predict(TEXTS, USING, {"endpoint": service.url, "cache_dir": str(folder)})
+    assert list(out["y"]) == ["POSITIVE", "POSITIVE"]
+    return len(service.asked) - before
+
+
+def count(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+    return found
+
+
+def put(store: Store, first: int, after: int) -> None:
+    """An answer in each transaction."""
+    statement = "INSERT INTO answers(key, answer, kept, expires) VALUES (?, 'x', 0, 9e9)"
+    for number in range(first, after):
+        store.run(
+            lambda connection, number=number: connection.execute(statement, (b"%d" % number,)).rowcount, 0
+        ).result()  # type: ignore[misc]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_only_its_owner_can_read_the_file(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    ask(service, folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = list(folder.iterdir())
+    assert {file.name for file in files} >= {"answers.sqlite", "answers.sqlite-wal"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_neither_inputs_nor_keys_are_in_the_file(service: Service, tmp_path: Path) -> None:
+    service.answer = answer
+    engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "api_key": "hf_thisIsTheSecretKey", "name": "mine"}
+    predict(TEXTS, USING, engine)
+    held = b"".join(file.read_bytes() for file in tmp_path.glob("answers.sqlite*"))
+    assert b"POSITIVE" in held  # answers are
+    for unseen in (b"review", b"SecretKey", b"127.0.0.1", b"distilbert"):
+        assert unseen not in held
+
+
+@pytest.mark.parametrize("how", ["random bytes", "cut off", "pages flipped", "no secret"])
+def test_a_damaged_file_is_set_aside_with_one_warning(how: str, service: Service, tmp_path: Path, caplog: Any) -> None:
+    assert ask(service, tmp_path) == 2
+    close_stores()
+    file = tmp_path / "answers.sqlite"
+    whole = bytearray(file.read_bytes())
+    if how == "random bytes":
+        whole[:] = os.urandom(len(whole))
+    elif how == "cut off":
+        del whole[len(whole) // 2 :]
+    elif how == "pages flipped":  # but for the first, so that it can be opened
+        whole[4096:] = bytes(255 - byte for byte in whole[4096:])
+    if how == "no secret":
+        with sqlite3.connect(file) as connection:
+            connection.execute("DELETE FROM meta")
+        connection.close()
+    else:
+        file.write_bytes(whole)
+    assert ask(service, tmp_path) == 2
+    assert len(warnings(caplog)) == 1
+    assert "set aside" in warnings(caplog)[0]
+    assert len(list(tmp_path.glob("answers.sqlite.damaged-*[0-9]"))) == 1
+    assert ask(service, tmp_path) == 0
+
+
+def test_a_file_damaged_in_the_middle_of_a_query_is_set_aside_and_what_comes_after_is_kept(
+    service: Service, tmp_path: Path, caplog: Any
+) -> None:
+    def harmful(body: Any, *rest: Any) -> Any:
+        if len(service.asked) == 1:
+            store = store_in(str(tmp_path))
+            with store._in_use, (tmp_path / "answers.sqlite").open("r+b") as file:
+                assert store._connection is not None
+                store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                file.seek(4096)
+                file.write(os.urandom((tmp_path / "answers.sqlite").stat().st_size - 4096))
+                store._connection.execute("PRAGMA shrink_memory")  # or it would not look at the file again
+        return answer(body, *rest)
+
+    service.answer = harmful
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(50)]})
+    engine = {"endpoint": service.url, "cache_dir": str(tmp_path)}
+    out = predict(frame, USING, engine)
+    assert out["y_error"].isna().all()
+    assert len([warning for warning in warnings(caplog) if "set aside" in warning]) == 1
+    before = len(service.asked)
+    predict(frame, USING, engine)
+    assert len(service.asked) - before <= 1, "answers after the damage were not kept"
+
+
+def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: Path, caplog: Any) -> None:
+    file = tmp_path / "answers.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE later(x)")
+        connection.execute(f"PRAGMA user_version = {module.VERSION + 1}")
+    connection.close()
+    before = file.read_bytes()
+    assert ask(service, tmp_path) == 2
+    assert len(warnings(caplog)) == 1
+    assert "newer version" in warnings(caplog)[0]
+    close_stores()
+    assert file.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["answers.sqlite"]
+
+
+def test_a_file_of_an_older_format_is_set_aside(service: Service, tmp_path: Path, caplog: Any) -> None:
+    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
+        connection.execute("CREATE TABLE answers(x)")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    assert [ask(service, tmp_path) for _ in range(2)] == [2, 0]
+    assert len(warnings(caplog)) == 1
+    assert "its format, 1, is no longer read" in warnings(caplog)[0]
+    assert len(list(tmp_path.glob("answers.sqlite.damaged-*"))) == 1
+
+
+def test_a_folder_that_cannot_be_made_costs_one_warning(service: Service, tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert ask(service, tmp_path / "file") == 2
+    assert ask(service, tmp_path / "file") == 2
+    assert len(warnings(caplog)) == 1
+    assert "cache_dir" in warnings(caplog)[0]
+
+
+def test_a_folder_removed_while_in_use_is_made_anew(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    assert ask(service, folder) == 2
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    assert ask(service, folder) == 2
+    assert ask(service, folder) == 0
+    close_stores()
+    assert ask(service, folder) == 0, "what was kept after the removal is on the disk"
+
+
+def test_a_file_that_another_process_replaced_is_not_written_to_any_more(tmp_path: Path) -> None:
+    store = store_in(str(tmp_path))
+    put(store, 0, 3)
+    (tmp_path / "answers.sqlite").rename(tmp_path / "aside")
+    put(store, 3, 5)
+    assert store.run(count, -1).result() == 2
+
+
+def test_a_locked_file_holds_a_query_up_once_and_for_a_bounded_time(
+    service: Service, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.5)
+    assert ask(service, tmp_path) == 2
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(3000)]})
+    other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    started = time.monotonic()
+    out = predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path)})
+    seconds = time.monotonic() - started
+    other.execute("ROLLBACK")
+    other.close()
+    assert out["y_error"].isna().all()
+    assert seconds < 8, f"{seconds:.1f} s; each transaction waited for the lock"
+    assert len([warning for warning in warnings(caplog) if "locked" in warning]) == 1
+    assert ask(service, tmp_path) == 0, "it is used again once the lock is gone"
+
+
+def test_work_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    store = store_in(str(tmp_path))
+
+    def faulty(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO asked VALUES (x'00')")
+        raise ValueError("what a damaged record makes of it")
+
+    assert store.run(faulty, -1).result() == -1
+    assert store.run(lambda connection: connection.execute("SELECT count(*) FROM asked").fetchone()[0], -1).result() == 0  # fmt: skip
+    other = sqlite3.connect(tmp_path / "answers.sqlite", timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_a_closed_store_is_opened_anew_by_the_next_query(service: Service, tmp_path: Path) -> None:
+    assert ask(service, tmp_path) == 2
+    close_stores()
+    assert ask(service, tmp_path) == 0
+
+
+def test_parent_and_forked_child_lose_no_answer(tmp_path: Path) -> None:
+    code = f"""
+import os, time
+from huggingface_api_handler.inference.store import store_in
+from tests.unit.inference.storage.test_sqlite import put
+store = store_in({str(tmp_path)!r})
+put(store, 0, 100)
+if os.fork() == 0:
+    mine = store_in({str(tmp_path)!r})
+    put(mine, 1000, 1100)
+    time.sleep(0.3)  # the parent closes its own meanwhile
+    put(mine, 1100, 1200)
+    mine.close()
+    os._exit(0)
+put(store, 100, 200)
+store.close()
+os.wait()
+"""
+    run(code)
+    connection = sqlite3.connect(tmp_path / "answers.sqlite")
+    assert count(connection) == 400
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_two_processes_write_thousands_of_answers_and_lose_none(tmp_path: Path) -> None:
+    code = "from huggingface_api_handler.inference.store import store_in; from tests.unit.inference.storage.test_sqlite import put; put(store_in({!r}), {}, {})"
+    both = [started(code.format(str(tmp_path), first, first + 3000)) for first in (0, 3000)]
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert "cannot be used" not in said
+    connection = sqlite3.connect(tmp_path / "answers.sqlite")
+    assert count(connection) == 6000
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_full_disk_costs_a_warning_and_stored_answers_are_still_found(service: Service, tmp_path: Path) -> None:
+    """The limit on the size of files stands for the disk; SQLite sees the same failing write."""
+    assert ask(service, tmp_path) == 2
+    close_stores()
+    code = f"""
+import os, resource, sys
+import pandas as pd
+from huggingface_api_handler.inference import predict
+from tests.unit.inference.storage.test_sqlite import TEXTS, USING
+engine = {{"endpoint": {service.url!r}, "cache_dir": {str(tmp_path)!r}}}
+predict(TEXTS.head(1), USING, engine)
+size = max(os.path.getsize({str(tmp_path)!r} + "/" + name) for name in os.listdir({str(tmp_path)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+frame = pd.DataFrame({{"text": [f"text {{number}} " * 50 for number in range(500)]}})
+out = predict(frame, USING, engine)
+assert out["y_error"].isna().all()
+out = predict(TEXTS, USING, engine)
+print(out.attrs["usage"]["stored"])
+"""
+    done = run(code)
+    assert done.stdout.strip() == "2"
+    assert done.stderr.count("cannot be used") == 1, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to become a user who may not write there takes root")
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Service) -> None:
+    service.answer = answer
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to that user
+        ask(service, Path(folder))
+        ask(service, Path(folder) / "other")
+        close_stores()
+        os.chmod(folder, 0o755)
+        os.chmod(f"{folder}/answers.sqlite", 0o644 if what == "file" else 0o666)
+        if what == "file":
+            os.chmod(folder, 0o777)
+        code = f"""
+import os
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.store import close_stores
+from tests.unit.inference.storage.test_sqlite import TEXTS, USING
+predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder + "/other"!r}}})  # all modules are read
+close_stores()
+os.seteuid(65534)
+out = predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder!r}}})
+assert out["y_error"].isna().all()
+"""
+        done = run(code)
+    assert done.stderr.count("cannot be used") == 1, done.stderr
+
+
+def started(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done

@@ -1,0 +1,170 @@
+"""DESCRIBE model.usage: what queries asked and spared, over processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.config.validation import engine_settings, model_settings
+from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.storage.scope import Scope
+from huggingface_api_handler.inference.storage.sqlite import Store, store_in
+from huggingface_api_handler.inference.telemetry import usage_log
+from huggingface_api_handler.inference.telemetry.usage import Receipt
+from tests.conftest import Reply, Service
+
+ROOT = Path(__file__).parents[4]
+SCOPE = Scope("engine", "model 1")
+RECORDED = [
+    json.loads(line) for path in (ROOT / "tests" / "recorded").glob("*.jsonl") for line in path.read_text().splitlines()
+]
+
+
+def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda body, *_: [{"label": "A", "score": 1.0}] if "good" in body["inputs"] else Reply({"error": "bad"}, 400)  # fmt: skip
+    engine = engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path)})
+    model = model_settings({"task": "text-classification", "column": "text", "target": "y"})
+    for texts in (["good 1", "good 1", None], ["good 1", "good 2", "bad"]):
+        predict_frame(pd.DataFrame({"text": texts}), model, engine, scope=SCOPE)
+    told = usage_log.table(store_in(str(tmp_path)), "model 1")
+    assert told["query"][0] == "all"
+    assert told["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
+    shown = ["queries", "rows", "nulls", "distinct", "stored", "requests", "answered", "requests_avoided"]
+    assert told[shown].to_numpy().tolist() == [
+        [2, 6, 1, 4, 1, 3, 4, 2],
+        [1, 3, 0, 3, 1, 2, 2, 1],
+        [1, 3, 1, 1, 0, 1, 2, 1],
+    ]
+    assert [json.loads(errors) for errors in told["errors"]] == [{"row": 1}, {"row": 1}, {}]
+    assert told["bytes_sent"][0] == sum(told["bytes_sent"][1:]) > 0
+    assert told["bytes_received"][0] == sum(told["bytes_received"][1:]) > 0
+    assert "host" not in told.columns
+    assert len(usage_log.table(store_in(str(tmp_path)), "model 2")) == 0
+
+
+def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
+    store, chance = store_in(str(tmp_path)), random.Random(3)
+    seconds = [chance.lognormvariate(-1.75, 1.2) for _ in range(5000)]
+    for start in range(0, 5000, 500):
+        receipt = Receipt("t", "m", "h")
+        for each in seconds[start : start + 500]:
+            receipt.took(each, 10, {})
+        usage_log.keep(store, SCOPE, receipt)
+    told = usage_log.table(store, "model 1")
+    assert told["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
+    assert told["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
+
+
+def test_totals_survive_processes(tmp_path: Path) -> None:
+    code = f"""
+from huggingface_api_handler.failures import InferenceError
+from huggingface_api_handler.inference import receipts
+from huggingface_api_handler.inference.store import store_in
+from huggingface_api_handler.inference.usage import Receipt
+from tests.unit.inference.telemetry.test_usage_log import SCOPE
+for _ in range(50):
+    receipts.keep(store_in({str(tmp_path)!r}), SCOPE, Receipt("t", "m", "h", rows=3, requests=2))
+"""
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    total = usage_log.table(store_in(str(tmp_path)), "model 1").iloc[0]
+    assert (total["queries"], total["rows"], total["requests"]) == (100, 300, 200)
+
+
+def test_a_thousand_are_kept_of_a_model_and_the_total_counts_all(tmp_path: Path) -> None:
+    store = store_in(str(tmp_path))
+    for _ in range(1100):
+        usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=1))
+    usage_log.keep(store, Scope("engine", "model 2"), Receipt("t", "m", "h", rows=1))
+    assert kept(store) == [("model 1", 1000), ("model 2", 1)]
+    told = usage_log.table(store, "model 1")
+    assert told["rows"][0] == 1100
+    assert len(told) == 21
+
+
+def kept(store: Store) -> list[Any]:
+    statement = "SELECT model, count(*) FROM receipts GROUP BY model ORDER BY model"
+    return store.run(lambda connection: connection.execute(statement).fetchall(), []).result()
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"rows": 1}', b'{"latencies": 7}'])
+def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
+    store = store_in(str(tmp_path))
+    usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=1))
+    for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
+        store.run(lambda connection, statement=statement: connection.execute(statement, (garbage,)).rowcount, 0)  # type: ignore[misc]
+    usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=2))
+    told = usage_log.table(store, "model 1")
+    assert list(told["rows"]) == [2, 2]
+    assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
+
+
+def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda *_: Reply({"error": "Invalid credentials"}, 401)
+    scope, engine = Scope("e", "m"), engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path)})
+    model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
+    with pytest.raises(InferenceError):
+        predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
+    shown = usage_log.table(store_in(str(tmp_path)), "m")
+    assert shown["requests"][0] == 1
+    assert json.loads(shown["errors"][0]) == {"stop": 2}
+
+
+def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, tmp_path: Path) -> None:
+    chats = [each["response"]["json"] for each in RECORDED if "usage" in str((each["response"] or {}).get("json"))]
+    assert len(chats) == 8
+    service.answer = lambda body, *_: Reply(
+        chats[int(body["messages"][-1]["content"])], headers={"x-total-tokens": "9"}
+    )
+    engine = engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path), "cache": True})
+    model = model_settings({"task": "chat-completion", "column": "text", "target": "y", "model": "m"})
+    frame = pd.DataFrame({"text": [str(number) for number in range(len(chats))]})
+    for _ in range(2):  # the second time from the store, and no token is used
+        assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
+    told = sum(chat["usage"]["total_tokens"] for chat in chats)
+    assert list(usage_log.table(store_in(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
+
+
+def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
+    receipt, told = Receipt("t", "m", "h"), 0.0
+    for exchange in RECORDED:
+        headers = exchange["response_headers"] or {}
+        receipt.took(1.0, 10, headers)
+        told += float(headers.get("x-compute-time", 0))
+    assert receipt.compute_seconds == pytest.approx(told)
+    assert told > 90
+    assert receipt.tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer", "seconds", "tokens"),
+    [
+        ({"x-compute-time": "12", "x-compute-tokens": "31", "x-compute-characters": "90"}, [[0.5]], 0.012, 31),
+        (
+            {"x-compute-time": "2034", "x-prompt-tokens": "4", "x-total-tokens": "20"},
+            [{"generated_text": "a"}],
+            2.034,
+            20,
+        ),
+        ({}, {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}, 0.0, 7),
+        ({"x-compute-time": "soon", "x-total-tokens": "-1"}, {"usage": {"total_tokens": ["many"]}}, 0.0, 0),
+        ({"x-compute-tokens": "nan"}, {"usage": None}, 0.0, 0),
+    ],
+    ids=["Text Embeddings Inference", "Text Generation Inference", "no total", "nonsense", "no number"],
+)
+def test_compute_time_and_tokens_as_servers_tell_them(
+    headers: dict[str, str], answer: Any, seconds: float, tokens: int
+) -> None:
+    receipt = Receipt("t", "m", "h")
+    receipt.took(1.0, 10, headers, answer)
+    assert (receipt.compute_seconds, receipt.tokens) == (pytest.approx(seconds), tokens)

@@ -1,0 +1,222 @@
+"""Every failure is one of six kinds, and the person is told what to do."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from multidict import CIMultiDict
+
+from huggingface_api_handler.inference.failures import Kind, classify_exception, classify_response, error_in_answer
+
+RECORDED = Path(__file__).parents[2] / "recorded"
+
+
+def body_of(response: dict[str, Any]) -> bytes:
+    return json.dumps(response["json"]).encode() if "json" in response else response["text"].encode()
+
+
+def recorded_errors() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (RECORDED / "errors.jsonl").read_text("utf-8").splitlines()]
+
+
+def expected(exchange: dict[str, Any]) -> Kind:
+    """What a person who knows the service says of a recorded refusal of a single input."""
+    text = body_of(exchange["response"]).decode()
+    if exchange["status"] in (401, 404):
+        return Kind.STOP
+    if exchange["status"] == 429:
+        return Kind.STOP if "log in" in text else Kind.WAIT
+    if exchange["status"] == 503:
+        return Kind.WAIT
+    return Kind.ROW
+
+
+@pytest.mark.parametrize("exchange", recorded_errors(), ids=lambda exchange: f"{exchange['status']}-{exchange['id']}")
+def test_recorded_refusals_land_in_the_right_class(exchange: dict[str, Any]) -> None:
+    headers = CIMultiDict(exchange["response_headers"] or {})
+    failure = classify_response(exchange["status"], headers, body_of(exchange["response"]))
+    assert failure.kind is expected(exchange)
+    assert failure.message
+    assert "<html" not in failure.message
+
+
+def test_the_list_of_recorded_refusals_covers_each_status() -> None:
+    assert {exchange["status"] for exchange in recorded_errors()} == {400, 401, 404, 422, 429, 503}
+
+
+@pytest.mark.parametrize(
+    ("status", "batch", "kind"),
+    [
+        (400, 1, Kind.ROW), (400, 8, Kind.SMALLER), (413, 1, Kind.ROW), (413, 8, Kind.SMALLER),
+        (422, 1, Kind.ROW), (422, 8, Kind.SMALLER), (424, 8, Kind.SMALLER), (401, 8, Kind.STOP), (402, 1, Kind.STOP),
+        (403, 8, Kind.STOP), (404, 8, Kind.STOP), (405, 1, Kind.STOP), (410, 1, Kind.STOP), (408, 1, Kind.AGAIN),
+        (429, 1, Kind.WAIT), (500, 8, Kind.AGAIN), (502, 1, Kind.AGAIN), (503, 1, Kind.AGAIN), (504, 1, Kind.AGAIN),
+        (301, 1, Kind.STOP), (302, 1, Kind.STOP), (307, 8, Kind.STOP),
+    ],
+)  # fmt: skip
+def test_statuses(status: int, batch: int, kind: Kind) -> None:
+    assert classify_response(status, CIMultiDict(), b"{}", batch=batch).kind is kind
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"error":["Input should be a valid string: received `inputs`"]}',
+        '{"detail":[{"loc":["body","inputs"],"msg":"str type expected"}]}',
+        "Failed to deserialize the JSON body: inputs: invalid type: sequence, expected a string",
+    ],
+)
+def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> None:
+    assert classify_response(400, CIMultiDict(), message.encode(), batch=8).kind is Kind.SINGLE
+    assert classify_response(400, CIMultiDict(), message.encode(), batch=1).kind is Kind.ROW
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"RateLimit": '"api";r=0;t=42'}, 42.0),
+        ({"RateLimit": '"api";r=9;t=42'}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+        ({"Retry-After": " 7 "}, 7.0),
+        ({"Retry-After": "0.25"}, 0.25),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "1,5"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "-inf"}, None),
+        ({"Retry-After": "2592000"}, 2_592_000.0),  # 30 days: a month's quota
+        ({"Retry-After": "2592001"}, None),
+        ({"Retry-After": "1e12"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Thu, 01 Jan 2970 00:00:00 GMT"}, None),
+        ({"Retry-After": "Mon, 99 Foo 99999 99:99:99 GMT"}, None),
+        ({"Retry-After": "Mon, 31 Feb 99999 00:00:00 GMT"}, None),
+        ({"RateLimit": '"api";t=42'}, 42.0),
+        ({"RateLimit": '"api";r=01;t=42'}, None),
+        ({"RateLimit": '"api"; r=0; t=' + "9" * 400}, None),
+        ({"RateLimit": "r=0;t=-5"}, None),
+        ({"Retry-After": "3", "RateLimit": '"api";r=0;t=42'}, 3.0),
+        ({"Retry-After": "soon", "RateLimit": '"api";r=0;t=42'}, 42.0),
+        ({"Retry-After": "1e12", "RateLimit": '"api";r=0;t=42'}, 42.0),
+    ],
+)
+def test_announced_waits_are_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
+    assert classify_response(429, CIMultiDict(headers), b"").retry_after == seconds
+
+
+def test_retry_after_as_a_date_is_seconds_from_now() -> None:
+    date = email.utils.formatdate(time.time() + 30, usegmt=True)
+    wait = classify_response(503, CIMultiDict({"Retry-After": date}), b"").retry_after
+    assert wait is not None
+    assert 27 <= wait <= 31
+
+
+def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
+    body = b'{"error":"Model x is currently loading","estimated_time":20.0}'
+    wait = classify_response(503, CIMultiDict(), body)
+    assert (wait.kind, wait.retry_after, wait.estimated) == (Kind.WAIT, 20.0, True)
+    no_wait = classify_response(503, CIMultiDict(), body, wait_for_model=False)
+    assert no_wait.kind is Kind.STOP
+    assert "20 seconds" in no_wait.message
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    ["null", '"soon"', "0", "-5", "true", "1e9", "1e400", "NaN", "Infinity", "9" * 400, "9" * 5000, "[]", "{}"],
+)
+@pytest.mark.parametrize("wait_for_model", [True, False])
+def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None:
+    body = f'{{"error":"Model x is currently loading","estimated_time":{estimate}}}'.encode()
+    failure = classify_response(503, CIMultiDict(), body, wait_for_model=wait_for_model)
+    assert failure.kind is (Kind.WAIT if wait_for_model else Kind.STOP)
+    assert failure.retry_after is None
+    assert "expects to need" not in failure.message
+
+
+def test_an_announced_wait_comes_before_an_estimate() -> None:
+    body = b'{"error":"Model x is currently loading","estimated_time":600}'
+    failure = classify_response(503, CIMultiDict({"Retry-After": "2"}), body)
+    assert (failure.kind, failure.retry_after, failure.estimated) == (Kind.WAIT, 2.0, False)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425])
+def test_an_announced_wait_makes_a_passing_fault_one_to_wait_for(status: int) -> None:
+    assert classify_response(status, CIMultiDict(), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is Kind.AGAIN
+    assert classify_response(status, CIMultiDict({"Retry-After": "0"}), b"").kind is Kind.WAIT
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
+def test_an_announced_wait_changes_nothing_where_waiting_helps_nothing(status: int) -> None:
+    with_header = classify_response(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch=2)
+    assert with_header.kind is classify_response(status, CIMultiDict(), b"{}", batch=2).kind
+
+
+def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait() -> None:
+    body = b'{"error":"Rate limit reached. Please log in or use a HF access token"}'
+    assert classify_response(429, CIMultiDict(), body).kind is Kind.STOP
+    assert classify_response(429, CIMultiDict({"Retry-After": "5"}), body).kind is Kind.WAIT
+
+
+def test_a_batch_of_two_is_a_batch() -> None:
+    assert classify_response(400, CIMultiDict(), b"{}", batch=2).kind is Kind.SMALLER
+    assert error_in_answer({"error": "x"}, batch=2).kind is Kind.SMALLER  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
+@pytest.mark.parametrize("location", ["", "https://elsewhere.example/a?token=hf_secret", "//elsewhere.example", "\x00"])
+def test_no_redirect_is_more_than_its_host(status: int, location: str) -> None:
+    failure = classify_response(status, CIMultiDict({"Location": location}), b"")
+    assert failure.kind is Kind.STOP
+    assert "hf_secret" not in failure.message
+
+
+def test_a_web_page_is_named_as_one() -> None:
+    failure = classify_response(502, CIMultiDict(), b"<html><head><title>Bad Gateway</title></head>...")
+    assert failure.message == "a web page instead of an answer (Bad Gateway)"
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(classify_response(400, CIMultiDict(), json.dumps({"error": "x" * 10_000}).encode()).message) == 500
+
+
+def test_deeply_nested_error_bodies_are_read_without_harm() -> None:
+    assert classify_response(400, CIMultiDict(), b"[" * 100_000).kind is Kind.ROW
+
+
+def test_an_error_with_status_200_is_an_error() -> None:
+    assert error_in_answer({"error": "CUDA out of memory"}).kind is Kind.ROW  # type: ignore[union-attr]
+    assert error_in_answer({"error": "x"}, batch=4).kind is Kind.SMALLER  # type: ignore[union-attr]
+    assert error_in_answer({"answer": "42", "error": None, "score": 1}) is None
+    assert error_in_answer([{"label": "error"}]) is None
+
+
+def test_exceptions_are_told_without_their_text() -> None:
+    leaky = aiohttp.ClientPayloadError("https://user:hf_secret@host/?token=hf_secret")
+    failure = classify_exception(leaky, host="host:1")
+    assert failure.kind is Kind.AGAIN
+    assert "hf_secret" not in failure.message
+    assert "host:1" in failure.message
+
+
+def test_a_timeout_tells_which_argument_to_raise() -> None:
+    assert "timeout" in classify_exception(TimeoutError(), host="h").message
+
+
+def test_a_reason_holds_kind_status_words_and_attempts() -> None:
+    from dataclasses import replace
+
+    failure = classify_response(500, CIMultiDict(), b'{"error":"boom"}')
+    assert replace(failure, attempts=5).reason == "again 500: boom (after 5 attempts)"
