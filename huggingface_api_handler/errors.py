@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .redaction import masked
+from .redaction import redact
 
 
 class HuggingFaceAPIError(Exception):
     """Base of every error this package raises on purpose. ``str()`` is a sentence for the person, with no key in it."""
 
     def __init__(self, *told: object) -> None:
-        super().__init__(*(masked(part) if isinstance(part, str) else part for part in told))
+        super().__init__(*(redact(part) if isinstance(part, str) else part for part in told))
 
 
 class InputError(HuggingFaceAPIError, ValueError):

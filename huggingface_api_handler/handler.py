@@ -13,7 +13,7 @@ from mindsdb.integrations.libs.base import BaseMLEngine
 
 from .cancellation import cancellation
 from .config.settings import EngineSettings, ModelSettings
-from .config.validation import engine_settings, model_settings, overridden
+from .config.validation import engine_settings, merge_select_overrides, model_settings
 from .errors import HuggingFaceAPIError, InputError
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
@@ -38,25 +38,25 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
     def create_engine(self, connection_args: dict[str, Any]) -> None:
         """CREATE ML_ENGINE: refuse wrong arguments and a refused key; an unreachable host is only a warning."""
-        with _told_in_a_sentence():
+        with _without_traceback():
             check_engine(engine_settings(connection_args))
             self.engine_storage.json_set(_SCOPE, {"id": secrets.token_hex(16)})
 
     def update_engine(self, connection_args: dict[str, Any]) -> None:
         """A new key or address: what is stored stays this engine's."""
-        with _told_in_a_sentence():
+        with _without_traceback():
             check_engine(engine_settings(connection_args))
 
     @staticmethod
     def create_validation(target: Any, args: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """CREATE MODEL, before anything is recorded. May run in another process than ``create``."""
         storage = kwargs.get("handler_storage")
-        with _told_in_a_sentence():
+        with _without_traceback():
             _new_model(target, args, _engine(storage))
 
     def create(self, target: Any, df: pd.DataFrame | None = None, args: dict[str, Any] | None = None) -> None:
         """Store the checked arguments: task, column, model and the rest. Nothing is trained."""
-        with _told_in_a_sentence():
+        with _without_traceback():
             engine = _engine(self.engine_storage)
             using, checked = _new_model(target, args, engine)
             self.model_storage.json_set(_STORED, using)
@@ -65,11 +65,11 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
         changes = (args or {}).get("using") or {}
-        with _told_in_a_sentence(), cancellation(in_threads="threads" in changes) as cancel:
+        with _without_traceback(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
             found = self.model_storage.json_get(_SERVED) or {}
             discovery.recall(found)
-            model = model_settings(overridden(self._using(), changes), engine)
+            model = model_settings(merge_select_overrides(self._using(), changes), engine)
             out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
@@ -87,7 +87,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         """DESCRIBE model: the names of its tables; DESCRIBE model.settings and its like: those tables."""
         if attribute is None:
             return pd.DataFrame({"tables": list(_DESCRIPTIONS)})
-        with _told_in_a_sentence():
+        with _without_traceback():
             engine = _engine(self.engine_storage)
             model = model_settings(self._using(), engine)
             if attribute == "settings":
@@ -119,7 +119,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
 
 @contextmanager
-def _told_in_a_sentence() -> Iterator[None]:
+def _without_traceback() -> Iterator[None]:
     # MindsDB prints the traceback of what leaves an ML process; ours has nothing for the person beyond its sentence.
     try:
         yield

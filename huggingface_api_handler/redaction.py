@@ -1,6 +1,6 @@
 """Keys and passwords out of what is shown: servers, libraries and people repeat them in places nobody expects.
 
-Every sentence of this package's (``failures``) goes through ``masked``, whoever wrote the words in it.
+Every sentence of this package's (``errors``) goes through ``redact``, whoever wrote the words in it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _lock = threading.Lock()
 _keys: dict[str, list[str]] = {}
 
 
-def keep_out(key: str) -> None:
+def register_secret(key: str) -> None:
     """Know ``key`` from now on, as one that is never to be shown."""
     if len(key) < SHORTEST:
         return
@@ -37,14 +37,14 @@ def keep_out(key: str) -> None:
             del _keys[next(iter(_keys))]
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """``text`` with ``...`` for each key in use and for what looks like a key or a password."""
     for spelling in _spellings():
         text = text.replace(spelling, "...")
     return _LIKE_A_SECRET.sub("...", text)
 
 
-def repeats_key(body: bytes) -> bool:
+def leaks_secret(body: bytes) -> bool:
     """Whether ``body`` holds a key in use."""
     return bool(_keys) and any(spelling.encode() in body for spelling in _spellings())
 
@@ -54,13 +54,13 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlevel = 3
 
 
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
     try:
-        text = _SHORT.repr(masked(value) if isinstance(value, str) else value)
+        text = _SHORT.repr(redact(value) if isinstance(value, str) else value)
     except Exception:  # of anybody's __repr__, or of too large a number
         return f"a value of type {type(value).__name__[:40]}"
-    text = masked(text)
+    text = redact(text)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 
-def is_private_path(url: str) -> bool:
+def is_secure_url(url: str) -> bool:
     """Whether nobody between here and ``url`` can read along: https, or this machine itself."""
     parts = urlsplit(url)
     return parts.scheme == "https" or is_loopback(parts.hostname or "")

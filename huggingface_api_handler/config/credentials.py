@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from ..errors import InputError
-from ..redaction import keep_out
+from ..redaction import register_secret
 
 if TYPE_CHECKING:
     from .settings import EngineSettings
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def find_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
+def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
     """The key for this query: the engine's own, else the machine's (``KEY_VARIABLES``, then ``hf auth login``)."""
     key = _found(settings, environment)
     if key is not None:
-        keep_out(key.get_secret_value())
+        register_secret(key.get_secret_value())
     return key
 
 

@@ -18,7 +18,7 @@ from ..tasks import TASKS, Task
 from .normalize import (
     KEY_NAMES,
 )
-from .types import Fields, Folder, Key, Labels, Name, Names, Real, Url, Whole
+from .types import DirPath, Fields, FiniteFloat, Int, Key, Labels, Name, StrList, Url
 
 
 class _Arguments(BaseModel):
@@ -39,19 +39,19 @@ class EngineSettings(_Arguments):
     )
     provider: Name | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
     bill_to: Name | None = Field(None, description="Organisation that pays")
-    trusted_hosts: Names = Field(default=[], description="More hosts that may get the key")
-    max_concurrency: Whole | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
-    media_dir: Folder | None = Field(None, description="Folder whose files cells may name")
-    output_dir: Folder | None = Field(None, description="Folder for images, audio and video that are made")
+    trusted_hosts: StrList = Field(default=[], description="More hosts that may get the key")
+    max_concurrency: Int | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
+    media_dir: DirPath | None = Field(None, description="Folder whose files cells may name")
+    output_dir: DirPath | None = Field(None, description="Folder for images, audio and video that are made")
     allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
     cache: bool | None = Field(
         None, description="Whether answers are kept: by default those of tasks that answer the same twice"
     )
-    cache_dir: Folder | None = Field(None, description="Folder of the answer store")
-    cache_ttl: Real = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
-    requests_per_hour: Whole | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
-    requests_per_month: Whole | None = Field(None, ge=1, description="Most requests in a month, over all queries")
-    timeout: Real = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
+    cache_dir: DirPath | None = Field(None, description="Folder of the answer store")
+    cache_ttl: FiniteFloat = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
+    requests_per_hour: Int | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
+    requests_per_month: Int | None = Field(None, ge=1, description="Most requests in a month, over all queries")
+    timeout: FiniteFloat = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
 
     @property
     def has_own_key(self) -> bool:
@@ -79,7 +79,7 @@ class ModelSettings(_Arguments):
     provider: Name | None = None
     description: str | None = None
     labels: Labels | None = None
-    threshold: Real | None = Field(None, ge=0, le=1)
+    threshold: FiniteFloat | None = Field(None, ge=0, le=1)
     below_threshold: str | None = "uncertain"
     output: Literal["label", "scores", "all"] = "label"
     pooling: Literal["mean", "cls", "none"] = "mean"
@@ -88,8 +88,8 @@ class ModelSettings(_Arguments):
     system_prompt: str | None = None
     output_schema: Fields | None = None
     on_error: Literal["null", "raise"] = "null"
-    max_requests: Whole | None = Field(None, ge=1)
-    max_seconds: Real | None = Field(None, gt=0)
+    max_requests: Int | None = Field(None, ge=1)
+    max_seconds: FiniteFloat | None = Field(None, gt=0)
     cache: bool | None = None
     dry_run: bool = False
     options: Options = Options()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ..errors import InputError
-from ..redaction import shown
+from ..redaction import preview
 from ..tasks.structured_output import KINDS, SPELLINGS
 from .normalize import json_object
 
@@ -44,7 +44,7 @@ def _fields(value: Any) -> Any:
         raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
     for kind in value.values():
         if not isinstance(kind, str) or SPELLINGS.get(kind, kind) not in KINDS:
-            raise ValueError(f"has the type {shown(kind)}; types are {', '.join(KINDS)}")
+            raise ValueError(f"has the type {preview(kind)}; types are {', '.join(KINDS)}")
     return {str(name): SPELLINGS.get(kind, kind) for name, kind in value.items()}
 
 
@@ -80,11 +80,11 @@ def _line(value: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_line)]
-Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_line)]
+DirPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_line)]
 Url = Annotated[str, Field(max_length=8192), AfterValidator(_url)]
-Whole = Annotated[int, BeforeValidator(number)]
-Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)]
-Names = Annotated[list[str], BeforeValidator(listed)]
+Int = Annotated[int, BeforeValidator(number)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)]
+StrList = Annotated[list[str], BeforeValidator(listed)]
 Key = Annotated[SecretStr, BeforeValidator(_key)]
 Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
 Fields = Annotated[dict[str, str], BeforeValidator(_fields)]

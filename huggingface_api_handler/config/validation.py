@@ -16,20 +16,20 @@ from pydantic import (
 )
 
 from ..errors import InputError
-from ..redaction import shown
+from ..redaction import preview
 from ..tasks import TASKS, Parameter, Task, parameters_of
 from ..tasks.inputs import labels_from
 from ..tasks.prompts import template_columns
-from ..urls import is_private_path
+from ..urls import is_secure_url
 from .normalize import (
     KEY_NAMES,
     as_map,
-    canonical,
+    canonical_name,
     json_object,
-    nearest,
-    normal,
+    normalize,
     refuse_key,
     refuse_unsendable,
+    suggest,
     task_named,
 )
 from .settings import EngineSettings, ModelSettings
@@ -68,7 +68,7 @@ def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
     known = set(EngineSettings.model_fields) | set(KEY_NAMES)
     for name in given:
         if name not in known:
-            raise InputError(f"CREATE ML_ENGINE has no argument {shown(name)}{nearest(name, known)}")
+            raise InputError(f"CREATE ML_ENGINE has no argument {preview(name)}{suggest(name, known)}")
         if name not in KEY_NAMES:
             refuse_unsendable(name, given[name])
     keys = [name for name in KEY_NAMES if name in given]
@@ -79,9 +79,9 @@ def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
         )
-    if settings.has_own_key and settings.endpoint and not is_private_path(settings.endpoint):
+    if settings.has_own_key and settings.endpoint and not is_secure_url(settings.endpoint):
         raise InputError(
-            f"endpoint {shown(settings.endpoint)} is neither https nor on this machine, so the key would travel "
+            f"endpoint {preview(settings.endpoint)} is neither https nor on this machine, so the key would travel "
             "in clear. Use https"
         )
     return settings
@@ -92,31 +92,33 @@ def model_settings(using: Mapping[str, Any] | None, engine: EngineSettings | Non
 
     ``engine`` says where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
     """
-    given = normal(using)
+    given = normalize(using)
     refuse_key(given)
     task = _task(given, engine)
     if "model" not in given:
         given["model"] = _default_model(task, given, given.get("endpoint") or (engine.endpoint if engine else None))
-    fields, columns, parameters = _sorted_out(task, given)
+    fields, columns, parameters = _partition_arguments(task, given)
     settings = _checked(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
     checked = _checked_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
-    _refuse_contradictions(settings)
+    _validate_combination(settings)
     return settings
 
 
-def overridden(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> dict[str, Any]:
+def merge_select_overrides(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> dict[str, Any]:
     """A stored CREATE MODEL's arguments with those of a SELECT ... USING on top. Raises InputError."""
     # First of all, since MindsDB hands over its own as they are: track_column as a node of its parser.
     mindsdbs = MINDSDB_ARGUMENTS - {"engine"}
-    changes = normal({name: value for name, value in as_map(select).items() if canonical(str(name)) not in mindsdbs})
+    changes = normalize(
+        {name: value for name, value in as_map(select).items() if canonical_name(str(name)) not in mindsdbs}
+    )
     refuse_key(changes)
     for name in NOT_IN_SELECT:
         if name in changes:
             raise InputError(
                 f"{name} cannot change in a SELECT; CREATE MODEL sets it. Create another model with another {name}"
             )
-    stored = normal(using)
+    stored = normalize(using)
     for nested in ("parameters", "options"):
         if isinstance(stored.get(nested), dict) and isinstance(changes.get(nested), dict):
             changes[nested] = {**stored[nested], **changes[nested]}
@@ -125,7 +127,7 @@ def overridden(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> di
 
 def _task(given: Mapping[str, Any], engine: EngineSettings | None) -> Task:
     if "task" not in given:
-        what = f"the model {shown(given['model'])} is for" if given.get("model") else "the model does"
+        what = f"the model {preview(given['model'])} is for" if given.get("model") else "the model does"
         raise InputError(
             f"say what {what}: task = '...' (one of {', '.join(sorted(TASKS))}), and the column to read: column = '...'"
         )
@@ -147,7 +149,7 @@ def _default_model(task: Task, given: Mapping[str, Any], endpoint: str | None) -
     return task.default_model
 
 
-def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _partition_arguments(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Tell apart our own fields, columns and the task's request parameters. Raises for names that are none of them."""
     specification = parameters_of(task)
     columns_known = {column.argument: column.holds for column in task.columns}
@@ -155,9 +157,9 @@ def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict
     columns: dict[str, Any] = {}
     nested = given.get("parameters", {})
     if not isinstance(nested, Mapping):
-        raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {shown(nested)}")
+        raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {preview(nested)}")
     parameters = {
-        _parameter_name(task, canonical(str(name)), specification): value
+        _parameter_name(task, canonical_name(str(name)), specification): value
         for name, value in nested.items()
         if value is not None
     }
@@ -182,7 +184,7 @@ def _sorted_out(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict
                 )
                 raise InputError(f"{task.name} does not take {name!r}; it is for {', '.join(others)}")
             known = {*specification, *columns_known, *task.arguments, *_FOR_EVERY_TASK, "options", "parameters", "task"}
-            raise InputError(f"{task.name} has no argument {shown(name)}{nearest(name, known)}")
+            raise InputError(f"{task.name} has no argument {preview(name)}{suggest(name, known)}")
     return fields, columns, parameters
 
 
@@ -192,7 +194,7 @@ def _parameter_name(task: Task, name: str, specification: Mapping[str, Parameter
 
 def _column_name(argument: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{argument} must be the name of a column, got {shown(value)}")
+        raise InputError(f"{argument} must be the name of a column, got {preview(value)}")
     return value
 
 
@@ -203,7 +205,7 @@ def _column_names(argument: str, value: Any) -> list[str]:
         names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(
-            f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {shown(value)}"
+            f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {preview(value)}"
         )
     return names
 
@@ -234,18 +236,18 @@ def _checked_parameter(parameter: Parameter, value: Any) -> Any:
             kind = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a map"}.get(
                 wanted, "a list of texts"
             )
-            raise InputError(f"{parameter.name} must be {kind}, got {shown(value)}") from None
+            raise InputError(f"{parameter.name} must be {kind}, got {preview(value)}") from None
     if parameter.choices and value not in parameter.choices:
         choices = ", ".join(map(str, parameter.choices))
-        raise InputError(f"{parameter.name} must be one of {choices}, got {shown(value)}")
+        raise InputError(f"{parameter.name} must be one of {choices}, got {preview(value)}")
     if parameter.minimum is not None and isinstance(value, (int, float)) and value < parameter.minimum:
-        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {shown(value)}")
+        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {preview(value)}")
     if parameter.maximum is not None and isinstance(value, (int, float)) and value > parameter.maximum:
-        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {shown(value)}")
+        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {preview(value)}")
     return value
 
 
-def _refuse_contradictions(settings: ModelSettings) -> None:
+def _validate_combination(settings: ModelSettings) -> None:
     task = settings.definition
     read = [name for names in settings.columns.values() for name in ([names] if isinstance(names, str) else names)]
     if settings.provider and settings.endpoint:
@@ -254,7 +256,7 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
     if taken & set(settings.output_schema or ()):
         raise InputError(
             f"output_schema has a field with the name of a column of the prediction, such as "
-            f"{shown(min(taken & set(settings.output_schema or ())))}. Rename the field, or PREDICT another name"
+            f"{preview(min(taken & set(settings.output_schema or ())))}. Rename the field, or PREDICT another name"
         )
     template = settings.prompt_template
     if template is not None and not any(column.required for column in task.columns):
@@ -283,7 +285,7 @@ def _refuse_contradictions(settings: ModelSettings) -> None:
             f"{task.name} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
         )
     if settings.target.lower() in {name.lower() for name in read}:
-        raise InputError(f"the target {shown(settings.target)} has the name of an input column. PREDICT another name")
+        raise InputError(f"the target {preview(settings.target)} has the name of an input column. PREDICT another name")
 
 
 def _checked(kind: type[_Kind], values: Mapping[str, Any], statement: str) -> _Kind:
@@ -295,5 +297,5 @@ def _checked(kind: type[_Kind], values: Mapping[str, Any], statement: str) -> _K
         raise InputError(f"{statement}: an argument is nested too deeply") from None
     name = str(problem["loc"][0]) if problem["loc"] else "USING"
     message = problem["msg"].removeprefix("Value error, ")
-    value = "" if name in KEY_NAMES else f", got {shown(values.get(name))}"
+    value = "" if name in KEY_NAMES else f", got {preview(values.get(name))}"
     raise InputError(f"{statement}: {name}: {message}{value}")

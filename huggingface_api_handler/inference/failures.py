@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeGuard
 
-from ..redaction import masked
+from ..redaction import redact
 from .transport.rate_limit_headers import LONGEST
 from .transport.rate_limit_headers import retry_after as announced_wait
 
@@ -47,7 +47,7 @@ class Failure:
     attempts: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", masked(self.message))
+        object.__setattr__(self, "message", redact(self.message))
 
     @property
     def reason(self) -> str:
@@ -170,7 +170,7 @@ def _believable(estimate: Any) -> TypeGuard[float]:
 
 def _message(body: bytes) -> tuple[str, Any]:
     """What the server said, in a line, and its body as JSON where it is JSON."""
-    text = masked(body[:30_000].decode("utf-8", "replace")).strip()[:20_000]
+    text = redact(body[:30_000].decode("utf-8", "replace")).strip()[:20_000]
     try:
         answer = json.loads(body[:1_000_000])
     except (ValueError, RecursionError):
@@ -191,7 +191,7 @@ def _text_of(value: Any) -> str:
 
 
 def _shorten(text: str) -> str:
-    text = " ".join(masked(text).split())  # before it is cut, since half a key would not be known as one
+    text = " ".join(redact(text).split())  # before it is cut, since half a key would not be known as one
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 

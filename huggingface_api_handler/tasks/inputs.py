@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..redaction import shown
+from ..redaction import preview
 from .base import Column, Input, Reference, Refused, Settings, Task
 from .generation import Conversation
 from .prompts import fill, template_columns
@@ -56,17 +56,17 @@ def find_column(frame: Any, name: str, wanted_by: str) -> Any:
     if name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"the table has {names.count(name)} columns named {shown(name)}. Rename them, or SELECT one of them"
+                f"the table has {names.count(name)} columns named {preview(name)}. Rename them, or SELECT one of them"
             )
         return frame[name]
     same = [other for other in names if str(other).lower() == name.lower()]
     if len(same) == 1:
         return frame[same[0]]
-    exist = [shown(str(other)) for other in names if not str(other).startswith("__mindsdb")]
+    exist = [preview(str(other)) for other in names if not str(other).startswith("__mindsdb")]
     listed = ", ".join(exist[:_MOST_LISTED]) or "none"
     more = f" and {len(exist) - _MOST_LISTED:,} more" if len(exist) > _MOST_LISTED else ""
     raise InputError(
-        f"{wanted_by} names the column {shown(name)}, which the table does not have. Its columns: {listed}{more}"
+        f"{wanted_by} names the column {preview(name)}, which the table does not have. Its columns: {listed}{more}"
     )
 
 
@@ -99,7 +99,7 @@ def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
         refused = _refused_or(column_texts)
         if isinstance(refused, Refused):
             raise InputError(
-                f"{column.argument} names the column {shown(name)}, which cannot be sent: {refused.reason}"
+                f"{column.argument} names the column {preview(name)}, which cannot be sent: {refused.reason}"
             )
     return json.dumps(texts)
 
@@ -108,8 +108,9 @@ def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Colu
     kind = _NUMERIC.get(getattr(series.dtype, "kind", ""))
     if kind and not all(missing):
         raise InputError(
-            f"column {shown(name)} holds {kind}, and {task.name} reads {column.holds} from it. "
-            f"Name a column of {column.holds} in {column.argument}, or convert it: CAST({shown(name)[1:-1]} AS VARCHAR)"
+            f"column {preview(name)} holds {kind}, and {task.name} reads {column.holds} from it. "
+            f"Name a column of {column.holds} in {column.argument}, or convert it: "
+            f"CAST({preview(name)[1:-1]} AS VARCHAR)"
         )
 
 

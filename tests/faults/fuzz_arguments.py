@@ -29,7 +29,7 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
-from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
+from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.transport import client
@@ -110,7 +110,9 @@ def create_model_and_select(task: str, using: dict[Any, Any], changes: dict[Any,
     made = counted("CREATE MODEL", told(lambda: model_settings({**base, **using})))
     if not isinstance(made, HuggingFaceAPIError):
         assert SECRET not in str({name: value for name, value in made.parameters.items() if name in KEY_NAMES})
-        changed = counted("SELECT ... USING", told(lambda: model_settings(overridden({**base, **using}, changes))))
+        changed = counted(
+            "SELECT ... USING", told(lambda: model_settings(merge_select_overrides({**base, **using}, changes)))
+        )
         if not isinstance(changed, HuggingFaceAPIError):
             assert (changed.task, changed.model, changed.endpoint) == (made.task, made.model, made.endpoint)
 

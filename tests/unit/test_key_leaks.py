@@ -34,7 +34,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from huggingface_api_handler import redaction
-from huggingface_api_handler.config.credentials import find_key
+from huggingface_api_handler.config.credentials import resolve_api_key
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
@@ -470,7 +470,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
     where = route(engine, model)
     assert KEY in where.headers["authorization"]
     helper = hub_providers.get_provider_helper("fal-ai", "text-to-image", "m")
-    found = find_key(engine)
+    found = resolve_api_key(engine)
     assert found is not None
     provider = hub_providers.Provider("fal-ai", "m", helper, found, dict(where.headers))
     things = [
@@ -487,7 +487,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
 
 @pytest.mark.parametrize("error", [InputError, InferenceError, MediaError, UnreadableAnswer])
 def test_no_error_of_ours_carries_a_key_whoever_words_it(error: type[Exception], key: str) -> None:
-    find_key(engine_settings({"api_key": key}))
+    resolve_api_key(engine_settings({"api_key": key}))
     for text in (key, f"Bearer {key}", json.dumps({"h": key}), f"https://u:{key}@h/", repr({"authorization": key})):
         raised = error(f"it said {text}")
         assert str(raised).startswith("it said ")
@@ -505,15 +505,15 @@ def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
     "name", ["hf_sentiment_classifier", "hf_classification", "hf_api_engine", "xhf_Abcdefghijk1", "//host/a@b"]
 )
 def test_names_that_only_begin_like_a_key_stay_readable(name: str) -> None:
-    assert redaction.masked(name) == name
+    assert redaction.redact(name) == name
     assert name in shown(name)
 
 
 def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:
     for number in range(1000):
-        redaction.keep_out("key-that-is-used")
-        redaction.keep_out(f"key-number-{number}")
-    assert redaction.masked("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
+        redaction.register_secret("key-that-is-used")
+        redaction.register_secret(f"key-number-{number}")
+    assert redaction.redact("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
     assert len(redaction._keys) <= 16
 
 

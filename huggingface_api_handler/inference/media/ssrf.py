@@ -120,13 +120,13 @@ def public_url(text: str, *, allow_private: bool) -> URL:
         )
     if not allow_private and _is_address(host) and (what := not_public(host)):
         raise MediaError(not_fetched(host, what))
-    shown = f"[{host}]" if ":" in host else host
+    bracketed = f"[{host}]" if ":" in host else host
     try:
         path = quote(found[3], safe=_AS_IT_IS)
     except UnicodeEncodeError:
         raise MediaError("the URL is not valid Unicode") from None
     path = path if path.startswith("/") else f"/{path}"
-    url = URL(f"{scheme}://{shown}:{port}{path}", encoded=True)
+    url = URL(f"{scheme}://{bracketed}:{port}{path}", encoded=True)
     if url.raw_host != host or url.port != port or url.user is not None:
         raise MediaError("the URL has no readable host. Write it as https://host/path")
     return url

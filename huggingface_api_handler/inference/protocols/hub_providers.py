@@ -18,7 +18,7 @@ from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
 from pydantic import SecretStr
 
-from ...config.normalize import nearest
+from ...config.normalize import suggest
 from ...config.settings import ModelSettings
 from ...errors import InferenceError, InputError
 from ...tasks import Media, Task
@@ -78,7 +78,7 @@ def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers
     where the Hub cannot be asked.
     """
     if name not in PROVIDERS and name != "auto":
-        raise InputError(f"there is no provider {name[:80]!r}{nearest(name, [*PROVIDERS, 'auto'])}")
+        raise InputError(f"there is no provider {name[:80]!r}{suggest(name, [*PROVIDERS, 'auto'])}")
     if key is None:
         raise InputError(f"provider {name!r} needs a key: give api_key to CREATE ML_ENGINE, or set HF_TOKEN")
     task = HELPER_TASKS.get(model.task, model.task)

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 from huggingface_hub import constants
 
-from ...config.credentials import find_key
+from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
-from ...redaction import masked, shown
+from ...redaction import preview, redact
 from ..failures import classify_exception
 from ..transport import client
-from .routing import may_have_key, route
+from .routing import is_key_allowed_for, route
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def check_engine(engine: EngineSettings) -> str:
     Raises InferenceError where the key is refused; a host that cannot be reached is only a warning, since it may
     be up by the time of the first query.
     """
-    key = find_key(engine)
+    key = resolve_api_key(engine)
     url = engine.endpoint or f"{constants.ENDPOINT}/api/whoami-v2"
     if engine.endpoint:
         url = f"{url.removesuffix('/models').removesuffix('/v1')}/health"
@@ -37,7 +37,7 @@ def check_engine(engine: EngineSettings) -> str:
     elif key is None:
         return "No key was given or found, so requests go out without one: Hugging Face answers few of those."
     headers = {}
-    if key is not None and (may_have_key(url, engine) or url.startswith(constants.ENDPOINT)):
+    if key is not None and (is_key_allowed_for(url, engine) or url.startswith(constants.ENDPOINT)):
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
     try:
         response = client.submit(client.get(url, headers, PATIENCE)).result()
@@ -55,7 +55,7 @@ def check_engine(engine: EngineSettings) -> str:
         return f"{engine.endpoint} answers."
     who = _json(response.body)
     return (
-        masked(f"The key belongs to {who['name']}.")
+        redact(f"The key belongs to {who['name']}.")
         if isinstance(who, dict) and "name" in who
         else "The key was accepted."
     )
@@ -65,8 +65,8 @@ def task_of(model: str, engine: EngineSettings) -> str:
     """The task the Hub knows ``model`` for. Raises InputError where it knows none or cannot be asked."""
     from huggingface_hub import HfApi
 
-    key = find_key(engine)
-    say = f"Say it: task = '...'; it could not be looked up for the model {shown(model)}"
+    key = resolve_api_key(engine)
+    say = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
     try:
         info = HfApi().model_info(model, timeout=PATIENCE, token=key.get_secret_value() if key else False)
     except HuggingFaceAPIError:
@@ -88,7 +88,7 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, An
         response = client.submit(client.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=where.host).message}
-    said = _json(masked(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
+    said = _json(redact(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
     return {**address, **said} if isinstance(said, dict) else address
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
-from ...redaction import repeats_key
+from ...redaction import leaks_secret
 from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
 from ..transport.client import AnswerTooLarge, Response
 from ..transport.rate_limit_headers import Left, left
@@ -65,7 +65,7 @@ async def exchange(
         wait = model.options.wait_for_model
         failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
         return Exchanged(None, failure, size, headers, announced)
-    if repeats_key(response.body):
+    if leaks_secret(response.body):
         failure = Failure(Kind.SMALLER if batch > 1 else Kind.ROW, _REPEATED, response.status)
         return Exchanged(None, failure, size, headers, announced)
     task = model.definition

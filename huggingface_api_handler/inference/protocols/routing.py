@@ -11,11 +11,11 @@ from urllib.parse import quote, urlsplit
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from ... import __version__
-from ...config.credentials import find_key
+from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
 from ...tasks.base import Body
-from ...urls import is_private_path
+from ...urls import is_secure_url
 from .hub_providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"
@@ -63,7 +63,7 @@ def route(engine: EngineSettings, model: ModelSettings) -> Route:
         return _provider_route(engine, model, name, headers)
     url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, name)
     headers = {**headers, "content-type": "application/json"}
-    key = find_key(engine) if may_have_key(url, engine, model.endpoint) else None
+    key = resolve_api_key(engine) if is_key_allowed_for(url, engine, model.endpoint) else None
     if key is not None:
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
         if engine.bill_to:
@@ -87,7 +87,7 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hea
             f"the engine's key belongs to its endpoint, and would go to provider {name!r}. Create another engine for "
             "the provider, with a key of Hugging Face's or of the provider's own"
         )
-    key = find_key(engine)
+    key = resolve_api_key(engine)
     if key is not None and not key.get_secret_value().startswith("hf_") and engine.provider != name:
         raise InputError(
             f"the engine's key is not Hugging Face's, so it belongs to one provider: name {name!r} in CREATE ML_ENGINE "
@@ -101,13 +101,13 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hea
     return Route(url, model.model, {"authorization": secret}, has_key=True, serves_many=True, provider=provider)
 
 
-def may_have_key(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
+def is_key_allowed_for(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
     """Whether the key belongs to the place ``url``.
 
     A key given with an engine that has an endpoint belongs to that endpoint and nowhere else. Any other key is
     Hugging Face's, and goes to its hosts and to ``trusted_hosts``. Neither travels where it could be read on the way.
     """
-    if not is_private_path(url):
+    if not is_secure_url(url):
         return False
     if engine.endpoint is not None and engine.has_own_key:
         return model_endpoint is None or _origin(model_endpoint) == _origin(engine.endpoint)

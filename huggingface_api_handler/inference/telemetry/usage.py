@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ...redaction import masked
+from ...redaction import redact
 
 _STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
 
@@ -64,9 +64,9 @@ class Receipt:
             self.compute_characters += int(_number(headers["x-compute-characters"]))
         self.tokens += _tokens(headers, answer)
         if "x-request-id" in headers:
-            self.request_id = masked(headers["x-request-id"])[:100]
+            self.request_id = redact(headers["x-request-id"])[:100]
         if "x-sha" in headers:
-            self.sha = masked(headers["x-sha"])[:100]
+            self.sha = redact(headers["x-sha"])[:100]
 
     def add(self, other: Receipt) -> None:
         """Add another receipt to this one."""

@@ -44,12 +44,12 @@ def table(store: Store, model: str) -> pd.DataFrame:
 
 
 def _shown(receipt: Receipt) -> dict[str, Any]:
-    shown = receipt.as_dict()
-    shown["errors"] = orjson.dumps(shown["errors"]).decode()
-    for name, value in shown.items():
+    row = receipt.as_dict()
+    row["errors"] = orjson.dumps(row["errors"]).decode()
+    for name, value in row.items():
         if isinstance(value, float):
-            shown[name] = round(value, 4)
-    return {name: value for name, value in shown.items() if name not in ("task", "model", "host")}
+            row[name] = round(value, 4)
+    return {name: value for name, value in row.items() if name not in ("task", "model", "host")}
 
 
 def _keep(connection: sqlite3.Connection, model: str, receipt: Receipt) -> None:

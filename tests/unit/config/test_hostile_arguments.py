@@ -23,7 +23,7 @@ import pytest
 
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
-from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
+from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.tasks import TASKS, Task, parameters_of
@@ -267,7 +267,7 @@ def test_names_of_arguments_are_refused_whatever_they_are(asked: Service, where:
     more = {"argument": {name: 1}, "parameter": {"parameters": {name: 1}}, "option": {"options": {name: 1}}}
     if where == "select":
         with pytest.raises(InputError) as error:
-            model_settings(overridden(using, {name: 1}))
+            model_settings(merge_select_overrides(using, {name: 1}))
         assert len(str(error.value)) <= LONGEST_SENTENCE
         return
     assert outcome(asked, frame, {**using, **more.get(where, {})}, {name: 1} if where == "engine" else None)
@@ -275,7 +275,7 @@ def test_names_of_arguments_are_refused_whatever_they_are(asked: Service, where:
 
 @pytest.mark.parametrize("value", VALUES)
 def test_using_itself_may_be_anything(value: str) -> None:
-    for read in (model_settings, engine_settings, lambda given: overridden(given, given)):
+    for read in (model_settings, engine_settings, lambda given: merge_select_overrides(given, given)):
         started = time.monotonic()
         try:
             read(VALUES[value])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from huggingface_api_handler.config.credentials import find_key
+from huggingface_api_handler.config.credentials import resolve_api_key
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings
-from huggingface_api_handler.config.validation import engine_settings, model_settings, overridden
+from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.creation_args import creation_args
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.tasks import TASKS, parameters_of
@@ -186,7 +186,7 @@ def test_a_model_takes_no_key_and_the_refusal_does_not_repeat_it(using: dict[str
     assert "CREATE ML_ENGINE" in str(error.value)
     assert "hf_secret" not in str(error.value)
     with pytest.raises(InputError):
-        overridden(BASE, {name: value for name, value in using.items() if name not in BASE})
+        merge_select_overrides(BASE, {name: value for name, value in using.items() if name not in BASE})
 
 
 @pytest.mark.parametrize("name", ["api_key", "huggingface_api_api_key", "huggingface_api_key", "token"])
@@ -223,30 +223,32 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
     everything = {name: f"of {name}" for name in ("HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_KEY", "HF_TOKEN")}  # fmt: skip
     order = []
     while everything:
-        key = find_key(EngineSettings(), everything)
+        key = resolve_api_key(EngineSettings(), everything)
         assert key is not None
         order.append(key.get_secret_value().removeprefix("of "))
         del everything[order[-1]]
     assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
-    assert find_key(EngineSettings(), {}) is None
-    assert find_key(engine_settings({"api_key_env": "MINE"}), {"MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")
+    assert resolve_api_key(EngineSettings(), {}) is None
+    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")
     with pytest.raises(InputError, match="MINE"):
-        find_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
+        resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
 
 
 def test_a_select_overrides_what_it_may() -> None:
     stored = {**BASE, "parameters": {"top_k": 1}, "threshold": 0.5}
-    merged = model_settings(overridden(stored, {"threshold": 0.9, "top_k": 3, "batch_size": 7, "error": "skip"}))
+    merged = model_settings(
+        merge_select_overrides(stored, {"threshold": 0.9, "top_k": 3, "batch_size": 7, "error": "skip"})
+    )
     assert merged.threshold == 0.9
     assert merged.parameters == {"top_k": 3}
-    assert model_settings(overridden(stored, {"parameters": {"function_to_apply": "none"}})).parameters == {
+    assert model_settings(merge_select_overrides(stored, {"parameters": {"function_to_apply": "none"}})).parameters == {
         "top_k": 1,
         "function_to_apply": "none",
     }
-    assert model_settings(overridden(stored, None)) == model_settings(stored)
+    assert model_settings(merge_select_overrides(stored, None)) == model_settings(stored)
     for name in ("task", "model", "model_name", "endpoint", "provider", "engine"):
         with pytest.raises(InputError, match="cannot change in a SELECT"):
-            overridden(stored, {name: "https://elsewhere.example"})
+            merge_select_overrides(stored, {name: "https://elsewhere.example"})
 
 
 @pytest.mark.parametrize("name", ["track_column", "trackColumn", "batch_size", "threads", "partition_size", "error"])
@@ -254,7 +256,7 @@ def test_what_is_mindsdbs_in_a_select_passes_by_whatever_it_holds(name: str) -> 
     class Identifier:
         """A name without quotes, as MindsDB's parser hands it over."""
 
-    assert overridden(BASE, {name: Identifier(), "threshold": 0.9}) == {**BASE, "threshold": 0.9}
+    assert merge_select_overrides(BASE, {name: Identifier(), "threshold": 0.9}) == {**BASE, "threshold": 0.9}
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)

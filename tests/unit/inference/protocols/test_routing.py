@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.protocols.routing import may_have_key, route
+from huggingface_api_handler.inference.protocols.routing import is_key_allowed_for, route
 
 HF = "https://router.huggingface.co/hf-inference/models"
 
@@ -97,5 +97,5 @@ def test_headers_say_who_pays_and_what_the_options_ask() -> None:
 
 def test_an_engine_without_endpoint_asks_hugging_face_only_over_https() -> None:
     engine = engine_settings({"api_key": "k"})
-    assert may_have_key("https://router.huggingface.co/v1", engine)
-    assert not may_have_key("http://router.huggingface.co/v1", engine)
+    assert is_key_allowed_for("https://router.huggingface.co/v1", engine)
+    assert not is_key_allowed_for("http://router.huggingface.co/v1", engine)
