@@ -138,7 +138,7 @@ def _tasks(chosen: argparse.Namespace) -> int:
     from ..tasks.listing import arguments_of, markdown
 
     if chosen.name is None:
-        rows = [[task.name, task.does, task.default_model or "name one"] for task in TASKS.values()]
+        rows = [[task.name, task.description, task.default_model or "name one"] for task in TASKS.values()]
         print(
             markdown(TASKS) if chosen.markdown else text_table(["task", "does", "default model"], rows, most=len(rows))
         )
@@ -147,7 +147,7 @@ def _tasks(chosen: argparse.Namespace) -> int:
         task = task_named(chosen.name)
     except InputError as problem:
         return _failed(problem)
-    print(f"{task.name}: {task.does}. Default model: {task.default_model or 'none'}\n")
+    print(f"{task.name}: {task.description}. Default model: {task.default_model or 'none'}\n")
     arguments = [[name, kind, "yes" if required else "no", text] for name, kind, required, text in arguments_of(task)]
     print(text_table(["argument", "type", "required", "description"], arguments, most=len(arguments)))
     return 0

@@ -152,7 +152,7 @@ def _default_model(task: Task, given: Mapping[str, Any], endpoint: str | None) -
 def _partition_arguments(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Tell apart our own fields, columns and the task's request parameters. Raises for names that are none of them."""
     specification = parameters_of(task)
-    columns_known = {column.argument: column.holds for column in task.columns}
+    columns_known = {column.argument: column.data_type for column in task.columns}
     fields: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     nested = given.get("parameters", {})
@@ -271,7 +271,9 @@ def _validate_combination(settings: ModelSettings) -> None:
     else:
         for column in task.columns:
             if column.required and column.argument not in settings.columns:
-                raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.holds}")
+                raise InputError(
+                    f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}"
+                )
         if not settings.columns:
             raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
         if template is not None:

@@ -17,16 +17,21 @@ from .transport.rate_limit_headers import LONGEST
 from .transport.rate_limit_headers import retry_after as announced_wait
 
 
-class Kind(str, Enum):
-    """What a failure calls for."""
+class FailureKind(str, Enum):
+    """What a failure calls for. People read the values in ``<target>_error``, so they are public."""
 
-    WAIT = "wait"  # not now: cool down for everybody, not an attempt of the row
-    AGAIN = "again"  # a fault in passing: backoff, a bounded number of attempts
-    SMALLER = "smaller"  # something in this batch, or its size: split it
-    SINGLE = "single"  # this route takes no lists
-    ROW = "row"  # this input is refused for good
-    STOP = "stop"  # nothing will work
-    UNASKED = "not asked"  # the query ended first: its budget, its time, or the person
+    RATE_LIMITED = "rate limited"  # a pause for every request of the route; no attempt of the row is counted
+    TRANSIENT = "temporary failure"  # sent again after a backoff, a bounded number of times
+    BATCH_REJECTED = "rejected batch"  # one of its inputs, or its size: it is split
+    BATCH_UNSUPPORTED = "batches not supported"  # this route takes one input in a request
+    INPUT_REJECTED = "rejected input"  # for good
+    FATAL = "query stopped"  # no row can be answered
+    NOT_SENT = "not sent"  # the query ended first: its budget, its time, or the person
+
+
+def rejection(batch: int) -> FailureKind:
+    """The kind of a refusal of a request that carried ``batch`` inputs."""
+    return FailureKind.BATCH_REJECTED if batch > 1 else FailureKind.INPUT_REJECTED
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Failure:
     ``unreachable`` a host that no connection could be made to.
     """
 
-    kind: Kind
+    kind: FailureKind
     message: str
     status: int | None = None
     retry_after: float | None = None
@@ -92,7 +97,7 @@ def classify_response(
     """
     message, answer = _message(body)
     retry_after = announced_wait(headers)
-    failure = Failure(Kind.STOP, message or f"HTTP {status} with no explanation", status, retry_after)
+    failure = Failure(FailureKind.FATAL, message or f"HTTP {status} with no explanation", status, retry_after)
 
     if 300 <= status < 400:
         where = _host(headers.get("Location", ""))
@@ -101,18 +106,19 @@ def classify_response(
     if status == 429:
         if retry_after is None and _LOG_IN.search(message):
             return replace(failure, message=f"{message}. {_ADVICE[401]}")
-        return replace(failure, kind=Kind.WAIT)
+        return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
         return _unavailable(failure, answer, wait_for_model)
     if status in _ADVICE:
         return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
     if status in (408, 425) or status >= 500:
-        return replace(failure, kind=Kind.AGAIN if retry_after is None else Kind.WAIT)
+        return replace(failure, kind=FailureKind.TRANSIENT if retry_after is None else FailureKind.RATE_LIMITED)
     if _UNSUPPORTED.search(message) and not message.startswith("Error in"):
         return failure
     if batch > 1:
-        return replace(failure, kind=Kind.SINGLE if _NO_LISTS.search(message) else Kind.SMALLER)
-    return replace(failure, kind=Kind.ROW)
+        unsupported = _NO_LISTS.search(message)
+        return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
+    return replace(failure, kind=FailureKind.INPUT_REJECTED)
 
 
 def classify_exception(error: BaseException, *, host: str) -> Failure:
@@ -122,18 +128,21 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
     """
     name = type(error).__name__
     if "ConnectionTimeout" in name or "DNS" in name:
-        return Failure(Kind.AGAIN, f"cannot reach {host} (no connection in time). Check the address", unreachable=True)
+        return Failure(
+            FailureKind.TRANSIENT, f"cannot reach {host} (no connection in time). Check the address", unreachable=True
+        )
     if "Proxy" in name:
         text = f"the proxy on the way to {host} let no request through ({name}). Check HTTPS_PROXY and HTTP_PROXY"
-        return Failure(Kind.AGAIN, text)
+        return Failure(FailureKind.TRANSIENT, text)
     if isinstance(error, TimeoutError) or "Timeout" in name:
         return Failure(
-            Kind.AGAIN, f"no answer from {host} in time. Raise timeout in CREATE ML_ENGINE if it needs longer"
+            FailureKind.TRANSIENT,
+            f"no answer from {host} in time. Raise timeout in CREATE ML_ENGINE if it needs longer",
         )
     if "Connector" in name and "ServerDisconnected" not in name:
         text = f"cannot reach {host} ({name}). Check that it runs and that this machine can reach it"
-        return Failure(Kind.AGAIN, text, unreachable=True)
-    return Failure(Kind.AGAIN, f"the connection to {host} broke ({name})")
+        return Failure(FailureKind.TRANSIENT, text, unreachable=True)
+    return Failure(FailureKind.TRANSIENT, f"the connection to {host} broke ({name})")
 
 
 def error_in_answer(answer: Any, *, batch: int = 1) -> Failure | None:
@@ -143,7 +152,7 @@ def error_in_answer(answer: Any, *, batch: int = 1) -> Failure | None:
         and "error" in answer
         and not (answer.keys() - {"error", "error_type", "warnings", "status"})
     ):
-        return Failure(Kind.SMALLER if batch > 1 else Kind.ROW, _text_of(answer["error"]), 200)
+        return Failure(rejection(batch), _text_of(answer["error"]), 200)
     return None
 
 
@@ -152,11 +161,11 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
     loading = estimate is not None or bool(_LOADING.search(failure.message))
     if not loading:
         told_to_wait = failure.retry_after is not None or _OVERLOADED.search(failure.message)
-        return replace(failure, kind=Kind.WAIT if told_to_wait else Kind.AGAIN)
+        return replace(failure, kind=FailureKind.RATE_LIMITED if told_to_wait else FailureKind.TRANSIENT)
     if not wait_for_model:
         seconds = f" It expects to need {estimate:.0f} seconds." if _believable(estimate) else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
-    failure = replace(failure, kind=Kind.WAIT)
+    failure = replace(failure, kind=FailureKind.RATE_LIMITED)
     if failure.retry_after is None and _believable(estimate):
         return replace(failure, retry_after=float(estimate), estimated=True)
     return failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import classification, embeddings, generation, media_generation, media_understanding, tables, text
-from .base import Column, Input, Lists, Media, Prediction, Reference, Refused, Settings, Task
+from .base import Batching, Column, Input, InvalidCell, Media, MediaRef, Prediction, Settings, Task
 from .inputs import read_inputs
 from .schemas import Parameter, parameters_of
 
@@ -17,14 +17,14 @@ ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias
 __all__ = [
     "ALIASES",
     "TASKS",
+    "Batching",
     "Column",
     "Input",
-    "Lists",
+    "InvalidCell",
     "Media",
+    "MediaRef",
     "Parameter",
     "Prediction",
-    "Reference",
-    "Refused",
     "Settings",
     "Task",
     "parameters_of",

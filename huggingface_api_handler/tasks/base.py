@@ -18,7 +18,7 @@ Input = Hashable
 """The canonical input of one row: a string, or a tuple where a task reads several columns. Equal means: ask once."""
 
 
-class Refused(NamedTuple):
+class InvalidCell(NamedTuple):
     """A cell that cannot be sent. It costs no request and becomes its row's error."""
 
     reason: str
@@ -33,7 +33,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Reference:
+class MediaRef:
     """A cell that names or holds media, still to be loaded: bytes, a ``data:`` URI, a URL or a path."""
 
     cell: str | bytes = field(repr=False)
@@ -77,12 +77,12 @@ class Settings(Protocol):
     def output_schema(self) -> Mapping[str, str] | None: ...
 
 
-class Lists(Enum):
+class Batching(Enum):
     """Whether several inputs may go in one request."""
 
     NEVER = "never"
-    IF_QUALIFIED = "if qualified"  # only on a route that was seen to answer lists as it answers single inputs
-    ALWAYS = "always"  # the protocol itself carries many
+    PROBE = "probe"  # only on a route whose answers to a batch were those to its inputs alone
+    NATIVE = "native"  # the protocol itself carries many
 
 
 class Column(NamedTuple):
@@ -93,7 +93,7 @@ class Column(NamedTuple):
     """
 
     argument: str
-    holds: str = "text"
+    data_type: str = "text"
     required: bool = True
 
 
@@ -104,20 +104,20 @@ Read = Callable[[Any, Any, Settings], Prediction]
 Split = Callable[[Any, int], list[Any]]
 
 
-def single_input_first(inputs: Sequence[Any]) -> Any:
+def unwrap_single(inputs: Sequence[Any]) -> Any:
     """One input alone, as most servers want it, or the list of several."""
     return inputs[0] if len(inputs) == 1 else list(inputs)
 
 
 def text_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     """``{"inputs": text or [text, ...], "parameters": {...}}``."""
-    body: dict[str, Any] = {"inputs": single_input_first(inputs)}
+    body: dict[str, Any] = {"inputs": unwrap_single(inputs)}
     if settings.parameters:
         body["parameters"] = dict(settings.parameters)
     return body
 
 
-def one_each(answer: Any, count: int) -> list[Any]:
+def split_one_to_one(answer: Any, count: int) -> list[Any]:
     """Split the answer to ``count`` inputs into one part each, or refuse: its shape must prove which is whose."""
     if count == 1:
         return [answer]
@@ -127,11 +127,11 @@ def one_each(answer: Any, count: int) -> list[Any]:
     raise UnreadableAnswer(f"{count} inputs were answered with {size}")
 
 
-def parts_of(of: type) -> Split:
+def split_typed(of: type) -> Split:
     """``one_each`` for a task whose answer to one input is of type ``of``, so that a flattened answer is seen."""
 
     def split(answer: Any, count: int) -> list[Any]:
-        parts = one_each(answer, count)
+        parts = split_one_to_one(answer, count)
         if count > 1 and not all(isinstance(part, of) for part in parts):
             raise UnreadableAnswer(
                 f"{count} inputs were answered in a shape that hides which part belongs to which input"
@@ -141,7 +141,7 @@ def parts_of(of: type) -> Split:
     return split
 
 
-def ungrouped(_input: Any) -> Hashable:
+def single_group(_input: Any) -> Hashable:
     return None
 
 
@@ -161,15 +161,15 @@ class Task:
     """
 
     name: str
-    does: str
+    description: str
     read: Read
     default_model: str | None = None
     aliases: tuple[str, ...] = ()
     columns: tuple[Column, ...] = TEXT
     body: Body = text_body
-    split: Split = one_each
-    group: Callable[[Any], Hashable] = ungrouped
-    lists: Lists = Lists.NEVER
+    split: Split = split_one_to_one
+    group: Callable[[Any], Hashable] = single_group
+    batching: Batching = Batching.NEVER
     arguments: frozenset[str] = frozenset()
     required_parameters: tuple[str, ...] = ()
     more_parameters: Mapping[str, type] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class Task:
         return self.name if self.spec is None else self.spec
 
 
-def first(answer: Any) -> Any:
+def unwrap(answer: Any) -> Any:
     """The answer itself, out of the list of one that some servers put around it."""
     while isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]

@@ -9,7 +9,18 @@ from sys import intern
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, one_each, single_input_first, unreadable
+from .base import (
+    TEXT,
+    Batching,
+    Column,
+    Prediction,
+    Settings,
+    Task,
+    number,
+    split_one_to_one,
+    unreadable,
+    unwrap_single,
+)
 
 Scores = list[tuple[str, float | None]]
 
@@ -106,7 +117,7 @@ def split_scores(answer: Any, count: int) -> list[Any]:
     Some servers answer several inputs with the best label of each in one flat list, which looks like many
     labels of one input. A label that occurs twice tells them apart, since one input never has it twice.
     """
-    parts = one_each(answer, count)
+    parts = split_one_to_one(answer, count)
     if count == 1 or all(isinstance(part, list) for part in parts):
         return parts
     flat = all(isinstance(part, dict) and "label" in part for part in parts)
@@ -125,7 +136,7 @@ def zero_shot_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     """``inputs`` are texts, or (text, labels) pairs that share their labels where a column brings them."""
     texts = [_labels_for(item, settings)[0] for item in inputs]
     labels = list(_labels_for(inputs[0], settings)[1])
-    return {"inputs": single_input_first(texts), "parameters": {**settings.parameters, "candidate_labels": labels}}
+    return {"inputs": unwrap_single(texts), "parameters": {**settings.parameters, "candidate_labels": labels}}
 
 
 def _zero_shot_group(item: Any) -> Hashable:
@@ -133,7 +144,7 @@ def _zero_shot_group(item: Any) -> Hashable:
 
 
 def split_zero_shot(answer: Any, count: int) -> list[Any]:
-    parts = one_each(answer, count)
+    parts = split_one_to_one(answer, count)
     if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
         raise UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
     return parts
@@ -156,12 +167,12 @@ def read_zero_shot(answer: Any, item: Any, settings: Settings) -> Prediction:
 TASKS = (
     Task(
         name="text-classification",
-        does="Puts a label on a text: sentiment, spam, toxicity, prompt injection, ...",
+        description="Puts a label on a text: sentiment, spam, toxicity, prompt injection, ...",
         aliases=("sentiment-analysis",),
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
         read=read_scores,
         split=split_scores,
-        lists=Lists.IF_QUALIFIED,
+        batching=Batching.PROBE,
         arguments=READING,
         more_parameters={"truncation": bool, "max_length": int},
         scored=True,
@@ -169,7 +180,7 @@ TASKS = (
     ),
     Task(
         name="zero-shot-classification",
-        does="Puts one of your own labels on a text, with no training",
+        description="Puts one of your own labels on a text, with no training",
         aliases=("zero-shot",),
         default_model="facebook/bart-large-mnli",
         columns=(*TEXT, Column("candidate_labels_column", "labels", required=False)),
@@ -177,7 +188,7 @@ TASKS = (
         body=zero_shot_body,
         split=split_zero_shot,
         group=_zero_shot_group,
-        lists=Lists.IF_QUALIFIED,
+        batching=Batching.PROBE,
         arguments=READING - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},

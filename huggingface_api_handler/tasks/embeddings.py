@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Lists, Prediction, Settings, Task, number, parts_of, single_input_first, unreadable
+from .base import TEXT, Batching, Column, Prediction, Settings, Task, number, split_typed, unreadable, unwrap_single
 
 
 def embedding_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     """``{"inputs": ..., "normalize": ...}``: this task's parameters stand beside the inputs."""
-    return {"inputs": single_input_first(inputs), **settings.parameters}
+    return {"inputs": unwrap_single(inputs), **settings.parameters}
 
 
 def read_vector(answer: Any, _input: Any, settings: Settings) -> Prediction:
@@ -84,29 +84,29 @@ def _source(item: Any) -> Hashable:
 TASKS = (
     Task(
         name="feature-extraction",
-        does="Turns a text into a vector for search, clustering and similarity",
+        description="Turns a text into a vector for search, clustering and similarity",
         aliases=("embeddings", "embedding"),
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         read=read_vector,
         body=embedding_body,
-        split=parts_of(list),
-        lists=Lists.IF_QUALIFIED,
+        split=split_typed(list),
+        batching=Batching.PROBE,
         arguments=frozenset({"pooling"}),
     ),
     Task(
         name="sentence-similarity",
-        does="Says how alike two texts are in meaning, from -1 to 1",
+        description="Says how alike two texts are in meaning, from -1 to 1",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         columns=(*TEXT, Column("column2")),
         read=read_similarity,
         body=similarity_body,
         split=split_similarity,
         group=_source,
-        lists=Lists.ALWAYS,
+        batching=Batching.NATIVE,
     ),
     Task(
         name="text-ranking",
-        does="Says how well a text answers a query",
+        description="Says how well a text answers a query",
         aliases=("rerank", "reranking"),
         default_model="BAAI/bge-reranker-base",
         columns=(*TEXT, Column("column2")),
@@ -114,7 +114,7 @@ TASKS = (
         body=ranking_body,
         split=split_ranking,
         group=_source,
-        lists=Lists.ALWAYS,
+        batching=Batching.NATIVE,
         spec="",
     ),
 )

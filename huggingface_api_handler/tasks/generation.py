@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import Column, Prediction, Settings, Task, first, unreadable
+from .base import Column, Prediction, Settings, Task, unreadable, unwrap
 from .structured_output import response_format, typed
 
 
@@ -37,7 +37,7 @@ def prompt_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
 
 def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     """The generated text; why it ended and its number of tokens, where the server says."""
-    answer = first(answer)
+    answer = unwrap(answer)
     if isinstance(answer, list) and answer:
         answer = answer[0]
     if not isinstance(answer, dict) or not isinstance(answer.get("generated_text"), str):
@@ -112,7 +112,7 @@ _PROMPT = (Column("column", required=False),)
 TASKS = (
     Task(
         name="text-generation",
-        does="Goes on from a prompt",
+        description="Goes on from a prompt",
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=_PROMPT,
         read=read_generated,
@@ -125,7 +125,7 @@ TASKS = (
     ),
     Task(
         name="chat-completion",
-        does="Answers a prompt, as an assistant does",
+        description="Answers a prompt, as an assistant does",
         aliases=("conversational", "chat"),
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),

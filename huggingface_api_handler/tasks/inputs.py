@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..redaction import preview
-from .base import Column, Input, Reference, Refused, Settings, Task
+from .base import Column, Input, InvalidCell, MediaRef, Settings, Task
 from .generation import Conversation
 from .prompts import fill, template_columns
 
@@ -25,7 +25,7 @@ _NUMERIC = {
 }
 
 
-def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | Refused | None]:
+def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | InvalidCell | None]:
     """One input for each row of ``frame`` (a pandas DataFrame), in its order.
 
     None stands for a row with a NULL, NaN or blank cell, which is answered NULL and never sent; ``Refused`` for a
@@ -45,7 +45,7 @@ def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | Refu
 
 def _row(cells: Sequence[Any]) -> Any:
     for cell in cells:
-        if cell is None or isinstance(cell, Refused):
+        if cell is None or isinstance(cell, InvalidCell):
             return cell
     return tuple(cells)
 
@@ -71,14 +71,14 @@ def find_column(frame: Any, name: str, wanted_by: str) -> Any:
 
 
 def _cells(frame: Any, name: Any, column: Column, task: Task) -> list[Any]:
-    if column.holds == "values":
+    if column.data_type == "values":
         return _rows_of(frame, name, column)
-    if column.holds == "whole table":
+    if column.data_type == "whole table":
         return [_whole_table(frame, name, column)] * len(frame)
     series = find_column(frame, name, column.argument)
     missing = series.isna().tolist()
     _refuse_wrong_kind(series, missing, name, column, task)
-    read = _READERS[column.holds]
+    read = _READERS[column.data_type]
     return [None if absent else read(cell) for cell, absent in zip(series.tolist(), missing, strict=True)]
 
 
@@ -97,7 +97,7 @@ def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
     }
     for name, column_texts in texts.items():
         refused = _refused_or(column_texts)
-        if isinstance(refused, Refused):
+        if isinstance(refused, InvalidCell):
             raise InputError(
                 f"{column.argument} names the column {preview(name)}, which cannot be sent: {refused.reason}"
             )
@@ -108,36 +108,36 @@ def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Colu
     kind = _NUMERIC.get(getattr(series.dtype, "kind", ""))
     if kind and not all(missing):
         raise InputError(
-            f"column {preview(name)} holds {kind}, and {task.name} reads {column.holds} from it. "
-            f"Name a column of {column.holds} in {column.argument}, or convert it: "
+            f"column {preview(name)} holds {kind}, and {task.name} reads {column.data_type} from it. "
+            f"Name a column of {column.data_type} in {column.argument}, or convert it: "
             f"CAST({preview(name)[1:-1]} AS VARCHAR)"
         )
 
 
-def _text(cell: Cell) -> str | Refused | None:
+def _text(cell: Cell) -> str | InvalidCell | None:
     if isinstance(cell, str):
         return _unicode(cell) if cell and not cell.isspace() else None
-    return Refused(f"expected text, the cell holds {type(cell).__name__}")
+    return InvalidCell(f"expected text, the cell holds {type(cell).__name__}")
 
 
-def _unicode(text: str) -> str | Refused:
+def _unicode(text: str) -> str | InvalidCell:
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            return Refused("the text is not valid Unicode (it holds a lone surrogate)")
+            return InvalidCell("the text is not valid Unicode (it holds a lone surrogate)")
     return text
 
 
-def _words(cell: Cell) -> str | Refused:
+def _words(cell: Cell) -> str | InvalidCell:
     """A cell in words: text as it is, lists and maps as JSON, numbers and dates in their usual form."""
     if isinstance(cell, (bytes, bytearray, memoryview)):
-        return Refused(f"expected text, the cell holds {type(cell).__name__}")
+        return InvalidCell(f"expected text, the cell holds {type(cell).__name__}")
     cell = cell.tolist() if hasattr(cell, "tolist") else cell
     try:
         return _unicode(json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell))
     except Exception:  # too deep, too large, or somebody's own __str__
-        return Refused(f"the cell holds a {type(cell).__name__} that cannot be written as text")
+        return InvalidCell(f"the cell holds a {type(cell).__name__} that cannot be written as text")
 
 
 def _in_words(cells: Sequence[Cell]) -> Any:
@@ -145,7 +145,7 @@ def _in_words(cells: Sequence[Cell]) -> Any:
 
 
 def _refused_or(cells: Sequence[Any]) -> Any:
-    return next((cell for cell in cells if isinstance(cell, Refused)), cells)
+    return next((cell for cell in cells if isinstance(cell, InvalidCell)), cells)
 
 
 def labels_from(value: Any) -> list[str] | None:
@@ -163,16 +163,16 @@ def labels_from(value: Any) -> list[str] | None:
     return list(dict.fromkeys(label.strip() for label in value if label.strip())) or None
 
 
-def _labels(cell: Cell) -> tuple[str, ...] | Refused | None:
+def _labels(cell: Cell) -> tuple[str, ...] | InvalidCell | None:
     if isinstance(cell, str) and not cell.strip():
         return None
     labels = labels_from(cell)
     if not labels:
-        return Refused("expected labels: a list of texts, its JSON, or texts separated by commas")
+        return InvalidCell("expected labels: a list of texts, its JSON, or texts separated by commas")
     return _refused_or(tuple(map(_unicode, labels)))  # type: ignore[no-any-return]
 
 
-def _table(cell: Cell) -> str | Refused | None:
+def _table(cell: Cell) -> str | InvalidCell | None:
     """A table as JSON text ``{column: [text, ...]}``, from that, from a list of records, or from their objects."""
     if isinstance(cell, str):
         if not cell.strip():
@@ -180,19 +180,19 @@ def _table(cell: Cell) -> str | Refused | None:
         try:
             cell = json.loads(cell)
         except (ValueError, RecursionError):
-            return Refused("expected a table as JSON, {column: [cells]} or [{column: cell}]")
+            return InvalidCell("expected a table as JSON, {column: [cells]} or [{column: cell}]")
     if isinstance(cell, list) and cell and all(isinstance(record, dict) for record in cell):
         names = list(dict.fromkeys(str(name) for record in cell for name in record))
         cell = {name: [record.get(name, "") for record in cell] for name in names}
-    lists = isinstance(cell, dict) and cell and all(isinstance(column, list) for column in cell.values())
-    if not lists or len({len(column) for column in cell.values()}) > 1:
-        return Refused("expected a table, {column: [cells]} with columns of one length, or [{column: cell}]")
+    is_table = isinstance(cell, dict) and cell and all(isinstance(column, list) for column in cell.values())
+    if not is_table or len({len(column) for column in cell.values()}) > 1:
+        return InvalidCell("expected a table, {column: [cells]} with columns of one length, or [{column: cell}]")
     texts = {_words(name): _refused_or([_words(value) for value in column]) for name, column in cell.items()}
     refused = _refused_or([*texts, *texts.values()])
-    return refused if isinstance(refused, Refused) else json.dumps(texts)
+    return refused if isinstance(refused, InvalidCell) else json.dumps(texts)
 
 
-def _messages(cell: Cell) -> Conversation | Refused | None:
+def _messages(cell: Cell) -> Conversation | InvalidCell | None:
     """A conversation as its JSON text, from that or from its objects. Contents are texts, or lists of parts."""
     if isinstance(cell, str):
         if not cell.strip():
@@ -202,11 +202,11 @@ def _messages(cell: Cell) -> Conversation | Refused | None:
         except (ValueError, RecursionError):
             cell = None
     if not isinstance(cell, list) or not cell or not all(map(_is_message, cell)):
-        return Refused("expected messages as JSON, [{'role': 'user', 'content': '...'}, ...]")
+        return InvalidCell("expected messages as JSON, [{'role': 'user', 'content': '...'}, ...]")
     try:
         messages = json.dumps(cell, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        return Refused("the messages hold what is no JSON")
+        return InvalidCell("the messages hold what is no JSON")
     text = _text(messages)
     return Conversation(text) if isinstance(text, str) else text
 
@@ -220,12 +220,12 @@ def _is_message(message: Any) -> bool:
 
 
 def _media(kind: str) -> Callable[[Cell], Any]:
-    def read(cell: Cell) -> Reference | Refused | None:
+    def read(cell: Cell) -> MediaRef | InvalidCell | None:
         if isinstance(cell, (bytes, bytearray, memoryview)):
-            return Reference(bytes(cell), kind) if len(cell) else None
+            return MediaRef(bytes(cell), kind) if len(cell) else None
         if isinstance(cell, str):
-            return Reference(cell.strip(), kind) if cell.strip() else None
-        return Refused(
+            return MediaRef(cell.strip(), kind) if cell.strip() else None
+        return InvalidCell(
             f"expected an {kind} as bytes, data: URI, https URL or path; the cell holds {type(cell).__name__}"
         )
 
@@ -243,18 +243,18 @@ _READERS: dict[str, Callable[[Cell], Any]] = {
 }
 
 
-def _prompts(frame: Any, template: str) -> list[Input | Refused | None]:
+def _prompts(frame: Any, template: str) -> list[Input | InvalidCell | None]:
     names = template_columns(template)
     if not names:
         return [template] * len(frame)
     series = [find_column(frame, name, "prompt_template") for name in names]
     missing = [one.isna().tolist() for one in series]
-    rows: list[Input | Refused | None] = []
+    rows: list[Input | InvalidCell | None] = []
     for index, cells in enumerate(zip(*(one.tolist() for one in series), strict=True)):
         if any(absent[index] for absent in missing):
             rows.append(None)
             continue
         texts = _in_words(cells)
-        refused = isinstance(texts, Refused)
+        refused = isinstance(texts, InvalidCell)
         rows.append(texts if refused else _text(fill(template, dict(zip(names, texts, strict=True)))))
     return rows

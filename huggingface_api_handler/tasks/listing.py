@@ -20,7 +20,7 @@ class Argument(NamedTuple):
 def arguments_of(task: Task) -> list[Argument]:
     """The columns of ``task``, then our own arguments for it, then its request parameters."""
     columns = [
-        Argument(column.argument, "column", column.required, f"Column of {column.holds}") for column in task.columns
+        Argument(column.argument, "column", column.required, f"Column of {column.data_type}") for column in task.columns
     ]
     own = [Argument(name, "any", False, "See README, Arguments") for name in sorted(task.arguments)]
     parameters = [
@@ -44,5 +44,5 @@ def markdown(tasks: dict[str, Task]) -> str:
         optional = [f"(`{column.argument}`)" for column in task.columns if not column.required]
         model = f"`{task.default_model}`" if task.default_model else "name one"
         parameters = [f"`{name}`" for name in task.required_parameters]
-        lines.append(f"| {names} | {task.does} | {', '.join([*required, *parameters, *optional])} | {model} |")
+        lines.append(f"| {names} | {task.description} | {', '.join([*required, *parameters, *optional])} | {model} |")
     return "\n".join(lines)

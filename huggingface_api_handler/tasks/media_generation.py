@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Media, Prediction, Read, Settings, Task, first, text_body, unreadable
+from .base import TEXT, Column, Media, Prediction, Read, Settings, Task, text_body, unreadable, unwrap
 from .media_understanding import AUDIO, IMAGE, base64_of, media_body
 
 PROMPT = Column("prompt_column", required=False)
 
 
-def read_made(task: str, *keys: str) -> Read:
+def read_generated_media(task: str, *keys: str) -> Read:
     """Reader of media: the response's bytes themselves, or base64 under one of ``keys`` of a JSON answer."""
 
     def read(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-        media = answer if isinstance(answer, Media) else _decoded(first(answer), keys, task)
+        media = answer if isinstance(answer, Media) else _decoded(unwrap(answer), keys, task)
         return Prediction(media, None, {"content_type": media.content_type, "bytes": len(media.data)})
 
     return read
@@ -68,18 +68,33 @@ def read_separated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(decoded[0] if len(decoded) == 1 else decoded, None, explain)
 
 
-def _from_text(name: str, does: str, default_model: str | None, *keys: str, **more: Any) -> Task:
+def _from_text(name: str, description: str, default_model: str | None, *keys: str, **more: Any) -> Task:
     return Task(
-        name=name, does=does, default_model=default_model, columns=TEXT, body=text_body, read=read_made(name, *keys),
-        deterministic=False, explained=True, makes_media=True, **more,
-    )  # fmt: skip
+        name=name,
+        description=description,
+        default_model=default_model,
+        columns=TEXT,
+        body=text_body,
+        read=read_generated_media(name, *keys),
+        deterministic=False,
+        explained=True,
+        makes_media=True,
+        **more,
+    )
 
 
-def _from_image(name: str, does: str, *keys: str, prompted: bool = True, **more: Any) -> Task:
+def _from_image(name: str, description: str, *keys: str, prompted: bool = True, **more: Any) -> Task:
     return Task(
-        name=name, does=does, columns=(*IMAGE, PROMPT) if prompted else IMAGE, body=prompted_media_body,
-        read=read_made(name, *keys), deterministic=False, explained=True, makes_media=True, **more,
-    )  # fmt: skip
+        name=name,
+        description=description,
+        columns=(*IMAGE, PROMPT) if prompted else IMAGE,
+        body=prompted_media_body,
+        read=read_generated_media(name, *keys),
+        deterministic=False,
+        explained=True,
+        makes_media=True,
+        **more,
+    )
 
 
 TASKS = (
@@ -94,7 +109,7 @@ TASKS = (
     _from_image("depth-estimation", "Says how far each point of an image is", "depth", "image", prompted=False),
     Task(
         name="audio-to-audio",
-        does="Cleans or separates sound",
+        description="Cleans or separates sound",
         columns=AUDIO,
         body=media_body,
         read=read_separated,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .base import Body, Column, Media, Prediction, Settings, Task, first, number, unreadable
+from .base import Body, Column, Media, Prediction, Settings, Task, number, unreadable, unwrap
 from .classification import READING, read_scores, read_zero_shot
 from .generation import read_chat
 from .text import read_answer, read_text
@@ -87,7 +87,7 @@ def read_named_objects(answer: Any, item: Any, settings: Settings) -> Prediction
 
 def read_transcript(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     """The recognised text, and its chunks where ``return_timestamps`` asked for them."""
-    answer = first(answer)
+    answer = unwrap(answer)
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise unreadable("automatic-speech-recognition", answer)
     chunks = answer.get("chunks")
@@ -105,10 +105,10 @@ def read_visual_answer(answer: Any, item: Any, settings: Settings) -> Prediction
     return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
 
 
-def _classifier(name: str, does: str, columns: tuple[Column, ...], default_model: str | None) -> Task:
+def _classifier(name: str, description: str, columns: tuple[Column, ...], default_model: str | None) -> Task:
     return Task(
         name=name,
-        does=does,
+        description=description,
         default_model=default_model,
         columns=columns,
         body=media_body,
@@ -119,10 +119,10 @@ def _classifier(name: str, does: str, columns: tuple[Column, ...], default_model
     )
 
 
-def _asked_about(name: str, does: str, default_model: str) -> Task:
+def _asked_about(name: str, description: str, default_model: str) -> Task:
     return Task(
         name=name,
-        does=does,
+        description=description,
         default_model=default_model,
         columns=(*IMAGE, QUESTION),
         body=question_on("image"),
@@ -132,10 +132,10 @@ def _asked_about(name: str, does: str, default_model: str) -> Task:
     )
 
 
-def _finder(name: str, does: str, default_model: str) -> Task:
+def _finder(name: str, description: str, default_model: str) -> Task:
     return Task(
         name=name,
-        does=does,
+        description=description,
         default_model=default_model,
         columns=IMAGE,
         body=media_body,
@@ -155,7 +155,7 @@ TASKS = (
     ),
     Task(
         name="zero-shot-image-classification",
-        does="Puts one of your own labels on an image",
+        description="Puts one of your own labels on an image",
         default_model="google/siglip-so400m-patch14-224",
         columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
         body=labelled_media_body,
@@ -169,7 +169,7 @@ TASKS = (
     _finder("object-detection", "Finds things in an image, each with a box", "facebook/detr-resnet-50"),
     Task(
         name="zero-shot-object-detection",
-        does="Finds things that you name in an image, each with a box",
+        description="Finds things that you name in an image, each with a box",
         default_model="google/owlv2-base-patch16-ensemble",
         columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
         body=labelled_media_body,
@@ -185,7 +185,7 @@ TASKS = (
     ),
     Task(
         name="image-to-text",
-        does="Says what an image shows, or reads its text",
+        description="Says what an image shows, or reads its text",
         aliases=("image-captioning",),
         default_model="Salesforce/blip-image-captioning-large",
         columns=IMAGE,
@@ -194,7 +194,7 @@ TASKS = (
     ),
     Task(
         name="image-text-to-text",
-        does="Answers a prompt about an image, as an assistant does",
+        description="Answers a prompt about an image, as an assistant does",
         default_model="Qwen/Qwen2.5-VL-7B-Instruct",
         columns=(*IMAGE, Column("prompt_column", required=False)),
         body=image_chat_body,
@@ -211,7 +211,7 @@ TASKS = (
     ),
     Task(
         name="automatic-speech-recognition",
-        does="Writes down what is said",
+        description="Writes down what is said",
         aliases=("asr", "speech-recognition", "speech-to-text"),
         default_model="openai/whisper-large-v3",
         columns=AUDIO,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Lists, Prediction, Read, Settings, Task, first, number, unreadable
+from .base import TEXT, Batching, Column, Prediction, Read, Settings, Task, number, unreadable, unwrap
 
 
 def table_question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def table_question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, 
 
 
 def read_table_answer(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    answer = first(answer)
+    answer = unwrap(answer)
     if isinstance(answer, list) and answer:  # several answers: the server's first is its best
         answer = answer[0]
     if not isinstance(answer, dict) or not isinstance(answer.get("answer"), str):
@@ -58,16 +58,16 @@ def read_value(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(value)
 
 
-def _tabular(name: str, does: str, default_model: str, read: Read) -> Task:
+def _tabular(name: str, description: str, default_model: str, read: Read) -> Task:
     return Task(
         name=name,
-        does=does,
+        description=description,
         default_model=default_model,
         columns=(Column("columns", "values"),),
         body=rows_body,
         split=split_rows,
         read=read,
-        lists=Lists.ALWAYS,
+        batching=Batching.NATIVE,
         spec="",
     )
 
@@ -75,7 +75,7 @@ def _tabular(name: str, does: str, default_model: str, read: Read) -> Task:
 TASKS = (
     Task(
         name="table-question-answering",
-        does="Answers a question from a table",
+        description="Answers a question from a table",
         aliases=("table-qa",),
         default_model="google/tapas-base-finetuned-wtq",
         columns=(

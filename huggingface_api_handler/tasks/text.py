@@ -8,17 +8,17 @@ from typing import Any
 from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
+    Batching,
     Column,
-    Lists,
     Prediction,
     Settings,
     Task,
-    first,
     number,
-    parts_of,
-    single_input_first,
+    split_typed,
     text_body,
     unreadable,
+    unwrap,
+    unwrap_single,
 )
 
 _MASKS = ("[MASK]", "<mask>")
@@ -81,7 +81,7 @@ def mask_of(settings: Settings) -> str:
 def masked_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     mask = mask_of(settings)
     texts = [text.replace(_MASKS[0], mask).replace(_MASKS[1], mask) for text in inputs]
-    return {**text_body(inputs, settings), "inputs": single_input_first(texts)}
+    return {**text_body(inputs, settings), "inputs": unwrap_single(texts)}
 
 
 def read_masked(answer: Any, text: Any, settings: Settings) -> Prediction:
@@ -122,7 +122,7 @@ def read_text(key: str, task: str) -> Any:
     """Reader of ``{key: text}``, alone or in a list."""
 
     def read(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-        answer = first(answer)
+        answer = unwrap(answer)
         if isinstance(answer, list) and answer:  # several candidates: the server's first is its best
             answer = answer[0]
         if not isinstance(answer, dict) or not isinstance(answer.get(key), str):
@@ -142,17 +142,17 @@ _LENGTHS = {"min_output_length": "min_length", "max_output_length": "max_length"
 TASKS = (
     Task(
         name="token-classification",
-        does="Finds the people, organisations, places, ... that a text names",
+        description="Finds the people, organisations, places, ... that a text names",
         aliases=("ner", "named-entity-recognition"),
         default_model="dslim/bert-base-NER",
         read=read_entities,
-        split=parts_of(list),
-        lists=Lists.IF_QUALIFIED,
+        split=split_typed(list),
+        batching=Batching.PROBE,
         explained=True,
     ),
     Task(
         name="question-answering",
-        does="Answers a question from a text that holds the answer",
+        description="Answers a question from a text that holds the answer",
         default_model="deepset/roberta-base-squad2",
         columns=(*TEXT, Column("context_column")),
         read=read_answer,
@@ -162,33 +162,33 @@ TASKS = (
     ),
     Task(
         name="fill-mask",
-        does="Fills the masked word of a text",
+        description="Fills the masked word of a text",
         default_model="google-bert/bert-base-uncased",
         read=read_masked,
         body=masked_body,
-        split=parts_of(list),
-        lists=Lists.IF_QUALIFIED,
+        split=split_typed(list),
+        batching=Batching.PROBE,
         arguments=frozenset({"mask_token"}),
         scored=True,
         explained=True,
     ),
     Task(
         name="summarization",
-        does="Shortens a text",
+        description="Shortens a text",
         default_model="facebook/bart-large-cnn",
         read=read_text("summary_text", "summarization"),
-        split=parts_of(dict),
-        lists=Lists.IF_QUALIFIED,
+        split=split_typed(dict),
+        batching=Batching.PROBE,
         more_parameters=_GENERATION,
         rename=_LENGTHS,
     ),
     Task(
         name="translation",
-        does="Translates a text",
+        description="Translates a text",
         default_model="facebook/mbart-large-50-many-to-many-mmt",
         read=read_text("translation_text", "translation"),
-        split=parts_of(dict),
-        lists=Lists.IF_QUALIFIED,
+        split=split_typed(dict),
+        batching=Batching.PROBE,
         more_parameters=_GENERATION,
         rename={**_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},
     ),

@@ -177,13 +177,13 @@ def frame_of(task: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     columns: dict[str, Any] = {"unused": [1, 2, 3]}
     definition = TASKS[task]
     for number, column in enumerate(definition.columns):
-        if column.holds in ("whole table", "messages") or column.argument == "candidate_labels_column":
+        if column.data_type in ("whole table", "messages") or column.argument == "candidate_labels_column":
             continue
-        if column.holds == "values":
+        if column.data_type == "values":
             columns |= {"a": [1, 2, 3], "b": ["x", "y", "z"]}
             using[column.argument] = ["a", "b"]
             continue
-        columns[f"c{number}"] = CELLS[column.holds]
+        columns[f"c{number}"] = CELLS[column.data_type]
         using[column.argument] = f"c{number}"
     if definition.required_parameters:
         using["candidate_labels"] = ["a", "b"]

@@ -88,7 +88,7 @@ def test_every_row_is_right_or_has_its_reason_and_none_is_misplaced(run: Run) ->
             assert explain == {"POSITIVE": fraction(cell), "NEGATIVE": 1 - fraction(cell)}, cell
         else:
             assert explain is None
-            assert len(reason) > len("row 400: ")
+            assert len(reason) > len("rejected input 400: ")
 
 
 def test_each_reason_was_deserved(run: Run) -> None:
@@ -101,7 +101,7 @@ def test_each_reason_was_deserved(run: Run) -> None:
         refused = told and told[-1] in (*plans.ROW, "poisoned")
         worn_out = sum(kind in plans.AGAIN for kind in told) >= ATTEMPTS
         assert refused or worn_out, (cell, reason, told)
-        assert reason.startswith(("row", "again")), reason
+        assert reason.startswith(("rejected input", "temporary failure")), reason
 
 
 def test_every_poisoned_row_has_the_services_reason(run: Run) -> None:
@@ -181,7 +181,7 @@ def test_what_is_no_answer_to_one_row_is_its_reason_and_is_not_paid_for_again(ki
     plan = Plan(share=1.0, kinds=(kind,), quiet=1, tag="row")
     out, state = ask(faulty, plan, ["one", "two"])
     assert out["y_error"][0] is None
-    assert out["y_error"][1].startswith("row 200: ")
+    assert out["y_error"][1].startswith("rejected input 200: ")
     assert state["requests"] == 2
 
 

@@ -87,7 +87,7 @@ def cancelled(faulty: FaultyService, number: int) -> None:
     """The query ends while a request waits for an answer that never comes."""
     texts = [f"{number} {row}" for row in range(5)]
     out = predict(pd.DataFrame({"text": texts}), USING, {"endpoint": faulty.url(STALLED)}, cancel=Soon())
-    assert out["y_error"].str.startswith("not asked").all()
+    assert out["y_error"].str.startswith("not sent").all()
 
 
 STALLED = Plan(share=1.0, kinds=("stall",), tag="leaks")

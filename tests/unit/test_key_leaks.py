@@ -39,7 +39,7 @@ from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.failures import Failure, Kind, classify_exception, classify_response
+from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception, classify_response
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
 from huggingface_api_handler.inference.protocols.routing import route
@@ -481,7 +481,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
     for thing in things:
         for text in (repr(thing), str(thing), f"{thing}"):
             assert not leaks(text, KEY), type(thing)
-    for harmless in (model, Receipt("t", "m", where.host), Failure(Kind.STOP, f"bad {KEY}"), InputError(KEY)):
+    for harmless in (model, Receipt("t", "m", where.host), Failure(FailureKind.FATAL, f"bad {KEY}"), InputError(KEY)):
         assert not leaks(pickle.dumps(harmless).decode("latin-1"), KEY)
 
 
@@ -491,7 +491,7 @@ def test_no_error_of_ours_carries_a_key_whoever_words_it(error: type[Exception],
     for text in (key, f"Bearer {key}", json.dumps({"h": key}), f"https://u:{key}@h/", repr({"authorization": key})):
         raised = error(f"it said {text}")
         assert str(raised).startswith("it said ")
-        assert not leaks(told(raised) + shown(text) + Failure(Kind.ROW, text).reason, key)
+        assert not leaks(told(raised) + shown(text) + Failure(FailureKind.INPUT_REJECTED, text).reason, key)
 
 
 def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any
 
-from ...tasks import Input, Lists, Prediction, Task
-from ..failures import Failure, Kind
+from ...tasks import Batching, Input, Prediction, Task
+from ..failures import Failure, FailureKind
 from .batching import length
 from .route_profile import Learned
 
@@ -23,7 +23,7 @@ Alone = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
 
 def worth_qualifying(task: Task, learned: Learned, waiting: Sequence[int]) -> bool:
     """Whether a route that was not tried may take lists, and there is enough to ask for."""
-    return task.lists is Lists.IF_QUALIFIED and learned.lists is None and len(waiting) >= _FEWEST
+    return task.batching is Batching.PROBE and learned.lists is None and len(waiting) >= _FEWEST
 
 
 async def qualify(
@@ -42,9 +42,10 @@ async def qualify(
             return None
         answers = await together(probed)
         if isinstance(answers, Failure):
-            if answers.kind is Kind.UNASKED:
+            if answers.kind is FailureKind.NOT_SENT:
                 return None
-            if answers.kind is Kind.SINGLE or (trial == _TRIALS - 1 and answers.kind is not Kind.WAIT):
+            is_last = trial == _TRIALS - 1 and answers.kind is not FailureKind.RATE_LIMITED
+            if is_last or answers.kind is FailureKind.BATCH_UNSUPPORTED:
                 return False
             continue
         for position in probed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from ...tasks import Input, Lists, Task
+from ...tasks import Batching, Input, Task
 from .route_profile import Learned
 
 BATCH_BYTES = 1_000_000
@@ -13,7 +13,7 @@ BATCH_BYTES = 1_000_000
 
 def takes_lists(task: Task, learned: Learned) -> bool:
     """Whether this route is known to take several inputs of ``task`` in one request."""
-    return task.lists is Lists.ALWAYS or (task.lists is Lists.IF_QUALIFIED and learned.lists is True)
+    return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and learned.lists is True)
 
 
 def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], learned: Learned) -> Sequence[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...config.settings import ModelSettings
-from ..failures import Failure, Kind
+from ..failures import Failure, FailureKind
 
 PATIENCE = 300.0
 """Seconds without any answer, while told to wait, after which a query gives up."""
@@ -36,12 +36,12 @@ class GivingUp:
             return None
         wait = f"it asks to wait {announced:.0f} s" if announced else f"no answer for {waited:.0f} s"
         told = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"
-        return Failure(Kind.STOP, told, failure.status)
+        return Failure(FailureKind.FATAL, told, failure.status)
 
     def refused(self, failure: Failure) -> Failure | None:
         """Note the failure of a row for good."""
         # Only what the service refused speaks of the request: a cell refused here, before any request, is its row's.
-        if self._answered or failure.kind is not Kind.ROW or failure.status is None:
+        if self._answered or failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
             return None
         self._refusals[failure.message] += 1
         if self._refusals[failure.message] < _SAME_REFUSALS:
@@ -51,4 +51,4 @@ class GivingUp:
             f"{failure.message} (the same for {_SAME_REFUSALS} different rows and no row answered, so the request is "
             f"at fault: check the model, its task, and the parameters sent: {given})"
         )
-        return Failure(Kind.STOP, told, failure.status)
+        return Failure(FailureKind.FATAL, told, failure.status)

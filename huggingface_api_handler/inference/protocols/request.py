@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
 from ...redaction import leaks_secret
-from ..failures import Failure, Kind, classify_exception, classify_response, error_in_answer
+from ..failures import Failure, FailureKind, classify_exception, classify_response, error_in_answer, rejection
 from ..transport.client import AnswerTooLarge, Response
 from ..transport.rate_limit_headers import Left, left
 from . import codec
@@ -54,7 +54,7 @@ async def exchange(
     try:
         response = await post(request.url, request.body, request.headers, timeout)
     except AnswerTooLarge:
-        return Exchanged(failure=Failure(Kind.SMALLER if batch > 1 else Kind.ROW, "the answer is too large to read"))
+        return Exchanged(failure=Failure(rejection(batch), "the answer is too large to read"))
     except asyncio.CancelledError:
         raise
     except Exception as error:
@@ -66,7 +66,7 @@ async def exchange(
         failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
         return Exchanged(None, failure, size, headers, announced)
     if leaks_secret(response.body):
-        failure = Failure(Kind.SMALLER if batch > 1 else Kind.ROW, _REPEATED, response.status)
+        failure = Failure(rejection(batch), _REPEATED, response.status)
         return Exchanged(None, failure, size, headers, announced)
     task = model.definition
     try:
@@ -76,7 +76,11 @@ async def exchange(
             answer = codec.decode(task, headers, response.body)
     except ValueError:
         return Exchanged(
-            None, Failure(Kind.AGAIN, "the answer is not JSON, or was cut off", 200), size, headers, announced
+            None,
+            Failure(FailureKind.TRANSIENT, "the answer is not JSON, or was cut off", 200),
+            size,
+            headers,
+            announced,
         )
     except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
         return Exchanged(None, classify_exception(error, host=route.host), size, headers, announced)

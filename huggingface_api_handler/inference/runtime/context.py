@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...config.settings import EngineSettings, ModelSettings
-from ...tasks import Media, Reference
+from ...tasks import Media, MediaRef
 from ..flow_control.route_registry import Known, known
 from ..media import loader
 from ..media.loader import MediaPolicy
@@ -53,7 +53,7 @@ class Query:
         policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
         output = _path(self.engine.output_dir)
 
-        async def load(reference: Reference) -> Media:
+        async def load(reference: MediaRef) -> Media:
             return await loader.load(reference.cell, reference.kind, policy)
 
         async def save(made: Media) -> str:

@@ -17,8 +17,8 @@ import pandas as pd
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
-from ...tasks import Input, Refused, read_inputs
-from ..failures import Failure, Kind
+from ...tasks import Input, InvalidCell, read_inputs
+from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import Known
 from ..protocols.routing import route
 from ..storage.scope import Scope
@@ -100,7 +100,7 @@ class _Rows:
         return {**found, **self.refused}
 
 
-def _distinct(read: Sequence[Input | Refused | None], receipt: Receipt) -> tuple[list[Input], _Rows]:
+def _distinct(read: Sequence[Input | InvalidCell | None], receipt: Receipt) -> tuple[list[Input], _Rows]:
     """Equal inputs become one."""
     number: dict[Input, int] = {}
     places, refused = array("q"), {}
@@ -108,8 +108,8 @@ def _distinct(read: Sequence[Input | Refused | None], receipt: Receipt) -> tuple
         if item is None:
             receipt.nulls += 1
             places.append(-1)
-        elif isinstance(item, Refused):
-            refused[row] = Failure(Kind.ROW, item.reason)
+        elif isinstance(item, InvalidCell):
+            refused[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
             places.append(-1)
         else:
             places.append(number.setdefault(item, len(number)))
@@ -124,8 +124,8 @@ def _run(
     ended = threading.Event()
     sender = _wait(client.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
     stopped, results = sender.stopped, sender.results
-    doomed = stopped is not None and stopped.kind is Kind.STOP and not results.answered
-    results.fail_the_rest(stopped or Failure(Kind.UNASKED, "the query ended before this row"))
+    doomed = stopped is not None and stopped.kind is FailureKind.FATAL and not results.answered
+    results.fail_the_rest(stopped or Failure(FailureKind.NOT_SENT, "the query ended before this row"))
     return results, stopped if doomed or query.model.on_error == "raise" else None
 
 
@@ -185,9 +185,11 @@ async def _watch(
         if progress is not None:
             progress(sender.done, total)
         if cancel is not None and cancel.is_set():
-            return sender.stop(Failure(Kind.UNASKED, "the query was cancelled before this row"))
+            return sender.stop(Failure(FailureKind.NOT_SENT, "the query was cancelled before this row"))
         if max_seconds is not None and now - started >= max_seconds:
-            return sender.stop(Failure(Kind.UNASKED, f"max_seconds = {max_seconds:g} was reached before this row"))
+            return sender.stop(
+                Failure(FailureKind.NOT_SENT, f"max_seconds = {max_seconds:g} was reached before this row")
+            )
         if now - logged >= _LOG_EVERY:
             logged = now
             rate = sender.done / (now - started)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ...tasks import Input, Reference
+from ...tasks import Input, MediaRef
 from ..flow_control.batching import takes_lists
 from ..protocols import tei
 from ..storage.response_cache import NoAnswers
@@ -73,4 +73,4 @@ async def _not_stored(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
 
 
 def _has_media(item: Input) -> bool:
-    return any(isinstance(part, Reference) for part in (item if isinstance(item, tuple) else (item,)))
+    return any(isinstance(part, MediaRef) for part in (item if isinstance(item, tuple) else (item,)))

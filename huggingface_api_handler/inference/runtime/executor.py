@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...tasks import Input, Media, Prediction
-from ..failures import Failure, Kind
+from ..failures import Failure, FailureKind, rejection
 from ..flow_control.batch_probe import qualify, worth_qualifying
 from ..flow_control.batching import takes_lists
 from ..flow_control.circuit_breaker import GivingUp
@@ -96,7 +96,7 @@ class Sender:
             around.answers,
             around.load,
             self._from_store,
-            lambda position, error: self._refuse(position, Failure(Kind.ROW, str(error))),
+            lambda position, error: self._refuse(position, Failure(FailureKind.INPUT_REJECTED, str(error))),
             self._changed.set,
         )
         self._parts: deque[Work] = deque()
@@ -269,14 +269,14 @@ class Sender:
             if not isinstance(outcome, Failure):
                 return outcome or ()
             if outcome.unreachable and not self._learned.answered:
-                outcome = replace(outcome, kind=Kind.STOP)
-            if outcome.kind is Kind.WAIT:
+                outcome = replace(outcome, kind=FailureKind.FATAL)
+            if outcome.kind is FailureKind.RATE_LIMITED:
                 work.attempts -= 1
                 self._receipt.waits += 1
                 if (why := self._giving_up.told_to_wait(outcome, self._around.clock())) is not None:
                     self.stop(why)
                 continue
-            if outcome.kind is Kind.AGAIN and work.attempts < self._allowed(work):
+            if outcome.kind is FailureKind.TRANSIENT and work.attempts < self._allowed(work):
                 self._receipt.retries += 1
                 await self._around.sleep(
                     min(_FIRST_BACKOFF * 2 ** (work.attempts - 1), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)
@@ -300,7 +300,7 @@ class Sender:
             try:
                 request, made = encode(self._route, self._model, [self._supply.item(each) for each in positions])
             except (TypeError, ValueError) as error:
-                kind = Kind.ROW if len(positions) == 1 else Kind.SMALLER
+                kind = rejection(len(positions))
                 return Failure(kind, f"the input cannot be sent ({error})")
             if self.stopped is not None or (self._has_budget and await self._over_budget()):
                 return None
@@ -322,8 +322,8 @@ class Sender:
         except UnreadableAnswer as error:
             if len(positions) > 1:
                 self._learned.ambiguous()
-                return Failure(Kind.AGAIN, str(error), 200)
-            self._refuse(positions[0], Failure(Kind.ROW, str(error), 200))
+                return Failure(FailureKind.TRANSIENT, str(error), 200)
+            self._refuse(positions[0], Failure(FailureKind.INPUT_REJECTED, str(error), 200))
             return []
         self._learned.answered = True
         if len(positions) > 1:
@@ -337,7 +337,7 @@ class Sender:
                 if self._repaired(position, part, error) or len(positions) > 1:
                     again.append(Work([position]))
                 else:
-                    self._refuse(position, Failure(Kind.ROW, str(error), 200))
+                    self._refuse(position, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
             self._supply.answered(position, part)
             self.done += 1
@@ -375,13 +375,13 @@ class Sender:
     def _failed(self, work: Work, failure: Failure) -> Iterable[Work]:
         """What a failure that more attempts will not cure leaves to do."""
         positions = work.positions
-        if failure.kind is Kind.STOP:
+        if failure.kind is FailureKind.FATAL:
             self.stop(failure)
             return ()
         if len(positions) == 1:
             self._refuse(positions[0], failure)
             return ()
-        if failure.kind is Kind.SINGLE:
+        if failure.kind is FailureKind.BATCH_UNSUPPORTED:
             self._learned.lists = False
             return [Work([position]) for position in positions]
         sizes, together = self._learned.sizes, (len(positions) + 1) // 2
@@ -389,7 +389,7 @@ class Sender:
             told = _MOST_TAKEN.search(failure.message)
             if sizes.refuse(len(positions), int(told.group(1)) if told else None):
                 together = sizes.best
-        elif failure.kind is Kind.AGAIN and len(positions) > sizes.best and sizes.refuse(len(positions)):
+        elif failure.kind is FailureKind.TRANSIENT and len(positions) > sizes.best and sizes.refuse(len(positions)):
             together = sizes.best
         parts = [positions[start : start + together] for start in range(0, len(positions), together)]
         # A batch that used up its attempts does not get them anew in each part.
@@ -411,7 +411,7 @@ class Sender:
             if self.stopped is None and (most is None or self._receipt.requests < most):
                 return False
             quota.unsent()
-        self._spent(spent or Failure(Kind.UNASKED, f"max_requests = {most} was reached before this row"))
+        self._spent(spent or Failure(FailureKind.NOT_SENT, f"max_requests = {most} was reached before this row"))
         return True
 
     async def _one_by_one(self, positions: Sequence[int]) -> list[Prediction]:
@@ -425,7 +425,7 @@ class Sender:
         await self._acquire()
         came = await self._sent(probed)
         if not isinstance(came, Exchanged):
-            return came or Failure(Kind.UNASKED, "the query has ended")
+            return came or Failure(FailureKind.NOT_SENT, "the query has ended")
         if came.failure is not None:
             return came.failure
         try:
@@ -435,11 +435,11 @@ class Sender:
                 for position, part in zip(probed, parts, strict=True)
             ]
         except UnreadableAnswer as error:
-            return Failure(Kind.AGAIN, str(error), 200)
+            return Failure(FailureKind.TRANSIENT, str(error), 200)
 
 
 def _outcome(seconds: float, came: Exchanged, inputs: int) -> Outcome:
     failure = came.failure
-    if failure is None or failure.kind is not Kind.WAIT:
+    if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
         return Outcome(seconds, answered=failure is None, left=came.left, inputs=inputs)
     return Outcome(seconds, False, True, failure.retry_after, failure.estimated)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ...errors import MediaError
-from ...tasks import Input, Media, Reference, Task
+from ...tasks import Input, Media, MediaRef, Task
 from ..flow_control.batching import next_batch, takes_lists
 from ..flow_control.route_profile import Learned
 from ..storage.response_cache import Answers, NoAnswers
@@ -17,7 +17,7 @@ _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
 _MOST_WAITING = 8192
 _MOST_MEDIA_BYTES = 64 * 1024 * 1024
 
-Load = Callable[[Reference], Awaitable[Media]]
+Load = Callable[[MediaRef], Awaitable[Media]]
 
 
 class Supply:
@@ -123,7 +123,7 @@ class Supply:
         item = self._inputs[position]
         parts = item if isinstance(item, tuple) else (item,)
         try:
-            loaded = [await self._load(part) if isinstance(part, Reference) else part for part in parts]
+            loaded = [await self._load(part) if isinstance(part, MediaRef) else part for part in parts]
         except MediaError as error:
             self._refused(position, error)
             return False
@@ -167,7 +167,7 @@ class Supply:
 
 
 def _is_media(item: Any) -> bool:
-    return any(isinstance(part, Reference) for part in (item if isinstance(item, tuple) else (item,)))
+    return any(isinstance(part, MediaRef) for part in (item if isinstance(item, tuple) else (item,)))
 
 
 def _size(item: Any) -> int:

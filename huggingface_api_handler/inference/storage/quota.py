@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..failures import Failure, Kind
+from ..failures import Failure, FailureKind
 from .sqlite import SCHEMA, Store
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Quota:
                 return None
         name = self._spent
         return Failure(
-            Kind.UNASKED,
+            FailureKind.NOT_SENT,
             f"{name} = {self._limits[name]} was reached before this row; it begins anew {_BEGINS[name]} (UTC)",
         )
 

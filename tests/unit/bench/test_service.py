@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from bench.measure import service
 from bench.oracle import best_batch, best_seconds
 from bench.service import IN_THE_AIR, Plan, Service, score
-from huggingface_api_handler.inference.failures import Failure, Kind, classify_response
+from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_response
 
 RECORDED = [
     json.loads(line)
@@ -78,7 +78,7 @@ def test_places_are_taken_then_the_queue_then_requests_are_refused() -> None:
     for name in "abcd":
         run.ask(name, name)
     assert [(name, status) for _, name, status, *_ in run.replies] == [("d", 503)]
-    assert run.failure().kind is Kind.WAIT
+    assert run.failure().kind is FailureKind.RATE_LIMITED
     run.pass_to(5)
     assert [(at, name) for at, name, *_ in run.replies[1:]] == [(1.0, "a"), (1.0, "b"), (2.0, "c")]
     stats = run.service.stats()
@@ -104,7 +104,7 @@ def test_lists_are_refused_in_the_words_that_were_recorded_for_it() -> None:
     run.ask(["a", "b"])
     assert run.replies[-1][2] == 400
     assert shape(run.replies[-1][3]) in recorded(400)
-    assert run.failure(batch=2).kind is Kind.SINGLE
+    assert run.failure(batch=2).kind is FailureKind.BATCH_UNSUPPORTED
 
 
 @pytest.mark.parametrize("status", [413, 422])
@@ -112,7 +112,7 @@ def test_a_list_too_long_is_refused_and_a_shorter_one_answered(status: int) -> N
     run = Run(Plan(largest_batch=4, too_large=status))
     run.ask(["a"] * 5)
     assert run.replies[-1][2] == status
-    assert run.failure(batch=5).kind is Kind.SMALLER
+    assert run.failure(batch=5).kind is FailureKind.BATCH_REJECTED
     assert status == 413 or shape(run.replies[-1][3]) in recorded(422)
     run.ask(["a"] * 4)
     assert run.replies[-1][2] == 200
@@ -121,9 +121,9 @@ def test_a_list_too_long_is_refused_and_a_shorter_one_answered(status: int) -> N
 def test_a_poisoned_input_fails_its_whole_request() -> None:
     run = Run(Plan(largest_batch=4, poison="POISON"))
     run.ask(["a", "POISON"])
-    assert run.failure(batch=2).kind is Kind.SMALLER
+    assert run.failure(batch=2).kind is FailureKind.BATCH_REJECTED
     run.ask("a POISON")
-    assert run.failure().kind is Kind.ROW
+    assert run.failure().kind is FailureKind.INPUT_REJECTED
     run.ask("a")
     assert run.replies[-1][2] == 200
 
@@ -134,7 +134,7 @@ def test_it_loads_from_the_first_request_on() -> None:
     run.ask("a")
     assert shape(run.replies[-1][3]) in recorded(503)
     assert run.failure() == Failure(
-        Kind.WAIT, "Model bench/model is currently loading", 503, retry_after=20.0, estimated=True
+        FailureKind.RATE_LIMITED, "Model bench/model is currently loading", 503, retry_after=20.0, estimated=True
     )
     run.pass_to(26.9)
     run.ask("b")

@@ -130,9 +130,9 @@ def test_run_failed_says_why_in_the_same_shape(predict: Predict, capsys: pytest.
 
 
 def test_a_row_with_an_error_is_a_failure(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
-    predict.error = "row: too long"
+    predict.error = "rejected input: too long"
     status, line = run(capsys, "--task", "ner", "--text", "x")
-    assert (status, line["success"], line["error"]) == (1, False, "row: too long")
+    assert (status, line["success"], line["error"]) == (1, False, "rejected input: too long")
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,8 @@ def whole(task: Task) -> tuple[pd.DataFrame, dict[str, Any]]:
     cells: dict[str, Any] = {}
     for column in task.columns:
         if column.required or column.argument in ("column", "table_column"):
-            cells[f"its {column.argument}"] = [CELLS[column.holds]]
-            using[column.argument] = [f"its {column.argument}"] if column.holds == "values" else f"its {column.argument}"  # fmt: skip
+            cells[f"its {column.argument}"] = [CELLS[column.data_type]]
+            using[column.argument] = [f"its {column.argument}"] if column.data_type == "values" else f"its {column.argument}"  # fmt: skip
     if task.required_parameters:
         using["candidate_labels"] = ["a", "b"]
     return pd.DataFrame(cells), using

@@ -12,7 +12,12 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from huggingface_api_handler.inference.failures import Kind, classify_exception, classify_response, error_in_answer
+from huggingface_api_handler.inference.failures import (
+    FailureKind,
+    classify_exception,
+    classify_response,
+    error_in_answer,
+)
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 
@@ -25,16 +30,16 @@ def recorded_errors() -> list[dict[str, Any]]:
     return [json.loads(line) for line in (RECORDED / "errors.jsonl").read_text("utf-8").splitlines()]
 
 
-def expected(exchange: dict[str, Any]) -> Kind:
+def expected(exchange: dict[str, Any]) -> FailureKind:
     """What a person who knows the service says of a recorded refusal of a single input."""
     text = body_of(exchange["response"]).decode()
     if exchange["status"] in (401, 404):
-        return Kind.STOP
+        return FailureKind.FATAL
     if exchange["status"] == 429:
-        return Kind.STOP if "log in" in text else Kind.WAIT
+        return FailureKind.FATAL if "log in" in text else FailureKind.RATE_LIMITED
     if exchange["status"] == 503:
-        return Kind.WAIT
-    return Kind.ROW
+        return FailureKind.RATE_LIMITED
+    return FailureKind.INPUT_REJECTED
 
 
 @pytest.mark.parametrize("exchange", recorded_errors(), ids=lambda exchange: f"{exchange['status']}-{exchange['id']}")
@@ -53,14 +58,14 @@ def test_the_list_of_recorded_refusals_covers_each_status() -> None:
 @pytest.mark.parametrize(
     ("status", "batch", "kind"),
     [
-        (400, 1, Kind.ROW), (400, 8, Kind.SMALLER), (413, 1, Kind.ROW), (413, 8, Kind.SMALLER),
-        (422, 1, Kind.ROW), (422, 8, Kind.SMALLER), (424, 8, Kind.SMALLER), (401, 8, Kind.STOP), (402, 1, Kind.STOP),
-        (403, 8, Kind.STOP), (404, 8, Kind.STOP), (405, 1, Kind.STOP), (410, 1, Kind.STOP), (408, 1, Kind.AGAIN),
-        (429, 1, Kind.WAIT), (500, 8, Kind.AGAIN), (502, 1, Kind.AGAIN), (503, 1, Kind.AGAIN), (504, 1, Kind.AGAIN),
-        (301, 1, Kind.STOP), (302, 1, Kind.STOP), (307, 8, Kind.STOP),
+        (400, 1, FailureKind.INPUT_REJECTED), (400, 8, FailureKind.BATCH_REJECTED), (413, 1, FailureKind.INPUT_REJECTED), (413, 8, FailureKind.BATCH_REJECTED),
+        (422, 1, FailureKind.INPUT_REJECTED), (422, 8, FailureKind.BATCH_REJECTED), (424, 8, FailureKind.BATCH_REJECTED), (401, 8, FailureKind.FATAL), (402, 1, FailureKind.FATAL),
+        (403, 8, FailureKind.FATAL), (404, 8, FailureKind.FATAL), (405, 1, FailureKind.FATAL), (410, 1, FailureKind.FATAL), (408, 1, FailureKind.TRANSIENT),
+        (429, 1, FailureKind.RATE_LIMITED), (500, 8, FailureKind.TRANSIENT), (502, 1, FailureKind.TRANSIENT), (503, 1, FailureKind.TRANSIENT), (504, 1, FailureKind.TRANSIENT),
+        (301, 1, FailureKind.FATAL), (302, 1, FailureKind.FATAL), (307, 8, FailureKind.FATAL),
     ],
 )  # fmt: skip
-def test_statuses(status: int, batch: int, kind: Kind) -> None:
+def test_statuses(status: int, batch: int, kind: FailureKind) -> None:
     assert classify_response(status, CIMultiDict(), b"{}", batch=batch).kind is kind
 
 
@@ -73,8 +78,8 @@ def test_statuses(status: int, batch: int, kind: Kind) -> None:
     ],
 )
 def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> None:
-    assert classify_response(400, CIMultiDict(), message.encode(), batch=8).kind is Kind.SINGLE
-    assert classify_response(400, CIMultiDict(), message.encode(), batch=1).kind is Kind.ROW
+    assert classify_response(400, CIMultiDict(), message.encode(), batch=8).kind is FailureKind.BATCH_UNSUPPORTED
+    assert classify_response(400, CIMultiDict(), message.encode(), batch=1).kind is FailureKind.INPUT_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -125,9 +130,9 @@ def test_retry_after_as_a_date_is_seconds_from_now() -> None:
 def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":20.0}'
     wait = classify_response(503, CIMultiDict(), body)
-    assert (wait.kind, wait.retry_after, wait.estimated) == (Kind.WAIT, 20.0, True)
+    assert (wait.kind, wait.retry_after, wait.estimated) == (FailureKind.RATE_LIMITED, 20.0, True)
     no_wait = classify_response(503, CIMultiDict(), body, wait_for_model=False)
-    assert no_wait.kind is Kind.STOP
+    assert no_wait.kind is FailureKind.FATAL
     assert "20 seconds" in no_wait.message
 
 
@@ -139,7 +144,7 @@ def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
 def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None:
     body = f'{{"error":"Model x is currently loading","estimated_time":{estimate}}}'.encode()
     failure = classify_response(503, CIMultiDict(), body, wait_for_model=wait_for_model)
-    assert failure.kind is (Kind.WAIT if wait_for_model else Kind.STOP)
+    assert failure.kind is (FailureKind.RATE_LIMITED if wait_for_model else FailureKind.FATAL)
     assert failure.retry_after is None
     assert "expects to need" not in failure.message
 
@@ -147,15 +152,15 @@ def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None
 def test_an_announced_wait_comes_before_an_estimate() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":600}'
     failure = classify_response(503, CIMultiDict({"Retry-After": "2"}), body)
-    assert (failure.kind, failure.retry_after, failure.estimated) == (Kind.WAIT, 2.0, False)
+    assert (failure.kind, failure.retry_after, failure.estimated) == (FailureKind.RATE_LIMITED, 2.0, False)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425])
 def test_an_announced_wait_makes_a_passing_fault_one_to_wait_for(status: int) -> None:
-    assert classify_response(status, CIMultiDict(), b"").kind is Kind.AGAIN
-    assert classify_response(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is Kind.AGAIN
-    assert classify_response(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is Kind.AGAIN
-    assert classify_response(status, CIMultiDict({"Retry-After": "0"}), b"").kind is Kind.WAIT
+    assert classify_response(status, CIMultiDict(), b"").kind is FailureKind.TRANSIENT
+    assert classify_response(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is FailureKind.TRANSIENT
+    assert classify_response(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is FailureKind.TRANSIENT
+    assert classify_response(status, CIMultiDict({"Retry-After": "0"}), b"").kind is FailureKind.RATE_LIMITED
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
@@ -166,20 +171,20 @@ def test_an_announced_wait_changes_nothing_where_waiting_helps_nothing(status: i
 
 def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait() -> None:
     body = b'{"error":"Rate limit reached. Please log in or use a HF access token"}'
-    assert classify_response(429, CIMultiDict(), body).kind is Kind.STOP
-    assert classify_response(429, CIMultiDict({"Retry-After": "5"}), body).kind is Kind.WAIT
+    assert classify_response(429, CIMultiDict(), body).kind is FailureKind.FATAL
+    assert classify_response(429, CIMultiDict({"Retry-After": "5"}), body).kind is FailureKind.RATE_LIMITED
 
 
 def test_a_batch_of_two_is_a_batch() -> None:
-    assert classify_response(400, CIMultiDict(), b"{}", batch=2).kind is Kind.SMALLER
-    assert error_in_answer({"error": "x"}, batch=2).kind is Kind.SMALLER  # type: ignore[union-attr]
+    assert classify_response(400, CIMultiDict(), b"{}", batch=2).kind is FailureKind.BATCH_REJECTED
+    assert error_in_answer({"error": "x"}, batch=2).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
 @pytest.mark.parametrize("location", ["", "https://elsewhere.example/a?token=hf_secret", "//elsewhere.example", "\x00"])
 def test_no_redirect_is_more_than_its_host(status: int, location: str) -> None:
     failure = classify_response(status, CIMultiDict({"Location": location}), b"")
-    assert failure.kind is Kind.STOP
+    assert failure.kind is FailureKind.FATAL
     assert "hf_secret" not in failure.message
 
 
@@ -193,12 +198,12 @@ def test_a_long_message_is_cut() -> None:
 
 
 def test_deeply_nested_error_bodies_are_read_without_harm() -> None:
-    assert classify_response(400, CIMultiDict(), b"[" * 100_000).kind is Kind.ROW
+    assert classify_response(400, CIMultiDict(), b"[" * 100_000).kind is FailureKind.INPUT_REJECTED
 
 
 def test_an_error_with_status_200_is_an_error() -> None:
-    assert error_in_answer({"error": "CUDA out of memory"}).kind is Kind.ROW  # type: ignore[union-attr]
-    assert error_in_answer({"error": "x"}, batch=4).kind is Kind.SMALLER  # type: ignore[union-attr]
+    assert error_in_answer({"error": "CUDA out of memory"}).kind is FailureKind.INPUT_REJECTED  # type: ignore[union-attr]
+    assert error_in_answer({"error": "x"}, batch=4).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
     assert error_in_answer({"answer": "42", "error": None, "score": 1}) is None
     assert error_in_answer([{"label": "error"}]) is None
 
@@ -206,7 +211,7 @@ def test_an_error_with_status_200_is_an_error() -> None:
 def test_exceptions_are_told_without_their_text() -> None:
     leaky = aiohttp.ClientPayloadError("https://user:hf_secret@host/?token=hf_secret")
     failure = classify_exception(leaky, host="host:1")
-    assert failure.kind is Kind.AGAIN
+    assert failure.kind is FailureKind.TRANSIENT
     assert "hf_secret" not in failure.message
     assert "host:1" in failure.message
 
@@ -219,4 +224,4 @@ def test_a_reason_holds_kind_status_words_and_attempts() -> None:
     from dataclasses import replace
 
     failure = classify_response(500, CIMultiDict(), b'{"error":"boom"}')
-    assert replace(failure, attempts=5).reason == "again 500: boom (after 5 attempts)"
+    assert replace(failure, attempts=5).reason == "temporary failure 500: boom (after 5 attempts)"

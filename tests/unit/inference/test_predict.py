@@ -16,7 +16,7 @@ import pytest
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage.response_cache import Answers
-from huggingface_api_handler.tasks import TASKS, Lists
+from huggingface_api_handler.tasks import TASKS, Batching
 from tests.conftest import Reply, Service
 
 RECORDED = Path(__file__).parents[2] / "recorded"
@@ -125,7 +125,7 @@ def test_a_megabyte_of_text_that_is_refused_fails_alone(service: Service) -> Non
     service.answer = lambda body, headers, path: Reply({"error": "too large"}, 413) if len(body["inputs"]) > 10**6 else [score(body["inputs"])]  # fmt: skip
     out = predict(pd.DataFrame({"text": ["a", "x" * (1 << 20), "b"]}), SENTIMENT, {"endpoint": service.url})
     assert list(out["sentiment"]) == [label("a"), None, label("b")]
-    assert out["sentiment_error"][1].startswith("row 413: too large")
+    assert out["sentiment_error"][1].startswith("rejected input 413: too large")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_budget_ends_a_query_with_the_finished_rows_and_the_reason_in_the_othe
     assert 2 <= answered.sum() <= 4
     assert list(out["sentiment"][answered]) == [label(text) for text in frame["text"][answered]]
     (name, most), *_ = budget.items()
-    reason = f"not asked: {name} = {most} was reached before this row"
+    reason = f"not sent: {name} = {most} was reached before this row"
     assert (out["sentiment_error"].isna() == answered).all()
     assert set(out["sentiment_error"][~answered]) == {reason}
     assert len(service.asked) <= budget.get("max_requests", 6)
@@ -320,7 +320,7 @@ def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     request = exchange["request"] or {}
     inputs = request.get("inputs")
     answer = exchange["response"].get("json")
-    holds = TASKS[task].columns[0].holds
+    holds = TASKS[task].columns[0].data_type
     if holds in ("image", "audio"):
         using: dict[str, Any] = {"column": "t"}
         if task in ("visual-question-answering", "document-question-answering"):
@@ -359,9 +359,7 @@ def test_recorded_answers_are_read_through_the_whole_path(service: Service, task
         reply = Reply(base64.b64decode(response["base64"]), 200, {"Content-Type": headers["content-type"]})
     else:
         reply = Reply(response["json"])
-    if (
-        len(frame) > 1 and TASKS[task].lists is Lists.IF_QUALIFIED
-    ):  # a recorded list: lists are only sent once qualified
+    if len(frame) > 1 and TASKS[task].lists is Batching.PROBE:  # a recorded list: lists are only sent once qualified
         assert len(TASKS[task].split(response["json"], len(frame))) == len(frame)
         reply = Reply([response["json"][0]])
         frame = frame.head(1)

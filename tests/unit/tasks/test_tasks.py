@@ -10,7 +10,7 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
-from huggingface_api_handler.tasks import TASKS, Media, Reference, Refused, read_inputs
+from huggingface_api_handler.tasks import TASKS, InvalidCell, Media, MediaRef, read_inputs
 from huggingface_api_handler.tasks.generation import Repair
 from huggingface_api_handler.tasks.prompts import fill, template_columns
 
@@ -189,7 +189,7 @@ def test_a_column_may_bring_whole_conversations() -> None:
     assert rows[0] == rows[1] != rows[2]
     assert hash(rows[0]) == hash(rows[1])
     assert rows[3:5] == [None, None]
-    assert all(isinstance(row, Refused) for row in rows[5:])
+    assert all(isinstance(row, InvalidCell) for row in rows[5:])
     assert task.body([rows[0]], settings)["messages"] == turns
     told = settings_for("chat-completion", column=None, messages_column="m", system_prompt="Be brief")
     assert task.body([rows[0]], told)["messages"] == [{"role": "system", "content": "Be brief"}, *turns]
@@ -206,9 +206,9 @@ def test_a_template_asks_about_the_image_of_its_row() -> None:
     using = {"task": "image-text-to-text", "column": "i", "target": "y"}
     frame = pd.DataFrame({"i": [b"1", b"2", None], "name": ["Ann", None, "Bo"]})
     rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Is it {{name}}?"}))
-    assert rows == [(Reference(b"1", "image"), "Is it Ann?"), None, None]
+    assert rows == [(MediaRef(b"1", "image"), "Is it Ann?"), None, None]
     rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Who?"}))
-    assert rows == [(Reference(b"1", "image"), "Who?"), (Reference(b"2", "image"), "Who?"), None]
+    assert rows == [(MediaRef(b"1", "image"), "Who?"), (MediaRef(b"2", "image"), "Who?"), None]
     asked = task.body([(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
     assert asked["messages"][0]["content"][0] == {"type": "text", "text": "Who?"}
     with pytest.raises(InputError, match="prompt_column or prompt_template"):
@@ -278,7 +278,7 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
     frame = pd.DataFrame({"t": ["how many?"] * 3, "b": ['{"a": ["1"]}', [{"a": 1}], "[1"]})
     rows = read_inputs(task, frame, settings_for("table-question-answering"))
     assert rows[0] == rows[1]
-    assert isinstance(rows[2], Refused)
+    assert isinstance(rows[2], InvalidCell)
     assert task.body([rows[0]], settings_for("table-question-answering")) == {
         "inputs": {"query": "how many?", "table": {"a": ["1"]}}
     }
@@ -351,11 +351,11 @@ def test_inputs_keep_order_and_tell_null_blank_and_refused_apart() -> None:
     frame = pd.DataFrame({"t": ["a", None, float("nan"), "", "  \n", 5, b"x", "a", "é", "\ud800", pd.NA]})
     rows = read_inputs(TASKS["text-classification"], frame, settings_for("text-classification"))
     assert rows[:5] == ["a", None, None, None, None]
-    assert isinstance(rows[5], Refused)
+    assert isinstance(rows[5], InvalidCell)
     assert "int" in rows[5].reason
-    assert isinstance(rows[6], Refused)
+    assert isinstance(rows[6], InvalidCell)
     assert rows[7:9] == ["a", "é"]
-    assert isinstance(rows[9], Refused)
+    assert isinstance(rows[9], InvalidCell)
     assert rows[10] is None
 
 

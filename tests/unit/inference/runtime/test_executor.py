@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.failures import Failure, Kind
+from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control.batch_probe import probes, same_answers
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
 from huggingface_api_handler.inference.flow_control.circuit_breaker import PATIENCE
@@ -308,7 +308,7 @@ def test_a_poisoned_row_is_found_by_halving_and_fails_alone() -> None:
     failed = [index for index, result in enumerate(run.results) if isinstance(result, Failure)]
     assert failed == [70]
     assert isinstance(run.results[70], Failure)
-    assert run.results[70].reason == "row 400: index out of range"
+    assert run.results[70].reason == "rejected input 400: index out of range"
     assert len(run.sent) <= 4 + 2 * 5  # four batches, and 2*log2(32) to find it
 
 
@@ -352,7 +352,7 @@ def test_a_fault_in_passing_is_tried_again_a_bounded_number_of_times() -> None:
     run = Run(flaky, TEXTS[:8])
     assert isinstance(run.results[3], Prediction)
     assert isinstance(run.results[5], Failure)
-    assert run.results[5].reason == f"again 500: boom (after {ATTEMPTS} attempts)"
+    assert run.results[5].reason == f"temporary failure 500: boom (after {ATTEMPTS} attempts)"
     assert len(run.sent) == 8 + 2 + ATTEMPTS - 1
 
 
@@ -377,7 +377,7 @@ def test_what_dooms_every_row_is_asked_once(status: int, message: str) -> None:
     run = Run(lambda asked: error(status, message), TEXTS)
     assert len(run.sent) == 1
     assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is Kind.STOP
+    assert run.sender.stopped.kind is FailureKind.FATAL
 
 
 def test_an_unreachable_host_is_asked_once() -> None:
@@ -494,7 +494,7 @@ def test_patience_ends_exactly_at_its_bound(announced: str, requests: int) -> No
     run = Run(lambda asked: error(429, "slow down", Retry_After=announced), TEXTS)
     assert len(run.sent) == requests
     assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is Kind.STOP
+    assert run.sender.stopped.kind is FailureKind.FATAL
 
 
 def test_any_answer_renews_patience() -> None:
@@ -521,7 +521,7 @@ def test_max_requests_is_a_budget() -> None:
     run = Run(takes_no_lists, TEXTS, max_requests=10)
     assert len(run.sent) == 10
     assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is Kind.UNASKED
+    assert run.sender.stopped.kind is FailureKind.NOT_SENT
 
 
 def test_the_receipt_adds_up() -> None:

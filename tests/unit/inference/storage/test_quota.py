@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.failures import Kind
+from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.storage import quota
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
@@ -67,7 +67,7 @@ def refusal(of: Quota) -> str:
     async def ask() -> str:
         failure = await of.take()
         assert failure is not None
-        assert failure.kind is Kind.UNASKED
+        assert failure.kind is FailureKind.NOT_SENT
         return failure.message
 
     return asyncio.run(ask())

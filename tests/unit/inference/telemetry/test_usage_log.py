@@ -45,7 +45,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
         [1, 3, 0, 3, 1, 2, 2, 1],
         [1, 3, 1, 1, 0, 1, 2, 1],
     ]
-    assert [json.loads(errors) for errors in told["errors"]] == [{"row": 1}, {"row": 1}, {}]
+    assert [json.loads(errors) for errors in told["errors"]] == [{"rejected input": 1}, {"rejected input": 1}, {}]
     assert told["bytes_sent"][0] == sum(told["bytes_sent"][1:]) > 0
     assert told["bytes_received"][0] == sum(told["bytes_received"][1:]) > 0
     assert "host" not in told.columns
@@ -117,7 +117,7 @@ def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_
         predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
     shown = usage_log.table(store_in(str(tmp_path)), "m")
     assert shown["requests"][0] == 1
-    assert json.loads(shown["errors"][0]) == {"stop": 2}
+    assert json.loads(shown["errors"][0]) == {"query stopped": 2}
 
 
 def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, tmp_path: Path) -> None:
