@@ -19,7 +19,7 @@ from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.runtime.dataframe import predict_frame
 from .inference.storage.scope import Scope
-from .inference.storage.sqlite import store_in
+from .inference.storage.sqlite import open_store
 from .inference.telemetry import usage_log
 from .tasks.listing import arguments_of
 
@@ -96,7 +96,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 return _task_table(model)
             if attribute == "usage":
                 found = self.model_storage.json_get(_SERVED) or {}
-                return usage_log.table(store_in(engine.cache_dir), str(self._scope(found).model))
+                return usage_log.table(open_store(engine.cache_dir), str(self._scope(found).model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, TypeGuard
 
 from ..redaction import redact
-from .transport.rate_limit_headers import LONGEST
+from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as announced_wait
 
 
@@ -174,7 +174,7 @@ def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure
 def _believable(estimate: Any) -> TypeGuard[float]:
     """Whether ``estimated_time``, which may be any JSON, is a number of seconds."""
     number = isinstance(estimate, (int, float)) and not isinstance(estimate, bool)
-    return number and 0 < estimate <= LONGEST
+    return number and 0 < estimate <= MAX_WAIT_S
 
 
 def _message(body: bytes) -> tuple[str, Any]:

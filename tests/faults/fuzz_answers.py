@@ -160,7 +160,7 @@ STATUSES = st.sampled_from(
     + [204, 301, 307, 400, 401, 404, 408, 413, 418, 422, 424, 429, 429, 500, 502, 503, 503, 503, 504, 599, 999]
 )
 BREAKS = st.sampled_from([TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError("https://u:hf_secret@h"),
-                          ConnectionResetError("hf_secret"), client.AnswerTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
+                          ConnectionResetError("hf_secret"), client.ResponseTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
 
 Reply = client.Response | Exception
 

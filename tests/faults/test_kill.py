@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import model_settings
-from huggingface_api_handler.inference.storage.response_cache import MOST_UNWRITTEN, Answers
+from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN, ResponseCache
 from huggingface_api_handler.inference.storage.sqlite import Store
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan, answer
@@ -75,7 +75,7 @@ def stored(folder: Path, url: str, rows: int, look_at: Path) -> set[str]:
     if not kept:
         return set()
     store = Store(look_at)
-    asked = Answers(store, SCOPE, url, model_settings(USING), 1e9, read=True)
+    asked = ResponseCache(store, SCOPE, url, model_settings(USING), 1e9, read=True)
     found = {text for text in texts(rows) if asked.key(text) in kept}
     store.close()
     assert len(found) == len(kept)
@@ -124,8 +124,8 @@ def test_a_killed_job_asks_for_no_stored_answer_again(
     assert rows / 20 < len(kept) < rows, "the kills came too early or too late to say anything"
     # Of each kill: what was on its way, and what had come and waited for the next write.
     on_the_way = IN_FLIGHT * (plan.largest if lists else 1)
-    assert max(lost) <= on_the_way + MOST_UNWRITTEN
-    assert twice <= KILLS * (on_the_way + MOST_UNWRITTEN)
+    assert max(lost) <= on_the_way + MAX_UNWRITTEN
+    assert twice <= KILLS * (on_the_way + MAX_UNWRITTEN)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.runtime.executor import Sender, Surroundings
-from huggingface_api_handler.inference.telemetry.usage import Receipt
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
@@ -153,13 +153,13 @@ def simulate(
         async def no_media(_: Any) -> Any:
             raise AssertionError("no media here")
 
-        limiter, receipt, finished = Limiter(clock=loop.time), Receipt("", "", ""), []
+        limiter, usage, finished = Limiter(clock=loop.time), Usage("", "", ""), []
         in_flight: list[int] = []
         surroundings = Surroundings(post, limiter, Learned(), no_media, no_media, asyncio.sleep, loop.time)
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
         model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
-        sender = Sender(model, Route("http://h", "m", {}, has_key=False), 1000.0, receipt, surroundings, texts)
+        sender = Sender(model, Route("http://h", "m", {}, has_key=False), 1000.0, usage, surroundings, texts)
 
         async def watch() -> None:
             while True:

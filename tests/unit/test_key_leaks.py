@@ -46,7 +46,7 @@ from huggingface_api_handler.inference.protocols.routing import route
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import close_stores
-from huggingface_api_handler.inference.telemetry.usage import Receipt
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.redaction import shown
 from tests.conftest import Reply, Service
@@ -475,13 +475,13 @@ def test_nothing_of_ours_prints_a_key() -> None:
     provider = hub_providers.Provider("fal-ai", "m", helper, found, dict(where.headers))
     things = [
         engine, model, where, dataclasses.replace(where, provider=provider), provider, found,
-        Request(where.url, where.headers, KEY.encode()), Receipt("t", "m", where.host), Query(model, engine, where, Receipt("t", "m", where.host), Scope("s")),
+        Request(where.url, where.headers, KEY.encode()), Usage("t", "m", where.host), Query(model, engine, where, Usage("t", "m", where.host), Scope("s")),
         EngineSettings.model_validate({"api_key": KEY}), engine.model_dump(mode="json"), engine.model_dump_json(), engine.model_copy(),
     ]  # fmt: skip
     for thing in things:
         for text in (repr(thing), str(thing), f"{thing}"):
             assert not leaks(text, KEY), type(thing)
-    for harmless in (model, Receipt("t", "m", where.host), Failure(FailureKind.FATAL, f"bad {KEY}"), InputError(KEY)):
+    for harmless in (model, Usage("t", "m", where.host), Failure(FailureKind.FATAL, f"bad {KEY}"), InputError(KEY)):
         assert not leaks(pickle.dumps(harmless).decode("latin-1"), KEY)
 
 

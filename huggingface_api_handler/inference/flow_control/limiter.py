@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from ..transport.rate_limit_headers import Left
+from ..transport.rate_limit_headers import RateLimitStatus
 from .concurrency import GREATEST, LOOK_EVERY, Ceiling
 from .request_rate import Pacer
 
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
     told_to_wait: bool = False
     wait: float | None = None
     estimated: bool = False
-    left: Left | None = None
+    rate_limit: RateLimitStatus | None = None
     inputs: int = 1
 
 
@@ -174,10 +174,10 @@ class Limiter:
             self._pauses = 0
             self.ceiling.answered(now, outcome.seconds, self.in_flight, outcome.inputs)
             self._watch()
-        if outcome.left is not None and not outcome.told_to_wait:
-            self.pacer.told(now, now - outcome.seconds, outcome.left, self.in_flight - 1)
-            if outcome.left.requests == 0:
-                resume = now + min(outcome.left.seconds, _LONGEST_ANNOUNCED)
+        if outcome.rate_limit is not None and not outcome.told_to_wait:
+            self.pacer.told(now, now - outcome.seconds, outcome.rate_limit, self.in_flight - 1)
+            if outcome.rate_limit.remaining == 0:
+                resume = now + min(outcome.rate_limit.reset_s, _LONGEST_ANNOUNCED)
                 self.pacer.emptied(now - outcome.seconds, resume, refused=False)
                 self._pause_until(resume)
         if outcome.told_to_wait:

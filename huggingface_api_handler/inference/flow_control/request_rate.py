@@ -12,7 +12,7 @@ it refuses what it said it would take, or lets on that it would take more.
 
 from __future__ import annotations
 
-from ..transport.rate_limit_headers import Left
+from ..transport.rate_limit_headers import RateLimitStatus
 
 _FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
 _A_LITTLE_LESS = 0.99
@@ -82,26 +82,26 @@ class Pacer:
         if self.rate is not None:
             self._next -= 1 / self.rate
 
-    def told(self, now: float, sent: float, left: Left, others: int) -> None:
+    def told(self, now: float, sent: float, status: RateLimitStatus, others: int) -> None:
         """Note what the service says of its limit in answer to what was sent at ``sent``, ``others`` in flight.
 
         Where it names no window, the longest that it was seen to leave until the end of one is taken for it.
         """
-        if left.most is None or self._doubted:
+        if status.limit is None or self._doubted:
             return
-        window = left.window or max(self._window, left.seconds)
-        if not 0 < window <= _LONGEST_WINDOW or left.most < 1:
+        window = status.window_s or max(self._window, status.reset_s)
+        if not 0 < window <= _LONGEST_WINDOW or status.limit < 1:
             return
         if window == self._window and (self._counted or sent < self._resume):
-            self._full = self._full + 1 if self._next > now and left.requests >= left.most - 1 else 0
+            self._full = self._full + 1 if self._next > now and status.remaining >= status.limit - 1 else 0
             if self._full >= _FULL:
                 self._doubt()
             return
         self._believed = self._sure = self._counted = True
-        self._window, self.rate = window, left.most / window
+        self._window, self.rate = window, status.limit / window
         kept = 1 + _KEPT_IF_TOLD  # one more goes at the moment at which nothing is saved any more
-        self._saved = max(0, left.most - kept) / self.rate
-        self._next = now - max(0, left.requests - others - kept) / self.rate
+        self._saved = max(0, status.limit - kept) / self.rate
+        self._next = now - max(0, status.remaining - others - kept) / self.rate
 
     def emptied(self, sent: float, resume: float, *, refused: bool) -> bool:
         """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.

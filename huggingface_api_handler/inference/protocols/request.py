@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from ...config.settings import ModelSettings
 from ...redaction import leaks_secret
 from ..failures import Failure, FailureKind, classify_exception, classify_response, error_in_answer, rejection
-from ..transport.client import AnswerTooLarge, Response
-from ..transport.rate_limit_headers import Left, left
+from ..transport.client import Response, ResponseTooLarge
+from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from . import codec
 from .routing import Route
 
@@ -23,7 +23,7 @@ _REPEATED = (
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-class Exchanged(NamedTuple):
+class RequestResult(NamedTuple):
     """What came of a request: an answer, or the failure that stands for it.
 
     ``left`` is what the service announced of its limit.
@@ -33,7 +33,7 @@ class Exchanged(NamedTuple):
     failure: Failure | None = None
     bytes_received: int = 0
     headers: Mapping[str, str] = _NO_HEADERS
-    left: Left | None = None
+    rate_limit: RateLimitStatus | None = None
 
 
 def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[codec.Request, Any]:
@@ -47,27 +47,27 @@ def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[c
     return codec.encode(route.url, route.headers, (route.body or task.body)(inputs, model)), None
 
 
-async def exchange(
+async def send_request(
     post: Post, route: Route, model: ModelSettings, request: codec.Request, made: Any, batch: int, timeout: float
-) -> Exchanged:
+) -> RequestResult:
     """Send ``request``, which carries ``batch`` inputs. Raises nothing but cancellation."""
     try:
         response = await post(request.url, request.body, request.headers, timeout)
-    except AnswerTooLarge:
-        return Exchanged(failure=Failure(rejection(batch), "the answer is too large to read"))
+    except ResponseTooLarge:
+        return RequestResult(failure=Failure(rejection(batch), "the answer is too large to read"))
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        return Exchanged(failure=classify_exception(error, host=route.host))
+        return RequestResult(failure=classify_exception(error, host=route.host))
     size, headers = len(response.body), response.headers
-    announced = left(headers)
+    rate_limit = parse_rate_limit(headers)
     if response.status != 200:
         wait = model.options.wait_for_model
         failure = classify_response(response.status, headers, response.body, batch=batch, wait_for_model=wait)
-        return Exchanged(None, failure, size, headers, announced)
+        return RequestResult(None, failure, size, headers, rate_limit)
     if leaks_secret(response.body):
         failure = Failure(rejection(batch), _REPEATED, response.status)
-        return Exchanged(None, failure, size, headers, announced)
+        return RequestResult(None, failure, size, headers, rate_limit)
     task = model.definition
     try:
         if route.provider is not None:
@@ -75,13 +75,13 @@ async def exchange(
         else:
             answer = codec.decode(task, headers, response.body)
     except ValueError:
-        return Exchanged(
+        return RequestResult(
             None,
             Failure(FailureKind.TRANSIENT, "the answer is not JSON, or was cut off", 200),
             size,
             headers,
-            announced,
+            rate_limit,
         )
     except Exception as error:  # a provider's helper polls and fetches, so anything of HTTP can come of it
-        return Exchanged(None, classify_exception(error, host=route.host), size, headers, announced)
-    return Exchanged(answer, error_in_answer(answer, batch=batch), size, headers, announced)
+        return RequestResult(None, classify_exception(error, host=route.host), size, headers, rate_limit)
+    return RequestResult(answer, error_in_answer(answer, batch=batch), size, headers, rate_limit)

@@ -15,10 +15,10 @@ from ..media.loader import MediaPolicy
 from ..protocols import tei
 from ..protocols.routing import Route
 from ..storage.quota import Quota
-from ..storage.response_cache import Answers, NoAnswers
+from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
-from ..storage.sqlite import Store, store_in
-from ..telemetry.usage import Receipt
+from ..storage.sqlite import Store, open_store
+from ..telemetry.usage import Usage
 from ..transport import client
 from .executor import Surroundings
 
@@ -30,13 +30,13 @@ class Query:
     model: ModelSettings
     engine: EngineSettings
     where: Route
-    receipt: Receipt
+    usage: Usage
     scope: Scope | None = None
     store: Store = field(init=False)
-    answers: Answers | NoAnswers = field(init=False)
+    answers: ResponseCache | NoResponseCache = field(init=False)
 
     def __post_init__(self) -> None:
-        store = store_in(self.engine.cache_dir)
+        store = open_store(self.engine.cache_dir)
         store.opened.result()
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
@@ -77,12 +77,14 @@ class Query:
     def _routed(self, server: tei.Server | None) -> Route:
         return self.where if server is None else tei.routed(self.where, self.model.task)
 
-    def _answers(self, store: Store) -> Answers | NoAnswers:
+    def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine
         wanted = model.cache if model.cache is not None else engine.cache
         if not (model.definition.deterministic if wanted is None else wanted):
-            return NoAnswers()
-        return Answers(store, self._owner(), self.where.url, model, engine.cache_ttl, read=model.options.use_cache)
+            return NoResponseCache()
+        return ResponseCache(
+            store, self._owner(), self.where.url, model, engine.cache_ttl, read=model.options.use_cache
+        )
 
     def _owner(self) -> str:
         """The engine, or, from Python without a name, the account."""

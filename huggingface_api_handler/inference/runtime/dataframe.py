@@ -23,7 +23,7 @@ from ..flow_control.route_registry import Known
 from ..protocols.routing import route
 from ..storage.scope import Scope
 from ..telemetry import usage_log
-from ..telemetry.usage import Receipt
+from ..telemetry.usage import Usage
 from ..transport import client
 from .context import Query
 from .dry_run import dry_run
@@ -65,22 +65,22 @@ def predict_frame(
     started = time.monotonic()
     task = model.definition
     where = route(engine, model)
-    receipt = Receipt(task.name, model.model, where.host)
-    inputs, rows = _distinct(read_inputs(task, frame, model), receipt)
-    query = Query(model, engine, where, receipt, scope)
+    usage = Usage(task.name, model.model, where.host)
+    inputs, rows = _distinct(read_inputs(task, frame, model), usage)
+    query = Query(model, engine, where, usage, scope)
     if model.dry_run:
         return dry_run(query, inputs, frame)
     results, end = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
-    receipt.seconds = time.monotonic() - started
+    usage.seconds = time.monotonic() - started
     failures = rows.failures(results)
-    receipt.errors.update(failure.kind.value for failure in failures.values())
-    receipt.answered = receipt.rows - receipt.nulls - len(failures)
-    usage_log.keep(query.store, scope, receipt)
+    usage.errors.update(failure.kind.value for failure in failures.values())
+    usage.answered = usage.rows - usage.nulls - len(failures)
+    usage_log.keep(query.store, scope, usage)
     if end is not None:
         raise InferenceError(end.message)
-    _raise_where_nothing_is_left(failures, receipt.rows, model)
+    _raise_where_nothing_is_left(failures, usage.rows, model)
     out = _columns(rows.places, results, failures, frame, model)
-    out.attrs["usage"] = receipt.as_dict()
+    out.attrs["usage"] = usage.as_dict()
     return out
 
 
@@ -100,20 +100,20 @@ class _Rows:
         return {**found, **self.refused}
 
 
-def _distinct(read: Sequence[Input | InvalidCell | None], receipt: Receipt) -> tuple[list[Input], _Rows]:
+def _distinct(read: Sequence[Input | InvalidCell | None], usage: Usage) -> tuple[list[Input], _Rows]:
     """Equal inputs become one."""
     number: dict[Input, int] = {}
     places, refused = array("q"), {}
     for row, item in enumerate(read):
         if item is None:
-            receipt.nulls += 1
+            usage.nulls += 1
             places.append(-1)
         elif isinstance(item, InvalidCell):
             refused[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
             places.append(-1)
         else:
             places.append(number.setdefault(item, len(number)))
-    receipt.rows, receipt.distinct = len(read), len(number)
+    usage.rows, usage.distinct = len(read), len(number)
     return list(number), _Rows(places, refused)
 
 
@@ -131,7 +131,7 @@ def _run(
 
 async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Sender:
     to, known, around = await query.surroundings()
-    sender = Sender(query.model, to, query.engine.timeout, query.receipt, around, inputs)
+    sender = Sender(query.model, to, query.engine.timeout, query.usage, around, inputs)
     neighbours = asyncio.create_task(known.shared.watch())
     watcher = asyncio.create_task(_watch(sender, known, len(inputs), query.model.max_seconds, progress, cancel))
     work = asyncio.create_task(sender.run())
@@ -144,7 +144,7 @@ async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | Non
             task.cancel()
         await asyncio.gather(work, watcher, neighbours, return_exceptions=True)
         known.remember()
-        await asyncio.gather(around.answers.settled(), around.quota.give_back())
+        await asyncio.gather(around.answers.flush(), around.quota.release())
     if not work.cancelled():
         work.result()
     return sender

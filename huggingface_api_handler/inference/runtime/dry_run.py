@@ -11,7 +11,7 @@ import pandas as pd
 from ...tasks import Input, MediaRef
 from ..flow_control.batching import takes_lists
 from ..protocols import tei
-from ..storage.response_cache import NoAnswers
+from ..storage.response_cache import NoResponseCache
 from ..transport import client
 from .context import Query
 
@@ -25,26 +25,26 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     so they are counted only once the media is loaded, which a dry run does not do. ``requests`` and ``seconds`` come
     from what earlier queries learned of the route; ``seconds`` is None where none did. Sends no request.
     """
-    receipt = query.receipt
+    usage = query.usage
     stored, requests, seconds = client.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
-    receipt.stored = stored
+    usage.stored = stored
     told = "unknown time" if seconds is None else f"about {seconds:.3g} s"
     said = (
-        f"dry run: {receipt.rows} rows, {receipt.nulls} NULL or blank, {receipt.distinct} distinct inputs, "
+        f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs, "
         f"{stored} answers stored, {requests} requests, {told}"
     )
     columns = {
         query.model.target: said,
         f"{query.model.target}_error": None,
-        "rows": receipt.rows,
-        "nulls": receipt.nulls,
-        "distinct_inputs": receipt.distinct,
+        "rows": usage.rows,
+        "nulls": usage.nulls,
+        "distinct_inputs": usage.distinct,
         "stored": stored,
         "requests": requests,
         "seconds": seconds,
     }
     out = pd.DataFrame({name: [value] * len(frame) for name, value in columns.items()}, index=frame.index)
-    out.attrs["usage"] = receipt.as_dict()
+    out.attrs["usage"] = usage.as_dict()
     return out
 
 
@@ -61,7 +61,7 @@ async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, flo
 
 async def _not_stored(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
     answers = query.answers
-    if isinstance(answers, NoAnswers):
+    if isinstance(answers, NoResponseCache):
         return inputs
     left: list[Input] = []
     for start in range(0, len(inputs), _AT_ONCE):

@@ -22,11 +22,11 @@ from ..flow_control.circuit_breaker import GivingUp
 from ..flow_control.concurrency import OVERDUE
 from ..flow_control.limiter import Outcome
 from ..flow_control.route_profile import Learned
-from ..protocols.request import Exchanged, Post, encode, exchange
+from ..protocols.request import Post, RequestResult, encode, send_request
 from ..protocols.routing import Route
 from ..storage.quota import NO_QUOTA, Quota
-from ..storage.response_cache import Answers, NoAnswers
-from ..telemetry.usage import Receipt
+from ..storage.response_cache import NoResponseCache, ResponseCache
+from ..telemetry.usage import Usage
 from .input_queue import Load, Supply
 from .results import Results
 
@@ -58,7 +58,7 @@ class Surroundings:
     save: Save
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    answers: Answers | NoAnswers = field(default_factory=NoAnswers)
+    answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
 
 
@@ -78,7 +78,7 @@ class Sender:
         model: ModelSettings,
         route: Route,
         timeout: float,
-        receipt: Receipt,
+        usage: Usage,
         around: Surroundings,
         inputs: Sequence[Input],
     ) -> None:
@@ -86,7 +86,7 @@ class Sender:
         self.stopped: Failure | None = None
         self.done = 0
         self._model, self._task, self._inputs = model, model.definition, list(inputs)
-        self._route, self._timeout, self._receipt = route, timeout, receipt
+        self._route, self._timeout, self._receipt = route, timeout, usage
         self._around, self._learned = around, around.learned
         self._changed = asyncio.Event()
         self._supply = Supply(
@@ -103,7 +103,7 @@ class Sender:
         self._crew: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
         self._busy = self._asking = 0
-        self._has_budget = model.max_requests is not None or around.quota.limited
+        self._has_budget = model.max_requests is not None or around.quota.is_limited
         self._end = asyncio.Event()
         self._at_once = False
         self._giving_up = GivingUp(model)
@@ -147,11 +147,11 @@ class Sender:
         alone = asyncio.create_task(self._count_busy(self._finish(work)))
         alone.add_done_callback(self._ended)
         self._crew.add(alone)
-        receipt = self._receipt
+        usage = self._receipt
         while not alone.done():
-            sent = receipt.requests
+            sent = usage.requests
             await asyncio.wait({alone}, timeout=patience)
-            if receipt.requests == sent > sum(receipt.latencies.values()):
+            if usage.requests == sent > sum(usage.latencies.values()):
                 return not alone.done()
         return False
 
@@ -213,8 +213,8 @@ class Sender:
     async def _worker(self) -> None:
         me = cast("asyncio.Task[None]", asyncio.current_task())
         while await self._has_work():
-            if self._around.answers.behind:
-                await self._around.answers.caught_up()
+            if self._around.answers.is_backlogged:
+                await self._around.answers.wait_for_backlog()
             await self._acquire()
             if self.stopped is not None or not (self._parts or self._supply.ready()):
                 self._around.limiter.release(None)
@@ -259,7 +259,7 @@ class Sender:
             self._asking += 1
             came = await self._sent(work.positions)
             outcome: Failure | list[Work] | None
-            if isinstance(came, Exchanged):
+            if isinstance(came, RequestResult):
                 outcome = came.failure or await self._place(work.positions, came.answer)
             else:
                 outcome = came
@@ -289,12 +289,12 @@ class Sender:
         # One bad input can fail a batch in passing ways too, so a batch is halved before its attempts are used up.
         return ATTEMPTS if len(work.positions) == 1 else 2
 
-    async def _sent(self, positions: Sequence[int]) -> Exchanged | Failure | None:
+    async def _sent(self, positions: Sequence[int]) -> RequestResult | Failure | None:
         """What came of a request, in a place that was acquired.
 
         A failure where it cannot be made, None where the query has ended.
         """
-        around, receipt = self._around, self._receipt
+        around, usage = self._around, self._receipt
         outcome: Outcome | None = None
         try:
             try:
@@ -304,13 +304,15 @@ class Sender:
                 return Failure(kind, f"the input cannot be sent ({error})")
             if self.stopped is not None or (self._has_budget and await self._over_budget()):
                 return None
-            receipt.sends(len(positions), len(request.body))
+            usage.record_request(len(positions), len(request.body))
             started = around.clock()
-            came = await exchange(around.post, self._route, self._model, request, made, len(positions), self._timeout)
+            came = await send_request(
+                around.post, self._route, self._model, request, made, len(positions), self._timeout
+            )
             outcome = _outcome(around.clock() - started, came, len(positions))
         finally:
             around.limiter.release(outcome)
-        receipt.took(outcome.seconds, came.bytes_received, came.headers, came.answer)
+        usage.record_response(outcome.seconds, came.bytes_received, came.headers, came.answer)
         if came.failure is None and len(positions) > 1:
             self._learned.sizes.took(len(positions), outcome.seconds)
         return came
@@ -410,7 +412,7 @@ class Sender:
         if spent is None:
             if self.stopped is None and (most is None or self._receipt.requests < most):
                 return False
-            quota.unsent()
+            quota.refund()
         self._spent(spent or Failure(FailureKind.NOT_SENT, f"max_requests = {most} was reached before this row"))
         return True
 
@@ -424,7 +426,7 @@ class Sender:
         """Answers to a list, which are not yet to be trusted."""
         await self._acquire()
         came = await self._sent(probed)
-        if not isinstance(came, Exchanged):
+        if not isinstance(came, RequestResult):
             return came or Failure(FailureKind.NOT_SENT, "the query has ended")
         if came.failure is not None:
             return came.failure
@@ -438,8 +440,8 @@ class Sender:
             return Failure(FailureKind.TRANSIENT, str(error), 200)
 
 
-def _outcome(seconds: float, came: Exchanged, inputs: int) -> Outcome:
+def _outcome(seconds: float, came: RequestResult, inputs: int) -> Outcome:
     failure = came.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
-        return Outcome(seconds, answered=failure is None, left=came.left, inputs=inputs)
+        return Outcome(seconds, answered=failure is None, rate_limit=came.rate_limit, inputs=inputs)
     return Outcome(seconds, False, True, failure.retry_after, failure.estimated)

@@ -11,7 +11,7 @@ from ...errors import MediaError
 from ...tasks import Input, Media, MediaRef, Task
 from ..flow_control.batching import next_batch, takes_lists
 from ..flow_control.route_profile import Learned
-from ..storage.response_cache import Answers, NoAnswers
+from ..storage.response_cache import NoResponseCache, ResponseCache
 
 _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
 _MOST_WAITING = 8192
@@ -32,7 +32,7 @@ class Supply:
         task: Task,
         inputs: list[Input],
         learned: Learned,
-        answers: Answers | NoAnswers,
+        answers: ResponseCache | NoResponseCache,
         load: Load,
         found: Callable[[int, Any], Awaitable[bool]],
         refused: Callable[[int, MediaError], None],
@@ -71,7 +71,7 @@ class Supply:
 
     def only_stored(self) -> None:
         """From now on bring nothing to ask, and find what is stored; not of media, which would have to be loaded."""
-        if self._has_media or self._answers.nothing_stored:
+        if self._has_media or self._answers.is_known_empty:
             self.finished = True
         else:
             self._only_stored = True
@@ -103,7 +103,7 @@ class Supply:
         """Keep what was answered, and nothing else of this input."""
         key = self._keys.pop(position, None)
         if key is not None:
-            self._answers.keep(key, part)
+            self._answers.put(key, part)
         if self._loaded:
             self.drop(position)
 
@@ -133,7 +133,7 @@ class Supply:
 
     async def _unanswered(self, positions: Sequence[int]) -> list[int]:
         """Those of ``positions`` that no stored answer serves."""
-        if isinstance(self._answers, NoAnswers):
+        if isinstance(self._answers, NoResponseCache):
             return list(positions)
         key = self._answers.key
         keys = {position: key(self.item(position)) for position in positions}

@@ -39,13 +39,13 @@ class Quota:
         self._spent = ""
 
     @property
-    def limited(self) -> bool:
+    def is_limited(self) -> bool:
         """Whether requests are counted at all."""
         return bool(self._limits)
 
     async def take(self) -> Failure | None:
         """Count one request; the reason not to send it where none is left."""
-        if not self.limited:
+        if not self.is_limited:
             return None
         async with self._taking:
             if self._taken == 0 or self._periods != self._current():
@@ -59,11 +59,11 @@ class Quota:
             f"{name} = {self._limits[name]} was reached before this row; it begins anew {_BEGINS[name]} (UTC)",
         )
 
-    def unsent(self) -> None:
+    def refund(self) -> None:
         """Take back the count of a request that was not sent after all."""
-        self._taken += self.limited
+        self._taken += self.is_limited
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Return what was taken and not used."""
         taken, self._taken = self._taken, 0
         if taken and self._store is not None and self._taken_from_store:
@@ -76,7 +76,7 @@ class Quota:
         return {name: time.strftime(_PERIODS[name], moment) for name in self._limits}
 
     async def _take_more(self) -> None:
-        await self.give_back()
+        await self.release()
         self._periods = self._current()
         used = None
         if self._store is not None:

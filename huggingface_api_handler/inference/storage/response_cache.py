@@ -18,7 +18,7 @@ import orjson
 from ...config.settings import ModelSettings
 from ...tasks import Media
 from . import response_table
-from .response_table import AT_ONCE, Landed
+from .response_table import AT_ONCE, PendingRows
 from .sqlite import Store
 
 PREPROCESSING = 1
@@ -28,11 +28,11 @@ _SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_
 _KEY_BYTES = 16
 _WRITE_SECONDS, _MANY = 0.02, AT_ONCE // 4
 _TIDY_EVERY = 2048  # answers
-MOST_UNWRITTEN = 512
+MAX_UNWRITTEN = 512
 """Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
 
 
-class Answers:
+class ResponseCache:
     """Stored answers of one query: of one scope, route, model, task and set of parameters.
 
     Belongs to one event loop. ``scope`` says whose answers these are: nobody of another scope finds them.
@@ -47,7 +47,7 @@ class Answers:
         secret = blake2b(query, key=store.secret, digest_size=32).digest()
         self._query = secret[:_KEY_BYTES]
         self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
-        self._landed: Landed = []
+        self._landed: PendingRows = []
         self._before = 0
         self._being_written: deque[tuple[Future[None], int]] = deque()
         self._catching_up = asyncio.Lock()
@@ -62,7 +62,7 @@ class Answers:
         return keyed.digest()
 
     @property
-    def nothing_stored(self) -> bool:
+    def is_known_empty(self) -> bool:
         """Whether it is known that ``lookup`` finds nothing."""
         return not self._read or self._known is False
 
@@ -71,7 +71,7 @@ class Answers:
         if not self._read:
             return {}
         if self._known is None:
-            began = self._store.run(lambda connection: response_table.begin(connection, self._query), True)
+            began = self._store.run(lambda connection: response_table.open_query(connection, self._query), True)
             self._known = await asyncio.wrap_future(began)
         if not self._known:  # the first query of its kind, so nothing of it is stored
             return {}
@@ -84,7 +84,7 @@ class Answers:
                 stored[key] = _from_bytes(key, kept)
         return stored
 
-    def keep(self, key: bytes, answer: Any) -> None:
+    def put(self, key: bytes, answer: Any) -> None:
         """Store an answer, with others that land soon after, off this loop."""
         try:
             self._landed += bytearray(key), _to_bytes(key, answer)
@@ -96,26 +96,26 @@ class Answers:
             self._set_timer()
 
     @property
-    def behind(self) -> bool:
+    def is_backlogged(self) -> bool:
         """Whether more answers wait to be written than should be held in memory."""
         writing = self._being_written
         while writing and writing[0][0].done():
             writing.popleft()
-        return bool(writing) and len(self._landed) // 2 + sum(count for _, count in writing) > MOST_UNWRITTEN
+        return bool(writing) and len(self._landed) // 2 + sum(count for _, count in writing) > MAX_UNWRITTEN
 
-    async def caught_up(self) -> None:
+    async def wait_for_backlog(self) -> None:
         """Wait until answers are no longer ``behind``."""
         async with self._catching_up:  # one looks, and the others need not wake
-            while self.behind:
+            while self.is_backlogged:
                 await asyncio.wait([asyncio.wrap_future(self._being_written[0][0])])
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait until all that was kept is written."""
         self._write(len(self._landed) // 2)
         if self._untidy:
             self._tidy()
         # The store does one thing after another, so all of the above is done before this.
-        await asyncio.wrap_future(self._store.run_alone(lambda _connection: None, None))
+        await asyncio.wrap_future(self._store.run_untransacted(lambda _connection: None, None))
         if self._noted:  # nobody waits for this
             self._store.run(response_table.index, None)
 
@@ -145,18 +145,18 @@ class Answers:
         self._before = 0
         if not self._noted:
             self._noted = True
-            self._store.run_alone(lambda connection: response_table.note_asked(connection, self._query), None)
+            self._store.run_untransacted(lambda connection: response_table.record_query(connection, self._query), None)
         now = time.time()
         kept, expires = int(now), int(now + self._ttl)
         append = partial(response_table.append, landed=landed, kept=kept, expires=expires)
-        self._being_written.append((self._store.run_alone(append, None), count))
+        self._being_written.append((self._store.run_untransacted(append, None), count))
         self._untidy += count
         if self._untidy >= _TIDY_EVERY:
             self._tidy()
 
     def _tidy(self) -> None:
         self._untidy = 0
-        self._store.run(lambda connection: response_table.tidy(connection, self._query), None)
+        self._store.run(lambda connection: response_table.vacuum(connection, self._query), None)
 
 
 def _as_sent(item: Any) -> bytes:
@@ -200,13 +200,13 @@ def _checksum(key: bytes, kept: bytes) -> bytes:
     return zlib.crc32(kept, zlib.crc32(key)).to_bytes(4, "big")
 
 
-class NoAnswers:
+class NoResponseCache:
     """In place of ``Answers`` where none are kept."""
 
-    behind = False
-    nothing_stored = True
+    is_backlogged = False
+    is_known_empty = True
 
-    async def caught_up(self) -> None:
+    async def wait_for_backlog(self) -> None:
         pass
 
     def key(self, item: Any) -> bytes:
@@ -215,8 +215,8 @@ class NoAnswers:
     async def lookup(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
         return {}
 
-    def keep(self, key: bytes, answer: Any) -> None:
+    def put(self, key: bytes, answer: Any) -> None:
         pass
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         pass

@@ -25,16 +25,16 @@ _LET_GO = 0.2
 _FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
 
 
-Landed = list[bytearray]
+PendingRows = list[bytearray]
 """Keys and answers in turn, to be stored. Of all binary types sqlite3 looks for no adapter for this one alone."""
 
 
-def note_asked(connection: sqlite3.Connection, query: bytes) -> None:
+def record_query(connection: sqlite3.Connection, query: bytes) -> None:
     """Note that answers to ``query`` may be stored from now on."""
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
 
 
-def append(connection: sqlite3.Connection, landed: Landed, kept: int, expires: int) -> None:
+def append(connection: sqlite3.Connection, landed: PendingRows, kept: int, expires: int) -> None:
     """Store answers that landed at ``kept`` until ``expires``, all or none. Times in whole seconds since 1970.
 
     Outside of a transaction; ``tidy`` is to be called now and then.
@@ -62,16 +62,16 @@ def _insert(answers: int) -> str:
 _STATEMENTS = {1 << power: _insert(1 << power) for power in range(AT_ONCE.bit_length())}
 
 
-def tidy(connection: sqlite3.Connection, query: bytes) -> None:
+def vacuum(connection: sqlite3.Connection, query: bytes) -> None:
     """Index what landed where it is much, and let go of what has expired or is too much."""
-    note_asked(connection, query)  # again: the file may be another by now
+    record_query(connection, query)  # again: the file may be another by now
     if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
         index(connection)
     _let_go_of_expired(connection)
     _keep_within(connection, LARGEST)
 
 
-def begin(connection: sqlite3.Connection, query: bytes) -> bool:
+def open_query(connection: sqlite3.Connection, query: bytes) -> bool:
     """Whether ``query`` was asked before, so that ``select`` may find something. It finds what had landed by now."""
     asked = connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
     if asked:

@@ -71,9 +71,9 @@ class Store:
 
     def run(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
         """``work(connection)`` in a transaction on the store's thread; ``otherwise`` where the store cannot do it."""
-        return self.run_alone(_in_transaction(work), otherwise)
+        return self.run_untransacted(_in_transaction(work), otherwise)
 
-    def run_alone(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
+    def run_untransacted(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
         """``run`` of what needs no transaction: each statement is one by itself."""
         try:
             return self._thread.submit(self._try, work, otherwise)
@@ -87,12 +87,12 @@ class Store:
         self._thread.shutdown(wait=True)
         self._close()
 
-    def rest(self) -> None:
+    def suspend(self) -> None:
         """Close the file and keep it closed until ``go_on``: SQLite's locks do not survive a fork."""
         self._in_use.acquire()
         self._close()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End a ``rest``."""
         self._in_use.release()
 
@@ -246,7 +246,7 @@ _lock = threading.Lock()
 _stores: dict[tuple[int, Path], Store] = {}
 
 
-def store_in(folder: str | None) -> Store:
+def open_store(folder: str | None) -> Store:
     """The store in ``folder``, opened once a process; by default beside what huggingface_hub keeps."""
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
     with _lock:
@@ -273,12 +273,12 @@ def _before_fork() -> None:
     _lock.acquire()
     _resting[:] = [store for (pid, _), store in _stores.items() if pid == os.getpid()]
     for store in _resting:
-        store.rest()
+        store.suspend()
 
 
 def _after_fork() -> None:
     for store in _resting:
-        store.go_on()
+        store.resume()
     _lock.release()
 
 

@@ -14,7 +14,7 @@ _STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
 
 
 @dataclass
-class Receipt:
+class Usage:
     """Counts of one query, or of many added up. Times in seconds, sizes in bytes of body.
 
     ``latencies`` counts requests by latency, in eighths of a doubling of a second.
@@ -46,13 +46,13 @@ class Receipt:
     errors: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
 
-    def sends(self, inputs: int, size: int) -> None:
+    def record_request(self, inputs: int, size: int) -> None:
         """Count a request of ``inputs`` inputs and ``size`` bytes."""
         self.requests += 1
         self.batches += inputs > 1
         self.bytes_sent += size
 
-    def took(self, seconds: float, size: int, headers: Mapping[str, str], answer: Any = None) -> None:
+    def record_response(self, seconds: float, size: int, headers: Mapping[str, str], answer: Any = None) -> None:
         """Count its response, and what the service says of its own work: time, characters, tokens, and, of the last
         request, its name and the model's revision (``x-request-id``, ``x-sha``).
         """
@@ -68,7 +68,7 @@ class Receipt:
         if "x-sha" in headers:
             self.sha = redact(headers["x-sha"])[:100]
 
-    def add(self, other: Receipt) -> None:
+    def add(self, other: Usage) -> None:
         """Add another receipt to this one."""
         for each in fields(self):
             mine, more = getattr(self, each.name), getattr(other, each.name)

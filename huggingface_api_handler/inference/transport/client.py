@@ -26,12 +26,12 @@ from .timeouts import Deadlines
 
 T = TypeVar("T")
 
-LARGEST_ANSWER = 256 * 1024 * 1024
+MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 """Bytes of one response body, after decompression. More than that is refused unread."""
 _LONGEST_CONNECT = 30.0
 
 
-class AnswerTooLarge(Exception):  # noqa: N818 - read as what happened
+class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
     """A response body larger than ``LARGEST_ANSWER``."""
 
 
@@ -145,8 +145,8 @@ async def _request(current: _Loop, method: str, url: str, body: bytes | None, he
 
 def _body(response: aiohttp.ClientResponse) -> Awaitable[bytes]:
     declared = response.content_length
-    if declared is not None and declared > LARGEST_ANSWER:
-        raise AnswerTooLarge
+    if declared is not None and declared > MAX_RESPONSE_BYTES:
+        raise ResponseTooLarge
     if declared is not None and "Content-Encoding" not in response.headers:
         return response.read()
     return _bounded(response)
@@ -156,7 +156,7 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
-        if size > LARGEST_ANSWER:
-            raise AnswerTooLarge
+        if size > MAX_RESPONSE_BYTES:
+            raise ResponseTooLarge
         chunks.append(chunk)
     return b"".join(chunks)

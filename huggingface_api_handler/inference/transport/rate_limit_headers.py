@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-LONGEST = 30 * 24 * 3600.0
+MAX_WAIT_S = 30 * 24 * 3600.0
 """Seconds above which an announcement is taken for a mistake and not heeded."""
 
 _POLICY = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
@@ -18,16 +18,16 @@ _FORMS = [
 _EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others
 
 
-class Left(NamedTuple):
+class RateLimitStatus(NamedTuple):
     """What is left of a limit: requests, and seconds until its present window ends.
 
     ``most`` is the requests of a whole window and ``window`` its seconds, None where the service does not say.
     """
 
-    requests: int
-    seconds: float
-    most: int | None = None
-    window: float | None = None
+    remaining: int
+    reset_s: float
+    limit: int | None = None
+    window_s: float | None = None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -40,30 +40,30 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _number(value)
         if seconds is None:
             seconds = _until(value)
-        if seconds is not None and seconds <= LONGEST:
+        if seconds is not None and seconds <= MAX_WAIT_S:
             return max(0.0, seconds)
-    quota = left(headers)
-    return quota.seconds if quota is not None and quota.requests == 0 else None
+    quota = parse_rate_limit(headers)
+    return quota.reset_s if quota is not None and quota.remaining == 0 else None
 
 
-def left(headers: Mapping[str, str]) -> Left | None:
+def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
     """What is left of the service's limit; None where it does not say both how much and until when.
 
     From ``RateLimit: "policy";r=LEFT;t=SECONDS`` (draft-ietf-httpapi-ratelimit-headers), from its older form
     ``RateLimit-Remaining`` and ``RateLimit-Reset``, or from ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
     """
-    limit = headers.get("RateLimit")
-    if limit is not None:
-        remaining, reset = re.search(r"\br=(\d{1,12})", limit), re.search(r"\bt=(\d{1,12})", limit)
-        most, window = _policy(headers, named=limit.split(";")[0])
-        return _left(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, most, window)
+    status = headers.get("RateLimit")
+    if status is not None:
+        remaining, reset = re.search(r"\br=(\d{1,12})", status), re.search(r"\bt=(\d{1,12})", status)
+        limit, window_s = _policy(headers, named=status.split(";")[0])
+        return _status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, limit, window_s)
     for remaining_in, limit_in, reset_in in _FORMS:
         remaining_text = headers.get(remaining_in)
         if remaining_text is not None:
-            most, window = _policy(headers)
+            limit, window_s = _policy(headers)
             told = _number(headers.get(limit_in, "").partition(",")[0])
-            most = int(told) if told is not None and most is None else most
-            return _left(remaining_text, headers.get(reset_in), most, window)
+            limit = int(told) if told is not None and limit is None else limit
+            return _status(remaining_text, headers.get(reset_in), limit, window_s)
     return None
 
 
@@ -75,13 +75,13 @@ def _policy(headers: Mapping[str, str], named: str = "") -> tuple[int | None, fl
     return (int(found.group(1)), float(found.group(2))) if found else (None, None)
 
 
-def _left(remaining: str, reset: str | None, most: int | None, window: float | None) -> Left | None:
-    count, seconds = _number(remaining), _number(reset or "")
-    if count is None or seconds is None:
+def _status(remaining: str, reset: str | None, limit: int | None, window_s: float | None) -> RateLimitStatus | None:
+    count, reset_s = _number(remaining), _number(reset or "")
+    if count is None or reset_s is None:
         return None
-    if seconds > _EPOCH:
-        seconds -= time.time()
-    return Left(max(0, int(count)), max(0.0, seconds), most, window) if seconds <= LONGEST else None
+    if reset_s > _EPOCH:
+        reset_s -= time.time()
+    return RateLimitStatus(max(0, int(count)), max(0.0, reset_s), limit, window_s) if reset_s <= MAX_WAIT_S else None
 
 
 def _until(text: str) -> float | None:

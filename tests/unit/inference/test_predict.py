@@ -15,7 +15,7 @@ import pytest
 
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.storage.response_cache import Answers
+from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.tasks import TASKS, Batching
 from tests.conftest import Reply, Service
 
@@ -259,8 +259,8 @@ def test_a_spent_budget_does_not_look_for_answers_of_which_none_is_stored(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.answer = classifier
-    keys, key = [], Answers.key
-    monkeypatch.setattr(Answers, "key", lambda self, item: keys.append(item) or key(self, item))  # type: ignore[func-returns-value]
+    keys, key = [], ResponseCache.key
+    monkeypatch.setattr(ResponseCache, "key", lambda self, item: keys.append(item) or key(self, item))  # type: ignore[func-returns-value]
     frame = pd.DataFrame({"text": [f"new {number}" for number in range(40_000)]})
     out = predict(frame, {**SENTIMENT, "max_requests": 1}, {"endpoint": service.url})
     assert out["sentiment"].notna().sum() == 1
@@ -307,19 +307,21 @@ def recorded() -> list[Any]:
     out = []
     for file in sorted(RECORDED.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
-            exchange = json.loads(line)
-            if exchange["status"] == 200 and "event_stream" not in exchange["response"]:
+            send_request = json.loads(line)
+            if send_request["status"] == 200 and "event_stream" not in send_request["response"]:
                 out.append(
-                    pytest.param(file.stem.removesuffix("-parse-test"), exchange, id=f"{file.stem}-{exchange['id']}")
+                    pytest.param(
+                        file.stem.removesuffix("-parse-test"), send_request, id=f"{file.stem}-{send_request['id']}"
+                    )
                 )
     return out
 
 
-def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+def table_for(task: str, send_request: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and USING that ask for this exchange's answer. Where no request was recorded, one that fits."""
-    request = exchange["request"] or {}
+    request = send_request["request"] or {}
     inputs = request.get("inputs")
-    answer = exchange["response"].get("json")
+    answer = send_request["response"].get("json")
     holds = TASKS[task].columns[0].data_type
     if holds in ("image", "audio"):
         using: dict[str, Any] = {"column": "t"}
@@ -351,11 +353,11 @@ def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("task", "exchange"), recorded())
-def test_recorded_answers_are_read_through_the_whole_path(service: Service, task: str, exchange: Any) -> None:
-    frame, using = table_for(task, exchange)
-    response = exchange["response"]
+def test_recorded_answers_are_read_through_the_whole_path(service: Service, task: str, send_request: Any) -> None:
+    frame, using = table_for(task, send_request)
+    response = send_request["response"]
     if "base64" in response:
-        headers = {name.lower(): value for name, value in (exchange["response_headers"] or {}).items()}
+        headers = {name.lower(): value for name, value in (send_request["response_headers"] or {}).items()}
         reply = Reply(base64.b64decode(response["base64"]), 200, {"Content-Type": headers["content-type"]})
     else:
         reply = Reply(response["json"])

@@ -22,7 +22,7 @@ from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
 from huggingface_api_handler.inference.flow_control.coordination import LOOK_EVERY, Shared, from_json, part, to_json
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).parents[4]
@@ -43,7 +43,7 @@ assert out["y_error"].isna().all()
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    yield store_in(str(tmp_path))
+    yield open_store(str(tmp_path))
 
 
 def other(service: Service, folder: Path, rows: int, tag: str, bound: int = 8) -> subprocess.Popen[str]:
@@ -183,7 +183,7 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     (route,) = store.run(lambda connection: connection.execute("SELECT route FROM leases").fetchone(), (b"",)).result()
     mine = Shared(store, "any", 8)
     mine._route = route
@@ -271,7 +271,7 @@ def test_a_learned_record_of_garbage_is_ignored_with_one_warning(garbage: bytes,
     service.answer = lambda body, *_: single(body)
     frame, engine = pd.DataFrame({"text": ["a"]}), {"endpoint": service.url, "cache_dir": str(tmp_path)}
     predict(frame, USING, engine)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     assert store.run(lambda connection: connection.execute("UPDATE routes SET learned = ?", (garbage,)).rowcount, 0).result() == 1  # fmt: skip
     close_stores()
     for _ in range(2):
@@ -304,7 +304,7 @@ def test_the_store_holds_neither_address_nor_key_of_a_route(service: Service, tm
     service.answer = lambda body, *_: single(body)
     engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "api_key": "hf_secretOfMine"}
     predict(pd.DataFrame({"text": ["a"]}), USING, engine)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     rows = store.run(lambda c: c.execute("SELECT * FROM routes").fetchall(), []).result()
     assert rows
     held = b"".join(file.read_bytes() for file in tmp_path.glob("answers.sqlite*"))

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
-from huggingface_api_handler.inference.transport.rate_limit_headers import Left
+from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus
 from tests.support.simulation import VirtualLoop, run
 
 ANSWERED = Outcome(0.1, answered=True)
@@ -133,8 +133,8 @@ def test_of_a_guessed_wait_half_is_slept_at_most() -> None:
 
 
 def test_nothing_goes_before_the_window_ends_that_is_said_to_be_used_up() -> None:
-    assert run(_first_after([Outcome(0.1, answered=True, left=Left(0, 7.0))])) >= 7.0
-    assert run(_first_after([Outcome(0.1, answered=True, left=Left(1, 7.0))])) == 0.0
+    assert run(_first_after([Outcome(0.1, answered=True, rate_limit=RateLimitStatus(0, 7.0))])) >= 7.0
+    assert run(_first_after([Outcome(0.1, answered=True, rate_limit=RateLimitStatus(1, 7.0))])) == 0.0
 
 
 def test_an_unannounced_pause_grows_only_while_nothing_is_answered() -> None:

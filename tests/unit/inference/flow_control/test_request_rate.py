@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from bench.service import Plan
 from huggingface_api_handler.inference.flow_control.request_rate import Pacer
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.inference.transport.rate_limit_headers import Left, left
+from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from tests.support.simulation import oracle_seconds, simulate
 
 
@@ -67,22 +67,31 @@ def test_a_late_word_of_an_old_refusal_teaches_nothing() -> None:
 @pytest.mark.parametrize(
     ("headers", "told"),
     [
-        ({"RateLimit": '"api";r=9;t=4', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}, Left(9, 4, 500, 300)),
-        ({"RateLimit": '"b";r=9;t=4', "RateLimit-Policy": '"a";q=5;w=1, "b";q=70;w=60'}, Left(9, 4, 70, 60)),
-        ({"RateLimit": '"api";r=9;t=4'}, Left(9, 4)),
-        ({"RateLimit": '"api";r=9;t=4', "RateLimit-Policy": '"api";q=many'}, Left(9, 4)),
-        ({"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "9", "RateLimit-Reset": "4"}, Left(9, 4, 100)),
+        (
+            {"RateLimit": '"api";r=9;t=4', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'},
+            RateLimitStatus(9, 4, 500, 300),
+        ),
+        ({"RateLimit": '"b";r=9;t=4', "RateLimit-Policy": '"a";q=5;w=1, "b";q=70;w=60'}, RateLimitStatus(9, 4, 70, 60)),
+        ({"RateLimit": '"api";r=9;t=4'}, RateLimitStatus(9, 4)),
+        ({"RateLimit": '"api";r=9;t=4', "RateLimit-Policy": '"api";q=many'}, RateLimitStatus(9, 4)),
+        (
+            {"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "9", "RateLimit-Reset": "4"},
+            RateLimitStatus(9, 4, 100),
+        ),
         (
             {"RateLimit-Policy": "100;w=60", "RateLimit-Remaining": "9", "RateLimit-Reset": "4"},
-            Left(9, 4, 100, 60),
+            RateLimitStatus(9, 4, 100, 60),
         ),
-        ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "4"}, Left(9, 4, 100)),
-        ({"X-RateLimit-Limit": "lots", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "4"}, Left(9, 4)),
+        (
+            {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "4"},
+            RateLimitStatus(9, 4, 100),
+        ),
+        ({"X-RateLimit-Limit": "lots", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "4"}, RateLimitStatus(9, 4)),
         ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9"}, None),
     ],
 )
-def test_a_limit_and_its_window_are_read_in_every_form(headers: dict[str, str], told: Left | None) -> None:
-    assert left(CIMultiDict(headers)) == told
+def test_a_limit_and_its_window_are_read_in_every_form(headers: dict[str, str], told: RateLimitStatus | None) -> None:
+    assert parse_rate_limit(CIMultiDict(headers)) == told
 
 
 @pytest.mark.parametrize("announce", ["ratelimit", "x-ratelimit"])
@@ -109,14 +118,14 @@ def test_a_limit_that_is_told_wrongly_is_not_believed_for_long(seconds: float) -
 def test_a_quota_of_a_day_is_not_spread_over_the_day() -> None:
     pacer = Pacer()
     pacer.sent(0.0)
-    pacer.told(0.1, 0.0, Left(999, 80_000.0, 1000, 86_400.0), 0)
+    pacer.told(0.1, 0.0, RateLimitStatus(999, 80_000.0, 1000, 86_400.0), 0)
     assert pacer.rate is None
 
 
 def test_a_window_may_be_used_up_at_once_and_then_paces_the_rest() -> None:
     pacer = Pacer()
     pacer.sent(0.0)
-    pacer.told(0.1, 0.0, Left(499, 290.0, 500, 300.0), 0)
+    pacer.told(0.1, 0.0, RateLimitStatus(499, 290.0, 500, 300.0), 0)
     burst = 0
     while pacer.delay(0.1) <= 0:
         pacer.sent(0.1)

@@ -20,7 +20,7 @@ from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outc
 from huggingface_api_handler.inference.flow_control.route_profile import Learned
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.runtime.executor import ATTEMPTS, Sender, Surroundings
-from huggingface_api_handler.inference.telemetry.usage import Receipt
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
 
@@ -87,7 +87,7 @@ class Run:
         self.clock, self.sent = Clock(), []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
-        self.receipt = Receipt("", "", "")
+        self.usage = Usage("", "", "")
         self.learned = learned or Learned()
 
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
@@ -111,7 +111,7 @@ class Run:
         route = Route("http://h", "m", {}, has_key=False)
 
         async def query() -> Sender:
-            sender = Sender(settings, route, 10, self.receipt, around, list(inputs))
+            sender = Sender(settings, route, 10, self.usage, around, list(inputs))
             await asyncio.wait_for(sender.run(), 30)
             return sender
 
@@ -156,7 +156,7 @@ def test_a_route_that_takes_lists_gets_them() -> None:
 
 
 def test_what_was_learned_is_used_by_the_next_query() -> None:
-    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
+    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
     assert_right(run)
     assert run.sizes == [32, 32, 32, 4]
 
@@ -304,7 +304,7 @@ def test_a_poisoned_row_is_found_by_halving_and_fails_alone() -> None:
         inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
         return error(400, "index out of range") if TEXTS[70] in inputs else takes_lists(asked)
 
-    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
+    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
     failed = [index for index, result in enumerate(run.results) if isinstance(result, Failure)]
     assert failed == [70]
     assert isinstance(run.results[70], Failure)
@@ -319,7 +319,7 @@ def test_a_list_too_long_is_halved_and_the_size_remembered() -> None:
             return error(422, f"batch size {len(inputs)} > maximum allowed batch size 8")
         return takes_lists(asked)
 
-    run = Run(small, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
+    run = Run(small, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
     assert_right(run)
     assert run.learned.sizes.best == 8
 
@@ -332,11 +332,11 @@ def test_told_to_wait_is_no_attempt_and_keeps_the_batch() -> None:
         refusals -= 1
         return error(429, "slow down", Retry_After="3") if refusals >= 0 else takes_lists(asked)
 
-    run = Run(busy, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(settled=True)))
+    run = Run(busy, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
     assert_right(run)
     assert set(run.sizes) <= {32, 4}
-    assert run.receipt.waits == 20
-    assert run.receipt.retries == 0
+    assert run.usage.waits == 20
+    assert run.usage.retries == 0
 
 
 def test_a_fault_in_passing_is_tried_again_a_bounded_number_of_times() -> None:
@@ -526,10 +526,10 @@ def test_max_requests_is_a_budget() -> None:
 
 def test_the_receipt_adds_up() -> None:
     run = Run(takes_lists, TEXTS)
-    receipt = run.receipt.as_dict()
-    assert receipt["requests"] == len(run.sent)
-    assert receipt["batches"] == 4
-    assert receipt["p50_seconds"] is not None
+    usage = run.usage.as_dict()
+    assert usage["requests"] == len(run.sent)
+    assert usage["batches"] == 4
+    assert usage["p50_seconds"] is not None
 
 
 class GivenCeiling(Ceiling):
@@ -635,7 +635,7 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
     assert "'urgency' of the model's answer is not of type int" in run.results[1].message
     assert len(bodies) == 4
     assert bodies[1][1] == {"role": "assistant", "content": '{"topic": "x", "urgency": "high"}'}
-    assert run.receipt.repairs == 2
+    assert run.usage.repairs == 2
 
 
 def test_waits_use_up_no_attempts() -> None:

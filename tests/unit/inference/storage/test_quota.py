@@ -20,7 +20,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.storage import quota
 from huggingface_api_handler.inference.storage.quota import Quota
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[4]
@@ -44,7 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    yield store_in(str(tmp_path))
+    yield open_store(str(tmp_path))
 
 
 def answer(body: Any, *_: Any) -> Any:
@@ -57,7 +57,7 @@ def granted(of: Quota, asked: int) -> int:
 
     async def ask() -> int:
         taken = await asyncio.gather(*(of.take() for _ in range(asked)))
-        await of.give_back()
+        await of.release()
         return sum(refusal is None for refusal in taken)
 
     return asyncio.run(ask())
@@ -140,7 +140,7 @@ def test_while_the_store_is_locked_the_count_goes_on_in_memory_from_what_was_see
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_api_handler.inference.storage.sqlite._BUSY_SECONDS", 0.2)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     assert granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 6) == 6
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

@@ -17,9 +17,9 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import response_cache as module
 from huggingface_api_handler.inference.storage import response_table as table
-from huggingface_api_handler.inference.storage.response_cache import Answers
+from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.scope import Scope
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service
 
@@ -230,7 +230,7 @@ def test_an_answer_that_this_version_cannot_read_is_asked_again(service: Service
     engine = {"endpoint": service.url, "cache_dir": str(tmp_path)}
     frame = pd.DataFrame({"text": ["a"]})
     predict(frame, SENTIMENT, engine)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     (key,) = store.run(lambda connection: connection.execute("SELECT key FROM answers").fetchone(), None).result()  # type: ignore[misc]
     kept = module._to_bytes(key, {"an": "older form"})
     store.run(lambda connection: connection.execute("UPDATE answers SET answer = ?", (kept,)).rowcount, 0).result()
@@ -261,13 +261,13 @@ def test_cache_false_neither_finds_nor_keeps(service: Service, tmp_path: Path) -
 
 
 def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> None:
-    asked = answers(store_in(str(tmp_path)))
+    asked = answers(open_store(str(tmp_path)))
     keys = {asked.key(item) for item in ('["a"]', ("a",), "a", ("a", ("b",)), ("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))}  # fmt: skip
     assert len(keys) == 7
 
 
-def answers(store: Store, ttl: float = 100.0) -> Answers:
-    return Answers(store, "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
+def answers(store: Store, ttl: float = 100.0) -> ResponseCache:
+    return ResponseCache(store, "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
 
 
 def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,32 +284,32 @@ def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.Mo
 def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(module.time, "time", lambda: now)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
 
-    async def keep(item: str) -> None:
+    async def put(item: str) -> None:
         asked = answers(store)
-        asked.keep(asked.key(item), [1])
-        await asked.settled()
+        asked.put(asked.key(item), [1])
+        await asked.flush()
 
-    asyncio.run(keep("old"))
+    asyncio.run(put("old"))
     now += 101
-    asyncio.run(keep("new"))
+    asyncio.run(put("new"))
     assert store.run(lambda connection: connection.execute("SELECT count(*) FROM answers").fetchone()[0], 0).result() == 1  # fmt: skip
 
 
 def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 2_000_000
     monkeypatch.setattr(table, "LARGEST", bound)
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
 
     async def fill() -> tuple[list[bytes], dict[bytes, Any]]:
         asked = answers(store)
         keys = [asked.key(f"text {number}") for number in range(2000)]
         for number, key in enumerate(keys):
-            asked.keep(key, "x" * 4000)
+            asked.put(key, "x" * 4000)
             if number % 50 == 0:
-                await asked.settled()
-        await asked.settled()
+                await asked.flush()
+        await asked.flush()
         return keys, await answers(store).lookup(keys)
 
     keys, found = asyncio.run(fill())
@@ -323,7 +323,7 @@ def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: 
 def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, written, begun, slow = store_in(str(tmp_path)), list[int](), threading.Event(), threading.Event()
+    store, written, begun, slow = open_store(str(tmp_path)), list[int](), threading.Event(), threading.Event()
     append = table.append
 
     def slowly(connection: Any, landed: Any, **times: int) -> None:
@@ -334,19 +334,19 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
 
     monkeypatch.setattr(table, "append", slowly)
 
-    async def keep() -> dict[bytes, Any]:
+    async def put() -> dict[bytes, Any]:
         asked = answers(store)
         keys = [asked.key(f"text {number}") for number in range(5)]
-        asked.keep(keys[0], 0)
+        asked.put(keys[0], 0)
         await asyncio.to_thread(begun.wait, 10)
         for number in range(1, 5):
-            asked.keep(keys[number], number)
+            asked.put(keys[number], number)
             await asyncio.sleep(2 * module._WRITE_SECONDS)
         slow.set()
-        await asked.settled()
+        await asked.flush()
         return await answers(store).lookup(keys)
 
-    assert sorted(asyncio.run(keep()).values()) == [0, 1, 2, 3, 4]
+    assert sorted(asyncio.run(put()).values()) == [0, 1, 2, 3, 4]
     assert written == [1, 4]
 
 
@@ -355,7 +355,7 @@ def test_few_answers_are_written_soon_and_many_in_whole_statements(
     each_turn: list[int], written: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WRITE_SECONDS", 1e6)
-    store, sizes, append = store_in(str(tmp_path)), list[int](), table.append
+    store, sizes, append = open_store(str(tmp_path)), list[int](), table.append
 
     def noted(connection: Any, landed: Any, **times: int) -> None:
         sizes.append(len(landed) // 2)
@@ -363,18 +363,18 @@ def test_few_answers_are_written_soon_and_many_in_whole_statements(
 
     monkeypatch.setattr(table, "append", noted)
 
-    async def keep() -> None:
+    async def put() -> None:
         asked = answers(store)
         for turn, count in enumerate(each_turn):
             for number in range(count):
-                asked.keep(asked.key(f"{turn} {number}"), number)
+                asked.put(asked.key(f"{turn} {number}"), number)
             await asyncio.gather(*(asyncio.wrap_future(writing) for writing, _ in asked._being_written))
             asked._due()
         left = sum(each_turn) - sum(sizes)
-        await asked.settled()
+        await asked.flush()
         assert left < max(each_turn), "one more turn at most"
 
-    asyncio.run(keep())
+    asyncio.run(put())
     assert sizes[: len(written)] == written
     assert sum(sizes) == sum(each_turn)
 
@@ -383,23 +383,23 @@ def test_an_answer_of_media_comes_back_as_it_was(tmp_path: Path) -> None:
     made = Media(bytes(range(256)) * 100, "image/png")
 
     async def there_and_back() -> Any:
-        asked = answers(store_in(str(tmp_path)))
-        asked.keep(asked.key("a cat"), made)
-        await asked.settled()
-        return await answers(store_in(str(tmp_path))).lookup([asked.key("a cat")])
+        asked = answers(open_store(str(tmp_path)))
+        asked.put(asked.key("a cat"), made)
+        await asked.flush()
+        return await answers(open_store(str(tmp_path))).lookup([asked.key("a cat")])
 
     assert list(asyncio.run(there_and_back()).values()) == [made]
 
 
 def test_what_is_no_json_is_not_kept_and_the_query_goes_on(tmp_path: Path) -> None:
-    async def keep() -> dict[bytes, Any]:
-        asked = answers(store_in(str(tmp_path)))
-        asked.keep(asked.key("a"), object())
-        asked.keep(asked.key("b"), 1)
-        await asked.settled()
-        return await answers(store_in(str(tmp_path))).lookup([asked.key("a"), asked.key("b")])
+    async def put() -> dict[bytes, Any]:
+        asked = answers(open_store(str(tmp_path)))
+        asked.put(asked.key("a"), object())
+        asked.put(asked.key("b"), 1)
+        await asked.flush()
+        return await answers(open_store(str(tmp_path))).lookup([asked.key("a"), asked.key("b")])
 
-    assert list(asyncio.run(keep()).values()) == [1]
+    assert list(asyncio.run(put()).values()) == [1]
 
 
 def test_one_loop_of_a_cancelled_query_keeps_what_it_has(service: Service) -> None:

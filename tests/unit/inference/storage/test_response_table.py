@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.storage import response_table as table
-from huggingface_api_handler.inference.storage.response_table import Landed
+from huggingface_api_handler.inference.storage.response_table import PendingRows
 from huggingface_api_handler.inference.storage.sqlite import SCHEMA
 
 NOW = 1_000_000
@@ -27,18 +27,18 @@ def empty() -> sqlite3.Connection:
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     monkeypatch.setattr(table.time, "time", lambda: float(NOW))
     opened = empty()
-    table.note_asked(opened, QUERY)
+    table.record_query(opened, QUERY)
     yield opened
     opened.close()
 
 
-def landed(first: int, after: int, answer: str = "answer") -> Landed:
+def landed(first: int, after: int, answer: str = "answer") -> PendingRows:
     both = ((f"key {number:04}", f"{answer} {number}") for number in range(first, after))
     return [bytearray(each.encode()) for pair in both for each in pair]
 
 
 def append(
-    connection: sqlite3.Connection, answers: Landed, kept: int = NOW, expires: int = NOW + 100
+    connection: sqlite3.Connection, answers: PendingRows, kept: int = NOW, expires: int = NOW + 100
 ) -> list[tuple[bytes, bytes]]:
     table.append(connection, answers, kept, expires)
     return [(bytes(key), bytes(answer)) for key, answer in zip(answers[::2], answers[1::2], strict=True)]
@@ -54,10 +54,10 @@ def count(connection: sqlite3.Connection, name: str) -> int:
 
 
 def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
-    assert not table.begin(connection, b"another")
+    assert not table.open_query(connection, b"another")
     appended = append(connection, landed(0, 1300))
     assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
-    assert table.begin(connection, QUERY)
+    assert table.open_query(connection, QUERY)
     assert found(connection, 0, 1400) == dict(appended)
 
 
@@ -65,7 +65,7 @@ def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Con
     for answer in ("first", "second"):
         append(connection, landed(0, 10, answer=answer))
     append(connection, landed(5, 10, answer="third"))
-    assert table.begin(connection, QUERY)
+    assert table.open_query(connection, QUERY)
     assert set(found(connection, 0, 10).values()) == {
         f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
     }
@@ -86,7 +86,7 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
 def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connection) -> None:
     append(connection, landed(0, 5), kept=NOW - 60)
     append(connection, landed(5, 10))
-    table.begin(connection, QUERY)
+    table.open_query(connection, QUERY)
     assert len(found(connection, 0, 10, since=NOW - 60)) == 10
     assert len(found(connection, 0, 10, since=NOW - 59)) == 5
 
@@ -97,7 +97,7 @@ def test_many_are_indexed_while_a_query_goes_on(
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
     for start in range(0, 950, 50):
         append(connection, landed(start, start + 50))
-        table.tidy(connection, QUERY)
+        table.vacuum(connection, QUERY)
         assert count(connection, "answers") - count(connection, "answers_by_key") < 100
     assert count(connection, "answers_by_key") == 900
 
@@ -105,12 +105,12 @@ def test_many_are_indexed_while_a_query_goes_on(
 def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "_EXPIRED_AT_ONCE", 100)
     append(connection, landed(0, 250), expires=NOW + 10)
-    table.begin(connection, QUERY)
+    table.open_query(connection, QUERY)
     monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
     left = []
     for number in range(1000, 1004):
         append(connection, landed(number, number + 1))
-        table.tidy(connection, QUERY)
+        table.vacuum(connection, QUERY)
         left.append(count(connection, "answers") - (number - 999))
     assert left == [150, 50, 0, 0]
     assert count(connection, "answers_by_key") == 0
@@ -120,17 +120,17 @@ def test_numbers_that_begin_again_after_all_expired_are_indexed(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(connection, landed(0, 50), expires=NOW + 10)
-    table.begin(connection, QUERY)
+    table.open_query(connection, QUERY)
     table._let_go(connection, 50)
     assert count(connection, "answers") == 0
     append(connection, landed(60, 63))
-    table.begin(connection, QUERY)
+    table.open_query(connection, QUERY)
     assert len(found(connection, 0, 100)) == 3
 
 
 def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
     append(connection, landed(0, 2))
-    table.begin(connection, QUERY)
+    table.open_query(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
     assert found(connection, 0, 2) == {}
 
@@ -149,15 +149,15 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
 ) -> None:
     monkeypatch.setattr(table, "_MOST_UNINDEXED", 8)
     connection = empty()
-    table.note_asked(connection, QUERY)
+    table.record_query(connection, QUERY)
     kept: list[tuple[bytes, bytes]] = []
     for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
         if what == "append":
             both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in given_to_it)  # type: ignore[attr-defined]
             kept += append(connection, [bytearray(each) for pair in both for each in pair], expires=10**12)
-            table.tidy(connection, QUERY)
+            table.vacuum(connection, QUERY)
         elif what == "begin":
-            table.begin(connection, QUERY)
+            table.open_query(connection, QUERY)
         elif kept:
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
             table._let_go(connection, first + given_to_it - 1)  # type: ignore[operator]

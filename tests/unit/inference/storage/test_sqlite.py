@@ -17,7 +17,7 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage import sqlite as module
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[4]
@@ -106,7 +106,7 @@ def test_a_file_damaged_in_the_middle_of_a_query_is_set_aside_and_what_comes_aft
 ) -> None:
     def harmful(body: Any, *rest: Any) -> Any:
         if len(service.asked) == 1:
-            store = store_in(str(tmp_path))
+            store = open_store(str(tmp_path))
             with store._in_use, (tmp_path / "answers.sqlite").open("r+b") as file:
                 assert store._connection is not None
                 store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -173,7 +173,7 @@ def test_a_folder_removed_while_in_use_is_made_anew(service: Service, tmp_path: 
 
 
 def test_a_file_that_another_process_replaced_is_not_written_to_any_more(tmp_path: Path) -> None:
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     put(store, 0, 3)
     (tmp_path / "answers.sqlite").rename(tmp_path / "aside")
     put(store, 3, 5)
@@ -200,7 +200,7 @@ def test_a_locked_file_holds_a_query_up_once_and_for_a_bounded_time(
 
 
 def test_work_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
 
     def faulty(connection: sqlite3.Connection) -> int:
         connection.execute("INSERT INTO asked VALUES (x'00')")

@@ -18,9 +18,9 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
-from huggingface_api_handler.inference.storage.sqlite import Store, store_in
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.telemetry import usage_log
-from huggingface_api_handler.inference.telemetry.usage import Receipt
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).parents[4]
@@ -36,7 +36,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     model = model_settings({"task": "text-classification", "column": "text", "target": "y"})
     for texts in (["good 1", "good 1", None], ["good 1", "good 2", "bad"]):
         predict_frame(pd.DataFrame({"text": texts}), model, engine, scope=SCOPE)
-    told = usage_log.table(store_in(str(tmp_path)), "model 1")
+    told = usage_log.table(open_store(str(tmp_path)), "model 1")
     assert told["query"][0] == "all"
     assert told["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
     shown = ["queries", "rows", "nulls", "distinct", "stored", "requests", "answered", "requests_avoided"]
@@ -49,17 +49,17 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     assert told["bytes_sent"][0] == sum(told["bytes_sent"][1:]) > 0
     assert told["bytes_received"][0] == sum(told["bytes_received"][1:]) > 0
     assert "host" not in told.columns
-    assert len(usage_log.table(store_in(str(tmp_path)), "model 2")) == 0
+    assert len(usage_log.table(open_store(str(tmp_path)), "model 2")) == 0
 
 
 def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
-    store, chance = store_in(str(tmp_path)), random.Random(3)
+    store, chance = open_store(str(tmp_path)), random.Random(3)
     seconds = [chance.lognormvariate(-1.75, 1.2) for _ in range(5000)]
     for start in range(0, 5000, 500):
-        receipt = Receipt("t", "m", "h")
+        usage = Usage("t", "m", "h")
         for each in seconds[start : start + 500]:
-            receipt.took(each, 10, {})
-        usage_log.keep(store, SCOPE, receipt)
+            usage.record_response(each, 10, {})
+        usage_log.keep(store, SCOPE, usage)
     told = usage_log.table(store, "model 1")
     assert told["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
     assert told["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
@@ -77,15 +77,15 @@ for _ in range(50):
 """
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    total = usage_log.table(store_in(str(tmp_path)), "model 1").iloc[0]
+    total = usage_log.table(open_store(str(tmp_path)), "model 1").iloc[0]
     assert (total["queries"], total["rows"], total["requests"]) == (100, 300, 200)
 
 
 def test_a_thousand_are_kept_of_a_model_and_the_total_counts_all(tmp_path: Path) -> None:
-    store = store_in(str(tmp_path))
+    store = open_store(str(tmp_path))
     for _ in range(1100):
-        usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=1))
-    usage_log.keep(store, Scope("engine", "model 2"), Receipt("t", "m", "h", rows=1))
+        usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=1))
+    usage_log.keep(store, Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
     assert kept(store) == [("model 1", 1000), ("model 2", 1)]
     told = usage_log.table(store, "model 1")
     assert told["rows"][0] == 1100
@@ -99,11 +99,11 @@ def kept(store: Store) -> list[Any]:
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"rows": 1}', b'{"latencies": 7}'])
 def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
-    store = store_in(str(tmp_path))
-    usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=1))
+    store = open_store(str(tmp_path))
+    usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=1))
     for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
         store.run(lambda connection, statement=statement: connection.execute(statement, (garbage,)).rowcount, 0)  # type: ignore[misc]
-    usage_log.keep(store, SCOPE, Receipt("t", "m", "h", rows=2))
+    usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=2))
     told = usage_log.table(store, "model 1")
     assert list(told["rows"]) == [2, 2]
     assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_
     model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
     with pytest.raises(InferenceError):
         predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
-    shown = usage_log.table(store_in(str(tmp_path)), "m")
+    shown = usage_log.table(open_store(str(tmp_path)), "m")
     assert shown["requests"][0] == 1
     assert json.loads(shown["errors"][0]) == {"query stopped": 2}
 
@@ -132,18 +132,18 @@ def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, t
     for _ in range(2):  # the second time from the store, and no token is used
         assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
     told = sum(chat["usage"]["total_tokens"] for chat in chats)
-    assert list(usage_log.table(store_in(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
+    assert list(usage_log.table(open_store(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
 
 
 def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
-    receipt, told = Receipt("t", "m", "h"), 0.0
-    for exchange in RECORDED:
-        headers = exchange["response_headers"] or {}
-        receipt.took(1.0, 10, headers)
+    usage, told = Usage("t", "m", "h"), 0.0
+    for send_request in RECORDED:
+        headers = send_request["response_headers"] or {}
+        usage.record_response(1.0, 10, headers)
         told += float(headers.get("x-compute-time", 0))
-    assert receipt.compute_seconds == pytest.approx(told)
+    assert usage.compute_seconds == pytest.approx(told)
     assert told > 90
-    assert receipt.tokens == 0
+    assert usage.tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,6 @@ def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
 def test_compute_time_and_tokens_as_servers_tell_them(
     headers: dict[str, str], answer: Any, seconds: float, tokens: int
 ) -> None:
-    receipt = Receipt("t", "m", "h")
-    receipt.took(1.0, 10, headers, answer)
-    assert (receipt.compute_seconds, receipt.tokens) == (pytest.approx(seconds), tokens)
+    usage = Usage("t", "m", "h")
+    usage.record_response(1.0, 10, headers, answer)
+    assert (usage.compute_seconds, usage.tokens) == (pytest.approx(seconds), tokens)

@@ -101,7 +101,7 @@ def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: py
 
         server = threading.Thread(target=serve)
         server.start()
-        with pytest.raises(client.AnswerTooLarge) as raised:
+        with pytest.raises(client.ResponseTooLarge) as raised:
             asked(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         server.join()
     assert heard == [b""], raised
