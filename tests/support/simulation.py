@@ -27,9 +27,9 @@ from bench.oracle import best_batch, best_seconds
 from bench.service import Plan, Service
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
-from huggingface_api_handler.inference.flow_control.route_profile import Learned
+from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.runtime.executor import Sender, Surroundings
+from huggingface_api_handler.inference.runtime.executor import Dependencies, QueryExecutor
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
@@ -155,28 +155,28 @@ def simulate(
 
         limiter, usage, finished = Limiter(clock=loop.time), Usage("", "", ""), []
         in_flight: list[int] = []
-        surroundings = Surroundings(post, limiter, Learned(), no_media, no_media, asyncio.sleep, loop.time)
+        dependencies = Dependencies(post, limiter, RouteProfile(), no_media, no_media, asyncio.sleep, loop.time)
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
         model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
-        sender = Sender(model, Route("http://h", "m", {}, has_key=False), 1000.0, usage, surroundings, texts)
+        executor = QueryExecutor(model, Route("http://h", "m", {}, has_key=False), 1000.0, usage, dependencies, texts)
 
         async def watch() -> None:
             while True:
-                finished.extend([loop.time()] * (sender.done - len(finished)))
+                finished.extend([loop.time()] * (executor.done - len(finished)))
                 in_flight.append(limiter.in_flight)
                 if trace and round(loop.time(), 2) % 1 == 0:
-                    print(_state(loop.time(), sender, limiter))  # noqa: T201 -- a command prints
+                    print(_state(loop.time(), executor, limiter))  # noqa: T201 -- a command prints
                 await asyncio.sleep(0.05)
 
         watching = asyncio.ensure_future(watch())
         try:
-            await sender.run()
+            await executor.run()
         finally:
             watching.cancel()
-        finished.extend([loop.time()] * (sender.done - len(finished)))
-        bad = sum(not isinstance(result, Prediction) for result in sender.results)
-        return Simulated(loop.time(), bad, sender.stopped, service.stats(), finished, in_flight)
+        finished.extend([loop.time()] * (executor.done - len(finished)))
+        bad = sum(not isinstance(result, Prediction) for result in executor.results)
+        return Simulated(loop.time(), bad, executor.stopped, service.stats(), finished, in_flight)
 
     loop = VirtualLoop()
     chance = random.getstate()
@@ -189,12 +189,12 @@ def simulate(
         random.setstate(chance)
 
 
-def _state(now: float, sender: Sender, limiter: Limiter) -> str:
-    ceiling, pacer = limiter.ceiling, limiter.pacer
+def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
+    ceiling, rate_estimator = limiter.concurrency, limiter.rate_estimator
     return (
-        f"  t={now:7.2f} done={sender.done} out={limiter.in_flight} limit={ceiling.limit:.1f}"
-        f" roof={ceiling._roof:.0f} until {ceiling._roof_until:.1f} pace={pacer.rate} sure={pacer._sure}"
-        f" unruly={pacer.is_unruly(now)} size={sender._learned.sizes.best} waits={sender._receipt.waits}"
+        f"  t={now:7.2f} done={executor.done} out={limiter.in_flight} limit={ceiling.limit:.1f}"
+        f" roof={ceiling._ceiling_after_rejection:.0f} until {ceiling._ceiling_expires_at:.1f} pace={rate_estimator.rate} sure={rate_estimator._sure}"
+        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._receipt.waits}"
     )
 
 

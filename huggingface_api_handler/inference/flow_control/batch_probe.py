@@ -10,24 +10,29 @@ from typing import Any
 from ...tasks import Batching, Input, Prediction, Task
 from ..failures import Failure, FailureKind
 from .batching import length
-from .route_profile import Learned
+from .route_profile import RouteProfile
 
 _FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back
 _TRIALS = 4
 _PROBED_AMONG = 1000
 _ALIKE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
 
-Together = Callable[[Sequence[int]], Awaitable["list[Prediction] | Failure"]]
-Alone = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
+AskBatched = Callable[[Sequence[int]], Awaitable["list[Prediction] | Failure"]]
+AskSingle = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
 
 
-def worth_qualifying(task: Task, learned: Learned, waiting: Sequence[int]) -> bool:
+def should_probe_batching(task: Task, profile: RouteProfile, waiting: Sequence[int]) -> bool:
     """Whether a route that was not tried may take lists, and there is enough to ask for."""
-    return task.batching is Batching.PROBE and learned.lists is None and len(waiting) >= _FEWEST
+    return task.batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _FEWEST
 
 
-async def qualify(
-    task: Task, inputs: Sequence[Input], waiting: deque[int], together: Together, alone: Alone, known: int | None = None
+async def probe_batching(
+    task: Task,
+    inputs: Sequence[Input],
+    waiting: deque[int],
+    ask_batched: AskBatched,
+    ask_single: AskSingle,
+    known: int | None = None,
 ) -> bool | None:
     """Whether lists are answered as their inputs are alone; None where it stays in doubt.
 
@@ -37,10 +42,10 @@ async def qualify(
     tried.
     """
     for trial in range(_TRIALS):
-        probed = probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial, known)
+        probed = choose_probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial, known)
         if not probed:
             return None
-        answers = await together(probed)
+        answers = await ask_batched(probed)
         if isinstance(answers, Failure):
             if answers.kind is FailureKind.NOT_SENT:
                 return None
@@ -51,14 +56,14 @@ async def qualify(
         for position in probed:
             if position != known:
                 waiting.remove(position)
-        own = await alone(probed)
-        same = same_answers(own, answers) if len(own) == len(probed) else None
+        own = await ask_single(probed)
+        same = answers_match(own, answers) if len(own) == len(probed) else None
         if same is not None:
             return same
     return None
 
 
-def probes(
+def choose_probes(
     task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int, known: int | None = None
 ) -> Sequence[int]:
     """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial.
@@ -77,17 +82,17 @@ def probes(
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
 
 
-def same_answers(alone: Sequence[Prediction], together: Sequence[Prediction]) -> bool | None:
+def answers_match(ask_single: Sequence[Prediction], ask_batched: Sequence[Prediction]) -> bool | None:
     """Whether inputs asked together got the answers they got alone, each its own.
 
     None where the answers are too much alike to tell one input's from another's.
     """
     conclusive = True
-    for index, mine in enumerate(together):
-        own = _distance(mine, alone[index])
+    for index, mine in enumerate(ask_batched):
+        own = _distance(mine, ask_single[index])
         if own > _ALIKE:
             return False
-        others = [_distance(mine, other) for position, other in enumerate(alone) if position != index]
+        others = [_distance(mine, other) for position, other in enumerate(ask_single) if position != index]
         conclusive = conclusive and all(own * 2 < other for other in others)
     return True if conclusive else None
 

@@ -21,7 +21,7 @@ _MANY = 4  # batches of a size not seen yet: fewer would be better shared among 
 
 
 @dataclass
-class BatchSizes:
+class BatchSizeTuner:
     """``best`` is the size known to be good, ``refused`` the smallest that was not taken."""
 
     best: int = FIRST
@@ -35,7 +35,7 @@ class BatchSizes:
     _slower: int = 0
     _told: bool = False
 
-    def next(self, waiting: int) -> int:
+    def next_size(self, waiting: int) -> int:
         """The size of the next batch of so many ``waiting``: the best, or one more step for one in a few to try."""
         step = self._step()
         if step is None or not self._repays(step, waiting):
@@ -46,12 +46,12 @@ class BatchSizes:
         self._tried, self._since = step, 0
         return step
 
-    def untried(self, waiting: int) -> bool:
+    def should_probe(self, waiting: int) -> bool:
         """Whether the next batch of so many ``waiting`` would be the first to tell of its size, and of a larger one."""
         step = self._step()
         return self._is_new and step is not None and self._repays(step, waiting)
 
-    def took(self, size: int, seconds: float) -> None:
+    def on_success(self, size: int, seconds: float) -> None:
         """Note that a batch of ``size`` was answered in ``seconds``."""
         if size >= self.refused:  # so it was not the size that was refused
             self.refused = GREATEST + 1
@@ -72,7 +72,7 @@ class BatchSizes:
             self._slower += 1
             self.settled = self._slower >= _SURE
 
-    def refuse(self, size: int, most: int | None = None) -> bool:
+    def on_reject(self, size: int, most: int | None = None) -> bool:
         """Note that a list of ``size`` was not taken; ``most`` is what the service says that it takes.
 
         Whether its size is the reason. Where as many were taken it is one of its inputs, unless that repeats.

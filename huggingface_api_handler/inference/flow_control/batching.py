@@ -6,22 +6,22 @@ from collections import deque
 from collections.abc import Sequence
 
 from ...tasks import Batching, Input, Task
-from .route_profile import Learned
+from .route_profile import RouteProfile
 
 BATCH_BYTES = 1_000_000
 
 
-def takes_lists(task: Task, learned: Learned) -> bool:
+def can_batch(task: Task, profile: RouteProfile) -> bool:
     """Whether this route is known to take several inputs of ``task`` in one request."""
-    return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and learned.lists is True)
+    return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and profile.accepts_batches is True)
 
 
-def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], learned: Learned) -> Sequence[int]:
+def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], profile: RouteProfile) -> Sequence[int]:
     """Take positions that go together: of one group, as many as the route takes, of at most ``BATCH_BYTES`` of text."""
     batch = [waiting.popleft()]
-    if not takes_lists(task, learned):
+    if not can_batch(task, profile):
         return batch
-    most = learned.sizes.next(len(waiting) + 1)
+    most = profile.batch_size.next_size(len(waiting) + 1)
     group = task.group(inputs[batch[0]])
     size = length(inputs[batch[0]])
     while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:

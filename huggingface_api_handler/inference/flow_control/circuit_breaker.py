@@ -7,13 +7,13 @@ from collections import Counter
 from ...config.settings import ModelSettings
 from ..failures import Failure, FailureKind
 
-PATIENCE = 300.0
+MAX_STALL_S = 300.0
 """Seconds without any answer, while told to wait, after which a query gives up."""
 
 _SAME_REFUSALS = 3
 
 
-class GivingUp:
+class CircuitBreaker:
     """What speaks for giving up. Its methods return why it is time to, or None. Times in seconds of one clock."""
 
     def __init__(self, model: ModelSettings) -> None:
@@ -22,23 +22,23 @@ class GivingUp:
         self._waits_since: float | None = None
         self._refusals: Counter[str] = Counter()
 
-    def answered(self) -> None:
+    def on_response(self) -> None:
         """Note an answer."""
         self._answered = True
         self._waits_since = None
 
-    def told_to_wait(self, failure: Failure, now: float) -> Failure | None:
+    def on_rate_limited(self, failure: Failure, now: float) -> Failure | None:
         """Note that the service is to be given time."""
         if self._waits_since is None:
             self._waits_since = now
         waited, announced = now - self._waits_since, failure.retry_after or 0.0
-        if waited + (0.0 if failure.estimated else announced) <= PATIENCE:
+        if waited + (0.0 if failure.estimated else announced) <= MAX_STALL_S:
             return None
         wait = f"it asks to wait {announced:.0f} s" if announced else f"no answer for {waited:.0f} s"
         told = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"
         return Failure(FailureKind.FATAL, told, failure.status)
 
-    def refused(self, failure: Failure) -> Failure | None:
+    def on_rejected(self, failure: Failure) -> Failure | None:
         """Note the failure of a row for good."""
         # Only what the service refused speaks of the request: a cell refused here, before any request, is its row's.
         if self._answered or failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:

@@ -27,14 +27,14 @@ _WORTH_DRAINING = 1.1
 _ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
 _GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
 _LINE, _LONG = 3, 4  # times the first answer's seconds, in which all that is out should have come three times
-OVERDUE = 0.3  # seconds: what dooms a request is told sooner
+FIRST_RESPONSE_TIMEOUT_S = 0.3  # seconds: what dooms a request is told sooner
 _MOST_IN_SILENCE = 64  # of a service that turns out to have one place, the last waits so many times as long
 _AFTER_ONE = 20  # places
 LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
 _FEW = 4
 
 
-class Ceiling:
+class AdaptiveConcurrencyLimit:
     """``limit`` is the number of requests that may be in flight now. Times in seconds of one monotonic clock."""
 
     def __init__(self, learned: float | None = None, bound: int = GREATEST) -> None:
@@ -50,24 +50,24 @@ class Ceiling:
         self._began = float("-inf")
         self._due = 0
         self._filled = False
-        self._took: dict[int, _Latencies] = {}
+        self._latencies: dict[int, _Latencies] = {}
         self._idle: dict[int, deque[float]] = {}
         self._rounds = 0
         self._base = self.limit
-        self._roof = float("inf")
+        self._ceiling_after_rejection = float("inf")
         self._lowest = 1.0
-        self._roof_until = float("-inf")
-        self._roof_seconds = _ROOF_SECONDS
+        self._ceiling_expires_at = float("-inf")
+        self._ceiling_duration_s = _ROOF_SECONDS
 
-    def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
+    def on_response(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
         if self._awaited:
             self._awaited = False
             self._base = min(max(self._base, _AFTER_ONE), self._bound)
         size = inputs.bit_length()
-        if size not in self._took:
-            self._took[size] = _Latencies()
-        self._took[size].add(seconds)
+        if size not in self._latencies:
+            self._latencies[size] = _Latencies()
+        self._latencies[size].add(seconds)
         if in_flight >= self.limit * 0.85:
             self._filled = True
             if self._starting:
@@ -79,33 +79,35 @@ class Ceiling:
             self._end_round(now, in_flight)
 
     @property
-    def grows(self) -> bool:
+    def is_ramping_up(self) -> bool:
         """Whether ``limit`` rises as time goes by: see ``grow``."""
         return self._starting and (self.limit < self._base or (self._awaited and self.limit < _MOST_IN_SILENCE))
 
-    def grow(self, now: float, silent: float) -> None:
+    def ramp_up(self, now: float, silence_s: float) -> None:
         """Note that ``LOOK_EVERY`` went by, and that the first request was out for ``silent`` seconds."""
-        if self._awaited and silent >= OVERDUE:
+        if self._awaited and silence_s >= FIRST_RESPONSE_TIMEOUT_S:
             self._base = max(self._base, min(self._base * _SMOOTHLY, _MOST_IN_SILENCE))
         self.limit = min(self._base, self.limit * _SMOOTHLY, self._bound)
 
-    def refused(self, now: float, in_flight: int, *, first: bool) -> None:
+    def on_rejected(self, now: float, in_flight: int, *, first: bool) -> None:
         """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
         self._awaited = False
         if first:
             self._starting = False
-            if now >= self._roof_until:  # refused again soon after the last roof fell: the next one stands longer
-                again = now - self._roof_until < self._roof_seconds
-                self._roof_seconds = min(_LONGEST_ROOF, self._roof_seconds * 2) if again else _ROOF_SECONDS
-            self._roof, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
-            self._roof_until = now + self._roof_seconds
+            if (
+                now >= self._ceiling_expires_at
+            ):  # refused again soon after the last roof fell: the next one stands longer
+                again = now - self._ceiling_expires_at < self._ceiling_duration_s
+                self._ceiling_duration_s = min(_LONGEST_ROOF, self._ceiling_duration_s * 2) if again else _ROOF_SECONDS
+            self._ceiling_after_rejection, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
+            self._ceiling_expires_at = now + self._ceiling_duration_s
             self._begin_round(now, in_flight)
-        self._roof = max(1.0, self._lowest, self._roof - 1)
+        self._ceiling_after_rejection = max(1.0, self._lowest, self._ceiling_after_rejection - 1)
         self._set(self._base, now)
 
-    def lift_roof(self) -> None:
+    def forget_rejection(self) -> None:
         """Forget where the service refused: what it counts is not how many are in flight."""
-        self._roof_until = float("-inf")
+        self._ceiling_expires_at = float("-inf")
 
     def _watch_line(self, now: float, seconds: float, in_flight: int) -> None:
         """A service with few places would take many round trips to work off what starting sent it: stop at once."""
@@ -124,7 +126,7 @@ class Ceiling:
 
     def _end_round(self, now: float, in_flight: int) -> None:
         if self._filled and self._began > float("-inf"):
-            self.rate = sum(took.count for took in self._took.values()) / max(now - self._began, 1e-6)
+            self.rate = sum(took.count for took in self._latencies.values()) / max(now - self._began, 1e-6)
         queued = self._queued()
         if self._starting and queued >= _QUEUE_SEEN:
             self._starting, self._base = False, self.limit
@@ -140,7 +142,7 @@ class Ceiling:
     def _queued(self) -> float:
         """What a request took in this round over what it takes alone, as far as chance does not explain it."""
         present = alone = 0.0
-        for size, took in self._took.items():
+        for size, took in self._latencies.items():
             if took.count < _FEW:
                 continue
             middle, error = took.mean, _SURE * took.standard_error
@@ -152,11 +154,11 @@ class Ceiling:
 
     def _begin_round(self, now: float, in_flight: int) -> None:
         self._began, self._due, self._filled = now, in_flight, False
-        self._took.clear()
+        self._latencies.clear()
 
     def _set(self, base: float, now: float) -> None:
-        if now < self._roof_until:
-            base = min(base, self._roof)
+        if now < self._ceiling_expires_at:
+            base = min(base, self._ceiling_after_rejection)
         self.limit = self._base = max(1.0, min(base, self._bound))
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from ..storage.sqlite import Store
-from .batch_size import GREATEST, BatchSizes
-from .route_profile import Learned
+from .batch_size import GREATEST, BatchSizeTuner
+from .route_profile import RouteProfile
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ def route_key(store: Store, name: str) -> bytes:
     return hmac.digest(store.secret, name.encode(), "sha256")[:16]
 
 
-class Shared:
+class RouteCoordinator:
     """One process's view of a route. ``share`` is its part of the ``bound`` places, ``resume_at`` on its own clock.
 
     A lease says that a process is at work on the route. One that dies leaves a lease that expires by itself.
     """
 
     def __init__(self, store: Store, name: str, bound: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.share = 1.0
+        self.quota_share = 1.0
         self._bound = bound
         self.resume_at = 0.0
         self._store, self._route, self._clock = store, route_key(store, name), clock
@@ -49,7 +49,7 @@ class Shared:
         self._renewed = float("-inf")
         self._queries = 0
 
-    def paused(self, seconds: float) -> None:
+    def publish_pause(self, seconds: float) -> None:
         """Tell the others that the route rests for ``seconds``."""
         until = time.time() + seconds
         statement = (
@@ -63,7 +63,7 @@ class Shared:
         self._queries += 1
         try:
             while True:
-                await self.look(at_work=True)
+                await self.refresh(at_work=True)
                 await asyncio.sleep(LOOK_EVERY)
         finally:
             self._queries -= 1
@@ -71,21 +71,21 @@ class Shared:
                 self._renewed = float("-inf")
                 self._store.run(self._leave, None)
 
-    async def learned(self) -> tuple[Learned, dict[str, float]]:
+    async def load_profile(self) -> tuple[RouteProfile, dict[str, float]]:
         """What was learned of this route before, by any process."""
         kept = await asyncio.wrap_future(self._store.run(self._read_learned, None))
-        return from_json(kept) if kept else (Learned(), {})
+        return from_json(kept) if kept else (RouteProfile(), {})
 
-    def remember(self, learned: Learned, pace: dict[str, float]) -> None:
+    def save_profile(self, profile: RouteProfile, pace: dict[str, float]) -> None:
         """Keep what was learned for the next query, of this process or another."""
-        kept = to_json(learned, pace)
+        kept = to_json(profile, pace)
         statement = (
             "INSERT INTO routes(route, learned) VALUES (?, ?) "
             "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
         )
         self._store.run(lambda connection: connection.execute(statement, (self._route, kept)).rowcount, 0)
 
-    async def look(self, *, at_work: bool = False) -> None:
+    async def refresh(self, *, at_work: bool = False) -> None:
         """Look once at what the others do; ``at_work`` tells them that this process is one of those that share."""
         now = self._clock()
         renew = at_work and now - self._renewed >= _RENEW_SECONDS
@@ -96,7 +96,7 @@ class Shared:
             resume_at, owners = seen
             left = resume_at - time.time()
             self.resume_at = self._clock() + (left if left < _LONGEST_PAUSE else 0.0)
-            self.share = part(self._bound, sorted({*owners, self._owner}).index(self._owner), len(owners))
+            self.quota_share = part(self._bound, sorted({*owners, self._owner}).index(self._owner), len(owners))
 
     def _exchange(self, connection: sqlite3.Connection, renew: bool) -> tuple[float, list[bytes]]:
         now = time.time()
@@ -127,15 +127,21 @@ def part(bound: int, rank: int, owners: int) -> float:
     return max(1, places - 0.5) / bound  # half a place less, or the limiter would round it up
 
 
-def to_json(learned: Learned, pace: dict[str, float]) -> bytes:
-    sizes = learned.sizes
+def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:
+    sizes = profile.batch_size
     known = {"best": sizes.best, "refused": sizes.refused, "settled": sizes.settled}
     return orjson.dumps(
-        {"at": time.time(), "answered": learned.answered, "lists": learned.lists, "sizes": known, "pace": pace}
+        {
+            "at": time.time(),
+            "answered": profile.has_answered,
+            "lists": profile.accepts_batches,
+            "sizes": known,
+            "pace": pace,
+        }
     )
 
 
-def from_json(kept: bytes) -> tuple[Learned, dict[str, float]]:
+def from_json(kept: bytes) -> tuple[RouteProfile, dict[str, float]]:
     """What ``to_json`` wrote; nothing learned where it cannot be read."""
     try:
         values: dict[str, Any] = orjson.loads(kept)
@@ -145,12 +151,12 @@ def from_json(kept: bytes) -> tuple[Learned, dict[str, float]]:
         pace = {str(name): float(value) for name, value in values["pace"].items()}
         if not (0 < best <= GREATEST and refused > 0 and all(_SLOWEST < value < _FASTEST for value in pace.values())):
             raise ValueError("out of all bounds")
-        learned = Learned(
+        profile = RouteProfile(
             values["answered"] is True and fresh,
             values["lists"] if fresh and isinstance(values["lists"], bool) else None,
-            BatchSizes(best, refused, sizes["settled"] is True),
+            BatchSizeTuner(best, refused, sizes["settled"] is True),
         )
-        return learned, pace if fresh else {}
+        return profile, pace if fresh else {}
     except (ValueError, KeyError, TypeError, AttributeError):
         logger.warning("what was learned about a route cannot be read, and is learned anew")
-        return Learned(), {}
+        return RouteProfile(), {}

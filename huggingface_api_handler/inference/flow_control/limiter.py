@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from ..transport.rate_limit_headers import RateLimitStatus
-from .concurrency import GREATEST, LOOK_EVERY, Ceiling
-from .request_rate import Pacer
+from .concurrency import GREATEST, LOOK_EVERY, AdaptiveConcurrencyLimit
+from .request_rate import RateEstimator
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _LONGEST_ANNOUNCED = 3600.0
@@ -28,20 +28,20 @@ class Outcome(NamedTuple):
 
     seconds: float
     answered: bool
-    told_to_wait: bool = False
+    rate_limited: bool = False
     wait: float | None = None
     estimated: bool = False
     rate_limit: RateLimitStatus | None = None
     inputs: int = 1
 
 
-class Neighbours(Protocol):
+class Peers(Protocol):
     """What other processes of this machine do on the same route (see ``shared.Shared``)."""
 
-    share: float
+    quota_share: float
     resume_at: float
 
-    def paused(self, seconds: float) -> None: ...
+    def publish_pause(self, seconds: float) -> None: ...
 
 
 class Limiter:
@@ -56,17 +56,17 @@ class Limiter:
         bound: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        ceiling: Ceiling | None = None,
-        pacer: Pacer | None = None,
-        neighbours: Neighbours | None = None,
+        concurrency: AdaptiveConcurrencyLimit | None = None,
+        rate_estimator: RateEstimator | None = None,
+        peers: Peers | None = None,
     ) -> None:
-        self.ceiling = ceiling or Ceiling(bound=bound or GREATEST)
-        self.pacer = pacer or Pacer()
+        self.concurrency = concurrency or AdaptiveConcurrencyLimit(bound=bound or GREATEST)
+        self.rate_estimator = rate_estimator or RateEstimator()
         self.in_flight = 0
         self._bound = bound or GREATEST
-        self._clock, self._sleep, self._neighbours = clock, sleep, neighbours
+        self._clock, self._sleep, self._peers = clock, sleep, peers
         self._gate = asyncio.Lock()
-        self._taken = 0
+        self._slots_taken = 0
         self._handing_over = False
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._watching = False
@@ -76,30 +76,30 @@ class Limiter:
 
     async def acquire(self) -> float:
         """Wait for a place, for the end of the cool-down and for the pace. Returns the seconds of cool-down sat out."""
-        await self._place()
+        await self._acquire_slot()
         waited = 0.0
-        if self._gate.locked() or self.pacer.delay(now := self._clock()) > 0 or self._resumes_at() > now:
+        if self._gate.locked() or self.rate_estimator.delay(now := self._clock()) > 0 or self._resumes_at() > now:
             try:
                 async with self._gate:
                     waited = await self._turn()
             except BaseException:
-                self._give_back()
+                self._release_slot()
                 raise
         self.in_flight += 1
         now = self._clock()
         if self.in_flight == 1:
             self._out_since = now
-        self.pacer.sent(now)
+        self.rate_estimator.on_send(now)
         return waited
 
     def release(self, outcome: Outcome | None) -> None:
         """Give the place back and say how it went; None where no request was sent."""
         if outcome is None:
-            self.pacer.not_sent()
+            self.rate_estimator.on_send_cancelled()
         else:
             self._learn(outcome)
         self.in_flight -= 1
-        self._give_back()
+        self._release_slot()
 
     async def _turn(self) -> float:
         """Wait until the next request may go. Only one waits here, so that the others need not wake."""
@@ -107,15 +107,15 @@ class Limiter:
         while True:
             now = self._clock()
             pause = self._resumes_at() - now
-            delay = max(pause, self.pacer.delay(now))
+            delay = max(pause, self.rate_estimator.delay(now))
             if delay <= 0:
                 return waited
             await self._sleep(delay)
             waited += max(0.0, pause)
 
-    async def _place(self) -> None:
-        if self._taken < self._places():
-            self._taken += 1
+    async def _acquire_slot(self) -> None:
+        if self._slots_taken < self._slot_limit():
+            self._slots_taken += 1
             return
         turn = asyncio.get_running_loop().create_future()
         place_in_line = turn, self._clock()
@@ -125,26 +125,26 @@ class Limiter:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back()
+                self._release_slot()
             with suppress(ValueError):  # or the next is taken to have waited as long
                 self._waiting.remove(place_in_line)
             raise
 
     def _watch(self) -> None:
         """Look again in a moment, while somebody waits for a place and time brings more."""
-        if self.ceiling.grows and self._waiting and not self._watching:
+        if self.concurrency.is_ramping_up and self._waiting and not self._watching:
             self._watching = True
             asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
 
     def _look(self) -> None:
         self._watching = False
         now = self._clock()
-        self.ceiling.grow(now, now - self._out_since if self.in_flight else 0.0)
+        self.concurrency.ramp_up(now, now - self._out_since if self.in_flight else 0.0)
         self._hand_over()
         self._watch()
 
-    def _give_back(self) -> None:
-        self._taken -= 1
+    def _release_slot(self) -> None:
+        self._slots_taken -= 1
         if not self._waiting:
             return
         # Who gives a place back mostly wants one again at once, and keeping it costs no turn of the loop. Only one who
@@ -157,39 +157,39 @@ class Limiter:
 
     def _hand_over(self) -> None:
         self._handing_over = False
-        while self._waiting and self._taken < self._places():
+        while self._waiting and self._slots_taken < self._slot_limit():
             turn, _ = self._waiting.popleft()
             if not turn.done():
-                self._taken += 1
+                self._slots_taken += 1
                 turn.set_result(None)
 
     def pace(self) -> dict[str, float]:
         """What was found out, for the next query: places, and requests and answers a second."""
-        found = {"places": self.ceiling.limit, "rate": self.pacer.rate, "answers": self.ceiling.rate}
+        found = {"places": self.concurrency.limit, "rate": self.rate_estimator.rate, "answers": self.concurrency.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     def _learn(self, outcome: Outcome) -> None:
         now = self._clock()
         if outcome.answered:
             self._pauses = 0
-            self.ceiling.answered(now, outcome.seconds, self.in_flight, outcome.inputs)
+            self.concurrency.on_response(now, outcome.seconds, self.in_flight, outcome.inputs)
             self._watch()
-        if outcome.rate_limit is not None and not outcome.told_to_wait:
-            self.pacer.told(now, now - outcome.seconds, outcome.rate_limit, self.in_flight - 1)
+        if outcome.rate_limit is not None and not outcome.rate_limited:
+            self.rate_estimator.on_quota_headers(now, now - outcome.seconds, outcome.rate_limit, self.in_flight - 1)
             if outcome.rate_limit.remaining == 0:
                 resume = now + min(outcome.rate_limit.reset_s, _LONGEST_ANNOUNCED)
-                self.pacer.emptied(now - outcome.seconds, resume, refused=False)
+                self.rate_estimator.on_exhausted(now - outcome.seconds, resume, refused=False)
                 self._pause_until(resume)
-        if outcome.told_to_wait:
+        if outcome.rate_limited:
             self._out_since = now
             pause = self._pause(outcome, now)
             if not outcome.estimated:  # a model that loads says nothing of how much it will take
                 sent = now - outcome.seconds
-                first = self.pacer.emptied(sent, max(self._resume_at, now + pause), refused=True)
-                if self.pacer.rate is None and not self.pacer.is_unruly(now):
-                    self.ceiling.refused(now, self.in_flight, first=first)
+                first = self.rate_estimator.on_exhausted(sent, max(self._resume_at, now + pause), refused=True)
+                if self.rate_estimator.rate is None and not self.rate_estimator.is_non_rate_limited(now):
+                    self.concurrency.on_rejected(now, self.in_flight, first=first)
                 else:
-                    self.ceiling.lift_roof()
+                    self.concurrency.forget_rejection()
             self._pause_until(now + pause)
 
     def _pause(self, outcome: Outcome, now: float) -> float:
@@ -205,13 +205,13 @@ class Limiter:
     def _pause_until(self, resume_at: float) -> None:
         if resume_at > self._resume_at:
             self._resume_at = resume_at
-            if self._neighbours is not None:
-                self._neighbours.paused(resume_at - self._clock())
+            if self._peers is not None:
+                self._peers.publish_pause(resume_at - self._clock())
 
     def _resumes_at(self) -> float:
-        return self._resume_at if self._neighbours is None else max(self._resume_at, self._neighbours.resume_at)
+        return self._resume_at if self._peers is None else max(self._resume_at, self._peers.resume_at)
 
-    def _places(self) -> float:
-        if self._neighbours is None:
-            return self.ceiling.limit
-        return max(1.0, min(self.ceiling.limit, self._bound * self._neighbours.share))
+    def _slot_limit(self) -> float:
+        if self._peers is None:
+            return self.concurrency.limit
+        return max(1.0, min(self.concurrency.limit, self._bound * self._peers.quota_share))

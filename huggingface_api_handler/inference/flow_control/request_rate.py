@@ -29,28 +29,28 @@ _UNRULY = 8  # times refused soon again: by then the pace fell to a tenth
 _UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
 
 
-class Pacer:
+class RateEstimator:
     """``rate`` is in requests a second, None while no limit of rate was seen. Times in seconds of one clock."""
 
     def __init__(self, learned: float | None = None) -> None:
         self.rate = learned
         self._sure = learned is not None
         self._next = float("-inf")
-        self._saved = _SAVED_SECONDS
+        self._burst_s = _SAVED_SECONDS
         self._let_through = 0  # sent and not refused, since the bucket was empty at ``_base``
         self._before = 0  # of these, until it was last empty
         self._base: float | None = None
-        self._lost = 0.0  # seconds of it in which the bucket was full
+        self._overflow_s = 0.0  # seconds of it in which the bucket was full
         self._making_up, self._made_up = float("-inf"), 0
         self._event: float | None = None  # an empty bucket that is still to be learned from, once sending goes on
         self._resume = self._resumed = float("-inf")
-        self._kept = _KEPT_IF_REFUSED
+        self._reserve_tokens = _KEPT_IF_REFUSED
         self._crept = float("-inf")
         self._hold = _HOLD_SECONDS
         self._soon = 0
-        self._unruly_until = float("-inf")
-        self._unruly_seconds = _UNRULY_SECONDS
-        self._believed = self._doubted = False
+        self._non_rate_limited_until = float("-inf")
+        self._non_rate_limited_s = _UNRULY_SECONDS
+        self._trusts_headers = self._distrusts_headers = False
         self._window = 0.0
         self._full = 0
         self._counted = False  # what is left was told since it was last used up
@@ -62,32 +62,32 @@ class Pacer:
         if self.rate is None:
             return 0.0
         if (
-            not self._believed and now - self._crept >= 1.0 and self._next > now
+            not self._trusts_headers and now - self._crept >= 1.0 and self._next > now
         ):  # where nothing is held back, the pace is not too low
             self.rate *= _CREEP if self._sure else _CREEP_UNSURE
             self._crept = now
         return self._next - now
 
-    def sent(self, now: float) -> None:
+    def on_send(self, now: float) -> None:
         """Note that a request goes now."""
         self._let_through += 1
         if self.rate is not None:
-            if now - max(self._next, now - self._saved) > 1 / self.rate:
+            if now - max(self._next, now - self._burst_s) > 1 / self.rate:
                 self._making_up, self._made_up = now, self._made_up + 1
-            self._next = max(self._next, now - self._saved) + 1 / self.rate
+            self._next = max(self._next, now - self._burst_s) + 1 / self.rate
 
-    def not_sent(self) -> None:
+    def on_send_cancelled(self) -> None:
         """Note that what was to go did not go: its turn is the next one's."""
         self._let_through -= 1
         if self.rate is not None:
             self._next -= 1 / self.rate
 
-    def told(self, now: float, sent: float, status: RateLimitStatus, others: int) -> None:
+    def on_quota_headers(self, now: float, sent: float, status: RateLimitStatus, others: int) -> None:
         """Note what the service says of its limit in answer to what was sent at ``sent``, ``others`` in flight.
 
         Where it names no window, the longest that it was seen to leave until the end of one is taken for it.
         """
-        if status.limit is None or self._doubted:
+        if status.limit is None or self._distrusts_headers:
             return
         window = status.window_s or max(self._window, status.reset_s)
         if not 0 < window <= _LONGEST_WINDOW or status.limit < 1:
@@ -95,15 +95,15 @@ class Pacer:
         if window == self._window and (self._counted or sent < self._resume):
             self._full = self._full + 1 if self._next > now and status.remaining >= status.limit - 1 else 0
             if self._full >= _FULL:
-                self._doubt()
+                self._distrust_headers()
             return
-        self._believed = self._sure = self._counted = True
+        self._trusts_headers = self._sure = self._counted = True
         self._window, self.rate = window, status.limit / window
         kept = 1 + _KEPT_IF_TOLD  # one more goes at the moment at which nothing is saved any more
-        self._saved = max(0, status.limit - kept) / self.rate
+        self._burst_s = max(0, status.limit - kept) / self.rate
         self._next = now - max(0, status.remaining - others - kept) / self.rate
 
-    def emptied(self, sent: float, resume: float, *, refused: bool) -> bool:
+    def on_exhausted(self, sent: float, resume: float, *, refused: bool) -> bool:
         """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.
 
         Whether that is news: what was out already when the first word of it came back adds to it.
@@ -111,49 +111,49 @@ class Pacer:
         self._let_through -= refused
         news = sent >= self._resume
         self._resume = max(self._resume, resume)
-        if sent < self._unruly_until:
+        if sent < self._non_rate_limited_until:
             return False
-        if self._believed:
+        if self._trusts_headers:
             self._counted = False
             if not refused:
                 self._next = max(self._next, resume)
                 return news
-            self._doubt()
+            self._distrust_headers()
         if news:
-            self._event, self._kept = sent, _KEPT_IF_REFUSED if refused else _KEPT_IF_TOLD
+            self._event, self._reserve_tokens = sent, _KEPT_IF_REFUSED if refused else _KEPT_IF_TOLD
         elif self._event is not None:  # or it is a late word of what was learned from already
             self._event = min(sent, self._event)
         return news
 
-    def is_unruly(self, now: float) -> bool:
+    def is_non_rate_limited(self, now: float) -> bool:
         """Whether the service was seen to refuse for other reasons than its pace."""
-        return now < self._unruly_until
+        return now < self._non_rate_limited_until
 
-    def _doubt(self) -> None:
+    def _distrust_headers(self) -> None:
         """What the service says of its limit is not what it keeps: find its rate as if nothing had been told."""
-        self._believed, self._doubted = False, True
-        self.rate, self._sure, self._saved = None, False, _SAVED_SECONDS
+        self._trusts_headers, self._distrusts_headers = False, True
+        self.rate, self._sure, self._burst_s = None, False, _SAVED_SECONDS
 
     def _look_back(self, event: float) -> None:
         """Learn from what was let through until ``event``, now that all that was refused then has come back."""
         self._event = None
         if self._base is not None and event > self._base:
             self._learn(event, event - self._base)
-            if self.is_unruly(event):
+            if self.is_non_rate_limited(event):
                 return
         if self._base is None or (self._let_through >= _ENOUGH and event - self._base >= _SHORTEST):
-            self._base, self._let_through, self._lost = event, 0, 0.0
-        self._lost += max(0.0, self._resume - event - self._saved)
+            self._base, self._let_through, self._overflow_s = event, 0, 0.0
+        self._overflow_s += max(0.0, self._resume - event - self._burst_s)
         self._resumed, self._before, self._made_up = self._resume, self._let_through, 0
         self._crept = self._resume
         if self._sure:
             self._crept += self._hold
             self._hold = min(self._hold * 2, _LONGEST_HOLD)
         if self.rate is not None:
-            self._next = event + self._kept / self.rate
+            self._next = event + self._reserve_tokens / self.rate
 
     def _learn(self, event: float, span: float) -> None:
-        seen = self._let_through / max(span - self._lost, 1e-3)
+        seen = self._let_through / max(span - self._overflow_s, 1e-3)
         lately = self._let_through - self._before
         if self.rate is None:
             if self._let_through >= _FEWEST and span >= _SHORTEST:
@@ -161,7 +161,7 @@ class Pacer:
             return
         if event <= self._making_up:  # the bucket keeps less than the wait brought
             kept = max(0.0, (lately - 1) / self.rate - max(0.0, event - self._resumed))
-            self._saved = min(self._saved, kept) * _LESS_SAVED
+            self._burst_s = min(self._burst_s, kept) * _LESS_SAVED
             return
         self._soon = self._soon + 1 if lately < max(_ENOUGH, self.rate) else 0
         if self._soon >= _UNRULY:
@@ -177,5 +177,5 @@ class Pacer:
         """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""
         self.rate = self._base = None
         self._soon = 0
-        self._unruly_until = now + self._unruly_seconds
-        self._unruly_seconds = min(self._unruly_seconds * 2, _LONGEST_UNRULY)
+        self._non_rate_limited_until = now + self._non_rate_limited_s
+        self._non_rate_limited_s = min(self._non_rate_limited_s * 2, _LONGEST_UNRULY)

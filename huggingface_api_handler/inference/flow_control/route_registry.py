@@ -10,55 +10,58 @@ from ...config.settings import EngineSettings
 from ..protocols import tei
 from ..protocols.routing import Route
 from ..storage.sqlite import Store
-from .batch_size import BatchSizes
-from .concurrency import GREATEST, Ceiling
-from .coordination import Shared
+from .batch_size import BatchSizeTuner
+from .concurrency import GREATEST, AdaptiveConcurrencyLimit
+from .coordination import RouteCoordinator
 from .limiter import Limiter
-from .request_rate import Pacer
-from .route_profile import Learned
+from .request_rate import RateEstimator
+from .route_profile import RouteProfile
 
 
 @dataclass
-class Known:
+class RouteState:
     """One route as this process knows it. Belongs to one event loop."""
 
     limiter: Limiter
-    learned: Learned
-    shared: Shared
-    before: dict[str, float]
+    profile: RouteProfile
+    coordinator: RouteCoordinator
+    earlier_pace: dict[str, float]
 
     def pace(self) -> dict[str, float]:
         """The limiter's pace; where it has not seen yet how many are answered in a second, what earlier ones saw."""
-        seen = {name: value for name, value in self.before.items() if name == "answers"}
+        seen = {name: value for name, value in self.earlier_pace.items() if name == "answers"}
         return {**seen, **self.limiter.pace()}
 
-    def remember(self) -> None:
+    def save(self) -> None:
         """Keep what was learned for the next query, of this process or another."""
-        self.shared.remember(self.learned, self.pace())
+        self.coordinator.save_profile(self.profile, self.pace())
 
 
-_known: dict[tuple[int, Store, str], Known] = {}
+_states: dict[tuple[int, Store, str], RouteState] = {}
 
 
-async def known(to: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> Known:
+async def route_state(to: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> RouteState:
     """What is known of the route ``to``; ``server`` is what was found to answer there."""
     key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_name(to)}")
-    if key not in _known:
+    if key not in _states:
         bound = engine.max_concurrency or GREATEST
-        shared = Shared(store, _name(to), bound)
-        learned, pace = await shared.learned()
+        coordinator = RouteCoordinator(store, _name(to), bound)
+        profile, pace = await coordinator.load_profile()
         limiter = Limiter(
-            bound, ceiling=Ceiling(pace.get("places"), bound), pacer=Pacer(pace.get("rate")), neighbours=shared
+            bound,
+            concurrency=AdaptiveConcurrencyLimit(pace.get("places"), bound),
+            rate_estimator=RateEstimator(pace.get("rate")),
+            peers=coordinator,
         )
-        _known.setdefault(key, Known(limiter, learned, shared, pace))
-    found = _known[key]
-    await found.shared.look()  # a pause that another process was told is kept from the first request on
-    if not to.takes_lists:
-        found.learned.lists = False
+        _states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
+    found = _states[key]
+    await found.coordinator.refresh()  # a pause that another process was told is kept from the first request on
+    if not to.accepts_batches:
+        found.profile.accepts_batches = False
     if server is not None:
-        found.learned.lists = True
-        if not found.learned.sizes.settled:
-            found.learned.sizes = BatchSizes(best=server.largest_batch, settled=True)
+        found.profile.accepts_batches = True
+        if not found.profile.batch_size.settled:
+            found.profile.batch_size = BatchSizeTuner(best=server.largest_batch, settled=True)
     return found
 
 

@@ -46,7 +46,7 @@ class Route:
         return urlsplit(self.url).netloc
 
     @property
-    def takes_lists(self) -> bool:
+    def accepts_batches(self) -> bool:
         """Providers' helpers build the request of one input."""
         return self.provider is None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...tasks import Media, MediaRef
-from ..flow_control.route_registry import Known, known
+from ..flow_control.route_registry import RouteState, route_state
 from ..media import loader
 from ..media.loader import MediaPolicy
 from ..protocols import tei
@@ -20,7 +20,7 @@ from ..storage.scope import Scope
 from ..storage.sqlite import Store, open_store
 from ..telemetry.usage import Usage
 from ..transport import client
-from .executor import Surroundings
+from .executor import Dependencies
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Query:
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
 
-    async def surroundings(self) -> tuple[Route, Known, Surroundings]:
+    async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """The route as its server wants to be asked, what is known of it, and what the query uses."""
         server = await tei.found_at(self.where, self.model.task)
-        to, found = self._routed(server), await self.known(server)
+        to, found = self._routed(server), await self.route_state(server)
         limits = {
             name: limit
             for name in ("requests_per_hour", "requests_per_month")
@@ -59,20 +59,20 @@ class Query:
         async def save(made: Media) -> str:
             return await asyncio.to_thread(loader.save, made, output)
 
-        around = Surroundings(
+        deps = Dependencies(
             client.post,
             found.limiter,
-            found.learned,
+            found.profile,
             load,
             save,
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
         )
-        return to, found, around
+        return to, found, deps
 
-    async def known(self, server: tei.Server | None) -> Known:
+    async def route_state(self, server: tei.Server | None) -> RouteState:
         """What is known of the route, with ``server`` answering there."""
-        return await known(self._routed(server), server, self.engine, self.store)
+        return await route_state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
         return self.where if server is None else tei.routed(self.where, self.model.task)

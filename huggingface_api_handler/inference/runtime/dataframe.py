@@ -19,7 +19,7 @@ from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
 from ...tasks import Input, InvalidCell, read_inputs
 from ..failures import Failure, FailureKind
-from ..flow_control.route_registry import Known
+from ..flow_control.route_registry import RouteState
 from ..protocols.routing import route
 from ..storage.scope import Scope
 from ..telemetry import usage_log
@@ -27,7 +27,7 @@ from ..telemetry.usage import Usage
 from ..transport import client
 from .context import Query
 from .dry_run import dry_run
-from .executor import Sender
+from .executor import QueryExecutor
 from .results import Results
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def predict_frame(
     if end is not None:
         raise InferenceError(end.message)
     _raise_where_nothing_is_left(failures, usage.rows, model)
-    out = _columns(rows.places, results, failures, frame, model)
+    out = _columns(rows.input_index, results, failures, frame, model)
     out.attrs["usage"] = usage.as_dict()
     return out
 
@@ -88,7 +88,7 @@ def predict_frame(
 class _Rows:
     """For each row the place of its input among the distinct, -1 where there is none; why, where it was refused."""
 
-    places: array[int]
+    input_index: array[int]
     refused: dict[int, Failure]
 
     def failures(self, results: Results) -> dict[int, Failure]:
@@ -96,25 +96,25 @@ class _Rows:
         if not results.failures:
             return self.refused
         failed = results.failures
-        found = {row: failed[place] for row, place in enumerate(self.places) if place in failed}
+        found = {row: failed[place] for row, place in enumerate(self.input_index) if place in failed}
         return {**found, **self.refused}
 
 
 def _distinct(read: Sequence[Input | InvalidCell | None], usage: Usage) -> tuple[list[Input], _Rows]:
     """Equal inputs become one."""
     number: dict[Input, int] = {}
-    places, refused = array("q"), {}
+    input_index, refused = array("q"), {}
     for row, item in enumerate(read):
         if item is None:
             usage.nulls += 1
-            places.append(-1)
+            input_index.append(-1)
         elif isinstance(item, InvalidCell):
             refused[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
-            places.append(-1)
+            input_index.append(-1)
         else:
-            places.append(number.setdefault(item, len(number)))
+            input_index.append(number.setdefault(item, len(number)))
     usage.rows, usage.distinct = len(read), len(number)
-    return list(number), _Rows(places, refused)
+    return list(number), _Rows(input_index, refused)
 
 
 def _run(
@@ -122,19 +122,21 @@ def _run(
 ) -> tuple[Results, Failure | None]:
     """What became of each input, and why nothing of it is to be shown, where it is not."""
     ended = threading.Event()
-    sender = _wait(client.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
-    stopped, results = sender.stopped, sender.results
+    executor = _wait(client.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
+    stopped, results = executor.stopped, executor.results
     doomed = stopped is not None and stopped.kind is FailureKind.FATAL and not results.answered
-    results.fail_the_rest(stopped or Failure(FailureKind.NOT_SENT, "the query ended before this row"))
+    results.fail_remaining(stopped or Failure(FailureKind.NOT_SENT, "the query ended before this row"))
     return results, stopped if doomed or query.model.on_error == "raise" else None
 
 
-async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None) -> Sender:
-    to, known, around = await query.surroundings()
-    sender = Sender(query.model, to, query.engine.timeout, query.usage, around, inputs)
-    neighbours = asyncio.create_task(known.shared.watch())
-    watcher = asyncio.create_task(_watch(sender, known, len(inputs), query.model.max_seconds, progress, cancel))
-    work = asyncio.create_task(sender.run())
+async def _asked(
+    query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
+) -> QueryExecutor:
+    to, route_state, deps = await query.dependencies()
+    executor = QueryExecutor(query.model, to, query.engine.timeout, query.usage, deps, inputs)
+    neighbours = asyncio.create_task(route_state.coordinator.watch())
+    watcher = asyncio.create_task(_watch(executor, route_state, len(inputs), query.model.max_seconds, progress, cancel))
+    work = asyncio.create_task(executor.run())
     try:
         await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
         if watcher.done():
@@ -143,21 +145,21 @@ async def _asked(query: Query, inputs: Sequence[Input], progress: Progress | Non
         for task in (watcher, work, neighbours):
             task.cancel()
         await asyncio.gather(work, watcher, neighbours, return_exceptions=True)
-        known.remember()
-        await asyncio.gather(around.answers.flush(), around.quota.release())
+        route_state.save()
+        await asyncio.gather(deps.answers.flush(), deps.quota.release())
     if not work.cancelled():
         work.result()
-    return sender
+    return executor
 
 
-async def _until(ended: threading.Event, work: Coroutine[Any, Any, Sender]) -> Sender:
+async def _until(ended: threading.Event, work: Coroutine[Any, Any, QueryExecutor]) -> QueryExecutor:
     try:
         return await work
     finally:
         ended.set()
 
 
-def _wait(future: Future[Sender], ended: threading.Event) -> Sender:
+def _wait(future: Future[QueryExecutor], ended: threading.Event) -> QueryExecutor:
     """The result of a query on the loop's thread; Ctrl-C here ends the query there, its answers stored."""
     try:
         # Waited for in turns: a signal that another thread was given does not end a wait of this one.
@@ -171,8 +173,8 @@ def _wait(future: Future[Sender], ended: threading.Event) -> Sender:
 
 
 async def _watch(
-    sender: Sender,
-    known: Known,
+    executor: QueryExecutor,
+    route_state: RouteState,
     total: int,
     max_seconds: float | None,
     progress: Progress | None,
@@ -183,19 +185,19 @@ async def _watch(
     while True:
         now = time.monotonic()
         if progress is not None:
-            progress(sender.done, total)
+            progress(executor.done, total)
         if cancel is not None and cancel.is_set():
-            return sender.stop(Failure(FailureKind.NOT_SENT, "the query was cancelled before this row"))
+            return executor.stop(Failure(FailureKind.NOT_SENT, "the query was cancelled before this row"))
         if max_seconds is not None and now - started >= max_seconds:
-            return sender.stop(
+            return executor.stop(
                 Failure(FailureKind.NOT_SENT, f"max_seconds = {max_seconds:g} was reached before this row")
             )
         if now - logged >= _LOG_EVERY:
             logged = now
-            rate = sender.done / (now - started)
-            left = f", {(total - sender.done) / rate:.0f} s left" if rate else ""
-            logger.info("%d of %d inputs answered, %.1f a second%s", sender.done, total, rate, left)
-            known.remember()
+            rate = executor.done / (now - started)
+            left = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
+            logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, left)
+            route_state.save()
         await asyncio.sleep(_LOOK_EVERY)
 
 
@@ -205,7 +207,7 @@ def _raise_where_nothing_is_left(failures: Mapping[int, Failure], rows: int, mod
 
 
 def _columns(
-    places: array[int],
+    input_index: array[int],
     results: Results,
     failures: Mapping[int, Failure],
     frame: pd.DataFrame,
@@ -213,27 +215,27 @@ def _columns(
 ) -> pd.DataFrame:
     """The columns of the prediction, by the place of each row's input among the results."""
     task, target = model.definition, model.target
-    values = _by_row(results.values, places, None)
+    values = _by_row(results.values, input_index, None)
     columns: dict[str, Any] = {target: _objects(values, frame.index)}
     if task.scored:
-        scores = _by_row(results.scores, places, float("nan"))
+        scores = _by_row(results.scores, input_index, float("nan"))
         columns[f"{target}_confidence"] = pd.Series(np.array(scores, dtype=float), frame.index, copy=False)
     if task.explained:
-        columns[f"{target}_explain"] = _objects(_by_row(results.explains, places, None), frame.index)
+        columns[f"{target}_explain"] = _objects(_by_row(results.explains, input_index, None), frame.index)
     for name in model.output_schema or ():
         columns[name] = _objects([value[name] if value is not None else None for value in values], frame.index)
-    reasons: list[str | None] = [None] * len(places)
+    reasons: list[str | None] = [None] * len(input_index)
     for row, failure in failures.items():
         reasons[row] = failure.reason
     columns[f"{target}_error"] = _objects(reasons, frame.index)
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
-def _by_row(column: Sequence[Any], places: array[int], missing: Any) -> Sequence[Any]:
+def _by_row(column: Sequence[Any], input_index: array[int], missing: Any) -> Sequence[Any]:
     """A column of results for each row of the table. The column itself, uncopied, where all rows differ."""
-    if len(column) == len(places) and -1 not in places:
+    if len(column) == len(input_index) and -1 not in input_index:
         return column
-    return [column[place] if place >= 0 else missing for place in places]
+    return [column[place] if place >= 0 else missing for place in input_index]
 
 
 def _objects(values: Sequence[Any], index: pd.Index[Any]) -> pd.Series[Any]:

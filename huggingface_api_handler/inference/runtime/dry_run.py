@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...tasks import Input, MediaRef
-from ..flow_control.batching import takes_lists
+from ..flow_control.batching import can_batch
 from ..protocols import tei
 from ..storage.response_cache import NoResponseCache
 from ..transport import client
@@ -49,11 +49,11 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 
 async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
-    known = await query.known(tei.seen(query.where))
+    state = await query.route_state(tei.seen(query.where))
     left = await _not_stored(query, inputs)
     groups = Counter(map(query.model.definition.group, left))
-    learned, pace = known.learned, known.pace()
-    batch = learned.sizes.best if takes_lists(query.model.definition, learned) else 1
+    profile, pace = state.profile, state.pace()
+    batch = profile.batch_size.best if can_batch(query.model.definition, profile) else 1
     requests = sum(math.ceil(members / batch) for members in groups.values())
     rates = [pace[name] for name in ("rate", "answers") if name in pace]
     return len(inputs) - len(left), requests, requests / min(rates) if rates and requests else None if requests else 0.0

@@ -16,18 +16,18 @@ from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...tasks import Input, Media, Prediction
 from ..failures import Failure, FailureKind, rejection
-from ..flow_control.batch_probe import qualify, worth_qualifying
-from ..flow_control.batching import takes_lists
-from ..flow_control.circuit_breaker import GivingUp
-from ..flow_control.concurrency import OVERDUE
+from ..flow_control.batch_probe import probe_batching, should_probe_batching
+from ..flow_control.batching import can_batch
+from ..flow_control.circuit_breaker import CircuitBreaker
+from ..flow_control.concurrency import FIRST_RESPONSE_TIMEOUT_S
 from ..flow_control.limiter import Outcome
-from ..flow_control.route_profile import Learned
+from ..flow_control.route_profile import RouteProfile
 from ..protocols.request import Post, RequestResult, encode, send_request
 from ..protocols.routing import Route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..telemetry.usage import Usage
-from .input_queue import Load, Supply
+from .input_queue import InputQueue, Load
 from .results import Results
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _MOST_TAKEN = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 Save = Callable[[Media], Awaitable[str]]
 
 
-class Places(Protocol):
+class Limiter(Protocol):
     """The two methods of a limiter (see ``limiter.Limiter``). Who waits in ``acquire`` may be cancelled."""
 
     async def acquire(self) -> float: ...
@@ -48,12 +48,12 @@ class Places(Protocol):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Dependencies:
     """What a query uses and tests replace."""
 
     post: Post
-    limiter: Places
-    learned: Learned
+    limiter: Limiter
+    profile: RouteProfile
     load: Load
     save: Save
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -63,14 +63,14 @@ class Surroundings:
 
 
 @dataclass
-class Work:
+class Batch:
     """Positions of inputs that go in one request, and how often it failed in passing."""
 
     positions: Sequence[int]
     attempts: int = 0
 
 
-class Sender:
+class QueryExecutor:
     """One query on one route. ``results`` fills as answers land; ``stopped`` says why it ended before its time."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Sender:
         route: Route,
         timeout: float,
         usage: Usage,
-        around: Surroundings,
+        deps: Dependencies,
         inputs: Sequence[Input],
     ) -> None:
         self.results = Results(len(inputs))
@@ -87,66 +87,72 @@ class Sender:
         self.done = 0
         self._model, self._task, self._inputs = model, model.definition, list(inputs)
         self._route, self._timeout, self._receipt = route, timeout, usage
-        self._around, self._learned = around, around.learned
+        self._deps, self._profile = deps, deps.profile
         self._changed = asyncio.Event()
-        self._supply = Supply(
+        self._queue = InputQueue(
             self._task,
             self._inputs,
-            around.learned,
-            around.answers,
-            around.load,
+            deps.profile,
+            deps.answers,
+            deps.load,
             self._from_store,
             lambda position, error: self._refuse(position, Failure(FailureKind.INPUT_REJECTED, str(error))),
             self._changed.set,
         )
-        self._parts: deque[Work] = deque()
-        self._crew: set[asyncio.Task[None]] = set()
-        self._idle: set[asyncio.Task[None]] = set()
-        self._busy = self._asking = 0
-        self._has_budget = model.max_requests is not None or around.quota.is_limited
+        self._parts: deque[Batch] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._idle_workers: set[asyncio.Task[None]] = set()
+        self._active_batches = self._in_flight = 0
+        self._has_budget = model.max_requests is not None or deps.quota.is_limited
         self._end = asyncio.Event()
-        self._at_once = False
-        self._giving_up = GivingUp(model)
+        self._aborted = False
+        self._breaker = CircuitBreaker(model)
         self._waited_until = 0.0
 
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped."""
-        feeder = asyncio.create_task(self._supply.fill())
-        feeder.add_done_callback(self._ended)
+        feeder = asyncio.create_task(self._queue.fill())
+        feeder.add_done_callback(self._on_task_done)
         try:
             # On a route that has not answered yet the first request goes alone: what dooms it dooms every row. It is
             # told at once, though, so that others need not wait for a service that takes its time.
             first = None
-            while not self._learned.answered and await self._has_work():
+            while not self._profile.has_answered and await self._has_work():
                 lone = self._take()
                 first = lone.positions[0]
-                if await self._goes_ahead(lone, OVERDUE):
+                if await self._send_canary(lone, FIRST_RESPONSE_TIMEOUT_S):
                     break
-            waiting, learned = self._supply.waiting, self._learned
-            if await self._has_work() and not self._parts and worth_qualifying(self._task, learned, waiting):
+            waiting, profile = self._queue.waiting, self._profile
+            if await self._has_work() and not self._parts and should_probe_batching(self._task, profile, waiting):
                 known = first if first is not None and isinstance(self.results[first], Prediction) else None
-                lists = await qualify(self._task, self._inputs, waiting, self._together, self._one_by_one, known)
-                learned.lists = learned.lists if lists is None else lists
+                lists = await probe_batching(
+                    self._task, self._inputs, waiting, self._ask_batched, self._ask_single, known
+                )
+                profile.accepts_batches = profile.accepts_batches if lists is None else lists
             # The first batch goes a little before the others: whether it is too large is told at once as well.
-            if takes_lists(self._task, learned) and learned.sizes.untried(len(waiting)) and await self._has_work():
-                await self._goes_ahead(self._take(), _HEARD_WITHIN)
+            if (
+                can_batch(self._task, profile)
+                and profile.batch_size.should_probe(len(waiting))
+                and await self._has_work()
+            ):
+                await self._send_canary(self._take(), _HEARD_WITHIN)
             if await self._has_work():
-                self._hire()
+                self._spawn_worker()
                 await self._end.wait()
-            await self._landed()
+            await self._drained()
         finally:
-            for task in (feeder, *self._crew):
+            for task in (feeder, *self._workers):
                 task.cancel()
-            ended = await asyncio.gather(feeder, *self._crew, return_exceptions=True)
+            ended = await asyncio.gather(feeder, *self._workers, return_exceptions=True)
         for problem in ended:
             if isinstance(problem, Exception):  # a defect, which must show
                 raise problem
 
-    async def _goes_ahead(self, work: Work, patience: float) -> bool:
+    async def _send_canary(self, work: Batch, patience: float) -> bool:
         """Send one request and wait for it. True once ``patience`` seconds passed in which it was just out."""
-        alone = asyncio.create_task(self._count_busy(self._finish(work)))
-        alone.add_done_callback(self._ended)
-        self._crew.add(alone)
+        alone = asyncio.create_task(self._count_active(self._finish(work)))
+        alone.add_done_callback(self._on_task_done)
+        self._workers.add(alone)
         usage = self._receipt
         while not alone.done():
             sent = usage.requests
@@ -155,181 +161,181 @@ class Sender:
                 return not alone.done()
         return False
 
-    async def _count_busy(self, work: Awaitable[None]) -> None:
-        self._busy += 1
+    async def _count_active(self, work: Awaitable[None]) -> None:
+        self._active_batches += 1
         await work
-        self._busy -= 1
+        self._active_batches -= 1
         self._changed.set()
 
     def stop(self, failure: Failure) -> None:
         """End the query now: what has not been answered gets ``failure`` for a reason."""
         self.stopped = self.stopped or failure
-        self._leave()
+        self._abort()
 
     def _spent(self, failure: Failure) -> None:
         """Send nothing more. What is out was paid for and may land; what is stored costs nothing and is found."""
         self.stopped = self.stopped or failure
-        self._supply.only_stored()
+        self._queue.only_cached()
         self._end.set()
         self._changed.set()
 
-    def _leave(self) -> None:
-        self._at_once = True
+    def _abort(self) -> None:
+        self._aborted = True
         self._end.set()
         self._changed.set()
 
-    async def _landed(self) -> None:
-        while not self._at_once and (self._asking or not self._supply.finished):
+    async def _drained(self) -> None:
+        while not self._aborted and (self._in_flight or not self._queue.finished):
             self._changed.clear()
             await self._changed.wait()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is None:
-            self._crew.discard(task)
+            self._workers.discard(task)
         else:  # a defect, which must show
-            self._leave()
+            self._abort()
 
     async def _has_work(self) -> bool:
         """Wait until there is something to take; False when all is done, or the query has ended."""
         while self.stopped is None and not self._end.is_set():
-            if self._parts or self._supply.ready():
+            if self._parts or self._queue.ready():
                 return True
-            if self._supply.finished and not self._busy:
+            if self._queue.finished and not self._active_batches:
                 return False
             self._changed.clear()
             await self._changed.wait()
         return False
 
-    def _take(self) -> Work:
-        return self._parts.popleft() if self._parts else Work(self._supply.take())
+    def _take(self) -> Batch:
+        return self._parts.popleft() if self._parts else Batch(self._queue.take())
 
-    def _hire(self) -> None:
+    def _spawn_worker(self) -> None:
         """One more worker. There is always one to spare, so that there are as many as the limiter has places."""
         worker = asyncio.create_task(self._worker())
-        self._crew.add(worker)
-        self._idle.add(worker)
-        worker.add_done_callback(self._ended)
+        self._workers.add(worker)
+        self._idle_workers.add(worker)
+        worker.add_done_callback(self._on_task_done)
 
     async def _worker(self) -> None:
         me = cast("asyncio.Task[None]", asyncio.current_task())
         while await self._has_work():
-            if self._around.answers.is_backlogged:
-                await self._around.answers.wait_for_backlog()
-            await self._acquire()
-            if self.stopped is not None or not (self._parts or self._supply.ready()):
-                self._around.limiter.release(None)
+            if self._deps.answers.is_backlogged:
+                await self._deps.answers.wait_for_backlog()
+            await self._acquire_slot()
+            if self.stopped is not None or not (self._parts or self._queue.ready()):
+                self._deps.limiter.release(None)
                 continue
             work = self._take()
-            self._busy += 1
-            self._idle.discard(me)
-            if not self._idle and (self._parts or self._supply.ready()):
-                self._hire()
-            self._parts.extend(await self._attempts(work, has_place=True))
-            self._busy -= 1
-            if self._parts or not self._busy:
+            self._active_batches += 1
+            self._idle_workers.discard(me)
+            if not self._idle_workers and (self._parts or self._queue.ready()):
+                self._spawn_worker()
+            self._parts.extend(await self._send_with_retries(work, has_place=True))
+            self._active_batches -= 1
+            if self._parts or not self._active_batches:
                 self._changed.set()
-            if len(self._idle) > 1:  # two wait for a place already, so there are fewer than there were
-                self._idle.pop().cancel()
-            self._idle.add(me)
+            if len(self._idle_workers) > 1:  # two wait for a place already, so there are fewer than there were
+                self._idle_workers.pop().cancel()
+            self._idle_workers.add(me)
         self._end.set()
 
-    async def _acquire(self) -> None:
-        waited = await self._around.limiter.acquire()
+    async def _acquire_slot(self) -> None:
+        waited = await self._deps.limiter.acquire()
         if waited:
-            now = self._around.clock()
+            now = self._deps.clock()
             self._receipt.seconds_waited += max(0.0, now - max(now - waited, self._waited_until))
             self._waited_until = now
 
-    async def _finish(self, work: Work) -> None:
+    async def _finish(self, work: Batch) -> None:
         """Work one item off to its end, parts of it included, with nothing else in flight."""
         stack = [work]
         while stack and self.stopped is None:
-            stack[:0] = await self._attempts(stack.pop(0))
+            stack[:0] = await self._send_with_retries(stack.pop(0))
 
-    async def _attempts(self, work: Work, *, has_place: bool = False) -> Iterable[Work]:
+    async def _send_with_retries(self, work: Batch, *, has_place: bool = False) -> Iterable[Batch]:
         """Ask until answered, refused for good, or to be split. Returns the parts still to be asked."""
         while self.stopped is None:
             if not has_place:
-                await self._acquire()
+                await self._acquire_slot()
             has_place = False
-            if len(work.positions) > 1 and not takes_lists(self._task, self._learned):  # lost since this was packed
-                self._around.limiter.release(None)
-                return [Work([position]) for position in work.positions]
+            if len(work.positions) > 1 and not can_batch(self._task, self._profile):  # lost since this was packed
+                self._deps.limiter.release(None)
+                return [Batch([position]) for position in work.positions]
             work.attempts += 1
-            self._asking += 1
-            came = await self._sent(work.positions)
-            outcome: Failure | list[Work] | None
-            if isinstance(came, RequestResult):
-                outcome = came.failure or await self._place(work.positions, came.answer)
+            self._in_flight += 1
+            result = await self._send(work.positions)
+            outcome: Failure | list[Batch] | None
+            if isinstance(result, RequestResult):
+                outcome = result.failure or await self._record_response(work.positions, result.answer)
             else:
-                outcome = came
-            self._asking -= 1
+                outcome = result
+            self._in_flight -= 1
             if self.stopped is not None:
                 self._changed.set()
             if not isinstance(outcome, Failure):
                 return outcome or ()
-            if outcome.unreachable and not self._learned.answered:
+            if outcome.unreachable and not self._profile.has_answered:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
             if outcome.kind is FailureKind.RATE_LIMITED:
                 work.attempts -= 1
                 self._receipt.waits += 1
-                if (why := self._giving_up.told_to_wait(outcome, self._around.clock())) is not None:
+                if (why := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                     self.stop(why)
                 continue
             if outcome.kind is FailureKind.TRANSIENT and work.attempts < self._allowed(work):
                 self._receipt.retries += 1
-                await self._around.sleep(
+                await self._deps.sleep(
                     min(_FIRST_BACKOFF * 2 ** (work.attempts - 1), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)
                 )
                 continue
             return self._failed(work, replace(outcome, attempts=work.attempts))
         return ()
 
-    def _allowed(self, work: Work) -> int:
+    def _allowed(self, work: Batch) -> int:
         # One bad input can fail a batch in passing ways too, so a batch is halved before its attempts are used up.
         return ATTEMPTS if len(work.positions) == 1 else 2
 
-    async def _sent(self, positions: Sequence[int]) -> RequestResult | Failure | None:
+    async def _send(self, positions: Sequence[int]) -> RequestResult | Failure | None:
         """What came of a request, in a place that was acquired.
 
         A failure where it cannot be made, None where the query has ended.
         """
-        around, usage = self._around, self._receipt
+        deps, usage = self._deps, self._receipt
         outcome: Outcome | None = None
         try:
             try:
-                request, made = encode(self._route, self._model, [self._supply.item(each) for each in positions])
+                request, made = encode(self._route, self._model, [self._queue.item(each) for each in positions])
             except (TypeError, ValueError) as error:
                 kind = rejection(len(positions))
                 return Failure(kind, f"the input cannot be sent ({error})")
             if self.stopped is not None or (self._has_budget and await self._over_budget()):
                 return None
             usage.record_request(len(positions), len(request.body))
-            started = around.clock()
-            came = await send_request(
-                around.post, self._route, self._model, request, made, len(positions), self._timeout
+            started = deps.clock()
+            result = await send_request(
+                deps.post, self._route, self._model, request, made, len(positions), self._timeout
             )
-            outcome = _outcome(around.clock() - started, came, len(positions))
+            outcome = _outcome(deps.clock() - started, result, len(positions))
         finally:
-            around.limiter.release(outcome)
-        usage.record_response(outcome.seconds, came.bytes_received, came.headers, came.answer)
-        if came.failure is None and len(positions) > 1:
-            self._learned.sizes.took(len(positions), outcome.seconds)
-        return came
+            deps.limiter.release(outcome)
+        usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.answer)
+        if result.failure is None and len(positions) > 1:
+            self._profile.batch_size.on_success(len(positions), outcome.seconds)
+        return result
 
-    async def _place(self, positions: Sequence[int], answer: Any) -> Failure | list[Work]:
+    async def _record_response(self, positions: Sequence[int], answer: Any) -> Failure | list[Batch]:
         """Read an answer into ``results``; what it leaves in doubt is asked again, whole or by row."""
         try:
             parts = self._task.split(answer, len(positions))
         except UnreadableAnswer as error:
             if len(positions) > 1:
-                self._learned.ambiguous()
+                self._profile.on_ambiguous()
                 return Failure(FailureKind.TRANSIENT, str(error), 200)
             self._refuse(positions[0], Failure(FailureKind.INPUT_REJECTED, str(error), 200))
             return []
-        self._learned.answered = True
+        self._profile.has_answered = True
         if len(positions) > 1:
-            self._learned.unambiguous()
+            self._profile.on_unambiguous()
         task, again = self._task, []
         for position, part in zip(positions, parts, strict=True):
             try:
@@ -337,14 +343,14 @@ class Sender:
                 self.results.put(position, await self._saved(prediction) if task.makes_media else prediction)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(position, part, error) or len(positions) > 1:
-                    again.append(Work([position]))
+                    again.append(Batch([position]))
                 else:
                     self._refuse(position, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
-            self._supply.answered(position, part)
+            self._queue.answered(position, part)
             self.done += 1
         if len(again) < len(positions):
-            self._giving_up.answered()
+            self._breaker.on_response()
         return again
 
     async def _from_store(self, position: int, part: Any) -> bool:
@@ -366,15 +372,15 @@ class Sender:
         item = self._task.repair(self._inputs[position], part, error, self._model)
         if item is not None:
             self._receipt.repairs += 1
-            self._supply.repaired(position, item)
+            self._queue.replace_input(position, item)
         return item is not None
 
     async def _saved(self, prediction: Prediction) -> Prediction:
-        value, save = prediction.value, self._around.save
+        value, save = prediction.value, self._deps.save
         saved = [await save(media) for media in value] if isinstance(value, list) else await save(value)
         return prediction._replace(value=saved)
 
-    def _failed(self, work: Work, failure: Failure) -> Iterable[Work]:
+    def _failed(self, work: Batch, failure: Failure) -> Iterable[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
         positions = work.positions
         if failure.kind is FailureKind.FATAL:
@@ -384,30 +390,30 @@ class Sender:
             self._refuse(positions[0], failure)
             return ()
         if failure.kind is FailureKind.BATCH_UNSUPPORTED:
-            self._learned.lists = False
-            return [Work([position]) for position in positions]
-        sizes, together = self._learned.sizes, (len(positions) + 1) // 2
+            self._profile.accepts_batches = False
+            return [Batch([position]) for position in positions]
+        sizes, together = self._profile.batch_size, (len(positions) + 1) // 2
         if failure.status == 413 or "batch size" in failure.message.lower():
             told = _MOST_TAKEN.search(failure.message)
-            if sizes.refuse(len(positions), int(told.group(1)) if told else None):
+            if sizes.on_reject(len(positions), int(told.group(1)) if told else None):
                 together = sizes.best
-        elif failure.kind is FailureKind.TRANSIENT and len(positions) > sizes.best and sizes.refuse(len(positions)):
+        elif failure.kind is FailureKind.TRANSIENT and len(positions) > sizes.best and sizes.on_reject(len(positions)):
             together = sizes.best
         parts = [positions[start : start + together] for start in range(0, len(positions), together)]
         # A batch that used up its attempts does not get them anew in each part.
-        return [Work(part, work.attempts - 1 if len(part) > 1 else 0) for part in parts]
+        return [Batch(part, work.attempts - 1 if len(part) > 1 else 0) for part in parts]
 
     def _refuse(self, position: int, failure: Failure) -> None:
         self.results.fail(position, failure)
-        self._supply.drop(position)
+        self._queue.drop(position)
         self.done += 1
         if self._model.on_error == "raise":
             self.stop(failure)
-        elif (why := self._giving_up.refused(failure)) is not None:
+        elif (why := self._breaker.on_rejected(failure)) is not None:
             self.stop(why)
 
     async def _over_budget(self) -> bool:
-        most, quota = self._model.max_requests, self._around.quota
+        most, quota = self._model.max_requests, self._deps.quota
         spent = await quota.take()
         if spent is None:
             if self.stopped is None and (most is None or self._receipt.requests < most):
@@ -416,22 +422,22 @@ class Sender:
         self._spent(spent or Failure(FailureKind.NOT_SENT, f"max_requests = {most} was reached before this row"))
         return True
 
-    async def _one_by_one(self, positions: Sequence[int]) -> list[Prediction]:
+    async def _ask_single(self, positions: Sequence[int]) -> list[Prediction]:
         """Settle inputs one by one, and give the answers of those that got one."""
         unsettled = [position for position in positions if self.results[position] is None]
-        await asyncio.gather(*(self._finish(Work([position])) for position in unsettled))
+        await asyncio.gather(*(self._finish(Batch([position])) for position in unsettled))
         return [result for position in positions if isinstance(result := self.results[position], Prediction)]
 
-    async def _together(self, probed: Sequence[int]) -> list[Prediction] | Failure:
+    async def _ask_batched(self, probed: Sequence[int]) -> list[Prediction] | Failure:
         """Answers to a list, which are not yet to be trusted."""
-        await self._acquire()
-        came = await self._sent(probed)
-        if not isinstance(came, RequestResult):
-            return came or Failure(FailureKind.NOT_SENT, "the query has ended")
-        if came.failure is not None:
-            return came.failure
+        await self._acquire_slot()
+        result = await self._send(probed)
+        if not isinstance(result, RequestResult):
+            return result or Failure(FailureKind.NOT_SENT, "the query has ended")
+        if result.failure is not None:
+            return result.failure
         try:
-            parts = self._task.split(came.answer, len(probed))
+            parts = self._task.split(result.answer, len(probed))
             return [
                 self._task.read(part, self._inputs[position], self._model)
                 for position, part in zip(probed, parts, strict=True)
@@ -440,8 +446,8 @@ class Sender:
             return Failure(FailureKind.TRANSIENT, str(error), 200)
 
 
-def _outcome(seconds: float, came: RequestResult, inputs: int) -> Outcome:
-    failure = came.failure
+def _outcome(seconds: float, result: RequestResult, inputs: int) -> Outcome:
+    failure = result.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
-        return Outcome(seconds, answered=failure is None, rate_limit=came.rate_limit, inputs=inputs)
+        return Outcome(seconds, answered=failure is None, rate_limit=result.rate_limit, inputs=inputs)
     return Outcome(seconds, False, True, failure.retry_after, failure.estimated)

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...errors import MediaError
 from ...tasks import Input, Media, MediaRef, Task
-from ..flow_control.batching import next_batch, takes_lists
-from ..flow_control.route_profile import Learned
+from ..flow_control.batching import can_batch, next_batch
+from ..flow_control.route_profile import RouteProfile
 from ..storage.response_cache import NoResponseCache, ResponseCache
 
 _TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
@@ -20,7 +20,7 @@ _MOST_MEDIA_BYTES = 64 * 1024 * 1024
 Load = Callable[[MediaRef], Awaitable[Media]]
 
 
-class Supply:
+class InputQueue:
     """The positions of ``inputs`` that are still to be asked, a few windows of them at a time.
 
     ``found(position, part)`` is told of a stored answer and says whether it could be read; ``refused(position,
@@ -31,7 +31,7 @@ class Supply:
         self,
         task: Task,
         inputs: list[Input],
-        learned: Learned,
+        profile: RouteProfile,
         answers: ResponseCache | NoResponseCache,
         load: Load,
         found: Callable[[int, Any], Awaitable[bool]],
@@ -40,7 +40,7 @@ class Supply:
     ) -> None:
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self._inputs, self._learned, self._answers = task, inputs, learned, answers
+        self._task, self._inputs, self._profile, self._answers = task, inputs, profile, answers
         self._load, self._found, self._refused, self._changed = load, found, refused, changed
         self._loaded: dict[int, Any] = {}
         self._keys: dict[int, bytes] = {}
@@ -69,7 +69,7 @@ class Supply:
         self.finished = True
         self._changed()
 
-    def only_stored(self) -> None:
+    def only_cached(self) -> None:
         """From now on bring nothing to ask, and find what is stored; not of media, which would have to be loaded."""
         if self._has_media or self._answers.is_known_empty:
             self.finished = True
@@ -81,13 +81,13 @@ class Supply:
         """Whether a whole batch can be taken, or what is left of the last."""
         if not self.waiting:
             return False
-        if self.finished or not takes_lists(self._task, self._learned):
+        if self.finished or not can_batch(self._task, self._profile):
             return True
-        return len(self.waiting) >= 2 * self._learned.sizes.best
+        return len(self.waiting) >= 2 * self._profile.batch_size.best
 
     def take(self) -> Sequence[int]:
         """The positions of the next request."""
-        taken = next_batch(self._task, self._inputs, self.waiting, self._learned)
+        taken = next_batch(self._task, self._inputs, self.waiting, self._profile)
         self._room.set()
         return taken
 
@@ -95,7 +95,7 @@ class Supply:
         """An input as it is sent."""
         return self._loaded.get(position, self._inputs[position])
 
-    def repaired(self, position: int, item: Input) -> None:
+    def replace_input(self, position: int, item: Input) -> None:
         """Ask something else for this position. Its answer is still stored under what was asked first."""
         self._inputs[position] = item
 
@@ -152,13 +152,13 @@ class Supply:
 
     def _in_order(self, positions: list[int]) -> list[int]:
         """Those of one group together, and like lengths together, since a batch is as slow as its longest."""
-        if not takes_lists(self._task, self._learned) and self._learned.lists is False:
+        if not can_batch(self._task, self._profile) and self._profile.accepts_batches is False:
             return positions
         group, inputs = self._task.group, self._inputs
         groups: dict[Any, list[int]] = {}
         for position in positions:
             groups.setdefault(group(inputs[position]), []).append(position)
-        most = self._learned.sizes.best
+        most = self._profile.batch_size.best
         for members in groups.values():
             if len(members) <= most:
                 continue

@@ -57,7 +57,7 @@ class Results(Sequence[Prediction | Failure | None]):
         if not self._answered[position]:
             self.failures[position] = failure
 
-    def fail_the_rest(self, failure: Failure) -> None:
+    def fail_remaining(self, failure: Failure) -> None:
         """Give ``failure`` to all that have neither prediction nor failure."""
         for position, answered in enumerate(self._answered):
             if not answered and position not in self.failures:

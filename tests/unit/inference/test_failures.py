@@ -30,31 +30,29 @@ def recorded_errors() -> list[dict[str, Any]]:
     return [json.loads(line) for line in (RECORDED / "errors.jsonl").read_text("utf-8").splitlines()]
 
 
-def expected(send_request: dict[str, Any]) -> FailureKind:
+def expected(exchange: dict[str, Any]) -> FailureKind:
     """What a person who knows the service says of a recorded refusal of a single input."""
-    text = body_of(send_request["response"]).decode()
-    if send_request["status"] in (401, 404):
+    text = body_of(exchange["response"]).decode()
+    if exchange["status"] in (401, 404):
         return FailureKind.FATAL
-    if send_request["status"] == 429:
+    if exchange["status"] == 429:
         return FailureKind.FATAL if "log in" in text else FailureKind.RATE_LIMITED
-    if send_request["status"] == 503:
+    if exchange["status"] == 503:
         return FailureKind.RATE_LIMITED
     return FailureKind.INPUT_REJECTED
 
 
-@pytest.mark.parametrize(
-    "exchange", recorded_errors(), ids=lambda send_request: f"{send_request['status']}-{send_request['id']}"
-)
-def test_recorded_refusals_land_in_the_right_class(send_request: dict[str, Any]) -> None:
-    headers = CIMultiDict(send_request["response_headers"] or {})
-    failure = classify_response(send_request["status"], headers, body_of(send_request["response"]))
-    assert failure.kind is expected(send_request)
+@pytest.mark.parametrize("exchange", recorded_errors(), ids=lambda exchange: f"{exchange['status']}-{exchange['id']}")
+def test_recorded_refusals_land_in_the_right_class(exchange: dict[str, Any]) -> None:
+    headers = CIMultiDict(exchange["response_headers"] or {})
+    failure = classify_response(exchange["status"], headers, body_of(exchange["response"]))
+    assert failure.kind is expected(exchange)
     assert failure.message
     assert "<html" not in failure.message
 
 
 def test_the_list_of_recorded_refusals_covers_each_status() -> None:
-    assert {send_request["status"] for send_request in recorded_errors()} == {400, 401, 404, 422, 429, 503}
+    assert {exchange["status"] for exchange in recorded_errors()} == {400, 401, 404, 422, 429, 503}
 
 
 @pytest.mark.parametrize(

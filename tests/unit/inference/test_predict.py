@@ -307,21 +307,19 @@ def recorded() -> list[Any]:
     out = []
     for file in sorted(RECORDED.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
-            send_request = json.loads(line)
-            if send_request["status"] == 200 and "event_stream" not in send_request["response"]:
+            exchange = json.loads(line)
+            if exchange["status"] == 200 and "event_stream" not in exchange["response"]:
                 out.append(
-                    pytest.param(
-                        file.stem.removesuffix("-parse-test"), send_request, id=f"{file.stem}-{send_request['id']}"
-                    )
+                    pytest.param(file.stem.removesuffix("-parse-test"), exchange, id=f"{file.stem}-{exchange['id']}")
                 )
     return out
 
 
-def table_for(task: str, send_request: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and USING that ask for this exchange's answer. Where no request was recorded, one that fits."""
-    request = send_request["request"] or {}
+    request = exchange["request"] or {}
     inputs = request.get("inputs")
-    answer = send_request["response"].get("json")
+    answer = exchange["response"].get("json")
     holds = TASKS[task].columns[0].data_type
     if holds in ("image", "audio"):
         using: dict[str, Any] = {"column": "t"}
@@ -353,15 +351,15 @@ def table_for(task: str, send_request: Any) -> tuple[pd.DataFrame, dict[str, Any
 
 
 @pytest.mark.parametrize(("task", "exchange"), recorded())
-def test_recorded_answers_are_read_through_the_whole_path(service: Service, task: str, send_request: Any) -> None:
-    frame, using = table_for(task, send_request)
-    response = send_request["response"]
+def test_recorded_answers_are_read_through_the_whole_path(service: Service, task: str, exchange: Any) -> None:
+    frame, using = table_for(task, exchange)
+    response = exchange["response"]
     if "base64" in response:
-        headers = {name.lower(): value for name, value in (send_request["response_headers"] or {}).items()}
+        headers = {name.lower(): value for name, value in (exchange["response_headers"] or {}).items()}
         reply = Reply(base64.b64decode(response["base64"]), 200, {"Content-Type": headers["content-type"]})
     else:
         reply = Reply(response["json"])
-    if len(frame) > 1 and TASKS[task].lists is Batching.PROBE:  # a recorded list: lists are only sent once qualified
+    if len(frame) > 1 and TASKS[task].batching is Batching.PROBE:  # a recorded list: lists are only sent once qualified
         assert len(TASKS[task].split(response["json"], len(frame))) == len(frame)
         reply = Reply([response["json"][0]])
         frame = frame.head(1)

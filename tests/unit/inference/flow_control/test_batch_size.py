@@ -11,20 +11,20 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
-from huggingface_api_handler.inference.flow_control.batch_size import FIRST, GREATEST, BatchSizes
+from huggingface_api_handler.inference.flow_control.batch_size import FIRST, GREATEST, BatchSizeTuner
 from huggingface_api_handler.inference.transport.client import Response
 from tests.support.simulation import simulate
 
 
-def grown(most: int, told: bool, fixed: float = 0.1, each: float = 0.001) -> tuple[BatchSizes, list[int]]:
-    sizes, refused = BatchSizes(), []
+def grown(most: int, told: bool, fixed: float = 0.1, each: float = 0.001) -> tuple[BatchSizeTuner, list[int]]:
+    sizes, refused = BatchSizeTuner(), []
     for _ in range(60):
-        size = sizes.next(100_000)
+        size = sizes.next_size(100_000)
         if size > most:
             refused.append(size)
-            sizes.refuse(size, most if told else None)
+            sizes.on_reject(size, most if told else None)
         else:
-            sizes.took(size, fixed + each * size)
+            sizes.on_success(size, fixed + each * size)
     return sizes, refused
 
 
@@ -43,56 +43,56 @@ def test_no_size_grows_that_makes_nothing_faster() -> None:
 
 
 def test_one_batch_in_eight_tries_a_larger_size_until_it_is_heard_of() -> None:
-    sizes = BatchSizes()
-    sizes.took(FIRST, 0.1)
-    assert [sizes.next(100_000) for _ in range(16)] == 2 * [4 * FIRST, *[FIRST] * 7]
-    sizes.refuse(4 * FIRST)
-    assert [sizes.next(100_000) for _ in range(8)] == [2 * FIRST, *[FIRST] * 7]
+    sizes = BatchSizeTuner()
+    sizes.on_success(FIRST, 0.1)
+    assert [sizes.next_size(100_000) for _ in range(16)] == 2 * [4 * FIRST, *[FIRST] * 7]
+    sizes.on_reject(4 * FIRST)
+    assert [sizes.next_size(100_000) for _ in range(8)] == [2 * FIRST, *[FIRST] * 7]
 
 
 def test_no_larger_size_is_tried_for_fewer_inputs_than_would_repay_a_refusal() -> None:
-    sizes = BatchSizes()
-    sizes.took(FIRST, 0.1)
-    assert {sizes.next(waiting) for waiting in range(1, 80)} == {FIRST}
-    assert sizes.next(90) == 4 * FIRST
-    sizes.refuse(48)
-    assert sizes.next(300) == FIRST, "a size of 40 would spare not two requests of ten"
-    assert sizes.next(330) == 40
+    sizes = BatchSizeTuner()
+    sizes.on_success(FIRST, 0.1)
+    assert {sizes.next_size(waiting) for waiting in range(1, 80)} == {FIRST}
+    assert sizes.next_size(90) == 4 * FIRST
+    sizes.on_reject(48)
+    assert sizes.next_size(300) == FIRST, "a size of 40 would spare not two requests of ten"
+    assert sizes.next_size(330) == 40
 
 
 def test_a_size_that_was_taken_is_given_up_only_when_it_is_refused_again_and_again() -> None:
-    sizes = BatchSizes()
-    sizes.took(FIRST, 0.1)
-    assert [sizes.refuse(FIRST) for _ in range(3)] == [False] * 3, "rows of three batches may be at fault"
-    sizes.took(FIRST, 0.1)
-    assert [sizes.refuse(FIRST) for _ in range(4)] == [False] * 3 + [True]
+    sizes = BatchSizeTuner()
+    sizes.on_success(FIRST, 0.1)
+    assert [sizes.on_reject(FIRST) for _ in range(3)] == [False] * 3, "rows of three batches may be at fault"
+    sizes.on_success(FIRST, 0.1)
+    assert [sizes.on_reject(FIRST) for _ in range(4)] == [False] * 3 + [True]
     assert sizes.best == FIRST // 2
-    sizes.took(FIRST, 0.1)
+    sizes.on_success(FIRST, 0.1)
     assert (sizes.best, sizes.refused) == (FIRST, GREATEST + 1), "it is taken after all"
 
 
 def test_a_larger_size_is_compared_with_what_took_as_long_to_come_up() -> None:
-    sizes = BatchSizes()
+    sizes = BatchSizeTuner()
     for size, seconds in ((FIRST, 0.1), (2 * FIRST, 0.15), (FIRST, 0.5)):
-        sizes.took(size, seconds)
-    sizes.took(4 * FIRST, 0.6)
+        sizes.on_success(size, seconds)
+    sizes.on_success(4 * FIRST, 0.6)
     assert sizes.best == 4 * FIRST, "four times as many, in a line in which a quarter took nearly as long"
 
 
 def test_a_larger_size_is_given_up_when_it_was_slower_twice() -> None:
-    sizes = BatchSizes()
+    sizes = BatchSizeTuner()
     settled = []
     for size, seconds in ((FIRST, 0.1), (4 * FIRST, 0.6), (FIRST, 0.1), (4 * FIRST, 0.6)):
-        sizes.took(size, seconds)
+        sizes.on_success(size, seconds)
         settled.append(sizes.settled)
     assert settled == [False, False, False, True]
     assert sizes.best == FIRST
 
 
 def test_a_number_that_is_no_size_is_not_taken_for_one() -> None:
-    sizes = BatchSizes()
-    sizes.took(FIRST, 0.1)
-    assert not sizes.refuse(FIRST, 512)
+    sizes = BatchSizeTuner()
+    sizes.on_success(FIRST, 0.1)
+    assert not sizes.on_reject(FIRST, 512)
     assert (sizes.best, sizes.refused) == (FIRST, GREATEST + 1)
 
 
@@ -175,11 +175,11 @@ def test_a_bad_row_costs_at_most_twice_the_logarithm_of_the_batch_in_further_req
 
 
 def test_the_first_batch_tries_a_larger_size_once_where_lists_are_quick() -> None:
-    quick, slow, unknown = BatchSizes(), BatchSizes(), BatchSizes()
-    quick.took(3, 0.15)
-    slow.took(3, 1.5)
-    assert [quick.next(4096) for _ in range(3)] == [4 * FIRST, FIRST, FIRST]
-    assert slow.next(4096) == unknown.next(4096) == FIRST
+    quick, slow, unknown = BatchSizeTuner(), BatchSizeTuner(), BatchSizeTuner()
+    quick.on_success(3, 0.15)
+    slow.on_success(3, 1.5)
+    assert [quick.next_size(4096) for _ in range(3)] == [4 * FIRST, FIRST, FIRST]
+    assert slow.next_size(4096) == unknown.next_size(4096) == FIRST
 
 
 def test_a_size_that_is_refused_at_once_costs_one_request() -> None:

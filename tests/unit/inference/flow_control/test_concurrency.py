@@ -8,7 +8,7 @@ import pytest
 
 from bench.ceiling import CASES
 from bench.service import Plan
-from huggingface_api_handler.inference.flow_control.concurrency import Ceiling
+from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from tests.support.simulation import ratios, simulate
 
 # Seconds and requests over the oracle's: what the present code reaches over several seeds, and a little more.
@@ -84,11 +84,11 @@ def test_a_queue_that_always_stands_is_not_taken_for_an_idle_service(spread: flo
 
 
 def test_no_refusal_and_no_answer_makes_a_limit_that_is_no_number() -> None:
-    ceiling = Ceiling(bound=64)
-    ceiling.refused(0.0, 0, first=False)  # a late one, before any first
+    ceiling = AdaptiveConcurrencyLimit(bound=64)
+    ceiling.on_rejected(0.0, 0, first=False)  # a late one, before any first
     for index in range(200):
-        ceiling.answered(index * 0.0, 0.0, index % 3, inputs=index % 5 + 1)
-        ceiling.refused(0.0, index % 2, first=index % 4 == 0)
+        ceiling.on_response(index * 0.0, 0.0, index % 3, inputs=index % 5 + 1)
+        ceiling.on_rejected(0.0, index % 2, first=index % 4 == 0)
         assert math.isfinite(ceiling.limit)
         assert 1.0 <= ceiling.limit <= 64.0
 

@@ -18,10 +18,16 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control import coordination, route_registry
-from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
-from huggingface_api_handler.inference.flow_control.coordination import LOOK_EVERY, Shared, from_json, part, to_json
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
+from huggingface_api_handler.inference.flow_control.coordination import (
+    LOOK_EVERY,
+    RouteCoordinator,
+    from_json,
+    part,
+    to_json,
+)
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
-from huggingface_api_handler.inference.flow_control.route_profile import Learned
+from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Reply, Service
 
@@ -63,13 +69,13 @@ def single(body: Any) -> Any:
     return [[{"label": "A", "score": 0.75}]]
 
 
-def looked(*views: Shared) -> None:
-    async def look() -> None:
+def looked(*views: RouteCoordinator) -> None:
+    async def refresh() -> None:
         for _ in range(2):
             for view in views:
-                await view.look(at_work=True)
+                await view.refresh(at_work=True)
 
-    asyncio.run(look())
+    asyncio.run(refresh())
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at work already", "begun during the pause"])
@@ -115,17 +121,17 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
 @pytest.mark.parametrize(("bound", "owners"), [(1, 2), (5, 2), (8, 3), (10, 4), (49, 7), (1024, 3), (3, 5)])
 def test_places_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, owners: int) -> None:
     def places(share: float) -> int:
-        class Neighbours:
+        class Peers:
             resume_at = float("-inf")
 
             def __init__(self) -> None:
-                self.share = share
+                self.quota_share = share
 
-            def paused(self, seconds: float) -> None: ...
+            def publish_pause(self, seconds: float) -> None: ...
 
         async def count() -> int:
-            limiter = Limiter(bound, neighbours=Neighbours())
-            limiter.ceiling.limit = float(bound)
+            limiter = Limiter(bound, peers=Peers())
+            limiter.concurrency.limit = float(bound)
             waiting = [asyncio.ensure_future(limiter.acquire()) for _ in range(bound + 1)]
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -185,28 +191,28 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     process.communicate()
     store = open_store(str(tmp_path))
     (route,) = store.run(lambda connection: connection.execute("SELECT route FROM leases").fetchone(), (b"",)).result()
-    mine = Shared(store, "any", 8)
+    mine = RouteCoordinator(store, "any", 8)
     mine._route = route
     looked(mine)
-    assert mine.share < 0.5, "the dead one is still counted"
+    assert mine.quota_share < 0.5, "the dead one is still counted"
     real = time.time
     monkeypatch.setattr(coordination.time, "time", lambda: real() + coordination._LEASE_SECONDS)
     mine._renewed = float("-inf")
     looked(mine)
-    assert mine.share == 1.0
+    assert mine.quota_share == 1.0
 
 
 def test_leases_and_pauses_of_a_clock_that_was_set_back_hold_nobody_up(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = Shared(store, "r", 8), Shared(store, "r", 8)
+    one, two = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
     real = time.time
     monkeypatch.setattr(coordination.time, "time", lambda: real() + 86_400)
     looked(one)
-    one.paused(100)
+    one.publish_pause(100)
     monkeypatch.setattr(coordination.time, "time", real)
     looked(two)
-    assert two.share == 1.0
+    assert two.quota_share == 1.0
     assert two.resume_at <= time.monotonic()
 
 
@@ -224,14 +230,14 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     frame = pd.DataFrame({"text": [f"{'x' * (number % 90)} {number}" for number in range(5000)]})
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked) == 1
-    (before,) = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path]
+    (before,) = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path]
     kept = before.pace()
     close_stores()
     service.asked.clear()
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked[:-1]) > 1, "lists are known to be taken"
     assert max(size(body) for body in service.asked) <= 48, "and how long they may be"
-    latest = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path][-1]
+    latest = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path][-1]
     assert latest is not before
     assert latest.before["places"] == pytest.approx(kept["places"], rel=0.5)
 
@@ -241,18 +247,18 @@ def size(body: Any) -> int:
 
 
 def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = Learned(True, True, BatchSizes(48, 49, True))
-    kept = to_json(learned, {"places": 12.0, "rate": 5.5})
+    profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True))
+    kept = to_json(profile, {"places": 12.0, "rate": 5.5})
     found, pace = from_json(kept)
-    assert (found.answered, found.lists, found.sizes.best, found.sizes.refused, found.sizes.settled) == (True, True, 48, 49, True)  # fmt: skip
+    assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.refused, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
     monkeypatch.setattr(coordination.time, "time", lambda: real() + 3601)
     found, pace = from_json(kept)
-    assert (found.answered, found.lists, found.sizes.best, pace) == (False, None, 48, {})
+    assert (found.has_answered, found.accepts_batches, found.batch_size.best, pace) == (False, None, 48, {})
 
 
-GOOD = json.loads(to_json(Learned(True, True), {"places": 8.0}))
+GOOD = json.loads(to_json(RouteProfile(True, True), {"places": 8.0}))
 GARBAGE = [
     b"\xff\x00",
     b"[]",
@@ -288,16 +294,16 @@ def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Se
     frame = pd.DataFrame({"text": ["a"]})
     for bound in (2, 3):
         predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": bound})
-    two, three = [known for (_, store, _), known in route_registry._known.items() if store.path.parent == tmp_path]
+    two, three = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path]
     assert two.limiter is not three.limiter
 
     async def told() -> None:
         await two.limiter.acquire()
-        two.limiter.release(Outcome(0.1, False, told_to_wait=True, wait=30.0))
+        two.limiter.release(Outcome(0.1, False, rate_limited=True, wait=30.0))
 
     asyncio.run(told())
-    looked(three.shared)
-    assert three.shared.resume_at > time.monotonic() + 29
+    looked(three.coordinator)
+    assert three.coordinator.resume_at > time.monotonic() + 29
 
 
 def test_the_store_holds_neither_address_nor_key_of_a_route(service: Service, tmp_path: Path) -> None:

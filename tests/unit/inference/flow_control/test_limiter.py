@@ -22,7 +22,7 @@ def virtual(bound: int | None = None) -> Limiter:
 
 
 def refused(wait: float | None = None, **more: object) -> Outcome:
-    return Outcome(0.1, answered=False, told_to_wait=True, wait=wait, **more)  # type: ignore[arg-type]
+    return Outcome(0.1, answered=False, rate_limited=True, wait=wait, **more)  # type: ignore[arg-type]
 
 
 async def turns(times: int = 5) -> None:
@@ -75,8 +75,8 @@ def test_who_is_cancelled_loses_no_place(when: str) -> None:
         if when in ("at the gate", "behind the gate"):
             await limiter.acquire()
             limiter.release(refused(wait=5.0))
-            limiter._bound = limiter.ceiling._bound = 2
-            limiter.ceiling.limit = 2.0
+            limiter._bound = limiter.concurrency._bound = 2
+            limiter.concurrency.limit = 2.0
             first = asyncio.ensure_future(limiter.acquire())
             second = asyncio.ensure_future(limiter.acquire())
             await turns()
@@ -98,7 +98,7 @@ def test_who_is_cancelled_loses_no_place(when: str) -> None:
         await turns()
         assert doomed.cancelled()
         assert limiter.in_flight == 0
-        assert limiter._taken == 0
+        assert limiter._slots_taken == 0
         await asyncio.wait_for(limiter.acquire(), 1)
 
     run(scenario())
@@ -160,8 +160,8 @@ def test_refusals_that_come_back_together_count_as_one() -> None:
 def test_a_place_that_is_given_back_unused_uses_up_no_turn_of_the_pace() -> None:
     async def scenario() -> float:
         limiter = virtual(8)
-        limiter.pacer.rate = 1.0
-        limiter.pacer._next = 0.0
+        limiter.rate_estimator.rate = 1.0
+        limiter.rate_estimator._next = 0.0
         for _ in range(100):  # as workers do that find all the work taken
             await limiter.acquire()
             limiter.release(None)

@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
-from huggingface_api_handler.inference.flow_control.request_rate import Pacer
+from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from tests.support.simulation import oracle_seconds, simulate
@@ -51,17 +51,17 @@ def test_refusals_by_chance_do_not_slow_a_service_to_a_crawl() -> None:
 
 def test_a_late_word_of_an_old_refusal_teaches_nothing() -> None:
     """A base later than the refusal would make a rate that is negative, or divide by nothing."""
-    pacer = Pacer()
+    rate_estimator = RateEstimator()
     for start in (0.0, 2.0):
         for index in range(30):
-            pacer.sent(start + index / 100)
-        pacer.emptied(start + 0.3, start + 1.5, refused=True)
-        pacer.delay(start + 1.6)
-    rate = pacer.rate
+            rate_estimator.on_send(start + index / 100)
+        rate_estimator.on_exhausted(start + 0.3, start + 1.5, refused=True)
+        rate_estimator.delay(start + 1.6)
+    rate = rate_estimator.rate
     assert rate is not None
-    pacer.emptied(0.1, 3.0, refused=True)
-    pacer.delay(10.0)
-    assert pacer.rate == pytest.approx(rate, rel=0.2)
+    rate_estimator.on_exhausted(0.1, 3.0, refused=True)
+    rate_estimator.delay(10.0)
+    assert rate_estimator.rate == pytest.approx(rate, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -116,19 +116,19 @@ def test_a_limit_that_is_told_wrongly_is_not_believed_for_long(seconds: float) -
 
 
 def test_a_quota_of_a_day_is_not_spread_over_the_day() -> None:
-    pacer = Pacer()
-    pacer.sent(0.0)
-    pacer.told(0.1, 0.0, RateLimitStatus(999, 80_000.0, 1000, 86_400.0), 0)
-    assert pacer.rate is None
+    rate_estimator = RateEstimator()
+    rate_estimator.on_send(0.0)
+    rate_estimator.on_quota_headers(0.1, 0.0, RateLimitStatus(999, 80_000.0, 1000, 86_400.0), 0)
+    assert rate_estimator.rate is None
 
 
 def test_a_window_may_be_used_up_at_once_and_then_paces_the_rest() -> None:
-    pacer = Pacer()
-    pacer.sent(0.0)
-    pacer.told(0.1, 0.0, RateLimitStatus(499, 290.0, 500, 300.0), 0)
+    rate_estimator = RateEstimator()
+    rate_estimator.on_send(0.0)
+    rate_estimator.on_quota_headers(0.1, 0.0, RateLimitStatus(499, 290.0, 500, 300.0), 0)
     burst = 0
-    while pacer.delay(0.1) <= 0:
-        pacer.sent(0.1)
+    while rate_estimator.delay(0.1) <= 0:
+        rate_estimator.on_send(0.1)
         burst += 1
     assert burst == pytest.approx(497, abs=1)
-    assert pacer.delay(0.1) == pytest.approx(300 / 500, rel=0.01)
+    assert rate_estimator.delay(0.1) == pytest.approx(300 / 500, rel=0.01)

@@ -108,10 +108,10 @@ def _root_for_link(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_exchanged_between_look_and_open_is_found_out(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, send_request: Callable[[Path], None]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, exchange: Callable[[Path], None]
 ) -> None:
     assert loaded("deep/x.png", folder) == PNG
-    acted = before(monkeypatch, step, lambda: send_request(folder))
+    acted = before(monkeypatch, step, lambda: exchange(folder))
     refused("deep/x.png", folder)
     assert acted
 
@@ -120,12 +120,12 @@ def test_a_folder_exchanged_all_the_time_never_leads_out(folder: Path) -> None:
     other, stop = folder / "other", threading.Event()
     other.symlink_to(folder.parent / "outside")
 
-    def send_request() -> None:
+    def exchange() -> None:
         while not stop.is_set():
             for one, two in (("deep", "spare"), ("other", "deep"), ("deep", "other"), ("spare", "deep")):
                 os.rename(folder / one, folder / two)
 
-    thread = threading.Thread(target=send_request)
+    thread = threading.Thread(target=exchange)
     thread.start()
     seen = []
     try:
@@ -349,11 +349,11 @@ def test_output_dir_exchanged_while_it_is_written_is_written_to_all_the_same(
 ) -> None:
     out, elsewhere = _made(tmp_path / "out"), _made(tmp_path / "elsewhere")
 
-    def send_request() -> None:
+    def exchange() -> None:
         out.rename(tmp_path / "was")
         out.symlink_to(elsewhere)
 
-    before(monkeypatch, "_link", send_request)
+    before(monkeypatch, "_link", exchange)
     save(MADE, out)
     assert list(elsewhere.iterdir()) == []
     assert len(list((tmp_path / "was").iterdir())) == 1

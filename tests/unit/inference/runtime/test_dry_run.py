@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control.route_registry import Known
+from huggingface_api_handler.inference.flow_control.route_registry import RouteState
 from huggingface_api_handler.inference.protocols import tei
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.conftest import Service
@@ -84,7 +84,7 @@ def test_requests_and_seconds_come_from_what_was_learned(
     if later:
         close_stores()
         monkeypatch.setattr(tei, "_found", {})
-        monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_registry._known", {})
+        monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_registry._states", {})
     found = told(pd.DataFrame({"text": [f"new {number}" for number in range(6000)]}), USING, engine)
     assert 6000 / 1024 <= found["requests"] <= 6000 / 32 + 1
     assert found["stored"] == 0
@@ -100,7 +100,7 @@ def test_requests_and_seconds_come_from_what_was_learned(
 def test_seconds_are_the_requests_over_the_slower_of_the_learned_rates(
     pace: dict[str, float], seconds: float | None, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Known, "pace", lambda _: pace)
+    monkeypatch.setattr(RouteState, "pace", lambda _: pace)
     frame = pd.DataFrame({"text": [f"{number % 8}" for number in range(20)]})
     assert told(frame, USING, {"endpoint": service.url})["seconds"] == seconds
 

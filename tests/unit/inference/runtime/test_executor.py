@@ -12,14 +12,14 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.failures import Failure, FailureKind
-from huggingface_api_handler.inference.flow_control.batch_probe import probes, same_answers
-from huggingface_api_handler.inference.flow_control.batch_size import BatchSizes
-from huggingface_api_handler.inference.flow_control.circuit_breaker import PATIENCE
-from huggingface_api_handler.inference.flow_control.concurrency import Ceiling
+from huggingface_api_handler.inference.flow_control.batch_probe import answers_match, choose_probes
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
+from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
+from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
-from huggingface_api_handler.inference.flow_control.route_profile import Learned
+from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.runtime.executor import ATTEMPTS, Sender, Surroundings
+from huggingface_api_handler.inference.runtime.executor import ATTEMPTS, Dependencies, QueryExecutor
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
@@ -56,7 +56,7 @@ class OpenLimiter:
     def release(self, outcome: Outcome | None) -> None:
         self.places.release()
         self.outcomes.append(outcome)
-        if outcome is not None and outcome.told_to_wait:
+        if outcome is not None and outcome.rate_limited:
             self.resume_at = self.clock.now + (outcome.wait or 1.0)
 
 
@@ -79,7 +79,7 @@ class Run:
         self,
         service: Service,
         inputs: Sequence[Any],
-        learned: Learned | None = None,
+        profile: RouteProfile | None = None,
         limiter: Any = None,
         turns: int = 1,
         **using: Any,
@@ -88,7 +88,7 @@ class Run:
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
         self.usage = Usage("", "", "")
-        self.learned = learned or Learned()
+        self.profile = profile or RouteProfile()
 
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
             asked = json.loads(body)
@@ -105,21 +105,21 @@ class Run:
         async def no_media(_: Any) -> Any:
             raise AssertionError("no media here")
 
-        around = Surroundings(
-            post, self.limiter, self.learned, no_media, no_media, self.clock.sleep, lambda: self.clock.now
+        around = Dependencies(
+            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now
         )
         route = Route("http://h", "m", {}, has_key=False)
 
-        async def query() -> Sender:
-            sender = Sender(settings, route, 10, self.usage, around, list(inputs))
-            await asyncio.wait_for(sender.run(), 30)
-            return sender
+        async def query() -> QueryExecutor:
+            executor = QueryExecutor(settings, route, 10, self.usage, around, list(inputs))
+            await asyncio.wait_for(executor.run(), 30)
+            return executor
 
-        self.sender = asyncio.run(query())
-        self.results = self.sender.results
+        self.executor = asyncio.run(query())
+        self.results = self.executor.results
 
     @property
-    def sizes(self) -> list[int]:
+    def batch_size(self) -> list[int]:
         return [len(sent) if isinstance(sent, list) else 1 for sent in self.sent]
 
 
@@ -128,7 +128,7 @@ def error(status: int, message: str = "bad", **headers: str) -> Response:
     return Response(status, named, json.dumps({"error": message}).encode())
 
 
-def takes_lists(asked: Any) -> Any:
+def can_batch(asked: Any) -> Any:
     inputs = asked["inputs"]
     return [score(text) for text in inputs] if isinstance(inputs, list) else [score(inputs)]
 
@@ -148,21 +148,23 @@ def assert_right(run: Run, texts: Sequence[str] = TEXTS) -> None:
 
 
 def test_a_route_that_takes_lists_gets_them() -> None:
-    run = Run(takes_lists, TEXTS)
+    run = Run(can_batch, TEXTS)
     assert_right(run)
-    assert run.learned.lists is True
+    assert run.profile.accepts_batches is True
     # one alone, three to qualify, the same three together, and 96 in batches of 32
-    assert sorted(run.sizes) == [1, 1, 1, 1, 3, 32, 32, 32]
+    assert sorted(run.batch_size) == [1, 1, 1, 1, 3, 32, 32, 32]
 
 
 def test_what_was_learned_is_used_by_the_next_query() -> None:
-    run = Run(takes_lists, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
+    run = Run(
+        can_batch, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
+    )
     assert_right(run)
-    assert run.sizes == [32, 32, 32, 4]
+    assert run.batch_size == [32, 32, 32, 4]
 
 
 def test_few_inputs_are_not_worth_qualifying() -> None:
-    assert Run(takes_lists, TEXTS[:8]).sizes == [1] * 8
+    assert Run(can_batch, TEXTS[:8]).batch_size == [1] * 8
 
 
 @pytest.mark.parametrize(
@@ -182,16 +184,16 @@ def test_few_inputs_are_not_worth_qualifying() -> None:
 def test_a_list_that_is_misread_never_gives_a_wrong_row(service: Service, tried: int) -> None:
     run = Run(service, TEXTS)
     assert_right(run)
-    assert run.learned.lists is False
-    assert sorted(run.sizes) == [1] * 100 + [3] * tried  # what may be a fault in passing is tried more than once
+    assert run.profile.accepts_batches is False
+    assert sorted(run.batch_size) == [1] * 100 + [3] * tried  # what may be a fault in passing is tried more than once
 
 
 def test_answers_too_much_alike_prove_no_order() -> None:
     same = [Prediction("POS", 0.9, {"POS": 0.9})] * 3
-    assert same_answers(same, same) is None
+    assert answers_match(same, same) is None
     other = [Prediction("POS", value, {"POS": value}) for value in (0.1, 0.5, 0.9)]
-    assert same_answers(other, other) is True
-    assert same_answers(other, other[::-1]) is False
+    assert answers_match(other, other) is True
+    assert answers_match(other, other[::-1]) is False
 
 
 def only_lists(fault: Any, times: int) -> Service:
@@ -202,8 +204,8 @@ def only_lists(fault: Any, times: int) -> Service:
         nonlocal left
         if isinstance(asked["inputs"], list) and left > 0:
             left -= 1
-            return fault(takes_lists(asked)) if callable(fault) else fault
-        return takes_lists(asked)
+            return fault(can_batch(asked)) if callable(fault) else fault
+        return can_batch(asked)
 
     return answer
 
@@ -225,19 +227,19 @@ LIST_FAULTS = {
 def test_one_fault_in_passing_does_not_cost_a_route_its_lists(fault: Any) -> None:
     run = Run(only_lists(fault, times=1), TEXTS)
     assert_right(run)
-    assert run.learned.lists is True
-    assert sum(size > 3 for size in run.sizes) == 3
+    assert run.profile.accepts_batches is True
+    assert sum(size > 3 for size in run.batch_size) == 3
 
 
 def test_a_bad_row_among_those_that_lists_are_tried_with_does_not_cost_a_route_its_lists() -> None:
     shortest = min(TEXTS[1:], key=len)
-    run = Run(lambda asked: error(400, "index out of range") if shortest in asked["inputs"] else takes_lists(asked), TEXTS)  # fmt: skip
-    assert run.learned.lists is True
+    run = Run(lambda asked: error(400, "index out of range") if shortest in asked["inputs"] else can_batch(asked), TEXTS)  # fmt: skip
+    assert run.profile.accepts_batches is True
     assert [isinstance(result, Failure) for result in run.results].count(True) == 1
 
 
 def test_what_was_asked_before_lists_are_tried_is_not_asked_alone_again() -> None:
-    run = Run(takes_lists, TEXTS)
+    run = Run(can_batch, TEXTS)
     assert_right(run)
     first, tried, *alone = run.sent[:4]
     assert first in tried
@@ -248,19 +250,19 @@ def test_what_was_asked_before_lists_are_tried_is_not_asked_alone_again() -> Non
 
 @pytest.mark.parametrize("budget", [1, 2, 3])
 def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them(budget: int) -> None:
-    run = Run(takes_lists, TEXTS, max_requests=budget)
+    run = Run(can_batch, TEXTS, max_requests=budget)
     assert len(run.sent) == budget
-    assert run.learned.lists is None
+    assert run.profile.accepts_batches is None
 
 
 @pytest.mark.parametrize("fault", [LIST_FAULTS[name] for name in ("too few", "too many", "flattened", "no list")])
 def test_a_list_answered_badly_is_asked_again_whole_and_then_in_halves(fault: Any) -> None:
-    once = Run(only_lists(fault, times=1), TEXTS[:4], Learned(answered=True, lists=True))
-    twice = Run(only_lists(fault, times=2), TEXTS[:4], Learned(answered=True, lists=True))
+    once = Run(only_lists(fault, times=1), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
+    twice = Run(only_lists(fault, times=2), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
     for run, sizes in ((once, [4, 4]), (twice, [4, 4, 2, 2])):
         assert_right(run, TEXTS[:4])
-        assert run.sizes == sizes
-        assert run.learned.lists is True
+        assert run.batch_size == sizes
+        assert run.profile.accepts_batches is True
 
 
 def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
@@ -270,21 +272,21 @@ def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
     def forgetful_at_times(asked: Any) -> Any:
         nonlocal count
         count += 1
-        return takes_lists(asked)[:-1] if count % 10 == 0 else takes_lists(asked)
+        return can_batch(asked)[:-1] if count % 10 == 0 else can_batch(asked)
 
-    run = Run(forgetful_at_times, texts, Learned(answered=True, lists=True))
+    run = Run(forgetful_at_times, texts, RouteProfile(has_answered=True, accepts_batches=True))
     assert_right(run, texts)
-    assert run.learned.lists is True
+    assert run.profile.accepts_batches is True
     assert len(run.sent) <= 1.3 * 100
 
 
 def test_lists_lost_are_not_sent_once_more_for_each_batch_that_was_packed() -> None:
     texts = [f"text number {index}" for index in range(3200)]
     run = Run(lambda asked: [score("x")] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], texts,
-              Learned(answered=True, lists=True))  # fmt: skip
+              RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert_right(run, texts)
-    assert run.learned.lists is False
-    assert sum(size > 1 for size in run.sizes) <= 8 + 5  # those in flight when the fifth bad answer came
+    assert run.profile.accepts_batches is False
+    assert sum(size > 1 for size in run.batch_size) <= 8 + 5  # those in flight when the fifth bad answer came
 
 
 def test_a_route_loses_lists_after_repeated_ambiguity() -> None:
@@ -296,15 +298,17 @@ def test_a_route_loses_lists_after_repeated_ambiguity() -> None:
 
     run = Run(forgetful, TEXTS)
     assert_right(run)
-    assert run.learned.lists is False
+    assert run.profile.accepts_batches is False
 
 
 def test_a_poisoned_row_is_found_by_halving_and_fails_alone() -> None:
     def poisoned(asked: Any) -> Any:
         inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
-        return error(400, "index out of range") if TEXTS[70] in inputs else takes_lists(asked)
+        return error(400, "index out of range") if TEXTS[70] in inputs else can_batch(asked)
 
-    run = Run(poisoned, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
+    run = Run(
+        poisoned, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
+    )
     failed = [index for index, result in enumerate(run.results) if isinstance(result, Failure)]
     assert failed == [70]
     assert isinstance(run.results[70], Failure)
@@ -317,24 +321,28 @@ def test_a_list_too_long_is_halved_and_the_size_remembered() -> None:
         inputs = asked["inputs"]
         if isinstance(inputs, list) and len(inputs) > 8:
             return error(422, f"batch size {len(inputs)} > maximum allowed batch size 8")
-        return takes_lists(asked)
+        return can_batch(asked)
 
-    run = Run(small, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
+    run = Run(
+        small, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
+    )
     assert_right(run)
-    assert run.learned.sizes.best == 8
+    assert run.profile.batch_size.best == 8
 
 
-def test_told_to_wait_is_no_attempt_and_keeps_the_batch() -> None:
+def test_rate_limited_is_no_attempt_and_keeps_the_batch() -> None:
     refusals = 20
 
     def busy(asked: Any) -> Any:
         nonlocal refusals
         refusals -= 1
-        return error(429, "slow down", Retry_After="3") if refusals >= 0 else takes_lists(asked)
+        return error(429, "slow down", Retry_After="3") if refusals >= 0 else can_batch(asked)
 
-    run = Run(busy, TEXTS, Learned(answered=True, lists=True, sizes=BatchSizes(flush=True)))
+    run = Run(
+        busy, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
+    )
     assert_right(run)
-    assert set(run.sizes) <= {32, 4}
+    assert set(run.batch_size) <= {32, 4}
     assert run.usage.waits == 20
     assert run.usage.retries == 0
 
@@ -359,7 +367,7 @@ def test_a_fault_in_passing_is_tried_again_a_bounded_number_of_times() -> None:
 @pytest.mark.parametrize("body", [b"", b"[[{", b"NaN and such", b'[[{"label": "POS", "score": 0.9}'])
 def test_an_answer_that_is_cut_off_is_asked_for_again(body: bytes) -> None:
     replies = iter([body])
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked) if body else takes_lists(asked), TEXTS[:3])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked) if body else can_batch(asked), TEXTS[:3])
     assert_right(run, TEXTS[:3])
 
 
@@ -376,8 +384,8 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(body: bytes) -> None:
 def test_what_dooms_every_row_is_asked_once(status: int, message: str) -> None:
     run = Run(lambda asked: error(status, message), TEXTS)
     assert len(run.sent) == 1
-    assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is FailureKind.FATAL
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.FATAL
 
 
 def test_an_unreachable_host_is_asked_once() -> None:
@@ -386,8 +394,8 @@ def test_an_unreachable_host_is_asked_once() -> None:
 
     run = Run(lambda asked: ClientConnectorError(), TEXTS)
     assert len(run.sent) == 1
-    assert run.sender.stopped is not None
-    assert "cannot reach" in run.sender.stopped.message
+    assert run.executor.stopped is not None
+    assert "cannot reach" in run.executor.stopped.message
 
 
 def test_rows_answered_before_a_stop_are_kept() -> None:
@@ -398,30 +406,30 @@ def test_rows_answered_before_a_stop_are_kept() -> None:
         left -= 1
         return takes_no_lists(asked) if left >= 0 else error(402, "no credits left")
 
-    run = Run(runs_out, TEXTS, Learned(answered=True, lists=False))
+    run = Run(runs_out, TEXTS, RouteProfile(has_answered=True, accepts_batches=False))
     answered = [result for result in run.results if isinstance(result, Prediction)]
     assert len(answered) == 10
-    assert run.sender.stopped is not None
+    assert run.executor.stopped is not None
     assert len(run.sent) <= 10 + 8  # those in flight when the first refusal came
 
 
 def test_the_same_refusal_for_several_rows_is_the_requests_fault() -> None:
     run = Run(lambda asked: error(400, "`stop` is not used by the model"), TEXTS, top_k=3)
     assert len(run.sent) == 3
-    assert run.sender.stopped is not None
-    assert "top_k" in run.sender.stopped.message
+    assert run.executor.stopped is not None
+    assert "top_k" in run.executor.stopped.message
 
 
 @pytest.mark.parametrize(("refused", "stops"), [(2, False), (3, True)])
 def test_exactly_three_same_refusals_before_any_answer_are_the_requests_fault(refused: int, stops: bool) -> None:
     run = Run(lambda asked: error(422, "bad") if asked["inputs"] in TEXTS[:refused] else takes_no_lists(asked), TEXTS[:8])  # fmt: skip
-    assert (run.sender.stopped is not None) is stops
+    assert (run.executor.stopped is not None) is stops
     assert len(run.sent) == (3 if stops else 8)
 
 
 def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
     run = Run(lambda asked: takes_no_lists(asked) if asked["inputs"] == TEXTS[0] else error(422, "bad"), TEXTS[:8])
-    assert run.sender.stopped is None
+    assert run.executor.stopped is None
     assert [isinstance(result, Failure) for result in run.results] == [False] + [True] * 7
 
 
@@ -429,15 +437,15 @@ def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
 def test_the_smallest_batches_are_halved_to_the_row(size: int) -> None:
     texts = TEXTS[:size]
     refuse = error(400, "index out of range")
-    run = Run(lambda asked: refuse if texts[0] in asked["inputs"] else takes_lists(asked), texts, Learned(answered=True, lists=True))  # fmt: skip
+    run = Run(lambda asked: refuse if texts[0] in asked["inputs"] else can_batch(asked), texts, RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert [isinstance(result, Failure) for result in run.results] == [True] + [False] * (size - 1)
-    assert run.sizes == ([2, 1, 1] if size == 2 else [3, 2, 1, 1, 1])
+    assert run.batch_size == ([2, 1, 1] if size == 2 else [3, 2, 1, 1, 1])
 
 
 def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of_it_has_five_of_its_own() -> None:
     bad = TEXTS[0]
-    run = Run(lambda asked: error(500) if bad in asked["inputs"] else takes_lists(asked), TEXTS[:2], Learned(answered=True, lists=True))  # fmt: skip
-    assert run.sizes == [2, 2] + [1] * (ATTEMPTS + 1)
+    run = Run(lambda asked: error(500) if bad in asked["inputs"] else can_batch(asked), TEXTS[:2], RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
+    assert run.batch_size == [2, 2] + [1] * (ATTEMPTS + 1)
     assert run.results[0].attempts == ATTEMPTS  # type: ignore[union-attr]
     assert isinstance(run.results[1], Prediction)
 
@@ -447,7 +455,7 @@ def test_a_host_that_cannot_be_reached_for_a_moment_after_an_answer_is_tried_aga
         pass
 
     replies: Any = iter([None, ClientConnectorError()])
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:3])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), TEXTS[:3])
     assert_right(run, TEXTS[:3])
 
 
@@ -456,21 +464,21 @@ def test_a_budget_is_used_to_its_last_request_and_no_further(budget: int, answer
     run = Run(takes_no_lists, TEXTS[:8], max_requests=budget)
     assert len(run.sent) == answered
     assert sum(isinstance(result, Prediction) for result in run.results) == answered
-    assert (run.sender.stopped is None) is (budget >= 8)
+    assert (run.executor.stopped is None) is (budget >= 8)
 
 
 def test_different_refusals_are_the_rows_own() -> None:
     run = Run(lambda asked: error(400, f"cannot read {asked['inputs']}"), TEXTS[:5])
-    assert run.sender.stopped is None
+    assert run.executor.stopped is None
     assert all(isinstance(result, Failure) for result in run.results)
 
 
 def test_waiting_ends_with_patience() -> None:
     run = Run(lambda asked: error(429, "slow down", Retry_After="60"), TEXTS)
-    assert run.sender.stopped is not None
-    assert "60 s" in run.sender.stopped.message
-    assert run.clock.now <= PATIENCE
-    assert len(run.sent) == 1 + PATIENCE // 60
+    assert run.executor.stopped is not None
+    assert "60 s" in run.executor.stopped.message
+    assert run.clock.now <= MAX_STALL_S
+    assert len(run.sent) == 1 + MAX_STALL_S // 60
 
 
 def test_a_wait_longer_than_patience_is_not_waited_for() -> None:
@@ -485,7 +493,7 @@ def test_a_wait_longer_than_patience_is_not_waited_for() -> None:
 )
 def test_an_absurd_announcement_is_not_heeded(absurd: str) -> None:
     replies = iter([error(429, "slow down", Retry_After=absurd)])
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:3])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), TEXTS[:3])
     assert_right(run, TEXTS[:3])
 
 
@@ -493,8 +501,8 @@ def test_an_absurd_announcement_is_not_heeded(absurd: str) -> None:
 def test_patience_ends_exactly_at_its_bound(announced: str, requests: int) -> None:
     run = Run(lambda asked: error(429, "slow down", Retry_After=announced), TEXTS)
     assert len(run.sent) == requests
-    assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is FailureKind.FATAL
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.FATAL
 
 
 def test_any_answer_renews_patience() -> None:
@@ -503,58 +511,58 @@ def test_any_answer_renews_patience() -> None:
     def slow(asked: Any) -> Any:
         nonlocal count
         count += 1
-        return takes_lists(asked) if count % 3 == 0 else error(429, "slow down", Retry_After="140")
+        return can_batch(asked) if count % 3 == 0 else error(429, "slow down", Retry_After="140")
 
     run = Run(slow, TEXTS[:8])
     assert_right(run, TEXTS[:8])
-    assert run.clock.now > 2 * PATIENCE
+    assert run.clock.now > 2 * MAX_STALL_S
 
 
 def test_an_estimate_uses_up_no_patience_before_it_was_sat_out() -> None:
     loading = Response(503, CIMultiDict(), b'{"error": "Model m is currently loading", "estimated_time": 600}')
     replies = iter([loading])
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:1])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), TEXTS[:1])
     assert_right(run, TEXTS[:1])
 
 
 def test_max_requests_is_a_budget() -> None:
     run = Run(takes_no_lists, TEXTS, max_requests=10)
     assert len(run.sent) == 10
-    assert run.sender.stopped is not None
-    assert run.sender.stopped.kind is FailureKind.NOT_SENT
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.NOT_SENT
 
 
 def test_the_receipt_adds_up() -> None:
-    run = Run(takes_lists, TEXTS)
+    run = Run(can_batch, TEXTS)
     usage = run.usage.as_dict()
     assert usage["requests"] == len(run.sent)
     assert usage["batches"] == 4
     assert usage["p50_seconds"] is not None
 
 
-class GivenCeiling(Ceiling):
+class GivenCeiling(AdaptiveConcurrencyLimit):
     """So many places, whatever is answered."""
 
-    grows = False
+    is_ramping_up = False
 
-    def answered(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
+    def on_response(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         pass
 
 
 def test_every_place_stays_taken_when_there_are_fewer_and_many_requests_end_at_once() -> None:
-    limiter = Limiter(ceiling=GivenCeiling(60))
+    limiter = Limiter(concurrency=GivenCeiling(60))
     out: list[int] = []
 
     def service(asked: Any) -> Any:
         if len(out) == 1000:
-            limiter.ceiling.limit = 40
+            limiter.concurrency.limit = 40
         out.append(limiter.in_flight)
         return takes_no_lists(asked)
 
-    learned = Learned()
-    learned.lists, learned.answered = False, True
+    profile = RouteProfile()
+    profile.accepts_batches, profile.has_answered = False, True
     texts = [f"text number {number}" for number in range(3000)]
-    assert_right(Run(service, texts, learned, limiter, turns=12), texts)
+    assert_right(Run(service, texts, profile, limiter, turns=12), texts)
     assert min(out[200:1000]) >= 60 - 1, "one place may be on its way to another"
     assert min(out[1200:2900]) >= 40 - 1
     assert max(out[1200:2900]) == 40
@@ -566,9 +574,9 @@ def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
         limiter = Limiter(4, clock=lambda: now)
         for _ in range(2):
             await limiter.acquire()
-        limiter.release(Outcome(0.1, answered=False, told_to_wait=True, wait=30.0))
+        limiter.release(Outcome(0.1, answered=False, rate_limited=True, wait=30.0))
         first = limiter._resume_at
-        limiter.release(Outcome(0.1, answered=False, told_to_wait=True, wait=1.0))
+        limiter.release(Outcome(0.1, answered=False, rate_limited=True, wait=1.0))
         return first - now, limiter._resume_at - now
 
     first, second = asyncio.run(scenario())
@@ -640,7 +648,7 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
 
 def test_waits_use_up_no_attempts() -> None:
     replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (ATTEMPTS - 1))
-    run = Run(lambda asked: next(replies, None) or takes_lists(asked), TEXTS[:1])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), TEXTS[:1])
     assert_right(run, TEXTS[:1])
 
 
@@ -648,6 +656,6 @@ def test_waits_use_up_no_attempts() -> None:
 def test_lists_are_tried_with_inputs_that_differ(waiting: int) -> None:
     task = model_settings({"task": "text-classification", "column": "t", "target": "y"}, ENDPOINT).definition
     for trial in range(4):
-        probed = probes(task, TEXTS, range(waiting), trial)
+        probed = choose_probes(task, TEXTS, range(waiting), trial)
         assert len(set(probed)) == len(probed)
-    assert len(probes(task, TEXTS, range(waiting), 0)) == 3
+    assert len(choose_probes(task, TEXTS, range(waiting), 0)) == 3

@@ -215,12 +215,12 @@ def test_a_query_that_uses_four_fifths_says_so_in_the_log(
 def test_two_processes_at_once_never_exceed_a_limit_and_use_all_of_it(tmp_path: Path) -> None:
     code = f"""
 import asyncio
-from huggingface_api_handler.inference.quota import Quota
-from huggingface_api_handler.inference.store import store_in
+from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.sqlite import open_store
 async def ask():
-    of = Quota(store_in({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
+    of = Quota(open_store({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
     taken = 0
-    await of.give_back()
+    await of.release()
     print("ready", flush=True)
     input()
     while True:
@@ -228,7 +228,7 @@ async def ask():
         taken += got.count(None)
         if any(got):
             break
-    await of.give_back()
+    await of.release()
     return taken
 print(asyncio.run(ask()))
 """

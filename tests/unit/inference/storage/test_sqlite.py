@@ -222,12 +222,12 @@ def test_a_closed_store_is_opened_anew_by_the_next_query(service: Service, tmp_p
 def test_parent_and_forked_child_lose_no_answer(tmp_path: Path) -> None:
     code = f"""
 import os, time
-from huggingface_api_handler.inference.store import store_in
+from huggingface_api_handler.inference.storage.sqlite import open_store
 from tests.unit.inference.storage.test_sqlite import put
-store = store_in({str(tmp_path)!r})
+store = open_store({str(tmp_path)!r})
 put(store, 0, 100)
 if os.fork() == 0:
-    mine = store_in({str(tmp_path)!r})
+    mine = open_store({str(tmp_path)!r})
     put(mine, 1000, 1100)
     time.sleep(0.3)  # the parent closes its own meanwhile
     put(mine, 1100, 1200)
@@ -244,7 +244,7 @@ os.wait()
 
 
 def test_two_processes_write_thousands_of_answers_and_lose_none(tmp_path: Path) -> None:
-    code = "from huggingface_api_handler.inference.store import store_in; from tests.unit.inference.storage.test_sqlite import put; put(store_in({!r}), {}, {})"
+    code = "from huggingface_api_handler.inference.storage.sqlite import open_store; from tests.unit.inference.storage.test_sqlite import put; put(open_store({!r}), {}, {})"
     both = [started(code.format(str(tmp_path), first, first + 3000)) for first in (0, 3000)]
     for process in both:
         _, said = process.communicate(timeout=120)
@@ -296,7 +296,7 @@ def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Ser
         code = f"""
 import os
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.store import close_stores
+from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.unit.inference.storage.test_sqlite import TEXTS, USING
 predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder + "/other"!r}}})  # all modules are read
 close_stores()

@@ -67,13 +67,13 @@ def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
 
 def test_totals_survive_processes(tmp_path: Path) -> None:
     code = f"""
-from huggingface_api_handler.failures import InferenceError
-from huggingface_api_handler.inference import receipts
-from huggingface_api_handler.inference.store import store_in
-from huggingface_api_handler.inference.usage import Receipt
+from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference.telemetry import usage_log
+from huggingface_api_handler.inference.storage.sqlite import open_store
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.unit.inference.telemetry.test_usage_log import SCOPE
 for _ in range(50):
-    receipts.keep(store_in({str(tmp_path)!r}), SCOPE, Receipt("t", "m", "h", rows=3, requests=2))
+    usage_log.keep(open_store({str(tmp_path)!r}), SCOPE, Usage("t", "m", "h", rows=3, requests=2))
 """
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
@@ -137,8 +137,8 @@ def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, t
 
 def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
     usage, told = Usage("t", "m", "h"), 0.0
-    for send_request in RECORDED:
-        headers = send_request["response_headers"] or {}
+    for exchange in RECORDED:
+        headers = exchange["response_headers"] or {}
         usage.record_response(1.0, 10, headers)
         told += float(headers.get("x-compute-time", 0))
     assert usage.compute_seconds == pytest.approx(told)

@@ -87,7 +87,7 @@ def test_a_proxy_that_lets_nothing_through_is_named(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LARGEST_ANSWER", 10)
+    monkeypatch.setattr(client, "MAX_RESPONSE_BYTES", 10)
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
