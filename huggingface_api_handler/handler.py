@@ -60,7 +60,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             engine = _engine(self.engine_storage)
             using, checked = _new_model(target, args, engine)
             self.model_storage.json_set(_STORED, using)
-            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **discovery.find(engine, checked)})
+            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **discovery.discover(engine, checked)})
 
     def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
@@ -68,7 +68,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         with _without_traceback(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
             found = self.model_storage.json_get(_SERVED) or {}
-            discovery.recall(found)
+            discovery.restore(found)
             model = model_settings(merge_select_overrides(self._using(), changes), engine)
             out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
@@ -96,7 +96,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 return _task_table(model)
             if attribute == "usage":
                 found = self.model_storage.json_get(_SERVED) or {}
-                return usage_log.table(open_store(engine.cache_dir), str(self._scope(found).model))
+                return usage_log.usage_table(open_store(engine.cache_dir), str(self._scope(found).model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")

@@ -42,13 +42,13 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception, classify_response
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
-from huggingface_api_handler.inference.protocols.routing import route
+from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import client
-from huggingface_api_handler.redaction import shown
+from huggingface_api_handler.redaction import preview
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -467,7 +467,7 @@ def test_describe_shows_what_a_server_says_without_the_key(service: Service) -> 
 def test_nothing_of_ours_prints_a_key() -> None:
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
     model = model_settings(USING, engine)
-    where = route(engine, model)
+    where = resolve_route(engine, model)
     assert KEY in where.headers["authorization"]
     helper = hub_providers.get_provider_helper("fal-ai", "text-to-image", "m")
     found = resolve_api_key(engine)
@@ -491,7 +491,7 @@ def test_no_error_of_ours_carries_a_key_whoever_words_it(error: type[Exception],
     for text in (key, f"Bearer {key}", json.dumps({"h": key}), f"https://u:{key}@h/", repr({"authorization": key})):
         raised = error(f"it said {text}")
         assert str(raised).startswith("it said ")
-        assert not leaks(told(raised) + shown(text) + Failure(FailureKind.INPUT_REJECTED, text).reason, key)
+        assert not leaks(told(raised) + preview(text) + Failure(FailureKind.INPUT_REJECTED, text).reason, key)
 
 
 def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
@@ -506,7 +506,7 @@ def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
 )
 def test_names_that_only_begin_like_a_key_stay_readable(name: str) -> None:
     assert redaction.redact(name) == name
-    assert name in shown(name)
+    assert name in preview(name)
 
 
 def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:

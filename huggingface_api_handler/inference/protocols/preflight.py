@@ -14,7 +14,7 @@ from ...errors import HuggingFaceAPIError, InferenceError, InputError
 from ...redaction import preview, redact
 from ..failures import classify_exception
 from ..transport import client
-from .routing import is_key_allowed_for, route
+from .routing import is_key_allowed_for, resolve_route
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ def check_engine(engine: EngineSettings) -> str:
         logger.warning("the engine could not be checked: %s", reason)
         return f"Not checked: {reason}."
     if response.status in (401, 403):
-        where = "the endpoint" if engine.endpoint else "Hugging Face"
+        route = "the endpoint" if engine.endpoint else "Hugging Face"
         raise InferenceError(
-            f"{where} refused the key ({response.status}). Check it, or make one at "
+            f"{route} refused the key ({response.status}). Check it, or make one at "
             "https://huggingface.co/settings/tokens with the permission 'Make calls to Inference Providers'"
         )
     if engine.endpoint:
@@ -80,14 +80,14 @@ def task_of(model: str, engine: EngineSettings) -> str:
 
 def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
     """What the server itself says of the model (GET on its address), or why it says nothing."""
-    where = route(engine, model)
-    address = {"model": model.model, "address": where.url, "key sent": where.has_key}
-    if where.provider is not None:
-        return {**address, "provider": where.provider.name}
+    route = resolve_route(engine, model)
+    address = {"model": model.model, "address": route.url, "key sent": route.has_key}
+    if route.provider is not None:
+        return {**address, "provider": route.provider.name}
     try:
-        response = client.submit(client.get(where.url.split("/pipeline/")[0], where.headers, PATIENCE)).result()
+        response = client.submit(client.get(route.url.split("/pipeline/")[0], route.headers, PATIENCE)).result()
     except Exception as error:  # DESCRIBE shows what there is
-        return {**address, "server": classify_exception(error, host=where.host).message}
+        return {**address, "server": classify_exception(error, host=route.host).message}
     said = _json(redact(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
     return {**address, **said} if isinstance(said, dict) else address
 

@@ -36,7 +36,7 @@ class RequestResult(NamedTuple):
     rate_limit: RateLimitStatus | None = None
 
 
-def encode(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[codec.Request, Any]:
+def build_request(route: Route, model: ModelSettings, inputs: Sequence[Any]) -> tuple[codec.Request, Any]:
     """The request for ``inputs``, and what a provider's helper needs to read its answer.
 
     Raises TypeError or ValueError where an input cannot be sent.

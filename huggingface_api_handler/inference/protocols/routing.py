@@ -51,7 +51,7 @@ class Route:
         return self.provider is None
 
 
-def route(engine: EngineSettings, model: ModelSettings) -> Route:
+def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
     """Decide where the requests of ``model`` go. Sends nothing, but for a provider's name for the model, once.
 
     Raises InputError where a named key is not set, or a provider does not serve the model.

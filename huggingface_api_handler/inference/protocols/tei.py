@@ -35,17 +35,17 @@ class Server:
     largest_batch: int
 
 
-async def found_at(where: Route, task: str) -> Server | None:
+async def detect(route: Route, task: str) -> Server | None:
     """The server at an endpoint of one model, by its ``/info``, asked once a process; None for any other."""
-    if where.serves_many or where.provider is not None or task not in PATHS:
+    if route.serves_many or route.provider is not None or task not in PATHS:
         return None
-    if where.url not in _found:
+    if route.url not in _found:
         try:
-            response = await client.get(f"{where.url}/info", where.headers, _PATIENCE)
+            response = await client.get(f"{route.url}/info", route.headers, _PATIENCE)
         except Exception:  # the query itself will tell what is wrong with this host
             return None
-        _found[where.url] = _read_info(response.status, response.body)
-    return _found[where.url]
+        _found[route.url] = _read_info(response.status, response.body)
+    return _found[route.url]
 
 
 def remember(url: str, largest_batch: int) -> None:
@@ -53,15 +53,15 @@ def remember(url: str, largest_batch: int) -> None:
     _found.setdefault(url, Server(largest_batch))
 
 
-def seen(where: Route) -> Server | None:
+def detected(route: Route) -> Server | None:
     """The server that was found at this endpoint before; asks nothing."""
-    return _found.get(where.url)
+    return _found.get(route.url)
 
 
-def routed(where: Route, task: str) -> Route:
+def route_to(route: Route, task: str) -> Route:
     """The route of ``task`` on such a server."""
     body = predict_body if task == "text-classification" else None
-    return replace(where, url=where.url.removesuffix(PATHS[task]) + PATHS[task], body=body)
+    return replace(route, url=route.url.removesuffix(PATHS[task]) + PATHS[task], body=body)
 
 
 def predict_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Query:
 
     model: ModelSettings
     engine: EngineSettings
-    where: Route
+    route: Route
     usage: Usage
     scope: Scope | None = None
     store: Store = field(init=False)
@@ -43,7 +43,7 @@ class Query:
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """The route as its server wants to be asked, what is known of it, and what the query uses."""
-        server = await tei.found_at(self.where, self.model.task)
+        server = await tei.detect(self.route, self.model.task)
         to, found = self._routed(server), await self.route_state(server)
         limits = {
             name: limit
@@ -75,7 +75,7 @@ class Query:
         return await route_state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
-        return self.where if server is None else tei.routed(self.where, self.model.task)
+        return self.route if server is None else tei.route_to(self.route, self.model.task)
 
     def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine
@@ -83,14 +83,14 @@ class Query:
         if not (model.definition.deterministic if wanted is None else wanted):
             return NoResponseCache()
         return ResponseCache(
-            store, self._owner(), self.where.url, model, engine.cache_ttl, read=model.options.use_cache
+            store, self._owner(), self.route.url, model, engine.cache_ttl, read=model.options.use_cache
         )
 
     def _owner(self) -> str:
         """The engine, or, from Python without a name, the account."""
         if self.scope is not None:
             return self.scope.engine
-        account = self.where.headers.get("authorization", "")
+        account = self.route.headers.get("authorization", "")
         return f"{self.engine.endpoint} {hashlib.sha256(account.encode()).hexdigest()}"
 
 

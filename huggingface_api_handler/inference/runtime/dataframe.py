@@ -20,7 +20,7 @@ from ...errors import InferenceError
 from ...tasks import Input, InvalidCell, read_inputs
 from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import RouteState
-from ..protocols.routing import route
+from ..protocols.routing import resolve_route
 from ..storage.scope import Scope
 from ..telemetry import usage_log
 from ..telemetry.usage import Usage
@@ -64,10 +64,10 @@ def predict_frame(
     """
     started = time.monotonic()
     task = model.definition
-    where = route(engine, model)
-    usage = Usage(task.name, model.model, where.host)
+    route = resolve_route(engine, model)
+    usage = Usage(task.name, model.model, route.host)
     inputs, rows = _distinct(read_inputs(task, frame, model), usage)
-    query = Query(model, engine, where, usage, scope)
+    query = Query(model, engine, route, usage, scope)
     if model.dry_run:
         return dry_run(query, inputs, frame)
     results, end = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
@@ -75,7 +75,7 @@ def predict_frame(
     failures = rows.failures(results)
     usage.errors.update(failure.kind.value for failure in failures.values())
     usage.answered = usage.rows - usage.nulls - len(failures)
-    usage_log.keep(query.store, scope, usage)
+    usage_log.record(query.store, scope, usage)
     if end is not None:
         raise InferenceError(end.message)
     _raise_where_nothing_is_left(failures, usage.rows, model)

@@ -22,7 +22,7 @@ from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.concurrency import FIRST_RESPONSE_TIMEOUT_S
 from ..flow_control.limiter import Outcome
 from ..flow_control.route_profile import RouteProfile
-from ..protocols.request import Post, RequestResult, encode, send_request
+from ..protocols.request import Post, RequestResult, build_request, send_request
 from ..protocols.routing import Route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
@@ -304,7 +304,7 @@ class QueryExecutor:
         outcome: Outcome | None = None
         try:
             try:
-                request, made = encode(self._route, self._model, [self._queue.item(each) for each in positions])
+                request, made = build_request(self._route, self._model, [self._queue.item(each) for each in positions])
             except (TypeError, ValueError) as error:
                 kind = rejection(len(positions))
                 return Failure(kind, f"the input cannot be sent ({error})")

@@ -24,14 +24,14 @@ _KEPT = 1000
 _SHOWN = 20
 
 
-def keep(store: Store, scope: Scope | None, usage: Usage) -> None:
+def record(store: Store, scope: Scope | None, usage: Usage) -> None:
     """Keep the receipt of a query with those of its model."""
     if scope is not None and scope.model is not None:
         model = scope.model
         store.run(lambda connection: _keep(connection, model, usage), None)
 
 
-def table(store: Store, model: str) -> pd.DataFrame:
+def usage_table(store: Store, model: str) -> pd.DataFrame:
     """A row for all queries of a model together, then one for each of the last, newest first. Times in seconds."""
     nothing: _Kept = (None, [])
     total, last = store.run(lambda connection: _read(connection, model), nothing).result()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.protocols.routing import is_key_allowed_for, route
+from huggingface_api_handler.inference.protocols.routing import is_key_allowed_for, resolve_route
 
 HF = "https://router.huggingface.co/hf-inference/models"
 
@@ -15,7 +15,7 @@ HF = "https://router.huggingface.co/hf-inference/models"
 def routed(engine: dict[str, Any], **using: Any) -> Any:
     checked = engine_settings(engine)
     given = {"task": "text-classification", "column": "t", "target": "y", **using}
-    return route(checked, model_settings(given, checked))
+    return resolve_route(checked, model_settings(given, checked))
 
 
 @pytest.mark.parametrize(

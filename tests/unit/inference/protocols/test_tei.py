@@ -99,10 +99,10 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
     service.info = {"model_id": "m", "model_type": {"embedding": {}}, "max_client_batch_size": 7}
     engine = engine_settings({"endpoint": service.url})
     using = {"task": "feature-extraction", "column": "t", "target": "y"}
-    found = discovery.find(engine, model_settings(using, engine))
+    found = discovery.discover(engine, model_settings(using, engine))
     assert found["tei"]["largest_batch"] == 7
     tei_module._found.clear()
-    discovery.recall(found)
+    discovery.restore(found)
     service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
     predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
     assert service.fetched == ["/info"]

@@ -36,7 +36,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     model = model_settings({"task": "text-classification", "column": "text", "target": "y"})
     for texts in (["good 1", "good 1", None], ["good 1", "good 2", "bad"]):
         predict_frame(pd.DataFrame({"text": texts}), model, engine, scope=SCOPE)
-    told = usage_log.table(open_store(str(tmp_path)), "model 1")
+    told = usage_log.usage_table(open_store(str(tmp_path)), "model 1")
     assert told["query"][0] == "all"
     assert told["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
     shown = ["queries", "rows", "nulls", "distinct", "stored", "requests", "answered", "requests_avoided"]
@@ -49,7 +49,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     assert told["bytes_sent"][0] == sum(told["bytes_sent"][1:]) > 0
     assert told["bytes_received"][0] == sum(told["bytes_received"][1:]) > 0
     assert "host" not in told.columns
-    assert len(usage_log.table(open_store(str(tmp_path)), "model 2")) == 0
+    assert len(usage_log.usage_table(open_store(str(tmp_path)), "model 2")) == 0
 
 
 def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
         usage = Usage("t", "m", "h")
         for each in seconds[start : start + 500]:
             usage.record_response(each, 10, {})
-        usage_log.keep(store, SCOPE, usage)
-    told = usage_log.table(store, "model 1")
+        usage_log.record(store, SCOPE, usage)
+    told = usage_log.usage_table(store, "model 1")
     assert told["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
     assert told["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
 
@@ -73,21 +73,21 @@ from huggingface_api_handler.inference.storage.sqlite import open_store
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.unit.inference.telemetry.test_usage_log import SCOPE
 for _ in range(50):
-    usage_log.keep(open_store({str(tmp_path)!r}), SCOPE, Usage("t", "m", "h", rows=3, requests=2))
+    usage_log.record(open_store({str(tmp_path)!r}), SCOPE, Usage("t", "m", "h", rows=3, requests=2))
 """
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    total = usage_log.table(open_store(str(tmp_path)), "model 1").iloc[0]
+    total = usage_log.usage_table(open_store(str(tmp_path)), "model 1").iloc[0]
     assert (total["queries"], total["rows"], total["requests"]) == (100, 300, 200)
 
 
 def test_a_thousand_are_kept_of_a_model_and_the_total_counts_all(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     for _ in range(1100):
-        usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=1))
-    usage_log.keep(store, Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
+        usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
+    usage_log.record(store, Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
     assert kept(store) == [("model 1", 1000), ("model 2", 1)]
-    told = usage_log.table(store, "model 1")
+    told = usage_log.usage_table(store, "model 1")
     assert told["rows"][0] == 1100
     assert len(told) == 21
 
@@ -100,11 +100,11 @@ def kept(store: Store) -> list[Any]:
 @pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"rows": 1}', b'{"latencies": 7}'])
 def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
     store = open_store(str(tmp_path))
-    usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=1))
+    usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
     for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
         store.run(lambda connection, statement=statement: connection.execute(statement, (garbage,)).rowcount, 0)  # type: ignore[misc]
-    usage_log.keep(store, SCOPE, Usage("t", "m", "h", rows=2))
-    told = usage_log.table(store, "model 1")
+    usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=2))
+    told = usage_log.usage_table(store, "model 1")
     assert list(told["rows"]) == [2, 2]
     assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_
     model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
     with pytest.raises(InferenceError):
         predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
-    shown = usage_log.table(open_store(str(tmp_path)), "m")
+    shown = usage_log.usage_table(open_store(str(tmp_path)), "m")
     assert shown["requests"][0] == 1
     assert json.loads(shown["errors"][0]) == {"query stopped": 2}
 
@@ -132,7 +132,7 @@ def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, t
     for _ in range(2):  # the second time from the store, and no token is used
         assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
     told = sum(chat["usage"]["total_tokens"] for chat in chats)
-    assert list(usage_log.table(open_store(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
+    assert list(usage_log.usage_table(open_store(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
 
 
 def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
