@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import classification, embeddings, generation, media_generation, media_understanding, tables, text
-from .base import Batching, Column, Input, InvalidCell, Media, MediaRef, Prediction, Settings, Task
+from .base import JSON, Batching, Column, JSONObject, Prediction, Settings, Task
+from .input_types import Input, InvalidCell, Media, MediaRef
 from .inputs import read_inputs
 from .schemas import Parameter, parameters_of
 
@@ -16,11 +17,13 @@ ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias
 
 __all__ = [
     "ALIASES",
+    "JSON",
     "TASKS",
     "Batching",
     "Column",
     "Input",
     "InvalidCell",
+    "JSONObject",
     "Media",
     "MediaRef",
     "Parameter",

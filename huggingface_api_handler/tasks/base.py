@@ -1,6 +1,6 @@
 """What a task is: the columns it reads, the request it makes of them, and how its answer is read.
 
-A task is a value, not a class to inherit from: adding one is one more ``Task(...)`` in a module of this package.
+A task is a value, not a class to inherit from: to add one, write one more ``Task(...)`` in a module of this package.
 All functions here are pure. Shapes of requests and answers are those of Hugging Face's task specifications,
 https://huggingface.co/docs/inference-providers/tasks, whose parameter schemas are in ``specs/``.
 """
@@ -10,38 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
+from .input_types import Input, Media
 
-Input = Hashable
-"""The canonical input of one row: a string, or a tuple where a task reads several columns. Equal means: ask once."""
+JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
+"""What JSON can hold."""
 
-
-class InvalidCell(NamedTuple):
-    """A cell that cannot be sent. It costs no request and becomes its row's error."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Media:
-    """An image, sound or video: its bytes and its content type."""
-
-    data: bytes = field(repr=False)
-    content_type: str
-
-
-@dataclass(frozen=True)
-class MediaRef:
-    """A cell that names or holds media, still to be loaded: bytes, a ``data:`` URI, a URL or a path."""
-
-    cell: str | bytes = field(repr=False)
-    kind: str
+JSONObject: TypeAlias = dict[str, JSON]
 
 
 class Prediction(NamedTuple):
-    """One row's answer as SQL sees it: the target, its score in [0, 1] where there is one, and the parts."""
+    """One row's answer as SQL sees it.
+
+    ``value`` is the target, ``confidence`` its score in [0, 1] where there is one, ``explain`` the parts.
+    """
 
     value: Any
     confidence: float | None = None
@@ -49,14 +33,14 @@ class Prediction(NamedTuple):
 
 
 class Settings(Protocol):
-    """What a task may read of a model's settings (see ``settings.ModelSettings``)."""
+    """What a task may read of a model's settings (see ``config.settings.ModelSettings``)."""
 
     @property
     def model(self) -> str: ...
     @property
-    def columns(self) -> Mapping[str, Any]: ...
+    def columns(self) -> Mapping[str, str | list[str]]: ...
     @property
-    def parameters(self) -> Mapping[str, Any]: ...
+    def parameters(self) -> Mapping[str, JSON]: ...
     @property
     def labels(self) -> Sequence[str] | Mapping[str, str] | None: ...
     @property
@@ -88,8 +72,8 @@ class Batching(Enum):
 class Column(NamedTuple):
     """A column that a task reads, by the USING argument that names it.
 
-    ``holds`` is 'text', 'labels', 'messages' (JSON), 'image', 'audio', 'video', 'table' (JSON), or, where the argument
-    names several columns, 'values' (one row of them) or 'whole table' (all rows of them).
+    ``data_type`` is 'text', 'labels', 'messages' (JSON), 'image', 'audio', 'video', 'table' (JSON), or, where the
+    argument names several columns, 'values' (one row of them) or 'whole table' (all rows of them).
     """
 
     argument: str
@@ -99,26 +83,60 @@ class Column(NamedTuple):
 
 TEXT = (Column("column"),)
 
-Body = Callable[[Sequence[Any], Settings], "dict[str, Any] | Media"]
-Read = Callable[[Any, Any, Settings], Prediction]
-Split = Callable[[Any, int], list[Any]]
+# A task's functions take the named type of its own inputs (``input_types``), which one table of all tasks cannot say.
+Body: TypeAlias = Callable[[Sequence[Any], Settings], "JSONObject | Media"]
+Read: TypeAlias = Callable[[object, Any, Settings], Prediction]
+Split: TypeAlias = Callable[[object, int], list[Any]]
+Combine: TypeAlias = Callable[..., Input]
 
 
-def unwrap_single(inputs: Sequence[Any]) -> Any:
-    """One input alone, as most servers want it, or the list of several."""
+def unwrap_single(inputs: Sequence[str]) -> str | list[str]:
+    """One input alone, as most servers want it, or the list of several.
+
+    Args:
+        inputs: the texts of one request, at least one.
+    """
     return inputs[0] if len(inputs) == 1 else list(inputs)
 
 
-def text_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
-    """``{"inputs": text or [text, ...], "parameters": {...}}``."""
-    body: dict[str, Any] = {"inputs": unwrap_single(inputs)}
+def with_parameters(body: JSONObject, settings: Settings) -> JSONObject:
+    """A body with the request parameters beside its inputs, where there are any.
+
+    Args:
+        body: ``{"inputs": ...}``; it is changed and returned.
+        settings: the model's settings.
+    """
     if settings.parameters:
         body["parameters"] = dict(settings.parameters)
     return body
 
 
-def split_one_to_one(answer: Any, count: int) -> list[Any]:
-    """Split the answer to ``count`` inputs into one part each, or refuse: its shape must prove which is whose."""
+def text_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
+    """The body of most text tasks.
+
+    Args:
+        inputs: the texts of one request, at least one.
+        settings: the model's settings.
+
+    Returns:
+        ``{"inputs": text or [text, ...], "parameters": {...}}``.
+    """
+    return with_parameters({"inputs": unwrap_single(inputs)}, settings)
+
+
+def split_one_to_one(answer: object, count: int) -> list[Any]:
+    """Split an answer into one part for each input. Its shape must prove which part is whose.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+        count: the number of inputs that the request carried.
+
+    Returns:
+        ``count`` parts, in the order of the inputs.
+
+    Raises:
+        UnreadableAnswer: the answer has another number of parts.
+    """
     if count == 1:
         return [answer]
     if isinstance(answer, list) and len(answer) == count:
@@ -127,21 +145,32 @@ def split_one_to_one(answer: Any, count: int) -> list[Any]:
     raise UnreadableAnswer(f"{count} inputs were answered with {size}")
 
 
-def split_typed(of: type) -> Split:
-    """``one_each`` for a task whose answer to one input is of type ``of``, so that a flattened answer is seen."""
+def split_typed(part_type: type) -> Split:
+    """``split_one_to_one`` for a task whose parts are of one type, so that a flattened answer is seen.
 
-    def split(answer: Any, count: int) -> list[Any]:
+    Args:
+        part_type: the type of the answer to one input.
+
+    Returns:
+        A function of answer and count, as ``split_one_to_one``.
+    """
+
+    def split(answer: object, count: int) -> list[Any]:
         parts = split_one_to_one(answer, count)
-        if count > 1 and not all(isinstance(part, of) for part in parts):
-            raise UnreadableAnswer(
-                f"{count} inputs were answered in a shape that hides which part belongs to which input"
-            )
+        if count > 1 and not all(isinstance(part, part_type) for part in parts):
+            raise ambiguous_answer(count)
         return parts
 
     return split
 
 
-def single_group(_input: Any) -> Hashable:
+def ambiguous_answer(count: int) -> UnreadableAnswer:
+    """The error for an answer that may be to any of ``count`` inputs."""
+    return UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
+
+
+def single_group(_input: Input) -> Hashable:
+    """The group of a task whose inputs may all go together."""
     return None
 
 
@@ -149,15 +178,30 @@ def single_group(_input: Any) -> Hashable:
 class Task:
     """One task of Hugging Face inference.
 
-    ``body(inputs, settings)`` makes the JSON body for one or several inputs of one ``group``;
-    ``split(answer, count)`` gives each input its part of the answer or raises ``UnreadableAnswer``;
-    ``read(part, input, settings)`` makes the prediction of it, or raises ``UnreadableAnswer``.
-    ``arguments`` are the USING arguments of our own that it understands beside its columns and ``parameters``,
-    the request parameters of its specification; ``more_parameters`` are taken by servers though the
-    specification leaves them out. ``makes_media`` marks answers that are bytes.
-    ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could not be read,
-    or None where there is nothing to repair.
-    ``rename`` maps spellings seen in the wild to the specification's.
+    Attributes:
+        name: as Hugging Face names it, such as 'text-classification'.
+        description: what it does, in a few words.
+        read: ``read(part, input, settings)`` makes the prediction of an answer's part, or raises UnreadableAnswer.
+        default_model: the model of a CREATE MODEL that names none.
+        aliases: other names that people use.
+        columns: the columns that it reads.
+        combine: makes the input of a row of the cells of ``columns``, where more than one is read.
+        body: ``body(inputs, settings)`` makes the request's body for the inputs of one ``group``.
+        split: ``split(answer, count)`` gives each input its part of the answer, or raises UnreadableAnswer.
+        group: inputs of equal ``group(input)`` may go in one request.
+        batching: whether several inputs may go in one request.
+        arguments: USING arguments of our own that it understands beside its columns and ``parameters``.
+        required_parameters: request parameters that must be given, or brought by a column ``<name>_column``.
+        more_parameters: request parameters that servers take though the specification leaves them out.
+        rename: spellings of parameters seen in the wild, to the specification's.
+        protocol: 'chat' for OpenAI's chat completions, else 'inference'.
+        repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
+            not be read; None where there is nothing to repair.
+        deterministic: whether the same input has the same answer, so that answers are stored by default.
+        scored: whether there is a column ``<target>_confidence``.
+        explained: whether there is a column ``<target>_explain``.
+        makes_media: whether answers are bytes of an image, audio or video.
+        spec: the name of its file in ``specs/`` where it is not ``name``; empty where it takes no parameters.
     """
 
     name: str
@@ -166,6 +210,7 @@ class Task:
     default_model: str | None = None
     aliases: tuple[str, ...] = ()
     columns: tuple[Column, ...] = TEXT
+    combine: Combine | None = None
     body: Body = text_body
     split: Split = split_one_to_one
     group: Callable[[Any], Hashable] = single_group
@@ -175,7 +220,7 @@ class Task:
     more_parameters: Mapping[str, type] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "inference"
-    repair: Callable[[Any, Any, UnreadableAnswer, Settings], Any] | None = None
+    repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
     deterministic: bool = True
     scored: bool = False
     explained: bool = False
@@ -188,20 +233,70 @@ class Task:
         return self.name if self.spec is None else self.spec
 
 
-def unwrap(answer: Any) -> Any:
-    """The answer itself, out of the list of one that some servers put around it."""
+def unwrap(answer: object) -> object:
+    """The answer itself, out of the lists of one that some servers put around it.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+    """
     while isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
     return answer
 
 
-def number(value: Any) -> float | None:
-    """A score as a float; None where the server sent none. Booleans and text are no scores."""
+def best_of(answer: object) -> object:
+    """The first of several candidates, which servers send best first, or the only one.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+    """
+    answer = unwrap(answer)
+    return answer[0] if isinstance(answer, list) and answer else answer
+
+
+def unwrap_list(answer: object) -> object:
+    """A list of parts, out of the list of one that some servers put around it.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+    """
+    return answer[0] if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list) else answer
+
+
+def objects_of(answer: object) -> list[dict[str, Any]]:
+    """The objects of an answer that is one, or a list of them.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+
+    Returns:
+        The objects, in order; none where the answer holds anything else.
+    """
+    items = answer if isinstance(answer, list) else [answer]
+    objects = [item for item in items if isinstance(item, dict)]
+    return objects if len(objects) == len(items) else []
+
+
+def number(value: object) -> float | None:
+    """A score as a float.
+
+    Args:
+        value: what the server sent for it.
+
+    Returns:
+        The score; None where the server sent none. Booleans and texts are no scores.
+    """
     if isinstance(value, float):
         return value
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def unreadable(task: str, answer: Any) -> UnreadableAnswer:
+def unreadable(task: str, answer: object) -> UnreadableAnswer:
+    """The error for an answer in a shape that the task does not have.
+
+    Args:
+        task: the task's name, for the sentence.
+        answer: what came, of which only the shape is told.
+    """
     shape = type(answer).__name__ if not isinstance(answer, dict) else f"an object with {sorted(map(str, answer))[:6]}"
     return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")

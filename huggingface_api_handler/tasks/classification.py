@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from operator import itemgetter
 from sys import intern
-from typing import Any
+from typing import Any, cast
 
 from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
     Batching,
     Column,
+    JSONObject,
     Prediction,
     Settings,
     Task,
+    ambiguous_answer,
     number,
     split_one_to_one,
     unreadable,
     unwrap_single,
 )
+from .input_types import Input, LabelledMedia, LabelledText
 
 Scores = list[tuple[str, float | None]]
+"""Labels with their scores, best first."""
+
+LABELS_COLUMN = Column("candidate_labels_column", "labels", required=False)
+LABEL_ARGUMENTS = frozenset({"labels", "threshold", "below_threshold", "output"})
 
 _SCORE = itemgetter(1)
-_NUMBERED = re.compile(r"LABEL_(\d+)")
-READING = frozenset({"labels", "threshold", "below_threshold", "output"})
+_NUMBERED_LABEL = re.compile(r"LABEL_(\d+)")
 
 
-def scores_of(answer: Any) -> Scores:
-    """Labels with scores from any of the shapes in use, best first.
+def scores_of(answer: object) -> Scores:
+    """Labels with scores from any of the shapes in use.
 
-    ``[{"label", "score"}, ...]``, the same in a list of one, a single ``{"label", "score"}``, or
-    ``{"labels": [...], "scores": [...]}``. Where no scores came, the server's order stands.
+    Args:
+        answer: ``[{"label", "score"}, ...]``, the same in a list of one, a single ``{"label", "score"}``, or
+            ``{"labels": [...], "scores": [...]}``.
+
+    Returns:
+        Labels with scores, best first. Where no scores came, the server's order stands.
+
+    Raises:
+        UnreadableAnswer: the answer has none of these shapes.
     """
     while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
         answer = answer[0]
@@ -47,7 +60,7 @@ def scores_of(answer: Any) -> Scores:
     return pairs
 
 
-def _items(answer: Any) -> list[Any]:
+def _items(answer: object) -> list[Any]:
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "labels" in answer[0]:
         answer = answer[0]
     if isinstance(answer, dict) and isinstance(answer.get("labels"), list):
@@ -64,22 +77,30 @@ def _items(answer: Any) -> list[Any]:
     return answer
 
 
-def renamed(pairs: Scores, labels: Sequence[str] | dict[str, str] | None) -> Scores:
+def renamed(pairs: Scores, labels: Sequence[str] | Mapping[str, str] | None) -> Scores:
     """The model's labels under the person's names.
 
-    A map renames by name. A list renames labels of the form ``LABEL_0`` in their order, and others by the name that
-    is the same but for case; anything else raises, since any order would be a guess.
+    Args:
+        pairs: the model's labels with their scores.
+        labels: a map renames by name. A list renames labels of the form ``LABEL_0`` in their order, and others by the
+            name that is the same but for case.
+
+    Returns:
+        The same scores under the new labels.
+
+    Raises:
+        UnreadableAnswer: a list was given, and its order is not that of the model's labels, so it would be a guess.
     """
     if labels is None:
         return pairs
-    if isinstance(labels, dict):
+    if isinstance(labels, Mapping):
         return [(labels.get(label, label), score) for label, score in pairs]
     same_name = {name.lower(): name for name in labels}
     return [(_renamed(label, labels, same_name), score) for label, score in pairs]
 
 
 def _renamed(label: str, labels: Sequence[str], same_name: dict[str, str]) -> str:
-    match = _NUMBERED.fullmatch(label)
+    match = _NUMBERED_LABEL.fullmatch(label)
     if match is None:
         if label.lower() in same_name:
             return same_name[label.lower()]
@@ -92,14 +113,29 @@ def _renamed(label: str, labels: Sequence[str], same_name: dict[str, str]) -> st
     return labels[int(match.group(1))]
 
 
-def read_scores(answer: Any, _input: Any, settings: Settings) -> Prediction:
-    """Best label, its score, and ``{label: score}``."""
-    pairs = renamed(scores_of(answer), settings.labels)  # type: ignore[arg-type]
-    return chosen(pairs, settings)
+def read_scores(answer: object, _input: Input, settings: Settings) -> Prediction:
+    """The best label, its score, and ``{label: score}``.
+
+    Args:
+        answer: the server's labels with scores (see ``scores_of``).
+        settings: of which ``labels``, ``output``, ``threshold`` and ``below_threshold`` are read.
+
+    Raises:
+        UnreadableAnswer: the answer holds no labels, or ``labels`` does not fit them.
+    """
+    return choose_label(renamed(scores_of(answer), settings.labels), settings)
 
 
-def chosen(pairs: Scores, settings: Settings) -> Prediction:
-    """The prediction that ``output`` and ``threshold`` make of labels that stand best first."""
+def choose_label(pairs: Scores, settings: Settings) -> Prediction:
+    """The prediction that ``output`` and ``threshold`` make of labels with scores.
+
+    Args:
+        pairs: labels with scores, best first, at least one.
+        settings: of which ``output``, ``threshold`` and ``below_threshold`` are read.
+
+    Returns:
+        A label, a map or a list for the target; the best score; ``{label: score}``.
+    """
     label, score = pairs[0]
     explain = dict(pairs)
     if settings.output == "scores":
@@ -111,11 +147,18 @@ def chosen(pairs: Scores, settings: Settings) -> Prediction:
     return Prediction(label, score, explain)
 
 
-def split_scores(answer: Any, count: int) -> list[Any]:
+def split_scores(answer: object, count: int) -> list[Any]:
     """One list of labels for each input.
 
-    Some servers answer several inputs with the best label of each in one flat list, which looks like many
-    labels of one input. A label that occurs twice tells them apart, since one input never has it twice.
+    Some servers answer several inputs with the best label of each in one flat list, which looks like many labels of
+    one input. A label that occurs twice tells them apart, since one input never has it twice.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+        count: the number of inputs that the request carried.
+
+    Raises:
+        UnreadableAnswer: it cannot be told which labels are whose.
     """
     parts = split_one_to_one(answer, count)
     if count == 1 or all(isinstance(part, list) for part in parts):
@@ -123,45 +166,59 @@ def split_scores(answer: Any, count: int) -> list[Any]:
     flat = all(isinstance(part, dict) and "label" in part for part in parts)
     if flat and len({str(part["label"]) for part in parts}) < count:
         return parts
-    raise UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
+    raise ambiguous_answer(count)
 
 
-def _labels_for(item: Any, settings: Settings) -> tuple[str, Sequence[str]]:
-    if isinstance(item, tuple):
-        return item[0], item[1]
-    return item, settings.parameters["candidate_labels"]
+def candidate_labels(item: Input, settings: Settings) -> Sequence[str]:
+    """The labels that an input is asked about: its row's own, else those of the model.
+
+    Args:
+        item: the input of one row.
+        settings: of which the parameter ``candidate_labels`` is read.
+    """
+    if isinstance(item, (LabelledText, LabelledMedia)):
+        return item.labels
+    return cast("Sequence[str]", settings.parameters["candidate_labels"])
 
 
-def zero_shot_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
-    """``inputs`` are texts, or (text, labels) pairs that share their labels where a column brings them."""
-    texts = [_labels_for(item, settings)[0] for item in inputs]
-    labels = list(_labels_for(inputs[0], settings)[1])
+def _zero_shot_body(inputs: Sequence[str | LabelledText], settings: Settings) -> JSONObject:
+    """Inputs of one request share their labels."""
+    texts = [item.text if isinstance(item, LabelledText) else item for item in inputs]
+    labels = list(candidate_labels(inputs[0], settings))
     return {"inputs": unwrap_single(texts), "parameters": {**settings.parameters, "candidate_labels": labels}}
 
 
-def _zero_shot_group(item: Any) -> Hashable:
-    return item[1] if isinstance(item, tuple) else None
+def _labels_group(item: str | LabelledText) -> Hashable:
+    return item.labels if isinstance(item, LabelledText) else None
 
 
-def split_zero_shot(answer: Any, count: int) -> list[Any]:
+def _split_zero_shot(answer: object, count: int) -> list[Any]:
     parts = split_one_to_one(answer, count)
     if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
-        raise UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
+        raise ambiguous_answer(count)
     return parts
 
 
-def read_zero_shot(answer: Any, item: Any, settings: Settings) -> Prediction:
-    """As ``read_scores``; with ``multi_label``, the target is the list of labels that reach the threshold (0.5)."""
+def read_zero_shot(answer: object, item: Input, settings: Settings) -> Prediction:
+    """As ``read_scores``; with ``multi_label``, the target is the list of labels that reach the threshold (0.5).
+
+    Args:
+        answer: the server's labels with scores (see ``scores_of``).
+        item: the input that was sent, whose labels the answer must keep to.
+        settings: as in ``read_scores``, and the parameters ``candidate_labels`` and ``multi_label``.
+
+    Raises:
+        UnreadableAnswer: the answer holds no labels, or others than were asked about.
+    """
     pairs = scores_of(answer)
-    asked = _labels_for(item, settings)[1]
-    strange = {label for label, _ in pairs} - set(asked)
-    if strange:
-        raise UnreadableAnswer(f"the server answered labels that were not asked for: {sorted(strange)[:3]}")
+    unexpected = {label for label, _ in pairs} - set(candidate_labels(item, settings))
+    if unexpected:
+        raise UnreadableAnswer(f"the server answered labels that were not asked for: {sorted(unexpected)[:3]}")
     if settings.parameters.get("multi_label") and settings.output == "label":
         threshold = 0.5 if settings.threshold is None else settings.threshold
         over = [label for label, score in pairs if score is not None and score >= threshold]
         return Prediction(over or settings.below_threshold, pairs[0][1], dict(pairs))
-    return chosen(pairs, settings)
+    return choose_label(pairs, settings)
 
 
 TASKS = (
@@ -173,7 +230,7 @@ TASKS = (
         read=read_scores,
         split=split_scores,
         batching=Batching.PROBE,
-        arguments=READING,
+        arguments=LABEL_ARGUMENTS,
         more_parameters={"truncation": bool, "max_length": int},
         scored=True,
         explained=True,
@@ -183,13 +240,14 @@ TASKS = (
         description="Puts one of your own labels on a text, with no training",
         aliases=("zero-shot",),
         default_model="facebook/bart-large-mnli",
-        columns=(*TEXT, Column("candidate_labels_column", "labels", required=False)),
+        columns=(*TEXT, LABELS_COLUMN),
+        combine=LabelledText,
         read=read_zero_shot,
-        body=zero_shot_body,
-        split=split_zero_shot,
-        group=_zero_shot_group,
+        body=_zero_shot_body,
+        split=_split_zero_shot,
+        group=_labels_group,
         batching=Batching.PROBE,
-        arguments=READING - {"labels"},
+        arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
         scored=True,

@@ -1,4 +1,4 @@
-"""Tasks whose answer is numbers: embeddings and similarity."""
+"""Tasks whose answer is numbers: embeddings, similarity and ranking."""
 
 from __future__ import annotations
 
@@ -6,16 +6,41 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Batching, Column, Prediction, Settings, Task, number, split_typed, unreadable, unwrap_single
+from .base import (
+    TEXT,
+    Batching,
+    Column,
+    JSONObject,
+    Prediction,
+    Settings,
+    Task,
+    number,
+    split_typed,
+    unreadable,
+    unwrap_single,
+    with_parameters,
+)
+from .input_types import Input, TextPair
 
 
-def embedding_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _embedding_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
     """``{"inputs": ..., "normalize": ...}``: this task's parameters stand beside the inputs."""
     return {"inputs": unwrap_single(inputs), **settings.parameters}
 
 
-def read_vector(answer: Any, _input: Any, settings: Settings) -> Prediction:
-    """One vector, from an answer 1 to 4 levels deep; token vectors are pooled (``pooling`` mean, cls or none)."""
+def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction:
+    """One vector.
+
+    Args:
+        answer: numbers, 1 to 4 lists deep: a vector, or one for each token.
+        settings: of which ``pooling`` ('mean', 'cls', 'none') says what is made of token vectors.
+
+    Returns:
+        A list of floats; with ``pooling = 'none'`` a list of them where the answer has one for each token.
+
+    Raises:
+        UnreadableAnswer: the answer holds anything but numbers, or vectors of several lengths.
+    """
     while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
         answer = answer[0]
     if isinstance(answer, list) and answer and all(isinstance(item, list) for item in answer):
@@ -33,20 +58,17 @@ def read_vector(answer: Any, _input: Any, settings: Settings) -> Prediction:
     return Prediction(answer)
 
 
-def _all_numbers(values: list[Any]) -> bool:
+def _all_numbers(values: list[object]) -> bool:
     return all(type(value) is float or type(value) is int for value in values)
 
 
-def similarity_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _similarity_body(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
     """One source with all the sentences that are compared with it."""
-    sentences = [sentence for _, sentence in inputs]
-    body: dict[str, Any] = {"inputs": {"source_sentence": inputs[0][0], "sentences": sentences}}
-    if settings.parameters:
-        body["parameters"] = dict(settings.parameters)
-    return body
+    sentences = [pair.text for pair in inputs]
+    return with_parameters({"inputs": {"source_sentence": inputs[0].source, "sentences": sentences}}, settings)
 
 
-def split_similarity(answer: Any, count: int) -> list[Any]:
+def _split_similarity(answer: object, count: int) -> list[Any]:
     """One score for each sentence, which this protocol answers as a list even for one."""
     if not isinstance(answer, list) or len(answer) != count:
         size = f"{len(answer)} scores" if isinstance(answer, list) else type(answer).__name__
@@ -54,19 +76,27 @@ def split_similarity(answer: Any, count: int) -> list[Any]:
     return answer
 
 
-def read_similarity(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+def read_similarity(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The score of one pair of texts.
+
+    Args:
+        answer: the score, a number.
+
+    Raises:
+        UnreadableAnswer: the answer is no number.
+    """
     score = number(answer)
     if score is None:
         raise unreadable("sentence-similarity", answer)
     return Prediction(score)
 
 
-def ranking_body(inputs: Sequence[Any], _settings: Settings) -> dict[str, Any]:
+def _ranking_body(inputs: Sequence[TextPair], _settings: Settings) -> JSONObject:
     """One query with all its texts, as Text Embeddings Inference's ``/rerank`` takes them."""
-    return {"query": inputs[0][0], "texts": [text for _, text in inputs]}
+    return {"query": inputs[0].source, "texts": [pair.text for pair in inputs]}
 
 
-def split_ranking(answer: Any, count: int) -> list[Any]:
+def _split_ranking(answer: object, count: int) -> list[Any]:
     """Scores in the order of the texts; the answer comes best first, each with the index of its text."""
     if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
         raise unreadable("text-ranking", answer)
@@ -76,9 +106,8 @@ def split_ranking(answer: Any, count: int) -> list[Any]:
     return [by_index[index] for index in range(count)]
 
 
-def _source(item: Any) -> Hashable:
-    source: Hashable = item[0]
-    return source
+def _source(item: TextPair) -> Hashable:
+    return item.source
 
 
 TASKS = (
@@ -88,7 +117,7 @@ TASKS = (
         aliases=("embeddings", "embedding"),
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         read=read_vector,
-        body=embedding_body,
+        body=_embedding_body,
         split=split_typed(list),
         batching=Batching.PROBE,
         arguments=frozenset({"pooling"}),
@@ -98,9 +127,10 @@ TASKS = (
         description="Says how alike two texts are in meaning, from -1 to 1",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         columns=(*TEXT, Column("column2")),
+        combine=TextPair,
         read=read_similarity,
-        body=similarity_body,
-        split=split_similarity,
+        body=_similarity_body,
+        split=_split_similarity,
         group=_source,
         batching=Batching.NATIVE,
     ),
@@ -110,9 +140,10 @@ TASKS = (
         aliases=("rerank", "reranking"),
         default_model="BAAI/bge-reranker-base",
         columns=(*TEXT, Column("column2")),
+        combine=TextPair,
         read=read_similarity,
-        body=ranking_body,
-        split=split_ranking,
+        body=_ranking_body,
+        split=_split_ranking,
         group=_source,
         batching=Batching.NATIVE,
         spec="",

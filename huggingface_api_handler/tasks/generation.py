@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import Column, Prediction, Settings, Task, unreadable, unwrap
+from .base import Column, JSONObject, Prediction, Settings, Task, best_of, unreadable, with_parameters
+from .input_types import Conversation, Input, Repair
 from .structured_output import response_format, typed
 
 
-@dataclass(frozen=True)
-class Conversation:
-    """The messages of one row, ``[{"role", "content"}, ...]``, as JSON text."""
-
-    messages: str
+def _prompt_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
+    return with_parameters({"inputs": inputs[0]}, settings)
 
 
-@dataclass(frozen=True)
-class Repair:
-    """A prompt with the answer that did not fit, and what was wrong with it."""
+def read_generated(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The generated text; why it ended and its number of tokens, where the server says.
 
-    prompt: str | Conversation
-    answer: str
-    complaint: str
+    Args:
+        answer: ``{"generated_text", "details"}``, or a list of these, best first.
 
-
-def prompt_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
-    body: dict[str, Any] = {"inputs": inputs[0]}
-    if settings.parameters:
-        body["parameters"] = dict(settings.parameters)
-    return body
-
-
-def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The generated text; why it ended and its number of tokens, where the server says."""
-    answer = unwrap(answer)
-    if isinstance(answer, list) and answer:
-        answer = answer[0]
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    answer = best_of(answer)
     if not isinstance(answer, dict) or not isinstance(answer.get("generated_text"), str):
         raise unreadable("text-generation", answer)
     details = answer.get("details")
@@ -49,7 +35,7 @@ def read_generated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(answer["generated_text"], None, explain)
 
 
-def chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _chat_body(inputs: Sequence[str | Conversation | Repair], settings: Settings) -> JSONObject:
     """OpenAI's chat completion form, which Hugging Face's router and most servers speak.
 
     ``system_prompt`` comes first, but for a conversation that begins with a system message of its own.
@@ -57,46 +43,61 @@ def chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
     messages = _messages(inputs[0])
     if settings.system_prompt and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": settings.system_prompt})
-    asked = {"response_format": response_format(settings.output_schema)} if settings.output_schema else {}
-    return {"model": settings.model, "messages": messages, **asked, **settings.parameters}
+    body: JSONObject = {"model": settings.model, "messages": messages}
+    if settings.output_schema:
+        body["response_format"] = response_format(settings.output_schema)
+    return {**body, **settings.parameters}
 
 
-def _messages(item: Any) -> list[dict[str, Any]]:
+def _messages(item: str | Conversation | Repair) -> list[JSONObject]:
     if isinstance(item, Repair):
-        turns = [{"role": "assistant", "content": item.answer}, {"role": "user", "content": item.complaint}]
-        return [*_messages(item.prompt), *turns]
+        return [
+            *_messages(item.prompt),
+            {"role": "assistant", "content": item.answer},
+            {"role": "user", "content": item.complaint},
+        ]
     if isinstance(item, Conversation):
-        messages: list[dict[str, Any]] = json.loads(item.messages)
+        messages: list[JSONObject] = json.loads(item.messages)
         return messages
     return [{"role": "user", "content": item}]
 
 
-def read_chat(answer: Any, _input: Any, settings: Settings) -> Prediction:
-    """The assistant's text, or the fields of its JSON under ``output_schema``; why it ended and the tokens it took."""
-    content, explain = _said(answer)
+def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
+    """The assistant's text, or the fields of its JSON under ``output_schema``; why it ended and the tokens it took.
+
+    Args:
+        answer: OpenAI's chat completion, of which the first choice counts.
+        settings: of which ``output_schema`` is read.
+
+    Raises:
+        UnreadableAnswer: the answer has no text, or one that does not fit the schema.
+    """
+    content, explain = _reply(answer)
     value = typed(content, settings.output_schema) if settings.output_schema else content
     return Prediction(value, None, explain)
 
 
-def repaired(item: Any, answer: Any, error: UnreadableAnswer, settings: Settings) -> Repair | None:
-    """One more turn of the conversation that says what did not fit; None for an answer that says nothing."""
+def _repair(
+    item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
+) -> Repair | None:
+    """One more turn of the conversation that says what did not fit; None for an answer that has no text."""
     if not settings.output_schema or isinstance(item, Repair):
         return None
     try:
-        said, _ = _said(answer)
+        reply, _ = _reply(answer)
     except UnreadableAnswer:
         return None
     fields = ", ".join(f"{name} ({kind})" for name, kind in settings.output_schema.items())
     return Repair(
         item,
-        said,
+        reply,
         f"That does not fit: {error}. Answer again with one JSON object with the fields {fields}, and nothing else.",
     )
 
 
-def _said(answer: Any) -> tuple[str, dict[str, Any]]:
+def _reply(answer: object) -> tuple[str, dict[str, Any]]:
     choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(answer, dict) or not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise unreadable("chat-completion", answer)
     message = choices[0].get("message")
     content = message.get("content") if isinstance(message, dict) else None
@@ -116,7 +117,7 @@ TASKS = (
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=_PROMPT,
         read=read_generated,
-        body=prompt_body,
+        body=_prompt_body,
         arguments=frozenset({"prompt_template"}),
         rename={"max_length": "max_new_tokens", "max_output_length": "max_new_tokens", "max_tokens": "max_new_tokens"},
         more_parameters={"num_return_sequences": int},
@@ -130,9 +131,9 @@ TASKS = (
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
-        body=chat_body,
+        body=_chat_body,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
-        repair=repaired,
+        repair=_repair,
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
         protocol="chat",
         deterministic=False,

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..errors import InputError
 from ..redaction import preview
-from .base import Column, Input, InvalidCell, MediaRef, Settings, Task
-from .generation import Conversation
+from .base import Column, Settings, Task
+from .input_types import Conversation, Input, InvalidCell, MediaRef, TableRow
 from .prompts import fill, template_columns
 
-Cell = Any
-_MOST_LISTED = 15
-_NUMERIC = {
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Series: TypeAlias = pd.Series[Any]
+
+Cell: TypeAlias = object
+"""What a table holds in one place: anything that people put there."""
+
+T = TypeVar("T")
+
+_MAX_COLUMNS_SHOWN = 15
+_DTYPE_KINDS = {
     "b": "booleans",
     "i": "whole numbers",
     "u": "whole numbers",
@@ -25,33 +34,50 @@ _NUMERIC = {
 }
 
 
-def read_inputs(task: Task, frame: Any, settings: Settings) -> list[Input | InvalidCell | None]:
-    """One input for each row of ``frame`` (a pandas DataFrame), in its order.
+def read_inputs(task: Task, frame: pd.DataFrame, settings: Settings) -> list[Input | InvalidCell | None]:
+    """One input for each row of a table.
 
-    None stands for a row with a NULL, NaN or blank cell, which is answered NULL and never sent; ``Refused`` for a
-    cell that the task cannot take. Raises InputError where a column is missing, or holds another kind of data
-    throughout.
+    Args:
+        task: whose columns are read.
+        frame: the table, n rows.
+        settings: of which ``columns`` and ``prompt_template`` are read.
+
+    Returns:
+        n items in the order of the rows. None stands for a row with a NULL, NaN or blank cell, which is answered NULL
+        and never sent; ``InvalidCell`` for a cell that the task cannot take.
+
+    Raises:
+        InputError: a column is missing, or holds another kind of data throughout.
     """
     if settings.prompt_template is not None and not settings.columns:
         return _prompts(frame, settings.prompt_template)
     columns = [column for column in task.columns if column.argument in settings.columns]
-    read = [_cells(frame, settings.columns[column.argument], column, task) for column in columns]
+    cells = [_cells(frame, settings.columns[column.argument], column, task) for column in columns]
     if settings.prompt_template is not None:
-        read.append(_prompts(frame, settings.prompt_template))
-    if len(read) == 1:
-        return read[0]
-    return [_row(cells) for cells in zip(*read, strict=True)]
+        cells.append(_prompts(frame, settings.prompt_template))
+    if len(cells) == 1 or task.combine is None:
+        return cells[0]
+    return [_row(row, task.combine) for row in zip(*cells, strict=True)]
 
 
-def _row(cells: Sequence[Any]) -> Any:
+def _row(cells: Sequence[object], combine: Callable[..., Input]) -> Input | InvalidCell | None:
     for cell in cells:
         if cell is None or isinstance(cell, InvalidCell):
             return cell
-    return tuple(cells)
+    return combine(*cells)
 
 
-def find_column(frame: Any, name: str, wanted_by: str) -> Any:
-    """The column of that name, as a pandas Series; SQL's case-insensitive match counts where it is the only one."""
+def find_column(frame: pd.DataFrame, name: str, argument: str) -> Series:
+    """The column of that name. SQL's case-insensitive match counts where it is the only one.
+
+    Args:
+        frame: the table.
+        name: of the column.
+        argument: the USING argument that names it, for the error.
+
+    Raises:
+        InputError: there is no such column, or more than one; the sentence lists those there are.
+    """
     names = list(frame.columns)
     if name in names:
         if names.count(name) > 1:
@@ -63,49 +89,53 @@ def find_column(frame: Any, name: str, wanted_by: str) -> Any:
     if len(same) == 1:
         return frame[same[0]]
     exist = [preview(str(other)) for other in names if not str(other).startswith("__mindsdb")]
-    listed = ", ".join(exist[:_MOST_LISTED]) or "none"
-    more = f" and {len(exist) - _MOST_LISTED:,} more" if len(exist) > _MOST_LISTED else ""
+    listed = ", ".join(exist[:_MAX_COLUMNS_SHOWN]) or "none"
+    more = f" and {len(exist) - _MAX_COLUMNS_SHOWN:,} more" if len(exist) > _MAX_COLUMNS_SHOWN else ""
     raise InputError(
-        f"{wanted_by} names the column {preview(name)}, which the table does not have. Its columns: {listed}{more}"
+        f"{argument} names the column {preview(name)}, which the table does not have. Its columns: {listed}{more}"
     )
 
 
-def _cells(frame: Any, name: Any, column: Column, task: Task) -> list[Any]:
-    if column.data_type == "values":
-        return _rows_of(frame, name, column)
-    if column.data_type == "whole table":
+def _cells(frame: pd.DataFrame, name: str | list[str], column: Column, task: Task) -> list[Input | InvalidCell | None]:
+    if isinstance(name, list):
+        if column.data_type == "values":
+            return _rows_of(frame, name, column)
         return [_whole_table(frame, name, column)] * len(frame)
     series = find_column(frame, name, column.argument)
     missing = series.isna().tolist()
-    _refuse_wrong_kind(series, missing, name, column, task)
+    _refuse_wrong_dtype(series, missing, name, column, task)
     read = _READERS[column.data_type]
     return [None if absent else read(cell) for cell, absent in zip(series.tolist(), missing, strict=True)]
 
 
-def _rows_of(frame: Any, names: Sequence[str], column: Column) -> list[Any]:
+def _rows_of(frame: pd.DataFrame, names: Sequence[str], column: Column) -> list[Input | InvalidCell | None]:
     columns = [find_column(frame, name, column.argument) for name in names]
-    missing = [any(cells) for cells in zip(*(one.isna().tolist() for one in columns), strict=True)]
-    rows = zip(*(one.tolist() for one in columns), strict=True)
-    return [None if absent else _in_words(cells) for cells, absent in zip(rows, missing, strict=True)]
+    missing = [any(cells) for cells in zip(*(series.isna().tolist() for series in columns), strict=True)]
+    rows = zip(*(series.tolist() for series in columns), strict=True)
+    return [None if absent else _table_row(cells) for cells, absent in zip(rows, missing, strict=True)]
 
 
-def _whole_table(frame: Any, names: Sequence[str], column: Column) -> str:
-    table = {name: find_column(frame, name, column.argument) for name in names}
-    texts: dict[str, list[Any]] = {
-        name: ["" if absent else _words(cell) for cell, absent in zip(one.tolist(), one.isna().tolist(), strict=True)]
-        for name, one in table.items()
-    }
-    for name, column_texts in texts.items():
-        refused = _refused_or(column_texts)
-        if isinstance(refused, InvalidCell):
+def _table_row(cells: Sequence[Cell]) -> TableRow | InvalidCell:
+    texts = _valid(map(_in_words, cells))
+    return texts if isinstance(texts, InvalidCell) else TableRow(tuple(texts))
+
+
+def _whole_table(frame: pd.DataFrame, names: Sequence[str], column: Column) -> str:
+    table: dict[str, list[str]] = {}
+    for name in names:
+        series = find_column(frame, name, column.argument)
+        cells = zip(series.tolist(), series.isna().tolist(), strict=True)
+        texts = _valid("" if absent else _in_words(cell) for cell, absent in cells)
+        if isinstance(texts, InvalidCell):
             raise InputError(
-                f"{column.argument} names the column {preview(name)}, which cannot be sent: {refused.reason}"
+                f"{column.argument} names the column {preview(name)}, which cannot be sent: {texts.reason}"
             )
-    return json.dumps(texts)
+        table[name] = texts
+    return json.dumps(table)
 
 
-def _refuse_wrong_kind(series: Any, missing: list[bool], name: str, column: Column, task: Task) -> None:
-    kind = _NUMERIC.get(getattr(series.dtype, "kind", ""))
+def _refuse_wrong_dtype(series: Series, missing: list[bool], name: str, column: Column, task: Task) -> None:
+    kind = _DTYPE_KINDS.get(getattr(series.dtype, "kind", ""))
     if kind and not all(missing):
         raise InputError(
             f"column {preview(name)} holds {kind}, and {task.name} reads {column.data_type} from it. "
@@ -129,27 +159,36 @@ def _unicode(text: str) -> str | InvalidCell:
     return text
 
 
-def _words(cell: Cell) -> str | InvalidCell:
-    """A cell in words: text as it is, lists and maps as JSON, numbers and dates in their usual form."""
+def _in_words(cell: Cell) -> str | InvalidCell:
+    """A cell as text: text as it is, lists and maps as JSON, numbers and dates in their usual form."""
     if isinstance(cell, (bytes, bytearray, memoryview)):
         return InvalidCell(f"expected text, the cell holds {type(cell).__name__}")
-    cell = cell.tolist() if hasattr(cell, "tolist") else cell
+    plain = cell.tolist() if hasattr(cell, "tolist") else cell
     try:
-        return _unicode(json.dumps(cell) if isinstance(cell, (list, dict)) else str(cell))
+        return _unicode(json.dumps(plain) if isinstance(plain, (list, dict)) else str(plain))
     except Exception:  # too deep, too large, or somebody's own __str__
-        return InvalidCell(f"the cell holds a {type(cell).__name__} that cannot be written as text")
+        return InvalidCell(f"the cell holds a {type(plain).__name__} that cannot be written as text")
 
 
-def _in_words(cells: Sequence[Cell]) -> Any:
-    return _refused_or(tuple(map(_words, cells)))
+def _valid(cells: Iterable[T | InvalidCell]) -> list[T] | InvalidCell:
+    """All cells, or the first that is invalid."""
+    valid = []
+    for cell in cells:
+        if isinstance(cell, InvalidCell):
+            return cell
+        valid.append(cell)
+    return valid
 
 
-def _refused_or(cells: Sequence[Any]) -> Any:
-    return next((cell for cell in cells if isinstance(cell, InvalidCell)), cells)
+def labels_from(value: object) -> list[str] | None:
+    """Labels from what people write for them.
 
+    Args:
+        value: a list of texts, its JSON, or texts with commas between.
 
-def labels_from(value: Any) -> list[str] | None:
-    """Labels from a list of texts, its JSON, or a comma-separated text; None where it is none of these."""
+    Returns:
+        The labels, each once, without blanks around; None where ``value`` is none of these.
+    """
     if isinstance(value, str):
         if value.lstrip().startswith("["):
             try:
@@ -169,7 +208,8 @@ def _labels(cell: Cell) -> tuple[str, ...] | InvalidCell | None:
     labels = labels_from(cell)
     if not labels:
         return InvalidCell("expected labels: a list of texts, its JSON, or texts separated by commas")
-    return _refused_or(tuple(map(_unicode, labels)))  # type: ignore[no-any-return]
+    valid = _valid(map(_unicode, labels))
+    return valid if isinstance(valid, InvalidCell) else tuple(valid)
 
 
 def _table(cell: Cell) -> str | InvalidCell | None:
@@ -184,12 +224,22 @@ def _table(cell: Cell) -> str | InvalidCell | None:
     if isinstance(cell, list) and cell and all(isinstance(record, dict) for record in cell):
         names = list(dict.fromkeys(str(name) for record in cell for name in record))
         cell = {name: [record.get(name, "") for record in cell] for name in names}
-    is_table = isinstance(cell, dict) and cell and all(isinstance(column, list) for column in cell.values())
-    if not is_table or len({len(column) for column in cell.values()}) > 1:
+    columns = list(cell.values()) if isinstance(cell, dict) else []
+    if (
+        not isinstance(cell, dict)
+        or not all(isinstance(column, list) for column in columns)
+        or len({len(column) for column in columns}) != 1
+    ):
         return InvalidCell("expected a table, {column: [cells]} with columns of one length, or [{column: cell}]")
-    texts = {_words(name): _refused_or([_words(value) for value in column]) for name, column in cell.items()}
-    refused = _refused_or([*texts, *texts.values()])
-    return refused if isinstance(refused, InvalidCell) else json.dumps(texts)
+    texts: dict[str, list[str]] = {}
+    for name, column in cell.items():
+        title, cells = _in_words(name), _valid(map(_in_words, column))
+        if isinstance(title, InvalidCell):
+            return title
+        if isinstance(cells, InvalidCell):
+            return cells
+        texts[title] = cells
+    return json.dumps(texts)
 
 
 def _messages(cell: Cell) -> Conversation | InvalidCell | None:
@@ -207,11 +257,11 @@ def _messages(cell: Cell) -> Conversation | InvalidCell | None:
         messages = json.dumps(cell, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return InvalidCell("the messages hold what is no JSON")
-    text = _text(messages)
+    text = _unicode(messages)
     return Conversation(text) if isinstance(text, str) else text
 
 
-def _is_message(message: Any) -> bool:
+def _is_message(message: object) -> bool:
     return (
         isinstance(message, dict)
         and isinstance(message.get("role"), str)
@@ -219,7 +269,7 @@ def _is_message(message: Any) -> bool:
     )
 
 
-def _media(kind: str) -> Callable[[Cell], Any]:
+def _media(kind: str) -> Callable[[Cell], MediaRef | InvalidCell | None]:
     def read(cell: Cell) -> MediaRef | InvalidCell | None:
         if isinstance(cell, (bytes, bytearray, memoryview)):
             return MediaRef(bytes(cell), kind) if len(cell) else None
@@ -232,6 +282,7 @@ def _media(kind: str) -> Callable[[Cell], Any]:
     return read
 
 
+# Each gives an input, or, for labels, a part of one.
 _READERS: dict[str, Callable[[Cell], Any]] = {
     "text": _text,
     "labels": _labels,
@@ -243,18 +294,20 @@ _READERS: dict[str, Callable[[Cell], Any]] = {
 }
 
 
-def _prompts(frame: Any, template: str) -> list[Input | InvalidCell | None]:
+def _prompts(frame: pd.DataFrame, template: str) -> list[Input | InvalidCell | None]:
     names = template_columns(template)
     if not names:
         return [template] * len(frame)
-    series = [find_column(frame, name, "prompt_template") for name in names]
-    missing = [one.isna().tolist() for one in series]
+    columns = [find_column(frame, name, "prompt_template") for name in names]
+    missing = [series.isna().tolist() for series in columns]
     rows: list[Input | InvalidCell | None] = []
-    for index, cells in enumerate(zip(*(one.tolist() for one in series), strict=True)):
+    for index, cells in enumerate(zip(*(series.tolist() for series in columns), strict=True)):
         if any(absent[index] for absent in missing):
             rows.append(None)
             continue
-        texts = _in_words(cells)
-        refused = isinstance(texts, InvalidCell)
-        rows.append(texts if refused else _text(fill(template, dict(zip(names, texts, strict=True)))))
+        texts = _valid(map(_in_words, cells))
+        if isinstance(texts, InvalidCell):
+            rows.append(texts)
+        else:
+            rows.append(_text(fill(template, dict(zip(names, texts, strict=True)))))
     return rows

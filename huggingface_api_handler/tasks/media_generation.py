@@ -5,31 +5,35 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Media, Prediction, Read, Settings, Task, text_body, unreadable, unwrap
-from .media_understanding import AUDIO, IMAGE, base64_of, media_body
-
-PROMPT = Column("prompt_column", required=False)
+from .base import JSONObject, Prediction, Read, Settings, Task, unreadable, unwrap
+from .input_types import Input, Media, PromptedMedia, loaded_media
+from .media_understanding import AUDIO, IMAGE, PROMPT, media_body, to_base64
 
 
 def read_generated_media(task: str, *keys: str) -> Read:
-    """Reader of media: the response's bytes themselves, or base64 under one of ``keys`` of a JSON answer."""
+    """A reader of media: the response's bytes themselves, or base64 under one of ``keys`` of a JSON answer.
 
-    def read(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+    Args:
+        task: the task's name, for the error.
+        keys: under which the base64 may stand.
+
+    Returns:
+        A function of answer, input and settings that makes the prediction, or raises UnreadableAnswer.
+    """
+
+    def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
         media = answer if isinstance(answer, Media) else _decoded(unwrap(answer), keys, task)
         return Prediction(media, None, {"content_type": media.content_type, "bytes": len(media.data)})
 
     return read
 
 
-def _decoded(answer: Any, keys: Sequence[str], task: str) -> Media:
-    text = (
-        next((answer[key] for key in keys if isinstance(answer.get(key), str)), None)
-        if isinstance(answer, dict)
-        else None
-    )
+def _decoded(answer: object, keys: Sequence[str], task: str) -> Media:
+    if not isinstance(answer, dict):
+        raise unreadable(task, answer)
+    text = next((answer[key] for key in keys if isinstance(answer.get(key), str)), None)
     if text is None:
         raise unreadable(task, answer)
     declared = answer.get("content-type") or answer.get("content_type")
@@ -45,16 +49,23 @@ def _decoded(answer: Any, keys: Sequence[str], task: str) -> Media:
     return Media(data, declared if isinstance(declared, str) and declared else "application/octet-stream")
 
 
-def prompted_media_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any] | Media:
+def _prompted_media_body(inputs: Sequence[Media | PromptedMedia], settings: Settings) -> JSONObject | Media:
     """As ``media_body``; the prompt is the row's, where a column brings it."""
-    if isinstance(inputs[0], Media):
-        return media_body(inputs, settings)
-    media, prompt = inputs[0]
-    return {"inputs": base64_of(media), "parameters": {**settings.parameters, "prompt": prompt}}
+    item = inputs[0]
+    if isinstance(item, Media):
+        return media_body([item], settings)
+    return {"inputs": to_base64(loaded_media(item)), "parameters": {**settings.parameters, "prompt": item.prompt}}
 
 
-def read_separated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The first track of ``[{"blob", "content-type", "label"}, ...]``, and every track's label, type and size."""
+def read_tracks(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The track, or the list of all of them, and every track's label, type and size in bytes.
+
+    Args:
+        answer: ``[{"blob": base64, "content-type", "label"}, ...]``, one of these, or the bytes of one track.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape, or no track.
+    """
     if isinstance(answer, Media):
         return Prediction(answer, None, [{"content_type": answer.content_type, "bytes": len(answer.data)}])
     tracks = answer if isinstance(answer, list) else [answer]
@@ -68,32 +79,32 @@ def read_separated(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(decoded[0] if len(decoded) == 1 else decoded, None, explain)
 
 
-def _from_text(name: str, description: str, default_model: str | None, *keys: str, **more: Any) -> Task:
+def _from_text(
+    name: str, description: str, default_model: str | None, *keys: str, aliases: tuple[str, ...] = ()
+) -> Task:
     return Task(
         name=name,
         description=description,
         default_model=default_model,
-        columns=TEXT,
-        body=text_body,
+        aliases=aliases,
         read=read_generated_media(name, *keys),
         deterministic=False,
         explained=True,
         makes_media=True,
-        **more,
     )
 
 
-def _from_image(name: str, description: str, *keys: str, prompted: bool = True, **more: Any) -> Task:
+def _from_image(name: str, description: str, *keys: str, prompted: bool = True) -> Task:
     return Task(
         name=name,
         description=description,
         columns=(*IMAGE, PROMPT) if prompted else IMAGE,
-        body=prompted_media_body,
+        combine=PromptedMedia if prompted else None,
+        body=_prompted_media_body,
         read=read_generated_media(name, *keys),
         deterministic=False,
         explained=True,
         makes_media=True,
-        **more,
     )
 
 
@@ -112,7 +123,7 @@ TASKS = (
         description="Cleans or separates sound",
         columns=AUDIO,
         body=media_body,
-        read=read_separated,
+        read=read_tracks,
         explained=True,
         makes_media=True,
         spec="",

@@ -5,69 +5,103 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-from .base import Body, Column, Media, Prediction, Settings, Task, number, unreadable, unwrap
-from .classification import READING, read_scores, read_zero_shot
+from .base import (
+    Body,
+    Column,
+    JSONObject,
+    Prediction,
+    Settings,
+    Task,
+    number,
+    objects_of,
+    unreadable,
+    unwrap,
+    unwrap_list,
+    with_parameters,
+)
+from .classification import LABEL_ARGUMENTS, LABELS_COLUMN, read_scores, read_zero_shot
 from .generation import read_chat
+from .input_types import Input, LabelledMedia, Media, MediaQuestion, PromptedMedia, loaded_media
 from .text import read_answer, read_text
 
-IMAGE, AUDIO, VIDEO = (Column("column", "image"),), (Column("column", "audio"),), (Column("column", "video"),)
+IMAGE = (Column("column", "image"),)
+AUDIO = (Column("column", "audio"),)
+VIDEO = (Column("column", "video"),)
 QUESTION = Column("question_column")
+PROMPT = Column("prompt_column", required=False)
+
+_DEFAULT_PROMPT = "Describe the image."
 
 
-def base64_of(media: Media) -> str:
+def to_base64(media: Media) -> str:
+    """The bytes of media as base64 text, as JSON carries them."""
     return b64encode(media.data).decode("ascii")
 
 
-def data_uri(media: Media) -> str:
-    return f"data:{media.content_type};base64,{base64_of(media)}"
+def _data_uri(media: Media) -> str:
+    return f"data:{media.content_type};base64,{to_base64(media)}"
 
 
-def media_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any] | Media:
-    """The media itself as the request's body; where there are parameters, base64 in JSON beside them."""
+def media_body(inputs: Sequence[Media], settings: Settings) -> JSONObject | Media:
+    """The body of a task that reads one image, sound or video.
+
+    Args:
+        inputs: the media of one request, exactly one.
+        settings: the model's settings.
+
+    Returns:
+        The media itself, or ``{"inputs": base64, "parameters": {...}}`` where there are parameters.
+    """
     media = inputs[0]
     if not settings.parameters:
-        return media  # type: ignore[no-any-return]
-    return {"inputs": base64_of(media), "parameters": dict(settings.parameters)}
+        return media
+    return with_parameters({"inputs": to_base64(media)}, settings)
 
 
-def labelled_media_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _labelled_media_body(inputs: Sequence[Media | LabelledMedia], settings: Settings) -> JSONObject:
     """As ``media_body`` with parameters; the labels are those of the row, where a column brings them."""
-    media, labels = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], None)
+    item = inputs[0]
     parameters = dict(settings.parameters)
-    if labels is not None:
-        parameters["candidate_labels"] = list(labels)
-    return {"inputs": base64_of(media), "parameters": parameters}
+    if isinstance(item, LabelledMedia):
+        parameters["candidate_labels"] = list(item.labels)
+    return {"inputs": to_base64(loaded_media(item)), "parameters": parameters}
 
 
-def question_on(key: str) -> Body:
+def _question_body(key: str) -> Body:
     """Body of a question on an image: ``{"inputs": {key: base64, "question": ...}}``."""
 
-    def body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
-        media, question = inputs[0]
-        out: dict[str, Any] = {"inputs": {key: base64_of(media), "question": question}}
-        if settings.parameters:
-            out["parameters"] = dict(settings.parameters)
-        return out
+    def body(inputs: Sequence[MediaQuestion], settings: Settings) -> JSONObject:
+        item = inputs[0]
+        return with_parameters({"inputs": {key: to_base64(loaded_media(item)), "question": item.question}}, settings)
 
     return body
 
 
-def image_chat_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _image_chat_body(inputs: Sequence[Media | PromptedMedia], settings: Settings) -> JSONObject:
     """One user message with the image as a ``data:`` URI and the prompt beside it (OpenAI's form of images in chat)."""
-    media, prompt = inputs[0] if isinstance(inputs[0], tuple) else (inputs[0], "Describe the image.")
-    content = [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": data_uri(media)}}]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    item = inputs[0]
+    prompt = item.prompt if isinstance(item, PromptedMedia) else _DEFAULT_PROMPT
+    content: list[JSONObject] = [
+        {"type": "text", "text": prompt},
+        {"type": "image_url", "image_url": {"url": _data_uri(loaded_media(item))}},
+    ]
+    messages: list[JSONObject] = [{"role": "user", "content": content}]
     if settings.system_prompt:
         messages.insert(0, {"role": "system", "content": settings.system_prompt})
     return {"model": settings.model, "messages": messages, **settings.parameters}
 
 
-def read_objects(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The objects or segments as the server sent them, best first, and how many of each label."""
-    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
-        answer = answer[0]
+def read_objects(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The objects or segments as the server sent them, best first, and how many of each label.
+
+    Args:
+        answer: ``[{"label", "score", "box" or "mask"}, ...]``, or the same in a list of one.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    answer = unwrap_list(answer)
     if not isinstance(answer, list):
         raise unreadable("object detection or segmentation", answer)
     for item in answer:
@@ -78,15 +112,31 @@ def read_objects(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(ordered, None, dict(Counter(item["label"] for item in ordered)))
 
 
-def read_named_objects(answer: Any, item: Any, settings: Settings) -> Prediction:
-    """As ``read_objects``, with each label's best score instead of its count."""
+def read_named_objects(answer: object, item: Input, settings: Settings) -> Prediction:
+    """As ``read_objects``, with each label's best score instead of its count.
+
+    Args:
+        answer: as in ``read_objects``.
+        item: the input that was sent.
+        settings: the model's settings.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
     found = read_objects(answer, item, settings)
     best = {one["label"]: number(one.get("score")) for one in reversed(found.value)}
     return found._replace(explain=best)
 
 
-def read_transcript(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The recognised text, and its chunks where ``return_timestamps`` asked for them."""
+def read_transcript(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The recognised text, and its chunks where ``return_timestamps`` asked for them.
+
+    Args:
+        answer: ``{"text", "chunks"}``, or the same in a list of one.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
     answer = unwrap(answer)
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise unreadable("automatic-speech-recognition", answer)
@@ -94,10 +144,19 @@ def read_transcript(answer: Any, _input: Any, _settings: Settings) -> Prediction
     return Prediction(answer["text"], None, chunks if isinstance(chunks, list) else None)
 
 
-def read_visual_answer(answer: Any, item: Any, settings: Settings) -> Prediction:
-    """The best answer and its score. An answer may be left out where the model found none."""
-    candidates = answer if isinstance(answer, list) else [answer]
-    if not candidates or not all(isinstance(one, dict) and "score" in one for one in candidates):
+def read_visual_answer(answer: object, item: Input, settings: Settings) -> Prediction:
+    """The best answer and its score. An answer may be left out where the model found none.
+
+    Args:
+        answer: ``{"answer", "score"}``, or a list of these.
+        item: the input that was sent.
+        settings: the model's settings.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    candidates = objects_of(answer)
+    if not candidates or not all("score" in one for one in candidates):
         raise unreadable("question answering on an image", answer)
     found = [one for one in candidates if one.get("answer") is not None]
     if not found and number(candidates[0]["score"]) is None:
@@ -113,7 +172,7 @@ def _classifier(name: str, description: str, columns: tuple[Column, ...], defaul
         columns=columns,
         body=media_body,
         read=read_scores,
-        arguments=READING,
+        arguments=LABEL_ARGUMENTS,
         scored=True,
         explained=True,
     )
@@ -125,7 +184,8 @@ def _asked_about(name: str, description: str, default_model: str) -> Task:
         description=description,
         default_model=default_model,
         columns=(*IMAGE, QUESTION),
-        body=question_on("image"),
+        combine=MediaQuestion,
+        body=_question_body("image"),
         read=read_visual_answer,
         scored=True,
         explained=True,
@@ -157,10 +217,11 @@ TASKS = (
         name="zero-shot-image-classification",
         description="Puts one of your own labels on an image",
         default_model="google/siglip-so400m-patch14-224",
-        columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
-        body=labelled_media_body,
+        columns=(*IMAGE, LABELS_COLUMN),
+        combine=LabelledMedia,
+        body=_labelled_media_body,
         read=read_zero_shot,
-        arguments=READING - {"labels"},
+        arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
         scored=True,
@@ -171,8 +232,9 @@ TASKS = (
         name="zero-shot-object-detection",
         description="Finds things that you name in an image, each with a box",
         default_model="google/owlv2-base-patch16-ensemble",
-        columns=(*IMAGE, Column("candidate_labels_column", "labels", required=False)),
-        body=labelled_media_body,
+        columns=(*IMAGE, LABELS_COLUMN),
+        combine=LabelledMedia,
+        body=_labelled_media_body,
         read=read_named_objects,
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
@@ -196,8 +258,9 @@ TASKS = (
         name="image-text-to-text",
         description="Answers a prompt about an image, as an assistant does",
         default_model="Qwen/Qwen2.5-VL-7B-Instruct",
-        columns=(*IMAGE, Column("prompt_column", required=False)),
-        body=image_chat_body,
+        columns=(*IMAGE, PROMPT),
+        combine=PromptedMedia,
+        body=_image_chat_body,
         read=read_chat,
         arguments=frozenset({"prompt_template", "system_prompt"}),
         protocol="chat",

@@ -7,22 +7,39 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Batching, Column, Prediction, Read, Settings, Task, number, unreadable, unwrap
+from .base import (
+    TEXT,
+    Batching,
+    Column,
+    JSONObject,
+    Prediction,
+    Read,
+    Settings,
+    Task,
+    best_of,
+    number,
+    unreadable,
+    with_parameters,
+)
+from .input_types import Input, TableQuestion, TableRow
 
 
-def table_question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _table_question_body(inputs: Sequence[TableQuestion], settings: Settings) -> JSONObject:
     """``{"inputs": {"query", "table": {column: [text, ...]}}}``, as recorded (the schema says ``question``)."""
     question, table = inputs[0]
-    body: dict[str, Any] = {"inputs": {"query": question, "table": json.loads(table)}}
-    if settings.parameters:
-        body["parameters"] = dict(settings.parameters)
-    return body
+    return with_parameters({"inputs": {"query": question, "table": json.loads(table)}}, settings)
 
 
-def read_table_answer(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    answer = unwrap(answer)
-    if isinstance(answer, list) and answer:  # several answers: the server's first is its best
-        answer = answer[0]
+def read_table_answer(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The answer, and the cells it was made of.
+
+    Args:
+        answer: ``{"answer", "cells", "coordinates", "aggregator"}``, or a list of these, best first.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    answer = best_of(answer)
     if not isinstance(answer, dict) or not isinstance(answer.get("answer"), str):
         raise unreadable("table-question-answering", answer)
     return Prediction(
@@ -30,28 +47,43 @@ def read_table_answer(answer: Any, _input: Any, _settings: Settings) -> Predicti
     )
 
 
-def rows_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _rows_body(inputs: Sequence[TableRow], settings: Settings) -> JSONObject:
     """Rows turned into ``{"data": {column: [value, ...]}}``: the protocol carries many rows in a request."""
     names = settings.columns["columns"]
-    return {
-        "inputs": {"data": {name: list(values) for name, values in zip(names, zip(*inputs, strict=True), strict=True)}}
-    }
+    columns = zip(*(row.values for row in inputs), strict=True)
+    return {"inputs": {"data": {name: list(values) for name, values in zip(names, columns, strict=True)}}}
 
 
-def split_rows(answer: Any, count: int) -> list[Any]:
+def _split_rows(answer: object, count: int) -> list[Any]:
     if not isinstance(answer, list) or len(answer) != count:
         size = f"{len(answer)} values" if isinstance(answer, list) else type(answer).__name__
         raise UnreadableAnswer(f"{count} rows were answered with {size}")
     return answer
 
 
-def read_class(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The class of one row.
+
+    Args:
+        answer: a text or a number.
+
+    Raises:
+        UnreadableAnswer: the answer is neither.
+    """
     if not isinstance(answer, (str, int, float)) or isinstance(answer, bool):
         raise unreadable("tabular-classification", answer)
     return Prediction(answer)
 
 
-def read_value(answer: Any, _input: Any, _settings: Settings) -> Prediction:
+def read_value(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The number of one row, as a float.
+
+    Args:
+        answer: a number.
+
+    Raises:
+        UnreadableAnswer: the answer is no number.
+    """
     value = number(answer)
     if value is None:
         raise unreadable("tabular-regression", answer)
@@ -64,8 +96,8 @@ def _tabular(name: str, description: str, default_model: str, read: Read) -> Tas
         description=description,
         default_model=default_model,
         columns=(Column("columns", "values"),),
-        body=rows_body,
-        split=split_rows,
+        body=_rows_body,
+        split=_split_rows,
         read=read,
         batching=Batching.NATIVE,
         spec="",
@@ -83,7 +115,8 @@ TASKS = (
             Column("table_column", "table", required=False),
             Column("table_columns", "whole table", required=False),
         ),
-        body=table_question_body,
+        combine=TableQuestion,
+        body=_table_question_body,
         read=read_table_answer,
         explained=True,
     ),

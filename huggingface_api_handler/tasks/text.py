@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
     Batching,
     Column,
+    JSONObject,
     Prediction,
+    Read,
     Settings,
     Task,
+    best_of,
     number,
+    objects_of,
     split_typed,
     text_body,
     unreadable,
-    unwrap,
+    unwrap_list,
     unwrap_single,
+    with_parameters,
 )
+from .input_types import ContextQuestion, Input
 
-_MASKS = ("[MASK]", "<mask>")
+_SQUARE_MASK = "[MASK]"
+_ANGLE_MASK = "<mask>"
 _ANGLE_MASK_FAMILIES = (
     "roberta",
     "bart",
@@ -33,12 +39,19 @@ _ANGLE_MASK_FAMILIES = (
     "mpnet",
     "esm",
 )
+_SQUARE_MASK_FAMILIES = ("modernbert", "mobilebert")
 
 
-def read_entities(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The list of entities as the server sent them, and ``{group: [words]}``."""
-    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
-        answer = answer[0]
+def read_entities(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The entities as the server sent them, and ``{group: [words]}``.
+
+    Args:
+        answer: ``[{"entity_group" or "entity", "word", ...}, ...]``, or the same in a list of one.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    answer = unwrap_list(answer)
     if not isinstance(answer, list):
         raise unreadable("token-classification", answer)
     groups: dict[str, list[str]] = {}
@@ -50,18 +63,22 @@ def read_entities(answer: Any, _input: Any, _settings: Settings) -> Prediction:
     return Prediction(answer, None, groups)
 
 
-def question_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _question_body(inputs: Sequence[ContextQuestion], settings: Settings) -> JSONObject:
     question, context = inputs[0]
-    body: dict[str, Any] = {"inputs": {"question": question, "context": context}}
-    if settings.parameters:
-        body["parameters"] = dict(settings.parameters)
-    return body
+    return with_parameters({"inputs": {"question": question, "context": context}}, settings)
 
 
-def read_answer(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-    """The best answer, its score, and where it stands in the context."""
-    candidates = answer if isinstance(answer, list) else [answer]
-    if not candidates or not all(isinstance(item, dict) and isinstance(item.get("answer"), str) for item in candidates):
+def read_answer(answer: object, _input: Input, _settings: Settings) -> Prediction:
+    """The best answer, its score, and where it stands in the context.
+
+    Args:
+        answer: ``{"answer", "score", "start", "end"}``, or a list of these; ``start`` and ``end`` in characters.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    candidates = objects_of(answer)
+    if not candidates or not all(isinstance(item.get("answer"), str) for item in candidates):
         raise unreadable("question-answering", answer)
     best = max(candidates, key=lambda item: number(item.get("score")) or 0.0)
     explain = {key: best[key] for key in ("score", "start", "end") if key in best}
@@ -69,25 +86,39 @@ def read_answer(answer: Any, _input: Any, _settings: Settings) -> Prediction:
 
 
 def mask_of(settings: Settings) -> str:
-    """The mask the model was trained with: as told, else by the family its name shows."""
+    """The mask that the model was trained with.
+
+    Args:
+        settings: of which ``mask_token`` is taken, else the family that ``model`` names.
+
+    Returns:
+        The mask, such as ``[MASK]`` or ``<mask>``.
+    """
     if settings.mask_token:
         return settings.mask_token
     name = settings.model.lower()
-    if "modernbert" in name or "mobilebert" in name:
-        return _MASKS[0]
-    return _MASKS[1] if any(family in name for family in _ANGLE_MASK_FAMILIES) else _MASKS[0]
+    if any(family in name for family in _SQUARE_MASK_FAMILIES):
+        return _SQUARE_MASK
+    return _ANGLE_MASK if any(family in name for family in _ANGLE_MASK_FAMILIES) else _SQUARE_MASK
 
 
-def masked_body(inputs: Sequence[Any], settings: Settings) -> dict[str, Any]:
+def _fill_mask_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
     mask = mask_of(settings)
-    texts = [text.replace(_MASKS[0], mask).replace(_MASKS[1], mask) for text in inputs]
+    texts = [text.replace(_SQUARE_MASK, mask).replace(_ANGLE_MASK, mask) for text in inputs]
     return {**text_body(inputs, settings), "inputs": unwrap_single(texts)}
 
 
-def read_masked(answer: Any, text: Any, settings: Settings) -> Prediction:
-    """The best sequence and ``{sequence: score}``; with several masks, the text with each mask's best word."""
-    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
-        answer = answer[0]
+def read_filled_mask(answer: object, text: str, settings: Settings) -> Prediction:
+    """The best sequence and ``{sequence: score}``; with several masks, the text with each mask's best word.
+
+    Args:
+        answer: ``[{"sequence", "score", "token_str"}, ...]``, or a list of these for each mask.
+        text: the text that was sent, with its masks.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape, or is to another number of masks.
+    """
+    answer = unwrap_list(answer)
     if not isinstance(answer, list) or not answer:
         raise unreadable("fill-mask", answer)
     if all(isinstance(part, list) for part in answer):
@@ -101,30 +132,38 @@ def read_masked(answer: Any, text: Any, settings: Settings) -> Prediction:
     return Prediction(pairs[0][0], pairs[0][1], dict(pairs))
 
 
-def _read_several_masks(masks: list[Any], text: str) -> Prediction:
+def _read_several_masks(masks: list[object], text: str) -> Prediction:
     words, score = [], 1.0
     for candidates in masks:
-        if not candidates or not all(
-            isinstance(item, dict) and isinstance(item.get("token_str"), str) for item in candidates
+        if (
+            not isinstance(candidates, list)
+            or not candidates
+            or not all(isinstance(item, dict) and isinstance(item.get("token_str"), str) for item in candidates)
         ):
             raise unreadable("fill-mask", candidates)
         best = max(candidates, key=lambda item: number(item.get("score")) or 0.0)
         words.append(best["token_str"].strip())
         score *= number(best.get("score")) or 0.0
-    pieces = text.replace(_MASKS[1], _MASKS[0]).split(_MASKS[0])
+    pieces = text.replace(_ANGLE_MASK, _SQUARE_MASK).split(_SQUARE_MASK)
     if len(pieces) != len(words) + 1:
         raise UnreadableAnswer(f"{len(pieces) - 1} masks were answered with words for {len(words)}")
     sequence = pieces[0] + "".join(word + piece for word, piece in zip(words, pieces[1:], strict=True))
     return Prediction(sequence, score, words)
 
 
-def read_text(key: str, task: str) -> Any:
-    """Reader of ``{key: text}``, alone or in a list."""
+def read_text(key: str, task: str) -> Read:
+    """A reader of ``{key: text}``, alone or first in a list.
 
-    def read(answer: Any, _input: Any, _settings: Settings) -> Prediction:
-        answer = unwrap(answer)
-        if isinstance(answer, list) and answer:  # several candidates: the server's first is its best
-            answer = answer[0]
+    Args:
+        key: under which the text stands.
+        task: the task's name, for the error.
+
+    Returns:
+        A function of answer, input and settings that makes the prediction, or raises UnreadableAnswer.
+    """
+
+    def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
+        answer = best_of(answer)
         if not isinstance(answer, dict) or not isinstance(answer.get(key), str):
             raise unreadable(task, answer)
         return Prediction(answer[key])
@@ -132,12 +171,12 @@ def read_text(key: str, task: str) -> Any:
     return read
 
 
-_GENERATION = {
+_GENERATION_PARAMETERS = {
     **dict.fromkeys(("min_length", "max_length", "max_new_tokens", "num_beams", "top_k"), int),
     **dict.fromkeys(("temperature", "top_p", "repetition_penalty", "max_time"), float),
     "do_sample": bool,
 }
-_LENGTHS = {"min_output_length": "min_length", "max_output_length": "max_length"}
+_RENAMED_LENGTHS = {"min_output_length": "min_length", "max_output_length": "max_length"}
 
 TASKS = (
     Task(
@@ -155,8 +194,9 @@ TASKS = (
         description="Answers a question from a text that holds the answer",
         default_model="deepset/roberta-base-squad2",
         columns=(*TEXT, Column("context_column")),
+        combine=ContextQuestion,
         read=read_answer,
-        body=question_body,
+        body=_question_body,
         scored=True,
         explained=True,
     ),
@@ -164,8 +204,8 @@ TASKS = (
         name="fill-mask",
         description="Fills the masked word of a text",
         default_model="google-bert/bert-base-uncased",
-        read=read_masked,
-        body=masked_body,
+        read=read_filled_mask,
+        body=_fill_mask_body,
         split=split_typed(list),
         batching=Batching.PROBE,
         arguments=frozenset({"mask_token"}),
@@ -179,8 +219,8 @@ TASKS = (
         read=read_text("summary_text", "summarization"),
         split=split_typed(dict),
         batching=Batching.PROBE,
-        more_parameters=_GENERATION,
-        rename=_LENGTHS,
+        more_parameters=_GENERATION_PARAMETERS,
+        rename=_RENAMED_LENGTHS,
     ),
     Task(
         name="translation",
@@ -189,7 +229,7 @@ TASKS = (
         read=read_text("translation_text", "translation"),
         split=split_typed(dict),
         batching=Batching.PROBE,
-        more_parameters=_GENERATION,
-        rename={**_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},
+        more_parameters=_GENERATION_PARAMETERS,
+        rename={**_RENAMED_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},
     ),
 )

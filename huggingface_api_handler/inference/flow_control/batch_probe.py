@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ...tasks import Batching, Input, Prediction, Task
+from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
-from .batching import length
 from .route_profile import RouteProfile
 
 _FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back
@@ -76,7 +76,7 @@ def choose_probes(
     group = max(groups.values(), key=len)
     if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
         return []
-    by_length = sorted(group, key=lambda position: length(inputs[position]))
+    by_length = sorted(group, key=lambda position: text_length(inputs[position]))
     if trial == 0 and known is not None and task.group(inputs[known]) == task.group(inputs[group[0]]):
         return [by_length[0], known, by_length[-1]]
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ...tasks import Batching, Input, Task
+from ...tasks.input_types import text_length
 from .route_profile import RouteProfile
 
 BATCH_BYTES = 1_000_000
@@ -23,15 +24,10 @@ def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], profile
         return batch
     most = profile.batch_size.next_size(len(waiting) + 1)
     group = task.group(inputs[batch[0]])
-    size = length(inputs[batch[0]])
+    size = text_length(inputs[batch[0]])
     while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:
-        size += length(inputs[waiting[0]])
+        size += text_length(inputs[waiting[0]])
         if size > BATCH_BYTES:
             break
         batch.append(waiting.popleft())
     return batch
-
-
-def length(item: Input) -> int:
-    """Characters that an input takes, more or less."""
-    return len(item) if isinstance(item, str) else len(str(item))

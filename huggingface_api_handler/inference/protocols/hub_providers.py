@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from ...config.normalize import suggest
 from ...config.settings import ModelSettings
 from ...errors import InferenceError, InputError
-from ...tasks import Media, Task
+from ...tasks import JSON, Input, Media, Task
+from ...tasks.input_types import media_in
 from ..media.sniffing import content_type_of
 from . import codec
 
@@ -43,7 +44,7 @@ class Provider:
         self, task: Task, inputs: Sequence[Any], model: ModelSettings
     ) -> tuple[codec.Request, RequestParameters]:
         """The request for one input. Raises ValueError where this provider cannot make one of it."""
-        asked, parameters = _asked(task, inputs[0], model)
+        asked, parameters = _helper_inputs(task, inputs[0], model)
         made = self.helper.prepare_request(
             inputs=asked,
             parameters=parameters,
@@ -111,16 +112,18 @@ def remember(mapping: Mapping[str, Any]) -> None:
     known.setdefault(mapping["hf_model_id"], InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
 
 
-def _asked(task: Task, item: Any, model: ModelSettings) -> tuple[Any, dict[str, Any]]:
+def _helper_inputs(task: Task, item: Input, model: ModelSettings) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
     body = task.body([item], model)
-    media = next((part for part in (item if isinstance(item, tuple) else (item,)) if isinstance(part, Media)), None)
     if isinstance(body, Media):
         return body.data, {}
     if task.protocol == "chat":
         return body["messages"], {name: value for name, value in body.items() if name not in ("messages", "model")}
-    beside = {name: value for name, value in body.items() if name not in ("inputs", "parameters")}
-    parameters = {**body.get("parameters", {}), **beside}
-    if media is not None and isinstance(body["inputs"], str):
+    parameters = {name: value for name, value in body.items() if name not in ("inputs", "parameters")}
+    nested = body.get("parameters")
+    if isinstance(nested, Mapping):
+        parameters = {**nested, **parameters}
+    media = media_in(item)
+    if isinstance(media, Media) and isinstance(body["inputs"], str):
         return media.data, parameters
     return body["inputs"], parameters

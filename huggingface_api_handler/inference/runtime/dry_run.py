@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ...tasks import Input, MediaRef
+from ...tasks import Input
+from ...tasks.input_types import media_in
 from ..flow_control.batching import can_batch
 from ..protocols import tei
 from ..storage.response_cache import NoResponseCache
@@ -66,11 +67,7 @@ async def _not_stored(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
     left: list[Input] = []
     for start in range(0, len(inputs), _AT_ONCE):
         some = inputs[start : start + _AT_ONCE]
-        keys = {item: answers.key(item) for item in some if not _has_media(item)}
+        keys = {item: answers.key(item) for item in some if media_in(item) is None}
         stored = await answers.lookup(list(keys.values()))
         left += [item for item in some if keys.get(item) not in stored]
     return left
-
-
-def _has_media(item: Input) -> bool:
-    return any(isinstance(part, MediaRef) for part in (item if isinstance(item, tuple) else (item,)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import MediaError
 from ...tasks import Input, Media, MediaRef, Task
+from ...tasks.input_types import loaded_media, media_in, text_length, with_media
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.route_profile import RouteProfile
 from ..storage.response_cache import NoResponseCache, ResponseCache
@@ -45,7 +46,7 @@ class InputQueue:
         self._loaded: dict[int, Any] = {}
         self._keys: dict[int, bytes] = {}
         self._bytes = 0
-        self._has_media = any(_is_media(item) for item in inputs[:1])
+        self._has_media = any(media_in(item) is not None for item in inputs[:1])
         self._only_stored = False
         self._room = asyncio.Event()
 
@@ -112,7 +113,7 @@ class InputQueue:
         self._keys.pop(position, None)
         item = self._loaded.pop(position, None)
         if item is not None:
-            self._bytes -= _size(item)
+            self._bytes -= len(loaded_media(item).data)
             self._room.set()
 
     async def _with_media(self, positions: Sequence[int]) -> list[int]:
@@ -121,14 +122,16 @@ class InputQueue:
 
     async def _one_loaded(self, position: int) -> bool:
         item = self._inputs[position]
-        parts = item if isinstance(item, tuple) else (item,)
+        reference = media_in(item)
+        if not isinstance(reference, MediaRef):
+            return True
         try:
-            loaded = [await self._load(part) if isinstance(part, MediaRef) else part for part in parts]
+            media = await self._load(reference)
         except MediaError as error:
             self._refused(position, error)
             return False
-        self._loaded[position] = tuple(loaded) if isinstance(item, tuple) else loaded[0]
-        self._bytes += _size(self._loaded[position])
+        self._loaded[position] = with_media(item, media)
+        self._bytes += len(media.data)
         return True
 
     async def _unanswered(self, positions: Sequence[int]) -> list[int]:
@@ -162,13 +165,5 @@ class InputQueue:
         for members in groups.values():
             if len(members) <= most:
                 continue
-            members.sort(key=lambda position: len(str(inputs[position])))
+            members.sort(key=lambda position: text_length(inputs[position]))
         return [position for members in groups.values() for position in members]
-
-
-def _is_media(item: Any) -> bool:
-    return any(isinstance(part, MediaRef) for part in (item if isinstance(item, tuple) else (item,)))
-
-
-def _size(item: Any) -> int:
-    return sum(len(part.data) for part in (item if isinstance(item, tuple) else (item,)) if isinstance(part, Media))

@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from ...config.settings import ModelSettings
-from ...tasks import Media
+from ...tasks import Input, Media
+from ...tasks.input_types import cells_of
 from . import response_table
 from .response_table import AT_ONCE, PendingRows
 from .sqlite import Store
@@ -55,7 +56,7 @@ class ResponseCache:
         self._untidy, self._noted = 0, False
         self._known: bool | None = None
 
-    def key(self, item: Any) -> bytes:
+    def key(self, item: Input) -> bytes:
         """What the answer to an input, its media loaded, is stored under."""
         keyed = self._keyed.copy()
         keyed.update(_as_sent(item))
@@ -159,17 +160,15 @@ class ResponseCache:
         self._store.run(lambda connection: response_table.vacuum(connection, self._query), None)
 
 
-def _as_sent(item: Any) -> bytes:
+def _as_sent(item: Input) -> bytes:
     if isinstance(item, str):
         return b"s" + item.encode()
-    return b"j" + orjson.dumps(item, option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_content)
+    return b"j" + orjson.dumps(cells_of(item), option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_content)
 
 
-def _content(part: Any) -> Any:
+def _content(part: object) -> dict[str, str]:
     if isinstance(part, Media):
         return {"content": sha256(part.data).hexdigest(), "type": part.content_type}
-    if isinstance(part, (frozenset, set)):
-        return sorted(part)
     raise TypeError(f"{type(part).__name__} cannot be a part of an input")
 
 
@@ -209,7 +208,7 @@ class NoResponseCache:
     async def wait_for_backlog(self) -> None:
         pass
 
-    def key(self, item: Any) -> bytes:
+    def key(self, item: Input) -> bytes:
         return b""
 
     async def lookup(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:

@@ -403,3 +403,13 @@ def test_made_media_goes_into_output_dir(service: Service, tmp_path: Path) -> No
     out = predict(pd.DataFrame({"t": ["a cat"]}), using, {"endpoint": service.url, "output_dir": str(tmp_path)})
     assert Path(out["y"][0]).read_bytes() == PNG
     assert Path(out["y"][0]).parent == tmp_path
+
+
+def test_the_answer_to_a_conversation_is_stored_where_that_was_asked_for(service: Service) -> None:
+    service.answer = lambda *_: {"choices": [{"message": {"content": "hi"}}]}
+    using = {"task": "chat", "model": "m", "messages_column": "m", "target": "y", "cache": True}
+    frame = pd.DataFrame({"m": [[{"role": "user", "content": text}] for text in "ab"]})
+    for _ in range(2):
+        out = predict(frame, using, {"endpoint": service.url})
+        assert list(out["y"]) == ["hi", "hi"]
+    assert len(service.asked) == 2

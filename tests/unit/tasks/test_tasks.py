@@ -11,7 +11,14 @@ import pytest
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
 from huggingface_api_handler.tasks import TASKS, InvalidCell, Media, MediaRef, read_inputs
-from huggingface_api_handler.tasks.generation import Repair
+from huggingface_api_handler.tasks.input_types import (
+    LabelledText,
+    MediaQuestion,
+    PromptedMedia,
+    Repair,
+    TableRow,
+    TextPair,
+)
 from huggingface_api_handler.tasks.prompts import fill, template_columns
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
@@ -157,11 +164,11 @@ def test_token_vectors_are_pooled() -> None:
 
 def test_similarity_is_grouped_by_source_and_split_by_sentence() -> None:
     task, settings = TASKS["sentence-similarity"], settings_for("sentence-similarity")
-    assert task.body([("s", "a"), ("s", "b")], settings) == {
+    assert task.body([TextPair("s", "a"), TextPair("s", "b")], settings) == {
         "inputs": {"source_sentence": "s", "sentences": ["a", "b"]}
     }
     assert task.split([0.1, 0.2], 2) == [0.1, 0.2]
-    assert task.read(0.1, ("s", "a"), settings).value == 0.1
+    assert task.read(0.1, TextPair("s", "a"), settings).value == 0.1
     for answer, count in (([0.1, 0.2], 1), ([0.1], 2), ({"x": 1}, 1)):
         with pytest.raises(UnreadableAnswer):
             task.split(answer, count)
@@ -206,10 +213,10 @@ def test_a_template_asks_about_the_image_of_its_row() -> None:
     using = {"task": "image-text-to-text", "column": "i", "target": "y"}
     frame = pd.DataFrame({"i": [b"1", b"2", None], "name": ["Ann", None, "Bo"]})
     rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Is it {{name}}?"}))
-    assert rows == [(MediaRef(b"1", "image"), "Is it Ann?"), None, None]
+    assert rows == [PromptedMedia(MediaRef(b"1", "image"), "Is it Ann?"), None, None]
     rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Who?"}))
-    assert rows == [(MediaRef(b"1", "image"), "Who?"), (MediaRef(b"2", "image"), "Who?"), None]
-    asked = task.body([(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
+    assert rows == [*(PromptedMedia(MediaRef(cell, "image"), "Who?") for cell in (b"1", b"2")), None]
+    asked = task.body([PromptedMedia(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
     assert asked["messages"][0]["content"][0] == {"type": "text", "text": "Who?"}
     with pytest.raises(InputError, match="prompt_column or prompt_template"):
         model_settings({**using, "prompt_template": "Who?", "prompt_column": "name"})
@@ -227,13 +234,15 @@ def test_media_goes_raw_without_parameters_and_as_base64_with_them() -> None:
         "inputs": "iVBORw==",
         "parameters": {"top_k": 2},
     }
-    asked = TASKS["visual-question-answering"].body([(IMAGE, "what?")], settings_for("visual-question-answering"))
+    asked = TASKS["visual-question-answering"].body(
+        [MediaQuestion(IMAGE, "what?")], settings_for("visual-question-answering")
+    )
     assert asked == {"inputs": {"image": "iVBORw==", "question": "what?"}}
     labels = TASKS["zero-shot-image-classification"].body([IMAGE], settings_for("zero-shot-image-classification"))
     assert labels == {"inputs": "iVBORw==", "parameters": {"candidate_labels": ["a", "b"]}}
-    prompted = TASKS["image-to-image"].body([(IMAGE, "red")], settings_for("image-to-image"))
+    prompted = TASKS["image-to-image"].body([PromptedMedia(IMAGE, "red")], settings_for("image-to-image"))
     assert prompted == {"inputs": "iVBORw==", "parameters": {"prompt": "red"}}
-    chat = TASKS["image-text-to-text"].body([(IMAGE, "what?")], settings_for("image-text-to-text"))
+    chat = TASKS["image-text-to-text"].body([PromptedMedia(IMAGE, "what?")], settings_for("image-text-to-text"))
     assert chat["messages"][0]["content"][1] == {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64,iVBORw=="},
@@ -284,11 +293,11 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
     }
     whole = model_settings({"task": "table-qa", "column": "t", "table_columns": ["n"], "target": "y"})
     frame = pd.DataFrame({"t": ["a?", "b?"], "n": [1, None]})
-    assert [item[1] for item in read_inputs(task, frame, whole)] == ['{"n": ["1.0", ""]}'] * 2
+    assert [item.table for item in read_inputs(task, frame, whole)] == ['{"n": ["1.0", ""]}'] * 2
     tabular = TASKS["tabular-regression"]
     frame = pd.DataFrame({"t": [1, 2, 3], "u": ["x", "y", None]})
     rows = read_inputs(tabular, frame, settings_for("tabular-regression"))
-    assert rows == [("1", "x"), ("2", "y"), None]
+    assert rows == [TableRow(("1", "x")), TableRow(("2", "y")), None]
     assert tabular.body(rows[:2], settings_for("tabular-regression")) == {
         "inputs": {"data": {"t": ["1", "2"], "u": ["x", "y"]}}
     }
@@ -388,8 +397,8 @@ def test_labels_may_come_from_a_column() -> None:
     settings = model_settings({"task": "zero-shot", "column": "t", "candidate_labels_column": "l", "target": "y"})
     frame = pd.DataFrame({"t": ["a", "b", "c", "d"], "l": [["x", "y"], "x, y", '["x","y"]', None]})
     task = TASKS["zero-shot-classification"]
-    assert read_inputs(task, frame, settings) == [("a", ("x", "y")), ("b", ("x", "y")), ("c", ("x", "y")), None]
-    body = task.body([("a", ("x", "y")), ("b", ("x", "y"))], settings)
+    assert read_inputs(task, frame, settings) == [*(LabelledText(text, ("x", "y")) for text in "abc"), None]
+    body = task.body([LabelledText(text, ("x", "y")) for text in "ab"], settings)
     assert body == {"inputs": ["a", "b"], "parameters": {"candidate_labels": ["x", "y"]}}
 
 

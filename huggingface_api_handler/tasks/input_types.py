@@ -1,0 +1,183 @@
+"""The canonical input of one row: what a task asks about, in a type of its own. Equal inputs are sent once.
+
+A text is a plain ``str``, and an image, sound or video alone a ``MediaRef`` (``Media`` once it is loaded). Where a task
+reads several columns, a small named type holds one cell of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+
+class InvalidCell(NamedTuple):
+    """A cell that cannot be sent. It costs no request, and ``reason`` becomes its row's error."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Media:
+    """An image, sound or video: its bytes and its content type, such as ``image/png``."""
+
+    data: bytes = field(repr=False)
+    content_type: str
+
+
+@dataclass(frozen=True)
+class MediaRef:
+    """A cell that names or holds media, not yet loaded: bytes, a ``data:`` URI, a URL or a path.
+
+    ``kind`` is 'image', 'audio' or 'video'.
+    """
+
+    cell: str | bytes = field(repr=False)
+    kind: str
+
+
+class TextPair(NamedTuple):
+    """Two texts that are compared. ``source`` is the query of text-ranking; texts of one source go in one request."""
+
+    source: str
+    text: str
+
+
+class LabelledText(NamedTuple):
+    """A text with the labels of its own row."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+class ContextQuestion(NamedTuple):
+    """A question, and the text that holds its answer."""
+
+    question: str
+    context: str
+
+
+class TableQuestion(NamedTuple):
+    """A question, and the table that holds its answer as JSON text: ``{column: [text, ...]}``."""
+
+    question: str
+    table: str
+
+
+class LabelledMedia(NamedTuple):
+    """Media with the labels of its own row."""
+
+    media: MediaRef | Media
+    labels: tuple[str, ...]
+
+
+class MediaQuestion(NamedTuple):
+    """An image and a question on it."""
+
+    media: MediaRef | Media
+    question: str
+
+
+class PromptedMedia(NamedTuple):
+    """Media and the prompt of its own row."""
+
+    media: MediaRef | Media
+    prompt: str
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a table: the text of each of its columns, in the order of the argument ``columns``."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The messages of one row, ``[{"role", "content"}, ...]``, as JSON text."""
+
+    messages: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A prompt with the answer that did not fit, and what was wrong with it."""
+
+    prompt: str | Conversation
+    answer: str
+    complaint: str
+
+
+SeveralCells: TypeAlias = (
+    TextPair | LabelledText | ContextQuestion | TableQuestion | LabelledMedia | MediaQuestion | PromptedMedia
+)
+Input: TypeAlias = str | MediaRef | Media | SeveralCells | TableRow | Conversation | Repair
+
+_WITH_MEDIA = (LabelledMedia, MediaQuestion, PromptedMedia)
+
+
+def media_in(item: Input) -> MediaRef | Media | None:
+    """The media of an input, loaded or not.
+
+    Args:
+        item: the input of one row.
+
+    Returns:
+        Its image, sound or video; None where it has none.
+    """
+    if isinstance(item, (MediaRef, Media)):
+        return item
+    return item.media if isinstance(item, _WITH_MEDIA) else None
+
+
+def loaded_media(item: Input) -> Media:
+    """The media of an input on its way into a request.
+
+    Args:
+        item: an input that has media, already loaded (see ``with_media``).
+
+    Raises:
+        TypeError: it has none, or it is not loaded.
+    """
+    media = media_in(item)
+    if not isinstance(media, Media):
+        raise TypeError(f"{type(item).__name__} has no loaded media")
+    return media
+
+
+def with_media(item: Input, media: Media) -> Input:
+    """The same input with its media loaded.
+
+    Args:
+        item: an input that has media (see ``media_in``).
+        media: what its reference was loaded as.
+    """
+    return item._replace(media=media) if isinstance(item, _WITH_MEDIA) else media
+
+
+def text_length(item: Input) -> int:
+    """Characters of an input's text, by which inputs of like length are batched together.
+
+    Args:
+        item: the input of one row.
+
+    Returns:
+        The number of characters of its text or texts, more or less.
+    """
+    return len(item) if isinstance(item, str) else len(str(cells_of(item)))
+
+
+def cells_of(item: Input) -> Hashable:
+    """The cells of an input as plain values, which a stored answer is found by. It must not change between versions.
+
+    Args:
+        item: the input of one row, its media loaded.
+
+    Returns:
+        Texts, ``Media``, and tuples of them, without the names of the types.
+    """
+    if isinstance(item, TableRow):
+        return item.values
+    if isinstance(item, Conversation):
+        return item.messages
+    return tuple(item) if isinstance(item, tuple) else item
