@@ -97,8 +97,8 @@ STALLED = Plan(share=1.0, kinds=("stall",), tag="leaks")
 def test_a_thousand_queries_leave_nothing_behind(
     ask: Callable[[FaultyService, int], None], faulty: FaultyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.0)
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._LOOK_EVERY", 0.004)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._POLL_INTERVAL_S", 0.004)
     for number in range(WARM):
         ask(faulty, number)
     before: dict[str, Any] = held()

@@ -29,7 +29,8 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.runtime.executor import Dependencies, QueryExecutor
+from huggingface_api_handler.inference.runtime.context import Dependencies
+from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
@@ -194,7 +195,7 @@ def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
     return (
         f"  t={now:7.2f} done={executor.done} out={limiter.in_flight} limit={ceiling.limit:.1f}"
         f" roof={ceiling._ceiling_after_rejection:.0f} until {ceiling._ceiling_expires_at:.1f} pace={rate_estimator.rate} sure={rate_estimator._sure}"
-        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._receipt.waits}"
+        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._usage.waits}"
     )
 
 

@@ -290,7 +290,7 @@ def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
         port = closed.getsockname()[1]
     text = everything({"endpoint": f"http://127.0.0.1:{port}", "api_key": KEY}, log, tmp_path / "a")
     assert "cannot reach" in text
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     text += everything(
         {"endpoint": f"http://127.0.0.1:{elsewhere.port}", "api_key": KEY, "timeout": 2}, log, tmp_path / "b"
     )
@@ -301,7 +301,7 @@ def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
 def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._PATIENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
@@ -396,7 +396,7 @@ def test_an_exception_of_an_http_library_is_told_by_its_class(
         raise LEAKY[leaky]()
 
     monkeypatch.setattr(client, "post", post)
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     engine = {"endpoint": "http://127.0.0.1:9", "api_key": KEY}
     text = everything(engine, log, tmp_path, {**USING, "max_requests": 7})
     assert not leaks(text, KEY)
@@ -443,7 +443,7 @@ def test_so_are_those_of_a_providers_helper(
     monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
     monkeypatch.setattr(helper, step, broken)
     monkeypatch.setattr(client, "post", post)
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
     if step == "_prepare_mapping_info":

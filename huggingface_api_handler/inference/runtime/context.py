@@ -1,31 +1,89 @@
-"""One query: what it asks, of which route, for whom, and with what around it."""
+"""One query: what it asks, of which route, for whom, and what it uses on the way."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from ...config.settings import EngineSettings, ModelSettings
-from ...tasks import Media, MediaRef
+from ...tasks import Media, MediaRef, Prediction
+from ..failures import FailureKind
+from ..flow_control.limiter import Outcome
+from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState, route_state
 from ..media import loader
 from ..media.loader import MediaPolicy
 from ..protocols import tei
+from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route
-from ..storage.quota import Quota
+from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
 from ..storage.sqlite import Store, open_store
 from ..telemetry.usage import Usage
 from ..transport import client
-from .executor import Dependencies
+
+Load = Callable[[MediaRef], Awaitable[Media]]
+Save = Callable[[Media], Awaitable[str]]
+
+
+class Limiter(Protocol):
+    """What a query needs of a limiter (see ``flow_control.limiter.Limiter``)."""
+
+    async def acquire(self) -> float:
+        """Wait until a request may go. Returns the seconds of pause in it. Who waits may be cancelled."""
+        ...
+
+    def release(self, outcome: Outcome | None) -> None:
+        """Give the slot back and say how the request went; None where none was sent."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What a query uses, and tests replace.
+
+    Attributes:
+        post: sends one request.
+        limiter: says when a request may go.
+        profile: what the route has shown.
+        load: loads the media that a cell names.
+        save: makes a cell of media that a model made.
+        sleep: waits for so many seconds.
+        clock: seconds of one monotonic clock.
+        answers: the stored answers.
+        quota: the engine's budget of requests.
+    """
+
+    post: Post
+    limiter: Limiter
+    profile: RouteProfile
+    load: Load
+    save: Save
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a query asks, and of which route. Made outside the event loop, where the store may take its time to open."""
+    """What a query asks, and of which route. Made outside the event loop, since the store may take its time to open.
+
+    Attributes:
+        model: the checked arguments of CREATE MODEL and SELECT.
+        engine: the checked arguments of CREATE ML_ENGINE.
+        route: where its requests go.
+        usage: counts what it asks and takes.
+        scope: whose it is; None from Python without a name.
+        store: the file of what outlives the process.
+        answers: the stored answers that it may use.
+    """
 
     model: ModelSettings
     engine: EngineSettings
@@ -42,36 +100,44 @@ class Query:
         object.__setattr__(self, "answers", self._answers(store))
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
-        """The route as its server wants to be asked, what is known of it, and what the query uses."""
+        """What a query needs before its first request.
+
+        Returns:
+            The route as its server wants to be asked, what this process knows of it, and what the query uses.
+        """
         server = await tei.detect(self.route, self.model.task)
-        to, found = self._routed(server), await self.route_state(server)
+        route, state = self._routed(server), await self.route_state(server)
         limits = {
             name: limit
             for name in ("requests_per_hour", "requests_per_month")
             if (limit := getattr(self.engine, name)) is not None
         }
         policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
-        output = _path(self.engine.output_dir)
+        output_dir = _path(self.engine.output_dir)
 
         async def load(reference: MediaRef) -> Media:
             return await loader.load(reference.cell, reference.kind, policy)
 
-        async def save(made: Media) -> str:
-            return await asyncio.to_thread(loader.save, made, output)
+        async def save(media: Media) -> str:
+            return await asyncio.to_thread(loader.save, media, output_dir)
 
-        deps = Dependencies(
+        dependencies = Dependencies(
             client.post,
-            found.limiter,
-            found.profile,
+            state.limiter,
+            state.profile,
             load,
             save,
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
         )
-        return to, found, deps
+        return route, state, dependencies
 
     async def route_state(self, server: tei.Server | None) -> RouteState:
-        """What is known of the route, with ``server`` answering there."""
+        """What this process knows of the route.
+
+        Args:
+            server: the Text Embeddings Inference that answers there; None for any other server.
+        """
         return await route_state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
@@ -82,9 +148,8 @@ class Query:
         wanted = model.cache if model.cache is not None else engine.cache
         if not (model.definition.deterministic if wanted is None else wanted):
             return NoResponseCache()
-        return ResponseCache(
-            store, self._owner(), self.route.url, model, engine.cache_ttl, read=model.options.use_cache
-        )
+        read = model.options.use_cache
+        return ResponseCache(store, self._owner(), self.route.url, model, engine.cache_ttl, read=read)
 
     def _owner(self) -> str:
         """The engine, or, from Python without a name, the account."""
@@ -96,3 +161,29 @@ class Query:
 
 def _path(folder: str | None) -> Path | None:
     return Path(folder) if folder else None
+
+
+def outcome_of(result: RequestResult, seconds: float, inputs: int) -> Outcome:
+    """What the limiter is told of a request.
+
+    Args:
+        result: the answer or the failure that came.
+        seconds: that the request was out.
+        inputs: that it carried.
+    """
+    failure = result.failure
+    if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
+        return Outcome(seconds, answered=failure is None, rate_limit=result.rate_limit, inputs=inputs)
+    return Outcome(seconds, False, True, failure.retry_after, failure.estimated)
+
+
+async def save_media(prediction: Prediction, save: Save) -> Prediction:
+    """A prediction with cells in place of the media that a model made.
+
+    Args:
+        prediction: of which the value is ``Media``, or a list of them.
+        save: makes a cell of media.
+    """
+    value = prediction.value
+    saved = [await save(media) for media in value] if isinstance(value, list) else await save(value)
+    return prediction._replace(value=saved)

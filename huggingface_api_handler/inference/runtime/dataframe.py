@@ -1,4 +1,4 @@
-"""DataFrame in, DataFrame out: the one path that all rows take."""
+"""A table in, a table out: the path that all rows take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,18 +30,28 @@ from .dry_run import dry_run
 from .executor import QueryExecutor
 from .results import Results
 
+if TYPE_CHECKING:
+    Index: TypeAlias = pd.Index[Any]
+    Series: TypeAlias = pd.Series[Any]
+
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Progress = Callable[[int, int], None]
-_LOOK_EVERY = 0.1
-_LISTEN_EVERY = 0.5
-_LOG_EVERY = 5.0
+"""Is called with the inputs that are done, and all of them."""
+
+_POLL_INTERVAL_S = 0.1
+_SIGNAL_INTERVAL_S = 0.5
+_LOG_INTERVAL_S = 5.0
 
 
 class Cancel(Protocol):
     """Any event: ``threading.Event`` and its kin."""
 
-    def is_set(self) -> bool: ...
+    def is_set(self) -> bool:
+        """Whether the query is to end."""
+        ...
 
 
 def predict_frame(
@@ -53,32 +63,42 @@ def predict_frame(
     cancel: Cancel | None = None,
     scope: Scope | None = None,
 ) -> pd.DataFrame:
-    """Predict every row of ``frame``, which stays as it is.
+    """Predict every row of a table.
 
-    ``scope`` says whose stored answers may be used, and whose receipts this query's is with.
+    Args:
+        frame: the table, which stays as it is.
+        model: the checked arguments of CREATE MODEL and SELECT.
+        engine: the checked arguments of CREATE ML_ENGINE.
+        progress: is called about ten times a second.
+        cancel: ends the query once it is set, with what it has.
+        scope: whose stored answers may be used, and whose usage this query's is counted with.
 
-    Returns a DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
-    ``<target>_explain`` where the task has them, and ``<target>_error``; ``attrs["usage"]`` holds the receipt.
-    Raises InputError before any request, and InferenceError where no row can be answered, where ``on_error`` is
-    'raise', or where the only row failed.
+    Returns:
+        A DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
+        ``<target>_explain`` where the task has them, and ``<target>_error``; ``attrs["usage"]`` holds the usage.
+
+    Raises:
+        InputError: the arguments or the table cannot be used. No request was sent.
+        InferenceError: no row can be answered, a row failed and ``on_error`` is 'raise', or the only row failed.
     """
     started = time.monotonic()
     task = model.definition
     route = resolve_route(engine, model)
     usage = Usage(task.name, model.model, route.host)
-    inputs, rows = _distinct(read_inputs(task, frame, model), usage)
+    inputs, rows = _deduplicate(read_inputs(task, frame, model), usage)
     query = Query(model, engine, route, usage, scope)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-    results, end = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
+    results, fatal = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
     usage.seconds = time.monotonic() - started
     failures = rows.failures(results)
     usage.errors.update(failure.kind.value for failure in failures.values())
     usage.answered = usage.rows - usage.nulls - len(failures)
     usage_log.record(query.store, scope, usage)
-    if end is not None:
-        raise InferenceError(end.message)
-    _raise_where_nothing_is_left(failures, usage.rows, model)
+    if fatal is not None:
+        raise InferenceError(fatal.message)
+    if failures and (usage.rows == 1 or model.on_error == "raise"):
+        raise InferenceError(failures[min(failures)].message)
     out = _columns(rows.input_index, results, failures, frame, model)
     out.attrs["usage"] = usage.as_dict()
     return out
@@ -86,84 +106,84 @@ def predict_frame(
 
 @dataclass(frozen=True)
 class _Rows:
-    """For each row the place of its input among the distinct, -1 where there is none; why, where it was refused."""
+    """For each row the index of its input among the distinct, -1 where it has none, and the rows that are invalid."""
 
     input_index: array[int]
-    refused: dict[int, Failure]
+    invalid: dict[int, Failure]
 
     def failures(self, results: Results) -> dict[int, Failure]:
         """The failures by row."""
-        if not results.failures:
-            return self.refused
         failed = results.failures
-        found = {row: failed[place] for row, place in enumerate(self.input_index) if place in failed}
-        return {**found, **self.refused}
+        if not failed:
+            return self.invalid
+        found = {row: failed[index] for row, index in enumerate(self.input_index) if index in failed}
+        return {**found, **self.invalid}
 
 
-def _distinct(read: Sequence[Input | InvalidCell | None], usage: Usage) -> tuple[list[Input], _Rows]:
+def _deduplicate(items: Sequence[Input | InvalidCell | None], usage: Usage) -> tuple[list[Input], _Rows]:
     """Equal inputs become one."""
-    number: dict[Input, int] = {}
-    input_index, refused = array("q"), {}
-    for row, item in enumerate(read):
+    indexes: dict[Input, int] = {}
+    input_index, invalid = array("q"), {}
+    for row, item in enumerate(items):
         if item is None:
             usage.nulls += 1
             input_index.append(-1)
         elif isinstance(item, InvalidCell):
-            refused[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
+            invalid[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
             input_index.append(-1)
         else:
-            input_index.append(number.setdefault(item, len(number)))
-    usage.rows, usage.distinct = len(read), len(number)
-    return list(number), _Rows(input_index, refused)
+            input_index.append(indexes.setdefault(item, len(indexes)))
+    usage.rows, usage.distinct = len(items), len(indexes)
+    return list(indexes), _Rows(input_index, invalid)
 
 
 def _run(
     query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
 ) -> tuple[Results, Failure | None]:
-    """What became of each input, and why nothing of it is to be shown, where it is not."""
+    """The results, and why none of them is to be shown where that is so."""
     ended = threading.Event()
-    executor = _wait(client.submit(_until(ended, _asked(query, inputs, progress, cancel))), ended)
+    executor = _wait(client.submit(_set_at_end(ended, _execute(query, inputs, progress, cancel))), ended)
     stopped, results = executor.stopped, executor.results
-    doomed = stopped is not None and stopped.kind is FailureKind.FATAL and not results.answered
+    is_fatal = stopped is not None and stopped.kind is FailureKind.FATAL and not results.answered
     results.fail_remaining(stopped or Failure(FailureKind.NOT_SENT, "the query ended before this row"))
-    return results, stopped if doomed or query.model.on_error == "raise" else None
+    return results, stopped if is_fatal or query.model.on_error == "raise" else None
 
 
-async def _asked(
+async def _execute(
     query: Query, inputs: Sequence[Input], progress: Progress | None, cancel: Cancel | None
 ) -> QueryExecutor:
-    to, route_state, deps = await query.dependencies()
-    executor = QueryExecutor(query.model, to, query.engine.timeout, query.usage, deps, inputs)
-    neighbours = asyncio.create_task(route_state.coordinator.watch())
-    watcher = asyncio.create_task(_watch(executor, route_state, len(inputs), query.model.max_seconds, progress, cancel))
+    route, state, dependencies = await query.dependencies()
+    executor = QueryExecutor(query.model, route, query.engine.timeout, query.usage, dependencies, inputs)
+    peers = asyncio.create_task(state.coordinator.watch())
+    watcher = asyncio.create_task(_watch(executor, state, len(inputs), query.model.max_seconds, progress, cancel))
     work = asyncio.create_task(executor.run())
     try:
         await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
         if watcher.done():
             watcher.result()
     finally:
-        for task in (watcher, work, neighbours):
+        for task in (watcher, work, peers):
             task.cancel()
-        await asyncio.gather(work, watcher, neighbours, return_exceptions=True)
-        route_state.save()
-        await asyncio.gather(deps.answers.flush(), deps.quota.release())
+        await asyncio.gather(work, watcher, peers, return_exceptions=True)
+        state.save()
+        await asyncio.gather(dependencies.answers.flush(), dependencies.quota.release())
     if not work.cancelled():
         work.result()
     return executor
 
 
-async def _until(ended: threading.Event, work: Coroutine[Any, Any, QueryExecutor]) -> QueryExecutor:
+async def _set_at_end(ended: threading.Event, work: Coroutine[None, None, T]) -> T:
     try:
         return await work
     finally:
         ended.set()
 
 
-def _wait(future: Future[QueryExecutor], ended: threading.Event) -> QueryExecutor:
+def _wait(future: Future[T], ended: threading.Event) -> T:
     """The result of a query on the loop's thread; Ctrl-C here ends the query there, its answers stored."""
     try:
         # Waited for in turns: a signal that another thread was given does not end a wait of this one.
-        while not wait([future], timeout=_LISTEN_EVERY).done:
+        while not wait([future], timeout=_SIGNAL_INTERVAL_S).done:
             pass
         return future.result()
     except KeyboardInterrupt:
@@ -174,7 +194,7 @@ def _wait(future: Future[QueryExecutor], ended: threading.Event) -> QueryExecuto
 
 async def _watch(
     executor: QueryExecutor,
-    route_state: RouteState,
+    state: RouteState,
     total: int,
     max_seconds: float | None,
     progress: Progress | None,
@@ -189,21 +209,15 @@ async def _watch(
         if cancel is not None and cancel.is_set():
             return executor.stop(Failure(FailureKind.NOT_SENT, "the query was cancelled before this row"))
         if max_seconds is not None and now - started >= max_seconds:
-            return executor.stop(
-                Failure(FailureKind.NOT_SENT, f"max_seconds = {max_seconds:g} was reached before this row")
-            )
-        if now - logged >= _LOG_EVERY:
+            reason = f"max_seconds = {max_seconds:g} was reached before this row"
+            return executor.stop(Failure(FailureKind.NOT_SENT, reason))
+        if now - logged >= _LOG_INTERVAL_S:
             logged = now
             rate = executor.done / (now - started)
-            left = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
-            logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, left)
-            route_state.save()
-        await asyncio.sleep(_LOOK_EVERY)
-
-
-def _raise_where_nothing_is_left(failures: Mapping[int, Failure], rows: int, model: ModelSettings) -> None:
-    if failures and (rows == 1 or model.on_error == "raise"):
-        raise InferenceError(failures[min(failures)].message)
+            remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
+            logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)
+            state.save()
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 def _columns(
@@ -213,10 +227,10 @@ def _columns(
     frame: pd.DataFrame,
     model: ModelSettings,
 ) -> pd.DataFrame:
-    """The columns of the prediction, by the place of each row's input among the results."""
+    """The columns of the prediction, by the input of each row."""
     task, target = model.definition, model.target
     values = _by_row(results.values, input_index, None)
-    columns: dict[str, Any] = {target: _objects(values, frame.index)}
+    columns = {target: _objects(values, frame.index)}
     if task.scored:
         scores = _by_row(results.scores, input_index, float("nan"))
         columns[f"{target}_confidence"] = pd.Series(np.array(scores, dtype=float), frame.index, copy=False)
@@ -231,13 +245,13 @@ def _columns(
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
-def _by_row(column: Sequence[Any], input_index: array[int], missing: Any) -> Sequence[Any]:
+def _by_row(column: Sequence[T], input_index: array[int], missing: T) -> Sequence[T]:
     """A column of results for each row of the table. The column itself, uncopied, where all rows differ."""
     if len(column) == len(input_index) and -1 not in input_index:
         return column
-    return [column[place] if place >= 0 else missing for place in input_index]
+    return [column[index] if index >= 0 else missing for index in input_index]
 
 
-def _objects(values: Sequence[Any], index: pd.Index[Any]) -> pd.Series[Any]:
+def _objects(values: Sequence[object], index: Index) -> Series:
     # Not of the values as they are, since vectors of one length would make a table of them.
     return pd.Series(np.fromiter(values, dtype=object, count=len(values)), index, dtype=object, copy=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,58 +17,77 @@ from ..storage.response_cache import NoResponseCache
 from ..transport import client
 from .context import Query
 
-_AT_ONCE = 2048
+_LOOKUP_ROWS = 2048
+
+
+class _Estimate(NamedTuple):
+    """Inputs with a stored answer, requests to send, and the seconds that they take, None where that is unknown."""
+
+    cached: int = 0
+    requests: int = 0
+    seconds: float | None = 0.0
 
 
 def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests`` and ``seconds``, each row alike.
+    """What a query would ask, in columns that are alike in each row. Sends no request.
 
-    ``<target>`` says it in a sentence. ``stored`` counts answers already kept; those to media are known by content,
-    so they are counted only once the media is loaded, which a dry run does not do. ``requests`` and ``seconds`` come
-    from what earlier queries learned of the route; ``seconds`` is None where none did. Sends no request.
+    ``requests`` and ``seconds`` come from what earlier queries showed of the route.
+
+    Args:
+        query: what is asked, and of which route.
+        inputs: its distinct inputs.
+        frame: the table, for its index.
+
+    Returns:
+        The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests`` and ``seconds``, and ``<target>``
+        that says it in a sentence. ``stored`` counts answers that are stored; those to media are known by their
+        content, so they count only once the media is loaded, which a dry run does not do. ``seconds`` is None where
+        no query has shown how fast the route is.
     """
     usage = query.usage
-    stored, requests, seconds = client.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
-    usage.stored = stored
-    told = "unknown time" if seconds is None else f"about {seconds:.3g} s"
-    said = (
+    estimate = client.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
+    usage.stored = estimate.cached
+    time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
+    sentence = (
         f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs, "
-        f"{stored} answers stored, {requests} requests, {told}"
+        f"{estimate.cached} answers stored, {estimate.requests} requests, {time_text}"
     )
     columns = {
-        query.model.target: said,
+        query.model.target: sentence,
         f"{query.model.target}_error": None,
         "rows": usage.rows,
         "nulls": usage.nulls,
         "distinct_inputs": usage.distinct,
-        "stored": stored,
-        "requests": requests,
-        "seconds": seconds,
+        "stored": estimate.cached,
+        "requests": estimate.requests,
+        "seconds": estimate.seconds,
     }
     out = pd.DataFrame({name: [value] * len(frame) for name, value in columns.items()}, index=frame.index)
     out.attrs["usage"] = usage.as_dict()
     return out
 
 
-async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
+async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
+    task = query.model.definition
     state = await query.route_state(tei.detected(query.route))
-    left = await _not_stored(query, inputs)
-    groups = Counter(map(query.model.definition.group, left))
-    profile, pace = state.profile, state.pace()
-    batch = profile.batch_size.best if can_batch(query.model.definition, profile) else 1
-    requests = sum(math.ceil(members / batch) for members in groups.values())
+    uncached = await _uncached(query, inputs)
+    batch_size = state.profile.batch_size.best if can_batch(task, state.profile) else 1
+    groups = Counter(map(task.group, uncached))
+    requests = sum(math.ceil(members / batch_size) for members in groups.values())
+    pace = state.pace()
     rates = [pace[name] for name in ("rate", "answers") if name in pace]
-    return len(inputs) - len(left), requests, requests / min(rates) if rates and requests else None if requests else 0.0
+    seconds = 0.0 if not requests else requests / min(rates) if rates else None
+    return _Estimate(len(inputs) - len(uncached), requests, seconds)
 
 
-async def _not_stored(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
+async def _uncached(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
     answers = query.answers
     if isinstance(answers, NoResponseCache):
         return inputs
-    left: list[Input] = []
-    for start in range(0, len(inputs), _AT_ONCE):
-        some = inputs[start : start + _AT_ONCE]
-        keys = {item: answers.key(item) for item in some if media_in(item) is None}
+    uncached: list[Input] = []
+    for start in range(0, len(inputs), _LOOKUP_ROWS):
+        window = inputs[start : start + _LOOKUP_ROWS]
+        keys = {item: answers.key(item) for item in window if media_in(item) is None}
         stored = await answers.lookup(list(keys.values()))
-        left += [item for item in some if keys.get(item) not in stored]
-    return left
+        uncached += [item for item in window if keys.get(item) not in stored]
+    return uncached

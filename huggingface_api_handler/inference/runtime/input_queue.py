@@ -1,169 +1,217 @@
-"""Inputs on their way to requests, in bounded windows: media loaded, stored answers found, the rest packed."""
+"""Inputs on their way to requests, in bounded windows: media loaded, stored answers found, the rest batched."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
 from ...errors import MediaError
-from ...tasks import Input, Media, MediaRef, Task
+from ...tasks import Input, MediaRef, Task
 from ...tasks.input_types import loaded_media, media_in, text_length, with_media
 from ..flow_control.batching import can_batch, next_batch
-from ..flow_control.route_profile import RouteProfile
-from ..storage.response_cache import NoResponseCache, ResponseCache
+from ..flow_control.retry import Batch
+from ..storage.response_cache import NoResponseCache
+from .context import Dependencies
 
-_TEXT_WINDOW, _MEDIA_WINDOW = 2048, 8
-_MOST_WAITING = 8192
-_MOST_MEDIA_BYTES = 64 * 1024 * 1024
-
-Load = Callable[[MediaRef], Awaitable[Media]]
+_TEXT_WINDOW_ROWS = 2048
+_MEDIA_WINDOW_ROWS = 8
+_MAX_WAITING_ROWS = 8192
+_MAX_MEDIA_BYTES = 64 * 1024 * 1024
 
 
 class InputQueue:
-    """The positions of ``inputs`` that are still to be asked, a few windows of them at a time.
+    """The inputs that are still to be asked, by their index, a few windows of them at a time.
 
-    ``found(position, part)`` is told of a stored answer and says whether it could be read; ``refused(position,
-    error)`` of media that cannot be had. ``changed()`` is called whenever there may be more to take.
+    Args:
+        task: whose inputs these are.
+        inputs: the distinct inputs of the query. ``replace_input`` changes them in place.
+        dependencies: the route's profile, the stored answers, and how media is loaded.
+        on_cached: is given the index and the stored part of an answer, and says whether it could be read.
+        on_media_error: is given the index of an input whose media cannot be had, and why.
+        on_change: is called whenever there may be more to take.
+
+    Attributes:
+        waiting: indexes of inputs that are ready to be sent.
+        finished: whether nothing more will be added to ``waiting``.
     """
 
     def __init__(
         self,
         task: Task,
         inputs: list[Input],
-        profile: RouteProfile,
-        answers: ResponseCache | NoResponseCache,
-        load: Load,
-        found: Callable[[int, Any], Awaitable[bool]],
-        refused: Callable[[int, MediaError], None],
-        changed: Callable[[], None],
+        dependencies: Dependencies,
+        on_cached: Callable[[int, object], Awaitable[bool]],
+        on_media_error: Callable[[int, MediaError], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self._inputs, self._profile, self._answers = task, inputs, profile, answers
-        self._load, self._found, self._refused, self._changed = load, found, refused, changed
-        self._loaded: dict[int, Any] = {}
+        self._task, self._inputs, self._profile = task, inputs, dependencies.profile
+        self._answers, self._load, self._on_cached = dependencies.answers, dependencies.load, on_cached
+        self._on_media_error, self._on_change = on_media_error, on_change
+        self._parts: deque[Batch] = deque()
+        self._loaded: dict[int, Input] = {}
         self._keys: dict[int, bytes] = {}
-        self._bytes = 0
+        self._media_bytes = 0
         self._has_media = any(media_in(item) is not None for item in inputs[:1])
-        self._only_stored = False
+        self._only_cached = False
         self._room = asyncio.Event()
 
     async def fill(self) -> None:
-        """Bring window after window, as fast as they are taken."""
-        window = _MEDIA_WINDOW if self._has_media else _TEXT_WINDOW
+        """Add window after window, as fast as they are taken."""
+        window = _MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS
         for start in range(0, len(self._inputs), window):
-            while not self._only_stored and (len(self.waiting) >= _MOST_WAITING or self._bytes >= _MOST_MEDIA_BYTES):
+            while not self._only_cached and self._is_full():
                 self._room.clear()
                 await self._room.wait()
-            positions = list(range(start, min(start + window, len(self._inputs))))
+            indexes = list(range(start, min(start + window, len(self._inputs))))
             if self._has_media:
-                positions = await self._with_media(positions)
-            unanswered = await self._unanswered(positions)
-            if self._only_stored:
-                for position in unanswered:
-                    self.drop(position)
+                indexes = await self._with_media(indexes)
+            uncached = await self._uncached(indexes)
+            if self._only_cached:
+                for index in uncached:
+                    self.drop(index)
                 continue
-            self.waiting.extend(self._in_order(unanswered))
-            self._changed()
+            self.waiting.extend(self._in_order(uncached))
+            self._on_change()
         self.finished = True
-        self._changed()
+        self._on_change()
+
+    def _is_full(self) -> bool:
+        return len(self.waiting) >= _MAX_WAITING_ROWS or self._media_bytes >= _MAX_MEDIA_BYTES
 
     def only_cached(self) -> None:
-        """From now on bring nothing to ask, and find what is stored; not of media, which would have to be loaded."""
+        """From now on add nothing to ask, and look only for stored answers.
+
+        Media would have to be loaded to be looked for, so of media nothing more is found.
+        """
         if self._has_media or self._answers.is_known_empty:
             self.finished = True
         else:
-            self._only_stored = True
+            self._only_cached = True
             self._room.set()
 
     def ready(self) -> bool:
-        """Whether a whole batch can be taken, or what is left of the last."""
+        """Whether a part of a split batch can be taken, a whole batch, or what remains at the end."""
+        if self._parts:
+            return True
         if not self.waiting:
             return False
         if self.finished or not can_batch(self._task, self._profile):
             return True
         return len(self.waiting) >= 2 * self._profile.batch_size.best
 
-    def take(self) -> Sequence[int]:
-        """The positions of the next request."""
-        taken = next_batch(self._task, self._inputs, self.waiting, self._profile)
+    @property
+    def has_parts(self) -> bool:
+        """Whether parts of split batches are to be asked, which go first."""
+        return bool(self._parts)
+
+    def take(self) -> Batch:
+        """The batch of the next request."""
+        if self._parts:
+            return self._parts.popleft()
+        batch = Batch(next_batch(self._task, self._inputs, self.waiting, self._profile))
         self._room.set()
-        return taken
+        return batch
 
-    def item(self, position: int) -> Any:
-        """An input as it is sent."""
-        return self._loaded.get(position, self._inputs[position])
+    def put_back(self, parts: Sequence[Batch]) -> None:
+        """Ask for these next.
 
-    def replace_input(self, position: int, item: Input) -> None:
-        """Ask something else for this position. Its answer is still stored under what was asked first."""
-        self._inputs[position] = item
+        Args:
+            parts: what a batch left to be asked again.
+        """
+        self._parts.extend(parts)
 
-    def answered(self, position: int, part: Any) -> None:
-        """Keep what was answered, and nothing else of this input."""
-        key = self._keys.pop(position, None)
+    def item(self, index: int) -> Input:
+        """An input as it is sent, its media loaded.
+
+        Args:
+            index: of the input.
+        """
+        return self._loaded.get(index, self._inputs[index])
+
+    def replace_input(self, index: int, item: Input) -> None:
+        """Ask something else for this input. Its answer is still stored under what was asked first.
+
+        Args:
+            index: of the input.
+            item: what is asked instead.
+        """
+        self._inputs[index] = item
+
+    def answered(self, index: int, part: object) -> None:
+        """Store the answer of an input, and forget all else of it.
+
+        Args:
+            index: of the input.
+            part: its part of the server's answer.
+        """
+        key = self._keys.pop(index, None)
         if key is not None:
             self._answers.put(key, part)
         if self._loaded:
-            self.drop(position)
+            self.drop(index)
 
-    def drop(self, position: int) -> None:
-        """Forget all of an input that is done with."""
-        self._keys.pop(position, None)
-        item = self._loaded.pop(position, None)
+    def drop(self, index: int) -> None:
+        """Forget all of an input that is done with.
+
+        Args:
+            index: of the input.
+        """
+        self._keys.pop(index, None)
+        item = self._loaded.pop(index, None)
         if item is not None:
-            self._bytes -= len(loaded_media(item).data)
+            self._media_bytes -= len(loaded_media(item).data)
             self._room.set()
 
-    async def _with_media(self, positions: Sequence[int]) -> list[int]:
-        loaded = await asyncio.gather(*(self._one_loaded(position) for position in positions))
-        return [position for position, present in zip(positions, loaded, strict=True) if present]
+    async def _with_media(self, indexes: Sequence[int]) -> list[int]:
+        loaded = await asyncio.gather(*map(self._load_media, indexes))
+        return [index for index, is_loaded in zip(indexes, loaded, strict=True) if is_loaded]
 
-    async def _one_loaded(self, position: int) -> bool:
-        item = self._inputs[position]
+    async def _load_media(self, index: int) -> bool:
+        item = self._inputs[index]
         reference = media_in(item)
         if not isinstance(reference, MediaRef):
             return True
         try:
             media = await self._load(reference)
         except MediaError as error:
-            self._refused(position, error)
+            self._on_media_error(index, error)
             return False
-        self._loaded[position] = with_media(item, media)
-        self._bytes += len(media.data)
+        self._loaded[index] = with_media(item, media)
+        self._media_bytes += len(media.data)
         return True
 
-    async def _unanswered(self, positions: Sequence[int]) -> list[int]:
-        """Those of ``positions`` that no stored answer serves."""
+    async def _uncached(self, indexes: Sequence[int]) -> list[int]:
+        """Those of ``indexes`` that no stored answer serves."""
         if isinstance(self._answers, NoResponseCache):
-            return list(positions)
+            return list(indexes)
         key = self._answers.key
-        keys = {position: key(self.item(position)) for position in positions}
+        keys = {index: key(self.item(index)) for index in indexes}
         stored = await self._answers.lookup(list(keys.values()))
         self._keys.update(keys)
         if not stored:
-            return list(positions)
-        left = []
-        for position in positions:
-            part = stored.get(keys[position], stored)
-            if part is not stored and await self._found(position, part):
-                self.drop(position)
+            return list(indexes)
+        uncached = []
+        for index in indexes:
+            part: Any = stored.get(keys[index], stored)
+            if part is not stored and await self._on_cached(index, part):
+                self.drop(index)
             else:
-                left.append(position)
-        return left
+                uncached.append(index)
+        return uncached
 
-    def _in_order(self, positions: list[int]) -> list[int]:
-        """Those of one group together, and like lengths together, since a batch is as slow as its longest."""
+    def _in_order(self, indexes: list[int]) -> list[int]:
+        """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
         if not can_batch(self._task, self._profile) and self._profile.accepts_batches is False:
-            return positions
+            return indexes
         group, inputs = self._task.group, self._inputs
-        groups: dict[Any, list[int]] = {}
-        for position in positions:
-            groups.setdefault(group(inputs[position]), []).append(position)
-        most = self._profile.batch_size.best
+        groups: dict[Hashable, list[int]] = {}
+        for index in indexes:
+            groups.setdefault(group(inputs[index]), []).append(index)
         for members in groups.values():
-            if len(members) <= most:
-                continue
-            members.sort(key=lambda position: text_length(inputs[position]))
-        return [position for members in groups.values() for position in members]
+            if len(members) > self._profile.batch_size.best:
+                members.sort(key=lambda index: text_length(inputs[index]))
+        return [index for members in groups.values() for index in members]

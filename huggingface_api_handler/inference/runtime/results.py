@@ -1,7 +1,7 @@
 """What became of each distinct input, kept in columns.
 
-A million objects of Python, one for each row, would cost more memory than their table, and more of the garbage
-collector's time than all the rest of a row's way.
+An object of Python for each of a million inputs would cost more memory than their table, and more of the garbage
+collector's time than all the other work on a row.
 """
 
 from __future__ import annotations
@@ -15,50 +15,72 @@ from ..failures import Failure
 
 _NO_SCORE = float("nan")
 
+Result = Prediction | Failure | None
 
-class Results(Sequence[Prediction | Failure | None]):
-    """One place for each input: its prediction, its failure, or None while there is neither."""
+
+class Results(Sequence[Result]):
+    """A place for each input: its prediction, its failure, or None while there is neither.
+
+    Attributes:
+        values: the target of each input, None where it has none.
+        scores: the confidence of each input, NaN where it has none.
+        explains: the parts of each input's answer, None where it has none.
+        failures: the failures, by the index of their input.
+    """
 
     def __init__(self, size: int) -> None:
         self.values: list[Any] = [None] * size
         self.scores = array("d", [_NO_SCORE]) * size
-        """NaN stands for no score."""
         self.explains: list[Any] = [None] * size
         self.failures: dict[int, Failure] = {}
         self._answered = bytearray(size)
 
     @property
     def answered(self) -> int:
-        """How many have a prediction."""
+        """How many inputs have a prediction."""
         return self._answered.count(1)
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, position: Any) -> Any:
-        if not self._answered[position]:
-            return self.failures.get(position)
-        score = self.scores[position]
-        return Prediction(self.values[position], None if score != score else score, self.explains[position])
+    def __getitem__(self, index: Any) -> Any:  # Sequence asks for slices too, which nobody here takes
+        if not self._answered[index]:
+            return self.failures.get(index)
+        score = self.scores[index]
+        return Prediction(self.values[index], None if score != score else score, self.explains[index])
 
-    def __iter__(self) -> Iterator[Prediction | Failure | None]:
-        return (self[position] for position in range(len(self)))
+    def __iter__(self) -> Iterator[Result]:
+        return (self[index] for index in range(len(self)))
 
-    def put(self, position: int, prediction: Prediction) -> None:
-        """Keep the prediction of an input, in place of whatever became of it before."""
-        self.values[position], score, self.explains[position] = prediction
-        self.scores[position] = _NO_SCORE if score is None else score
-        self._answered[position] = 1
+    def put(self, index: int, prediction: Prediction) -> None:
+        """Keep the prediction of an input, in place of its failure.
+
+        Args:
+            index: of the input.
+            prediction: what its answer was read as.
+        """
+        self.values[index], score, self.explains[index] = prediction
+        self.scores[index] = _NO_SCORE if score is None else score
+        self._answered[index] = 1
         if self.failures:
-            self.failures.pop(position, None)
+            self.failures.pop(index, None)
 
-    def fail(self, position: int, failure: Failure) -> None:
-        """Keep the failure of an input that has no prediction."""
-        if not self._answered[position]:
-            self.failures[position] = failure
+    def fail(self, index: int, failure: Failure) -> None:
+        """Keep the failure of an input, unless it has a prediction.
+
+        Args:
+            index: of the input.
+            failure: its reason.
+        """
+        if not self._answered[index]:
+            self.failures[index] = failure
 
     def fail_remaining(self, failure: Failure) -> None:
-        """Give ``failure`` to all that have neither prediction nor failure."""
-        for position, answered in enumerate(self._answered):
-            if not answered and position not in self.failures:
-                self.failures[position] = failure
+        """Give ``failure`` to all inputs that have neither prediction nor failure.
+
+        Args:
+            failure: the reason of all of them.
+        """
+        for index, answered in enumerate(self._answered):
+            if not answered and index not in self.failures:
+                self.failures[index] = failure

@@ -279,7 +279,7 @@ def test_progress_is_told(service: Service) -> None:
 def test_the_key_is_in_no_error_log_line_or_result(
     service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     key = "hf_MySecretKey123"
     caplog.set_level(logging.DEBUG)
     engine = {"endpoint": service.url, "api_key": key}

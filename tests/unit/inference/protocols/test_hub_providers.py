@@ -159,7 +159,7 @@ def test_a_providers_refusal_is_a_reason(service: Service, hub: list[str]) -> No
 def test_an_answer_that_a_helper_cannot_read_is_not_an_answer(
     service: Service, hub: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.executor._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
     service.answer = lambda *_: {"data": []}
     with pytest.raises(InferenceError):
         ask("together", "text-to-image", ["a cat"])

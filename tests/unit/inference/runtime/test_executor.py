@@ -17,9 +17,11 @@ from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeT
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
-from huggingface_api_handler.inference.runtime.executor import ATTEMPTS, Dependencies, QueryExecutor
+from huggingface_api_handler.inference.runtime.context import Dependencies
+from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
@@ -105,13 +107,13 @@ class Run:
         async def no_media(_: Any) -> Any:
             raise AssertionError("no media here")
 
-        around = Dependencies(
+        dependencies = Dependencies(
             post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now
         )
         route = Route("http://h", "m", {}, has_key=False)
 
         async def query() -> QueryExecutor:
-            executor = QueryExecutor(settings, route, 10, self.usage, around, list(inputs))
+            executor = QueryExecutor(settings, route, 10, self.usage, dependencies, list(inputs))
             await asyncio.wait_for(executor.run(), 30)
             return executor
 
@@ -360,8 +362,8 @@ def test_a_fault_in_passing_is_tried_again_a_bounded_number_of_times() -> None:
     run = Run(flaky, TEXTS[:8])
     assert isinstance(run.results[3], Prediction)
     assert isinstance(run.results[5], Failure)
-    assert run.results[5].reason == f"temporary failure 500: boom (after {ATTEMPTS} attempts)"
-    assert len(run.sent) == 8 + 2 + ATTEMPTS - 1
+    assert run.results[5].reason == f"temporary failure 500: boom (after {MAX_ATTEMPTS} attempts)"
+    assert len(run.sent) == 8 + 2 + MAX_ATTEMPTS - 1
 
 
 @pytest.mark.parametrize("body", [b"", b"[[{", b"NaN and such", b'[[{"label": "POS", "score": 0.9}'])
@@ -445,8 +447,8 @@ def test_the_smallest_batches_are_halved_to_the_row(size: int) -> None:
 def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of_it_has_five_of_its_own() -> None:
     bad = TEXTS[0]
     run = Run(lambda asked: error(500) if bad in asked["inputs"] else can_batch(asked), TEXTS[:2], RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
-    assert run.batch_size == [2, 2] + [1] * (ATTEMPTS + 1)
-    assert run.results[0].attempts == ATTEMPTS  # type: ignore[union-attr]
+    assert run.batch_size == [2, 2] + [1] * (MAX_ATTEMPTS + 1)
+    assert run.results[0].attempts == MAX_ATTEMPTS  # type: ignore[union-attr]
     assert isinstance(run.results[1], Prediction)
 
 
@@ -647,7 +649,7 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
 
 
 def test_waits_use_up_no_attempts() -> None:
-    replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (ATTEMPTS - 1))
+    replies = iter([error(429, "slow down", Retry_After="1")] * 10 + [error(500)] * (MAX_ATTEMPTS - 1))
     run = Run(lambda asked: next(replies, None) or can_batch(asked), TEXTS[:1])
     assert_right(run, TEXTS[:1])
 
