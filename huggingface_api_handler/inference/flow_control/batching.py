@@ -9,7 +9,7 @@ from ...tasks import Batching, Input, Task
 from .route_profile import RouteProfile
 
 MAX_BATCH_CHARS = 1_000_000
-"""Characters in one request at most: servers and proxies commonly refuse bodies of some megabytes."""
+"""Characters in one request at most: a common limit of proxies on a body is 1 MB (nginx's default)."""
 
 
 def can_batch(task: Task, profile: RouteProfile) -> bool:

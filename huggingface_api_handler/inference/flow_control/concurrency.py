@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 INITIAL_LIMIT = 8
-"""Requests in flight on a route that is new: few enough that a small server rejects none of them."""
+"""Requests in flight on a route that is new: few enough for a small server's queue."""
 MAX_CONCURRENCY = 1024
-"""Requests in flight at most where the engine sets no ``max_concurrency``: more sockets than this gain nothing."""
+"""Requests in flight at most where the engine sets no ``max_concurrency``, for a server that takes them all."""
 FIRST_RESPONSE_TIMEOUT_S = 0.3
 """Wait for the first response before more is sent: an error that would fail every row comes back sooner."""
 RAMP_UP_INTERVAL_S = 0.01
@@ -30,7 +30,7 @@ _LATENCY_TOLERANCE = 1.25  # latency over that of an idle server: a short queue 
 _QUEUE_THRESHOLD = 1.4  # latency over that of an idle server at which slow start ends
 _MIN_GRADIENT = 0.5  # no round more than halves the limit
 _MIN_CEILING_SHARE = 0.25  # of the requests in flight at a rejection, as it may be for their rate
-_BASELINE_ROUNDS = 42  # whose smallest latency is taken for idle; older rounds are forgotten, as servers change
+_BASELINE_ROUNDS = 42  # the smallest latency of so many rounds counts as that of an idle server
 _CONFIDENCE_STANDARD_ERRORS = 2.0  # that a mean may be off by chance
 _DRAIN_INTERVAL_ROUNDS = 40  # a queue that never empties would be taken for the latency of an idle server
 _DRAIN_FACTOR = 0.8  # of the limit without a queue, to empty it
@@ -219,7 +219,7 @@ class _Round:
 
 
 class _LatencyBaseline:
-    """The latency of an idle server, as the least of the last rounds, for each size of request."""
+    """The latency of an idle server, for each size of request: the smallest of the last rounds."""
 
     __slots__ = ("_upper_bounds",)
 

@@ -221,8 +221,8 @@ def from_json(record: bytes) -> tuple[RouteProfile, dict[str, float]]:
         record: JSON.
 
     Returns:
-        The profile and the pace. After an hour only the sizes of batches are left of it; a new profile and no pace
-        where it cannot be read, which is logged.
+        The profile and the pace. A record older than an hour gives the sizes of batches only. One that cannot be
+        read gives a new profile and no pace, and a warning.
     """
     try:
         values: dict[str, Any] = orjson.loads(record)

@@ -245,7 +245,7 @@ class Limiter:
             self._pause_until(now + pause_s)
 
     def _pause_s(self, outcome: Outcome, now: float) -> float:
-        """An announced wait in full, with jitter only upwards; of one that the server only guessed half at most."""
+        """Seconds: an announced wait in full plus jitter, at most half of a wait that the server only guessed."""
         jitter = random.uniform(1.0, 1.05)
         announced_s = outcome.retry_after_s
         if announced_s and not outcome.estimated:
