@@ -150,7 +150,7 @@ def ask(faulty: FaultyService, plan: Plan, texts: list[str]) -> tuple[pd.DataFra
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff and unannounced pauses of a hundredth of their length."""
     monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.005)
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.limiter._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.limiter._INITIAL_PAUSE_S", 0.01)
 
 
 @pytest.mark.usefixtures("hasty")

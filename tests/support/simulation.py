@@ -1,8 +1,8 @@
-"""Our client against the benchmarks' service in virtual time, so that minutes pass in milliseconds and chance is seeded.
+"""Our client against the benchmarks' service in virtual time: minutes take milliseconds, and chance is seeded.
 
-``python -m tests.support.simulation`` prints the table of benchmark 1 without a socket: our seconds and requests over the
-oracle's, the worst of a few seeds. Options: ``--spread 0.5`` for lognormal latency, ``--burst 10`` for buckets of ten
-seconds' worth, part of a case's name to run that alone, ``--trace`` to see each second of it.
+``python -m tests.support.simulation`` prints the table of benchmark 1 without a socket: our seconds and requests over
+the ideal client's, for a few seeds. Options: ``--spread 0.5`` for lognormal latency, ``--burst 10`` for buckets of ten
+seconds' worth of tokens, part of a case's name to run that alone, ``--trace`` to see each second of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import heapq
 import math
 import random
 import selectors
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +26,7 @@ from bench.ceiling import CASES, rows_for
 from bench.oracle import best_batch, best_seconds
 from bench.service import Plan, Service
 from huggingface_api_handler.config.validation import engine_settings, model_settings
+from huggingface_api_handler.inference.failures import Failure
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
@@ -34,44 +35,59 @@ from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.tasks import Prediction
+from huggingface_api_handler.tasks import Media, MediaRef, Prediction
 
-NETWORK = 0.001
-"""Seconds that a request, or its answer, is on its way at most."""
-_EPOCH = 1.7e9
+NETWORK_S = 0.001
+"""A request, or its response, is on its way for this at most."""
+SAMPLE_INTERVAL_S = 0.05
+"""Between two samples of the requests in flight."""
+_EPOCH_S = 1.7e9  # the wall clock, in seconds since 1970, as virtual time begins
 
-Returned = TypeVar("Returned")
+Inputs = str | list[str]
+"""What a request carries: one text, or a batch."""
+Fault = Callable[[Inputs], Response | None]
+"""The response to a request for these inputs that is to fail; None where the service answers it."""
+
+T = TypeVar("T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Time passes where the loop would wait for it, and nowhere else."""
+    """Time passes only where the loop would wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
 
-    def select(self, timeout: float | None = None) -> Any:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everything waits, and nothing will ever happen")
+                raise RuntimeError("deadlock: every task waits, and no timer is set")
             self.now += max(0.0, timeout)
         return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose ``time()`` begins at 0 and passes without waiting. Nothing of it may use a thread or socket."""
+    """An event loop whose ``time()`` begins at 0 and passes without waiting. Do not use threads or sockets in it."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
 
     def time(self) -> float:
+        """Virtual seconds since the loop was made."""
         return self._virtual.now
 
 
-def run(coroutine: Coroutine[Any, Any, Returned]) -> Returned:
-    """``asyncio.run`` in virtual time."""
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run`` in virtual time.
+
+    Args:
+        coroutine: What to run.
+
+    Returns:
+        Its result.
+    """
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(coroutine)
@@ -79,40 +95,57 @@ def run(coroutine: Coroutine[Any, Any, Returned]) -> Returned:
         loop.close()
 
 
-class Simulated(NamedTuple):
-    """What came of a query: virtual seconds, rows not answered rightly, and what the service counted."""
+class SimulationResult(NamedTuple):
+    """How a query went.
+
+    Attributes:
+        seconds: Virtual seconds that it took.
+        unanswered: Rows that got no answer.
+        stopped: Why the query stopped early, None where it did not.
+        stats: What the service counted.
+        finished: When each row was answered, in order.
+        in_flight: Requests in flight, every ``SAMPLE_INTERVAL_S``.
+    """
 
     seconds: float
-    bad: int
-    stopped: Any
+    unanswered: int
+    stopped: Failure | None
     stats: dict[str, Any]
     finished: list[float]
-    """When each row was answered, in order."""
     in_flight: list[int]
-    """Requests out, at each twentieth of a second."""
 
     @property
     def requests(self) -> int:
+        """Requests that the service got."""
         return int(self.stats["requests"])
 
     @property
     def refused(self) -> int:
+        """Requests that the service refused, whatever for."""
         return sum(self.stats["refused"].values())
 
     def rate(self, since: float, until: float) -> float:
-        """Rows a second that were answered between two moments."""
+        """Rows a second that were answered between two moments.
+
+        Args:
+            since: Virtual seconds.
+            until: Virtual seconds.
+
+        Returns:
+            The mean rate.
+        """
         return sum(since <= at < until for at in self.finished) / (until - since)
 
 
 class _Reply:
-    """Where the service puts its answer."""
+    """Where the service puts its response."""
 
     def __init__(self) -> None:
-        self.came: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
-        told = (line.decode().split(": ", 1) for line in headers.split(b"\r\n") if line)
-        self.came.set_result(Response(status, CIMultiDict((name, value) for name, value in told), body))
+        fields = (line.decode().split(": ", 1) for line in headers.split(b"\r\n") if line)
+        self.response.set_result(Response(status, CIMultiDict((name, value) for name, value in fields), body))
 
 
 def simulate(
@@ -121,42 +154,59 @@ def simulate(
     seed: int = 0,
     *,
     spread: float = 0.0,
-    changes: Sequence[tuple[float, dict[str, Any]]] = (),
-    fault: Callable[[Any], Response | None] = lambda inputs: None,
+    changes: Sequence[tuple[float, Mapping[str, Any]]] = (),
+    fault: Fault = lambda inputs: None,
     trace: bool = False,
-) -> Simulated:
-    """Ask ``rows`` distinct texts of a service that follows ``plan``, with nothing learned before.
+) -> SimulationResult:
+    """Run one query of distinct texts on a new route.
 
-    ``spread`` is the sigma of a lognormal factor, of mean 1, on the time that each request takes. ``changes`` says
-    what becomes different in the plan, and when. What ``fault`` returns for a request's inputs is the answer to it.
+    Args:
+        plan: How the service behaves.
+        rows: Texts to classify.
+        seed: Of all chance.
+        spread: Sigma of a lognormal factor, of mean 1, on the latency of each request.
+        changes: What changes in the plan, as (virtual seconds, new values of its fields).
+        fault: Says which requests fail, and how.
+        trace: Print the state of the client every second.
+
+    Returns:
+        How it went.
     """
 
-    async def query() -> Simulated:
+    async def query() -> SimulationResult:
         loop = asyncio.get_running_loop()
 
         def later(seconds: float, *call: Any) -> None:
             loop.call_later(seconds * random.lognormvariate(-spread * spread / 2, spread), *call)
 
-        service = Service(plan, later, loop.time, lambda: _EPOCH + loop.time())
-        for at, different in changes:
-            loop.call_later(at, lambda to=different: setattr(service, "plan", replace(service.plan, **to)))
+        service = Service(plan, later, loop.time, lambda: _EPOCH_S + loop.time())
+
+        def change(values: Mapping[str, Any]) -> None:
+            service.plan = replace(service.plan, **values)
+
+        for at, values in changes:
+            loop.call_later(at, change, values)
 
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
-            arrival = _Reply()
-            await asyncio.sleep(NETWORK * random.uniform(0.3, 1.0))
-            failed = fault(orjson.loads(body)["inputs"])
-            if failed is None:
-                service.request(arrival, b"a", body, is_json=True)
-                failed = await arrival.came
-            await asyncio.sleep(NETWORK * random.uniform(0.3, 1.0))
-            return failed
+            reply = _Reply()
+            await asyncio.sleep(NETWORK_S * random.uniform(0.3, 1.0))
+            response = fault(orjson.loads(body)["inputs"])
+            if response is None:
+                service.request(reply, b"a", body, is_json=True)
+                response = await reply.response
+            await asyncio.sleep(NETWORK_S * random.uniform(0.3, 1.0))
+            return response
 
-        async def no_media(_: Any) -> Any:
+        async def load(_: MediaRef) -> Media:
             raise AssertionError("no media here")
 
-        limiter, usage, finished = Limiter(clock=loop.time), Usage("", "", ""), []
+        async def save(_: Media) -> str:
+            raise AssertionError("no media here")
+
+        limiter, usage = Limiter(clock=loop.time), Usage("", "", "")
+        finished: list[float] = []
         in_flight: list[int] = []
-        dependencies = Dependencies(post, limiter, RouteProfile(), no_media, no_media, asyncio.sleep, loop.time)
+        dependencies = Dependencies(post, limiter, RouteProfile(), load, save, asyncio.sleep, loop.time)
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
         model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
@@ -168,7 +218,7 @@ def simulate(
                 in_flight.append(limiter.in_flight)
                 if trace and round(loop.time(), 2) % 1 == 0:
                     print(_state(loop.time(), executor, limiter))  # noqa: T201 -- a command prints
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(SAMPLE_INTERVAL_S)
 
         watching = asyncio.ensure_future(watch())
         try:
@@ -176,72 +226,105 @@ def simulate(
         finally:
             watching.cancel()
         finished.extend([loop.time()] * (executor.done - len(finished)))
-        bad = sum(not isinstance(result, Prediction) for result in executor.results)
-        return Simulated(loop.time(), bad, executor.stopped, service.stats(), finished, in_flight)
+        unanswered = sum(not isinstance(result, Prediction) for result in executor.results)
+        return SimulationResult(loop.time(), unanswered, executor.stopped, service.stats(), finished, in_flight)
 
     loop = VirtualLoop()
-    chance = random.getstate()
+    random_state = random.getstate()
     random.seed(seed)
     try:
-        with mock.patch.object(rate_limit_headers, "time", SimpleNamespace(time=lambda: _EPOCH + loop.time())):
+        with mock.patch.object(rate_limit_headers, "time", SimpleNamespace(time=lambda: _EPOCH_S + loop.time())):
             return loop.run_until_complete(query())
     finally:
         loop.close()
-        random.setstate(chance)
+        random.setstate(random_state)
 
 
 def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
-    ceiling, rate_estimator = limiter.concurrency, limiter.rate_estimator
+    concurrency, rate_estimator = limiter.concurrency, limiter.rate_estimator
+    ceiling = concurrency._ceiling_after_rejection
     return (
-        f"  t={now:7.2f} done={executor.done} out={limiter.in_flight} limit={ceiling.limit:.1f}"
-        f" roof={ceiling._ceiling_after_rejection:.0f} until {ceiling._ceiling_expires_at:.1f} pace={rate_estimator.rate} sure={rate_estimator._sure}"
-        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._usage.waits}"
+        f"  t={now:7.2f} done={executor.done} in_flight={limiter.in_flight} limit={concurrency.limit:.1f}"
+        f" ceiling={ceiling.value:.0f} until {ceiling.expires_at:.1f} rate={rate_estimator.rate}"
+        f" certain={rate_estimator._is_certain} non_rate_limited={rate_estimator.is_non_rate_limited(now)}"
+        f" size={executor._profile.batch_size.best} waits={executor._usage.waits}"
     )
 
 
-def oracle_seconds(plan: Plan, rows: int, spread: float = 0.0) -> float:
-    """Seconds that one who was told the plan needs for the rows, the network included."""
+def ideal_seconds(plan: Plan, rows: int, spread: float = 0.0) -> float:
+    """Seconds that a client needs which knows the plan, the network included.
+
+    Args:
+        plan: How the service behaves.
+        rows: Texts to classify.
+        spread: As of ``simulate``.
+
+    Returns:
+        Virtual seconds.
+    """
     size = best_batch(plan, rows)
-    if plan.queue == 0:  # then nothing can wait at the service, and its places stand empty while answers travel
-        plan = replace(plan, latency=plan.latency + 1.3 * NETWORK)
-    at_best = best_seconds(plan, rows, size)
-    if spread:  # nobody can do better than to fill each place as soon as it is free
+    if plan.queue == 0:  # then no request can wait at the service, and its slots are empty while responses travel
+        plan = replace(plan, latency=plan.latency + 1.3 * NETWORK_S)
+    seconds = best_seconds(plan, rows, size)
+    if spread:  # no client does better than to fill each slot as soon as it is free
         chance = random.Random(0)
-        places = [0.0] * plan.capacity
+        free_at = [0.0] * plan.capacity
         for _ in range(math.ceil(rows / size)):
-            each = plan.latency + plan.per_item * size
-            heapq.heappushpop(places, places[0] + each * chance.lognormvariate(-spread * spread / 2, spread))
-        at_best = max(at_best, plan.loading + max(places))
-    return at_best + 2 * NETWORK
+            latency = plan.latency + plan.per_item * size
+            heapq.heappushpop(free_at, free_at[0] + latency * chance.lognormvariate(-spread * spread / 2, spread))
+        seconds = max(seconds, plan.loading + max(free_at))
+    return seconds + 2 * NETWORK_S
 
 
 class Ratios(NamedTuple):
-    """Our seconds over the oracle's, our requests over what is fewest, and requests sent before an announced time."""
+    """Our client against the ideal one.
+
+    Attributes:
+        seconds: Our seconds over the ideal client's.
+        requests: Our requests over the fewest possible.
+        early: Requests sent before a time that the service announced.
+        unanswered: Rows that got no answer.
+        result: How the query went.
+    """
 
     seconds: float
     requests: float
     early: int
-    bad: int
-    run: Simulated
+    unanswered: int
+    result: SimulationResult
 
 
 def ratios(plan: Plan, seconds: float, seed: int = 0, spread: float = 0.0, *, trace: bool = False) -> Ratios:
-    """A case of benchmark 1, in which the oracle is to need ``seconds``."""
+    """Run a case of benchmark 1.
+
+    Args:
+        plan: How the service behaves.
+        seconds: What the ideal client is to need, from which the number of rows follows.
+        seed: As of ``simulate``.
+        spread: As of ``simulate``.
+        trace: As of ``simulate``.
+
+    Returns:
+        Our client against the ideal one.
+    """
     rows = rows_for(plan, seconds)
-    came = simulate(plan, rows, seed, spread=spread, trace=trace)
+    result = simulate(plan, rows, seed, spread=spread, trace=trace)
     fewest = rows if plan.largest_batch == 1 else math.ceil(rows / best_batch(plan, rows))
-    best = oracle_seconds(plan, rows, spread)
-    return Ratios(came.seconds / best, came.requests / fewest, came.stats["violations"], came.bad, came)
+    best = ideal_seconds(plan, rows, spread)
+    return Ratios(
+        result.seconds / best, result.requests / fewest, result.stats["violations"], result.unanswered, result
+    )
 
 
 def main() -> None:
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("name", nargs="?", default="")
-    given.add_argument("--seeds", type=int, default=3)
-    given.add_argument("--spread", type=float, default=0.0)
-    given.add_argument("--burst", type=float, help="seconds' worth of requests in a bucket; 0 for one request")
-    given.add_argument("--trace", action="store_true")
-    options = given.parse_args()
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", default="")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--spread", type=float, default=0.0)
+    parser.add_argument("--burst", type=float, help="seconds' worth of requests in a bucket; 0 for one request")
+    parser.add_argument("--trace", action="store_true")
+    options = parser.parse_args()
     for name, (plan, seconds) in CASES.items():
         if options.name not in name or (options.burst is not None and plan.rate is None):
             continue
@@ -250,12 +333,12 @@ def main() -> None:
             service = replace(plan, burst=max(1.0, options.burst * plan.rate))
         runs = [ratios(service, seconds, seed, options.spread, trace=options.trace) for seed in range(options.seeds)]
         times = sorted(run.seconds for run in runs)
-        refused = max((run.run.stats["refused"] for run in runs), key=lambda counts: sum(counts.values()))
+        refused = max((run.result.stats["refused"] for run in runs), key=lambda counts: sum(counts.values()))
         print(  # noqa: T201 -- a command prints
             f"{name:38s} time {times[len(times) // 2]:.3f} worst {times[-1]:.3f}"
             f"  requests {max(run.requests for run in runs):.3f}  refused {refused}"
             + "".join(f"  early {run.early}" for run in runs if run.early)
-            + "".join(f"  not answered {run.bad} {run.run.stopped}" for run in runs if run.bad)
+            + "".join(f"  not answered {run.unanswered} {run.result.stopped}" for run in runs if run.unanswered)
         )
 
 

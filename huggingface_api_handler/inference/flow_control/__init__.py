@@ -1,1 +1,1 @@
-"""How fast to ask: requests in flight, requests a second, inputs in a request, and when to stop."""
+"""How fast to send: requests in flight, requests a second, inputs in a request, and when to stop."""

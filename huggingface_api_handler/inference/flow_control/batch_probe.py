@@ -1,29 +1,39 @@
-"""How a route qualifies for lists: a few inputs are asked together and alone, and their answers compared."""
+"""The batch probe: a few inputs are sent together and alone, and their answers are compared."""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import islice
-from typing import Any
 
 from ...tasks import Batching, Input, Prediction, Task
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
 from .route_profile import RouteProfile
 
-_FEWEST = 8  # qualifying costs up to three requests, which fewer inputs would not win back
-_TRIALS = 4
-_PROBED_AMONG = 1000
-_ALIKE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
+_MIN_INPUTS = 8  # a probe costs up to three requests, which fewer inputs would not win back
+_MAX_TRIALS = 4
+_CANDIDATES = 1000  # inputs among which a short, a middle and a long one are chosen
+_SCORE_TOLERANCE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
 
 AskBatched = Callable[[Sequence[int]], Awaitable["list[Prediction] | Failure"]]
+"""Sends the inputs of these indices together: their answers, which are not trusted yet, or why there are none."""
 AskSingle = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
+"""Sends the inputs of these indices one by one and records the results: the answers of those that got one."""
 
 
 def should_probe_batching(task: Task, profile: RouteProfile, waiting: Sequence[int]) -> bool:
-    """Whether a route that was not tried may take lists, and there is enough to ask for."""
-    return task.batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _FEWEST
+    """Whether to find out if the route takes batches.
+
+    Args:
+        task: What the model does.
+        profile: What requests have shown about the route.
+        waiting: Indices of the inputs that wait to be sent.
+
+    Returns:
+        True where the route may take batches, was not probed yet, and enough inputs wait to win back the cost.
+    """
+    return task.batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _MIN_INPUTS
 
 
 async def probe_batching(
@@ -32,67 +42,89 @@ async def probe_batching(
     waiting: deque[int],
     ask_batched: AskBatched,
     ask_single: AskSingle,
-    known: int | None = None,
+    answered_index: int | None = None,
 ) -> bool | None:
-    """Whether lists are answered as their inputs are alone; None where it stays in doubt.
+    """Find out whether the route answers inputs in a batch as it answers them alone.
 
-    ``together`` gives the answers to a list, which are not yet to be trusted, or why there are none; ``alone`` settles
-    inputs one by one and gives the answers of those that got one. What is settled leaves ``waiting``; ``known`` is an
-    input that was. One fault in passing must not cost the route its lists, so where it stays in doubt other inputs are
-    tried.
+    A temporary failure must not cost the route its batches, so after an unclear trial other inputs are tried.
+
+    Args:
+        task: What the model does.
+        inputs: All inputs of the query.
+        waiting: Indices of the inputs that wait to be sent. Those that the probe sends are removed.
+        ask_batched: Sends a batch.
+        ask_single: Sends inputs one by one.
+        answered_index: The index of an input that has its answer already, None where there is none.
+
+    Returns:
+        Whether batches are answered rightly; None where no trial was clear.
     """
-    for trial in range(_TRIALS):
-        probed = choose_probes(task, inputs, list(islice(waiting, _PROBED_AMONG)), trial, known)
-        if not probed:
+    for trial in range(_MAX_TRIALS):
+        probes = choose_probes(task, inputs, list(islice(waiting, _CANDIDATES)), trial, answered_index)
+        if not probes:
             return None
-        answers = await ask_batched(probed)
-        if isinstance(answers, Failure):
-            if answers.kind is FailureKind.NOT_SENT:
+        batched = await ask_batched(probes)
+        if isinstance(batched, Failure):
+            if batched.kind is FailureKind.NOT_SENT:
                 return None
-            is_last = trial == _TRIALS - 1 and answers.kind is not FailureKind.RATE_LIMITED
-            if is_last or answers.kind is FailureKind.BATCH_UNSUPPORTED:
+            is_last = trial == _MAX_TRIALS - 1 and batched.kind is not FailureKind.RATE_LIMITED
+            if is_last or batched.kind is FailureKind.BATCH_UNSUPPORTED:
                 return False
             continue
-        for position in probed:
-            if position != known:
-                waiting.remove(position)
-        own = await ask_single(probed)
-        same = answers_match(own, answers) if len(own) == len(probed) else None
-        if same is not None:
-            return same
+        for index in probes:
+            if index != answered_index:
+                waiting.remove(index)
+        single = await ask_single(probes)
+        verdict = answers_match(single, batched) if len(single) == len(probes) else None
+        if verdict is not None:
+            return verdict
     return None
 
 
 def choose_probes(
-    task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int, known: int | None = None
+    task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int, answered_index: int | None = None
 ) -> Sequence[int]:
-    """Three inputs to try a route's lists with: a short one, a long one and one between, other ones for each trial.
+    """Choose the inputs of a trial: a short one, a middle one and a long one, others for each trial.
 
-    The first time ``known``, whose own answer need not be asked for again, stands in for the one between.
+    Args:
+        task: What the model does. It says which inputs may go together.
+        inputs: All inputs of the query.
+        waiting: Indices of the inputs to choose from, at least one.
+        trial: The number of the trial, from 0.
+        answered_index: An input that has its answer already. In the first trial it stands in for the middle one, so
+            that it need not be sent alone again.
+
+    Returns:
+        Three indices; none where too few inputs may go together.
     """
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for position in waiting:
-        groups[task.group(inputs[position])].append(position)
+    for index in waiting:
+        groups[task.group(inputs[index])].append(index)
     group = max(groups.values(), key=len)
-    if len(group) < 4 * trial + 3:  # or the middle one of a later trial would be its long one too
+    if len(group) < 4 * trial + 3:  # otherwise the middle one of a later trial would be its long one too
         return []
-    by_length = sorted(group, key=lambda position: text_length(inputs[position]))
-    if trial == 0 and known is not None and task.group(inputs[known]) == task.group(inputs[group[0]]):
-        return [by_length[0], known, by_length[-1]]
+    by_length = sorted(group, key=lambda index: text_length(inputs[index]))
+    if trial == 0 and answered_index is not None and task.group(inputs[answered_index]) == task.group(inputs[group[0]]):
+        return [by_length[0], answered_index, by_length[-1]]
     return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
 
 
-def answers_match(ask_single: Sequence[Prediction], ask_batched: Sequence[Prediction]) -> bool | None:
-    """Whether inputs asked together got the answers they got alone, each its own.
+def answers_match(single: Sequence[Prediction], batched: Sequence[Prediction]) -> bool | None:
+    """Whether inputs that were sent together got the answers that they got alone, each its own.
 
-    None where the answers are too much alike to tell one input's from another's.
+    Args:
+        single: The answers of inputs that were sent alone.
+        batched: The answers of the same inputs in the same order, sent together.
+
+    Returns:
+        None where the answers are too much alike to tell one input's from another's.
     """
     conclusive = True
-    for index, mine in enumerate(ask_batched):
-        own = _distance(mine, ask_single[index])
-        if own > _ALIKE:
+    for index, answer in enumerate(batched):
+        own = _distance(answer, single[index])
+        if own > _SCORE_TOLERANCE:
             return False
-        others = [_distance(mine, other) for position, other in enumerate(ask_single) if position != index]
+        others = [_distance(answer, other) for position, other in enumerate(single) if position != index]
         conclusive = conclusive and all(own * 2 < other for other in others)
     return True if conclusive else None
 
@@ -104,8 +136,8 @@ def _distance(one: Prediction, other: Prediction) -> float:
     return _difference(one.value, other.value)
 
 
-def _difference(one: Any, other: Any) -> float:
-    """The largest difference between two numbers that stand in the same place; infinite where anything else differs."""
+def _difference(one: object, other: object) -> float:
+    """The largest difference of two numbers at the same place of parsed JSON; infinite where anything else differs."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return float("inf")

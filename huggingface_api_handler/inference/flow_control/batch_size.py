@@ -1,118 +1,168 @@
-"""How many inputs a route takes in one request with profit: found by growing until it refuses or slows."""
+"""How many inputs to send in one request: found by growing until the server rejects the size or gets no faster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FIRST = 32
-GREATEST = 1024
+INITIAL_BATCH_SIZE = 32
+"""Inputs of the first batch on a new route: the most that Text Embeddings Inference takes by default."""
+MAX_BATCH_SIZE = 1024
+"""No larger batch is tried: by then a request's fixed cost is small for each input."""
 
 _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes less than this share of its time
-_SHORT, _GAIN_IF_LONG = 0.5, 0.9  # a long batch makes a late end, so it must be worth more
-_LONGEST = 4.0  # seconds: a larger batch than takes this long is not tried, since its last rows would come late
-_LONGEST_GUESS = 10.0  # the same before the best size was seen, if the time of a few inputs were all theirs
-_TELLING = 1.5  # times the size: of less the gain is lost among chance
-_CLOSE = 1.15  # how near the size that is taken comes to one that was refused
-_SPARED = 2  # requests that a larger size must spare among what waits, since about one trial in two is refused
-_DOUBTED = 4  # refusals in a row of a size that was taken before: the service takes less than it did
-_SURE = 2  # times that a larger size was slower: once it may have stood in line for longer
-_TRIED_EVERY = 8  # batches, while nothing is heard of a trial: it may be told to wait, or end with its query
-_MANY = 4  # batches of a size not seen yet: fewer would be better shared among places
+_SHORT_BATCH_S = 0.5
+_GAIN_OF_LONG_BATCHES = 0.9  # a long batch makes a late end, so it must be worth more
+_MAX_LATENCY_S = 4.0  # no larger batch is tried than takes this long, since its last rows would come late
+_MAX_ESTIMATED_LATENCY_S = 10.0  # the same before the best size was measured, if time grew with the inputs
+_COMPARABLE_FACTOR = 1.5  # of the size: a smaller step's gain is lost in chance
+_MIN_STEP_FACTOR = 1.15  # of the best size: a step below this towards a rejected size is not worth a request
+_MIN_SAVED_REQUESTS = 2  # that a larger size must save on what waits, since about one trial in two is rejected
+_MAX_REPEATED_REJECTIONS = 4  # in a row of a size that was taken before: the server takes less than it did
+_MAX_SLOWER_TRIALS = 2  # once, the batch may have waited in a queue for longer
+_TRIAL_INTERVAL_BATCHES = 8  # while a trial has no response: it may be told to wait, or end with its query
+_MIN_BATCHES_OF_NEW_SIZE = 4  # fewer would be better shared among the slots
 
 
 @dataclass
 class BatchSizeTuner:
-    """``best`` is the size known to be good, ``refused`` the smallest that was not taken."""
+    """The size of batches on one route. All sizes are in inputs.
 
-    best: int = FIRST
-    refused: int = GREATEST + 1
+    Attributes:
+        best: The size known to be good.
+        smallest_rejected: The smallest size that was not taken; more than ``MAX_BATCH_SIZE`` where none is.
+        settled: Whether ``best`` is final, so that no larger size is tried.
+        latencies_s: Seconds that a batch of each measured size takes.
+
+    Example:
+        >>> tuner = BatchSizeTuner()
+        >>> tuner.on_success(32, seconds=0.1)
+        >>> tuner.next_size(waiting=10_000)
+        128
+        >>> tuner.on_reject(128, max_size=64)
+        True
+        >>> tuner.best
+        64
+    """
+
+    best: int = INITIAL_BATCH_SIZE
+    smallest_rejected: int = MAX_BATCH_SIZE + 1
     settled: bool = False
-    seconds: dict[int, float] = field(default_factory=dict)
-    _tried: int = 0
-    _since: int = 0
-    _doubts: int = 0
-    _heard: int = 0  # the size heard of last, of those near the best
-    _slower: int = 0
-    _told: bool = False
+    latencies_s: dict[int, float] = field(default_factory=dict)
+    _trial_size: int = 0
+    _batches_since_trial: int = 0
+    _repeated_rejections: int = 0
+    _reference_size: int = 0  # measured last, of those near the best: what a larger size is compared with
+    _slower_trials: int = 0
+    _max_size_announced: bool = False
 
     def next_size(self, waiting: int) -> int:
-        """The size of the next batch of so many ``waiting``: the best, or one more step for one in a few to try."""
+        """The size of the next batch.
+
+        Args:
+            waiting: Inputs that wait to be sent, those of this batch included.
+
+        Returns:
+            The best size, or for one batch in a few a larger one, to try it.
+        """
         step = self._step()
-        if step is None or not self._repays(step, waiting):
+        if step is None or not self._pays_off(step, waiting):
             return self.best
-        self._since += 1
-        if step == self._tried and self._since < _TRIED_EVERY:
+        self._batches_since_trial += 1
+        if step == self._trial_size and self._batches_since_trial < _TRIAL_INTERVAL_BATCHES:
             return self.best
-        self._tried, self._since = step, 0
+        self._trial_size, self._batches_since_trial = step, 0
         return step
 
     def should_probe(self, waiting: int) -> bool:
-        """Whether the next batch of so many ``waiting`` would be the first to tell of its size, and of a larger one."""
+        """Whether to wait for the next batch before others are sent, as it is the first of its size.
+
+        Args:
+            waiting: Inputs that wait to be sent.
+
+        Returns:
+            True where no batch of the best size was measured yet, and a larger size would be worth a trial.
+        """
         step = self._step()
-        return self._is_new and step is not None and self._repays(step, waiting)
+        return self._is_unmeasured and step is not None and self._pays_off(step, waiting)
 
     def on_success(self, size: int, seconds: float) -> None:
-        """Note that a batch of ``size`` was answered in ``seconds``."""
-        if size >= self.refused:  # so it was not the size that was refused
-            self.refused = GREATEST + 1
+        """Note a batch that was answered.
+
+        Args:
+            size: Inputs in the batch.
+            seconds: Latency of the request.
+        """
+        if size >= self.smallest_rejected:  # so the rejection was not for the size
+            self.smallest_rejected = MAX_BATCH_SIZE + 1
         if size >= self.best:
-            self._doubts = 0
-        known, before = self.seconds.get(self._heard), self.seconds.get(size)
-        self.seconds[size] = seconds if before is None else (before + seconds) / 2
+            self._repeated_rejections = 0
+        reference_s, earlier_s = self.latencies_s.get(self._reference_size), self.latencies_s.get(size)
+        self.latencies_s[size] = seconds if earlier_s is None else (earlier_s + seconds) / 2
         if size <= self.best:
-            if 2 * size >= self.best:  # far smaller ones say little of the line that a larger one stands in
-                self._heard = size
+            if 2 * size >= self.best:  # far smaller ones say little about the queue that a larger one waits in
+                self._reference_size = size
             return
         if self.settled:
             return
-        gain = _GAIN if known is None or known < _SHORT else _GAIN_IF_LONG
-        if known is None or seconds / size <= known / self._heard * gain:
-            self.best, self._heard, self._slower = size, size, 0
-        elif size >= self.best * _TELLING:
-            self._slower += 1
-            self.settled = self._slower >= _SURE
+        gain = _GAIN if reference_s is None or reference_s < _SHORT_BATCH_S else _GAIN_OF_LONG_BATCHES
+        if reference_s is None or seconds / size <= reference_s / self._reference_size * gain:
+            self.best, self._reference_size, self._slower_trials = size, size, 0
+        elif size >= self.best * _COMPARABLE_FACTOR:
+            self._slower_trials += 1
+            self.settled = self._slower_trials >= _MAX_SLOWER_TRIALS
 
-    def on_reject(self, size: int, most: int | None = None) -> bool:
-        """Note that a list of ``size`` was not taken; ``most`` is what the service says that it takes.
+    def on_reject(self, size: int, max_size: int | None = None) -> bool:
+        """Note a batch that was rejected, perhaps for its size.
 
-        Whether its size is the reason. Where as many were taken it is one of its inputs, unless that repeats.
+        Args:
+            size: Inputs in the batch.
+            max_size: The largest size that the server says it takes; None where it says nothing.
+
+        Returns:
+            Whether the size is the reason. Where as many were taken before it is one of the inputs, unless that
+            repeats.
         """
-        if most is not None and most < size:
-            self.refused, self.best, self._told = min(self.refused, most + 1), max(1, most), True
+        if max_size is not None and max_size < size:
+            self.smallest_rejected = min(self.smallest_rejected, max_size + 1)
+            self.best, self._max_size_announced = max(1, max_size), True
             return True
-        if any(taken >= size for taken in self.seconds):
-            self._doubts += size >= self.best
-            if self._doubts < _DOUBTED:
-                if not self._told:  # the same input may have been in a larger list that was refused
-                    self.refused = GREATEST + 1
+        if any(measured >= size for measured in self.latencies_s):
+            self._repeated_rejections += size >= self.best
+            if self._repeated_rejections < _MAX_REPEATED_REJECTIONS:
+                if not self._max_size_announced:  # the same input may have been in a larger batch that was rejected
+                    self.smallest_rejected = MAX_BATCH_SIZE + 1
                 return False
-            self.seconds = {taken: seconds for taken, seconds in self.seconds.items() if taken < size}
-        self.refused = min(self.refused, size)
-        if self.best >= self.refused:
-            self.best = max(1, self.refused // 2, *self.seconds)
+            self.latencies_s = {measured: s for measured, s in self.latencies_s.items() if measured < size}
+        self.smallest_rejected = min(self.smallest_rejected, size)
+        if self.best >= self.smallest_rejected:
+            self.best = max(1, self.smallest_rejected // 2, *self.latencies_s)
         return True
 
     @property
-    def _is_new(self) -> bool:
-        return not self.settled and self.best not in self.seconds
+    def _is_unmeasured(self) -> bool:
+        return not self.settled and self.best not in self.latencies_s
 
-    def _repays(self, step: int, waiting: int) -> bool:
-        if self._is_new:
-            return waiting >= step * _MANY
-        return waiting * (step - self.best) >= _SPARED * step * self.best
+    def _pays_off(self, step: int, waiting: int) -> bool:
+        if self._is_unmeasured:
+            return waiting >= step * _MIN_BATCHES_OF_NEW_SIZE
+        return waiting * (step - self.best) >= _MIN_SAVED_REQUESTS * step * self.best
 
-    def _guess(self, size: int) -> float:
-        return min((seconds / few * size for few, seconds in self.seconds.items()), default=_LONGEST_GUESS + 1)
+    def _estimated_latency_s(self, size: int) -> float:
+        estimates = (seconds / measured * size for measured, seconds in self.latencies_s.items())
+        return min(estimates, default=_MAX_ESTIMATED_LATENCY_S + 1)
 
     def _step(self) -> int | None:
-        if self.settled or self.seconds.get(self.best, 0.0) > _LONGEST:
+        """The larger size to try next, None where there is none."""
+        if self.settled or self.latencies_s.get(self.best, 0.0) > _MAX_LATENCY_S:
             return None
-        if self._is_new and (self._tried or self._guess(self.best * 4) > _LONGEST_GUESS):
+        if self._is_unmeasured and (
+            self._trial_size or self._estimated_latency_s(self.best * 4) > _MAX_ESTIMATED_LATENCY_S
+        ):
             return None
-        larger = self.best * (4 if self.best <= FIRST else 2)
-        if larger >= self.refused:
-            half = self.refused // 2
-            larger = half if half >= self.best * _CLOSE else (self.best + self.refused) // 2
-            if larger < self.best * _CLOSE or larger >= self.refused:
+        larger = self.best * (4 if self.best <= INITIAL_BATCH_SIZE else 2)
+        if larger >= self.smallest_rejected:
+            half = self.smallest_rejected // 2
+            larger = half if half >= self.best * _MIN_STEP_FACTOR else (self.best + self.smallest_rejected) // 2
+            if larger < self.best * _MIN_STEP_FACTOR or larger >= self.smallest_rejected:
                 return None
         return larger

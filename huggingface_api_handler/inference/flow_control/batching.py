@@ -9,25 +9,44 @@ from ...tasks import Batching, Input, Task
 from ...tasks.input_types import text_length
 from .route_profile import RouteProfile
 
-BATCH_BYTES = 1_000_000
+MAX_BATCH_CHARS = 1_000_000
+"""Characters in one request at most: a common limit of proxies on a body is 1 MB (nginx's default)."""
 
 
 def can_batch(task: Task, profile: RouteProfile) -> bool:
-    """Whether this route is known to take several inputs of ``task`` in one request."""
+    """Whether several inputs may go in one request.
+
+    Args:
+        task: What the model does.
+        profile: What requests have shown about the route.
+
+    Returns:
+        True where the protocol carries many, or a probe has shown that the route answers batches rightly.
+    """
     return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and profile.accepts_batches is True)
 
 
 def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], profile: RouteProfile) -> Sequence[int]:
-    """Take positions that go together: of one group, as many as the route takes, of at most ``BATCH_BYTES`` of text."""
+    """Take the inputs of the next request.
+
+    Args:
+        task: What the model does. It says which inputs may go together.
+        inputs: All inputs of the query.
+        waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
+        profile: What requests have shown about the route.
+
+    Returns:
+        Indices of inputs of one group, in order: as many as the route takes, of ``MAX_BATCH_CHARS`` together at most.
+    """
     batch = [waiting.popleft()]
     if not can_batch(task, profile):
         return batch
-    most = profile.batch_size.next_size(len(waiting) + 1)
+    max_size = profile.batch_size.next_size(len(waiting) + 1)
     group = task.group(inputs[batch[0]])
-    size = text_length(inputs[batch[0]])
-    while waiting and len(batch) < most and task.group(inputs[waiting[0]]) == group:
-        size += text_length(inputs[waiting[0]])
-        if size > BATCH_BYTES:
+    chars = text_length(inputs[batch[0]])
+    while waiting and len(batch) < max_size and task.group(inputs[waiting[0]]) == group:
+        chars += text_length(inputs[waiting[0]])
+        if chars > MAX_BATCH_CHARS:
             break
         batch.append(waiting.popleft())
     return batch

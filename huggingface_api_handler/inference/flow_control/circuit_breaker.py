@@ -1,4 +1,4 @@
-"""When a query gives up: it was told to wait for too long, or its request is at fault and not its rows."""
+"""When a query stops early: its requests were paused for too long, or the request itself is wrong and not its rows."""
 
 from __future__ import annotations
 
@@ -8,47 +8,71 @@ from ...config.settings import ModelSettings
 from ..failures import Failure, FailureKind
 
 MAX_STALL_S = 300.0
-"""Seconds without any answer, while told to wait, after which a query gives up."""
+"""Seconds without any response, while the server asks to wait, after which a query stops."""
 
-_SAME_REFUSALS = 3
+_MAX_IDENTICAL_REJECTIONS = 3  # of different rows with none answered: more would only repeat the message
 
 
 class CircuitBreaker:
-    """What speaks for giving up. Its methods return why it is time to, or None. Times in seconds of one clock."""
+    """Decides whether one query should stop.
+
+    The methods that note a failure return the reason to stop, None where the query goes on.
+    """
 
     def __init__(self, model: ModelSettings) -> None:
+        """Start a query's breaker.
+
+        Args:
+            model: The model's settings, whose parameters are named in the reason.
+        """
         self._model = model
-        self._answered = False
-        self._waits_since: float | None = None
-        self._refusals: Counter[str] = Counter()
+        self._has_answer = False
+        self._stalled_since: float | None = None
+        self._rejections: Counter[str] = Counter()
 
     def on_response(self) -> None:
-        """Note an answer."""
-        self._answered = True
-        self._waits_since = None
+        """Note that a row was answered."""
+        self._has_answer = True
+        self._stalled_since = None
 
     def on_rate_limited(self, failure: Failure, now: float) -> Failure | None:
-        """Note that the service is to be given time."""
-        if self._waits_since is None:
-            self._waits_since = now
-        waited, announced = now - self._waits_since, failure.retry_after or 0.0
-        if waited + (0.0 if failure.estimated else announced) <= MAX_STALL_S:
+        """Note that the server asks to wait.
+
+        Args:
+            failure: The failure of the request, with the wait that the server announced.
+            now: Seconds of a monotonic clock.
+
+        Returns:
+            The reason to stop where no response came for ``MAX_STALL_S``, or none would until then.
+        """
+        if self._stalled_since is None:
+            self._stalled_since = now
+        stalled_s, announced_s = now - self._stalled_since, failure.retry_after or 0.0
+        if stalled_s + (0.0 if failure.estimated else announced_s) <= MAX_STALL_S:
             return None
-        wait = f"it asks to wait {announced:.0f} s" if announced else f"no answer for {waited:.0f} s"
-        told = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"
-        return Failure(FailureKind.FATAL, told, failure.status)
+        wait = f"it asks to wait {announced_s:.0f} s" if announced_s else f"no answer for {stalled_s:.0f} s"
+        message = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"
+        return Failure(FailureKind.FATAL, message, failure.status)
 
     def on_rejected(self, failure: Failure) -> Failure | None:
-        """Note the failure of a row for good."""
-        # Only what the service refused speaks of the request: a cell refused here, before any request, is its row's.
-        if self._answered or failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
+        """Note that a row failed for good.
+
+        Args:
+            failure: The failure of the row.
+
+        Returns:
+            The reason to stop where the server gave the same reason for several rows and answered none.
+        """
+        # Only what the server rejected says something about the request: a cell that was rejected here, before any
+        # request, says something about its row only.
+        if self._has_answer or failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
             return None
-        self._refusals[failure.message] += 1
-        if self._refusals[failure.message] < _SAME_REFUSALS:
+        self._rejections[failure.message] += 1
+        if self._rejections[failure.message] < _MAX_IDENTICAL_REJECTIONS:
             return None
-        given = ", ".join(sorted(self._model.parameters)) or "none"
-        told = (
-            f"{failure.message} (the same for {_SAME_REFUSALS} different rows and no row answered, so the request is "
-            f"at fault: check the model, its task, and the parameters sent: {given})"
+        parameters = ", ".join(sorted(self._model.parameters)) or "none"
+        message = (
+            f"{failure.message} (the same for {_MAX_IDENTICAL_REJECTIONS} different rows and no row answered, so the "
+            f"request is at fault: check the model, its task, and the parameters sent: {parameters})"
         )
-        return Failure(FailureKind.FATAL, told, failure.status)
+        return Failure(FailureKind.FATAL, message, failure.status)

@@ -1,169 +1,182 @@
-"""How many requests in flight a service works on at once: found by trying, as TCP finds the width of a path.
+"""How many requests may be in flight: found by trying, as TCP finds the capacity of a path.
 
-Where requests stand in line they take longer than they take alone, so latency over that of an idle service tells the
-queue. Each round trip the number is multiplied by idle over present latency, and a square root of it is added to see
-whether the ceiling rose (after "Gradient2" of Netflix's concurrency-limits, https://github.com/Netflix/concurrency-limits).
-At first it grows by places for each answer, as in TCP's slow start. A refusal tells the ceiling at once: what was in
-flight, less what was refused of it. And since services refuse at once what they do not take, silence tells as well: a
-few more may go while the first answers are overdue.
+Requests that wait in the server's queue take longer than they take on an idle server. So the latency over that of an
+idle server tells how long the queue is. After each round trip the limit is multiplied by idle latency over present
+latency, and its square root is added, to see whether the server now takes more (after "Gradient2" of Netflix's
+concurrency-limits, https://github.com/Netflix/concurrency-limits). At first the limit grows with each response, as in
+TCP's slow start. A rejection tells the server's limit at once: the requests in flight, less the rejected ones. Servers
+reject at once what they do not take, so no response is a signal too: while the first response is overdue, the limit
+rises a little.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import sqrt
 
-FIRST = 8
-GREATEST = 1024
+INITIAL_LIMIT = 8
+"""Requests in flight on a route that is new: few enough for a small server's queue."""
+MAX_CONCURRENCY = 1024
+"""Requests in flight at most where the engine sets no ``max_concurrency``, for a server that takes them all."""
+FIRST_RESPONSE_TIMEOUT_S = 0.3
+"""Wait for the first response before more is sent: an error that would fail every row comes back sooner."""
+RAMP_UP_INTERVAL_S = 0.01
+"""Between two steps of ``ramp_up``: short, so that the first rejections come back before many more requests go."""
 
-_TOLERATED = 1.25  # latency over that of an idle service: a short queue keeps every place of the service busy
-_QUEUE_SEEN = 1.4
-_LEAST_KEPT = 0.5
-_LEAST_LEFT = 0.25  # of what was in flight when a refusal came, and it may be refused for its pace
-_ROUNDS = 42
-_SURE = 2.0  # standard errors that a mean may be off by chance
-_DRAIN_EVERY, _DRAINED = 40, 0.8  # a queue that always stands would be taken for the latency of an idle service
-_WORTH_DRAINING = 1.1
-_ROOF_SECONDS, _LONGEST_ROOF = 30.0, 960.0
-_GROWTH = 2.0  # places for each answer, while a service is new: three times as many each round trip
-_LINE, _LONG = 3, 4  # times the first answer's seconds, in which all that is out should have come three times
-FIRST_RESPONSE_TIMEOUT_S = 0.3  # seconds: what dooms a request is told sooner
-_MOST_IN_SILENCE = 64  # of a service that turns out to have one place, the last waits so many times as long
-_AFTER_ONE = 20  # places
-LOOK_EVERY, _SMOOTHLY = 0.01, 1.12  # so that the first refusals come back before many more are sent
-_FEW = 4
+_RAMP_UP_FACTOR = 1.12  # of each step, for the same reason
+_LATENCY_TOLERANCE = 1.25  # latency over that of an idle server: a short queue keeps all of the server busy
+_QUEUE_THRESHOLD = 1.4  # latency over that of an idle server at which slow start ends
+_MIN_GRADIENT = 0.5  # no round more than halves the limit
+_MIN_CEILING_SHARE = 0.25  # of the requests in flight at a rejection, as it may be for their rate
+_BASELINE_ROUNDS = 42  # the smallest latency of so many rounds counts as that of an idle server
+_CONFIDENCE_STANDARD_ERRORS = 2.0  # that a mean may be off by chance
+_DRAIN_INTERVAL_ROUNDS = 40  # a queue that never empties would be taken for the latency of an idle server
+_DRAIN_FACTOR = 0.8  # of the limit without a queue, to empty it
+_DRAIN_THRESHOLD = 1.1  # latency over that of an idle server from which draining is worth its cost
+_INITIAL_CEILING_S = 30.0
+_MAX_CEILING_S = 960.0  # the ceiling's time doubles up to here while the server rejects again and again
+_SLOTS_PER_RESPONSE = 2.0  # in slow start: the limit triples each round trip
+_SATURATED_SHARE = 0.85  # of the limit in flight, from which a round says something about the limit
+_QUEUE_CHECK_LATENCIES = 3  # first latencies that a check takes: all that is in flight should be answered as often
+_QUEUE_CHECK_DIVISOR = 4  # there is a queue if less than a quarter of that was answered
+_MAX_LIMIT_BEFORE_RESPONSE = 64  # on a server that works on one request at a time, the last waits 64 times as long
+_LIMIT_AFTER_FIRST_RESPONSE = 20  # a server that answered takes a few more
+_MIN_SAMPLES = 4  # fewer latencies make no standard error
 
 
 class AdaptiveConcurrencyLimit:
-    """``limit`` is the number of requests that may be in flight now. Times in seconds of one monotonic clock."""
+    """The number of requests that may be in flight now on one route.
 
-    def __init__(self, learned: float | None = None, bound: int = GREATEST) -> None:
-        self._bound = bound
-        self.limit = max(1.0, min(learned if learned is not None else FIRST, bound))
+    Attributes:
+        limit: Requests that may be in flight, at least 1.0.
+        rate: Responses a second in the last round that used the whole limit; None before the first one.
+
+    Example:
+        >>> concurrency = AdaptiveConcurrencyLimit(max_concurrency=64)
+        >>> concurrency.limit
+        8
+        >>> concurrency.on_rejected(now=0.1, in_flight=8, first=True)
+        >>> concurrency.limit
+        7.0
+    """
+
+    def __init__(self, initial_limit: float | None = None, max_concurrency: int = MAX_CONCURRENCY) -> None:
+        """Start a limit.
+
+        Args:
+            initial_limit: The limit that an earlier query found; None on a new route.
+            max_concurrency: Requests in flight that are never exceeded.
+        """
+        self._max_concurrency = max_concurrency
+        self.limit = max(1.0, min(initial_limit if initial_limit is not None else INITIAL_LIMIT, max_concurrency))
         self.rate: float | None = None
-        """Answered requests a second, in the last round that had all places taken."""
-        self._starting = True
-        self._awaited = learned is None  # no word of the service came yet
-        self._line: tuple[float, int] | None = None
-        self._alone = 0.0
-        self._answers = 0
-        self._began = float("-inf")
-        self._due = 0
-        self._filled = False
-        self._latencies: dict[int, _Latencies] = {}
-        self._idle: dict[int, deque[float]] = {}
+        self._target = self.limit  # what ``limit`` rises to in slow start, and is between drains
+        self._in_slow_start = True
+        self._awaits_first_response = initial_limit is None
+        self._queue_check = _QueueCheck()
+        self._round = _Round()
         self._rounds = 0
-        self._base = self.limit
-        self._ceiling_after_rejection = float("inf")
-        self._lowest = 1.0
-        self._ceiling_expires_at = float("-inf")
-        self._ceiling_duration_s = _ROOF_SECONDS
+        self._baseline = _LatencyBaseline()
+        self._ceiling_after_rejection = _CeilingAfterRejection()
 
     def on_response(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
-        """Note an answer to a request of ``inputs`` that was out for ``seconds``, ``in_flight`` with it."""
-        if self._awaited:
-            self._awaited = False
-            self._base = min(max(self._base, _AFTER_ONE), self._bound)
-        size = inputs.bit_length()
-        if size not in self._latencies:
-            self._latencies[size] = _Latencies()
-        self._latencies[size].add(seconds)
-        if in_flight >= self.limit * 0.85:
-            self._filled = True
-            if self._starting:
-                self._base = min(self._base + _GROWTH, max(self._base, 4 * self.limit), self._bound)
-        if self._starting:
-            self._watch_line(now, seconds, in_flight)
-        self._due -= 1  # the quickest answers alone say little of the others
-        if now - seconds >= self._began and self._due <= 0:
+        """Note a response.
+
+        Args:
+            now: Seconds of a monotonic clock, the same one for all methods.
+            seconds: Latency of the request.
+            in_flight: Requests in flight as it came, its own included.
+            inputs: Inputs that the request carried. Latencies are compared among requests of about the same size.
+        """
+        if self._awaits_first_response:
+            self._awaits_first_response = False
+            self._target = min(max(self._target, _LIMIT_AFTER_FIRST_RESPONSE), self._max_concurrency)
+        current = self._round
+        current.add(seconds, inputs)
+        if in_flight >= self.limit * _SATURATED_SHARE:
+            current.is_saturated = True
+            if self._in_slow_start:
+                self._target = min(
+                    self._target + _SLOTS_PER_RESPONSE, max(self._target, 4 * self.limit), self._max_concurrency
+                )
+        if self._in_slow_start:
+            self._check_queue(now, seconds, in_flight)
+        current.pending -= 1  # the fastest responses alone say little about the others
+        if now - seconds >= current.started_at and current.pending <= 0:
             self._end_round(now, in_flight)
 
     @property
     def is_ramping_up(self) -> bool:
-        """Whether ``limit`` rises as time goes by: see ``grow``."""
-        return self._starting and (self.limit < self._base or (self._awaited and self.limit < _MOST_IN_SILENCE))
+        """Whether ``limit`` rises with time, so that ``ramp_up`` is to be called every ``RAMP_UP_INTERVAL_S``."""
+        return self._in_slow_start and (
+            self.limit < self._target or (self._awaits_first_response and self.limit < _MAX_LIMIT_BEFORE_RESPONSE)
+        )
 
-    def ramp_up(self, now: float, silence_s: float) -> None:
-        """Note that ``LOOK_EVERY`` went by, and that the first request was out for ``silent`` seconds."""
-        if self._awaited and silence_s >= FIRST_RESPONSE_TIMEOUT_S:
-            self._base = max(self._base, min(self._base * _SMOOTHLY, _MOST_IN_SILENCE))
-        self.limit = min(self._base, self.limit * _SMOOTHLY, self._bound)
+    def ramp_up(self, silence_s: float) -> None:
+        """Raise ``limit`` by one step towards what the responses allow, or more while the first one is overdue.
+
+        Args:
+            silence_s: Seconds for which requests have been in flight without a response; 0.0 while none is.
+        """
+        if self._awaits_first_response and silence_s >= FIRST_RESPONSE_TIMEOUT_S:
+            self._target = max(self._target, min(self._target * _RAMP_UP_FACTOR, _MAX_LIMIT_BEFORE_RESPONSE))
+        self.limit = min(self._target, self.limit * _RAMP_UP_FACTOR, self._max_concurrency)
 
     def on_rejected(self, now: float, in_flight: int, *, first: bool) -> None:
-        """Note a refusal with ``in_flight`` out; ``first`` of those that came at one time."""
-        self._awaited = False
+        """Note a rejection for too many requests: lower ``limit`` to what the server took.
+
+        Args:
+            now: Seconds of the clock.
+            in_flight: Requests in flight as it came, its own included.
+            first: Whether it is the first of those that belong together: sent before any of them came back.
+        """
+        self._awaits_first_response = False
         if first:
-            self._starting = False
-            if (
-                now >= self._ceiling_expires_at
-            ):  # refused again soon after the last roof fell: the next one stands longer
-                again = now - self._ceiling_expires_at < self._ceiling_duration_s
-                self._ceiling_duration_s = min(_LONGEST_ROOF, self._ceiling_duration_s * 2) if again else _ROOF_SECONDS
-            self._ceiling_after_rejection, self._lowest = float(in_flight), in_flight * _LEAST_LEFT
-            self._ceiling_expires_at = now + self._ceiling_duration_s
-            self._begin_round(now, in_flight)
-        self._ceiling_after_rejection = max(1.0, self._lowest, self._ceiling_after_rejection - 1)
-        self._set(self._base, now)
+            self._in_slow_start = False
+            self._ceiling_after_rejection.start(now, in_flight)
+            self._round.restart(now, in_flight)
+        self._ceiling_after_rejection.lower()
+        self._set(self._target, now)
 
     def forget_rejection(self) -> None:
-        """Forget where the service refused: what it counts is not how many are in flight."""
-        self._ceiling_expires_at = float("-inf")
+        """Drop the ceiling of the last rejection: the server does not count requests in flight."""
+        self._ceiling_after_rejection.expires_at = float("-inf")
 
-    def _watch_line(self, now: float, seconds: float, in_flight: int) -> None:
-        """A service with few places would take many round trips to work off what starting sent it: stop at once."""
-        if self._line is None:
-            self._alone = seconds
-            self._line = now + _LINE * seconds, in_flight
-        due, out = self._line
-        self._answers += 1
-        if now < due:
-            return
-        if self._answers * _LONG < out * _LINE:
-            self._starting = False
-            self._set(2 * self._answers / _LINE, now)
-            self._begin_round(now, in_flight)
-        self._line, self._answers = (now + _LINE * self._alone, in_flight), 0
+    def _check_queue(self, now: float, seconds: float, in_flight: int) -> None:
+        """End slow start if a queue builds up: a small server would take many round trips to work it off."""
+        limit = self._queue_check.on_response(now, seconds, in_flight)
+        if limit is not None:
+            self._in_slow_start = False
+            self._set(limit, now)
+            self._round.restart(now, in_flight)
 
     def _end_round(self, now: float, in_flight: int) -> None:
-        if self._filled and self._began > float("-inf"):
-            self.rate = sum(took.count for took in self._latencies.values()) / max(now - self._began, 1e-6)
-        queued = self._queued()
-        if self._starting and queued >= _QUEUE_SEEN:
-            self._starting, self._base = False, self.limit
-        if not self._starting and self._filled:
-            gradient = max(_LEAST_KEPT, min(1.0, _TOLERATED / queued))
-            self._set(self._base * gradient + sqrt(self._base), now)
+        ended = self._round
+        if ended.is_saturated and ended.started_at > float("-inf"):
+            self.rate = sum(each.count for each in ended.latencies.values()) / max(now - ended.started_at, 1e-6)
+        queueing = self._baseline.queueing(ended.latencies)
+        if self._in_slow_start and queueing >= _QUEUE_THRESHOLD:
+            self._in_slow_start, self._target = False, self.limit
+        if not self._in_slow_start and ended.is_saturated:
+            gradient = max(_MIN_GRADIENT, min(1.0, _LATENCY_TOLERANCE / queueing))
+            self._set(self._target * gradient + sqrt(self._target), now)
         self._rounds += 1
-        if not self._starting:
-            drains = self._rounds % _DRAIN_EVERY < 2 and queued > _WORTH_DRAINING
-            self.limit = max(1.0, self._base / queued * _DRAINED) if drains else self._base
-        self._begin_round(now, in_flight)
+        if not self._in_slow_start:
+            drains = self._rounds % _DRAIN_INTERVAL_ROUNDS < 2 and queueing > _DRAIN_THRESHOLD
+            self.limit = max(1.0, self._target / queueing * _DRAIN_FACTOR) if drains else self._target
+        ended.restart(now, in_flight)
 
-    def _queued(self) -> float:
-        """What a request took in this round over what it takes alone, as far as chance does not explain it."""
-        present = alone = 0.0
-        for size, took in self._latencies.items():
-            if took.count < _FEW:
-                continue
-            middle, error = took.mean, _SURE * took.standard_error
-            idle = self._idle.setdefault(size, deque(maxlen=_ROUNDS))
-            idle.append(middle + error)
-            present += max(0.0, middle - error) * took.count
-            alone += min(idle) * took.count
-        return max(1.0, present / alone) if alone > 0 else 1.0
-
-    def _begin_round(self, now: float, in_flight: int) -> None:
-        self._began, self._due, self._filled = now, in_flight, False
-        self._latencies.clear()
-
-    def _set(self, base: float, now: float) -> None:
-        if now < self._ceiling_expires_at:
-            base = min(base, self._ceiling_after_rejection)
-        self.limit = self._base = max(1.0, min(base, self._bound))
+    def _set(self, target: float, now: float) -> None:
+        target = self._ceiling_after_rejection.cap(target, now)
+        self.limit = self._target = max(1.0, min(target, self._max_concurrency))
 
 
 class _Latencies:
-    """Mean of latencies, and how far it may be off."""
+    """Mean of latencies, and its standard error."""
+
+    __slots__ = ("_squares", "_sum", "count")
 
     def __init__(self) -> None:
         self.count = 0
@@ -182,3 +195,94 @@ class _Latencies:
     def standard_error(self) -> float:
         variance = max(0.0, self._squares - self._sum * self._sum / self.count) / (self.count - 1)
         return sqrt(variance / self.count)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One round trip: it ends when all that was in flight at its start came back. Reused from round to round."""
+
+    started_at: float = float("-inf")
+    pending: int = 0
+    is_saturated: bool = False
+    latencies: dict[int, _Latencies] = field(default_factory=dict)
+    """By the bit length of the number of inputs, so that a request is compared with those of about its size."""
+
+    def add(self, seconds: float, inputs: int) -> None:
+        size = inputs.bit_length()
+        if size not in self.latencies:
+            self.latencies[size] = _Latencies()
+        self.latencies[size].add(seconds)
+
+    def restart(self, now: float, in_flight: int) -> None:
+        self.started_at, self.pending, self.is_saturated = now, in_flight, False
+        self.latencies.clear()
+
+
+class _LatencyBaseline:
+    """The latency of an idle server, for each size of request: the smallest of the last rounds."""
+
+    __slots__ = ("_upper_bounds",)
+
+    def __init__(self) -> None:
+        self._upper_bounds: dict[int, deque[float]] = {}
+
+    def queueing(self, latencies: Mapping[int, _Latencies]) -> float:
+        """Latency of this round over that of an idle server, at least 1.0, as far as chance does not explain it."""
+        present = idle = 0.0
+        for size, sample in latencies.items():
+            if sample.count < _MIN_SAMPLES:
+                continue
+            mean, error = sample.mean, _CONFIDENCE_STANDARD_ERRORS * sample.standard_error
+            rounds = self._upper_bounds.setdefault(size, deque(maxlen=_BASELINE_ROUNDS))
+            rounds.append(mean + error)
+            present += max(0.0, mean - error) * sample.count
+            idle += min(rounds) * sample.count
+        return max(1.0, present / idle) if idle > 0 else 1.0
+
+
+@dataclass(slots=True)
+class _QueueCheck:
+    """Whether responses come as fast as the first one did, counted over a few times its latency."""
+
+    due_at: float | None = None
+    in_flight: int = 0
+    first_latency_s: float = 0.0
+    responses: int = 0
+
+    def on_response(self, now: float, seconds: float, in_flight: int) -> float | None:
+        """The limit that leaves no long queue, once there is one; None as long as all is well."""
+        if self.due_at is None:
+            self.first_latency_s = seconds
+            self.due_at, self.in_flight = now + _QUEUE_CHECK_LATENCIES * seconds, in_flight
+        self.responses += 1
+        if now < self.due_at:
+            return None
+        limit = None
+        if self.responses * _QUEUE_CHECK_DIVISOR < self.in_flight * _QUEUE_CHECK_LATENCIES:
+            limit = 2 * self.responses / _QUEUE_CHECK_LATENCIES
+        self.due_at, self.in_flight = now + _QUEUE_CHECK_LATENCIES * self.first_latency_s, in_flight
+        self.responses = 0
+        return limit
+
+
+@dataclass(slots=True)
+class _CeilingAfterRejection:
+    """What the limit may not exceed for a while, since the server rejected more."""
+
+    value: float = float("inf")
+    floor: float = 1.0
+    expires_at: float = float("-inf")
+    duration_s: float = _INITIAL_CEILING_S
+
+    def start(self, now: float, in_flight: int) -> None:
+        if now >= self.expires_at:  # rejected again soon after the last ceiling expired: the next one lasts longer
+            again = now - self.expires_at < self.duration_s
+            self.duration_s = min(_MAX_CEILING_S, self.duration_s * 2) if again else _INITIAL_CEILING_S
+        self.value, self.floor = float(in_flight), in_flight * _MIN_CEILING_SHARE
+        self.expires_at = now + self.duration_s
+
+    def lower(self) -> None:
+        self.value = max(1.0, self.floor, self.value - 1)
+
+    def cap(self, limit: float, now: float) -> float:
+        return min(limit, self.value) if now < self.expires_at else limit

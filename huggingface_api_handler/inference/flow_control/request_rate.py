@@ -1,181 +1,304 @@
-"""How fast requests may follow one another on a route that counts them: its rate, found by where it refuses.
+"""How fast requests may follow one another on a route that limits their rate: found by where it rejects.
 
-Services that limit by rate keep a token bucket or a window. Either is empty when it refuses, so what was let through
-between two such moments, over the time between them, is the rate itself, as long as the bucket did not run over.
-Requests are then spaced at a little less. What a wait left unused is made up for after it, as the bucket filled
-meanwhile. A service that refuses this keeps a small bucket: it ran over, so its rate is more than was seen, and the
-pace creeps up until it is refused again.
+Servers that limit a rate keep a token bucket or a window. Either is empty when the server rejects. So the requests that
+it took between two such moments, over the time between them, are the rate, as long as the bucket did not overflow.
+Requests are then spaced at a little less than this rate. After a pause the tokens that it saved are spent as a burst. A
+server that rejects the burst has a small bucket: it overflowed, so the rate is higher than measured, and the estimate
+rises slowly until the next rejection.
 
-A service that tells its limit and the window of it is believed, and asked at that rate from its first answer on, until
-it refuses what it said it would take, or lets on that it would take more.
+A server that announces its limit and the window in headers is trusted: requests go at that rate from its first response
+on, until it rejects what it said it would take, or shows that it would take more.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..transport.rate_limit_headers import RateLimitStatus
 
-_FEWEST, _ENOUGH = 5, 20  # let through between empty buckets, before their number says something, and says it well
-_A_LITTLE_LESS = 0.99
-_STEP_DOWN, _STEP_IF_SOON = 0.95, 0.7
-_SHORTEST = 0.5  # seconds between them: a moment of overload is no rate
-_PROVEN = 2  # requests by which a wait was made up for, and so the bucket kept it
-_CREEP, _CREEP_UNSURE = 1.02, 1.15
-_HOLD_SECONDS, _LONGEST_HOLD = 4.0, 640.0
-_SAVED_SECONDS, _LESS_SAVED = 10.0, 0.8
-_KEPT_IF_REFUSED, _KEPT_IF_TOLD = 1.5, 2  # tokens left in the bucket, as clocks and networks are not exact
-_LONGEST_WINDOW = 300.0  # seconds: a day's quota is not spread over the day
-_FULL = 8  # answers in a row that told of a bucket as good as full, though requests were held back
-_UNRULY = 8  # times refused soon again: by then the pace fell to a tenth
-_UNRULY_SECONDS, _LONGEST_UNRULY = 120.0, 3600.0
+_MIN_REQUESTS = 5  # between empty buckets, from which their number says something
+_RELIABLE_REQUESTS = 20  # from which it says it well
+_MIN_SAMPLE_S = 0.5  # between empty buckets: a moment of overload is no rate
+_SAFETY_FACTOR = 0.99  # of the measured rate, so that small errors cause no rejections
+_DECREASE_FACTOR = 0.95  # of the rate after a rejection, at least
+_EARLY_DECREASE_FACTOR = 0.7  # after the second early rejection in a row
+_PROVEN_BURST_REQUESTS = 2  # requests of a burst that were taken: then the bucket saved the tokens of the pause
+_INCREASE_INTERVAL_S = 1.0
+_INCREASE_FACTOR = 1.02
+_UNCERTAIN_INCREASE_FACTOR = 1.15  # while the rate was seen once only
+_INITIAL_HOLD_S = 4.0  # after a rejection, before the rate rises again
+_MAX_HOLD_S = 640.0  # it doubles up to here, since each rise ends in a rejection
+_INITIAL_BURST_S = 10.0  # seconds of tokens that a bucket is taken to save until it is seen to save less
+_BURST_DECREASE_FACTOR = 0.8
+_RESERVE_TOKENS_AFTER_REJECTION = 1.5  # left in the bucket, as clocks and networks are not exact
+_RESERVE_TOKENS_OF_HEADERS = 2
+_MAX_WINDOW_S = 300.0  # a day's quota is not spread over the day
+_MAX_FULL_RESPONSES = 8  # in a row that announce a full bucket although requests were held back: the headers are wrong
+_MAX_EARLY_REJECTIONS = 8  # in a row: by then the rate fell to a tenth
+_INITIAL_NON_RATE_LIMITED_S = 120.0
+_MAX_NON_RATE_LIMITED_S = 3600.0  # it doubles up to here while the server goes on to reject for other reasons
 
 
 class RateEstimator:
-    """``rate`` is in requests a second, None while no limit of rate was seen. Times in seconds of one clock."""
+    """The rate at which requests may go on one route.
 
-    def __init__(self, learned: float | None = None) -> None:
-        self.rate = learned
-        self._sure = learned is not None
-        self._next = float("-inf")
-        self._burst_s = _SAVED_SECONDS
-        self._let_through = 0  # sent and not refused, since the bucket was empty at ``_base``
-        self._before = 0  # of these, until it was last empty
-        self._base: float | None = None
-        self._overflow_s = 0.0  # seconds of it in which the bucket was full
-        self._making_up, self._made_up = float("-inf"), 0
-        self._event: float | None = None  # an empty bucket that is still to be learned from, once sending goes on
-        self._resume = self._resumed = float("-inf")
-        self._reserve_tokens = _KEPT_IF_REFUSED
-        self._crept = float("-inf")
-        self._hold = _HOLD_SECONDS
-        self._soon = 0
-        self._non_rate_limited_until = float("-inf")
-        self._non_rate_limited_s = _UNRULY_SECONDS
-        self._trusts_headers = self._distrusts_headers = False
-        self._window = 0.0
-        self._full = 0
-        self._counted = False  # what is left was told since it was last used up
+    Attributes:
+        rate: Requests a second; None while no limit of the rate was seen.
+
+    Example:
+        >>> estimator = RateEstimator()
+        >>> estimator.delay(now=0.0)
+        0.0
+        >>> estimator.on_send(now=0.0)
+        >>> status = RateLimitStatus(remaining=0, reset_s=10.0, limit=100, window_s=10.0)
+        >>> estimator.on_quota_headers(now=0.1, sent_at=0.0, status=status, other_requests=0)
+        >>> estimator.rate
+        10.0
+    """
+
+    def __init__(self, initial_rate: float | None = None) -> None:
+        """Start an estimate.
+
+        Args:
+            initial_rate: Requests a second that an earlier query found; None on a new route.
+        """
+        self.rate = initial_rate
+        self._is_certain = initial_rate is not None
+        self._bucket = _TokenBucket()
+        self._headers = _HeaderTrust()
+        self._exhaustion = _Exhaustion()
+        self._sample = _Sample()
+        self._increase = _Increase()
+        self._rejections = _EarlyRejections()
 
     def delay(self, now: float) -> float:
-        """Seconds until the next request may go."""
-        if self._event is not None and now >= self._resume:
-            self._look_back(self._event)
+        """How long the next request has to wait.
+
+        Args:
+            now: Seconds of a monotonic clock, the same one for all methods.
+
+        Returns:
+            Seconds; 0.0 or less where it may go now.
+        """
+        event_at = self._exhaustion.event_at
+        if event_at is not None and now >= self._exhaustion.resume_at:
+            self._resume(event_at)
         if self.rate is None:
             return 0.0
-        if (
-            not self._trusts_headers and now - self._crept >= 1.0 and self._next > now
-        ):  # where nothing is held back, the pace is not too low
-            self.rate *= _CREEP if self._sure else _CREEP_UNSURE
-            self._crept = now
-        return self._next - now
+        next_at = self._bucket.next_at
+        # The rate rises only while it holds requests back: otherwise it is not too low.
+        if not self._headers.are_trusted and now - self._increase.last_at >= _INCREASE_INTERVAL_S and next_at > now:
+            self.rate *= _INCREASE_FACTOR if self._is_certain else _UNCERTAIN_INCREASE_FACTOR
+            self._increase.last_at = now
+        return next_at - now
 
     def on_send(self, now: float) -> None:
-        """Note that a request goes now."""
-        self._let_through += 1
+        """Note that a request goes now.
+
+        Args:
+            now: Seconds of the clock.
+        """
+        self._sample.sent += 1
         if self.rate is not None:
-            if now - max(self._next, now - self._burst_s) > 1 / self.rate:
-                self._making_up, self._made_up = now, self._made_up + 1
-            self._next = max(self._next, now - self._burst_s) + 1 / self.rate
+            self._bucket.take(now, self.rate)
 
     def on_send_cancelled(self) -> None:
-        """Note that what was to go did not go: its turn is the next one's."""
-        self._let_through -= 1
+        """Note that the request of the last ``on_send`` was not sent, so that the next one may have its token."""
+        self._sample.sent -= 1
         if self.rate is not None:
-            self._next -= 1 / self.rate
+            self._bucket.put_back(self.rate)
 
-    def on_quota_headers(self, now: float, sent: float, status: RateLimitStatus, others: int) -> None:
-        """Note what the service says of its limit in answer to what was sent at ``sent``, ``others`` in flight.
+    def on_quota_headers(self, now: float, sent_at: float, status: RateLimitStatus, other_requests: int) -> None:
+        """Note what the server announces of its limit.
 
-        Where it names no window, the longest that it was seen to leave until the end of one is taken for it.
+        Where it names no window, the longest time that it announced until the end of one stands in for it.
+
+        Args:
+            now: Seconds of the clock.
+            sent_at: When the request went that this is the response to.
+            status: What the headers say.
+            other_requests: Requests in flight but for this one.
         """
-        if status.limit is None or self._distrusts_headers:
+        headers, bucket = self._headers, self._bucket
+        if status.limit is None or headers.are_distrusted:
             return
-        window = status.window_s or max(self._window, status.reset_s)
-        if not 0 < window <= _LONGEST_WINDOW or status.limit < 1:
+        window_s = status.window_s or max(headers.window_s, status.reset_s)
+        if not 0 < window_s <= _MAX_WINDOW_S or status.limit < 1:
             return
-        if window == self._window and (self._counted or sent < self._resume):
-            self._full = self._full + 1 if self._next > now and status.remaining >= status.limit - 1 else 0
-            if self._full >= _FULL:
+        if window_s == headers.window_s and (headers.are_applied or sent_at < self._exhaustion.resume_at):
+            is_full = bucket.next_at > now and status.remaining >= status.limit - 1
+            headers.full_responses = headers.full_responses + 1 if is_full else 0
+            if headers.full_responses >= _MAX_FULL_RESPONSES:
                 self._distrust_headers()
             return
-        self._trusts_headers = self._sure = self._counted = True
-        self._window, self.rate = window, status.limit / window
-        kept = 1 + _KEPT_IF_TOLD  # one more goes at the moment at which nothing is saved any more
-        self._burst_s = max(0, status.limit - kept) / self.rate
-        self._next = now - max(0, status.remaining - others - kept) / self.rate
+        headers.are_trusted = headers.are_applied = self._is_certain = True
+        headers.window_s, self.rate = window_s, status.limit / window_s
+        reserve_tokens = 1 + _RESERVE_TOKENS_OF_HEADERS  # one more request goes as the last saved token is spent
+        bucket.burst_s = max(0, status.limit - reserve_tokens) / self.rate
+        bucket.next_at = now - max(0, status.remaining - other_requests - reserve_tokens) / self.rate
 
-    def on_exhausted(self, sent: float, resume: float, *, refused: bool) -> bool:
-        """Note that nothing was left for, or after, what was sent at ``sent``, and when sending goes on.
+    def on_exhausted(self, sent_at: float, resume_at: float, *, rejected: bool) -> bool:
+        """Note that the server's bucket is empty.
 
-        Whether that is news: what was out already when the first word of it came back adds to it.
+        Args:
+            sent_at: When the request went whose response says so.
+            resume_at: When sending goes on.
+            rejected: Whether this request was rejected; False where it was the last one that was taken.
+
+        Returns:
+            Whether this is news. It is none where the request was in flight already as the first such response came.
         """
-        self._let_through -= refused
-        news = sent >= self._resume
-        self._resume = max(self._resume, resume)
-        if sent < self._non_rate_limited_until:
+        exhaustion, headers = self._exhaustion, self._headers
+        self._sample.sent -= rejected
+        is_news = sent_at >= exhaustion.resume_at
+        exhaustion.resume_at = max(exhaustion.resume_at, resume_at)
+        if sent_at < self._rejections.non_rate_limited_until:
             return False
-        if self._trusts_headers:
-            self._counted = False
-            if not refused:
-                self._next = max(self._next, resume)
-                return news
+        if headers.are_trusted:
+            headers.are_applied = False
+            if not rejected:
+                self._bucket.next_at = max(self._bucket.next_at, resume_at)
+                return is_news
             self._distrust_headers()
-        if news:
-            self._event, self._reserve_tokens = sent, _KEPT_IF_REFUSED if refused else _KEPT_IF_TOLD
-        elif self._event is not None:  # or it is a late word of what was learned from already
-            self._event = min(sent, self._event)
-        return news
+        if is_news:
+            exhaustion.event_at = sent_at
+            self._bucket.reserve_tokens = _RESERVE_TOKENS_AFTER_REJECTION if rejected else _RESERVE_TOKENS_OF_HEADERS
+        elif exhaustion.event_at is not None:  # otherwise it is a late response about what was measured already
+            exhaustion.event_at = min(sent_at, exhaustion.event_at)
+        return is_news
 
     def is_non_rate_limited(self, now: float) -> bool:
-        """Whether the service was seen to refuse for other reasons than its pace."""
-        return now < self._non_rate_limited_until
+        """Whether the server was seen to reject for other reasons than the rate.
+
+        Args:
+            now: Seconds of the clock.
+
+        Returns:
+            True for some minutes after so many rejections that no rate explains them.
+        """
+        return now < self._rejections.non_rate_limited_until
 
     def _distrust_headers(self) -> None:
-        """What the service says of its limit is not what it keeps: find its rate as if nothing had been told."""
-        self._trusts_headers, self._distrusts_headers = False, True
-        self.rate, self._sure, self._burst_s = None, False, _SAVED_SECONDS
+        """The server does not keep the limit it announces: find its rate as if there were no headers."""
+        self._headers.are_trusted, self._headers.are_distrusted = False, True
+        self.rate, self._is_certain, self._bucket.burst_s = None, False, _INITIAL_BURST_S
 
-    def _look_back(self, event: float) -> None:
-        """Learn from what was let through until ``event``, now that all that was refused then has come back."""
-        self._event = None
-        if self._base is not None and event > self._base:
-            self._learn(event, event - self._base)
-            if self.is_non_rate_limited(event):
+    def _resume(self, event_at: float) -> None:
+        """Measure up to ``event_at``, now that all that was rejected then has come back."""
+        sample, bucket, increase = self._sample, self._bucket, self._increase
+        resume_at = self._exhaustion.resume_at
+        self._exhaustion.event_at = None
+        if sample.started_at is not None and event_at > sample.started_at:
+            self._measure(event_at, event_at - sample.started_at)
+            if self.is_non_rate_limited(event_at):
                 return
-        if self._base is None or (self._let_through >= _ENOUGH and event - self._base >= _SHORTEST):
-            self._base, self._let_through, self._overflow_s = event, 0, 0.0
-        self._overflow_s += max(0.0, self._resume - event - self._burst_s)
-        self._resumed, self._before, self._made_up = self._resume, self._let_through, 0
-        self._crept = self._resume
-        if self._sure:
-            self._crept += self._hold
-            self._hold = min(self._hold * 2, _LONGEST_HOLD)
+        if sample.started_at is None or (
+            sample.sent >= _RELIABLE_REQUESTS and event_at - sample.started_at >= _MIN_SAMPLE_S
+        ):
+            sample.started_at, sample.sent, sample.overflow_s = event_at, 0, 0.0
+        sample.overflow_s += max(0.0, resume_at - event_at - bucket.burst_s)
+        sample.resumed_at, sample.sent_before_resume, bucket.burst_requests = resume_at, sample.sent, 0
+        increase.last_at = resume_at
+        if self._is_certain:
+            increase.last_at += increase.hold_s
+            increase.hold_s = min(increase.hold_s * 2, _MAX_HOLD_S)
         if self.rate is not None:
-            self._next = event + self._reserve_tokens / self.rate
+            bucket.next_at = event_at + bucket.reserve_tokens / self.rate
 
-    def _learn(self, event: float, span: float) -> None:
-        seen = self._let_through / max(span - self._overflow_s, 1e-3)
-        lately = self._let_through - self._before
+    def _measure(self, event_at: float, span_s: float) -> None:
+        sample, bucket, rejections = self._sample, self._bucket, self._rejections
+        measured = sample.sent / max(span_s - sample.overflow_s, 1e-3)
+        sent_since_resume = sample.sent - sample.sent_before_resume
         if self.rate is None:
-            if self._let_through >= _FEWEST and span >= _SHORTEST:
-                self.rate = seen * _A_LITTLE_LESS
+            if sample.sent >= _MIN_REQUESTS and span_s >= _MIN_SAMPLE_S:
+                self.rate = measured * _SAFETY_FACTOR
             return
-        if event <= self._making_up:  # the bucket keeps less than the wait brought
-            kept = max(0.0, (lately - 1) / self.rate - max(0.0, event - self._resumed))
-            self._burst_s = min(self._burst_s, kept) * _LESS_SAVED
+        if event_at <= bucket.burst_at:  # rejected within the burst: the bucket saves less than the pause brought
+            saved_s = max(0.0, (sent_since_resume - 1) / self.rate - max(0.0, event_at - sample.resumed_at))
+            bucket.burst_s = min(bucket.burst_s, saved_s) * _BURST_DECREASE_FACTOR
             return
-        self._soon = self._soon + 1 if lately < max(_ENOUGH, self.rate) else 0
-        if self._soon >= _UNRULY:
-            self._forget(event)
+        is_early = sent_since_resume < max(_RELIABLE_REQUESTS, self.rate)
+        rejections.in_a_row = rejections.in_a_row + 1 if is_early else 0
+        if rejections.in_a_row >= _MAX_EARLY_REJECTIONS:
+            self._give_up(event_at)
         else:
-            less = seen * _A_LITTLE_LESS
-            self.rate, before = less if self._made_up >= _PROVEN else max(self.rate * _STEP_DOWN, less), self.rate
-            if self._soon > 1:
-                self.rate = min(self.rate, before * _STEP_IF_SOON)
-            self._sure = True
+            lower, previous = measured * _SAFETY_FACTOR, self.rate
+            is_proven = bucket.burst_requests >= _PROVEN_BURST_REQUESTS
+            self.rate = lower if is_proven else max(previous * _DECREASE_FACTOR, lower)
+            if rejections.in_a_row > 1:
+                self.rate = min(self.rate, previous * _EARLY_DECREASE_FACTOR)
+            self._is_certain = True
 
-    def _forget(self, now: float) -> None:
-        """Refused soon again at whatever pace: this service refuses for other reasons, and slowing down is no cure."""
-        self.rate = self._base = None
-        self._soon = 0
-        self._non_rate_limited_until = now + self._non_rate_limited_s
-        self._non_rate_limited_s = min(self._non_rate_limited_s * 2, _LONGEST_UNRULY)
+    def _give_up(self, now: float) -> None:
+        """Rejected early at whatever rate: this server rejects for other reasons, and sending slower does not help."""
+        self.rate = self._sample.started_at = None
+        rejections = self._rejections
+        rejections.in_a_row = 0
+        rejections.non_rate_limited_until = now + rejections.non_rate_limited_s
+        rejections.non_rate_limited_s = min(rejections.non_rate_limited_s * 2, _MAX_NON_RATE_LIMITED_S)
+
+
+@dataclass(slots=True)
+class _TokenBucket:
+    """The server's bucket as we see it: ``next_at`` is when the next token is due, earlier where some are saved."""
+
+    next_at: float = float("-inf")
+    burst_s: float = _INITIAL_BURST_S  # tokens that it saves, in seconds of the rate
+    reserve_tokens: float = _RESERVE_TOKENS_AFTER_REJECTION  # that we leave in it
+    burst_at: float = float("-inf")  # when the last request went on a saved token
+    burst_requests: int = 0  # that went on saved tokens since sending was resumed
+
+    def take(self, now: float, rate: float) -> None:
+        if now - max(self.next_at, now - self.burst_s) > 1 / rate:
+            self.burst_at, self.burst_requests = now, self.burst_requests + 1
+        self.next_at = max(self.next_at, now - self.burst_s) + 1 / rate
+
+    def put_back(self, rate: float) -> None:
+        self.next_at -= 1 / rate
+
+
+@dataclass(slots=True)
+class _HeaderTrust:
+    """Whether the limit that the server announces in headers is the one that it keeps."""
+
+    are_trusted: bool = False
+    are_distrusted: bool = False
+    are_applied: bool = False  # the bucket was set from headers since it was last empty
+    window_s: float = 0.0
+    full_responses: int = 0  # in a row, while requests were held back
+
+
+@dataclass(slots=True)
+class _Exhaustion:
+    """The last time that the bucket was empty."""
+
+    event_at: float | None = None  # None once it was measured up to here
+    resume_at: float = float("-inf")
+
+
+@dataclass(slots=True)
+class _Sample:
+    """What the server took since its bucket was empty at ``started_at``."""
+
+    started_at: float | None = None
+    sent: int = 0  # and not rejected
+    sent_before_resume: int = 0  # of these, until the bucket was last empty
+    overflow_s: float = 0.0  # in which the bucket was full, so that tokens overflowed
+    resumed_at: float = float("-inf")
+
+
+@dataclass(slots=True)
+class _Increase:
+    """When the rate last rose, or, in the future, until when it is held."""
+
+    last_at: float = float("-inf")
+    hold_s: float = _INITIAL_HOLD_S
+
+
+@dataclass(slots=True)
+class _EarlyRejections:
+    """Rejections soon after sending was resumed, which no rate explains."""
+
+    in_a_row: int = 0
+    non_rate_limited_until: float = float("-inf")
+    non_rate_limited_s: float = _INITIAL_NON_RATE_LIMITED_S

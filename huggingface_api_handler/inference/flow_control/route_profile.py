@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 
 from .batch_size import BatchSizeTuner
 
-_AMBIGUITIES_ALLOWED = 4  # in a row: a service that answers one list in twenty badly still answers lists
+_MAX_AMBIGUITIES = 4  # in a row: a server that answers one batch in twenty wrongly still answers batches
 
 
 @dataclass
 class RouteProfile:
-    """``lists`` is None until a route has been tried."""
+    """What requests have shown about one route.
+
+    Attributes:
+        has_answered: Whether any request was answered.
+        accepts_batches: Whether batches are answered rightly, None until the route was probed.
+        batch_size: Finds the size of batches.
+        ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
+    """
 
     has_answered: bool = False
     accepts_batches: bool | None = None
@@ -19,11 +26,11 @@ class RouteProfile:
     ambiguities: int = 0
 
     def on_ambiguous(self) -> None:
-        """Note an answer to a list that did not prove which part is whose."""
+        """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""
         self.ambiguities += 1
-        if self.ambiguities > _AMBIGUITIES_ALLOWED:
+        if self.ambiguities > _MAX_AMBIGUITIES:
             self.accepts_batches = False
 
     def on_unambiguous(self) -> None:
-        """Note an answer to a list that proved which part is whose."""
+        """Note a response to a batch of which it is clear which part is whose."""
         self.ambiguities = 0

@@ -1,4 +1,4 @@
-"""What this process knows of each route: its limiter, what it has shown, its neighbours in other processes."""
+"""What this process knows about each route: its limiter, its profile, and its coordination with other processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..protocols import tei
 from ..protocols.routing import Route
 from ..storage.sqlite import Store
 from .batch_size import BatchSizeTuner
-from .concurrency import GREATEST, AdaptiveConcurrencyLimit
+from .concurrency import MAX_CONCURRENCY, AdaptiveConcurrencyLimit
 from .coordination import RouteCoordinator
 from .limiter import Limiter
 from .request_rate import RateEstimator
@@ -20,52 +20,73 @@ from .route_profile import RouteProfile
 
 @dataclass
 class RouteState:
-    """One route as this process knows it. Belongs to one event loop."""
+    """One route as this process knows it. Belongs to one event loop.
+
+    Attributes:
+        limiter: Says when a request may go.
+        profile: What requests have shown.
+        coordinator: Shares pauses, slots and the profile with other processes.
+        stored_pace: The pace that earlier queries stored.
+    """
 
     limiter: Limiter
     profile: RouteProfile
     coordinator: RouteCoordinator
-    earlier_pace: dict[str, float]
+    stored_pace: dict[str, float]
 
     def pace(self) -> dict[str, float]:
-        """The limiter's pace; where it has not seen yet how many are answered in a second, what earlier ones saw."""
-        seen = {name: value for name, value in self.earlier_pace.items() if name == "answers"}
-        return {**seen, **self.limiter.pace()}
+        """The limiter's pace.
+
+        Returns:
+            As of ``Limiter.pace``, with the stored ``answers`` until the limiter has measured them.
+        """
+        answers = {name: value for name, value in self.stored_pace.items() if name == "answers"}
+        return {**answers, **self.limiter.pace()}
 
     def save(self) -> None:
-        """Keep what was learned for the next query, of this process or another."""
+        """Store profile and pace for the next query, of this process or another."""
         self.coordinator.save_profile(self.profile, self.pace())
 
 
 _states: dict[tuple[int, Store, str], RouteState] = {}
 
 
-async def route_state(to: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> RouteState:
-    """What is known of the route ``to``; ``server`` is what was found to answer there."""
-    key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_name(to)}")
+async def route_state(route: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> RouteState:
+    """What is known about a route, read from the store the first time.
+
+    Args:
+        route: Where the requests go.
+        server: The server that discovery found there; None where it is not one that we recognise.
+        engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
+        store: Where other processes and earlier queries left what they found.
+
+    Returns:
+        The state, the same object for all queries of this event loop.
+    """
+    key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_route_name(route)}")
     if key not in _states:
-        bound = engine.max_concurrency or GREATEST
-        coordinator = RouteCoordinator(store, _name(to), bound)
+        max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
+        coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
         profile, pace = await coordinator.load_profile()
         limiter = Limiter(
-            bound,
-            concurrency=AdaptiveConcurrencyLimit(pace.get("places"), bound),
+            max_concurrency,
+            concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
             rate_estimator=RateEstimator(pace.get("rate")),
             peers=coordinator,
         )
         _states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
-    found = _states[key]
-    await found.coordinator.refresh()  # a pause that another process was told is kept from the first request on
-    if not to.accepts_batches:
-        found.profile.accepts_batches = False
+    state = _states[key]
+    await state.coordinator.refresh()  # so that another process's pause holds from the first request on
+    if not route.accepts_batches:
+        state.profile.accepts_batches = False
     if server is not None:
-        found.profile.accepts_batches = True
-        if not found.profile.batch_size.settled:
-            found.profile.batch_size = BatchSizeTuner(best=server.largest_batch, settled=True)
-    return found
+        state.profile.accepts_batches = True
+        if not state.profile.batch_size.settled:
+            state.profile.batch_size = BatchSizeTuner(best=server.largest_batch, settled=True)
+    return state
 
 
-def _name(where: Route) -> str:
-    """What a route is known by. What was seen of it under one key says nothing about another key."""
-    account = hashlib.sha256(where.headers.get("authorization", "").encode()).hexdigest()
-    return f"{account} {where.url} {where.model}"
+def _route_name(route: Route) -> str:
+    """The key's hash, the URL and the model: what one key may do says nothing about another key."""
+    account = hashlib.sha256(route.headers.get("authorization", "").encode()).hexdigest()
+    return f"{account} {route.url} {route.model}"

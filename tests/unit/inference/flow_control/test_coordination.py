@@ -1,4 +1,4 @@
-"""Processes of one machine on one route: pauses, places and what was learned are theirs together."""
+"""Processes of one machine on one route: pauses, slots and route profiles are shared."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control import coordination, route_registry
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.coordination import (
-    LOOK_EVERY,
+    POLL_INTERVAL_S,
     RouteCoordinator,
     from_json,
-    part,
+    quota_share,
     to_json,
 )
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
@@ -52,15 +52,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     yield open_store(str(tmp_path))
 
 
-def other(service: Service, folder: Path, rows: int, tag: str, bound: int = 8) -> subprocess.Popen[str]:
+def start_query(service: Service, folder: Path, rows: int, tag: str, bound: int = 8) -> subprocess.Popen[str]:
     """The query of another process."""
-    given = [service.url, str(folder), str(rows), tag, str(bound)]
-    return subprocess.Popen([sys.executable, "-c", QUERY, *given], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    arguments = [service.url, str(folder), str(rows), tag, str(bound)]
+    return subprocess.Popen([sys.executable, "-c", QUERY, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def ended(process: subprocess.Popen[str]) -> None:
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+def join(process: subprocess.Popen[str]) -> None:
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
 
 
 def single(body: Any) -> Any:
@@ -69,11 +69,11 @@ def single(body: Any) -> Any:
     return [[{"label": "A", "score": 0.75}]]
 
 
-def looked(*views: RouteCoordinator) -> None:
+def refresh_all(*views: RouteCoordinator) -> None:
     async def refresh() -> None:
         for _ in range(2):
             for view in views:
-                await view.refresh(at_work=True)
+                await view.refresh(active=True)
 
     asyncio.run(refresh())
 
@@ -98,12 +98,12 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
         return single(body)
 
     service.answer = answer
-    process = other(service, tmp_path, 2000 if not late else 1, "theirs")
+    process = start_query(service, tmp_path, 2000 if not late else 1, "theirs")
     engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": 8}
     if late:
         while not refused_at:
             time.sleep(0.01)
-        time.sleep(4 * LOOK_EVERY)
+        time.sleep(4 * POLL_INTERVAL_S)
     rows = 100 if late else 4000
 
     class Enough:
@@ -111,16 +111,16 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
             return bool(refused_at) and time.monotonic() - refused_at[0] > seconds + 0.6
 
     predict(pd.DataFrame({"text": [f"ours {number}" for number in range(rows)]}), USING, engine, cancel=Enough())
-    process.kill() if not late else ended(process)
+    process.kill() if not late else join(process)
     process.communicate()
     (moment,) = refused_at
-    assert [each for each in arrived if moment + 2 * LOOK_EVERY < each < moment + seconds] == []
+    assert [each for each in arrived if moment + 2 * POLL_INTERVAL_S < each < moment + seconds] == []
     assert any(each > moment + seconds for each in arrived)
 
 
 @pytest.mark.parametrize(("bound", "owners"), [(1, 2), (5, 2), (8, 3), (10, 4), (49, 7), (1024, 3), (3, 5)])
-def test_places_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, owners: int) -> None:
-    def places(share: float) -> int:
+def test_slots_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, owners: int) -> None:
+    def slots(share: float) -> int:
         class Peers:
             resume_at = float("-inf")
 
@@ -141,10 +141,10 @@ def test_places_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, o
 
         return asyncio.run(count())
 
-    shared_out = [places(part(bound, rank, owners)) for rank in range(owners)]
+    shared_out = [slots(quota_share(bound, rank, owners)) for rank in range(owners)]
     assert min(shared_out) >= 1
     assert sum(shared_out) == max(bound, owners)
-    assert places(part(bound, 0, 1)) == bound
+    assert slots(quota_share(bound, 0, 1)) == bound
 
 
 def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path: Path) -> None:
@@ -153,19 +153,19 @@ def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path:
         return single(body)
 
     service.answer = answer
-    both = [other(service, tmp_path, 500, tag, bound=5) for tag in ("one", "two")]
+    both = [start_query(service, tmp_path, 500, tag, bound=5) for tag in ("one", "two")]
     deadline = time.monotonic() + 30
     while lease_count(tmp_path) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(3 * LOOK_EVERY)
+    time.sleep(3 * POLL_INTERVAL_S)
     assert all(process.poll() is None for process in both), "both are at work"
     service.most_in_flight = service.in_flight
     time.sleep(0.5)
-    most = service.most_in_flight
+    peak = service.most_in_flight
     for process in both:
-        ended(process)
-    assert most <= 5
+        join(process)
+    assert peak <= 5
     assert lease_count(tmp_path) == 0, "whoever ends gives its share back"
 
 
@@ -184,7 +184,7 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.answer = lambda body, *_: time.sleep(0.01) or single(body)
-    process = other(service, tmp_path, 100_000, "theirs", bound=8)
+    process = start_query(service, tmp_path, 100_000, "theirs", bound=8)
     while lease_count(tmp_path) == 0:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -193,12 +193,12 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     (route,) = store.run(lambda connection: connection.execute("SELECT route FROM leases").fetchone(), (b"",)).result()
     mine = RouteCoordinator(store, "any", 8)
     mine._route = route
-    looked(mine)
+    refresh_all(mine)
     assert mine.quota_share < 0.5, "the dead one is still counted"
     real = time.time
-    monkeypatch.setattr(coordination.time, "time", lambda: real() + coordination._LEASE_SECONDS)
-    mine._renewed = float("-inf")
-    looked(mine)
+    monkeypatch.setattr(coordination.time, "time", lambda: real() + coordination._LEASE_S)
+    mine._renewed_at = float("-inf")
+    refresh_all(mine)
     assert mine.quota_share == 1.0
 
 
@@ -208,16 +208,16 @@ def test_leases_and_pauses_of_a_clock_that_was_set_back_hold_nobody_up(
     one, two = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
     real = time.time
     monkeypatch.setattr(coordination.time, "time", lambda: real() + 86_400)
-    looked(one)
+    refresh_all(one)
     one.publish_pause(100)
     monkeypatch.setattr(coordination.time, "time", real)
-    looked(two)
+    refresh_all(two)
     assert two.quota_share == 1.0
     assert two.resume_at <= time.monotonic()
 
 
 def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path: Path) -> None:
-    """Lists, their size, places: the next one qualifies nothing, and starts at the width that was found."""
+    """Batches, their size, slots: the next one probes nothing, and starts at the limit that was found."""
 
     def answer(body: Any, *_: Any) -> Any:
         texts = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
@@ -230,16 +230,16 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     frame = pd.DataFrame({"text": [f"{'x' * (number % 90)} {number}" for number in range(5000)]})
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked) == 1
-    (before,) = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path]
-    kept = before.pace()
+    (before,) = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path]
+    pace = before.pace()
     close_stores()
     service.asked.clear()
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked[:-1]) > 1, "lists are known to be taken"
     assert max(size(body) for body in service.asked) <= 48, "and how long they may be"
-    latest = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path][-1]
+    latest = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path][-1]
     assert latest is not before
-    assert latest.before["places"] == pytest.approx(kept["places"], rel=0.5)
+    assert latest.stored_pace["places"] == pytest.approx(pace["places"], rel=0.5)
 
 
 def size(body: Any) -> int:
@@ -248,13 +248,13 @@ def size(body: Any) -> int:
 
 def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True))
-    kept = to_json(profile, {"places": 12.0, "rate": 5.5})
-    found, pace = from_json(kept)
-    assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.refused, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
+    record = to_json(profile, {"places": 12.0, "rate": 5.5})
+    found, pace = from_json(record)
+    assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.smallest_rejected, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
     monkeypatch.setattr(coordination.time, "time", lambda: real() + 3601)
-    found, pace = from_json(kept)
+    found, pace = from_json(record)
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, pace) == (False, None, 48, {})
 
 
@@ -294,15 +294,15 @@ def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Se
     frame = pd.DataFrame({"text": ["a"]})
     for bound in (2, 3):
         predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": bound})
-    two, three = [known for (_, store, _), known in route_registry._states.items() if store.path.parent == tmp_path]
+    two, three = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path]
     assert two.limiter is not three.limiter
 
-    async def told() -> None:
+    async def rate_limit() -> None:
         await two.limiter.acquire()
-        two.limiter.release(Outcome(0.1, False, rate_limited=True, wait=30.0))
+        two.limiter.release(Outcome(0.1, False, rate_limited=True, retry_after_s=30.0))
 
-    asyncio.run(told())
-    looked(three.coordinator)
+    asyncio.run(rate_limit())
+    refresh_all(three.coordinator)
     assert three.coordinator.resume_at > time.monotonic() + 29
 
 

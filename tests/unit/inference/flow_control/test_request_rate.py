@@ -11,7 +11,7 @@ from bench.service import Plan
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
-from tests.support.simulation import oracle_seconds, simulate
+from tests.support.simulation import ideal_seconds, simulate
 
 
 @pytest.mark.parametrize("announce", ["seconds", "date", "ratelimit", "x-ratelimit", "nothing"])
@@ -19,53 +19,53 @@ from tests.support.simulation import oracle_seconds, simulate
 def test_the_rate_is_found_however_it_is_announced(rate: int, announce: str) -> None:
     plan = Plan(latency=0.05, capacity=64, rate=rate, announce=announce)
     rows = 30 * rate
-    came = simulate(plan, rows, seed=1)
-    assert came.bad == 0
-    assert came.stats["violations"] == 0
-    assert came.seconds <= 1.12 * oracle_seconds(plan, rows)
-    assert came.requests <= 1.12 * rows
+    result = simulate(plan, rows, seed=1)
+    assert result.unanswered == 0
+    assert result.stats["violations"] == 0
+    assert result.seconds <= 1.12 * ideal_seconds(plan, rows)
+    assert result.requests <= 1.12 * rows
 
 
 @pytest.mark.parametrize(("before", "after", "share"), [(50, 10, 0.75), (10, 50, 0.7)], ids=["slower", "faster"])
 def test_a_rate_that_changes_is_followed(before: int, after: int, share: float) -> None:
     plan = Plan(latency=0.05, capacity=64, rate=before)
-    came = simulate(plan, 10 * before + 120 * after, seed=1, changes=[(10.0, {"rate": after, "burst": after})])
-    assert came.bad == 0
-    assert came.rate(90.0, 110.0) >= share * after
-    assert came.refused <= 0.1 * came.requests
+    result = simulate(plan, 10 * before + 120 * after, seed=1, changes=[(10.0, {"rate": after, "burst": after})])
+    assert result.unanswered == 0
+    assert result.rate(90.0, 110.0) >= share * after
+    assert result.refused <= 0.1 * result.requests
 
 
 def test_refusals_by_chance_do_not_slow_a_service_to_a_crawl() -> None:
-    seen: dict[str, int] = {}
+    attempts: dict[str, int] = {}
 
     def by_chance(inputs: object) -> Response | None:
         text = json.dumps(inputs)
-        seen[text] = seen.get(text, 0) + 1
-        unlucky = seen[text] == 1 and sum(map(ord, text)) % 10 < 3
+        attempts[text] = attempts.get(text, 0) + 1
+        unlucky = attempts[text] == 1 and sum(map(ord, text)) % 10 < 3
         return Response(429, CIMultiDict(), b'{"error":"slow down"}') if unlucky else None
 
-    came = simulate(Plan(latency=0.02, capacity=64), 3000, seed=1, fault=by_chance)
-    assert came.bad == 0
-    assert came.seconds <= 300
+    result = simulate(Plan(latency=0.02, capacity=64), 3000, seed=1, fault=by_chance)
+    assert result.unanswered == 0
+    assert result.seconds <= 300
 
 
-def test_a_late_word_of_an_old_refusal_teaches_nothing() -> None:
+def test_a_late_response_about_an_old_rejection_changes_nothing() -> None:
     """A base later than the refusal would make a rate that is negative, or divide by nothing."""
     rate_estimator = RateEstimator()
     for start in (0.0, 2.0):
         for index in range(30):
             rate_estimator.on_send(start + index / 100)
-        rate_estimator.on_exhausted(start + 0.3, start + 1.5, refused=True)
+        rate_estimator.on_exhausted(start + 0.3, start + 1.5, rejected=True)
         rate_estimator.delay(start + 1.6)
     rate = rate_estimator.rate
     assert rate is not None
-    rate_estimator.on_exhausted(0.1, 3.0, refused=True)
+    rate_estimator.on_exhausted(0.1, 3.0, rejected=True)
     rate_estimator.delay(10.0)
     assert rate_estimator.rate == pytest.approx(rate, rel=0.2)
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "expected"),
     [
         (
             {"RateLimit": '"api";r=9;t=4', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'},
@@ -90,29 +90,31 @@ def test_a_late_word_of_an_old_refusal_teaches_nothing() -> None:
         ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9"}, None),
     ],
 )
-def test_a_limit_and_its_window_are_read_in_every_form(headers: dict[str, str], told: RateLimitStatus | None) -> None:
-    assert parse_rate_limit(CIMultiDict(headers)) == told
+def test_a_limit_and_its_window_are_read_in_every_form(
+    headers: dict[str, str], expected: RateLimitStatus | None
+) -> None:
+    assert parse_rate_limit(CIMultiDict(headers)) == expected
 
 
 @pytest.mark.parametrize("announce", ["ratelimit", "x-ratelimit"])
 @pytest.mark.parametrize("rate", [5, 20, 500])
-def test_a_limit_that_is_told_is_never_run_into(rate: int, announce: str) -> None:
+def test_a_limit_that_is_announced_is_never_run_into(rate: int, announce: str) -> None:
     plan = Plan(latency=0.2, capacity=1000, rate=rate, announce=announce)
-    came = simulate(plan, 20 * rate, seed=1, spread=0.3)
-    assert came.stats["refused"] == {"400": 1}  # a list, which is tried once
-    assert came.seconds <= 1.05 * oracle_seconds(plan, 20 * rate)
+    result = simulate(plan, 20 * rate, seed=1, spread=0.3)
+    assert result.stats["refused"] == {"400": 1}  # a list, which is tried once
+    assert result.seconds <= 1.05 * ideal_seconds(plan, 20 * rate)
 
 
 @pytest.mark.parametrize("seconds", [0.2, 10.0])
-def test_a_limit_that_is_told_wrongly_is_not_believed_for_long(seconds: float) -> None:
+def test_a_limit_that_is_announced_wrongly_is_not_trusted_for_long(seconds: float) -> None:
     """X-RateLimit-Reset of whole seconds makes a bucket of a fifth of one look five times slower than it is."""
     rate = 50
     plan = Plan(latency=0.05, capacity=64, rate=rate, burst=seconds * rate, announce="x-ratelimit")
     rows = int(20 * rate + plan.bucket)
-    came = simulate(plan, rows, seed=1)
-    assert (came.bad, came.stats["violations"]) == (0, 0)
-    assert came.seconds <= (1.1 if seconds > 1 else 2.2) * oracle_seconds(plan, rows)
-    assert came.requests <= 1.25 * rows
+    result = simulate(plan, rows, seed=1)
+    assert (result.unanswered, result.stats["violations"]) == (0, 0)
+    assert result.seconds <= (1.1 if seconds > 1 else 2.2) * ideal_seconds(plan, rows)
+    assert result.requests <= 1.25 * rows
 
 
 def test_a_quota_of_a_day_is_not_spread_over_the_day() -> None:

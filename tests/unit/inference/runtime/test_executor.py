@@ -59,7 +59,7 @@ class OpenLimiter:
         self.places.release()
         self.outcomes.append(outcome)
         if outcome is not None and outcome.rate_limited:
-            self.resume_at = self.clock.now + (outcome.wait or 1.0)
+            self.resume_at = self.clock.now + (outcome.retry_after_s or 1.0)
 
 
 def score(text: str) -> list[dict[str, Any]]:
@@ -576,9 +576,9 @@ def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
         limiter = Limiter(4, clock=lambda: now)
         for _ in range(2):
             await limiter.acquire()
-        limiter.release(Outcome(0.1, answered=False, rate_limited=True, wait=30.0))
+        limiter.release(Outcome(0.1, answered=False, rate_limited=True, retry_after_s=30.0))
         first = limiter._resume_at
-        limiter.release(Outcome(0.1, answered=False, rate_limited=True, wait=1.0))
+        limiter.release(Outcome(0.1, answered=False, rate_limited=True, retry_after_s=1.0))
         return first - now, limiter._resume_at - now
 
     first, second = asyncio.run(scenario())
@@ -610,7 +610,7 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
         lines[0].cancel()
         lines[2].cancel()
         await asyncio.sleep(0)
-        waiting = len(limiter._waiting)
+        waiting = len(limiter._waiters)
         limiter.release(Outcome(0.1, answered=True))
         await asyncio.wait_for(lines[1], 1)
         return waiting
