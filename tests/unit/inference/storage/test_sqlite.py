@@ -107,7 +107,7 @@ def test_a_file_damaged_in_the_middle_of_a_query_is_set_aside_and_what_comes_aft
     def harmful(body: Any, *rest: Any) -> Any:
         if len(service.asked) == 1:
             store = open_store(str(tmp_path))
-            with store._in_use, (tmp_path / "answers.sqlite").open("r+b") as file:
+            with store._connection_lock, (tmp_path / "answers.sqlite").open("r+b") as file:
                 assert store._connection is not None
                 store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 file.seek(4096)
@@ -130,7 +130,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     file = tmp_path / "answers.sqlite"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE later(x)")
-        connection.execute(f"PRAGMA user_version = {module.VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {module.SCHEMA_VERSION + 1}")
     connection.close()
     before = file.read_bytes()
     assert ask(service, tmp_path) == 2
@@ -183,7 +183,7 @@ def test_a_file_that_another_process_replaced_is_not_written_to_any_more(tmp_pat
 def test_a_locked_file_holds_a_query_up_once_and_for_a_bounded_time(
     service: Service, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_BUSY_TIMEOUT_S", 0.5)
     assert ask(service, tmp_path) == 2
     frame = pd.DataFrame({"text": [f"text {number}" for number in range(3000)]})
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
