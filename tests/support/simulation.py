@@ -194,7 +194,7 @@ def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
     return (
         f"  t={now:7.2f} done={executor.done} out={limiter.in_flight} limit={ceiling.limit:.1f}"
         f" roof={ceiling._ceiling_after_rejection:.0f} until {ceiling._ceiling_expires_at:.1f} pace={rate_estimator.rate} sure={rate_estimator._sure}"
-        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._receipt.waits}"
+        f" unruly={rate_estimator.is_non_rate_limited(now)} size={executor._profile.batch_size.best} waits={executor._receipt.rate_limit_waits}"
     )
 
 

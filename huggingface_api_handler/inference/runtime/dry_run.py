@@ -28,7 +28,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     """
     usage = query.usage
     stored, requests, seconds = client.submit(_counted(query, inputs)).result() if inputs else (0, 0, 0.0)
-    usage.stored = stored
+    usage.cache_hits = stored
     told = "unknown time" if seconds is None else f"about {seconds:.3g} s"
     said = (
         f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs, "

@@ -278,7 +278,7 @@ class QueryExecutor:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
             if outcome.kind is FailureKind.RATE_LIMITED:
                 work.attempts -= 1
-                self._receipt.waits += 1
+                self._receipt.rate_limit_waits += 1
                 if (why := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                     self.stop(why)
                 continue
@@ -361,7 +361,7 @@ class QueryExecutor:
             self.results.put(position, await self._saved(prediction) if task.makes_media else prediction)
         except (UnreadableAnswer, MediaError):
             return False
-        self._receipt.stored += 1
+        self._receipt.cache_hits += 1
         self.done += 1
         return True
 
