@@ -78,7 +78,7 @@ def key(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_keys", {})
+    monkeypatch.setattr(redaction, "_secrets", {})
 
 
 @pytest.fixture
@@ -514,7 +514,7 @@ def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:
         redaction.register_secret("key-that-is-used")
         redaction.register_secret(f"key-number-{number}")
     assert redaction.redact("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
-    assert len(redaction._keys) <= 16
+    assert len(redaction._secrets) <= 16
 
 
 CRASH = f"""
