@@ -215,7 +215,8 @@ def _count_tokens(headers: Mapping[str, str], answer: object) -> int:
     if isinstance(usage, dict):
         both = _parse_number(usage.get("prompt_tokens")) + _parse_number(usage.get("completion_tokens"))
         return int(_parse_number(usage.get("total_tokens")) or both)
-    return int(_parse_number(headers.get("x-total-tokens") or headers.get("x-compute-tokens")))
+    text = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
+    return int(_parse_number(text)) if text else 0
 
 
 def _parse_number(value: object) -> float:

@@ -312,12 +312,12 @@ def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: 
         await cache.flush()
         return keys, await new_cache(store).lookup(keys)
 
-    keys, found = asyncio.run(fill())
+    keys, answers = asyncio.run(fill())
     close_stores()
     size = (tmp_path / "answers.sqlite").stat().st_size
     assert size < bound * 1.5, f"{size} bytes"
-    assert 100 < len(found) < 2000
-    assert set(found) == set(keys[-len(found) :]), "the newest are kept"
+    assert 100 < len(answers) < 2000
+    assert set(answers) == set(keys[-len(answers) :]), "the newest are kept"
 
 
 def test_what_lands_while_others_are_written_is_written_after_them_at_once(

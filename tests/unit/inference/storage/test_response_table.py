@@ -44,7 +44,7 @@ def append(
     return [(bytes(key), bytes(answer)) for key, answer in zip(rows[::2], rows[1::2], strict=True)]
 
 
-def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
+def selected(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
     return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since))
 
 
@@ -56,9 +56,9 @@ def count(connection: sqlite3.Connection, name: str) -> int:
 def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
     assert not table.open_query(connection, b"another")
     appended = append(connection, new_rows(0, 1300))
-    assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
+    assert selected(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
     assert table.open_query(connection, QUERY)
-    assert found(connection, 0, 1400) == dict(appended)
+    assert selected(connection, 0, 1400) == dict(appended)
 
 
 def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Connection) -> None:
@@ -66,7 +66,7 @@ def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Con
         append(connection, new_rows(0, 10, answer=answer))
     append(connection, new_rows(5, 10, answer="third"))
     assert table.open_query(connection, QUERY)
-    assert set(found(connection, 0, 10).values()) == {
+    assert set(selected(connection, 0, 10).values()) == {
         f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
     }
 
@@ -87,8 +87,8 @@ def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connecti
     append(connection, new_rows(0, 5), stored_at=NOW - 60)
     append(connection, new_rows(5, 10))
     table.open_query(connection, QUERY)
-    assert len(found(connection, 0, 10, since=NOW - 60)) == 10
-    assert len(found(connection, 0, 10, since=NOW - 59)) == 5
+    assert len(selected(connection, 0, 10, since=NOW - 60)) == 10
+    assert len(selected(connection, 0, 10, since=NOW - 59)) == 5
 
 
 def test_many_are_indexed_while_a_query_goes_on(
@@ -125,14 +125,14 @@ def test_numbers_that_begin_again_after_all_expired_are_indexed(
     assert count(connection, "answers") == 0
     append(connection, new_rows(60, 63))
     table.open_query(connection, QUERY)
-    assert len(found(connection, 0, 100)) == 3
+    assert len(selected(connection, 0, 100)) == 3
 
 
 def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
     append(connection, new_rows(0, 2))
     table.open_query(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
-    assert found(connection, 0, 2) == {}
+    assert selected(connection, 0, 2) == {}
 
 
 STEP = st.one_of(
@@ -162,6 +162,6 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
             table._delete_through(connection, first + argument - 1)  # type: ignore[operator]
             stored = stored[argument:]  # type: ignore[misc]
-    selected = table.select(connection, [b"%02d" % key for key in range(31)], 0)
-    assert dict(selected) == dict(stored)
+    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0)
+    assert dict(rows) == dict(stored)
     connection.close()
