@@ -1,7 +1,7 @@
-"""The partitioned query of MindsDB's that a predict is a part of, and whether it has been cancelled since.
+"""Whether MindsDB's query that a prediction is a part of has been cancelled.
 
-MindsDB keeps a row for each in ``information_schema.queries`` and hands its id to the ML process in the context.
-``SELECT query_cancel(id)`` deletes that row, which is all that tells of it.
+MindsDB keeps a row for each partitioned query in ``information_schema.queries``, and hands its id to the ML process in
+the context. ``SELECT query_cancel(id)`` deletes that row, and nothing else tells the ML process.
 """
 
 from __future__ import annotations
@@ -14,76 +14,102 @@ from enum import Enum
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks at the row: a cancelled query is to stop sending within one."""
+POLL_INTERVAL_S = 0.5
+"""Time between two looks at the query's row. A cancelled query must stop sending within a second."""
 
 
-class State(Enum):
+class QueryState(Enum):
+    """What the row of a query in ``information_schema.queries`` says."""
+
     RUNNING = "running"
-    OVER = "over"  # finished or failed
-    GONE = "gone"
+    FINISHED = "finished"
+    """It ended, successfully or not."""
+    DELETED = "deleted"
+    """There is no row: the query was cancelled."""
 
 
 @contextmanager
 def cancellation(*, in_threads: bool) -> Iterator[threading.Event | None]:
-    """An event that is set once the query of this context is cancelled; None where the context has no query.
+    """Watch the query of MindsDB's context while the block runs.
 
-    ``in_threads`` says that the SELECT has ``threads``, whose later parts may begin after it was cancelled.
+    Args:
+        in_threads: Whether the SELECT has ``threads``. Its later parts may begin after it was cancelled.
+
+    Yields:
+        An event that is set once the query is cancelled; None where the context has no query.
     """
     from mindsdb.utilities.context import context
 
-    query = getattr(context, "run_query_id", None)
-    if query is None:
+    query_id = getattr(context, "run_query_id", None)
+    if query_id is None:
         yield None
         return
-    with watched(lambda: _state(query), in_threads=in_threads) as cancelled:
+    with watch_query(lambda: _fetch_state(query_id), in_threads=in_threads) as cancelled:
         yield cancelled
 
 
 @contextmanager
-def watched(look: Callable[[], State], *, in_threads: bool, every: float = LOOK_EVERY) -> Iterator[threading.Event]:
-    """An event that is set once ``look()`` finds the query gone, looked at from a thread of its own.
+def watch_query(
+    fetch_state: Callable[[], QueryState], *, in_threads: bool, interval_s: float = POLL_INTERVAL_S
+) -> Iterator[threading.Event]:
+    """Poll a query's state from a thread of its own while the block runs.
 
-    A query that failed leaves its id to the plain ones after it on the same connection. So a query that is over, or,
-    but for ``in_threads``, gone at the first look is taken for another's, and this one for one that nobody can cancel.
+    A query that failed leaves its id in the context of the plain queries after it on the same connection. So a query
+    that is finished at the first look is another one, and this one cannot be cancelled. The same goes for a deleted
+    one, unless ``in_threads``.
+
+    Args:
+        fetch_state: Looks the state up. Exceptions are logged, and the next look is at the usual time.
+        in_threads: Whether the query may have been cancelled before the first look.
+        interval_s: Seconds between two looks.
+
+    Yields:
+        An event that is set once the query is cancelled.
     """
     cancelled, done = threading.Event(), threading.Event()
-    watch = threading.Thread(
-        target=_watch, args=(look, in_threads, every, cancelled, done), name="huggingface-api-query", daemon=True
+    thread = threading.Thread(
+        target=_poll,
+        args=(fetch_state, in_threads, interval_s, cancelled, done),
+        name="huggingface-api-query",
+        daemon=True,
     )
-    watch.start()
+    thread.start()
     try:
         yield cancelled
     finally:
         done.set()
 
 
-def _watch(
-    look: Callable[[], State], in_threads: bool, every: float, cancelled: threading.Event, done: threading.Event
+def _poll(
+    fetch_state: Callable[[], QueryState],
+    in_threads: bool,
+    interval_s: float,
+    cancelled: threading.Event,
+    done: threading.Event,
 ) -> None:
-    seen = in_threads
+    was_running = in_threads
     while not done.is_set():
         try:
-            state = look()
+            state = fetch_state()
         except Exception as error:  # of MindsDB's database, which is no reason for this query to end
             logger.debug("cannot look whether the query was cancelled (%s)", type(error).__name__)
         else:
-            if state is State.GONE and seen:
+            if state is QueryState.DELETED and was_running:
                 cancelled.set()
-            if state is not State.RUNNING:
+            if state is not QueryState.RUNNING:
                 return
-            seen = True
-        done.wait(every)
+            was_running = True
+        done.wait(interval_s)
 
 
-def _state(query: int) -> State:
+def _fetch_state(query_id: int) -> QueryState:
     from mindsdb.interfaces.storage import db
     from sqlalchemy import select
 
     with db.engine.connect() as connection:
-        found = connection.execute(
-            select(db.Queries.finished_at, db.Queries.error).where(db.Queries.id == query)
+        row = connection.execute(
+            select(db.Queries.finished_at, db.Queries.error).where(db.Queries.id == query_id)
         ).first()
-    if found is None:
-        return State.GONE
-    return State.RUNNING if found.finished_at is None and found.error is None else State.OVER
+    if row is None:
+        return QueryState.DELETED
+    return QueryState.RUNNING if row.finished_at is None and row.error is None else QueryState.FINISHED

@@ -4,54 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
-WIDEST = 140
+MAX_TABLE_CHARS = 140
+"""Width of a table above which a single row is shown as a list. Terminals are seldom wider."""
+
+_MIN_GROUPED_NUMBER = 10_000
+"""Integers from here on get separators of thousands. Smaller ones, such as years, are read without."""
 
 
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int = 60, most: int = 15) -> str:
-    """A table for a terminal: cells of at most `width` characters, at most `most` rows, numbers right.
+def text_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, max_cell_chars: int = 60, max_rows: int = 15
+) -> str:
+    """Lay out a table for a terminal. Columns of numbers are aligned right.
 
-    A single row that is too wide for the terminals people have stands upright, a line for each column.
+    Args:
+        columns: The columns' names.
+        rows: The cells of each row, as many as there are columns.
+        max_cell_chars: Longer cells are cut.
+        max_rows: More rows are only counted.
+
+    Returns:
+        The table's lines. A single row that is wider than ``MAX_TABLE_CHARS`` is a list instead, one line a column.
+
+    >>> print(text_table(["text", "score"], [["good", 0.98], ["bad", None]]))
+      text   score
+      ----   -----
+      good   0.980
+      bad     NULL
     """
-    shown = rows[:most]
-    cells = [[_cell(value, width) for value in row] for row in shown]
-    given = [[row[i] for row in shown if row[i] is not None] for i in range(len(columns))]
-    numbers = [bool(values) and all(map(_is_number, values)) for values in given]
+    shown_rows = rows[:max_rows]
+    cells = [[_format_cell(value, max_cell_chars) for value in row] for row in shown_rows]
+    values_by_column = [[row[i] for row in shown_rows if row[i] is not None] for i in range(len(columns))]
+    is_numeric = [bool(values) and all(map(_is_number, values)) for values in values_by_column]
     widths = [max(len(name), *(len(row[i]) for row in cells), 1) for i, name in enumerate(columns)]
 
-    if len(rows) == 1 and sum(widths) + 3 * len(widths) > WIDEST:
-        names = max(map(len, columns))
+    if len(rows) == 1 and sum(widths) + 3 * len(widths) > MAX_TABLE_CHARS:
+        name_width = max(map(len, columns))
         pairs = zip(columns, cells[0], strict=True)
-        return "\n".join(f"  {name.ljust(names)}   {value}" for name, value in pairs)
+        return "\n".join(f"  {name.ljust(name_width)}   {value}" for name, value in pairs)
 
-    def line(values: Sequence[str]) -> str:
+    def line(texts: Sequence[str]) -> str:
         padded = [
-            value.rjust(size) if number else value.ljust(size)
-            for value, size, number in zip(values, widths, numbers, strict=True)
+            text.rjust(width) if numeric else text.ljust(width)
+            for text, width, numeric in zip(texts, widths, is_numeric, strict=True)
         ]
         return "  " + "   ".join(padded).rstrip()
 
-    rule = "  " + "   ".join("-" * size for size in widths)
-    left = len(rows) - len(shown)
-    more = [f"  ... and {left} more row{'s' if left > 1 else ''}"] if left else []
-    return "\n".join([line(list(columns)), rule, *map(line, cells), *more])
+    rule = "  " + "   ".join("-" * width for width in widths)
+    hidden = len(rows) - len(shown_rows)
+    footer = [f"  ... and {hidden} more row{'s' if hidden > 1 else ''}"] if hidden else []
+    return "\n".join([line(list(columns)), rule, *map(line, cells), *footer])
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _cell(value: Any, width: int) -> str:
+def _format_cell(value: object, max_chars: int) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, float):
         text = f"{value:,.3f}"
     elif _is_number(value):
-        text = f"{value:,}" if abs(value) >= 10_000 else str(value)
+        text = f"{value:,}" if abs(value) >= _MIN_GROUPED_NUMBER else str(value)
     elif isinstance(value, (dict, list)):
         text = json.dumps(value, ensure_ascii=False)
     else:
         text = str(value)
     text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 3] + "..."
+    return text if len(text) <= max_chars else text[: max_chars - 3] + "..."

@@ -6,23 +6,28 @@ from .redaction import redact
 
 
 class HuggingFaceAPIError(Exception):
-    """Base of every error this package raises on purpose. ``str()`` is a sentence for the person, with no key in it."""
+    """Base of every error this package raises on purpose. ``str()`` is a message for people, with no key in it."""
 
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(redact(part) if isinstance(part, str) else part for part in told))
+    def __init__(self, *args: object) -> None:
+        """Redact the message.
+
+        Args:
+            args: The message. Keys and passwords in it are replaced by ``...``.
+        """
+        super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class InputError(HuggingFaceAPIError, ValueError):
-    """A USING clause or a table that cannot be used as given. No request was sent for it."""
+    """A USING clause or a table cannot be used. No request was sent for it."""
 
 
 class InferenceError(HuggingFaceAPIError, RuntimeError):
-    """Inference did not happen, with the reason and what to do about it."""
+    """No prediction could be made. The message says why, and what to do about it."""
 
 
 class UnreadableAnswer(HuggingFaceAPIError, ValueError):  # noqa: N818 - read as what happened
-    """A server answered, in a shape that the task does not have."""
+    """A server's answer does not have the shape that its task has."""
 
 
 class MediaError(HuggingFaceAPIError, ValueError):
-    """An image, sound or video that cannot be had from its cell, or not be kept. ``str()`` is its row's error."""
+    """An image, sound or video could not be loaded or saved. ``str()`` becomes its row's error."""

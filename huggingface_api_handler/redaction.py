@@ -1,6 +1,6 @@
-"""Keys and passwords out of what is shown: servers, libraries and people repeat them in places nobody expects.
+"""Keys and passwords are taken out of everything that people see: servers, libraries and users repeat them anywhere.
 
-Every sentence of this package's (``errors``) goes through ``redact``, whoever wrote the words in it.
+Every message of this package's own errors (``errors``) goes through ``redact``, whoever wrote the words in it.
 """
 
 from __future__ import annotations
@@ -9,61 +9,104 @@ import json
 import re
 import reprlib
 import threading
-from typing import Any
 from urllib.parse import quote
 
-SHORTEST = 8
-"""Characters below which a key is no secret, and would be found in words that have nothing to do with it."""
+MIN_SECRET_CHARS = 8
+"""A shorter key is not treated as a secret, since it could be a part of ordinary words."""
 
-_MOST = 16  # a process of MindsDB's serves one engine, so even keys that rotate are few
-_LIKE_A_SECRET = re.compile(
+_MAX_SECRETS = 16
+"""Keys remembered. A process of MindsDB serves one engine, so even keys that rotate are few."""
+
+_PREVIEW_CHARS = 80
+"""Length of ``preview``: a line of a terminal."""
+
+_PREVIEW_DEPTH = 3
+"""Nested containers that ``preview`` shows."""
+
+_MAX_TYPE_NAME_CHARS = 40
+"""Length of a type's name in ``preview``."""
+
+_SECRET_PATTERN = re.compile(
     r"(?<=//)[^/@\s]*(?=@)"  # user:password@ of a URL
     r"|(?<![A-Za-z0-9])hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{10,}"  # but not a name such as hf_classification
 )
 _lock = threading.Lock()
-_keys: dict[str, list[str]] = {}
+_secrets: dict[str, list[str]] = {}
+"""Each key with the forms it takes in JSON, in URLs and in ``repr``, the longest first."""
 
 
 def register_secret(key: str) -> None:
-    """Know ``key`` from now on, as one that is never to be shown."""
-    if len(key) < SHORTEST:
+    """Remember a key, so that ``redact`` and ``leaks_secret`` find it from now on. Call it before the key is used.
+
+    Args:
+        key: The key. Nothing happens where it is shorter than ``MIN_SECRET_CHARS``.
+    """
+    if len(key) < MIN_SECRET_CHARS:
         return
     in_json = json.dumps(key)[1:-1]
-    spellings = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
+    forms = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
     with _lock:
-        _keys.pop(key, None)  # those used last are the last to be forgotten
-        _keys[key] = sorted(spellings, key=len, reverse=True)
-        while len(_keys) > _MOST:
-            del _keys[next(iter(_keys))]
+        _secrets.pop(key, None)  # so that the keys used last are the last to be forgotten
+        _secrets[key] = sorted(forms, key=len, reverse=True)
+        while len(_secrets) > _MAX_SECRETS:
+            del _secrets[next(iter(_secrets))]
 
 
 def redact(text: str) -> str:
-    """``text`` with ``...`` for each key in use and for what looks like a key or a password."""
-    for spelling in _spellings():
-        text = text.replace(spelling, "...")
-    return _LIKE_A_SECRET.sub("...", text)
+    """Replace secrets in a text.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with ``...`` for each registered key, and for whatever looks like a Hugging Face key or like the user
+        and password of a URL.
+
+    >>> redact("no access to https://me:password@example.com with hf_AbcDefGhi123")
+    'no access to https://...@example.com with ...'
+    """
+    for form in _secret_forms():
+        text = text.replace(form, "...")
+    return _SECRET_PATTERN.sub("...", text)
 
 
 def leaks_secret(body: bytes) -> bool:
-    """Whether ``body`` holds a key in use."""
-    return bool(_keys) and any(spelling.encode() in body for spelling in _spellings())
+    """Whether a response holds a registered key, so that it must be neither shown nor stored.
+
+    Args:
+        body: The response's body.
+
+    Returns:
+        True where a key is in it, as it is or as JSON or a URL would spell it.
+    """
+    return bool(_secrets) and any(form.encode() in body for form in _secret_forms())
 
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-_SHORT.maxlevel = 3
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = _PREVIEW_CHARS
+_repr.maxlevel = _PREVIEW_DEPTH
 
 
-def preview(value: Any) -> str:
-    """A value as an error shows it: in at most 80 characters, and without a password or key that can be told as one."""
+def preview(value: object) -> str:
+    """Show a value as an error message does.
+
+    Args:
+        value: Any value, such as a table's cell or an argument.
+
+    Returns:
+        Its ``repr`` in at most 80 characters, redacted. Its type where the ``repr`` fails.
+
+    >>> preview(["text", "https://me:password@example.com"])
+    "['text', 'https://...@example.com']"
+    """
     try:
-        text = _SHORT.repr(redact(value) if isinstance(value, str) else value)
+        text = _repr.repr(redact(value) if isinstance(value, str) else value)
     except Exception:  # of anybody's __repr__, or of too large a number
-        return f"a value of type {type(value).__name__[:40]}"
+        return f"a value of type {type(value).__name__[:_MAX_TYPE_NAME_CHARS]}"
     text = redact(text)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _PREVIEW_CHARS else f"{text[: _PREVIEW_CHARS - 3]}..."
 
 
-def _spellings() -> list[str]:
+def _secret_forms() -> list[str]:
     with _lock:
-        return [spelling for spellings in _keys.values() for spelling in spellings]
+        return [form for forms in _secrets.values() for form in forms]

@@ -140,7 +140,9 @@ def _tasks(chosen: argparse.Namespace) -> int:
     if chosen.name is None:
         rows = [[task.name, task.description, task.default_model or "name one"] for task in TASKS.values()]
         print(
-            markdown(TASKS) if chosen.markdown else text_table(["task", "does", "default model"], rows, most=len(rows))
+            markdown(TASKS)
+            if chosen.markdown
+            else text_table(["task", "does", "default model"], rows, max_rows=len(rows))
         )
         return 0
     try:
@@ -149,7 +151,7 @@ def _tasks(chosen: argparse.Namespace) -> int:
         return _failed(problem)
     print(f"{task.name}: {task.description}. Default model: {task.default_model or 'none'}\n")
     arguments = [[name, kind, "yes" if required else "no", text] for name, kind, required, text in arguments_of(task)]
-    print(text_table(["argument", "type", "required", "description"], arguments, most=len(arguments)))
+    print(text_table(["argument", "type", "required", "description"], arguments, max_rows=len(arguments)))
     return 0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.config.validation import model_settings
-from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN, ResponseCache
+from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN_ROWS, ResponseCache
 from huggingface_api_handler.inference.storage.sqlite import Store
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan, answer
@@ -124,8 +124,8 @@ def test_a_killed_job_asks_for_no_stored_answer_again(
     assert rows / 20 < len(kept) < rows, "the kills came too early or too late to say anything"
     # Of each kill: what was on its way, and what had come and waited for the next write.
     on_the_way = IN_FLIGHT * (plan.largest if lists else 1)
-    assert max(lost) <= on_the_way + MAX_UNWRITTEN
-    assert twice <= KILLS * (on_the_way + MAX_UNWRITTEN)
+    assert max(lost) <= on_the_way + MAX_UNWRITTEN_ROWS
+    assert twice <= KILLS * (on_the_way + MAX_UNWRITTEN_ROWS)
 
 
 if __name__ == "__main__":

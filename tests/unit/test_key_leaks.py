@@ -77,8 +77,8 @@ def key(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_keys", {})
+def no_registered_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_secrets", {})
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ class Listener:
     """Takes connections on a loopback port, keeps what was sent there, and hangs up."""
 
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._listen, daemon=True).start()
@@ -106,9 +106,9 @@ class Listener:
             with connection:
                 connection.settimeout(2)
                 try:
-                    self.heard.append(connection.recv(65536))
+                    self.received.append(connection.recv(65536))
                 except OSError:
-                    self.heard.append(b"")
+                    self.received.append(b"")
 
     def close(self) -> None:
         self._socket.close()
@@ -127,19 +127,26 @@ def locals_of(trace: TracebackType | None) -> str:
     return "\n".join(f"{name} = {value!r}" for frame in frames for name, value in frame.f_locals.items())
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """All that can be read off an error, and off those behind it."""
     parts: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        printed = "".join(traceback.format_exception(seen))
-        parts += [str(seen), repr(seen), repr(seen.args), repr(vars(seen)), printed, locals_of(seen.__traceback__)]
-        parts.append(pickle.dumps(seen).decode("latin-1"))
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    current: BaseException | None = error
+    while current is not None:
+        printed = "".join(traceback.format_exception(current))
+        parts += [
+            str(current),
+            repr(current),
+            repr(current.args),
+            repr(vars(current)),
+            printed,
+            locals_of(current.__traceback__),
+        ]
+        parts.append(pickle.dumps(current).decode("latin-1"))
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return "\n".join(parts)
 
 
-def kept(folder: Path) -> bytes:
+def store_bytes(folder: Path) -> bytes:
     """Every byte of the answer store."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert files, "no store was written"
@@ -153,11 +160,11 @@ def everything(engine: dict[str, Any], log: pytest.LogCaptureFixture, folder: Pa
         out = predict(FRAME, using, engine)
         text = out.to_csv() + repr(out.attrs) + pickle.dumps(out).decode("latin-1")
     except (InputError, InferenceError) as error:
-        text = told(error)
+        text = error_text(error)
     text += log.text + "".join(repr(vars(record)) for record in log.records)
-    stored = kept(folder)
+    before_close = store_bytes(folder)
     close_stores()
-    return text + (stored + kept(folder)).decode("latin-1")
+    return text + (before_close + store_bytes(folder)).decode("latin-1")
 
 
 def leaks(text: str, key: str) -> bool:
@@ -239,17 +246,17 @@ def test_no_key_goes_along_a_redirect(
 ) -> None:
     to = f"http://127.0.0.1:{elsewhere.port}/here?token=x"
     service.answer = lambda *_: Reply(b"", status, {"Location": to, "Refresh": f"0; url={to}"})
-    given = {"endpoint": service.url, "api_key": KEY}
-    engine, text = engine_settings(given), ""
+    arguments = {"endpoint": service.url, "api_key": KEY}
+    engine, text = engine_settings(arguments), ""
     if statement == "predict":
-        text = everything(given, log, tmp_path)
+        text = everything(arguments, log, tmp_path)
         assert "redirect" in text and "Give the final address" in text
     elif statement == "CREATE ML_ENGINE":
         text = preflight.check_engine(engine)
     else:
         text = str(preflight.describe_model(engine, model_settings(USING, engine)))
     assert service.headers or service.fetched
-    assert elsewhere.heard == []
+    assert elsewhere.received == []
     assert not leaks(text + log.text, KEY)
 
 
@@ -274,13 +281,13 @@ def test_nor_does_one_that_the_models_own_endpoint_redirects_to(
     everything({"endpoint": f"http://127.0.0.1:{elsewhere.port}", "api_key": KEY}, log, tmp_path, using)
     assert service.headers
     assert not leaks(str(service.headers), KEY)
-    assert elsewhere.heard == []
+    assert elsewhere.received == []
 
 
 def test_plain_http_to_elsewhere_is_refused_before_anything_is_sent(log: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InputError, match="https") as refused:
         predict(FRAME, USING, {"endpoint": "http://192.0.2.1", "api_key": KEY})
-    assert not leaks(told(refused.value) + log.text, KEY)
+    assert not leaks(error_text(refused.value) + log.text, KEY)
 
 
 def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
@@ -294,7 +301,7 @@ def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
     text += everything(
         {"endpoint": f"http://127.0.0.1:{elsewhere.port}", "api_key": KEY, "timeout": 2}, log, tmp_path / "b"
     )
-    assert any(KEY.encode() in heard for heard in elsewhere.heard), "the key was to be sent"
+    assert any(KEY.encode() in received for received in elsewhere.received), "the key was to be sent"
     assert not leaks(text, KEY)
 
 
@@ -311,7 +318,7 @@ def test_a_server_that_never_answers(
 
 
 def test_a_certificate_that_nobody_vouches_for(log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     server = socket.create_server(("127.0.0.1", 0))
@@ -324,9 +331,9 @@ def test_a_certificate_that_nobody_vouches_for(log: pytest.LogCaptureFixture, tm
                 return
             with plain:
                 try:
-                    heard.append(context.wrap_socket(plain, server_side=True).recv(65536))
+                    received.append(context.wrap_socket(plain, server_side=True).recv(65536))
                 except OSError:
-                    heard.append(b"")
+                    received.append(b"")
 
     threading.Thread(target=serve, daemon=True).start()
     try:
@@ -334,7 +341,7 @@ def test_a_certificate_that_nobody_vouches_for(log: pytest.LogCaptureFixture, tm
         text = everything(engine, log, tmp_path)
     finally:
         server.close()
-    assert heard and not any(heard), "nothing may be said to a host whose name is not proven"
+    assert received and not any(received), "nothing may be said to a host whose name is not proven"
     assert "certificate" in text.lower()
     assert not leaks(text, KEY)
 
@@ -416,12 +423,12 @@ def test_so_are_those_met_at_create_and_describe(
     monkeypatch.setattr(client, "get", get)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
-    seen = [preflight.check_engine(engine), preflight.check_engine(engine_settings({"api_key": KEY}))]
-    seen.append(str(preflight.describe_model(engine, model_settings(USING, engine))))
+    messages = [preflight.check_engine(engine), preflight.check_engine(engine_settings({"api_key": KEY}))]
+    messages.append(str(preflight.describe_model(engine, model_settings(USING, engine))))
     with pytest.raises(InputError) as unknown:
         preflight.task_of("m", engine)
-    seen.append(told(unknown.value))
-    assert not leaks("".join(seen) + log.text, KEY)
+    messages.append(error_text(unknown.value))
+    assert not leaks("".join(messages) + log.text, KEY)
 
 
 @pytest.mark.parametrize("leaky", LEAKY)
@@ -449,7 +456,7 @@ def test_so_are_those_of_a_providers_helper(
     if step == "_prepare_mapping_info":
         with pytest.raises(HuggingFaceAPIError) as refused:
             predict(FRAME, using, {"api_key": KEY, "cache_dir": str(tmp_path)})
-        text = told(refused.value) + log.text
+        text = error_text(refused.value) + log.text
     assert not leaks(text, KEY)
 
 
@@ -459,29 +466,29 @@ def test_so_are_those_of_a_providers_helper(
 def test_describe_shows_what_a_server_says_without_the_key(service: Service) -> None:
     settings = engine_settings({"endpoint": service.url, "api_key": KEY})
     service.answer = lambda _, headers, __: {"model_id": "m", "saw": dict(headers), "as": echo(headers)}
-    said = preflight.describe_model(settings, model_settings(USING, settings))
-    assert said["model_id"] == "m" and said["key sent"] is True
-    assert not leaks(str(said), KEY)
+    described = preflight.describe_model(settings, model_settings(USING, settings))
+    assert described["model_id"] == "m" and described["key sent"] is True
+    assert not leaks(str(described), KEY)
 
 
 def test_nothing_of_ours_prints_a_key() -> None:
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
     model = model_settings(USING, engine)
-    where = resolve_route(engine, model)
-    assert KEY in where.headers["authorization"]
+    route = resolve_route(engine, model)
+    assert KEY in route.headers["authorization"]
     helper = hub_providers.get_provider_helper("fal-ai", "text-to-image", "m")
-    found = resolve_api_key(engine)
-    assert found is not None
-    provider = hub_providers.Provider("fal-ai", "m", helper, found, dict(where.headers))
+    api_key = resolve_api_key(engine)
+    assert api_key is not None
+    provider = hub_providers.Provider("fal-ai", "m", helper, api_key, dict(route.headers))
     things = [
-        engine, model, where, dataclasses.replace(where, provider=provider), provider, found,
-        Request(where.url, where.headers, KEY.encode()), Usage("t", "m", where.host), Query(model, engine, where, Usage("t", "m", where.host), Scope("s")),
+        engine, model, route, dataclasses.replace(route, provider=provider), provider, api_key,
+        Request(route.url, route.headers, KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), Scope("s")),
         EngineSettings.model_validate({"api_key": KEY}), engine.model_dump(mode="json"), engine.model_dump_json(), engine.model_copy(),
     ]  # fmt: skip
     for thing in things:
         for text in (repr(thing), str(thing), f"{thing}"):
             assert not leaks(text, KEY), type(thing)
-    for harmless in (model, Usage("t", "m", where.host), Failure(FailureKind.FATAL, f"bad {KEY}"), InputError(KEY)):
+    for harmless in (model, Usage("t", "m", route.host), Failure(FailureKind.FATAL, f"bad {KEY}"), InputError(KEY)):
         assert not leaks(pickle.dumps(harmless).decode("latin-1"), KEY)
 
 
@@ -491,7 +498,7 @@ def test_no_error_of_ours_carries_a_key_whoever_words_it(error: type[Exception],
     for text in (key, f"Bearer {key}", json.dumps({"h": key}), f"https://u:{key}@h/", repr({"authorization": key})):
         raised = error(f"it said {text}")
         assert str(raised).startswith("it said ")
-        assert not leaks(told(raised) + preview(text) + Failure(FailureKind.INPUT_REJECTED, text).reason, key)
+        assert not leaks(error_text(raised) + preview(text) + Failure(FailureKind.INPUT_REJECTED, text).reason, key)
 
 
 def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
@@ -514,7 +521,7 @@ def test_the_last_keys_are_known_and_memory_stays_bounded() -> None:
         redaction.register_secret("key-that-is-used")
         redaction.register_secret(f"key-number-{number}")
     assert redaction.redact("key-number-999 key-number-990 key-that-is-used") == "... ... ..."
-    assert len(redaction._keys) <= 16
+    assert len(redaction._secrets) <= 16
 
 
 CRASH = f"""
@@ -541,7 +548,7 @@ def test_a_crash_prints_no_key(end: signal.Signals) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "LEAKY": KEY, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}  # fmt: skip
         command = [sys.executable, "-c", CRASH, url, str(int(end))]
         done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    output = (done.stdout + done.stderr).decode("utf-8", "replace")
     assert done.returncode != 0
-    assert "thread" in said.lower() and "predict" in said
-    assert not leaks(said, KEY)
+    assert "thread" in output.lower() and "predict" in output
+    assert not leaks(output, KEY)

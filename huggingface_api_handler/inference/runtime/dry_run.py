@@ -46,7 +46,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     """
     usage = query.usage
     estimate = client.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
-    usage.stored = estimate.cached
+    usage.cache_hits = estimate.cached
     time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
     sentence = (
         f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs, "

@@ -241,7 +241,7 @@ class QueryExecutor:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
             if outcome.kind is FailureKind.RATE_LIMITED:
                 batch.attempts -= 1
-                self._usage.waits += 1
+                self._usage.rate_limit_waits += 1
                 if (reason := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                     self.stop(reason)
                 continue
@@ -334,7 +334,7 @@ class QueryExecutor:
             self.results.put(index, prediction)
         except (UnreadableAnswer, MediaError):
             return False
-        self._usage.stored += 1
+        self._usage.cache_hits += 1
         self.done += 1
         return True
 

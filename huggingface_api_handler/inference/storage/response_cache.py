@@ -1,4 +1,7 @@
-"""Answers already paid for: what a row is stored under, looking it up, and keeping it as it lands."""
+"""Stored answers of one query: the key of an input, looking answers up, and storing new ones in the background.
+
+An answer is the part of a response that belongs to one input: parsed JSON, or media.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha256
-from typing import Any
 
 import orjson
 
@@ -19,145 +21,190 @@ from ...config.settings import ModelSettings
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
 from . import response_table
-from .response_table import AT_ONCE, PendingRows
+from .response_table import MAX_INSERT_ROWS, PendingRows
 from .sqlite import Store
 
-PREPROCESSING = 1
-"""Version of how cells become what is sent. One more whenever the same cell is sent otherwise."""
+PREPROCESSING_VERSION = 1
+"""Part of every key. Raise it when a cell is sent differently than before, so that old answers are not found."""
 
-_SENT = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
+MAX_UNWRITTEN_ROWS = 512
+"""Answers received and not yet written, above which no request is sent. A kill loses no more than these."""
+
+_KEYED_SETTINGS = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
+"""Settings that change what is sent, and so are part of every key."""
+
 _KEY_BYTES = 16
-_WRITE_SECONDS, _MANY = 0.02, AT_ONCE // 4
-_TIDY_EVERY = 2048  # answers
-MAX_UNWRITTEN = 512
-"""Answers that have landed and are not yet written, above which nothing more is asked: the most that a kill loses."""
+"""Length of a key. Two of a billion inputs share one with a probability of about 1e-21."""
+
+_CHECKSUM_BYTES = 4
+"""Length of a CRC-32."""
+
+_WRITE_DELAY_S = 0.02
+"""How long an answer may wait for others, so that one statement stores them together."""
+
+_HIGH_RATE_ROWS = MAX_INSERT_ROWS // 4
+"""Answers within ``_WRITE_DELAY_S`` from which it is worth waiting for a whole statement of ``MAX_INSERT_ROWS``."""
+
+_VACUUM_EVERY_ROWS = 2048
+"""Rows stored between two calls of ``vacuum``, so that its cost is spread over many."""
 
 
 class ResponseCache:
     """Stored answers of one query: of one scope, route, model, task and set of parameters.
 
-    Belongs to one event loop. ``scope`` says whose answers these are: nobody of another scope finds them.
+    Belongs to one event loop.
     """
 
     def __init__(self, store: Store, scope: str, url: str, model: ModelSettings, ttl: float, *, read: bool) -> None:
-        self._store, self._ttl, self._read = store, ttl, read
-        sent = {name: getattr(model, name) for name in _SENT}
-        query = orjson.dumps([scope, url, sent, PREPROCESSING], option=orjson.OPT_SORT_KEYS, default=str)
+        """Derive the query's key. Waits until the store is open, so call it outside of the event loop.
+
+        Args:
+            store: Where answers are stored.
+            scope: Who asks. A query of another scope finds none of these answers.
+            url: Where requests go.
+            model: What is asked.
+            ttl: Seconds for which a stored answer may be used.
+            read: False to store answers and find none.
+        """
+        self._store, self._ttl_s, self._read = store, ttl, read
+        settings = {name: getattr(model, name) for name in _KEYED_SETTINGS}
+        query = orjson.dumps([scope, url, settings, PREPROCESSING_VERSION], option=orjson.OPT_SORT_KEYS, default=str)
         store.opened.result()
         # BLAKE2 with a key is a MAC as it is (RFC 7693 section 2.9).
         secret = blake2b(query, key=store.secret, digest_size=32).digest()
-        self._query = secret[:_KEY_BYTES]
-        self._keyed = blake2b(key=secret, digest_size=_KEY_BYTES)
-        self._landed: PendingRows = []
-        self._before = 0
-        self._being_written: deque[tuple[Future[None], int]] = deque()
-        self._catching_up = asyncio.Lock()
-        self._timer: asyncio.TimerHandle | None = None
-        self._untidy, self._noted = 0, False
-        self._known: bool | None = None
+        self._query_key = secret[:_KEY_BYTES]
+        self._keyed_hash = blake2b(key=secret, digest_size=_KEY_BYTES)
+        self._pending: PendingRows = []
+        self._previous_pending_rows = 0
+        self._writes: deque[tuple[Future[None], int]] = deque()
+        self._backlog_lock = asyncio.Lock()
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._rows_since_vacuum = 0
+        self._is_query_recorded = False
+        self._was_asked_before: bool | None = None
 
     def key(self, item: Input) -> bytes:
-        """What the answer to an input, its media loaded, is stored under."""
-        keyed = self._keyed.copy()
-        keyed.update(_as_sent(item))
-        return keyed.digest()
+        """Compute the key of the answer to an input.
+
+        Args:
+            item: The input as it is sent, its media loaded.
+
+        Returns:
+            A keyed hash of 16 bytes, different for each scope, route, model and set of parameters.
+        """
+        keyed_hash = self._keyed_hash.copy()
+        keyed_hash.update(_as_sent(item))
+        return keyed_hash.digest()
 
     @property
     def is_known_empty(self) -> bool:
-        """Whether it is known that ``lookup`` finds nothing."""
-        return not self._read or self._known is False
+        """Whether ``lookup`` is certain to find nothing. False until the first ``lookup`` has ended."""
+        return not self._read or self._was_asked_before is False
 
-    async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
-        """The stored answers among ``keys``, as a task's ``split`` would give them."""
+    async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, object]:
+        """Find stored answers.
+
+        Args:
+            keys: Keys of inputs, see ``key``.
+
+        Returns:
+            The answer for each key that has one, as ``Task.split`` gave it. Damaged answers are left out.
+        """
         if not self._read:
             return {}
-        if self._known is None:
-            began = self._store.run(lambda connection: response_table.open_query(connection, self._query), True)
-            self._known = await asyncio.wrap_future(began)
-        if not self._known:  # the first query of its kind, so nothing of it is stored
+        if self._was_asked_before is None:
+            opening = self._store.run(lambda connection: response_table.open_query(connection, self._query_key), True)
+            self._was_asked_before = await asyncio.wrap_future(opening)
+        if not self._was_asked_before:
             return {}
-        nothing: list[tuple[bytes, bytes]] = []
-        since = int(time.time() - self._ttl)
-        found = self._store.run(lambda connection: response_table.select(connection, keys, since), nothing)
-        stored = {}
-        for key, kept in await asyncio.wrap_future(found):
+        no_rows: list[tuple[bytes, bytes]] = []
+        since = int(time.time() - self._ttl_s)
+        selecting = self._store.run(lambda connection: response_table.select(connection, keys, since), no_rows)
+        answers = {}
+        for key, data in await asyncio.wrap_future(selecting):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
-                stored[key] = _from_bytes(key, kept)
-        return stored
+                answers[key] = _from_bytes(key, data)
+        return answers
 
-    def put(self, key: bytes, answer: Any) -> None:
-        """Store an answer, with others that land soon after, off this loop."""
+    def put(self, key: bytes, answer: object) -> None:
+        """Store an answer in the background, together with others that arrive soon after.
+
+        Args:
+            key: The key of its input.
+            answer: Parsed JSON or media. Anything else is not stored.
+        """
         try:
-            self._landed += bytearray(key), _to_bytes(key, answer)
-        except TypeError:  # a provider's helper may read what is no JSON
+            self._pending += bytearray(key), _to_bytes(key, answer)
+        except TypeError:  # a provider's helper may return what is no JSON
             return
-        if len(self._landed) >= 2 * AT_ONCE:
-            self._write(AT_ONCE)
-        elif self._timer is None:
-            self._set_timer()
+        if len(self._pending) >= 2 * MAX_INSERT_ROWS:
+            self._write(MAX_INSERT_ROWS)
+        elif self._write_timer is None:
+            self._start_timer()
 
     @property
     def is_backlogged(self) -> bool:
-        """Whether more answers wait to be written than should be held in memory."""
-        writing = self._being_written
-        while writing and writing[0][0].done():
-            writing.popleft()
-        return bool(writing) and len(self._landed) // 2 + sum(count for _, count in writing) > MAX_UNWRITTEN
+        """Whether more answers wait to be written than a kill may lose."""
+        writes = self._writes
+        while writes and writes[0][0].done():
+            writes.popleft()
+        return bool(writes) and len(self._pending) // 2 + sum(rows for _, rows in writes) > MAX_UNWRITTEN_ROWS
 
     async def wait_for_backlog(self) -> None:
-        """Wait until answers are no longer ``behind``."""
-        async with self._catching_up:  # one looks, and the others need not wake
+        """Wait until ``is_backlogged`` is False."""
+        async with self._backlog_lock:  # one waiter polls, and the others need not wake
             while self.is_backlogged:
-                await asyncio.wait([asyncio.wrap_future(self._being_written[0][0])])
+                await asyncio.wait([asyncio.wrap_future(self._writes[0][0])])
 
     async def flush(self) -> None:
-        """Wait until all that was kept is written."""
-        self._write(len(self._landed) // 2)
-        if self._untidy:
-            self._tidy()
-        # The store does one thing after another, so all of the above is done before this.
+        """Write all answers put so far, and wait until they are written."""
+        self._write(len(self._pending) // 2)
+        if self._rows_since_vacuum:
+            self._vacuum()
+        # The store runs one operation after another, so all of the above is done before this one.
         await asyncio.wrap_future(self._store.run_untransacted(lambda _connection: None, None))
-        if self._noted:  # nobody waits for this
+        if self._is_query_recorded:  # nobody waits for this
             self._store.run(response_table.index, None)
 
-    def _set_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._due)
+    def _start_timer(self) -> None:
+        self._write_timer = asyncio.get_running_loop().call_later(_WRITE_DELAY_S, self._on_timer)
 
-    def _due(self) -> None:
-        self._timer = None
-        landed = len(self._landed) // 2
-        # While many land a whole statement of them is soon together, and a slow disk is given more at once.
-        slow = self._being_written and not self._being_written[-1][0].done()
-        if landed - self._before < _MANY and not slow:
-            # What one statement takes; the others go with those that land next.
-            self._write(1 << landed.bit_length() - 1)
-        self._before = len(self._landed) // 2
-        if self._landed:
-            self._set_timer()
+    def _on_timer(self) -> None:
+        self._write_timer = None
+        pending_rows = len(self._pending) // 2
+        # At a high rate a whole statement is full soon. While the disk is slow, the next write may be larger.
+        is_disk_slow = self._writes and not self._writes[-1][0].done()
+        if pending_rows - self._previous_pending_rows < _HIGH_RATE_ROWS and not is_disk_slow:
+            # The largest power of two, which is one statement. The others are written with the next answers.
+            self._write(1 << pending_rows.bit_length() - 1)
+        self._previous_pending_rows = len(self._pending) // 2
+        if self._pending:
+            self._start_timer()
 
     def _write(self, count: int) -> None:
-        """Hand the first ``count`` that landed to the store."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._landed:
+        """Hand the first ``count`` pending answers to the store."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if not self._pending:
             return
-        landed, self._landed = self._landed[: 2 * count], self._landed[2 * count :]
-        self._before = 0
-        if not self._noted:
-            self._noted = True
-            self._store.run_untransacted(lambda connection: response_table.record_query(connection, self._query), None)
+        rows, self._pending = self._pending[: 2 * count], self._pending[2 * count :]
+        self._previous_pending_rows = 0
+        if not self._is_query_recorded:
+            self._is_query_recorded = True
+            self._store.run_untransacted(
+                lambda connection: response_table.record_query(connection, self._query_key), None
+            )
         now = time.time()
-        kept, expires = int(now), int(now + self._ttl)
-        append = partial(response_table.append, landed=landed, kept=kept, expires=expires)
-        self._being_written.append((self._store.run_untransacted(append, None), count))
-        self._untidy += count
-        if self._untidy >= _TIDY_EVERY:
-            self._tidy()
+        append = partial(response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + self._ttl_s))
+        self._writes.append((self._store.run_untransacted(append, None), count))
+        self._rows_since_vacuum += count
+        if self._rows_since_vacuum >= _VACUUM_EVERY_ROWS:
+            self._vacuum()
 
-    def _tidy(self) -> None:
-        self._untidy = 0
-        self._store.run(lambda connection: response_table.vacuum(connection, self._query), None)
+    def _vacuum(self) -> None:
+        self._rows_since_vacuum = 0
+        self._store.run(lambda connection: response_table.vacuum(connection, self._query_key), None)
 
 
 def _as_sent(item: Input) -> bytes:
@@ -172,50 +219,76 @@ def _content(part: object) -> dict[str, str]:
     raise TypeError(f"{type(part).__name__} cannot be a part of an input")
 
 
-_JSON, _MEDIA = b"j", b"m"
+_JSON_TAG = b"j"
+"""First byte of an answer stored as JSON."""
+
+_MEDIA_TAG = b"m"
+"""First byte of an answer stored as media: the content type, a zero byte and the data follow."""
 
 
-def _to_bytes(key: bytes, answer: Any) -> bytearray:
+def _to_bytes(key: bytes, answer: object) -> bytearray:
+    """Checksum, tag and answer. TypeError where the answer is neither media nor JSON."""
     if isinstance(answer, Media):
-        kept = _MEDIA + answer.content_type.encode() + b"\0" + answer.data
+        payload = _MEDIA_TAG + answer.content_type.encode() + b"\0" + answer.data
     else:
-        kept = _JSON + orjson.dumps(answer)
-    return bytearray(_checksum(key, kept)) + kept
+        payload = _JSON_TAG + orjson.dumps(answer)
+    return bytearray(_checksum(key, payload)) + payload
 
 
-def _from_bytes(key: bytes, stored: bytes) -> Any:
-    """What ``_to_bytes`` made of the answer under this key; ValueError where a bit of it is another."""
-    checksum, kept = stored[:4], stored[4:]
-    if checksum != _checksum(key, kept):
+def _from_bytes(key: bytes, data: bytes) -> object:
+    """The answer that ``_to_bytes`` stored under this key. ValueError where a bit of it has changed."""
+    checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+    if checksum != _checksum(key, payload):
         raise ValueError("a stored answer is damaged")
-    if kept[:1] == _MEDIA:
-        content_type, _, data = kept[1:].partition(b"\0")
-        return Media(data, content_type.decode())
-    return orjson.loads(kept[1:])
+    if payload[:1] == _MEDIA_TAG:
+        content_type, _, media = payload[1:].partition(b"\0")
+        return Media(media, content_type.decode())
+    return orjson.loads(payload[1:])
 
 
-def _checksum(key: bytes, kept: bytes) -> bytes:
-    # SQLite has none for its pages, and a digit that changed would be a wrong row.
-    return zlib.crc32(kept, zlib.crc32(key)).to_bytes(4, "big")
+def _checksum(key: bytes, payload: bytes) -> bytes:
+    # SQLite has no checksums for its pages, and a digit that changed would be a wrong prediction.
+    return zlib.crc32(payload, zlib.crc32(key)).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 class NoResponseCache:
-    """In place of ``Answers`` where none are kept."""
+    """Takes the place of a ``ResponseCache`` for a query whose answers are not stored."""
 
     is_backlogged = False
     is_known_empty = True
 
     async def wait_for_backlog(self) -> None:
-        pass
+        """Return at once."""
 
     def key(self, item: Input) -> bytes:
+        """Return an empty key.
+
+        Args:
+            item: Any input.
+
+        Returns:
+            The same key for every input, since ``lookup`` finds nothing.
+        """
         return b""
 
-    async def lookup(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
+    async def lookup(self, keys: Sequence[bytes]) -> Mapping[bytes, object]:
+        """Find nothing.
+
+        Args:
+            keys: Any keys.
+
+        Returns:
+            An empty mapping.
+        """
         return {}
 
-    def put(self, key: bytes, answer: Any) -> None:
-        pass
+    def put(self, key: bytes, answer: object) -> None:
+        """Store nothing.
+
+        Args:
+            key: Any key.
+            answer: Any answer.
+        """
 
     async def flush(self) -> None:
-        pass
+        """Return at once."""

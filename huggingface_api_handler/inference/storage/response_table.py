@@ -1,9 +1,11 @@
-"""The table of stored answers: appended to as they land, and indexed many at a time.
+"""SQL of the table ``answers``: append rows as they arrive, index many at a time, delete what expired.
 
-Keys are hashes, so an index that took each answer as it lands would write a page of its own for nearly every one,
-which costs more than all the rest of storing it. Answers are appended instead, and indexed together, in the order of
-their keys: after the query that they landed in, which need not wait for it, and whenever there are many. What another
-process left over is indexed before a query looks for the first time.
+Keys are hashes. An index kept up to date would write one page for nearly every new row, which costs more than all
+the rest of storing it. So rows are appended first and indexed later, many together and in the order of their keys:
+after the query that stored them, which does not wait for it, and whenever many are unindexed. Rows that another
+process left unindexed are indexed when a query begins.
+
+All functions run on the store's thread (see ``sqlite.Store.run``).
 """
 
 from __future__ import annotations
@@ -12,150 +14,205 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
-LARGEST = 2 * 1024**3
-"""Bytes of answers above which the oldest are let go."""
+MAX_STORE_BYTES = 2 * 1024**3
+"""Size of the file's used pages above which the oldest answers are deleted."""
 
-AT_ONCE = 256
-"""Answers that one statement stores; others store its half, the half of that, and so on, so that all stay prepared."""
+MAX_INSERT_ROWS = 256
+"""Rows of the largest INSERT. Others insert half as many, a quarter and so on, so that few statements stay prepared."""
 
-_MOST_UNINDEXED = 131_072  # which take a query that begins some 0.2 s
-_EXPIRED_AT_ONCE = 8192
-_LET_GO = 0.2
-_FREE, _VACUUMED = 0.25, 1000  # share of free pages above which so many are cut off at a time
+_MAX_UNINDEXED_ROWS = 131_072
+"""Rows above which ``vacuum`` indexes. So many take about 0.2 s, and the next query may wait for them."""
+
+_EXPIRY_SCAN_ROWS = 8192
+"""Rows that one ``vacuum`` deletes at most because they expired, so that no other operation waits for long."""
+
+_EVICTED_SHARE = 0.2
+"""Share of the rows deleted at once when the file is too large. Large, so that it seldom happens."""
+
+_MAX_FREE_SHARE = 0.25
+"""Share of free pages above which the file is made smaller. Below that, new rows will soon fill them."""
+
+_VACUUM_PAGES = 1000
+"""Pages given back to the disk at once, 4 MB at SQLite's default page size, so that no other operation waits long."""
 
 
 PendingRows = list[bytearray]
-"""Keys and answers in turn, to be stored. Of all binary types sqlite3 looks for no adapter for this one alone."""
+"""Keys and answers in turn, to be stored. Of all binary types, sqlite3 looks up no adapter for ``bytearray`` alone."""
+
+
+class _PageCounts(NamedTuple):
+    """``total`` pages of the file, how many of them are ``free``, and the ``size`` of one in bytes."""
+
+    total: int
+    free: int
+    size: int
 
 
 def record_query(connection: sqlite3.Connection, query: bytes) -> None:
-    """Note that answers to ``query`` may be stored from now on."""
+    """Note that answers to a query may be stored from now on.
+
+    Args:
+        connection: The store's.
+        query: The query's key, see ``ResponseCache``.
+    """
     connection.execute("INSERT OR IGNORE INTO asked VALUES (?)", (query,))
 
 
-def append(connection: sqlite3.Connection, landed: PendingRows, kept: int, expires: int) -> None:
-    """Store answers that landed at ``kept`` until ``expires``, all or none. Times in whole seconds since 1970.
+def append(connection: sqlite3.Connection, rows: PendingRows, stored_at: int, expires_at: int) -> None:
+    """Store rows, all or none. Call it outside of a transaction, and ``vacuum`` now and then.
 
-    Outside of a transaction; ``tidy`` is to be called now and then.
+    Args:
+        connection: The store's.
+        rows: Keys and answers in turn.
+        stored_at: When the rows arrived, in whole seconds since 1970.
+        expires_at: When they may be deleted, in whole seconds since 1970.
     """
-    # Few statements of many: each gives the interpreter's lock away, and the event loop's thread is after it too.
-    start, at_once, answers = 0, AT_ONCE, len(landed) // 2
-    whole = answers in _STATEMENTS
-    if not whole:
+    # Few large statements: each one releases the interpreter's lock, which the event loop's thread then competes for.
+    start, batch_rows, total = 0, MAX_INSERT_ROWS, len(rows) // 2
+    is_single_statement = total in _INSERTS
+    if not is_single_statement:
         connection.execute("BEGIN IMMEDIATE")
-    while start < answers:
-        while at_once > answers - start:
-            at_once //= 2
-        some = landed[2 * start : 2 * (start + at_once)]
-        connection.execute(_STATEMENTS[at_once], (kept, expires, *some))
-        start += at_once
-    if not whole:
+    while start < total:
+        while batch_rows > total - start:
+            batch_rows //= 2
+        batch = rows[2 * start : 2 * (start + batch_rows)]
+        connection.execute(_INSERTS[batch_rows], (stored_at, expires_at, *batch))
+        start += batch_rows
+    if not is_single_statement:
         connection.execute("COMMIT")
 
 
-def _insert(answers: int) -> str:
-    rows = "(?3, ?1, ?2, ?4)" + ", (?, ?1, ?2, ?)" * (answers - 1)
-    return f"INSERT INTO answers(key, kept, expires, answer) VALUES {rows}"  # noqa: S608
+def _insert(rows: int) -> str:
+    values = "(?3, ?1, ?2, ?4)" + ", (?, ?1, ?2, ?)" * (rows - 1)
+    return f"INSERT INTO answers(key, kept, expires, answer) VALUES {values}"  # noqa: S608
 
 
-_STATEMENTS = {1 << power: _insert(1 << power) for power in range(AT_ONCE.bit_length())}
+_INSERTS = {1 << power: _insert(1 << power) for power in range(MAX_INSERT_ROWS.bit_length())}
 
 
 def vacuum(connection: sqlite3.Connection, query: bytes) -> None:
-    """Index what landed where it is much, and let go of what has expired or is too much."""
-    record_query(connection, query)  # again: the file may be another by now
-    if _last(connection) - _indexed(connection) >= _MOST_UNINDEXED:
+    """Index many new rows, delete some that expired, and delete the oldest while the file is too large.
+
+    Args:
+        connection: The store's.
+        query: The key of the query that stored rows. It is recorded again, since the file may be a new one by now.
+    """
+    record_query(connection, query)
+    if _last_id(connection) - _indexed_id(connection) >= _MAX_UNINDEXED_ROWS:
         index(connection)
-    _let_go_of_expired(connection)
-    _keep_within(connection, LARGEST)
+    _delete_expired(connection)
+    _evict_over(connection, MAX_STORE_BYTES)
 
 
 def open_query(connection: sqlite3.Connection, query: bytes) -> bool:
-    """Whether ``query`` was asked before, so that ``select`` may find something. It finds what had landed by now."""
-    asked = connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
-    if asked:
+    """Look up whether a query was recorded before, and if so make everything stored by now visible to ``select``.
+
+    Args:
+        connection: The store's.
+        query: The query's key, see ``ResponseCache``.
+
+    Returns:
+        False where no answer to this query can be stored, so that ``select`` need not be called.
+    """
+    is_recorded = connection.execute("SELECT 1 FROM asked WHERE query = ?", (query,)).fetchone() is not None
+    if is_recorded:
         index(connection)
-    return asked
+    return is_recorded
 
 
 def select(connection: sqlite3.Connection, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
-    """Keys and answers of those among ``keys``, all of one length, that were kept at ``since`` or later."""
+    """Find stored answers by key.
+
+    Args:
+        connection: The store's.
+        keys: What to look for. All keys have the same length.
+        since: Skip answers stored before this time, in whole seconds since 1970.
+
+    Returns:
+        A pair (key, answer) for each key found, in no particular order.
+    """
     if not keys:
         return []
     return connection.execute(_SELECT, (bytearray(b"".join(keys)), len(keys[0]), since)).fetchall()
 
 
-# All keys are one parameter: one for each takes twice as long, and holds the interpreter's lock for it.
+# All keys are one parameter. One parameter for each key takes twice as long and holds the interpreter's lock meanwhile.
 _SELECT = """
     WITH RECURSIVE sought(start) AS (
         VALUES (1) UNION ALL SELECT start + ?2 FROM sought WHERE start + ?2 < length(?1)
     )
     SELECT answers.key, answer FROM sought
-    CROSS JOIN answers_by_key AS place ON place.key = substr(?1, start, ?2)
-    JOIN answers ON answers.id = place.id AND answers.key = place.key
+    CROSS JOIN answers_by_key AS entry ON entry.key = substr(?1, start, ?2)
+    JOIN answers ON answers.id = entry.id AND answers.key = entry.key
     WHERE kept >= ?3
 """
 
 
 def index(connection: sqlite3.Connection) -> None:
-    """Have ``select`` find what landed since this, or ``begin``, was last called."""
+    """Make all rows stored so far visible to ``select``.
+
+    Args:
+        connection: The store's.
+    """
     connection.execute(
         "INSERT OR REPLACE INTO answers_by_key SELECT key, id FROM answers WHERE id > ? ORDER BY key, id",
-        (_indexed(connection),),
+        (_indexed_id(connection),),
     )
-    _note_indexed(connection, _last(connection))
+    _set_indexed_id(connection, _last_id(connection))
 
 
-def _indexed(connection: sqlite3.Connection) -> int:
-    """The ``id`` up to which answers are indexed."""
+def _indexed_id(connection: sqlite3.Connection) -> int:
+    """The ``id`` up to which rows are indexed."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'indexed'").fetchone()
     return int(row[0]) if row else 0
 
 
-def _note_indexed(connection: sqlite3.Connection, last: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('indexed', ?)", (last,))
+def _set_indexed_id(connection: sqlite3.Connection, last_id: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('indexed', ?)", (last_id,))
 
 
-def _last(connection: sqlite3.Connection) -> int:
+def _last_id(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT max(id) FROM answers").fetchone()[0] or 0
 
 
-def _let_go_of_expired(connection: sqlite3.Connection) -> None:
-    """Let go of some that expired, in the order they came: the first that has not hides those behind it."""
-    oldest = connection.execute("SELECT id, expires FROM answers ORDER BY id LIMIT ?", (_EXPIRED_AT_ONCE,))
+def _delete_expired(connection: sqlite3.Connection) -> None:
+    """Delete expired rows from the oldest on, up to the first that has not expired."""
+    oldest = connection.execute("SELECT id, expires FROM answers ORDER BY id LIMIT ?", (_EXPIRY_SCAN_ROWS,))
     now = int(time.time())
-    expired = [number for number, _ in takewhile(lambda row: row[1] < now, oldest)]
+    expired = [row_id for row_id, _ in takewhile(lambda row: row[1] < now, oldest)]
     oldest.close()
     if expired:
-        _let_go(connection, expired[-1])
+        _delete_through(connection, expired[-1])
 
 
-def _keep_within(connection: sqlite3.Connection, largest: int) -> None:
-    """Over ``largest`` bytes let go of the oldest fifth, until they fit, and give free pages back to the disk."""
-    pages, free, size = _pages(connection)
-    while (pages - free) * size > largest:
-        first, last = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
-        if first is None:
+def _evict_over(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """Delete the oldest rows until the used pages fit in ``max_bytes``, and give free pages back to the disk."""
+    pages = _count_pages(connection)
+    while (pages.total - pages.free) * pages.size > max_bytes:
+        first_id, last_id = connection.execute("SELECT min(id), max(id) FROM answers").fetchone()
+        if first_id is None:
             break
-        _let_go(connection, first + int((last - first) * _LET_GO))
-        pages, free, size = _pages(connection)
-    if free > max(_VACUUMED, pages * _FREE):
-        connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
+        _delete_through(connection, first_id + int((last_id - first_id) * _EVICTED_SHARE))
+        pages = _count_pages(connection)
+    if pages.free > max(_VACUUM_PAGES, pages.total * _MAX_FREE_SHARE):
+        connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
 
 
-def _let_go(connection: sqlite3.Connection, last: int) -> None:
+def _delete_through(connection: sqlite3.Connection, last_id: int) -> None:
+    """Delete all rows up to this ``id``."""
     connection.execute(
-        "DELETE FROM answers_by_key WHERE key IN (SELECT key FROM answers WHERE id <= ?) AND id <= ?", (last, last)
+        "DELETE FROM answers_by_key WHERE key IN (SELECT key FROM answers WHERE id <= ?) AND id <= ?",
+        (last_id, last_id),
     )
-    connection.execute("DELETE FROM answers WHERE id <= ?", (last,))
-    # Where none is left the numbers begin again, and what is said to be indexed must not be ahead of them.
-    _note_indexed(connection, min(_indexed(connection), _last(connection)))
+    connection.execute("DELETE FROM answers WHERE id <= ?", (last_id,))
+    # In an empty table ids start again at 1, and the indexed id must not be ahead of them.
+    _set_indexed_id(connection, min(_indexed_id(connection), _last_id(connection)))
 
 
-def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Pages of the file, those of them that are free, and the bytes of one."""
-    pages, free, size = (
+def _count_pages(connection: sqlite3.Connection) -> _PageCounts:
+    total, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    return pages, free, size
+    return _PageCounts(total, free, size)

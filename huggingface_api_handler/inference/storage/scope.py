@@ -1,4 +1,4 @@
-"""Whose a query is, so that nobody finds what another one stored."""
+"""Who a query belongs to, so that nobody finds what somebody else stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose a query is. ``engine`` keeps answers and quotas of one engine from another, ``model`` its receipts."""
+    """The owner of a query.
+
+    Attributes:
+        engine: Whose stored answers and quotas the query uses. Engines share none.
+        model: Whose usage the query is counted in; None where it is counted nowhere.
+    """
 
     engine: str
     model: str | None = None

@@ -1,9 +1,9 @@
-"""One SQLite file for what must outlive a process and be seen by its neighbours.
+"""One SQLite file for everything that outlives a process or is shared by processes.
 
-Answers already paid for, cool-downs and leases, what was learned about routes, quotas, receipts: each has its table
-here and its module beside. The file is in WAL mode, so several processes read and write it and a kill at any moment
-leaves it whole (https://www.sqlite.org/wal.html). It is never the reason a query fails: a disk that is full or
-read-only, a damaged file or one of a newer version costs a warning and what the store would have spared.
+It holds stored answers, pauses and leases of routes, route profiles, quotas and usage. Each has its table here and
+its module elsewhere. The file is in WAL mode: several processes read and write it, and a kill at any moment leaves it
+intact (https://www.sqlite.org/wal.html). The store never fails a query: a full or read-only disk, a damaged file or a
+file of a newer version costs one warning and whatever the store would have saved.
 """
 
 from __future__ import annotations
@@ -27,12 +27,21 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-VERSION = 2
+SCHEMA_VERSION = 2
+"""Version of the file's format, kept in ``PRAGMA user_version``. Raise it when ``SCHEMA`` changes."""
 
-_BUSY_SECONDS = 5.0
-"""For which a lock of another process is waited for; once in vain, and only ``_HURRIED_SECONDS`` until it is gone."""
-_HURRIED_SECONDS = 0.05
-_SOUND_AGAIN_AFTER = 60.0  # a disk may be given room, a mount be made writable
+_BUSY_TIMEOUT_S = 5.0
+"""How long to wait for another process's lock. A query that needs the store waits as long, so it is bounded."""
+
+_SHORT_BUSY_TIMEOUT_S = 0.05
+"""The same once one wait was in vain, until the lock is gone: a stuck process holds a query up only once."""
+
+_REOPEN_AFTER_S = 60.0
+"""When to try again after the file could not be opened. The disk may have room or the mount be writable by then."""
+
+_SECRET_BYTES = 32
+"""As many as BLAKE2 and HMAC-SHA256 give, so that the secret is no weaker than the hashes."""
+
 SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE answers(id INTEGER PRIMARY KEY, key BLOB NOT NULL, kept INTEGER NOT NULL, expires INTEGER NOT NULL,
@@ -47,88 +56,117 @@ CREATE TABLE receipts(id INTEGER PRIMARY KEY, model TEXT NOT NULL, at REAL NOT N
 CREATE INDEX receipts_of ON receipts(model, id);
 CREATE TABLE totals(model TEXT PRIMARY KEY, receipt BLOB NOT NULL) WITHOUT ROWID;
 """
+"""Statements that make an empty file a store, separated by semicolons."""
 
 
-class _Unusable(Exception):  # noqa: N818 - read as what is the matter
-    """Why a file cannot serve as a store, in words for the log."""
+class _NewerFormatError(Exception):
+    """The file was written by a newer version of this package."""
 
 
 class Store:
-    """One file, used by one thread of this process; ``run`` is how everybody else gets there."""
+    """One SQLite file, used by one thread of this process. Everybody else gets there through ``run``.
+
+    Attributes:
+        path: The file.
+        secret: Key of the hashes that stand for inputs and routes, 32 bytes. It is the file's own once ``opened`` is
+            done. Until then, and where the file cannot be opened, it is random.
+        opened: Done once the file was opened, or could not be. Never holds an exception.
+    """
 
     def __init__(self, folder: Path) -> None:
+        """Start the store's thread, which opens the file.
+
+        Args:
+            folder: Where ``answers.sqlite`` is. It is created where missing, for its owner alone.
+        """
         self.path = folder / "answers.sqlite"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="huggingface-api-store")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="huggingface-api-store")
         self._connection: sqlite3.Connection | None = None
-        self._failed_at: float | None = None
-        self._warned: set[str] = set()
-        self._file: tuple[int, int] | None = None
-        self._waits = _BUSY_SECONDS
-        self._in_use = threading.Lock()
-        self.secret = secrets.token_bytes(32)
-        """Keys the hashes of inputs and routes: the file's own once ``opened``, and that of the next if it is begun."""
-        self.opened = self._thread.submit(self._first)
+        self._open_failed_at: float | None = None
+        self._logged_reasons: set[str] = set()
+        self._file_id: tuple[int, int] | None = None
+        self._busy_timeout_s = _BUSY_TIMEOUT_S
+        self._connection_lock = threading.Lock()
+        self.secret = secrets.token_bytes(_SECRET_BYTES)
+        self.opened = self._executor.submit(self._open_first)
 
-    def run(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
-        """``work(connection)`` in a transaction on the store's thread; ``otherwise`` where the store cannot do it."""
-        return self.run_untransacted(_in_transaction(work), otherwise)
+    def run(self, operation: Callable[[sqlite3.Connection], T], default: T) -> Future[T]:
+        """Run ``operation(connection)`` in one transaction on the store's thread.
 
-    def run_untransacted(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> Future[T]:
-        """``run`` of what needs no transaction: each statement is one by itself."""
+        Args:
+            operation: What to do. Its statements are committed together, or rolled back where it raises.
+            default: The result where the store cannot be used.
+
+        Returns:
+            A future of the operation's result or of ``default``. It never holds an exception.
+        """
+        return self.run_untransacted(_in_transaction(operation), default)
+
+    def run_untransacted(self, operation: Callable[[sqlite3.Connection], T], default: T) -> Future[T]:
+        """Run ``operation(connection)`` on the store's thread, each of its statements committed by itself.
+
+        Args:
+            operation: What to do. It may open a transaction of its own.
+            default: The result where the store cannot be used.
+
+        Returns:
+            A future of the operation's result or of ``default``. It never holds an exception.
+        """
         try:
-            return self._thread.submit(self._try, work, otherwise)
+            return self._executor.submit(self._run_safely, operation, default)
         except RuntimeError:  # closed, as the process ends
             done: Future[T] = Future()
-            done.set_result(otherwise)
+            done.set_result(default)
             return done
 
     def close(self) -> None:
-        """Finish what was handed over, and close the file."""
-        self._thread.shutdown(wait=True)
-        self._close()
+        """Finish all operations handed over so far, then close the file."""
+        self._executor.shutdown(wait=True)
+        self._close_connection()
 
     def suspend(self) -> None:
-        """Close the file and keep it closed until ``go_on``: SQLite's locks do not survive a fork."""
-        self._in_use.acquire()
-        self._close()
+        """Close the file and keep it closed until ``resume``: SQLite's locks do not survive a fork."""
+        self._connection_lock.acquire()
+        self._close_connection()
 
     def resume(self) -> None:
-        """End a ``rest``."""
-        self._in_use.release()
+        """End what ``suspend`` began. The next operation opens the file again."""
+        self._connection_lock.release()
 
-    def _first(self) -> None:
-        with self._in_use:
+    def _open_first(self) -> None:
+        with self._connection_lock:
             self._open()
 
-    def _try(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        with self._in_use:
+    def _run_safely(self, operation: Callable[[sqlite3.Connection], T], default: T) -> T:
+        with self._connection_lock:
             for _ in range(2):
-                connection = self._usable()
+                connection = self._open_connection()
                 if connection is None:
                     break
                 try:
-                    answer = work(connection)
-                    self._wait_for_locks(_BUSY_SECONDS)
-                    return answer
+                    result = operation(connection)
+                    self._set_busy_timeout(_BUSY_TIMEOUT_S)
+                    return result
                 except Exception as error:  # damaged records raise anything, and a transaction must not stay open
                     with suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
-                    self._failed(error)
-                    if not _is_damage(error):
+                    self._on_error(error)
+                    if not _is_corruption(error):
                         break
-            return otherwise
+            return default
 
-    def _wait_for_locks(self, seconds: float) -> None:
-        if self._connection is not None and seconds != self._waits:
-            self._waits = seconds
+    def _set_busy_timeout(self, seconds: float) -> None:
+        if self._connection is not None and seconds != self._busy_timeout_s:
+            self._busy_timeout_s = seconds
             self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
-    def _usable(self) -> sqlite3.Connection | None:
-        if self._connection is not None and self._file != _identity(self.path):
+    def _open_connection(self) -> sqlite3.Connection | None:
+        """The connection to the file that is there now, opened where it must be; None where it cannot."""
+        if self._connection is not None and self._file_id != _file_id(self.path):
             logger.warning("the answer store %s was moved or removed, and is opened anew", self.path)
-            self._close()
+            self._close_connection()
         if self._connection is None and (
-            self._failed_at is None or time.monotonic() - self._failed_at > _SOUND_AGAIN_AFTER
+            self._open_failed_at is None or time.monotonic() - self._open_failed_at > _REOPEN_AFTER_S
         ):
             self._open()
         return self._connection
@@ -138,29 +176,29 @@ class Store:
             try:
                 self._connect()
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not _is_corruption(error):
                     raise
-                self._set_aside(self._file, error)
+                self._quarantine(self._file_id, error)
                 self._connect()
-        except (sqlite3.Error, OSError, _Unusable) as error:
-            self._failed(error)
+        except (sqlite3.Error, OSError, _NewerFormatError) as error:
+            self._on_error(error)
 
     def _connect(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._file, self._waits = _identity(self.path), _BUSY_SECONDS
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._file_id, self._busy_timeout_s = _file_id(self.path), _BUSY_TIMEOUT_S
+        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            _version(connection)  # before anything is changed
+            _format_version(connection)  # before anything is changed
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")
-            if _version(connection) == 0:
+            if _format_version(connection) == 0:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('secret', ?)", (self.secret,))
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
             if secret is None or not isinstance(secret[0], bytes):
                 raise sqlite3.DatabaseError("its secret is gone")
@@ -169,31 +207,31 @@ class Store:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._failed_at = connection, None
+        self._connection, self._open_failed_at = connection, None
 
-    def _set_aside(self, damaged: tuple[int, int] | None, error: Exception) -> None:
-        """Move a file that is of no use out of the way, where it can be looked at, unless another process has."""
-        if _identity(self.path) != damaged:
+    def _quarantine(self, damaged_id: tuple[int, int] | None, error: Exception) -> None:
+        """Rename a damaged file, so that it can be looked at, unless another process has replaced it already."""
+        if _file_id(self.path) != damaged_id:
             return
-        aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        renamed = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        logger.warning("the answer store was damaged (%s) and is set aside as %s; a new one is begun", error, aside)
+                Path(f"{self.path}{suffix}").rename(f"{renamed}{suffix}")
+        logger.warning("the answer store was damaged (%s) and is set aside as %s; a new one is begun", error, renamed)
 
-    def _failed(self, error: Exception) -> None:
-        if _is_damage(error) and self._connection is not None:
-            self._close()
+    def _on_error(self, error: Exception) -> None:
+        if _is_corruption(error) and self._connection is not None:
+            self._close_connection()
             with suppress(OSError):
-                self._set_aside(self._file, error)
+                self._quarantine(self._file_id, error)
             return
         if self._connection is None:
-            self._failed_at = time.monotonic()
+            self._open_failed_at = time.monotonic()
         elif "locked" in str(error):
-            self._wait_for_locks(_HURRIED_SECONDS)
-        reason = str(error) if isinstance(error, (sqlite3.Error, OSError, _Unusable)) else repr(error)
-        if reason not in self._warned:
-            self._warned.add(reason)
+            self._set_busy_timeout(_SHORT_BUSY_TIMEOUT_S)
+        reason = str(error) if isinstance(error, (sqlite3.Error, OSError, _NewerFormatError)) else repr(error)
+        if reason not in self._logged_reasons:
+            self._logged_reasons.add(reason)
             logger.warning(
                 "the answer store %s cannot be used (%s): answers are not kept, and may be asked for again. "
                 "cache_dir in CREATE ML_ENGINE names another folder",
@@ -201,55 +239,63 @@ class Store:
                 reason,
             )
 
-    def _close(self) -> None:
+    def _close_connection(self) -> None:
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
 
 
-def _in_transaction(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    def whole(connection: sqlite3.Connection) -> T:
+def _in_transaction(operation: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    def transaction(connection: sqlite3.Connection) -> T:
         connection.execute("BEGIN IMMEDIATE")
-        answer = work(connection)
+        result = operation(connection)
         connection.execute("COMMIT")
-        return answer
+        return result
 
-    return whole
+    return transaction
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """The version of the file's format, 0 while it has none. Refuses all others but ours."""
+def _format_version(connection: sqlite3.Connection) -> int:
+    """The version of the file's format, 0 for an empty file. Raises for every other version than ours."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise _Unusable(f"it was written by a newer version of this package (format {version})")
-    if version not in (0, VERSION):
+    if version > SCHEMA_VERSION:
+        raise _NewerFormatError(f"it was written by a newer version of this package (format {version})")
+    if version not in (0, SCHEMA_VERSION):
         raise sqlite3.DatabaseError(f"its format, {version}, is no longer read")
     return version
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What stays the same of a file that is open, whatever its name comes to mean."""
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file under this name, None where there is none. An open file keeps both."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
-def _is_damage(error: Exception) -> bool:
+def _is_corruption(error: Exception) -> bool:
     # SQLITE_CORRUPT and SQLITE_NOTADB come as DatabaseError itself, a full disk or a lock as a class derived from it.
     return type(error) is sqlite3.DatabaseError
 
 
-_lock = threading.Lock()
+_stores_lock = threading.Lock()
 _stores: dict[tuple[int, Path], Store] = {}
 
 
 def open_store(folder: str | None) -> Store:
-    """The store in ``folder``, opened once a process; by default beside what huggingface_hub keeps."""
+    """Open the store in a folder, or return the one that this process has open there.
+
+    Args:
+        folder: The folder, ``~`` allowed. None means ``huggingface_api_handler`` in Hugging Face's cache folder
+            (``HF_HOME``).
+
+    Returns:
+        The store. It may still be opening its file; wait for ``store.opened`` where you need ``store.secret``.
+    """
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
-    with _lock:
+    with _stores_lock:
         key = (os.getpid(), path.expanduser().absolute())
         if key not in _stores:
             _stores[key] = Store(key[1])
@@ -258,29 +304,30 @@ def open_store(folder: str | None) -> Store:
 
 @atexit.register
 def close_stores() -> None:
-    """Close the stores of this process, with all that was handed to them written. The next use opens them anew."""
-    with _lock:
+    """Finish all operations of this process's stores and close them. The next ``open_store`` opens them again."""
+    with _stores_lock:
         for pid, folder in list(_stores):
             store = _stores.pop((pid, folder))
             if pid == os.getpid():
                 store.close()
 
 
-_resting: list[Store] = []
+_suspended: list[Store] = []
 
 
 def _before_fork() -> None:
-    _lock.acquire()
-    _resting[:] = [store for (pid, _), store in _stores.items() if pid == os.getpid()]
-    for store in _resting:
+    _stores_lock.acquire()
+    _suspended[:] = [store for (pid, _), store in _stores.items() if pid == os.getpid()]
+    for store in _suspended:
         store.suspend()
 
 
 def _after_fork() -> None:
-    for store in _resting:
+    for store in _suspended:
         store.resume()
-    _lock.release()
+    _stores_lock.release()
 
 
-# A child believes that it holds the locks of an open file; its parent, which alone does, removes what both write to.
+# A child would think that it holds the locks of an open file. They are its parent's alone, so the parent could remove
+# a WAL that both write to.
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,1 +1,1 @@
-"""What a query asked and took: its usage, kept over processes."""
+"""Usage of queries: requests, times, tokens and stored answers, kept over processes."""

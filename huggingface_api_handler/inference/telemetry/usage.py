@@ -1,4 +1,4 @@
-"""The receipt of a query: what was asked, what it took, what it spared."""
+"""Usage of a query: what it sent, what that took, and what it saved."""
 
 from __future__ import annotations
 
@@ -10,14 +10,55 @@ from typing import Any
 
 from ...redaction import redact
 
-_STEPS = 8  # of latency in a doubling: a quantile is right to within 5 %
+_BUCKETS_PER_DOUBLING = 8
+"""Histogram buckets between a latency and its double. With eight, a quantile is right to within 5 %."""
+
+_MIN_LATENCY_S = 1e-6
+"""Shorter latencies are counted as this one, since zero has no logarithm."""
+
+_MAX_HEADER_CHARS = 100
+"""Characters kept of a request's id and of a model's revision. Real ones are shorter."""
+
+_MAX_NUMBER = 1e12
+"""Counts and times from a server above this are taken for a mistake."""
+
+_PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
+"""Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
+
+UsageValue = int | float | str | dict[str, int] | dict[int, int] | None
+"""A value of ``Usage.as_dict()`` and ``Usage.to_record()``."""
 
 
 @dataclass
 class Usage:
-    """Counts of one query, or of many added up. Times in seconds, sizes in bytes of body.
+    """Counts of one query, or the sums of many. Times are in seconds, sizes in bytes of body.
 
-    ``latencies`` counts requests by latency, in eighths of a doubling of a second.
+    Attributes:
+        task: The task's name.
+        model: The model's name.
+        host: The host that requests go to.
+        queries: Queries counted here.
+        rows: Rows of their tables.
+        nulls: Rows without an input, which are not sent.
+        distinct: Different inputs.
+        cache_hits: Inputs whose answer was stored. Public as ``stored``.
+        answered: Rows that have a prediction.
+        requests: Requests sent.
+        batches: Those of them with more than one input.
+        retries: Requests sent again after a transient failure.
+        repairs: Requests that asked for an answer in another form.
+        rate_limit_waits: Times that a service asked to wait. Public as ``waits``.
+        seconds_waited: Time in which requests waited for the limiter.
+        seconds: Time from the query's begin to its end.
+        bytes_sent: Size of all request bodies.
+        bytes_received: Size of all response bodies.
+        compute_seconds: Time that the service says it computed.
+        compute_characters: Characters that the service says it read.
+        tokens: Tokens that the service says it read and generated.
+        request_id: The service's name for the last request.
+        sha: The model's revision, as the last response named it.
+        errors: Rows without a prediction, by the kind of failure.
+        latencies: Requests by latency: bucket ``n`` holds those of about ``2 ** (n / 8)`` seconds.
     """
 
     task: str
@@ -27,13 +68,13 @@ class Usage:
     rows: int = 0
     nulls: int = 0
     distinct: int = 0
-    stored: int = 0
+    cache_hits: int = 0
     answered: int = 0
     requests: int = 0
     batches: int = 0
     retries: int = 0
     repairs: int = 0
-    waits: int = 0
+    rate_limit_waits: int = 0
     seconds_waited: float = 0.0
     seconds: float = 0.0
     bytes_sent: int = 0
@@ -47,77 +88,143 @@ class Usage:
     latencies: Counter[int] = field(default_factory=Counter)
 
     def record_request(self, inputs: int, size: int) -> None:
-        """Count a request of ``inputs`` inputs and ``size`` bytes."""
+        """Count a request that is sent.
+
+        Args:
+            inputs: How many inputs it carries.
+            size: Size of its body in bytes.
+        """
         self.requests += 1
         self.batches += inputs > 1
         self.bytes_sent += size
 
-    def record_response(self, seconds: float, size: int, headers: Mapping[str, str], answer: Any = None) -> None:
-        """Count its response, and what the service says of its own work: time, characters, tokens, and, of the last
-        request, its name and the model's revision (``x-request-id``, ``x-sha``).
+    def record_response(self, seconds: float, size: int, headers: Mapping[str, str], answer: object = None) -> None:
+        """Count the response to a request, and what the service says there of its own work.
+
+        Args:
+            seconds: The request's latency.
+            size: Size of the response's body in bytes.
+            headers: The response's headers. Reads ``x-compute-time``, ``x-compute-characters``,
+                ``x-total-tokens`` or ``x-compute-tokens``, ``x-request-id`` and ``x-sha``.
+            answer: The parsed body. Tokens are read from its ``usage``, where it has one.
         """
-        self.latencies[round(math.log2(max(seconds, 1e-6)) * _STEPS)] += 1
+        self.latencies[round(math.log2(max(seconds, _MIN_LATENCY_S)) * _BUCKETS_PER_DOUBLING)] += 1
         self.bytes_received += size
         if "x-compute-time" in headers:
-            self.compute_seconds += _seconds(headers["x-compute-time"])
+            self.compute_seconds += _compute_seconds(headers["x-compute-time"])
         if "x-compute-characters" in headers:
-            self.compute_characters += int(_number(headers["x-compute-characters"]))
-        self.tokens += _tokens(headers, answer)
+            self.compute_characters += int(_parse_number(headers["x-compute-characters"]))
+        self.tokens += _count_tokens(headers, answer)
         if "x-request-id" in headers:
-            self.request_id = redact(headers["x-request-id"])[:100]
+            self.request_id = redact(headers["x-request-id"])[:_MAX_HEADER_CHARS]
         if "x-sha" in headers:
-            self.sha = redact(headers["x-sha"])[:100]
+            self.sha = redact(headers["x-sha"])[:_MAX_HEADER_CHARS]
 
     def add(self, other: Usage) -> None:
-        """Add another receipt to this one."""
-        for each in fields(self):
-            mine, more = getattr(self, each.name), getattr(other, each.name)
-            if isinstance(mine, Counter):
-                mine.update(more)
-            elif isinstance(mine, (int, float)):
-                setattr(self, each.name, mine + more)
-            else:
-                setattr(self, each.name, more or mine)
+        """Add the usage of other queries to this one.
 
-    def latency(self, share: float) -> float | None:
-        """Seconds within which this share of the requests came back; None where there were none."""
-        left = share * sum(self.latencies.values())
-        for step, count in sorted(self.latencies.items()):
-            left -= count
-            if left <= 0:
-                return float(2 ** (step / _STEPS))
+        Args:
+            other: What to add. Its texts replace those of this usage, where it has any.
+        """
+        for each in fields(self):
+            value, other_value = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(value, Counter):
+                value.update(other_value)
+            elif isinstance(value, (int, float)):
+                setattr(self, each.name, value + other_value)
+            else:
+                setattr(self, each.name, other_value or value)
+
+    def latency_quantile(self, quantile: float) -> float | None:
+        """Latency within which a part of the requests came back.
+
+        Args:
+            quantile: The part, in [0, 1]: 0.5 for the median.
+
+        Returns:
+            Seconds, right to within 5 %. None where there were no requests.
+
+        >>> usage = Usage("text-classification", "m", "host")
+        >>> for seconds in (0.1, 0.2, 1.0):
+        ...     usage.record_response(seconds, 10, {})
+        >>> usage.latency_quantile(1.0)
+        1.0
+        """
+        remaining = quantile * sum(self.latencies.values())
+        for bucket, count in sorted(self.latencies.items()):
+            remaining -= count
+            if remaining <= 0:
+                return float(2 ** (bucket / _BUCKETS_PER_DOUBLING))
         return None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The receipt with plain values, as it stands in ``DataFrame.attrs["usage"]``."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("errors", "latencies")}
+    def as_dict(self) -> dict[str, UsageValue]:
+        """Return the usage as it stands in ``DataFrame.attrs["usage"]``.
+
+        Returns:
+            Plain values by their public names: the fields, with ``latencies`` as the quantiles ``p50_seconds`` and
+            ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request.
+        """
+        plain = {name: value for name, value in self.to_record().items() if name not in ("errors", "latencies")}
         return {
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
             "errors": dict(self.errors),
-            "p50_seconds": self.latency(0.5),
-            "p95_seconds": self.latency(0.95),
+            "p50_seconds": self.latency_quantile(0.5),
+            "p95_seconds": self.latency_quantile(0.95),
         }
 
+    def to_record(self) -> dict[str, UsageValue]:
+        """Return all fields by their public names, as the store keeps them.
 
-def _seconds(told: str) -> float:
-    # hf-inference tells seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
-    return _number(told) if "." in told else _number(told) / 1000
+        Returns:
+            The fields in their order. ``errors`` and ``latencies`` are this usage's own counters.
+        """
+        return {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, object]) -> Usage:
+        """Read what ``to_record`` wrote, in this version or an older one.
+
+        Args:
+            record: Fields by their public names, as parsed JSON. Missing ones get their defaults, unknown ones are
+                ignored.
+
+        Returns:
+            The usage.
+
+        Raises:
+            TypeError: Where the record names no task, model or host, or is no mapping.
+            ValueError: Where a bucket of ``latencies`` is no number.
+            AttributeError: Where ``latencies`` is no mapping.
+        """
+        names = {each.name: _PUBLIC_NAMES.get(each.name, each.name) for each in fields(cls)}
+        values: dict[str, Any] = {name: record[public] for name, public in names.items() if public in record}
+        values["errors"] = Counter(values.get("errors", {}))
+        values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
+        return cls(**values)
 
 
-def _tokens(headers: Mapping[str, str], answer: Any) -> int:
-    """Tokens read and made, as an answer tells in ``usage``, or else the headers of those two servers."""
+def _compute_seconds(text: str) -> float:
+    # hf-inference sends seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
+    return _parse_number(text) if "." in text else _parse_number(text) / 1000
+
+
+def _count_tokens(headers: Mapping[str, str], answer: object) -> int:
+    """Tokens read and generated: from the answer's ``usage``, else from the headers of those two servers."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if isinstance(usage, dict):
-        either = _number(usage.get("prompt_tokens")) + _number(usage.get("completion_tokens"))
-        return int(_number(usage.get("total_tokens")) or either)
-    told = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
-    return int(_number(told)) if told else 0
+        both = _parse_number(usage.get("prompt_tokens")) + _parse_number(usage.get("completion_tokens"))
+        return int(_parse_number(usage.get("total_tokens")) or both)
+    text = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
+    return int(_parse_number(text)) if text else 0
 
 
-def _number(told: Any) -> float:
-    try:
-        value = float(told or 0)
-    except (ValueError, TypeError):
+def _parse_number(value: object) -> float:
+    """A count or time from a server; 0 where it is missing or cannot be right."""
+    if not isinstance(value, (str, int, float)):
         return 0.0
-    return value if 0 <= value < 1e12 else 0.0
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if 0 <= number < _MAX_NUMBER else 0.0

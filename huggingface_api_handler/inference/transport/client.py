@@ -1,7 +1,7 @@
 """HTTP: one event loop in a daemon thread of each process, and one aiohttp session on it.
 
-The loop is made on first use and kept warm between queries. A forked child makes its own, since a loop and
-its sockets do not survive a fork.
+Both are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
+do not survive a fork.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,16 +27,30 @@ from .timeouts import Deadlines
 T = TypeVar("T")
 
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-"""Bytes of one response body, after decompression. More than that is refused unread."""
-_LONGEST_CONNECT = 30.0
+"""Bytes of one response body after decompression. A larger body is refused, so that it cannot fill the memory."""
+
+_CONNECT_TIMEOUT_S = 30.0
+"""Time to connect to one address of a host. A host that takes longer is down, whatever the request's own timeout."""
+
+_CLOSE_TIMEOUT_S = 1.0
+"""Time to close connections as the process ends."""
+
+_MAX_PROXY_URLS = 256
+"""URLs whose proxy is remembered. A query uses one or two."""
 
 
 class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
-    """A response body larger than ``LARGEST_ANSWER``."""
+    """A response body is larger than ``MAX_RESPONSE_BYTES``."""
 
 
 class Response(NamedTuple):
-    """One HTTP response. ``headers`` look names up without regard to case."""
+    """One HTTP response.
+
+    Attributes:
+        status: The status code.
+        headers: The headers, looked up without regard to case.
+        body: The whole body, decompressed.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -44,115 +58,154 @@ class Response(NamedTuple):
 
 
 @dataclass
-class _Loop:
+class _Transport:
+    """The loop of this process, and what lives on it."""
+
     loop: asyncio.AbstractEventLoop
     deadlines: Deadlines
     session: aiohttp.ClientSession | None = None
 
 
 _lock = threading.Lock()
-_current: _Loop | None = None
+_transport: _Transport | None = None
 
 
-def _loop() -> _Loop:
-    return _current or _started()
+def _get_transport() -> _Transport:
+    return _transport or _start_transport()
 
 
-def _started() -> _Loop:
-    global _current  # noqa: PLW0603 - one loop a process is what this module is for
+def _start_transport() -> _Transport:
+    global _transport  # noqa: PLW0603 - one loop a process is what this module is for
     with _lock:
-        if _current is None:
+        if _transport is None:
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
-            _current = _Loop(loop, Deadlines())
-        return _current
+            _transport = _Transport(loop, Deadlines())
+        return _transport
 
 
-def _begin_anew() -> None:
-    global _current, _lock
-    _inherited.append(_current)
-    _current, _lock = None, threading.Lock()
+def _forget_after_fork() -> None:
+    global _transport, _lock
+    _inherited.append(_transport)
+    _transport, _lock = None, threading.Lock()
 
 
-_inherited: list[_Loop | None] = []  # closed here, its sockets would vanish from the parent's loop too
-os.register_at_fork(after_in_child=_begin_anew)
+# Kept, so that nothing closes a parent's session in its child: the sockets would vanish from the parent's loop too.
+_inherited: list[_Transport | None] = []
+os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 @atexit.register
 def _close() -> None:
     """Close the connections of this process, so that servers see an orderly end."""
-    current = _current
-    if current is None or current.session is None or not current.loop.is_running():
+    transport = _transport
+    if transport is None or transport.session is None or not transport.loop.is_running():
         return
     with contextlib.suppress(Exception):
-        asyncio.run_coroutine_threadsafe(current.session.close(), current.loop).result(timeout=1)
+        closing = asyncio.run_coroutine_threadsafe(transport.session.close(), transport.loop)
+        closing.result(timeout=_CLOSE_TIMEOUT_S)
 
 
-def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Start ``work`` on this process's loop, from any other thread."""
-    return asyncio.run_coroutine_threadsafe(work, _loop().loop)
+def submit(coroutine: Coroutine[object, None, T]) -> Future[T]:
+    """Start a coroutine on this process's event loop, from any other thread.
+
+    Args:
+        coroutine: What to run.
+
+    Returns:
+        A future of its result. Cancelling it cancels the coroutine.
+    """
+    return asyncio.run_coroutine_threadsafe(coroutine, _get_transport().loop)
 
 
-def _session(current: _Loop) -> aiohttp.ClientSession:
-    if current.session is None:
-        current.session = aiohttp.ClientSession(
+def _get_session(transport: _Transport) -> aiohttp.ClientSession:
+    if transport.session is None:
+        transport.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_LONGEST_CONNECT),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
         )
-    return current.session
+    return transport.session
 
 
-@lru_cache(maxsize=256)
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, found once for each; none for this machine itself.
+@lru_cache(maxsize=_MAX_PROXY_URLS)
+def _proxy_url(url: str) -> str | None:
+    """The proxy that the environment names for a URL, None for this machine itself.
 
     aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
         return None
-    found = getproxies().get(parts.scheme)
-    return found if found is None or "://" in found else f"http://{found}"
+    proxy = getproxies().get(parts.scheme)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
-    """POST ``body`` and read the whole response, in at most ``timeout`` seconds (see ``deadlines``).
+    """POST a body and read the whole response. Await it on this process's event loop.
 
-    Follows no redirect. Raises what aiohttp raises, ``asyncio.TimeoutError``, or ``AnswerTooLarge``.
+    Args:
+        url: Where to send it. Redirects are not followed.
+        body: What to send.
+        headers: The request's headers.
+        timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
+
+    Returns:
+        The response, whatever its status.
+
+    Raises:
+        aiohttp.ClientError: Where the connection fails.
+        asyncio.TimeoutError: Where it takes too long.
+        ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
     """
-    current = _loop()
-    return current.deadlines.within(timeout, _request(current, "POST", url, body, headers))
+    transport = _get_transport()
+    return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers))
 
 
-def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, Any, Response]:
-    """GET, in all else as ``post``."""
-    current = _loop()
-    return current.deadlines.within(timeout, _request(current, "GET", url, None, headers))
+def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[object, None, Response]:
+    """GET a URL and read the whole response. Await it on this process's event loop.
+
+    Args:
+        url: What to get. Redirects are not followed.
+        headers: The request's headers.
+        timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
+
+    Returns:
+        The response, whatever its status.
+
+    Raises:
+        aiohttp.ClientError: Where the connection fails.
+        asyncio.TimeoutError: Where it takes too long.
+        ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
+    """
+    transport = _get_transport()
+    return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
 
 
-async def _request(current: _Loop, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-    response = await _session(current).request(
-        method, url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
+async def _request(
+    transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+) -> Response:
+    response = await _get_session(transport).request(
+        method, url, data=body, headers=headers, proxy=_proxy_url(url), allow_redirects=False
     )
-    # What was read to its end has given its connection back, so that ``async with`` would only cost time.
+    # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:
-        return Response(response.status, response.headers, await _body(response))
+        return Response(response.status, response.headers, await _read_body(response))
     except BaseException:
         response.close()
         raise
 
 
-def _body(response: aiohttp.ClientResponse) -> Awaitable[bytes]:
-    declared = response.content_length
-    if declared is not None and declared > MAX_RESPONSE_BYTES:
+def _read_body(response: aiohttp.ClientResponse) -> Awaitable[bytes]:
+    declared_bytes = response.content_length
+    if declared_bytes is not None and declared_bytes > MAX_RESPONSE_BYTES:
         raise ResponseTooLarge
-    if declared is not None and "Content-Encoding" not in response.headers:
+    if declared_bytes is not None and "Content-Encoding" not in response.headers:
         return response.read()
-    return _bounded(response)
+    return _read_bounded(response)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         size += len(chunk)

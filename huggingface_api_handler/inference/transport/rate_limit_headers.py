@@ -1,4 +1,4 @@
-"""What a service announces of its limits in headers: how long to wait, and how much is left until when."""
+"""Rate limit headers of a response: how long to wait, how many requests remain, and when the limit is full again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MAX_WAIT_S = 30 * 24 * 3600.0
-"""Seconds above which an announcement is taken for a mistake and not heeded."""
+"""A longer wait is taken for a server's mistake and ignored. No known limit is counted over more than a month."""
 
-_POLICY = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
-_FORMS = [
+_MIN_EPOCH_S = 1e9
+"""``X-RateLimit-Reset`` is in seconds from now with some services and since 1970 with others. Larger means 1970."""
+
+_MAX_NUMBER = 1e18
+"""Larger numbers, infinity and NaN are taken for a server's mistake."""
+
+_POLICY_PATTERN = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
+_HEADER_NAMES = [
     tuple(f"{prefix}-{name}" for name in ("Remaining", "Limit", "Reset")) for prefix in ("RateLimit", "X-RateLimit")
 ]
-_EPOCH = 1e9  # X-RateLimit-Reset is in seconds from now with some services and since 1970 with others
 
 
 class RateLimitStatus(NamedTuple):
-    """What is left of a limit: requests, and seconds until its present window ends.
+    """What a service says of its rate limit.
 
-    ``most`` is the requests of a whole window and ``window`` its seconds, None where the service does not say.
+    Attributes:
+        remaining: Requests that may still be sent in the present window.
+        reset_s: Seconds until the window ends.
+        limit: Requests of a whole window; None where the service does not say.
+        window_s: Seconds of a whole window; None where the service does not say.
     """
 
     remaining: int
@@ -30,71 +39,102 @@ class RateLimitStatus(NamedTuple):
     window_s: float | None = None
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait before the next request, at least 0; None where nothing credible is announced.
+class _Policy(NamedTuple):
+    """``limit`` requests in a window of ``window_s`` seconds."""
 
-    From ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date), else from a quota that is used up.
+    limit: int | None
+    window_s: float | None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how long to wait before the next request.
+
+    Taken from ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date), else from a rate limit with no
+    request remaining.
+
+    Args:
+        headers: A response's headers, looked up without regard to case.
+
+    Returns:
+        Seconds, at least 0. None where the headers say nothing, or more than ``MAX_WAIT_S``.
+
+    >>> retry_after({"Retry-After": "7"})
+    7.0
+    >>> retry_after({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20"})
+    20.0
     """
-    value = headers.get("Retry-After", "").strip()
-    if value:
-        seconds = _number(value)
+    text = headers.get("Retry-After", "").strip()
+    if text:
+        seconds = _parse_number(text)
         if seconds is None:
-            seconds = _until(value)
+            seconds = _seconds_until(text)
         if seconds is not None and seconds <= MAX_WAIT_S:
             return max(0.0, seconds)
-    quota = parse_rate_limit(headers)
-    return quota.reset_s if quota is not None and quota.remaining == 0 else None
+    status = parse_rate_limit(headers)
+    return status.reset_s if status is not None and status.remaining == 0 else None
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
-    """What is left of the service's limit; None where it does not say both how much and until when.
+    """Read the rate limit from a response's headers.
 
-    From ``RateLimit: "policy";r=LEFT;t=SECONDS`` (draft-ietf-httpapi-ratelimit-headers), from its older form
-    ``RateLimit-Remaining`` and ``RateLimit-Reset``, or from ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
+    Taken from ``RateLimit: "policy";r=REMAINING;t=SECONDS`` (draft-ietf-httpapi-ratelimit-headers), from its older
+    form ``RateLimit-Remaining`` and ``RateLimit-Reset``, or from ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
+
+    Args:
+        headers: A response's headers, looked up without regard to case.
+
+    Returns:
+        The status. None where the headers do not say both how many requests remain and until when.
+
+    >>> parse_rate_limit({"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'})
+    RateLimitStatus(remaining=50, reset_s=30.0, limit=100, window_s=60.0)
     """
-    status = headers.get("RateLimit")
-    if status is not None:
-        remaining, reset = re.search(r"\br=(\d{1,12})", status), re.search(r"\bt=(\d{1,12})", status)
-        limit, window_s = _policy(headers, named=status.split(";")[0])
-        return _status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, limit, window_s)
-    for remaining_in, limit_in, reset_in in _FORMS:
-        remaining_text = headers.get(remaining_in)
+    value = headers.get("RateLimit")
+    if value is not None:
+        remaining, reset = re.search(r"\br=(\d{1,12})", value), re.search(r"\bt=(\d{1,12})", value)
+        policy = _parse_policy(headers, name=value.split(";")[0])
+        return _to_status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, policy)
+    for remaining_name, limit_name, reset_name in _HEADER_NAMES:
+        remaining_text = headers.get(remaining_name)
         if remaining_text is not None:
-            limit, window_s = _policy(headers)
-            told = _number(headers.get(limit_in, "").partition(",")[0])
-            limit = int(told) if told is not None and limit is None else limit
-            return _status(remaining_text, headers.get(reset_in), limit, window_s)
+            policy = _parse_policy(headers)
+            limit = _parse_number(headers.get(limit_name, "").partition(",")[0])
+            if limit is not None and policy.limit is None:
+                policy = _Policy(int(limit), policy.window_s)
+            return _to_status(remaining_text, headers.get(reset_name), policy)
     return None
 
 
-def _policy(headers: Mapping[str, str], named: str = "") -> tuple[int | None, float | None]:
-    """Requests and seconds of a whole window, of the policy ``named`` where there are several."""
-    told = headers.get("RateLimit-Policy", "")
-    policies = [policy for policy in told.split(",") if named in policy] or [told]
-    found = _POLICY.search(policies[0])
-    return (int(found.group(1)), float(found.group(2))) if found else (None, None)
+def _parse_policy(headers: Mapping[str, str], name: str = "") -> _Policy:
+    """The policy of this name, or the first one."""
+    text = headers.get("RateLimit-Policy", "")
+    policies = [policy for policy in text.split(",") if name in policy] or [text]
+    match = _POLICY_PATTERN.search(policies[0])
+    return _Policy(int(match.group(1)), float(match.group(2))) if match else _Policy(None, None)
 
 
-def _status(remaining: str, reset: str | None, limit: int | None, window_s: float | None) -> RateLimitStatus | None:
-    count, reset_s = _number(remaining), _number(reset or "")
-    if count is None or reset_s is None:
+def _to_status(remaining_text: str, reset_text: str | None, policy: _Policy) -> RateLimitStatus | None:
+    remaining, reset_s = _parse_number(remaining_text), _parse_number(reset_text or "")
+    if remaining is None or reset_s is None:
         return None
-    if reset_s > _EPOCH:
+    if reset_s > _MIN_EPOCH_S:
         reset_s -= time.time()
-    return RateLimitStatus(max(0, int(count)), max(0.0, reset_s), limit, window_s) if reset_s <= MAX_WAIT_S else None
+    if reset_s > MAX_WAIT_S:
+        return None
+    return RateLimitStatus(max(0, int(remaining)), max(0.0, reset_s), policy.limit, policy.window_s)
 
 
-def _until(text: str) -> float | None:
-    date = email.utils.parsedate_tz(text)
+def _seconds_until(http_date: str) -> float | None:
+    date = email.utils.parsedate_tz(http_date)
     try:
         return email.utils.mktime_tz(date) - time.time() if date is not None else None
     except (ValueError, OverflowError):  # such as the 99th of a month
         return None
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < 1e18 else None  # neither NaN nor infinite
+    return value if abs(value) < _MAX_NUMBER else None

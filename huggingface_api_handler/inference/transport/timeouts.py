@@ -1,7 +1,7 @@
-"""Time limits of many requests at once, at the cost of one timer a second.
+"""Time limits of many requests at once, with one timer a second.
 
-A timer for each request, as HTTP libraries set it, costs some 5 us of the 100 that the whole request costs. Limits end
-in whole seconds here, so that all requests whose time is up in the same second share one timer.
+A timer for each request, as HTTP libraries set it, costs about 5 us of the 100 us that the whole request costs. Here
+limits end in whole seconds, so that all requests whose time is up in the same second share one timer.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -18,34 +18,46 @@ class Deadlines:
     """Time limits on one event loop."""
 
     def __init__(self) -> None:
-        self._ending: dict[int, set[asyncio.Task[Any]]] = {}
+        """Set no limit yet."""
+        self._tasks_by_second: dict[int, set[asyncio.Task[object]]] = {}
 
-    async def within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
-        """What ``work`` comes to, or ``asyncio.TimeoutError`` after ``seconds`` and at most one more."""
-        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+    async def within(self, seconds: float, coroutine: Coroutine[object, None, T]) -> T:
+        """Await a coroutine with a time limit.
+
+        Args:
+            seconds: The limit. It is kept to within a second, never early.
+            coroutine: What to await. It is cancelled when its time is up.
+
+        Returns:
+            The coroutine's result.
+
+        Raises:
+            asyncio.TimeoutError: Where it took longer than ``seconds``.
+        """
+        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[object]", asyncio.current_task())
         second = math.ceil(loop.time() + seconds)
-        ending = self._ending.get(second)
-        if ending is None:
-            ending = self._ending[second] = set()
-            loop.call_at(second, self._end, second)
-        ending.add(task)
+        tasks = self._tasks_by_second.get(second)
+        if tasks is None:
+            tasks = self._tasks_by_second[second] = set()
+            loop.call_at(second, self._cancel_expired, second)
+        tasks.add(task)
         try:
-            return await work
+            return await coroutine
         except asyncio.CancelledError:
-            if task in ending or _cancelled_besides(task):
+            if task in tasks or _is_cancelled_by_others(task):
                 raise
             raise asyncio.TimeoutError from None
         finally:
-            ending.discard(task)
+            tasks.discard(task)
 
-    def _end(self, second: int) -> None:
-        late = self._ending.pop(second)
-        for task in late:
+    def _cancel_expired(self, second: int) -> None:
+        expired = self._tasks_by_second.pop(second)
+        for task in expired:
             task.cancel()
-        late.clear()
+        expired.clear()
 
 
-def _cancelled_besides(task: asyncio.Task[Any]) -> bool:
-    """Take our cancellation of ``task`` back, and say whether somebody else wants it cancelled too."""
+def _is_cancelled_by_others(task: asyncio.Task[object]) -> bool:
+    """Take back our own cancellation of a task, and see whether another one remains."""
     uncancel = getattr(task, "uncancel", None)  # Python 3.10 does not count them
     return uncancel is not None and uncancel() > 0

@@ -220,14 +220,14 @@ def test_a_created_model_is_recognised(statement: str, model: tuple[str, str] | 
 
 def test_tables_are_readable() -> None:
     rows: list[list[Any]] = [["a\n  long text, " * 9, 0.123456, 12345, None], ["b", None, 7, {"label": 1}]]
-    text = text_table(["text", "score", "count", "what"], rows, width=20)
+    text = text_table(["text", "score", "count", "what"], rows, max_cell_chars=20)
     assert text.splitlines() == [
         "  text                   score    count   what",
         "  --------------------   -----   ------   ------------",
         "  a long text, a lo...   0.123   12,345   NULL",
         '  b                       NULL        7   {"label": 1}',
     ]
-    assert text_table(["n"], [[i] for i in range(14)], most=3).endswith("... and 11 more rows")
+    assert text_table(["n"], [[i] for i in range(14)], max_rows=3).endswith("... and 11 more rows")
     assert text_table(["n"], []) == "  n\n  -"
     upright = text_table([f"column_{i}" for i in range(20)], [["value"] * 20])
     assert upright.splitlines()[0] == "  column_0    value"

@@ -345,7 +345,7 @@ def test_rate_limited_is_no_attempt_and_keeps_the_batch() -> None:
     )
     assert_right(run)
     assert set(run.batch_size) <= {32, 4}
-    assert run.usage.waits == 20
+    assert run.usage.rate_limit_waits == 20
     assert run.usage.retries == 0
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import FailureKind
-from huggingface_api_handler.inference.storage import quota
+from huggingface_api_handler.inference.storage import quota as module
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Service
@@ -38,7 +38,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    monkeypatch.setattr(quota, "_warned", set())
+    monkeypatch.setattr(module, "_warned", set())
     return Clock()
 
 
@@ -52,20 +52,20 @@ def answer(body: Any, *_: Any) -> Any:
     return [[{"label": "POSITIVE", "score": 0.75}] for _ in texts]
 
 
-def granted(of: Quota, asked: int) -> int:
+def granted(quota: Quota, asked: int) -> int:
     """How many of so many requests at once may go, in one query."""
 
     async def ask() -> int:
-        taken = await asyncio.gather(*(of.take() for _ in range(asked)))
-        await of.release()
+        taken = await asyncio.gather(*(quota.take() for _ in range(asked)))
+        await quota.release()
         return sum(refusal is None for refusal in taken)
 
     return asyncio.run(ask())
 
 
-def refusal(of: Quota) -> str:
+def refusal(quota: Quota) -> str:
     async def ask() -> str:
-        failure = await of.take()
+        failure = await quota.take()
         assert failure is not None
         assert failure.kind is FailureKind.NOT_SENT
         return failure.message
@@ -95,21 +95,23 @@ def test_periods_begin_anew_in_utc_and_an_hour_does_not_free_a_month(store: Stor
     clock.now = NOON
     assert granted(Quota(store, b"e", limits, clock), 99) == 10
     clock.now = NOON + HOUR
-    of = Quota(store, b"e", limits, clock)
-    assert granted(of, 99) == 5
-    assert "requests_per_month = 25" in refusal(of)
-    assert "with the next month (UTC)" in refusal(of)
+    quota = Quota(store, b"e", limits, clock)
+    assert granted(quota, 99) == 5
+    assert "requests_per_month = 25" in refusal(quota)
+    assert "with the next month (UTC)" in refusal(quota)
     clock.now = NOON + 12 * HOUR
     assert granted(Quota(store, b"e", limits, clock), 99) == 10
-    of = Quota(store, b"e", limits, clock)
-    assert "requests_per_hour = 10 was reached before this row; it begins anew with the next full hour" in refusal(of)
+    quota = Quota(store, b"e", limits, clock)
+    assert "requests_per_hour = 10 was reached before this row; it begins anew with the next full hour" in refusal(
+        quota
+    )
 
 
 def test_what_was_taken_in_one_hour_is_not_used_in_the_next(store: Store, clock: Clock) -> None:
-    of = Quota(store, b"e", {"requests_per_hour": 1000, "requests_per_month": 1000}, clock)
-    asyncio.run(of.take())
+    quota = Quota(store, b"e", {"requests_per_hour": 1000, "requests_per_month": 1000}, clock)
+    asyncio.run(quota.take())
     clock.now = NOON + HOUR
-    assert granted(of, 2000) == 999, "what is left of the hour before goes back to the month"
+    assert granted(quota, 2000) == 999, "what is left of the hour before goes back to the month"
 
 
 def test_counts_of_past_months_are_let_go(store: Store, clock: Clock) -> None:
@@ -139,7 +141,7 @@ def test_there_is_one_warning_at_four_fifths_in_each_period(store: Store, clock:
 def test_while_the_store_is_locked_the_count_goes_on_in_memory_from_what_was_seen(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.storage.sqlite._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_api_handler.inference.storage.sqlite._BUSY_TIMEOUT_S", 0.2)
     store = open_store(str(tmp_path))
     assert granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 6) == 6
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
@@ -218,17 +220,17 @@ import asyncio
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.sqlite import open_store
 async def ask():
-    of = Quota(open_store({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
+    quota = Quota(open_store({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
     taken = 0
-    await of.release()
+    await quota.release()
     print("ready", flush=True)
     input()
     while True:
-        got = [await of.take() for _ in range(10)]
+        got = [await quota.take() for _ in range(10)]
         taken += got.count(None)
         if any(got):
             break
-    await of.release()
+    await quota.release()
     return taken
 print(asyncio.run(ask()))
 """

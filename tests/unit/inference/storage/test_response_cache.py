@@ -71,7 +71,7 @@ def test_what_a_query_was_answered_is_indexed_after_it_and_it_does_not_wait(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.answer = scores
-    index, order, returned = table.index, [], threading.Event()
+    index, order, returned = table.index, list[str](), threading.Event()
 
     def later(connection: sqlite3.Connection) -> None:
         returned.wait(5)
@@ -114,18 +114,18 @@ def test_another_route_another_input_and_another_preprocessing_are_asked(
     assert sent(service, ["a"], SENTIMENT, name="one") == 1
     assert sent(service, ["b"], SENTIMENT, name="one") == 1
     assert sent(service, ["a"], SENTIMENT, name="one", endpoint=f"{service.url}/elsewhere") == 1
-    monkeypatch.setattr(module, "PREPROCESSING", module.PREPROCESSING + 1)
+    monkeypatch.setattr(module, "PREPROCESSING_VERSION", module.PREPROCESSING_VERSION + 1)
     assert sent(service, ["a"], SENTIMENT, name="one") == 1
 
 
 @pytest.mark.parametrize("argument", ["system_prompt", "output_schema"])
 def test_what_is_sent_beside_the_parameters_counts_too(argument: str, service: Service) -> None:
     service.answer = lambda body, *_: {"choices": [{"message": {"role": "assistant", "content": '{"n": 1}'}}]}
-    given = {"system_prompt": "Be short.", "output_schema": {"n": "int"}}[argument]
-    asked = {**GENERATED, "cache": True}
-    assert sent(service, ["a"], asked) == 1
-    assert sent(service, ["a"], {**asked, argument: given}) == 1
-    assert sent(service, ["a"], {**asked, argument: given}) == 0
+    value = {"system_prompt": "Be short.", "output_schema": {"n": "int"}}[argument]
+    using = {**GENERATED, "cache": True}
+    assert sent(service, ["a"], using) == 1
+    assert sent(service, ["a"], {**using, argument: value}) == 1
+    assert sent(service, ["a"], {**using, argument: value}) == 0
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_an_answer_that_this_version_cannot_read_is_asked_again(service: Service
     predict(frame, SENTIMENT, engine)
     store = open_store(str(tmp_path))
     (key,) = store.run(lambda connection: connection.execute("SELECT key FROM answers").fetchone(), None).result()  # type: ignore[misc]
-    kept = module._to_bytes(key, {"an": "older form"})
-    store.run(lambda connection: connection.execute("UPDATE answers SET answer = ?", (kept,)).rowcount, 0).result()
+    data = module._to_bytes(key, {"an": "older form"})
+    store.run(lambda connection: connection.execute("UPDATE answers SET answer = ?", (data,)).rowcount, 0).result()
     assert list(predict(frame, SENTIMENT, engine)["y"]) == ["POSITIVE"]
     assert len(service.asked) == 2
 
@@ -261,12 +261,12 @@ def test_cache_false_neither_finds_nor_keeps(service: Service, tmp_path: Path) -
 
 
 def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> None:
-    asked = answers(open_store(str(tmp_path)))
-    keys = {asked.key(item) for item in ('["a"]', ("a",), "a", ("a", ("b",)), ("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))}  # fmt: skip
+    cache = new_cache(open_store(str(tmp_path)))
+    keys = {cache.key(item) for item in ('["a"]', ("a",), "a", ("a", ("b",)), ("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))}  # fmt: skip
     assert len(keys) == 7
 
 
-def answers(store: Store, ttl: float = 100.0) -> ResponseCache:
+def new_cache(store: Store, ttl: float = 100.0) -> ResponseCache:
     return ResponseCache(store, "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
 
 
@@ -287,9 +287,9 @@ def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.M
     store = open_store(str(tmp_path))
 
     async def put(item: str) -> None:
-        asked = answers(store)
-        asked.put(asked.key(item), [1])
-        await asked.flush()
+        cache = new_cache(store)
+        cache.put(cache.key(item), [1])
+        await cache.flush()
 
     asyncio.run(put("old"))
     now += 101
@@ -299,25 +299,25 @@ def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.M
 
 def test_over_the_size_bound_the_oldest_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 2_000_000
-    monkeypatch.setattr(table, "LARGEST", bound)
+    monkeypatch.setattr(table, "MAX_STORE_BYTES", bound)
     store = open_store(str(tmp_path))
 
     async def fill() -> tuple[list[bytes], dict[bytes, Any]]:
-        asked = answers(store)
-        keys = [asked.key(f"text {number}") for number in range(2000)]
+        cache = new_cache(store)
+        keys = [cache.key(f"text {number}") for number in range(2000)]
         for number, key in enumerate(keys):
-            asked.put(key, "x" * 4000)
+            cache.put(key, "x" * 4000)
             if number % 50 == 0:
-                await asked.flush()
-        await asked.flush()
-        return keys, await answers(store).lookup(keys)
+                await cache.flush()
+        await cache.flush()
+        return keys, await new_cache(store).lookup(keys)
 
-    keys, found = asyncio.run(fill())
+    keys, answers = asyncio.run(fill())
     close_stores()
     size = (tmp_path / "answers.sqlite").stat().st_size
     assert size < bound * 1.5, f"{size} bytes"
-    assert 100 < len(found) < 2000
-    assert set(found) == set(keys[-len(found) :]), "the newest are kept"
+    assert 100 < len(answers) < 2000
+    assert set(answers) == set(keys[-len(answers) :]), "the newest are kept"
 
 
 def test_what_lands_while_others_are_written_is_written_after_them_at_once(
@@ -326,25 +326,25 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     store, written, begun, slow = open_store(str(tmp_path)), list[int](), threading.Event(), threading.Event()
     append = table.append
 
-    def slowly(connection: Any, landed: Any, **times: int) -> None:
-        written.append(len(landed) // 2)
+    def slowly(connection: sqlite3.Connection, rows: table.PendingRows, **times: int) -> None:
+        written.append(len(rows) // 2)
         begun.set()
         slow.wait(10)
-        append(connection, landed, **times)
+        append(connection, rows, **times)
 
     monkeypatch.setattr(table, "append", slowly)
 
     async def put() -> dict[bytes, Any]:
-        asked = answers(store)
-        keys = [asked.key(f"text {number}") for number in range(5)]
-        asked.put(keys[0], 0)
+        cache = new_cache(store)
+        keys = [cache.key(f"text {number}") for number in range(5)]
+        cache.put(keys[0], 0)
         await asyncio.to_thread(begun.wait, 10)
         for number in range(1, 5):
-            asked.put(keys[number], number)
-            await asyncio.sleep(2 * module._WRITE_SECONDS)
+            cache.put(keys[number], number)
+            await asyncio.sleep(2 * module._WRITE_DELAY_S)
         slow.set()
-        await asked.flush()
-        return await answers(store).lookup(keys)
+        await cache.flush()
+        return await new_cache(store).lookup(keys)
 
     assert sorted(asyncio.run(put()).values()) == [0, 1, 2, 3, 4]
     assert written == [1, 4]
@@ -354,25 +354,25 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
 def test_few_answers_are_written_soon_and_many_in_whole_statements(
     each_turn: list[int], written: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WRITE_SECONDS", 1e6)
+    monkeypatch.setattr(module, "_WRITE_DELAY_S", 1e6)
     store, sizes, append = open_store(str(tmp_path)), list[int](), table.append
 
-    def noted(connection: Any, landed: Any, **times: int) -> None:
-        sizes.append(len(landed) // 2)
-        append(connection, landed, **times)
+    def recorded(connection: sqlite3.Connection, rows: table.PendingRows, **times: int) -> None:
+        sizes.append(len(rows) // 2)
+        append(connection, rows, **times)
 
-    monkeypatch.setattr(table, "append", noted)
+    monkeypatch.setattr(table, "append", recorded)
 
     async def put() -> None:
-        asked = answers(store)
+        cache = new_cache(store)
         for turn, count in enumerate(each_turn):
             for number in range(count):
-                asked.put(asked.key(f"{turn} {number}"), number)
-            await asyncio.gather(*(asyncio.wrap_future(writing) for writing, _ in asked._being_written))
-            asked._due()
-        left = sum(each_turn) - sum(sizes)
-        await asked.flush()
-        assert left < max(each_turn), "one more turn at most"
+                cache.put(cache.key(f"{turn} {number}"), number)
+            await asyncio.gather(*(asyncio.wrap_future(writing) for writing, _ in cache._writes))
+            cache._on_timer()
+        pending = sum(each_turn) - sum(sizes)
+        await cache.flush()
+        assert pending < max(each_turn), "one more turn at most"
 
     asyncio.run(put())
     assert sizes[: len(written)] == written
@@ -380,24 +380,24 @@ def test_few_answers_are_written_soon_and_many_in_whole_statements(
 
 
 def test_an_answer_of_media_comes_back_as_it_was(tmp_path: Path) -> None:
-    made = Media(bytes(range(256)) * 100, "image/png")
+    media = Media(bytes(range(256)) * 100, "image/png")
 
     async def there_and_back() -> Any:
-        asked = answers(open_store(str(tmp_path)))
-        asked.put(asked.key("a cat"), made)
-        await asked.flush()
-        return await answers(open_store(str(tmp_path))).lookup([asked.key("a cat")])
+        cache = new_cache(open_store(str(tmp_path)))
+        cache.put(cache.key("a cat"), media)
+        await cache.flush()
+        return await new_cache(open_store(str(tmp_path))).lookup([cache.key("a cat")])
 
-    assert list(asyncio.run(there_and_back()).values()) == [made]
+    assert list(asyncio.run(there_and_back()).values()) == [media]
 
 
 def test_what_is_no_json_is_not_kept_and_the_query_goes_on(tmp_path: Path) -> None:
     async def put() -> dict[bytes, Any]:
-        asked = answers(open_store(str(tmp_path)))
-        asked.put(asked.key("a"), object())
-        asked.put(asked.key("b"), 1)
-        await asked.flush()
-        return await answers(open_store(str(tmp_path))).lookup([asked.key("a"), asked.key("b")])
+        cache = new_cache(open_store(str(tmp_path)))
+        cache.put(cache.key("a"), object())
+        cache.put(cache.key("b"), 1)
+        await cache.flush()
+        return await new_cache(open_store(str(tmp_path))).lookup([cache.key("a"), cache.key("b")])
 
     assert list(asyncio.run(put()).values()) == [1]
 

@@ -32,19 +32,19 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     opened.close()
 
 
-def landed(first: int, after: int, answer: str = "answer") -> PendingRows:
+def new_rows(first: int, after: int, answer: str = "answer") -> PendingRows:
     both = ((f"key {number:04}", f"{answer} {number}") for number in range(first, after))
     return [bytearray(each.encode()) for pair in both for each in pair]
 
 
 def append(
-    connection: sqlite3.Connection, answers: PendingRows, kept: int = NOW, expires: int = NOW + 100
+    connection: sqlite3.Connection, rows: PendingRows, stored_at: int = NOW, expires_at: int = NOW + 100
 ) -> list[tuple[bytes, bytes]]:
-    table.append(connection, answers, kept, expires)
-    return [(bytes(key), bytes(answer)) for key, answer in zip(answers[::2], answers[1::2], strict=True)]
+    table.append(connection, rows, stored_at, expires_at)
+    return [(bytes(key), bytes(answer)) for key, answer in zip(rows[::2], rows[1::2], strict=True)]
 
 
-def found(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
+def selected(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
     return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since))
 
 
@@ -55,84 +55,84 @@ def count(connection: sqlite3.Connection, name: str) -> int:
 
 def test_a_query_finds_what_had_landed_when_it_began(connection: sqlite3.Connection) -> None:
     assert not table.open_query(connection, b"another")
-    appended = append(connection, landed(0, 1300))
-    assert found(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
+    appended = append(connection, new_rows(0, 1300))
+    assert selected(connection, 0, 1300) == {}, "what a query itself was answered costs no index"
     assert table.open_query(connection, QUERY)
-    assert found(connection, 0, 1400) == dict(appended)
+    assert selected(connection, 0, 1400) == dict(appended)
 
 
 def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Connection) -> None:
     for answer in ("first", "second"):
-        append(connection, landed(0, 10, answer=answer))
-    append(connection, landed(5, 10, answer="third"))
+        append(connection, new_rows(0, 10, answer=answer))
+    append(connection, new_rows(5, 10, answer="third"))
     assert table.open_query(connection, QUERY)
-    assert set(found(connection, 0, 10).values()) == {
+    assert set(selected(connection, 0, 10).values()) == {
         f"{'third' if n >= 5 else 'second'} {n}".encode() for n in range(10)
     }
 
 
 def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Connection) -> None:
-    many = 2 * table.AT_ONCE + 5
-    append(connection, landed(0, many))
+    many = 2 * table.MAX_INSERT_ROWS + 5
+    append(connection, new_rows(0, many))
     assert [key for (key,) in connection.execute("SELECT key FROM answers ORDER BY id")] == [
         b"key %04d" % number for number in range(many)
     ]
     with pytest.raises(sqlite3.IntegrityError):
-        append(connection, [*landed(0, many), None, bytearray()])  # type: ignore[list-item]
+        append(connection, [*new_rows(0, many), None, bytearray()])  # type: ignore[list-item]
     connection.execute("ROLLBACK")  # as the store does after any error
     assert count(connection, "answers") == many
 
 
 def test_answers_older_than_asked_for_are_not_found(connection: sqlite3.Connection) -> None:
-    append(connection, landed(0, 5), kept=NOW - 60)
-    append(connection, landed(5, 10))
+    append(connection, new_rows(0, 5), stored_at=NOW - 60)
+    append(connection, new_rows(5, 10))
     table.open_query(connection, QUERY)
-    assert len(found(connection, 0, 10, since=NOW - 60)) == 10
-    assert len(found(connection, 0, 10, since=NOW - 59)) == 5
+    assert len(selected(connection, 0, 10, since=NOW - 60)) == 10
+    assert len(selected(connection, 0, 10, since=NOW - 59)) == 5
 
 
 def test_many_are_indexed_while_a_query_goes_on(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_MOST_UNINDEXED", 100)
+    monkeypatch.setattr(table, "_MAX_UNINDEXED_ROWS", 100)
     for start in range(0, 950, 50):
-        append(connection, landed(start, start + 50))
+        append(connection, new_rows(start, start + 50))
         table.vacuum(connection, QUERY)
         assert count(connection, "answers") - count(connection, "answers_by_key") < 100
     assert count(connection, "answers_by_key") == 900
 
 
 def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_EXPIRED_AT_ONCE", 100)
-    append(connection, landed(0, 250), expires=NOW + 10)
+    monkeypatch.setattr(table, "_EXPIRY_SCAN_ROWS", 100)
+    append(connection, new_rows(0, 250), expires_at=NOW + 10)
     table.open_query(connection, QUERY)
     monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
-    left = []
+    remaining = []
     for number in range(1000, 1004):
-        append(connection, landed(number, number + 1))
+        append(connection, new_rows(number, number + 1))
         table.vacuum(connection, QUERY)
-        left.append(count(connection, "answers") - (number - 999))
-    assert left == [150, 50, 0, 0]
+        remaining.append(count(connection, "answers") - (number - 999))
+    assert remaining == [150, 50, 0, 0]
     assert count(connection, "answers_by_key") == 0
 
 
 def test_numbers_that_begin_again_after_all_expired_are_indexed(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append(connection, landed(0, 50), expires=NOW + 10)
+    append(connection, new_rows(0, 50), expires_at=NOW + 10)
     table.open_query(connection, QUERY)
-    table._let_go(connection, 50)
+    table._delete_through(connection, 50)
     assert count(connection, "answers") == 0
-    append(connection, landed(60, 63))
+    append(connection, new_rows(60, 63))
     table.open_query(connection, QUERY)
-    assert len(found(connection, 0, 100)) == 3
+    assert len(selected(connection, 0, 100)) == 3
 
 
 def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqlite3.Connection) -> None:
-    append(connection, landed(0, 2))
+    append(connection, new_rows(0, 2))
     table.open_query(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
-    assert found(connection, 0, 2) == {}
+    assert selected(connection, 0, 2) == {}
 
 
 STEP = st.one_of(
@@ -147,21 +147,21 @@ STEP = st.one_of(
 def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
     monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, object]]
 ) -> None:
-    monkeypatch.setattr(table, "_MOST_UNINDEXED", 8)
+    monkeypatch.setattr(table, "_MAX_UNINDEXED_ROWS", 8)
     connection = empty()
     table.record_query(connection, QUERY)
-    kept: list[tuple[bytes, bytes]] = []
-    for turn, (what, given_to_it) in enumerate([*steps, ("begin", None)]):
-        if what == "append":
-            both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in given_to_it)  # type: ignore[attr-defined]
-            kept += append(connection, [bytearray(each) for pair in both for each in pair], expires=10**12)
+    stored: list[tuple[bytes, bytes]] = []
+    for turn, (action, argument) in enumerate([*steps, ("begin", None)]):
+        if action == "append":
+            both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in argument)  # type: ignore[attr-defined]
+            stored += append(connection, [bytearray(each) for pair in both for each in pair], expires_at=10**12)
             table.vacuum(connection, QUERY)
-        elif what == "begin":
+        elif action == "begin":
             table.open_query(connection, QUERY)
-        elif kept:
+        elif stored:
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
-            table._let_go(connection, first + given_to_it - 1)  # type: ignore[operator]
-            kept = kept[given_to_it:]  # type: ignore[misc]
-    seen = table.select(connection, [b"%02d" % key for key in range(31)], 0)
-    assert dict(seen) == dict(kept)
+            table._delete_through(connection, first + argument - 1)  # type: ignore[operator]
+            stored = stored[argument:]  # type: ignore[misc]
+    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0)
+    assert dict(rows) == dict(stored)
     connection.close()

@@ -40,8 +40,8 @@ def ask(service: Service, folder: Path) -> int:
 
 
 def count(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
-    return found
+    rows: int = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+    return rows
 
 
 def put(store: Store, first: int, after: int) -> None:
@@ -70,10 +70,10 @@ def test_neither_inputs_nor_keys_are_in_the_file(service: Service, tmp_path: Pat
     service.answer = answer
     engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "api_key": "hf_thisIsTheSecretKey", "name": "mine"}
     predict(TEXTS, USING, engine)
-    held = b"".join(file.read_bytes() for file in tmp_path.glob("answers.sqlite*"))
-    assert b"POSITIVE" in held  # answers are
-    for unseen in (b"review", b"SecretKey", b"127.0.0.1", b"distilbert"):
-        assert unseen not in held
+    content = b"".join(file.read_bytes() for file in tmp_path.glob("answers.sqlite*"))
+    assert b"POSITIVE" in content  # answers are
+    for secret in (b"review", b"SecretKey", b"127.0.0.1", b"distilbert"):
+        assert secret not in content
 
 
 @pytest.mark.parametrize("how", ["random bytes", "cut off", "pages flipped", "no secret"])
@@ -81,19 +81,19 @@ def test_a_damaged_file_is_set_aside_with_one_warning(how: str, service: Service
     assert ask(service, tmp_path) == 2
     close_stores()
     file = tmp_path / "answers.sqlite"
-    whole = bytearray(file.read_bytes())
+    data = bytearray(file.read_bytes())
     if how == "random bytes":
-        whole[:] = os.urandom(len(whole))
+        data[:] = os.urandom(len(data))
     elif how == "cut off":
-        del whole[len(whole) // 2 :]
+        del data[len(data) // 2 :]
     elif how == "pages flipped":  # but for the first, so that it can be opened
-        whole[4096:] = bytes(255 - byte for byte in whole[4096:])
+        data[4096:] = bytes(255 - byte for byte in data[4096:])
     if how == "no secret":
         with sqlite3.connect(file) as connection:
             connection.execute("DELETE FROM meta")
         connection.close()
     else:
-        file.write_bytes(whole)
+        file.write_bytes(data)
     assert ask(service, tmp_path) == 2
     assert len(warnings(caplog)) == 1
     assert "set aside" in warnings(caplog)[0]
@@ -107,7 +107,7 @@ def test_a_file_damaged_in_the_middle_of_a_query_is_set_aside_and_what_comes_aft
     def harmful(body: Any, *rest: Any) -> Any:
         if len(service.asked) == 1:
             store = open_store(str(tmp_path))
-            with store._in_use, (tmp_path / "answers.sqlite").open("r+b") as file:
+            with store._connection_lock, (tmp_path / "answers.sqlite").open("r+b") as file:
                 assert store._connection is not None
                 store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 file.seek(4096)
@@ -130,7 +130,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     file = tmp_path / "answers.sqlite"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE later(x)")
-        connection.execute(f"PRAGMA user_version = {module.VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {module.SCHEMA_VERSION + 1}")
     connection.close()
     before = file.read_bytes()
     assert ask(service, tmp_path) == 2
@@ -183,7 +183,7 @@ def test_a_file_that_another_process_replaced_is_not_written_to_any_more(tmp_pat
 def test_a_locked_file_holds_a_query_up_once_and_for_a_bounded_time(
     service: Service, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_BUSY_TIMEOUT_S", 0.5)
     assert ask(service, tmp_path) == 2
     frame = pd.DataFrame({"text": [f"text {number}" for number in range(3000)]})
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
@@ -247,9 +247,9 @@ def test_two_processes_write_thousands_of_answers_and_lose_none(tmp_path: Path) 
     code = "from huggingface_api_handler.inference.storage.sqlite import open_store; from tests.unit.inference.storage.test_sqlite import put; put(open_store({!r}), {}, {})"
     both = [started(code.format(str(tmp_path), first, first + 3000)) for first in (0, 3000)]
     for process in both:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-        assert "cannot be used" not in said
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        assert "cannot be used" not in stderr
     connection = sqlite3.connect(tmp_path / "answers.sqlite")
     assert count(connection) == 6000
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -36,19 +36,19 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     model = model_settings({"task": "text-classification", "column": "text", "target": "y"})
     for texts in (["good 1", "good 1", None], ["good 1", "good 2", "bad"]):
         predict_frame(pd.DataFrame({"text": texts}), model, engine, scope=SCOPE)
-    told = usage_log.usage_table(open_store(str(tmp_path)), "model 1")
-    assert told["query"][0] == "all"
-    assert told["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
+    table = usage_log.usage_table(open_store(str(tmp_path)), "model 1")
+    assert table["query"][0] == "all"
+    assert table["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
     shown = ["queries", "rows", "nulls", "distinct", "stored", "requests", "answered", "requests_avoided"]
-    assert told[shown].to_numpy().tolist() == [
+    assert table[shown].to_numpy().tolist() == [
         [2, 6, 1, 4, 1, 3, 4, 2],
         [1, 3, 0, 3, 1, 2, 2, 1],
         [1, 3, 1, 1, 0, 1, 2, 1],
     ]
-    assert [json.loads(errors) for errors in told["errors"]] == [{"rejected input": 1}, {"rejected input": 1}, {}]
-    assert told["bytes_sent"][0] == sum(told["bytes_sent"][1:]) > 0
-    assert told["bytes_received"][0] == sum(told["bytes_received"][1:]) > 0
-    assert "host" not in told.columns
+    assert [json.loads(errors) for errors in table["errors"]] == [{"rejected input": 1}, {"rejected input": 1}, {}]
+    assert table["bytes_sent"][0] == sum(table["bytes_sent"][1:]) > 0
+    assert table["bytes_received"][0] == sum(table["bytes_received"][1:]) > 0
+    assert "host" not in table.columns
     assert len(usage_log.usage_table(open_store(str(tmp_path)), "model 2")) == 0
 
 
@@ -60,9 +60,9 @@ def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
         for each in seconds[start : start + 500]:
             usage.record_response(each, 10, {})
         usage_log.record(store, SCOPE, usage)
-    told = usage_log.usage_table(store, "model 1")
-    assert told["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
-    assert told["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
+    table = usage_log.usage_table(store, "model 1")
+    assert table["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
+    assert table["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
 
 
 def test_totals_survive_processes(tmp_path: Path) -> None:
@@ -86,13 +86,13 @@ def test_a_thousand_are_kept_of_a_model_and_the_total_counts_all(tmp_path: Path)
     for _ in range(1100):
         usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
     usage_log.record(store, Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
-    assert kept(store) == [("model 1", 1000), ("model 2", 1)]
-    told = usage_log.usage_table(store, "model 1")
-    assert told["rows"][0] == 1100
-    assert len(told) == 21
+    assert stored_queries(store) == [("model 1", 1000), ("model 2", 1)]
+    table = usage_log.usage_table(store, "model 1")
+    assert table["rows"][0] == 1100
+    assert len(table) == 21
 
 
-def kept(store: Store) -> list[Any]:
+def stored_queries(store: Store) -> list[Any]:
     statement = "SELECT model, count(*) FROM receipts GROUP BY model ORDER BY model"
     return store.run(lambda connection: connection.execute(statement).fetchall(), []).result()
 
@@ -104,9 +104,41 @@ def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Pat
     for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
         store.run(lambda connection, statement=statement: connection.execute(statement, (garbage,)).rowcount, 0)  # type: ignore[misc]
     usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=2))
-    told = usage_log.usage_table(store, "model 1")
-    assert list(told["rows"]) == [2, 2]
+    table = usage_log.usage_table(store, "model 1")
+    assert list(table["rows"]) == [2, 2]
     assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
+
+
+RECORD_OF_0_1_0 = {
+    "task": "text-classification", "model": "m", "host": "h", "queries": 1, "rows": 9, "nulls": 1, "distinct": 8, "stored": 3,
+    "answered": 6, "requests": 5, "batches": 0, "retries": 1, "repairs": 0, "waits": 2, "seconds_waited": 0.5,
+    "seconds": 1.5, "bytes_sent": 10, "bytes_received": 20, "compute_seconds": 0.25, "compute_characters": 7,
+    "tokens": 11, "request_id": "r", "sha": None, "errors": {"row": 1, "wait": 1}, "latencies": {"-8": 4, "0": 1},
+}  # fmt: skip
+"""As the first version stored it, with its words for failures."""
+
+
+def test_what_an_older_version_stored_is_shown_and_counted_on(tmp_path: Path) -> None:
+    store, old = open_store(str(tmp_path)), json.dumps(RECORD_OF_0_1_0)
+    for statement in ("INSERT INTO receipts(model, at, receipt) VALUES (?, 0, ?)", "INSERT INTO totals VALUES (?, ?)"):
+        store.run(lambda connection, statement=statement: connection.execute(statement, ("model 1", old)).rowcount, 0)  # type: ignore[misc]
+    newer = Usage("text-classification", "m", "h", rows=1, cache_hits=1, rate_limit_waits=1)
+    newer.errors["rejected input"] += 1
+    usage_log.record(store, SCOPE, newer)
+    table = usage_log.usage_table(store, "model 1")
+    shown = ["rows", "stored", "waits", "requests", "tokens", "p50_seconds", "p95_seconds"]
+    assert table[shown].iloc[0].tolist() == [10, 4, 3, 5, 11, 0.5, 1.0]
+    assert table[shown].iloc[2].tolist() == [9, 3, 2, 5, 11, 0.5, 1.0]
+    assert json.loads(table["errors"][0]) == {"row": 1, "wait": 1, "rejected input": 1}
+    assert json.loads(table["errors"][2]) == {"row": 1, "wait": 1}
+
+
+def test_public_and_stored_names_stay_in_their_order() -> None:
+    usage = Usage("t", "m", "h")
+    assert list(usage.to_record()) == list(RECORD_OF_0_1_0)
+    assert Usage.from_record(usage.to_record()) == usage
+    public = [name for name in RECORD_OF_0_1_0 if name not in ("errors", "latencies")]
+    assert list(usage.as_dict()) == [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds"]
 
 
 def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_path: Path) -> None:
@@ -131,18 +163,18 @@ def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, t
     frame = pd.DataFrame({"text": [str(number) for number in range(len(chats))]})
     for _ in range(2):  # the second time from the store, and no token is used
         assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
-    told = sum(chat["usage"]["total_tokens"] for chat in chats)
-    assert list(usage_log.usage_table(open_store(str(tmp_path)), "model 1")["tokens"]) == [told, 0, told]
+    tokens = sum(chat["usage"]["total_tokens"] for chat in chats)
+    assert list(usage_log.usage_table(open_store(str(tmp_path)), "model 1")["tokens"]) == [tokens, 0, tokens]
 
 
 def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
-    usage, told = Usage("t", "m", "h"), 0.0
+    usage, compute_seconds = Usage("t", "m", "h"), 0.0
     for exchange in RECORDED:
         headers = exchange["response_headers"] or {}
         usage.record_response(1.0, 10, headers)
-        told += float(headers.get("x-compute-time", 0))
-    assert usage.compute_seconds == pytest.approx(told)
-    assert told > 90
+        compute_seconds += float(headers.get("x-compute-time", 0))
+    assert usage.compute_seconds == pytest.approx(compute_seconds)
+    assert compute_seconds > 90
     assert usage.tokens == 0
 
 

@@ -43,18 +43,18 @@ class Proxy:
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    client._proxy.cache_clear()
-    here = Proxy()
-    yield here
-    here.close()
-    client._proxy.cache_clear()
+    client._proxy_url.cache_clear()
+    server = Proxy()
+    yield server
+    server.close()
+    client._proxy_url.cache_clear()
 
 
-def asked(url: str, headers: dict[str, str] | None = None) -> int:
-    async def ask() -> client.Response:
+def status_of(url: str, headers: dict[str, str] | None = None) -> int:
+    async def send() -> client.Response:
         return await client.post(url, b"{}", headers or {}, 5)
 
-    return client.submit(ask()).result().status
+    return client.submit(send()).result().status
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
@@ -62,13 +62,13 @@ def test_requests_go_through_the_proxy_of_the_environment(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("http_proxy", scheme + proxy.address)
-    assert asked(AWAY) == 200
+    assert status_of(AWAY) == 200
     assert proxy.heads[0].startswith(f"POST {AWAY} HTTP/1.1")
 
 
 def test_the_name_and_password_of_a_proxy_are_for_the_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://me:p%40ss@{proxy.address}")
-    assert asked(AWAY, {"authorization": "Bearer hf_key"}) == 200
+    assert status_of(AWAY, {"authorization": "Bearer hf_key"}) == 200
     lines = proxy.heads[0].lower().split("\r\n")
     assert "proxy-authorization: basic bwu6cebzcw==" in lines
     assert "authorization: bearer hf_key" in lines
@@ -79,16 +79,16 @@ def test_the_name_and_password_of_a_proxy_are_for_the_proxy(proxy: Proxy, monkey
 def test_a_proxy_that_lets_nothing_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
     with pytest.raises(aiohttp.ClientProxyConnectionError) as raised:
-        asked(AWAY)
-    told = classify_exception(raised.value, host="service.example").message
-    assert "the proxy on the way to service.example" in told
-    assert "HTTPS_PROXY" in told
-    assert "secret" not in told
+        status_of(AWAY)
+    message = classify_exception(raised.value, host="service.example").message
+    assert "the proxy on the way to service.example" in message
+    assert "HTTPS_PROXY" in message
+    assert "secret" not in message
 
 
 def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_RESPONSE_BYTES", 10)
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -97,29 +97,29 @@ def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: py
                 stream.settimeout(5)
                 stream.recv(65536)
                 stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n[")
-                heard.append(stream.recv(1))
+                received.append(stream.recv(1))
 
         server = threading.Thread(target=serve)
         server.start()
         with pytest.raises(client.ResponseTooLarge) as raised:
-            asked(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+            status_of(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         server.join()
-    assert heard == [b""], raised
+    assert received == [b""], raised
 
 
-@pytest.mark.parametrize("excepted", ["service.example", ".example", "*", "service.example:80"])
+@pytest.mark.parametrize("no_proxy", ["service.example", ".example", "*", "service.example:80"])
 def test_what_no_proxy_excepts_is_reached_directly(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, excepted: str
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, no_proxy: str
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
-    monkeypatch.setenv("no_proxy", excepted)
-    assert client._proxy("http://service.example:80/") is None
-    assert client._proxy("http://another.test:80/") == (None if excepted == "*" else f"http://{proxy.address}")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert client._proxy_url("http://service.example:80/") is None
+    assert client._proxy_url("http://another.test:80/") == (None if no_proxy == "*" else f"http://{proxy.address}")
 
 
 def test_this_machine_is_reached_without_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
-    assert asked(f"http://{proxy.address}/models/m") == 200
+    assert status_of(f"http://{proxy.address}/models/m") == 200
     assert proxy.heads[0].startswith("POST /models/m HTTP/1.1")
     assert "authorization" not in proxy.heads[0].lower()
 
@@ -131,7 +131,7 @@ def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
     (tmp_path / "netrc").write_text(entry)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
-    assert asked(AWAY) == asked(AWAY, {"authorization": "Bearer hf_key"}) == 200
+    assert status_of(AWAY) == status_of(AWAY, {"authorization": "Bearer hf_key"}) == 200
     without, with_key = (head.lower() for head in proxy.heads)
     assert "authorization" not in without
     assert "authorization: bearer hf_key" in with_key
@@ -139,7 +139,7 @@ def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
 
 def test_the_environment_is_read_once_for_an_address(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp reads it, and ``.netrc``, in a thread for each request, which costs three times as much as the request."""
-    read = []
-    monkeypatch.setattr(client, "getproxies", lambda: read.append(1) or {"http": f"http://{proxy.address}"})
-    assert {asked(AWAY) for _ in range(3)} == {200}
-    assert len(read) == 1
+    lookups: list[int] = []
+    monkeypatch.setattr(client, "getproxies", lambda: lookups.append(1) or {"http": f"http://{proxy.address}"})
+    assert {status_of(AWAY) for _ in range(3)} == {200}
+    assert len(lookups) == 1
