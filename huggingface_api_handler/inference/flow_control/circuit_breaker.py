@@ -31,8 +31,8 @@ class CircuitBreaker:
         """Note that the service is to be given time."""
         if self._waits_since is None:
             self._waits_since = now
-        waited, announced = now - self._waits_since, failure.retry_after or 0.0
-        if waited + (0.0 if failure.estimated else announced) <= MAX_STALL_S:
+        waited, announced = now - self._waits_since, failure.retry_after_s or 0.0
+        if waited + (0.0 if failure.is_estimated else announced) <= MAX_STALL_S:
             return None
         wait = f"it asks to wait {announced:.0f} s" if announced else f"no answer for {waited:.0f} s"
         told = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"

@@ -61,7 +61,7 @@ async def route_state(to: Route, server: tei.Server | None, engine: EngineSettin
     if server is not None:
         found.profile.accepts_batches = True
         if not found.profile.batch_size.settled:
-            found.profile.batch_size = BatchSizeTuner(best=server.largest_batch, settled=True)
+            found.profile.batch_size = BatchSizeTuner(best=server.max_batch_size, settled=True)
     return found
 
 

@@ -75,7 +75,7 @@ class Query:
         return await route_state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
-        return self.route if server is None else tei.route_to(self.route, self.model.task)
+        return self.route if server is None else tei.task_route(self.route, self.model.task)
 
     def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine

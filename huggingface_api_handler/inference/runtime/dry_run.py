@@ -49,7 +49,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 
 async def _counted(query: Query, inputs: Sequence[Input]) -> tuple[int, int, float | None]:
-    state = await query.route_state(tei.detected(query.route))
+    state = await query.route_state(tei.cached_server(query.route))
     left = await _not_stored(query, inputs)
     groups = Counter(map(query.model.definition.group, left))
     profile, pace = state.profile, state.pace()

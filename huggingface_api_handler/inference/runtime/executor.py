@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...tasks import Input, Media, Prediction
-from ..failures import Failure, FailureKind, rejection
+from ..failures import Failure, FailureKind, rejection_kind
 from ..flow_control.batch_probe import probe_batching, should_probe_batching
 from ..flow_control.batching import can_batch
 from ..flow_control.circuit_breaker import CircuitBreaker
@@ -274,7 +274,7 @@ class QueryExecutor:
                 self._changed.set()
             if not isinstance(outcome, Failure):
                 return outcome or ()
-            if outcome.unreachable and not self._profile.has_answered:
+            if outcome.is_unreachable and not self._profile.has_answered:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
             if outcome.kind is FailureKind.RATE_LIMITED:
                 work.attempts -= 1
@@ -304,16 +304,18 @@ class QueryExecutor:
         outcome: Outcome | None = None
         try:
             try:
-                request, made = build_request(self._route, self._model, [self._queue.item(each) for each in positions])
+                request, provider_request = build_request(
+                    self._route, self._model, [self._queue.item(each) for each in positions]
+                )
             except (TypeError, ValueError) as error:
-                kind = rejection(len(positions))
+                kind = rejection_kind(len(positions))
                 return Failure(kind, f"the input cannot be sent ({error})")
             if self.stopped is not None or (self._has_budget and await self._over_budget()):
                 return None
             usage.record_request(len(positions), len(request.body))
             started = deps.clock()
             result = await send_request(
-                deps.post, self._route, self._model, request, made, len(positions), self._timeout
+                deps.post, self._route, self._model, request, provider_request, len(positions), self._timeout
             )
             outcome = _outcome(deps.clock() - started, result, len(positions))
         finally:
@@ -450,4 +452,4 @@ def _outcome(seconds: float, result: RequestResult, inputs: int) -> Outcome:
     failure = result.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
         return Outcome(seconds, answered=failure is None, rate_limit=result.rate_limit, inputs=inputs)
-    return Outcome(seconds, False, True, failure.retry_after, failure.estimated)
+    return Outcome(seconds, False, True, failure.retry_after_s, failure.is_estimated)
