@@ -61,8 +61,8 @@ class Failure:
     Attributes:
         kind: What to do about it.
         message: What went wrong, with keys and passwords redacted.
-        status: The HTTP status, or None where there was no response.
-        retry_after_s: Seconds to wait as the server announced them, or None where it announced nothing.
+        status: The HTTP status, or None if there was no response.
+        retry_after_s: Seconds to wait as the server announced them, or None if it announced nothing.
         is_estimated: Whether ``retry_after_s`` is only the server's guess, as for a loading model.
         is_unreachable: Whether no connection to the host could be made.
         attempts: How often the request was sent.
@@ -133,7 +133,7 @@ def classify_response(
         wait_for_model: Whether a model that is still loading is waited for. If not, the query stops.
 
     Returns:
-        The failure, with the server's own words, the wait it announced, and advice where there is some.
+        The failure, with the server's own words, the wait it announced, and advice if there is some.
 
     >>> failure = classify_response(429, {"Retry-After": "7"}, b'{"error": "slow down"}')
     >>> failure.kind.value, failure.retry_after_s
@@ -178,7 +178,7 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
         host: The host, and port if there is one, that the request went to.
 
     Returns:
-        A ``TRANSIENT`` failure. ``is_unreachable`` is set where no connection could be made.
+        A ``TRANSIENT`` failure. ``is_unreachable`` is set if no connection could be made.
     """
     name = type(error).__name__
     if "ConnectionTimeout" in name or "DNS" in name:
@@ -209,7 +209,7 @@ def error_in_answer(answer: object, *, batch_size: int = 1) -> Failure | None:
         batch_size: The number of inputs in the request.
 
     Returns:
-        The failure, or None where ``answer`` is no error.
+        The failure, or None if ``answer`` is no error.
 
     >>> error_in_answer({"error": "CUDA out of memory"}).reason
     'rejected input 200: CUDA out of memory'
@@ -246,7 +246,7 @@ def _is_plausible_wait(estimate: object) -> TypeGuard[float]:
 
 
 def _parse_error_body(body: bytes) -> tuple[str, object]:
-    """The server's message in one line, and the parsed JSON, None where the body is no JSON."""
+    """The server's message in one line, and the parsed JSON, None if the body is no JSON."""
     text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_TEXT_CHARS]
     try:
         answer = json.loads(body[:_MAX_JSON_BYTES])

@@ -57,7 +57,7 @@ def decode(task: Task, headers: Mapping[str, str], body: bytes) -> object:
         body: The response body.
 
     Returns:
-        ``Media`` where the task makes media and the content type says so, else the parsed JSON.
+        ``Media`` if the task makes media and the content type says so, else the parsed JSON.
 
     Raises:
         ValueError: The body is neither.

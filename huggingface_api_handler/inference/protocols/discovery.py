@@ -27,12 +27,12 @@ class TeiServer(TypedDict):
 
 
 class Discovery(TypedDict, total=False):
-    """What is stored with a model. Empty where there was nothing to find out.
+    """What is stored with a model. Empty if there was nothing to find out.
 
     Attributes:
         provider: The Hub's mapping of the model to its name at a provider, as ``hub_providers.provider_mapping``
             gives it.
-        tei: The server at the endpoint, where it is Text Embeddings Inference.
+        tei: The server at the endpoint, if it is Text Embeddings Inference.
     """
 
     provider: dict[str, str | None]

@@ -26,7 +26,7 @@ from ..media.sniffing import content_type_of
 from . import codec
 
 HELPER_TASKS = {"chat-completion": "conversational", "image-text-to-text": "conversational"}
-"""Our name of a task, and the name that the helpers use for it, where they differ."""
+"""Our name of a task, and the name that the helpers use for it, if they differ."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Provider:
             body: The response body.
 
         Returns:
-            The parsed JSON, or ``Media`` where the task makes media.
+            The parsed JSON, or ``Media`` if the task makes media.
 
         Raises:
             ValueError: The response holds no such answer.

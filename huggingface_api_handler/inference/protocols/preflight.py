@@ -22,7 +22,7 @@ PREFLIGHT_TIMEOUT_S = 5.0
 
 
 def check_engine(engine: EngineSettings) -> str:
-    """Check the engine's key and, where it has an endpoint, that its server answers.
+    """Check the engine's key and, if it has an endpoint, that its server answers.
 
     A host that cannot be reached is only a warning, since it may be up by the time of the first query.
 

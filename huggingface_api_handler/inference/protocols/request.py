@@ -31,10 +31,10 @@ class RequestResult(NamedTuple):
     """The result of one request: an answer or a failure.
 
     Attributes:
-        answer: The parsed JSON of the response, or ``Media``; None where the request failed.
+        answer: The parsed JSON of the response, or ``Media``; None if the request failed.
         failure: Why there is no answer, else None.
         bytes_received: The size of the response body in bytes.
-        headers: The response headers, empty where there was no response.
+        headers: The response headers, empty if there was no response.
         rate_limit: The rate limit that the response headers announce, if any.
     """
 

@@ -37,8 +37,8 @@ class Route:
         headers: The headers of every request. They hold the key, so they stay out of ``repr``.
         has_key: Whether the key is sent.
         serves_many_models: Whether other models are served beside this one, so that the address says nothing of it.
-        provider: The inference provider, or None where the server is asked directly.
-        body: Makes the body of a request where the server wants another form than the task's own.
+        provider: The inference provider, or None if the server is asked directly.
+        body: Makes the body of a request if the server wants another form than the task's own.
     """
 
     url: str
@@ -80,8 +80,8 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
     endpoint = model.endpoint or engine.endpoint
     provider_name = model.provider or (engine.provider if model.endpoint is None else None)
     headers = _headers(engine, model)
-    is_routed = provider_name == "hf-inference" or (provider_name == "auto" and model.definition.protocol == "chat")
-    if provider_name and not is_routed:
+    uses_router = provider_name == "hf-inference" or (provider_name == "auto" and model.definition.protocol == "chat")
+    if provider_name and not uses_router:
         return _provider_route(engine, model, provider_name, headers)
     url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, provider_name)
     headers = {**headers, "content-type": "application/json"}

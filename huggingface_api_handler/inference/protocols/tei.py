@@ -24,7 +24,7 @@ PATHS = {
 """The path of each task that such a server answers."""
 
 _INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
-_DEFAULT_MAX_BATCH_SIZE = 32  # the server's own default of --max-client-batch-size, where /info does not say
+_DEFAULT_MAX_BATCH_SIZE = 32  # the server's own default of --max-client-batch-size, if /info does not say
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ async def detect(route: Route, task: str) -> Server | None:
         task: The name of the task.
 
     Returns:
-        The server, or None where the endpoint is another kind of server, cannot be reached, or is not asked because
+        The server, or None if the endpoint is another kind of server, cannot be reached, or is not asked because
         the route or task is none of such a server.
     """
     if route.serves_many_models or route.provider is not None or task not in PATHS:
@@ -80,7 +80,7 @@ def cached_server(route: Route) -> Server | None:
         route: The route of a query.
 
     Returns:
-        The server, or None where none was found or nobody asked.
+        The server, or None if none was found, or if it was not asked.
     """
     return _servers.get(route.url)
 
