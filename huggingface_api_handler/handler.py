@@ -67,7 +67,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         changes = (args or {}).get("using") or {}
         with _without_traceback(), cancellation(in_threads="threads" in changes) as cancel:
             engine = _engine(self.engine_storage)
-            found = self.model_storage.json_get(_SERVED) or {}
+            found = self.model_storage.json_get(_SERVED) or discovery.Discovery()
             discovery.restore(found)
             model = model_settings(merge_select_overrides(self._using(), changes), engine)
             out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))

@@ -115,6 +115,6 @@ def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
 def a_store_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
     """No test finds what another one stored or learned."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "hf-home"))
-    monkeypatch.setattr(tei, "_found", {})  # a port may have been another test's
+    monkeypatch.setattr(tei, "_servers", {})  # a port may have been another test's
     yield
     close_stores()

@@ -1,6 +1,6 @@
-"""Every way an inference request can fail, and what each way calls for, decided in one place.
+"""Every way an inference request can fail, and what to do about it, decided in one place.
 
-The table of kinds is in ``docs/architecture.md``; ``tests/recorded/errors.jsonl`` holds real refusals.
+The table of kinds is in ``docs/architecture.md``; ``tests/recorded/errors.jsonl`` holds real error responses.
 """
 
 from __future__ import annotations
@@ -10,45 +10,70 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from ..redaction import redact
 from .transport.rate_limit_headers import MAX_WAIT_S
-from .transport.rate_limit_headers import retry_after as announced_wait
+from .transport.rate_limit_headers import retry_after as parse_retry_after
 
 
 class FailureKind(str, Enum):
-    """What a failure calls for. People read the values in ``<target>_error``, so they are public."""
+    """What to do about a failure. You read the values in ``<target>_error``, so they are public.
 
-    RATE_LIMITED = "rate limited"  # a pause for every request of the route; no attempt of the row is counted
-    TRANSIENT = "temporary failure"  # sent again after a backoff, a bounded number of times
-    BATCH_REJECTED = "rejected batch"  # one of its inputs, or its size: it is split
-    BATCH_UNSUPPORTED = "batches not supported"  # this route takes one input in a request
-    INPUT_REJECTED = "rejected input"  # for good
-    FATAL = "query stopped"  # no row can be answered
-    NOT_SENT = "not sent"  # the query ended first: its budget, its time, or the person
+    Attributes:
+        RATE_LIMITED: The service asks to wait. All requests to the route pause, then this one is sent again; the
+            pause does not count as an attempt.
+        TRANSIENT: A temporary fault of the server or the network. The request is sent again after a backoff; its
+            rows fail once the attempts are used up.
+        BATCH_REJECTED: The server refused a request with several inputs, for its size or for one of them. The batch
+            is split and sent again in parts.
+        BATCH_UNSUPPORTED: The server takes one input in a request. The inputs are sent one by one from then on.
+        INPUT_REJECTED: This input cannot be answered. Its row fails and is not sent again.
+        FATAL: Every row would fail (key, model, address, account), so the query stops.
+        NOT_SENT: The query ended before this row was sent: its budget or its time ran out, or you cancelled it.
+    """
+
+    RATE_LIMITED = "rate limited"
+    TRANSIENT = "temporary failure"
+    BATCH_REJECTED = "rejected batch"
+    BATCH_UNSUPPORTED = "batches not supported"
+    INPUT_REJECTED = "rejected input"
+    FATAL = "query stopped"
+    NOT_SENT = "not sent"
 
 
-def rejection(batch: int) -> FailureKind:
-    """The kind of a refusal of a request that carried ``batch`` inputs."""
-    return FailureKind.BATCH_REJECTED if batch > 1 else FailureKind.INPUT_REJECTED
+def rejection_kind(batch_size: int) -> FailureKind:
+    """The kind of failure when the server rejects what a request carries.
+
+    Args:
+        batch_size: The number of inputs in the request.
+
+    Returns:
+        ``BATCH_REJECTED`` for several inputs, since one of them may be at fault, else ``INPUT_REJECTED``.
+    """
+    return FailureKind.BATCH_REJECTED if batch_size > 1 else FailureKind.INPUT_REJECTED
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed request. ``message`` is kept without keys and passwords.
+    """One failed request.
 
-    ``retry_after`` is in seconds, None where the server announced nothing. ``status`` is None where no
-    response came. ``estimated`` marks a ``retry_after`` that the server only guessed (a loading model);
-    ``unreachable`` a host that no connection could be made to.
+    Attributes:
+        kind: What to do about it.
+        message: What went wrong, with keys and passwords redacted.
+        status: The HTTP status, or None if there was no response.
+        retry_after_s: Seconds to wait as the server announced them, or None if it announced nothing.
+        is_estimated: Whether ``retry_after_s`` is only the server's guess, as for a loading model.
+        is_unreachable: Whether no connection to the host could be made.
+        attempts: How often the request was sent.
     """
 
     kind: FailureKind
     message: str
     status: int | None = None
-    retry_after: float | None = None
-    estimated: bool = False
-    unreachable: bool = False
+    retry_after_s: float | None = None
+    is_estimated: bool = False
+    is_unreachable: bool = False
     attempts: int = 1
 
     def __post_init__(self) -> None:
@@ -75,61 +100,92 @@ _ADVICE = {
 }
 
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
-_LOG_IN = re.compile(r"log ?in|access token|authenticat", re.I)
-_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
+_LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
+_MODEL_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
-_NO_LISTS = re.compile(
+_LISTS_UNSUPPORTED = re.compile(
     r"valid string|expected (a )?str|must be (a |of type )?str|str type expected"
     r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
     re.I,
 )
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
-_LONGEST_MESSAGE = 500
+
+_MAX_MESSAGE_CHARS = 500
+"""A message stands in a cell of a table."""
+
+# An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
+_MAX_TEXT_BYTES = 30_000
+_MAX_TEXT_CHARS = 20_000
+_MAX_JSON_BYTES = 1_000_000
+_MAX_LISTED_ERRORS = 10
 
 
 def classify_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, batch: int = 1, wait_for_model: bool = True
+    status: int, headers: Mapping[str, str], body: bytes, *, batch_size: int = 1, wait_for_model: bool = True
 ) -> Failure:
-    """Say what a response that carries no answer calls for.
+    """Classify a response whose status is not 200.
 
-    ``batch`` is the number of inputs the request carried. ``headers`` must look names up without regard to case,
-    as aiohttp's do.
+    Args:
+        status: The HTTP status.
+        headers: The response headers. Names must be looked up without regard to case, as in aiohttp.
+        body: The response body.
+        batch_size: The number of inputs in the request.
+        wait_for_model: Whether a model that is still loading is waited for. If not, the query stops.
+
+    Returns:
+        The failure, with the server's own words, the wait it announced, and advice if there is some.
+
+    >>> failure = classify_response(429, {"Retry-After": "7"}, b'{"error": "slow down"}')
+    >>> failure.kind.value, failure.retry_after_s
+    ('rate limited', 7.0)
+    >>> classify_response(413, {}, b'{"error": "too many inputs"}', batch_size=8).reason
+    'rejected batch 413: too many inputs'
     """
-    message, answer = _message(body)
-    retry_after = announced_wait(headers)
-    failure = Failure(FailureKind.FATAL, message or f"HTTP {status} with no explanation", status, retry_after)
+    message, answer = _parse_error_body(body)
+    retry_after_s = parse_retry_after(headers)
+    failure = Failure(FailureKind.FATAL, message or f"HTTP {status} with no explanation", status, retry_after_s)
 
     if 300 <= status < 400:
-        where = _host(headers.get("Location", ""))
-        text = f"the server redirects{where}; redirects are not followed, since they could carry the key away. "
+        target = _redirect_host(headers.get("Location", ""))
+        text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
-        if retry_after is None and _LOG_IN.search(message):
+        if retry_after_s is None and _LOGIN_REQUIRED.search(message):
             return replace(failure, message=f"{message}. {_ADVICE[401]}")
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
-        return _unavailable(failure, answer, wait_for_model)
+        return _classify_unavailable(failure, answer, wait_for_model)
     if status in _ADVICE:
         return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
     if status in (408, 425) or status >= 500:
-        return replace(failure, kind=FailureKind.TRANSIENT if retry_after is None else FailureKind.RATE_LIMITED)
-    if _UNSUPPORTED.search(message) and not message.startswith("Error in"):
+        return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
+    if _MODEL_UNSUPPORTED.search(message) and not message.startswith("Error in"):
         return failure
-    if batch > 1:
-        unsupported = _NO_LISTS.search(message)
+    if batch_size > 1:
+        unsupported = _LISTS_UNSUPPORTED.search(message)
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
     return replace(failure, kind=FailureKind.INPUT_REJECTED)
 
 
 def classify_exception(error: BaseException, *, host: str) -> Failure:
-    """Say what a request that brought no response calls for. Only the error's class and the host are told:
+    """Classify a request that brought no response.
 
-    the texts of HTTP libraries' errors can hold whole URLs and headers.
+    The message names only the class of the error and the host: the texts of HTTP libraries' errors can hold whole
+    URLs and headers.
+
+    Args:
+        error: What the HTTP library raised.
+        host: The host, and port if there is one, that the request went to.
+
+    Returns:
+        A ``TRANSIENT`` failure. ``is_unreachable`` is set if no connection could be made.
     """
     name = type(error).__name__
     if "ConnectionTimeout" in name or "DNS" in name:
         return Failure(
-            FailureKind.TRANSIENT, f"cannot reach {host} (no connection in time). Check the address", unreachable=True
+            FailureKind.TRANSIENT,
+            f"cannot reach {host} (no connection in time). Check the address",
+            is_unreachable=True,
         )
     if "Proxy" in name:
         text = f"the proxy on the way to {host} let no request through ({name}). Check HTTPS_PROXY and HTTP_PROXY"
@@ -141,69 +197,81 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
         )
     if "Connector" in name and "ServerDisconnected" not in name:
         text = f"cannot reach {host} ({name}). Check that it runs and that this machine can reach it"
-        return Failure(FailureKind.TRANSIENT, text, unreachable=True)
+        return Failure(FailureKind.TRANSIENT, text, is_unreachable=True)
     return Failure(FailureKind.TRANSIENT, f"the connection to {host} broke ({name})")
 
 
-def error_in_answer(answer: Any, *, batch: int = 1) -> Failure | None:
-    """A 200 whose body is an error all the same (`{"error": ...}`), or None where it is an answer."""
+def error_in_answer(answer: object, *, batch_size: int = 1) -> Failure | None:
+    """Find an error in a response of status 200: some servers send ``{"error": ...}`` with it.
+
+    Args:
+        answer: The parsed JSON of the response, or media.
+        batch_size: The number of inputs in the request.
+
+    Returns:
+        The failure, or None if ``answer`` is no error.
+
+    >>> error_in_answer({"error": "CUDA out of memory"}).reason
+    'rejected input 200: CUDA out of memory'
+    >>> error_in_answer([{"label": "error", "score": 0.9}]) is None
+    True
+    """
     if (
         isinstance(answer, dict)
         and "error" in answer
         and not (answer.keys() - {"error", "error_type", "warnings", "status"})
     ):
-        return Failure(rejection(batch), _text_of(answer["error"]), 200)
+        return Failure(rejection_kind(batch_size), _error_text(answer["error"]), 200)
     return None
 
 
-def _unavailable(failure: Failure, answer: Any, wait_for_model: bool) -> Failure:
-    estimate = answer.get("estimated_time") if isinstance(answer, dict) else None
-    loading = estimate is not None or bool(_LOADING.search(failure.message))
-    if not loading:
-        told_to_wait = failure.retry_after is not None or _OVERLOADED.search(failure.message)
-        return replace(failure, kind=FailureKind.RATE_LIMITED if told_to_wait else FailureKind.TRANSIENT)
+def _classify_unavailable(failure: Failure, answer: object, wait_for_model: bool) -> Failure:
+    estimate_s = answer.get("estimated_time") if isinstance(answer, dict) else None
+    is_loading = estimate_s is not None or bool(_LOADING.search(failure.message))
+    if not is_loading:
+        should_wait = failure.retry_after_s is not None or _OVERLOADED.search(failure.message)
+        return replace(failure, kind=FailureKind.RATE_LIMITED if should_wait else FailureKind.TRANSIENT)
     if not wait_for_model:
-        seconds = f" It expects to need {estimate:.0f} seconds." if _believable(estimate) else ""
+        seconds = f" It expects to need {estimate_s:.0f} seconds." if _is_plausible_wait(estimate_s) else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
     failure = replace(failure, kind=FailureKind.RATE_LIMITED)
-    if failure.retry_after is None and _believable(estimate):
-        return replace(failure, retry_after=float(estimate), estimated=True)
+    if failure.retry_after_s is None and _is_plausible_wait(estimate_s):
+        return replace(failure, retry_after_s=float(estimate_s), is_estimated=True)
     return failure
 
 
-def _believable(estimate: Any) -> TypeGuard[float]:
-    """Whether ``estimated_time``, which may be any JSON, is a number of seconds."""
-    number = isinstance(estimate, (int, float)) and not isinstance(estimate, bool)
-    return number and 0 < estimate <= MAX_WAIT_S
+def _is_plausible_wait(estimate: object) -> TypeGuard[float]:
+    """Whether ``estimated_time``, which may be any JSON, is a number of seconds to wait."""
+    return isinstance(estimate, (int, float)) and not isinstance(estimate, bool) and 0 < estimate <= MAX_WAIT_S
 
 
-def _message(body: bytes) -> tuple[str, Any]:
-    """What the server said, in a line, and its body as JSON where it is JSON."""
-    text = redact(body[:30_000].decode("utf-8", "replace")).strip()[:20_000]
+def _parse_error_body(body: bytes) -> tuple[str, object]:
+    """The server's message in one line, and the parsed JSON, None if the body is no JSON."""
+    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_TEXT_CHARS]
     try:
-        answer = json.loads(body[:1_000_000])
+        answer = json.loads(body[:_MAX_JSON_BYTES])
     except (ValueError, RecursionError):
         title = _HTML_TITLE.search(text)
         if text[:1] == "<":
             text = f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})"
         return _shorten(text), None
-    return _text_of(answer), answer
+    return _error_text(answer), answer
 
 
-def _text_of(value: Any) -> str:
+def _error_text(value: object) -> str:
     if isinstance(value, dict):
         inner = next((value[key] for key in ("error", "message", "detail", "title") if value.get(key)), None)
-        return _text_of(inner) if inner is not None else _shorten(json.dumps(value))
+        return _error_text(inner) if inner is not None else _shorten(json.dumps(value))
     if isinstance(value, list):
-        return _shorten("; ".join(_text_of(item) for item in value[:10]))
+        return _shorten("; ".join(_error_text(item) for item in value[:_MAX_LISTED_ERRORS]))
     return _shorten(str(value))
 
 
 def _shorten(text: str) -> str:
-    text = " ".join(redact(text).split())  # before it is cut, since half a key would not be known as one
-    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+    text = " ".join(redact(text).split())  # before the cut: half a key would not be recognised
+    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"
 
 
-def _host(location: str) -> str:
+def _redirect_host(location: str) -> str:
     match = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
     return f" to {match.group(1)}" if match else ""

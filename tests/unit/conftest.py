@@ -13,5 +13,5 @@ from tests.support.results import record
 @pytest.fixture(scope="session", autouse=True)
 def hostile_cells_are_counted() -> Iterator[None]:
     yield
-    if (figures := hostile_cells.figures())["refused"]:
+    if (figures := hostile_cells.counts())["refused"]:
         record("hostile cells", figures)

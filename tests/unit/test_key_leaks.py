@@ -309,7 +309,7 @@ def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
-    monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._PATIENCE", 0.05)
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._INFO_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
         text = everything(engine, log, tmp_path, {**USING, "max_requests": 3})

@@ -47,8 +47,8 @@ class CircuitBreaker:
         """
         if self._stalled_since is None:
             self._stalled_since = now
-        stalled_s, announced_s = now - self._stalled_since, failure.retry_after or 0.0
-        if stalled_s + (0.0 if failure.estimated else announced_s) <= MAX_STALL_S:
+        stalled_s, announced_s = now - self._stalled_since, failure.retry_after_s or 0.0
+        if stalled_s + (0.0 if failure.is_estimated else announced_s) <= MAX_STALL_S:
             return None
         wait = f"it asks to wait {announced_s:.0f} s" if announced_s else f"no answer for {stalled_s:.0f} s"
         message = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"

@@ -82,7 +82,7 @@ async def route_state(route: Route, server: tei.Server | None, engine: EngineSet
     if server is not None:
         state.profile.accepts_batches = True
         if not state.profile.batch_size.settled:
-            state.profile.batch_size = BatchSizeTuner(best=server.largest_batch, settled=True)
+            state.profile.batch_size = BatchSizeTuner(best=server.max_batch_size, settled=True)
     return state
 
 

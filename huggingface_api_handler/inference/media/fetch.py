@@ -1,8 +1,8 @@
-"""A URL's bytes, from the public internet only.
+"""Download a URL, from the public internet only.
 
-The address that was judged is the address that is connected to: the judge is the connector's own resolver, so a name
-that answers differently the second time gains nothing. Every fetch has its own session: no cookie, connection,
-proxy, key or referrer is shared with any other.
+The connector's own resolver checks each address, so the address that was checked is the one that is connected to. DNS
+rebinding, a name that resolves to another address the second time, gains nothing. Every fetch has its own session: no
+cookie, connection, proxy, key or referrer is shared with any other.
 """
 
 from __future__ import annotations
@@ -19,35 +19,50 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ...errors import MediaError
-from .ssrf import is_public, not_fetched, not_public, public_url
+from .ssrf import non_public_message, non_public_reason, validate_url
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
-__all__ = ["fetch", "is_public"]
+MAX_REDIRECTS = 5
+"""Redirects that one fetch follows. Real files are behind one or two; a loop has to end."""
 
-MOST_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "huggingface-api-handler"}
-_CHUNK = 64 * 1024
+_CHUNK_BYTES = 64 * 1024  # how far a body may pass the limit before the fetch stops
 
 
 @cache
-def tls() -> ssl.SSLContext:
-    """Certificates are checked, against the machine's authorities."""
+def tls_context() -> ssl.SSLContext:
+    """The TLS settings of every fetch.
+
+    Returns:
+        A context that checks certificates and host names against the machine's certificate authorities.
+    """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-async def fetch(text: str, *, allow_private: bool, largest: int, resolver: AbstractResolver | None = None) -> bytes:
-    """The body at ``text``, in at most ``largest`` bytes. The caller bounds the time.
+async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: AbstractResolver | None = None) -> bytes:
+    """Download the body at a URL. Sets no time limit: the caller does.
 
-    Raises MediaError with the host and never more of the URL, whose path and query can be a secret.
+    Args:
+        text: The URL as the cell holds it.
+        allow_private: Whether private addresses, other ports and http:// are allowed.
+        max_bytes: The maximum size of the body in bytes.
+        resolver: Looks names up instead of the machine's own resolver.
+
+    Returns:
+        The body.
+
+    Raises:
+        MediaError: The URL is not allowed or cannot be fetched, or its body is too large. The text names the host and
+            no more of the URL, whose path and query can be a secret.
     """
-    url = public_url(text, allow_private=allow_private)
-    judge = _Judge(resolver or aiohttp.ThreadedResolver(), allow_private)
-    connector = aiohttp.TCPConnector(resolver=judge, use_dns_cache=False, force_close=True, ssl=tls())
+    url = validate_url(text, allow_private=allow_private)
+    safe_resolver = _PublicOnlyResolver(resolver or aiohttp.ThreadedResolver(), allow_private)
+    connector = aiohttp.TCPConnector(resolver=safe_resolver, use_dns_cache=False, force_close=True, ssl=tls_context())
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -56,45 +71,47 @@ async def fetch(text: str, *, allow_private: bool, largest: int, resolver: Abstr
         auto_decompress=False,
         trust_env=False,
     ) as session:
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             try:
                 async with session.get(url, allow_redirects=False) as response:
-                    if response.status not in _REDIRECTS:
-                        return await _body(response, url, largest)
+                    if response.status not in _REDIRECT_STATUSES:
+                        return await _read_body(response, url, max_bytes)
                     location = response.headers.get("Location", "")
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-                raise MediaError(_unreachable(url, error)) from None
-            url = _redirected(url, location, judge.allow_private)
-    raise MediaError(f"{url.raw_host} redirects more than {MOST_REDIRECTS} times. Give the final URL")
+                raise MediaError(_connection_error(url, error)) from None
+            url = _redirect_target(url, location, allow_private)
+    raise MediaError(f"{url.raw_host} redirects more than {MAX_REDIRECTS} times. Give the final URL")
 
 
-class _Judge(AbstractResolver):
-    """A resolver that lets no name through of which any address is not public."""
+class _PublicOnlyResolver(AbstractResolver):
+    """A resolver that refuses a name if any of its addresses is not public."""
 
-    def __init__(self, names: AbstractResolver, allow_private: bool) -> None:
-        self._names = names
-        self.allow_private = allow_private
+    def __init__(self, resolver: AbstractResolver, allow_private: bool) -> None:
+        self._resolver = resolver
+        self._allow_private = allow_private
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        """Look up ``host`` as the wrapped resolver does. MediaError if it has no address or one that is not public."""
         try:
-            found = await self._names.resolve(host, port, family)
+            addresses = await self._resolver.resolve(host, port, family)
         except (OSError, UnicodeError):
-            found = []
-        if not found:
+            addresses = []
+        if not addresses:
             raise MediaError(f"there is no host named {host}, or its name could not be looked up. Check the URL")
-        if not self.allow_private:
-            for address in found:
-                if what := not_public(address["host"]):
-                    raise MediaError(not_fetched(host, what))
-        return found
+        if not self._allow_private:
+            for address in addresses:
+                if reason := non_public_reason(address["host"]):
+                    raise MediaError(non_public_message(host, reason))
+        return addresses
 
     async def close(self) -> None:
-        await self._names.close()
+        """Close the wrapped resolver."""
+        await self._resolver.close()
 
 
-async def _body(response: aiohttp.ClientResponse, url: URL, largest: int) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse, url: URL, max_bytes: int) -> bytes:
     host = url.raw_host
     if response.status != 200:
         raise MediaError(
@@ -102,22 +119,22 @@ async def _body(response: aiohttp.ClientResponse, url: URL, largest: int) -> byt
         )
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        # What it would unpack to is unknown until it has been unpacked.
+        # The size after decompression is unknown until the whole body is decompressed.
         raise MediaError(
             f"{host} sends the file compressed ({encoding[:20]}) though it was asked not to. Serve it as it is"
         )
-    too_large = f"the file at {host} is larger than {megabytes(largest)}. Make it smaller"
-    if (response.content_length or 0) > largest:
+    too_large = f"the file at {host} is larger than {_megabytes(max_bytes)}. Make it smaller"
+    if (response.content_length or 0) > max_bytes:
         raise MediaError(too_large)
     body = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         body += chunk
-        if len(body) > largest:
+        if len(body) > max_bytes:
             raise MediaError(too_large)
     return bytes(body)
 
 
-def _redirected(url: URL, location: str, allow_private: bool) -> URL:
+def _redirect_target(url: URL, location: str, allow_private: bool) -> URL:
     try:
         target = urljoin(str(url), location) if location else ""
     except ValueError:
@@ -125,22 +142,22 @@ def _redirected(url: URL, location: str, allow_private: bool) -> URL:
     if not target:
         raise MediaError(f"{url.raw_host} redirects to nowhere. Give the final URL")
     try:
-        to = public_url(target, allow_private=allow_private)
+        next_url = validate_url(target, allow_private=allow_private)
     except MediaError as error:
         raise MediaError(f"{url.raw_host} redirects to what is not fetched: {error}") from None
-    if url.scheme == "https" and to.scheme != "https":
+    if url.scheme == "https" and next_url.scheme != "https":
         raise MediaError(
             f"{url.raw_host} redirects from https:// to http://, which is not followed. Give the final URL"
         )
-    return to
+    return next_url
 
 
-def _unreachable(url: URL, error: BaseException) -> str:
-    """Only the error's class: the texts of HTTP libraries' errors can hold whole URLs."""
+def _connection_error(url: URL, error: BaseException) -> str:
+    """Only the class of the error: the texts of HTTP libraries' errors can hold whole URLs."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate of {url.raw_host} is not valid, so the file was not fetched"
     return f"the file cannot be fetched from {url.raw_host} ({type(error).__name__}). Check the URL"
 
 
-def megabytes(size: int) -> str:
+def _megabytes(size: int) -> str:
     return f"{size / 1024 / 1024:.4g} MB"

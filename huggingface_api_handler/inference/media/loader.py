@@ -1,7 +1,7 @@
 """Images, audio and video: from a cell to bytes, and from bytes to a cell, safely.
 
-A query holds one cell's media for each of its requests in flight, so at most ``max_concurrency`` (16) times
-``MediaPolicy.largest`` bytes. Requests are made of copies: twice that is needed in all, four times where it is base64.
+A query holds the media of its requests in flight, so at most ``max_concurrency`` (16) times ``MediaPolicy.max_bytes``
+bytes. A request copies its media: a query needs twice that memory in all, four times if the request is base64.
 """
 
 from __future__ import annotations
@@ -17,66 +17,95 @@ from urllib.parse import unquote_to_bytes
 from ...errors import MediaError
 from ...tasks import Media
 from .fetch import fetch
-from .files import keep, read
-from .sniffing import checked_type, content_type_of, extension_of
+from .files import read_file, write_file
+from .sniffing import content_type_of, extension_of, validate_media
 
-_SPACE = b" \t\r\n\f\v"
-_PIECE = 256 * 1024
-_MOST_PERCENT_ENCODED = 1024 * 1024  # taken apart, such text needs some twenty times its size
+_WHITESPACE = b" \t\r\n\f\v"
+_BASE64_CHUNK_CHARS = 256 * 1024  # between two of these, other threads run
+_MAX_PERCENT_ENCODED_CHARS = 1024 * 1024  # decoding such text needs some twenty times its size
+_MAX_CHARS_PER_BYTE = 3  # of a data: URI: percent-encoding takes three, base64 fewer
 
 
 @dataclass(frozen=True)
 class MediaPolicy:
-    """What cells may name: files under ``media_dir``, private addresses, and how much of them (bytes, seconds)."""
+    """What cells may name.
+
+    Attributes:
+        media_dir: The folder whose files may be read, or None for no files at all.
+        allow_private: Whether URLs may name private addresses, other ports and http://.
+        max_bytes: The maximum size of one cell's media in bytes.
+        timeout_s: Seconds to load one cell's media.
+    """
 
     media_dir: Path | None = None
     allow_private: bool = False
-    largest: int = 32 * 1024 * 1024
-    seconds: float = 30.0
+    max_bytes: int = 32 * 1024 * 1024
+    timeout_s: float = 30.0
 
 
 async def load(cell: str | bytes, kind: str, policy: MediaPolicy) -> Media:
-    """The media that a cell holds or names: bytes, a ``data:`` URI, an https URL, or a path under ``media_dir``.
+    """Load the media that a cell holds or names.
 
-    ``kind`` is 'image', 'audio' or 'video'. Raises MediaError with the sentence that becomes the row's error, after
-    ``policy.seconds`` at the latest, name look-up, redirects and disks that do not answer included.
+    Args:
+        cell: The bytes themselves, a ``data:`` URI, an https URL, or a path under ``policy.media_dir``.
+        kind: ``image``, ``audio`` or ``video``.
+        policy: What the cell may name. Its time limit includes name resolution, redirects and slow disks.
+
+    Returns:
+        The media, with the content type that its bytes show.
+
+    Raises:
+        MediaError: The media cannot be loaded or is not of ``kind``. The text becomes the row's error.
     """
     try:
-        data = await asyncio.wait_for(_bytes_of(cell, policy), policy.seconds)
+        data = await asyncio.wait_for(_read_cell(cell, policy), policy.timeout_s)
     except asyncio.TimeoutError:
-        raise MediaError(f"the {kind} did not come within {policy.seconds:g} seconds. Host it closer") from None
-    if len(data) > policy.largest:
-        raise MediaError(f"the {kind} is larger than {policy.largest:,} bytes")
-    return Media(data, checked_type(data, kind))
+        raise MediaError(f"the {kind} did not come within {policy.timeout_s:g} seconds. Host it closer") from None
+    if len(data) > policy.max_bytes:
+        raise MediaError(f"the {kind} is larger than {policy.max_bytes:,} bytes")
+    return Media(data, validate_media(data, kind))
 
 
-async def _bytes_of(cell: str | bytes, policy: MediaPolicy) -> bytes:
-    # What takes long and is not waiting for a connection runs on a thread: all requests share this one's loop.
+async def _read_cell(cell: str | bytes, policy: MediaPolicy) -> bytes:
+    # Slow work that blocks runs on another thread: all requests share this one's event loop.
     if isinstance(cell, bytes):
         return cell
     if cell[:5].lower() == "data:":
-        return await asyncio.to_thread(_data_uri, cell, policy.largest)
+        return await asyncio.to_thread(_decode_data_uri, cell, policy.max_bytes)
     if "://" in cell[:16] or cell[:6].lower().startswith(("http:", "https:")):
-        return await fetch(cell, allow_private=policy.allow_private, largest=policy.largest)
+        return await fetch(cell, allow_private=policy.allow_private, max_bytes=policy.max_bytes)
     if policy.media_dir is None:
         raise MediaError(
             "the cell names a file, and this engine has no media_dir. Set it in CREATE ML_ENGINE to the files' folder"
         )
-    return await asyncio.to_thread(read, cell, policy.media_dir, policy.largest)
+    return await asyncio.to_thread(read_file, cell, policy.media_dir, policy.max_bytes)
 
 
 def save(media: Media, output_dir: Path | None) -> str:
-    """The cell for media that a model made: a ``data:`` URI, or, with ``output_dir``, the path of a file there.
+    """Make the cell for media that a model generated.
 
-    The type is the one that the bytes show, since what a server declares could be a program for a browser. The file's
-    name derives from its content, so the same media is kept once, and nothing else is written over. Raises MediaError.
+    The content type is the one that the bytes show: a type that a server declares could make a browser run them. The
+    name of a file is a hash of its content, so the same media is stored once and no other file is overwritten.
+
+    Args:
+        media: The generated media.
+        output_dir: The folder for its file, or None for no file.
+
+    Returns:
+        The path of the file in ``output_dir``, or a ``data:`` URI without one.
+
+    Raises:
+        MediaError: The file cannot be written.
+
+    >>> save(Media(b"GIF89a", "image/gif"), None)
+    'data:image/gif;base64,R0lGODlh'
     """
     content_type = content_type_of(media.data)
     if output_dir is None:
         return f"data:{content_type};base64,{b64encode(media.data).decode('ascii')}"
     name = f"{hashlib.sha256(media.data).hexdigest()[:32]}.{extension_of(content_type)}"
     try:
-        return keep(media.data, name, output_dir)
+        return write_file(media.data, name, output_dir)
     except OSError as error:
         raise MediaError(
             f"the {content_type} cannot be kept in output_dir {output_dir} "
@@ -84,18 +113,18 @@ def save(media: Media, output_dir: Path | None) -> str:
         ) from None
 
 
-def _data_uri(uri: str, largest: int) -> bytes:
+def _decode_data_uri(uri: str, max_bytes: int) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
         raise MediaError("the cell's data: URI has no comma, and so no data")
-    if len(body) > 3 * largest:
-        raise MediaError(f"the cell's data: URI holds more than {largest:,} bytes")
+    if len(body) > _MAX_CHARS_PER_BYTE * max_bytes:
+        raise MediaError(f"the cell's data: URI holds more than {max_bytes:,} bytes")
     if head.lower().rstrip().endswith(";base64"):
         try:
-            return _from_base64(body)
+            return _decode_base64(body)
         except (ValueError, binascii.Error):
             raise MediaError("the cell's data: URI is not valid base64") from None
-    if len(body) > _MOST_PERCENT_ENCODED:
+    if len(body) > _MAX_PERCENT_ENCODED_CHARS:
         raise MediaError("the cell's data: URI is large and not base64. Write it as data:...;base64,...")
     try:
         return unquote_to_bytes(body)
@@ -103,14 +132,14 @@ def _data_uri(uri: str, largest: int) -> bytes:
         raise MediaError("the cell's data: URI is not valid Unicode") from None
 
 
-def _from_base64(text: str) -> bytes:
-    """Piece by piece, since a decoder lets no other thread run until it is done. Raises ValueError."""
-    data, rest = bytearray(), b""
-    for start in range(0, len(text), _PIECE):
-        rest += text[start : start + _PIECE].encode("ascii").translate(None, _SPACE)
-        whole = (len(rest) - 1) // 4 * 4 if rest else 0
-        if b"=" in rest[:whole]:  # which ends the data, and yet more came
+def _decode_base64(text: str) -> bytes:
+    """Chunk by chunk, since one call of the decoder blocks all other threads. ValueError for invalid text."""
+    data, pending = bytearray(), b""
+    for start in range(0, len(text), _BASE64_CHUNK_CHARS):
+        pending += text[start : start + _BASE64_CHUNK_CHARS].encode("ascii").translate(None, _WHITESPACE)
+        complete = (len(pending) - 1) // 4 * 4 if pending else 0
+        if b"=" in pending[:complete]:  # padding ends the data, and more follows
             raise ValueError
-        data += b64decode(rest[:whole], validate=True)
-        rest = rest[whole:]
-    return bytes(data + b64decode(rest, validate=True))
+        data += b64decode(pending[:complete], validate=True)
+        pending = pending[complete:]
+    return bytes(data + b64decode(pending, validate=True))

@@ -1,6 +1,6 @@
-"""What media bytes are, from the bytes alone: a name or a header that a server sent proves nothing.
+"""The content type of media from its bytes alone: a name or a header that a server sent proves nothing.
 
-Headers only are read and nothing is decoded, so that a file made to exhaust a decoder costs nothing here.
+Only the header of a file is read and nothing is decoded, so a decompression bomb costs nothing here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 
 from ...errors import MediaError
 
-MOST_PIXELS = 100_000_000
-"""Width times height of an image. More than that is made to exhaust whoever decodes it, or not worth sending."""
+MAX_PIXELS = 100_000_000
+"""Maximum width times height of an image. A larger one is made to exhaust its decoder, or not worth sending."""
 
-_MOST_PARTS = 10_000
-"""Segments of a JPEG or directories of a TIFF that are walked through in search of the dimensions."""
+_MAX_HEADER_ENTRIES = 10_000
+"""Segments of a JPEG, or directories and entries of a TIFF, that are searched for the dimensions: files can be made
+to lead the search in circles."""
+
+_MIN_BMP_BYTES = 26  # the shortest header that holds the dimensions
+_TEXT_HEAD_BYTES = 4096  # enough to tell a drawing or a web page from other text
+_WEBM_HEAD_BYTES = 128  # the document type is one of the first elements of the header
 
 _EXTENSIONS = {
     "image/png": "png",
@@ -39,10 +44,15 @@ _EXTENSIONS = {
 
 @dataclass(frozen=True)
 class Format:
-    """A file format, and its content type as each kind of media that it can hold."""
+    """A file format.
+
+    Attributes:
+        name: Its name, as an error shows it.
+        content_types: For each kind of media that it can hold (``image``, ``audio``, ``video``), the content type.
+    """
 
     name: str
-    types: Mapping[str, str]
+    content_types: Mapping[str, str]
 
 
 _PNG = Format("PNG", {"image": "image/png"})
@@ -61,7 +71,7 @@ _WEBM = Format("WebM", {"video": "video/webm", "audio": "audio/webm"})
 _AVI = Format("AVI", {"video": "video/x-msvideo"})
 _FORMATS = (_PNG, _JPEG, _GIF, _WEBP, _BMP, _TIFF, _WAV, _FLAC, _MP3, _OGG, _M4A, _MP4, _WEBM, _AVI)
 
-_MAGIC = {
+_FORMAT_BY_MAGIC = {
     b"\x89PNG\r\n\x1a\n": _PNG,
     b"\xff\xd8\xff": _JPEG,
     b"GIF87a": _GIF,
@@ -71,18 +81,21 @@ _MAGIC = {
     b"fLaC": _FLAC,
     b"OggS\0": _OGG,
 }
-_RIFF = {b"WEBP": _WEBP, b"WAVE": _WAV, b"AVI ": _AVI}
-_OTHER_BRANDS = {
+_FORMAT_BY_RIFF_TYPE = {b"WEBP": _WEBP, b"WAVE": _WAV, b"AVI ": _AVI}
+_UNSUPPORTED_MP4_BRANDS = {
     b"qt  ": "a QuickTime video",
     **dict.fromkeys((b"avif", b"avis"), "an AVIF image"),
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC image"),
 }
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_EBML = b"\x1aE\xdf\xa3"
+_BMP_HEADER_SIZES_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
+_JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_EBML_MAGIC = b"\x1aE\xdf\xa3"
+_TIFF_WIDTH_TAG = 256
+_TIFF_HEIGHT_TAG = 257
+_TIFF_SHORT = 3
 _WEBM_TYPE = re.compile(rb"\x42\x82.{1,8}?webm", re.S)
 
-_OTHER_FILES = {
+_NAME_BY_MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"PK\x05\x06": "a zip archive",
     b"\x1f\x8b": "gzip-compressed data",
@@ -95,53 +108,92 @@ _OTHER_FILES = {
     b"\x7fELF": "a program",
     b"MZ": "a program",
     b"SQLite format 3\0": "a SQLite database",
-    _EBML: "a Matroska video",
+    _EBML_MAGIC: "a Matroska video",
 }
 
 
-def checked_type(data: bytes, kind: str) -> str:
-    """The content type of ``data`` as ``kind`` ('image', 'audio' or 'video').
+def validate_media(data: bytes, kind: str) -> str:
+    """Check that bytes are media of a kind, and an image not larger than ``MAX_PIXELS``.
 
-    Raises MediaError, which says what the bytes look like, where they are no such media.
+    Args:
+        data: The bytes of a whole file.
+        kind: ``image``, ``audio`` or ``video``.
+
+    Returns:
+        Their content type.
+
+    Raises:
+        MediaError: They are something else, empty, or an image that is damaged or too large. The text says what they
+            look like.
     """
     if not data:
         raise MediaError(f"the {kind} is empty (0 bytes)")
-    found = _format(data)
-    content_type = found.types.get(kind) if found else None
+    detected = _detect_format(data)
+    content_type = detected.content_types.get(kind) if detected else None
     if content_type is None:
-        seen = f"{next(iter(found.types.values()))} ({found.name})" if found else _looks_like(data)
-        accepted = ", ".join(form.name for form in _FORMATS if kind in form.types)
-        raise MediaError(f"the bytes are no {kind} that can be sent: they are {seen}. Accepted are {accepted}")
-    if found is not None and found.name in _DIMENSIONS:
-        _refuse_oversized(data, found)
+        actual = f"{_main_type(detected)} ({detected.name})" if detected else _describe_bytes(data)
+        accepted = ", ".join(each.name for each in _FORMATS if kind in each.content_types)
+        raise MediaError(f"the bytes are no {kind} that can be sent: they are {actual}. Accepted are {accepted}")
+    if detected is not None and detected.name in _READ_DIMENSIONS:
+        _reject_oversized_image(data, detected)
     return content_type
 
 
 def content_type_of(data: bytes) -> str:
-    """The content type of ``data``; ``application/octet-stream`` where it is none of the known ones."""
-    found = _format(data)
-    return next(iter(found.types.values())) if found else "application/octet-stream"
+    """Detect the content type of bytes.
+
+    Args:
+        data: The bytes of a whole file.
+
+    Returns:
+        The content type, ``application/octet-stream`` for an unknown format.
+
+    >>> content_type_of(b"fLaC")
+    'audio/flac'
+    >>> content_type_of(b"<svg/>")
+    'application/octet-stream'
+    """
+    detected = _detect_format(data)
+    return _main_type(detected) if detected else "application/octet-stream"
 
 
 def extension_of(content_type: str) -> str:
-    """The file name extension of a known content type, without its dot; ``bin`` for any other."""
+    """The file name extension of a content type.
+
+    Args:
+        content_type: Such as ``image/png``.
+
+    Returns:
+        The extension without its dot, ``bin`` for an unknown content type.
+
+    >>> extension_of("audio/mp4")
+    'm4a'
+    """
     return _EXTENSIONS.get(content_type, "bin")
 
 
-def _format(data: bytes) -> Format | None:
-    for magic, found in _MAGIC.items():
+def _main_type(file_format: Format) -> str:
+    return next(iter(file_format.content_types.values()))
+
+
+def _detect_format(data: bytes) -> Format | None:
+    for magic, file_format in _FORMAT_BY_MAGIC.items():
         if data.startswith(magic):
-            return found
+            return file_format
     if data[:4] == b"RIFF":
-        return _RIFF.get(data[8:12])
+        return _FORMAT_BY_RIFF_TYPE.get(data[8:12])
     if data[4:8] == b"ftyp":
         brand = data[8:12]
-        if brand in _OTHER_BRANDS or not re.fullmatch(rb"[\w .-]{4}", brand):
+        if brand in _UNSUPPORTED_MP4_BRANDS or not re.fullmatch(rb"[\w .-]{4}", brand):
             return None
         return _M4A if brand in (b"M4A ", b"M4B ", b"M4P ") else _MP4
-    if data[:4] == _EBML:
-        return _WEBM if _WEBM_TYPE.search(data, 0, 128) else None
-    if data[:2] == b"BM" and len(data) >= 26 and struct.unpack_from("<I", data, 14)[0] in _BMP_HEADERS:
+    if data[:4] == _EBML_MAGIC:
+        return _WEBM if _WEBM_TYPE.search(data, 0, _WEBM_HEAD_BYTES) else None
+    if (
+        data[:2] == b"BM"
+        and len(data) >= _MIN_BMP_BYTES
+        and struct.unpack_from("<I", data, 14)[0] in _BMP_HEADER_SIZES_BYTES
+    ):
         return _BMP
     return _MP3 if _is_mp3(data) else None
 
@@ -152,20 +204,20 @@ def _is_mp3(data: bytes) -> bool:
     if len(data) < 4:
         return False
     first, second, third = data[0], data[1], data[2]
-    # Eleven bits of sync, a version and a bit rate that exist, layer III: a byte order mark of UTF-16 is near this.
-    in_sync = first == 0xFF and second & 0xE0 == 0xE0 and second & 0x06 == 0x02 and second & 0x18 != 0x08
-    return in_sync and third >> 4 not in (0, 15) and third & 0x0C != 0x0C
+    # Eleven bits of sync, an existing version and bit rate, layer III. The byte order mark of UTF-16 comes near this.
+    is_frame = first == 0xFF and second & 0xE0 == 0xE0 and second & 0x06 == 0x02 and second & 0x18 != 0x08
+    return is_frame and third >> 4 not in (0, 15) and third & 0x0C != 0x0C
 
 
-def _looks_like(data: bytes) -> str:
-    for magic, name in _OTHER_FILES.items():
+def _describe_bytes(data: bytes) -> str:
+    for magic, name in _NAME_BY_MAGIC.items():
         if data.startswith(magic):
             return name
     if data[4:8] == b"ftyp":
-        return _OTHER_BRANDS.get(data[8:12], "an unknown relative of MP4")
+        return _UNSUPPORTED_MP4_BRANDS.get(data[8:12], "an unknown relative of MP4")
     if data[257:262] == b"ustar":
         return "a tar archive"
-    head = data[:4096]
+    head = data[:_TEXT_HEAD_BYTES]
     encoding = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2], "utf-8-sig")
     text = head.decode(encoding, "replace").lower().lstrip()
     if "\0" in text or text.count("�") > 1 + len(text) // 50:
@@ -177,53 +229,53 @@ def _looks_like(data: bytes) -> str:
     return "XML" if text.startswith("<") else "text"
 
 
-def _refuse_oversized(data: bytes, found: Format) -> None:
+def _reject_oversized_image(data: bytes, detected: Format) -> None:
     try:
-        width, height = _DIMENSIONS[found.name](data)
+        width, height = _READ_DIMENSIONS[detected.name](data)
     except (struct.error, IndexError, ValueError):
         width = height = 0
     if width <= 0 or height <= 0:
-        raise MediaError(f"the {found.name} image is damaged or cut off: its header has no dimensions")
-    if width * height > MOST_PIXELS:
+        raise MediaError(f"the {detected.name} image is damaged or cut off: its header has no dimensions")
+    if width * height > MAX_PIXELS:
         raise MediaError(
-            f"the {found.name} image claims {width} x {height} pixels, more than "
-            f"{MOST_PIXELS // 1_000_000} megapixels. Scale it down"
+            f"the {detected.name} image claims {width} x {height} pixels, more than "
+            f"{MAX_PIXELS // 1_000_000} megapixels. Scale it down"
         )
 
 
-def _png(data: bytes) -> tuple[int, int]:
+def _png_dimensions(data: bytes) -> tuple[int, int]:
     if data[12:16] != b"IHDR":
         raise ValueError
     width, height = struct.unpack_from(">II", data, 16)
     return width, height
 
 
-def _jpeg(data: bytes) -> tuple[int, int]:
-    at = 2
-    for _ in range(_MOST_PARTS):
-        if data[at] != 0xFF:
+def _jpeg_dimensions(data: bytes) -> tuple[int, int]:
+    offset = 2
+    for _ in range(_MAX_HEADER_ENTRIES):
+        if data[offset] != 0xFF:
             raise ValueError
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill before a marker
-            at += 1
-        elif marker in _FRAMES_OF_JPEG:
-            height, width = struct.unpack_from(">HH", data, at + 5)
+        marker = data[offset + 1]
+        if marker == 0xFF:  # a fill byte before a marker
+            offset += 1
+        elif marker in _JPEG_FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", data, offset + 5)
             return width, height
         elif marker in (0xD9, 0xDA):
             raise ValueError
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
+            offset += 2
         else:
-            at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+            offset += 2 + int(struct.unpack_from(">H", data, offset + 2)[0])
     raise ValueError
 
 
-def _gif(data: bytes) -> tuple[int, int]:
+def _gif_dimensions(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from("<HH", data, 6)
     return width, height
 
 
-def _bmp(data: bytes) -> tuple[int, int]:
+def _bmp_dimensions(data: bytes) -> tuple[int, int]:
     if struct.unpack_from("<I", data, 14)[0] == 12:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
@@ -231,44 +283,45 @@ def _bmp(data: bytes) -> tuple[int, int]:
     return width, abs(height)  # a negative height means rows from the top
 
 
-def _webp(data: bytes) -> tuple[int, int]:
-    form = data[12:16]
-    if form == b"VP8X" and len(data) >= 30:
+def _webp_dimensions(data: bytes) -> tuple[int, int]:
+    chunk_type = data[12:16]
+    if chunk_type == b"VP8X" and len(data) >= 30:
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if form == b"VP8L" and data[20] == 0x2F:
+    if chunk_type == b"VP8L" and data[20] == 0x2F:
         bits = struct.unpack_from("<I", data, 21)[0]
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if form == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
+    if chunk_type == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     raise ValueError
 
 
-def _tiff(data: bytes) -> tuple[int, int]:
-    """The largest page's: a page further back can be the bomb."""
+def _tiff_dimensions(data: bytes) -> tuple[int, int]:
+    """Of the largest page: any page of the file can be the bomb."""
     order = "<" if data[:2] == b"II" else ">"
-    at = struct.unpack_from(f"{order}I", data, 4)[0]
-    largest, walked = (0, 0), 0
-    while at:
-        entries = struct.unpack_from(f"{order}H", data, at)[0]
-        walked += 1 + entries
-        if walked > _MOST_PARTS:
+    offset = struct.unpack_from(f"{order}I", data, 4)[0]
+    largest, entries_read = (0, 0), 0
+    while offset:
+        entries = struct.unpack_from(f"{order}H", data, offset)[0]
+        entries_read += 1 + entries
+        if entries_read > _MAX_HEADER_ENTRIES:
             raise ValueError
-        size = {256: 0, 257: 0}
-        for entry in range(at + 2, at + 2 + 12 * entries, 12):
-            tag, of_type = struct.unpack_from(f"{order}HH", data, entry)
+        size = {_TIFF_WIDTH_TAG: 0, _TIFF_HEIGHT_TAG: 0}
+        for entry in range(offset + 2, offset + 2 + 12 * entries, 12):
+            tag, field_type = struct.unpack_from(f"{order}HH", data, entry)
             if tag in size:
-                size[tag] = struct.unpack_from(f"{order}{'H' if of_type == 3 else 'I'}", data, entry + 8)[0]
-        largest = max(largest, (size[256], size[257]), key=lambda page: page[0] * page[1])
-        at = struct.unpack_from(f"{order}I", data, at + 2 + 12 * entries)[0]
+                code = "H" if field_type == _TIFF_SHORT else "I"
+                size[tag] = struct.unpack_from(f"{order}{code}", data, entry + 8)[0]
+        largest = max(largest, (size[_TIFF_WIDTH_TAG], size[_TIFF_HEIGHT_TAG]), key=lambda page: page[0] * page[1])
+        offset = struct.unpack_from(f"{order}I", data, offset + 2 + 12 * entries)[0]
     return largest
 
 
-_DIMENSIONS: dict[str, Callable[[bytes], tuple[int, int]]] = {
-    "PNG": _png,
-    "JPEG": _jpeg,
-    "GIF": _gif,
-    "BMP": _bmp,
-    "WebP": _webp,
-    "TIFF": _tiff,
+_READ_DIMENSIONS: dict[str, Callable[[bytes], tuple[int, int]]] = {
+    "PNG": _png_dimensions,
+    "JPEG": _jpeg_dimensions,
+    "GIF": _gif_dimensions,
+    "BMP": _bmp_dimensions,
+    "WebP": _webp_dimensions,
+    "TIFF": _tiff_dimensions,
 }

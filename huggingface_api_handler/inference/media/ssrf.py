@@ -1,7 +1,7 @@
-"""Which URLs and addresses a cell may name: the public internet over HTTPS, in one spelling of each.
+"""Which URLs and addresses a cell may name: the public internet over HTTPS, each in one spelling (against SSRF).
 
-The list of what is not public is IANA's special-purpose registries, spelled out here because ``ipaddress`` judges
-some of these ranges differently from one Python version to the next.
+The ranges that are not public are those of IANA's special-purpose address registries. They are spelled out here because
+``ipaddress`` classifies some of them differently from one Python version to the next.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NoReturn
 from urllib.parse import quote
 
 from yarl import URL
 
 from ...errors import MediaError
 
-PORTS = {"https": frozenset({443}), "http": frozenset({80})}
-"""Ports that may be named where private addresses may not."""
+ALLOWED_PORTS = {"https": frozenset({443}), "http": frozenset({80})}
+"""The ports of each scheme that a URL may name unless private addresses are allowed."""
 
-_NOT_PUBLIC_4 = tuple(
-    (IPv4Network(network), what)
-    for network, what in {
+_NON_PUBLIC_V4 = tuple(
+    (IPv4Network(network), reason)
+    for network, reason in {
         "0.0.0.0/8": "unspecified",
         "10.0.0.0/8": "private",
         "100.64.0.0/10": "private (carrier-grade NAT)",
@@ -39,10 +40,10 @@ _NOT_PUBLIC_4 = tuple(
         "240.0.0.0/4": "reserved",
     }.items()
 )
-_PUBLIC_6 = IPv6Network("2000::/3")
-_NOT_PUBLIC_6 = tuple(
-    (IPv6Network(network), what)
-    for network, what in {
+_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
+_NON_PUBLIC_V6 = tuple(
+    (IPv6Network(network), reason)
+    for network, reason in {
         "::/128": "unspecified",
         "::1/128": "this machine's own (loopback)",
         "fc00::/7": "private",
@@ -55,74 +56,103 @@ _NOT_PUBLIC_6 = tuple(
     }.items()
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
-_ISATAP = (0x00005EFE, 0x02005EFE)
+_ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
 
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.I)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_AS_IT_IS = "!$%&'()*+,/:;=?@[]~"
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_UNQUOTED_CHARS = "!$%&'()*+,/:;=?@[]~"
 
 
-def not_public(address: str) -> str | None:
-    """What ``address`` is where it is not one of the public internet, else None."""
+def non_public_reason(address: str) -> str | None:
+    """Why an address is not one of the public internet.
+
+    Args:
+        address: An IPv4 or IPv6 address. An IPv6 address that carries an IPv4 address is classified by that one.
+
+    Returns:
+        A few words such as ``private`` or ``multicast``, or None for a public address.
+
+    >>> non_public_reason("169.254.169.254")
+    'link-local, where clouds keep their metadata'
+    >>> non_public_reason("::ffff:10.0.0.1")
+    'private'
+    >>> non_public_reason("1.1.1.1") is None
+    True
+    """
     try:
         ip = ip_address(address)
     except ValueError:
         return "no address"
     if isinstance(ip, IPv4Address):
-        return next((what for network, what in _NOT_PUBLIC_4 if ip in network), None)
+        return next((reason for network, reason in _NON_PUBLIC_V4 if ip in network), None)
     if ip.scope_id is not None:
         return "link-local"
-    inner = _embedded(ip)
-    if inner is not None:
-        return not_public(str(inner))
-    what = next((what for network, what in _NOT_PUBLIC_6 if ip in network), None)
-    return what or (None if ip in _PUBLIC_6 else "reserved")
+    embedded = _embedded_ipv4(ip)
+    if embedded is not None:
+        return non_public_reason(str(embedded))
+    reason = next((reason for network, reason in _NON_PUBLIC_V6 if ip in network), None)
+    return reason or (None if ip in _GLOBAL_UNICAST_V6 else "reserved")
 
 
-def _embedded(ip: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a packet to ``ip`` would end at, where it is one of the forms that carry such."""
+def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that a packet to ``ip`` reaches, where ``ip`` is a form that carries one."""
     number = int(ip)
-    if ip in _NAT64 or (number >> 32) & 0xFFFFFFFF in _ISATAP:
+    if ip in _NAT64 or (number >> 32) & 0xFFFFFFFF in _ISATAP_IDENTIFIERS:
         return IPv4Address(number & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour
 
 
-def public_url(text: str, *, allow_private: bool) -> URL:
-    """``text`` as the URL to request, its host in ASCII and lower case. Raises MediaError where it may not be fetched.
+def validate_url(text: str, *, allow_private: bool) -> URL:
+    """Check that a URL may be fetched, as far as its text shows.
 
-    A host that is an address is judged here; a name is judged by the addresses it resolves to (``not_public``).
+    A host that is an address is checked here. A host that is a name is checked once it is resolved, by
+    ``non_public_reason`` of each address.
+
+    Args:
+        text: The URL as a cell or a redirect holds it.
+        allow_private: Whether private addresses, other ports and http:// are allowed.
+
+    Returns:
+        The URL to request, its host in ASCII and lower case.
+
+    Raises:
+        MediaError: The URL may not be fetched, or can be read in more than one way.
+
+    >>> validate_url("https://EXAMPLE.com/a cat.png", allow_private=False).raw_path
+    '/a%20cat.png'
     """
-    found = _URL.match(text)
-    if found is None or _CONTROL.search(text) or not found[2]:
+    match = _URL.match(text)
+    if match is None or _CONTROL.search(text) or not match[2]:
         raise MediaError(
             "only URLs of the form https://host/path are fetched, and this is none. Other schemes never are"
         )
-    scheme = found[1].lower()
+    scheme = match[1].lower()
     if scheme == "http" and not allow_private:
         raise MediaError(
             "http:// is not fetched: anybody on the way could change it. Use https://, or set "
             "allow_private_media = true in CREATE ML_ENGINE where all who write SQL may reach internal servers"
         )
-    if "@" in found[2]:
+    if "@" in match[2]:
         raise MediaError("the URL holds a user name or password, which would be sent to its host. Leave it out")
-    authority = _AUTHORITY.fullmatch(found[2])
+    authority = _AUTHORITY.fullmatch(match[2])
     if authority is None:
         raise MediaError("the URL has no readable host. Write it as https://host/path")
-    host = _host(authority[1])
+    host = _canonical_host(authority[1])
     port = int(authority[2] or (443 if scheme == "https" else 80))
-    if not 0 < port < 65536 or not (allow_private or port in PORTS[scheme]):
+    if not 0 < port < 65536 or not (allow_private or port in ALLOWED_PORTS[scheme]):
+        allowed = ", ".join(map(str, sorted(ALLOWED_PORTS[scheme])))
         raise MediaError(
-            f"the URL names port {port}; only {', '.join(map(str, sorted(PORTS[scheme])))} is fetched from. Serve it "
+            f"the URL names port {port}; only {allowed} is fetched from. Serve it "
             "there, or set allow_private_media = true in CREATE ML_ENGINE"
         )
-    if not allow_private and _is_address(host) and (what := not_public(host)):
-        raise MediaError(not_fetched(host, what))
+    if not allow_private and _is_address(host) and (reason := non_public_reason(host)):
+        raise MediaError(non_public_message(host, reason))
     bracketed = f"[{host}]" if ":" in host else host
     try:
-        path = quote(found[3], safe=_AS_IT_IS)
+        path = quote(match[3], safe=_UNQUOTED_CHARS)
     except UnicodeEncodeError:
         raise MediaError("the URL is not valid Unicode") from None
     path = path if path.startswith("/") else f"/{path}"
@@ -132,16 +162,21 @@ def public_url(text: str, *, allow_private: bool) -> URL:
     return url
 
 
-def not_fetched(host: str, what: str) -> str:
-    leads = "is" if _is_address(host) else "leads to"
+def non_public_message(host: str, reason: str) -> str:
+    """The text of the error for a host that is not public.
+
+    Args:
+        host: The name or address in the URL.
+        reason: What ``non_public_reason`` returned.
+
+    Returns:
+        What is wrong and what to do.
+    """
+    verb = "is" if _is_address(host) else "leads to"
     return (
-        f"{host} {leads} no public address: it is {what}. Use a public one, or set allow_private_media = true "
+        f"{host} {verb} no public address: it is {reason}. Use a public one, or set allow_private_media = true "
         "in CREATE ML_ENGINE where all who write SQL may reach internal servers"
     )
-
-
-def is_public(address: str) -> bool:
-    return not_public(address) is None
 
 
 def _is_address(host: str) -> bool:
@@ -152,28 +187,28 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _host(text: str) -> str:
-    """A host in its one spelling. Raises MediaError for the many others that resolvers accept for an address."""
+def _canonical_host(text: str) -> str:
+    """A host in its one spelling. MediaError for the other spellings of an address that resolvers accept."""
     if text.startswith("["):
         try:
-            return str(IPv6Address(text[1:-1])) if "%" not in text else _no_host()
+            return str(IPv6Address(text[1:-1])) if "%" not in text else _raise_unreadable_host()
         except ValueError:
-            return _no_host()
+            return _raise_unreadable_host()
     if not text.isascii():
         try:
             text = URL.build(scheme="https", host=unicodedata.normalize("NFKC", text)).raw_host or ""
         except (ValueError, UnicodeError):
-            return _no_host()
+            return _raise_unreadable_host()
     host = text.lower().removesuffix(".")
     if _is_address(host) and ":" not in host:
         return host
     labels = host.split(".")
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        return _no_host()
-    if _NUMBER.fullmatch(labels[-1]):
+        return _raise_unreadable_host()
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
         raise MediaError("the URL's host is an address in an unusual spelling. Write it as four decimal numbers")
     return host
 
 
-def _no_host() -> str:
+def _raise_unreadable_host() -> NoReturn:
     raise MediaError("the URL has no readable host. Write it as https://host/path")

@@ -1,1 +1,1 @@
-"""What servers speak: where a request goes, its bytes, and how an answer is decoded."""
+"""What servers speak: where a request goes, how it is encoded, and how its response is decoded."""

@@ -1,10 +1,9 @@
-"""What goes over the wire: a request's bytes from a task's body, an answer from a response's bytes."""
+"""What goes over the wire: a task's body as the bytes of a request, and a response's bytes as an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -13,22 +12,56 @@ from ...tasks import Media, Task
 
 @dataclass(frozen=True)
 class Request:
-    """One POST. The headers can hold the key, so they stay out of ``repr``."""
+    """One POST.
+
+    Attributes:
+        url: Where it goes.
+        headers: Its headers. They can hold the key, so they stay out of ``repr``.
+        body: Its body in bytes.
+    """
 
     url: str
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
 
-def encode(url: str, headers: dict[str, str], body: dict[str, Any] | Media) -> Request:
-    """JSON, or the media itself with its content type. Raises TypeError or ValueError where an input is no JSON."""
+def encode(url: str, headers: dict[str, str], body: Mapping[str, object] | Media) -> Request:
+    """Encode a task's body: JSON, or the media itself with its content type.
+
+    Args:
+        url: Where the request goes.
+        headers: The headers of a request with a JSON body.
+        body: What the task made of its inputs.
+
+    Returns:
+        The request to send.
+
+    Raises:
+        TypeError: ``body`` holds a value that JSON cannot hold.
+        ValueError: ``body`` holds text that is not valid Unicode.
+
+    >>> encode("https://host/m", {}, {"inputs": "a cat"}).body
+    b'{"inputs":"a cat"}'
+    """
     if isinstance(body, Media):
         return Request(url, {**headers, "content-type": body.content_type}, body.data)
     return Request(url, headers, orjson.dumps(body))
 
 
-def decode(task: Task, headers: Mapping[str, str], body: bytes) -> Any:
-    """The JSON of an answer, or the media where the task makes some. Raises ValueError where it is neither."""
+def decode(task: Task, headers: Mapping[str, str], body: bytes) -> object:
+    """Decode the body of a response of status 200.
+
+    Args:
+        task: The task that was asked for.
+        headers: The response headers.
+        body: The response body.
+
+    Returns:
+        ``Media`` if the task makes media and the content type says so, else the parsed JSON.
+
+    Raises:
+        ValueError: The body is neither.
+    """
     if task.makes_media:
         content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type.partition("/")[0] in ("image", "audio", "video"):

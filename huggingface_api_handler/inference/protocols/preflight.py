@@ -1,9 +1,8 @@
-"""Questions asked once, at CREATE: is the key good, is the server up, what is the model for."""
+"""Requests made once, at CREATE or DESCRIBE: is the key valid, is the server up, what is the model for."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import orjson
 from huggingface_hub import constants
@@ -18,15 +17,24 @@ from .routing import is_key_allowed_for, resolve_route
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 5.0
-"""Seconds for each of these questions."""
+PREFLIGHT_TIMEOUT_S = 5.0
+"""Seconds for each of these requests: a person waits for the statement, and a server that is up answers at once."""
 
 
 def check_engine(engine: EngineSettings) -> str:
-    """Say in a sentence what is at the other end of ``engine``.
+    """Check the engine's key and, if it has an endpoint, that its server answers.
 
-    Raises InferenceError where the key is refused; a host that cannot be reached is only a warning, since it may
-    be up by the time of the first query.
+    A host that cannot be reached is only a warning, since it may be up by the time of the first query.
+
+    Args:
+        engine: The settings of the engine.
+
+    Returns:
+        One sentence that says what was checked and what was found.
+
+    Raises:
+        InferenceError: The server refused the key.
+        InputError: The environment variable named for the key is not set.
     """
     key = resolve_api_key(engine)
     url = engine.endpoint or f"{constants.ENDPOINT}/api/whoami-v2"
@@ -40,59 +48,87 @@ def check_engine(engine: EngineSettings) -> str:
     if key is not None and (is_key_allowed_for(url, engine) or url.startswith(constants.ENDPOINT)):
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
     try:
-        response = client.submit(client.get(url, headers, PATIENCE)).result()
+        response = client.submit(client.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
         reason = classify_exception(error, host=url.split("/")[2]).message
         logger.warning("the engine could not be checked: %s", reason)
         return f"Not checked: {reason}."
     if response.status in (401, 403):
-        route = "the endpoint" if engine.endpoint else "Hugging Face"
+        server = "the endpoint" if engine.endpoint else "Hugging Face"
         raise InferenceError(
-            f"{route} refused the key ({response.status}). Check it, or make one at "
+            f"{server} refused the key ({response.status}). Check it, or make one at "
             "https://huggingface.co/settings/tokens with the permission 'Make calls to Inference Providers'"
         )
     if engine.endpoint:
         return f"{engine.endpoint} answers."
-    who = _json(response.body)
+    account = _parse_json(response.body)
     return (
-        redact(f"The key belongs to {who['name']}.")
-        if isinstance(who, dict) and "name" in who
+        redact(f"The key belongs to {account['name']}.")
+        if isinstance(account, dict) and "name" in account
         else "The key was accepted."
     )
 
 
 def task_of(model: str, engine: EngineSettings) -> str:
-    """The task the Hub knows ``model`` for. Raises InputError where it knows none or cannot be asked."""
+    """Look up the task of a model on the Hub.
+
+    Args:
+        model: The model's name on the Hub.
+        engine: The settings of the engine, for its key.
+
+    Returns:
+        The name of the task, such as ``text-classification``.
+
+    Raises:
+        InputError: The Hub names no task for the model, or cannot be asked.
+    """
     from huggingface_hub import HfApi
 
     key = resolve_api_key(engine)
-    say = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
+    hint = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
     try:
-        info = HfApi().model_info(model, timeout=PATIENCE, token=key.get_secret_value() if key else False)
+        info = HfApi().model_info(model, timeout=PREFLIGHT_TIMEOUT_S, token=key.get_secret_value() if key else False)
     except HuggingFaceAPIError:
         raise
     except Exception as error:  # a missing model, a gated one, no network: the sentence says which by its class
-        raise InputError(f"{say} on {constants.ENDPOINT} ({type(error).__name__})") from None
+        raise InputError(f"{hint} on {constants.ENDPOINT} ({type(error).__name__})") from None
     if not info.pipeline_tag:
-        raise InputError(f"{say}: its page on the Hub names no task")
+        raise InputError(f"{hint}: its page on the Hub names no task")
     return str(info.pipeline_tag)
 
 
-def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, Any]:
-    """What the server itself says of the model (GET on its address), or why it says nothing."""
+def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, object]:
+    """Ask the server about the model, with a GET of its address.
+
+    Args:
+        engine: The settings of the engine.
+        model: The settings of the model.
+
+    Returns:
+        ``model``, ``address`` and ``key sent``, then the provider's name, or what the server says, or in ``server``
+        why it could not be reached.
+
+    Raises:
+        InputError: The model has no route (see ``routing.resolve_route``).
+        InferenceError: The Hub cannot be asked for the model's name at the provider.
+    """
     route = resolve_route(engine, model)
-    address = {"model": model.model, "address": route.url, "key sent": route.has_key}
+    address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
     if route.provider is not None:
         return {**address, "provider": route.provider.name}
     try:
-        response = client.submit(client.get(route.url.split("/pipeline/")[0], route.headers, PATIENCE)).result()
+        response = client.submit(
+            client.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)
+        ).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
-    said = _json(redact(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
-    return {**address, **said} if isinstance(said, dict) else address
+    model_info = (
+        _parse_json(redact(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
+    )
+    return {**address, **model_info} if isinstance(model_info, dict) else address
 
 
-def _json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> object:
     try:
         return orjson.loads(body)
     except ValueError:

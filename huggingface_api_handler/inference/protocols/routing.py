@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
@@ -19,57 +18,80 @@ from ...urls import is_secure_url
 from .hub_providers import Provider, provider_for
 
 ROUTER = "https://router.huggingface.co"
+"""Where requests go that name no endpoint."""
+
 _HUGGING_FACE_HOST = re.compile(r"([a-z0-9.-]+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
 
 # Models of these tasks often serve another one by default, so the task is part of the path:
 # https://huggingface.co/docs/inference-providers/providers/hf-inference
-_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
+_TASKS_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where the requests of one query go. The headers hold the key, so they stay out of ``repr``.
+    """Where the requests of one query go.
 
-    ``body`` stands in for the task's own where a server wants another form of it.
+    Attributes:
+        url: The address of every request.
+        model: The model's name.
+        headers: The headers of every request. They hold the key, so they stay out of ``repr``.
+        has_key: Whether the key is sent.
+        serves_many_models: Whether other models are served beside this one, so that the address says nothing of it.
+        provider: The inference provider, or None if the server is asked directly.
+        body: Makes the body of a request if the server wants another form than the task's own.
     """
 
     url: str
     model: str
     headers: dict[str, str] = field(repr=False)
     has_key: bool
-    serves_many: bool = False
+    serves_many_models: bool = False
     provider: Provider | None = None
     body: Body | None = None
 
     @property
     def host(self) -> str:
+        """The host, and port if there is one, as an error may show it."""
         return urlsplit(self.url).netloc
 
     @property
     def accepts_batches(self) -> bool:
-        """Providers' helpers build the request of one input."""
+        """Whether several inputs may go in one request: the providers' helpers build requests of one input."""
         return self.provider is None
 
 
 def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
-    """Decide where the requests of ``model`` go. Sends nothing, but for a provider's name for the model, once.
+    """Decide where the requests of a model go, and whether the key goes with them.
 
-    Raises InputError where a named key is not set, or a provider does not serve the model.
+    Sends no request, except that it asks the Hub once a process for the model's name at a provider.
+
+    Args:
+        engine: The settings of the engine.
+        model: The settings of the model. Its endpoint and provider come before the engine's.
+
+    Returns:
+        The route.
+
+    Raises:
+        InputError: The environment variable named for the key is not set, the key does not belong to the provider,
+            or the provider does not serve the model.
+        InferenceError: The Hub cannot be asked for the model's name at the provider.
     """
     endpoint = model.endpoint or engine.endpoint
-    name = model.provider or (engine.provider if model.endpoint is None else None)
+    provider_name = model.provider or (engine.provider if model.endpoint is None else None)
     headers = _headers(engine, model)
-    if name and not (name == "hf-inference" or (name == "auto" and model.definition.protocol == "chat")):
-        return _provider_route(engine, model, name, headers)
-    url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, name)
+    uses_router = provider_name == "hf-inference" or (provider_name == "auto" and model.definition.protocol == "chat")
+    if provider_name and not uses_router:
+        return _provider_route(engine, model, provider_name, headers)
+    url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, provider_name)
     headers = {**headers, "content-type": "application/json"}
     key = resolve_api_key(engine) if is_key_allowed_for(url, engine, model.endpoint) else None
     if key is not None:
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
         if engine.bill_to:
             headers["x-hf-bill-to"] = engine.bill_to
-    serves_many = endpoint is None or urlsplit(endpoint).path.endswith("/models")
-    return Route(url, model.model, headers, key is not None, serves_many)
+    serves_many_models = endpoint is None or urlsplit(endpoint).path.endswith("/models")
+    return Route(url, model.model, headers, key is not None, serves_many_models)
 
 
 def _headers(engine: EngineSettings, model: ModelSettings) -> dict[str, str]:
@@ -98,14 +120,28 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hea
     provider = provider_for(model, name, key, headers)
     secret = provider.key.get_secret_value()
     url = provider.helper._prepare_url(secret, provider.helper._prepare_mapping_info(model.model).provider_id)
-    return Route(url, model.model, {"authorization": secret}, has_key=True, serves_many=True, provider=provider)
+    return Route(url, model.model, {"authorization": secret}, has_key=True, serves_many_models=True, provider=provider)
 
 
 def is_key_allowed_for(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
-    """Whether the key belongs to the place ``url``.
+    """Whether the engine's key may be sent to ``url``.
 
     A key given with an engine that has an endpoint belongs to that endpoint and nowhere else. Any other key is
-    Hugging Face's, and goes to its hosts and to ``trusted_hosts``. Neither travels where it could be read on the way.
+    Hugging Face's, and goes to its hosts and to ``trusted_hosts``. No key is sent unencrypted over a network.
+
+    Args:
+        url: The address of a request.
+        engine: The settings of the engine.
+        model_endpoint: The endpoint of the model's own, if it has one.
+
+    Returns:
+        True if the key may go there.
+
+    >>> engine = EngineSettings.model_validate({"api_key": "hf_example"})
+    >>> is_key_allowed_for("https://router.huggingface.co/v1/chat/completions", engine)
+    True
+    >>> is_key_allowed_for("https://elsewhere.example", engine)
+    False
     """
     if not is_secure_url(url):
         return False
@@ -123,23 +159,23 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _router_url(model: ModelSettings, provider: str | None) -> str:
     if model.definition.protocol == "chat" and provider != "hf-inference":
         return f"{ROUTER}/v1/chat/completions"
-    return _in_catalogue(f"{ROUTER}/hf-inference/models", model)
+    return _model_url(f"{ROUTER}/hf-inference/models", model)
 
 
 def _endpoint_url(endpoint: str, model: ModelSettings) -> str:
-    """``endpoint`` as given; a path that ends in ``/models`` holds many, so the model's name follows it."""
+    """``endpoint`` as given. A path that ends in ``/models`` serves many models, so the model's name follows it."""
     if urlsplit(endpoint).path.endswith("/models"):
-        return _in_catalogue(endpoint, model)
+        return _model_url(endpoint, model)
     if model.definition.protocol == "chat":
         return _chat_url(endpoint)
     return endpoint
 
 
-def _in_catalogue(base: str, model: ModelSettings) -> str:
+def _model_url(base: str, model: ModelSettings) -> str:
     url = f"{base}/{quote(model.model, safe='/@:.-_')}"
     if model.definition.protocol == "chat":
         return _chat_url(url)
-    return f"{url}/pipeline/{model.task}" if model.task in _NAMED_IN_PATH else url
+    return f"{url}/pipeline/{model.task}" if model.task in _TASKS_NAMED_IN_PATH else url
 
 
 def _chat_url(base: str) -> str:
@@ -149,6 +185,6 @@ def _chat_url(base: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _user_agent() -> dict[str, Any]:
+def _user_agent() -> dict[str, str]:
     # token=False: without it, huggingface_hub would add this machine's token to headers for any host.
     return dict(build_hf_headers(token=False, library_name="huggingface_api_handler", library_version=__version__))

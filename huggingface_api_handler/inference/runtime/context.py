@@ -141,7 +141,7 @@ class Query:
         return await route_state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
-        return self.route if server is None else tei.route_to(self.route, self.model.task)
+        return self.route if server is None else tei.task_route(self.route, self.model.task)
 
     def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine
@@ -174,7 +174,7 @@ def outcome_of(result: RequestResult, seconds: float, inputs: int) -> Outcome:
     failure = result.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
         return Outcome(seconds, answered=failure is None, rate_limit=result.rate_limit, inputs=inputs)
-    return Outcome(seconds, False, True, failure.retry_after, failure.estimated)
+    return Outcome(seconds, False, True, failure.retry_after_s, failure.is_estimated)
 
 
 async def save_media(prediction: Prediction, save: Save) -> Prediction:

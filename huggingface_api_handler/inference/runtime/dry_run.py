@@ -69,7 +69,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     task = query.model.definition
-    state = await query.route_state(tei.detected(query.route))
+    state = await query.route_state(tei.cached_server(query.route))
     uncached = await _uncached(query, inputs)
     batch_size = state.profile.batch_size.best if can_batch(task, state.profile) else 1
     groups = Counter(map(task.group, uncached))

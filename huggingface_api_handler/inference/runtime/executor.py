@@ -10,7 +10,7 @@ from typing import cast
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...tasks import Input, Prediction
-from ..failures import Failure, FailureKind, rejection
+from ..failures import Failure, FailureKind, rejection_kind
 from ..flow_control import retry
 from ..flow_control.batch_probe import probe_batching, should_probe_batching
 from ..flow_control.batching import can_batch
@@ -237,7 +237,7 @@ class QueryExecutor:
             outcome = await self._attempt(batch.indexes)
             if not isinstance(outcome, Failure):
                 return outcome
-            if outcome.unreachable and not self._profile.has_answered:
+            if outcome.is_unreachable and not self._profile.has_answered:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
             if outcome.kind is FailureKind.RATE_LIMITED:
                 batch.attempts -= 1
@@ -277,7 +277,7 @@ class QueryExecutor:
                 items = [self._queue.item(index) for index in indexes]
                 request, provider_request = build_request(self._route, self._model, items)
             except (TypeError, ValueError) as error:
-                return Failure(rejection(len(indexes)), f"the input cannot be sent ({error})")
+                return Failure(rejection_kind(len(indexes)), f"the input cannot be sent ({error})")
             if self.stopped is not None or (self._has_budget and await self._is_over_budget()):
                 return None
             usage.record_request(len(indexes), len(request.body))

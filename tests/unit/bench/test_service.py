@@ -59,7 +59,7 @@ class Run:
     def failure(self, batch: int = 1) -> Failure:
         """What our own classification makes of the last reply."""
         _, _, status, body, headers = self.replies[-1]
-        return classify_response(status, headers, json.dumps(body).encode(), batch=batch)
+        return classify_response(status, headers, json.dumps(body).encode(), batch_size=batch)
 
 
 def shape(value: Any) -> Any:
@@ -134,7 +134,7 @@ def test_it_loads_from_the_first_request_on() -> None:
     run.ask("a")
     assert shape(run.replies[-1][3]) in recorded(503)
     assert run.failure() == Failure(
-        FailureKind.RATE_LIMITED, "Model bench/model is currently loading", 503, retry_after=20.0, estimated=True
+        FailureKind.RATE_LIMITED, "Model bench/model is currently loading", 503, retry_after_s=20.0, is_estimated=True
     )
     run.pass_to(26.9)
     run.ask("b")
@@ -160,7 +160,7 @@ def test_what_comes_before_an_announced_time_is_counted(announce: str, seconds: 
     elif announce == "x-ratelimit":
         assert (headers["X-RateLimit-Remaining"], headers["X-RateLimit-Reset"]) == ("0", "1")
     else:
-        assert run.failure().retry_after == (seconds or None)
+        assert run.failure().retry_after_s == (seconds or None)
     run.pass_to(IN_THE_AIR * 0.9)
     run.ask("a")  # was under way
     assert run.service.stats()["violations"] == 0

@@ -1,4 +1,4 @@
-"""Every failure is one of six kinds, and the person is told what to do."""
+"""Every failure gets one kind, and the message tells you what to do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_list_of_recorded_refusals_covers_each_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "batch", "kind"),
+    ("status", "batch_size", "kind"),
     [
         (400, 1, FailureKind.INPUT_REJECTED), (400, 8, FailureKind.BATCH_REJECTED), (413, 1, FailureKind.INPUT_REJECTED), (413, 8, FailureKind.BATCH_REJECTED),
         (422, 1, FailureKind.INPUT_REJECTED), (422, 8, FailureKind.BATCH_REJECTED), (424, 8, FailureKind.BATCH_REJECTED), (401, 8, FailureKind.FATAL), (402, 1, FailureKind.FATAL),
@@ -65,8 +65,8 @@ def test_the_list_of_recorded_refusals_covers_each_status() -> None:
         (301, 1, FailureKind.FATAL), (302, 1, FailureKind.FATAL), (307, 8, FailureKind.FATAL),
     ],
 )  # fmt: skip
-def test_statuses(status: int, batch: int, kind: FailureKind) -> None:
-    assert classify_response(status, CIMultiDict(), b"{}", batch=batch).kind is kind
+def test_statuses(status: int, batch_size: int, kind: FailureKind) -> None:
+    assert classify_response(status, CIMultiDict(), b"{}", batch_size=batch_size).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_statuses(status: int, batch: int, kind: FailureKind) -> None:
     ],
 )
 def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> None:
-    assert classify_response(400, CIMultiDict(), message.encode(), batch=8).kind is FailureKind.BATCH_UNSUPPORTED
-    assert classify_response(400, CIMultiDict(), message.encode(), batch=1).kind is FailureKind.INPUT_REJECTED
+    assert classify_response(400, CIMultiDict(), message.encode(), batch_size=8).kind is FailureKind.BATCH_UNSUPPORTED
+    assert classify_response(400, CIMultiDict(), message.encode(), batch_size=1).kind is FailureKind.INPUT_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> Non
     ],
 )
 def test_announced_waits_are_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
-    assert classify_response(429, CIMultiDict(headers), b"").retry_after == seconds
+    assert classify_response(429, CIMultiDict(headers), b"").retry_after_s == seconds
 
 
 def test_retry_after_as_a_date_is_seconds_from_now() -> None:
     date = email.utils.formatdate(time.time() + 30, usegmt=True)
-    wait = classify_response(503, CIMultiDict({"Retry-After": date}), b"").retry_after
+    wait = classify_response(503, CIMultiDict({"Retry-After": date}), b"").retry_after_s
     assert wait is not None
     assert 27 <= wait <= 31
 
@@ -130,7 +130,7 @@ def test_retry_after_as_a_date_is_seconds_from_now() -> None:
 def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":20.0}'
     wait = classify_response(503, CIMultiDict(), body)
-    assert (wait.kind, wait.retry_after, wait.estimated) == (FailureKind.RATE_LIMITED, 20.0, True)
+    assert (wait.kind, wait.retry_after_s, wait.is_estimated) == (FailureKind.RATE_LIMITED, 20.0, True)
     no_wait = classify_response(503, CIMultiDict(), body, wait_for_model=False)
     assert no_wait.kind is FailureKind.FATAL
     assert "20 seconds" in no_wait.message
@@ -145,14 +145,14 @@ def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None
     body = f'{{"error":"Model x is currently loading","estimated_time":{estimate}}}'.encode()
     failure = classify_response(503, CIMultiDict(), body, wait_for_model=wait_for_model)
     assert failure.kind is (FailureKind.RATE_LIMITED if wait_for_model else FailureKind.FATAL)
-    assert failure.retry_after is None
+    assert failure.retry_after_s is None
     assert "expects to need" not in failure.message
 
 
 def test_an_announced_wait_comes_before_an_estimate() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":600}'
     failure = classify_response(503, CIMultiDict({"Retry-After": "2"}), body)
-    assert (failure.kind, failure.retry_after, failure.estimated) == (FailureKind.RATE_LIMITED, 2.0, False)
+    assert (failure.kind, failure.retry_after_s, failure.is_estimated) == (FailureKind.RATE_LIMITED, 2.0, False)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425])
@@ -165,8 +165,8 @@ def test_an_announced_wait_makes_a_passing_fault_one_to_wait_for(status: int) ->
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
 def test_an_announced_wait_changes_nothing_where_waiting_helps_nothing(status: int) -> None:
-    with_header = classify_response(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch=2)
-    assert with_header.kind is classify_response(status, CIMultiDict(), b"{}", batch=2).kind
+    with_header = classify_response(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch_size=2)
+    assert with_header.kind is classify_response(status, CIMultiDict(), b"{}", batch_size=2).kind
 
 
 def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait() -> None:
@@ -176,8 +176,8 @@ def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait()
 
 
 def test_a_batch_of_two_is_a_batch() -> None:
-    assert classify_response(400, CIMultiDict(), b"{}", batch=2).kind is FailureKind.BATCH_REJECTED
-    assert error_in_answer({"error": "x"}, batch=2).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
+    assert classify_response(400, CIMultiDict(), b"{}", batch_size=2).kind is FailureKind.BATCH_REJECTED
+    assert error_in_answer({"error": "x"}, batch_size=2).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
@@ -203,7 +203,7 @@ def test_deeply_nested_error_bodies_are_read_without_harm() -> None:
 
 def test_an_error_with_status_200_is_an_error() -> None:
     assert error_in_answer({"error": "CUDA out of memory"}).kind is FailureKind.INPUT_REJECTED  # type: ignore[union-attr]
-    assert error_in_answer({"error": "x"}, batch=4).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
+    assert error_in_answer({"error": "x"}, batch_size=4).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
     assert error_in_answer({"answer": "42", "error": None, "score": 1}) is None
     assert error_in_answer([{"label": "error"}]) is None
 

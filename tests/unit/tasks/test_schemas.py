@@ -121,7 +121,7 @@ def test_no_answer_at_all_brings_anything_but_a_prediction_or_a_reason(task: str
     @settings(max_examples=150, deadline=None)
     @given(ANY_JSON, st.integers(1, 4))
     def law(answer: Any, count: int) -> None:
-        error_in_answer(answer, batch=count)
+        error_in_answer(answer, batch_size=count)
         try:
             parts = definition.split(answer, count)
             assert len(parts) == count
@@ -136,7 +136,7 @@ def test_no_answer_at_all_brings_anything_but_a_prediction_or_a_reason(task: str
 @settings(max_examples=300, deadline=None)
 @given(st.integers(100, 599).filter(lambda status: status != 200), st.binary(max_size=60), st.integers(1, 4))
 def test_any_refusal_is_classified(status: int, body: bytes, batch: int) -> None:
-    failure = classify_response(status, {}, body, batch=batch)
+    failure = classify_response(status, {}, body, batch_size=batch)
     assert failure.message
     assert failure.reason
 

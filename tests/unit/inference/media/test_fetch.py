@@ -2,7 +2,7 @@
 
 One loopback address, ``PUBLIC``, counts as public here, and the port of the server that listens there as 443. All else
 is as in production: the name server is asked through the socket module, TLS is TLS, and 127.0.0.1 and ::1, where a
-listener counts who comes, are refused.
+listener counts connections, are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support import hostile_cells
 PUBLIC, PRIVATE = "127.0.0.9", "127.0.0.1"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 FOUND = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PNG), PNG)
-QUICK = MediaPolicy(largest=100_000, seconds=5.0)
+QUICK = MediaPolicy(max_bytes=100_000, timeout_s=5.0)
 SHORT = 0.3
 
 Answer = Callable[[Any, str], None]
@@ -40,7 +40,7 @@ class Server:
     def __init__(self, family: socket.AddressFamily, address: str, port: int = 0) -> None:
         self.answer: Answer = lambda stream, path: stream.sendall(FOUND)
         self.tls: ssl.SSLContext | None = None
-        self.visitors = 0
+        self.connections = 0
         self.asked: list[str] = []
         self.names: list[str | None] = []
         self._listening = socket.socket(family, socket.SOCK_STREAM)
@@ -57,7 +57,7 @@ class Server:
                 stream, _ = self._listening.accept()
             except OSError:
                 return
-            self.visitors += 1
+            self.connections += 1
             threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
 
     def _serve(self, stream: Any) -> None:
@@ -88,13 +88,13 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def private() -> Iterator[list[Server]]:
-    """Whoever comes here came where no cell may lead."""
+    """Listeners at addresses that no cell may reach."""
     listeners = [Server(socket.AF_INET, PRIVATE)]
     listeners.append(Server(socket.AF_INET6, "::1", listeners[0].port))
     yield listeners
     for listener in listeners:
         listener.close()
-        hostile_cells.listened(listener.visitors)
+        hostile_cells.record_connections(listener.connections)
 
 
 @pytest.fixture
@@ -104,15 +104,15 @@ def public(authority: trustme.CA, private: list[Server], monkeypatch: pytest.Mon
     server.tls = context_for(authority, "good.example", server)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    judged = ssrf.not_public
+    real = ssrf.non_public_reason
 
-    def not_public(address: str) -> str | None:
-        return None if address == PUBLIC else judged(address)
+    def non_public_reason(address: str) -> str | None:
+        return None if address == PUBLIC else real(address)
 
-    monkeypatch.setattr(ssrf, "not_public", not_public)
-    monkeypatch.setattr(fetch, "not_public", not_public)
-    monkeypatch.setattr(fetch, "tls", lambda: trusting)
-    monkeypatch.setitem(ssrf.PORTS, "https", frozenset({443, server.port}))
+    monkeypatch.setattr(ssrf, "non_public_reason", non_public_reason)
+    monkeypatch.setattr(fetch, "non_public_reason", non_public_reason)
+    monkeypatch.setattr(fetch, "tls_context", lambda: trusting)
+    monkeypatch.setitem(ssrf.ALLOWED_PORTS, "https", frozenset({443, server.port}))
     yield server
     server.close()
 
@@ -157,14 +157,14 @@ def loaded(cell: str, policy: MediaPolicy = QUICK) -> bytes:
 
 
 def refused(cell: str, policy: MediaPolicy = QUICK) -> str:
-    reason = hostile_cells.refused(cell, "image", policy)
+    reason = hostile_cells.rejection_reason(cell, "image", policy)
     assert len(reason) < 400
     return reason
 
 
 def untouched(private: list[Server]) -> Callable[[], bool]:
-    before = [listener.visitors for listener in private]
-    return lambda: [listener.visitors for listener in private] == before
+    before = [listener.connections for listener in private]
+    return lambda: [listener.connections for listener in private] == before
 
 
 def redirect(location: str, status: int = 302) -> Answer:
@@ -186,8 +186,8 @@ def test_the_certificate_of_the_name_is_checked_and_the_judged_address_connected
 
 
 def test_the_tls_context_of_production_checks_names_and_certificates() -> None:
-    assert fetch.tls().check_hostname
-    assert fetch.tls().verify_mode is ssl.CERT_REQUIRED
+    assert fetch.tls_context().check_hostname
+    assert fetch.tls_context().verify_mode is ssl.CERT_REQUIRED
 
 
 @pytest.mark.parametrize("flaw", ["another name", "another authority", "expired", "an address"])
@@ -219,7 +219,7 @@ def test_a_name_that_resolves_elsewhere_the_second_time_is_judged_the_second_tim
     public.answer = redirect("/again")
     refused(f"https://turns.example:{public.port}/")  # its first look-up is the one that was connected to
     assert names.asked == ["turns.example"]
-    assert public.visitors == 1
+    assert public.connections == 1
     assert "loopback" in refused(f"https://turns.example:{public.port}/")
     assert names.asked == ["turns.example"] * 2
     assert alone()
@@ -232,7 +232,7 @@ def test_a_redirect_looks_the_name_up_and_judges_it_anew(
     names.answers["good.example"] = [[PUBLIC], [PRIVATE]]
     public.answer = redirect("/again")
     assert "loopback" in refused(f"https://good.example:{public.port}/")
-    assert (public.visitors, len(names.asked)) == (1, 2)
+    assert (public.connections, len(names.asked)) == (1, 2)
     assert alone()
 
 
@@ -248,7 +248,7 @@ def test_a_name_of_which_any_address_is_private_is_connected_to_nowhere(
     alone = untouched(private)
     names.answers["mixed.example"] = [addresses]
     assert "mixed.example leads to no public address" in refused(f"https://mixed.example:{public.port}/x.png")
-    assert public.visitors == 0
+    assert public.connections == 0
     assert alone()
 
 
@@ -291,7 +291,7 @@ def test_no_spelling_of_a_private_host_is_connected_to(
 def test_a_url_that_is_not_fetched_is_not_looked_up_either(public: Server, names: Names, url: str) -> None:
     refused(url)
     assert names.asked == []
-    assert public.visitors == 0
+    assert public.connections == 0
 
 
 # -- Redirects --
@@ -311,7 +311,7 @@ def test_redirects_to_other_schemes_hosts_and_ports_are_not_followed(
     alone = untouched(private)
     public.answer = redirect(location.replace("127.0.0.1/", f"127.0.0.1:{public.port}/"))
     assert "redirects" in refused(f"https://good.example:{public.port}/") or "nowhere" in location
-    assert public.visitors == 1
+    assert public.connections == 1
     assert alone()
 
 
@@ -333,7 +333,7 @@ def test_redirects_that_name_no_host_stay_at_theirs(
 def test_redirects_end_and_carry_nothing_along(public: Server, names: Names, status: int) -> None:
     public.answer = redirect("/loop", status)
     assert "redirects more than 5 times" in refused(f"https://good.example:{public.port}/loop?key=1")
-    assert public.visitors == 1 + fetch.MOST_REDIRECTS
+    assert public.connections == 1 + fetch.MAX_REDIRECTS
     assert "".join(public.asked).count("key=1") == 1
     for head in public.asked:
         assert not {"cookie:", "referer:", "authorization:"} & set(head.lower().split())
@@ -395,7 +395,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 def test_what_comes_too_slowly_ends_within_the_time_limit(public: Server, names: Names, answer: Answer) -> None:
     public.answer = answer
     started = time.monotonic()
-    reason = refused(f"https://good.example:{public.port}/", MediaPolicy(largest=100_000, seconds=SHORT))
+    reason = refused(f"https://good.example:{public.port}/", MediaPolicy(max_bytes=100_000, timeout_s=SHORT))
     assert f"within {SHORT} seconds" in reason or "cannot be fetched" in reason
     assert time.monotonic() - started < 10 * SHORT
 
@@ -406,14 +406,14 @@ def test_redirects_share_one_time_limit(public: Server, names: Names) -> None:
         redirect("/next")(stream, path)
 
     public.answer = slowly
-    reason = refused(f"https://good.example:{public.port}/", MediaPolicy(largest=100_000, seconds=SHORT))
+    reason = refused(f"https://good.example:{public.port}/", MediaPolicy(max_bytes=100_000, timeout_s=SHORT))
     assert f"within {SHORT} seconds" in reason
-    assert public.visitors <= 2
+    assert public.connections <= 2
 
 
 def test_a_handshake_that_never_ends_is_left(public: Server, names: Names) -> None:
     public.tls, public.answer = None, lambda stream, path: time.sleep(SHORT * 3)
-    assert "within" in refused(f"https://good.example:{public.port}/", MediaPolicy(seconds=SHORT))
+    assert "within" in refused(f"https://good.example:{public.port}/", MediaPolicy(timeout_s=SHORT))
 
 
 @pytest.mark.parametrize("stuck", ["name server", "disk", "data: URI"])
@@ -426,12 +426,12 @@ def test_threads_that_do_not_come_back_are_left_too(monkeypatch: pytest.MonkeyPa
 
     cell = {"name server": "https://slow.example/x.png", "disk": "x.png", "data: URI": "data:;base64,AAAA"}[stuck]
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    monkeypatch.setattr(loader, "read", never)
-    monkeypatch.setattr(loader, "_data_uri", never)
+    monkeypatch.setattr(loader, "read_file", never)
+    monkeypatch.setattr(loader, "_decode_data_uri", never)
 
     async def run() -> str:
         with pytest.raises(MediaError) as error:
-            await load(cell, "image", MediaPolicy(media_dir=tmp_path, seconds=SHORT))
+            await load(cell, "image", MediaPolicy(media_dir=tmp_path, timeout_s=SHORT))
         release.set()
         return str(error.value)
 
@@ -465,17 +465,17 @@ BOMB = gzip.compress(PNG + bytes(50_000_000), 9)
 )  # fmt: skip
 def test_bodies_that_are_too_much_or_broken_end(public: Server, names: Names, answer: Answer, says: str) -> None:
     public.answer = answer
-    assert len(BOMB) < QUICK.largest
+    assert len(BOMB) < QUICK.max_bytes
     assert says in refused(f"https://good.example:{public.port}/secret?sig=secret")
 
 
 def test_the_largest_size_is_taken_and_one_byte_more_is_not(public: Server, names: Names) -> None:
-    for size in (QUICK.largest, QUICK.largest + 1):
+    for size in (QUICK.max_bytes, QUICK.max_bytes + 1):
         body = PNG + bytes(size - len(PNG))
         public.answer = lambda stream, path, body=body: stream.sendall(OK + b"\r\n" + body)
-        if size == QUICK.largest:
+        if size == QUICK.max_bytes:
             assert loaded(f"https://good.example:{public.port}/") == body
         else:
             assert "larger" in refused(f"https://good.example:{public.port}/")
             with pytest.raises(MediaError, match="larger"):  # already as it comes, and not only once all is there
-                asyncio.run(fetch.fetch(f"https://good.example:{public.port}/", allow_private=False, largest=QUICK.largest))  # fmt: skip
+                asyncio.run(fetch.fetch(f"https://good.example:{public.port}/", allow_private=False, max_bytes=QUICK.max_bytes))  # fmt: skip

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def policy(folder: Path) -> MediaPolicy:
-    return MediaPolicy(media_dir=folder, largest=LARGEST, seconds=5)
+    return MediaPolicy(media_dir=folder, max_bytes=LARGEST, timeout_s=5)
 
 
 def loaded(cell: str, folder: Path) -> bytes:
@@ -44,7 +44,7 @@ def loaded(cell: str, folder: Path) -> bytes:
 
 
 def refused(cell: str, folder: Path) -> str:
-    reason = hostile_cells.refused(cell, "image", policy(folder))
+    reason = hostile_cells.rejection_reason(cell, "image", policy(folder))
     assert "secret" not in reason
     assert len(reason) < 300
     reason.encode()
@@ -52,7 +52,7 @@ def refused(cell: str, folder: Path) -> str:
 
 
 def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> list[int]:
-    """Have ``act`` happen once, just before ``media_files`` next calls its ``name``."""
+    """Have ``act`` happen once, just before ``files`` next calls its ``name``."""
     real, acted = getattr(files, name), []
 
     def acting(*given: object, **named: object) -> object:
@@ -103,8 +103,8 @@ def _root_for_link(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "exchange"),
     [
-        ("_opened", _folder_for_link), ("_stat", _file_for_link), ("_open", _file_for_link), ("_opened", _file_for_link),
-        ("_open", _file_for_hard_link), ("_opened", _file_for_pipe), ("_open", _file_for_pipe), ("_open", _file_for_folder), ("_opened", _root_for_link), ("_folder", _root_for_link),
+        ("_open_below", _folder_for_link), ("_stat", _file_for_link), ("_open", _file_for_link), ("_open_below", _file_for_link),
+        ("_open", _file_for_hard_link), ("_open_below", _file_for_pipe), ("_open", _file_for_pipe), ("_open", _file_for_folder), ("_open_below", _root_for_link), ("_open_folder", _root_for_link),
     ],
 )  # fmt: skip
 def test_what_is_exchanged_between_look_and_open_is_found_out(
@@ -131,7 +131,7 @@ def test_a_folder_exchanged_all_the_time_never_leads_out(folder: Path) -> None:
     try:
         for _ in range(1000):
             try:
-                seen.append(files.read("deep/x.png", folder, LARGEST))
+                seen.append(files.read_file("deep/x.png", folder, LARGEST))
             except MediaError:
                 seen.append(None)
     finally:

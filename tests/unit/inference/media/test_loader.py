@@ -19,7 +19,7 @@ from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference.media import fetch
 from huggingface_api_handler.inference.media.loader import MediaPolicy, load, save
 from huggingface_api_handler.inference.media.sniffing import content_type_of
-from huggingface_api_handler.inference.media.ssrf import not_public
+from huggingface_api_handler.inference.media.ssrf import non_public_reason
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service
 from tests.support import hostile_cells
@@ -42,7 +42,7 @@ SAMPLES = {
     "video/webm": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm",
     "video/x-msvideo": b"RIFF\x00\x00\x00\x00AVI ",
 }
-QUICK = MediaPolicy(largest=100_000, seconds=1.0)
+QUICK = MediaPolicy(max_bytes=100_000, timeout_s=1.0)
 
 
 def loaded(cell: Any, kind: str = "image", policy: MediaPolicy = QUICK) -> Media:
@@ -50,18 +50,18 @@ def loaded(cell: Any, kind: str = "image", policy: MediaPolicy = QUICK) -> Media
 
 
 def refused(cell: Any, kind: str = "image", policy: MediaPolicy = QUICK) -> str:
-    return hostile_cells.refused(cell, kind, policy)
+    return hostile_cells.rejection_reason(cell, kind, policy)
 
 
 class Listener:
-    """Listens on a loopback port and counts who comes."""
+    """Listens on a loopback port and counts connections."""
 
     def __init__(self, family: socket.AddressFamily, address: str) -> None:
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.bind((address, 0))
         self.socket.listen()
         self.port = self.socket.getsockname()[1]
-        self.visitors = 0
+        self.connections = 0
         threading.Thread(target=self._count, daemon=True).start()
 
     def _count(self) -> None:
@@ -70,7 +70,7 @@ class Listener:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            self.visitors += 1
+            self.connections += 1
             connection.close()
 
 
@@ -79,7 +79,7 @@ def listener() -> Iterator[Listener]:
     found = Listener(socket.AF_INET, "127.0.0.1")
     yield found
     found.socket.close()
-    hostile_cells.listened(found.visitors)
+    hostile_cells.record_connections(found.connections)
 
 
 @pytest.mark.parametrize(("content_type", "data"), SAMPLES.items())
@@ -142,10 +142,10 @@ PRIVATE_HOSTS = [
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
 def test_no_private_address_is_connected_to_whatever_its_spelling(host: str, listener: Listener) -> None:
-    before = listener.visitors
+    before = listener.connections
     for url in (f"https://{host}/x.png", f"https://{host}:{listener.port}/x.png", f"http://{host}:{listener.port}/"):
         assert refused(url)
-    assert listener.visitors == before
+    assert listener.connections == before
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_no_private_address_is_connected_to_whatever_its_spelling(host: str, lis
     ],
 )  # fmt: skip
 def test_other_schemes_ports_and_tricks_with_users_are_refused(cell: str, listener: Listener) -> None:
-    before = listener.visitors
+    before = listener.connections
     assert refused(cell)
     assert refused(cell.replace("127.0.0.1", f"127.0.0.1:{listener.port}"))
-    assert listener.visitors == before
+    assert listener.connections == before
 
 
 class Names(AbstractResolver):
@@ -182,7 +182,7 @@ class Names(AbstractResolver):
 
 
 def fetched(names: Names) -> bytes:
-    coming = fetch.fetch("https://name.example/x", allow_private=False, largest=9, resolver=names)
+    coming = fetch.fetch("https://name.example/x", allow_private=False, max_bytes=9, resolver=names)
     return asyncio.run(coming)
 
 
@@ -193,16 +193,16 @@ def test_a_name_of_a_private_address_is_refused(address: str) -> None:
 
 
 def test_a_name_is_asked_once_for_a_connection_and_its_second_answer_is_not_used(listener: Listener) -> None:
-    before, names = listener.visitors, Names("192.0.2.1", "127.0.0.1")
+    before, names = listener.connections, Names("192.0.2.1", "127.0.0.1")
     with pytest.raises(MediaError):
         fetched(names)
     assert names.asked == 1
-    assert listener.visitors == before
+    assert listener.connections == before
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111"])
 def test_public_addresses_are_public(address: str) -> None:
-    assert not_public(address) is None
+    assert non_public_reason(address) is None
 
 
 def private(service: Service, answer: Any) -> str:
@@ -210,7 +210,7 @@ def private(service: Service, answer: Any) -> str:
     return f"{service.url}/x.png"
 
 
-OPEN = MediaPolicy(allow_private=True, largest=100_000, seconds=2.0)
+OPEN = MediaPolicy(allow_private=True, max_bytes=100_000, timeout_s=2.0)
 
 
 def test_an_engine_that_allows_private_addresses_gets_them(service: Service) -> None:
@@ -275,7 +275,7 @@ def raw_server(answer: bytes, forever: bool | None) -> tuple[socket.socket, int]
 )
 def test_endless_slow_and_broken_bodies_end(answer: bytes, forever: bool | None, says: str) -> None:
     server, port = raw_server(answer, forever)
-    policy = MediaPolicy(allow_private=True, largest=100_000, seconds=0.3 if "within" in says else 5)
+    policy = MediaPolicy(allow_private=True, max_bytes=100_000, timeout_s=0.3 if "within" in says else 5)
     assert says in refused(f"http://127.0.0.1:{port}/", "image", policy)
     server.close()
 

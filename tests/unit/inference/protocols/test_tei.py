@@ -86,7 +86,7 @@ def test_ranking_and_similarity_send_a_query_with_its_texts(server: Service) -> 
 
 def test_another_server_is_not_taken_for_one(service: Service) -> None:
     for said in (None, {"models": []}, [1], {"model_id": "m"}):
-        tei_module._found.clear()
+        tei_module._servers.clear()
         service.info = said
         service.answer = lambda body, headers, path: [{"label": "A", "score": 0.9}] if path == "/" else Reply({}, 404)
         out = predict(
@@ -101,7 +101,7 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
     using = {"task": "feature-extraction", "column": "t", "target": "y"}
     found = discovery.discover(engine, model_settings(using, engine))
     assert found["tei"]["largest_batch"] == 7
-    tei_module._found.clear()
+    tei_module._servers.clear()
     discovery.restore(found)
     service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
     predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
