@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from .media import File
-from .refusal import Refusal
+from .protocol.errors import Refusal
+from .protocol.media_inputs import File
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -24,9 +24,9 @@ from .answers import answer_response, error_response, json_response
 from .bearer import BearerToken
 from .card import Card
 from .loading import Shelf
-from .media import body as read_body
-from .refusal import Refusal
-from .request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
+from .protocol.errors import Refusal
+from .protocol.media_inputs import body as read_body
+from .protocol.request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
 
 PREFIXES = ("", "/hf-inference")
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import error_response
-from .refusal import Refusal
+from .protocol.errors import Refusal
 
 
 class BearerToken:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .request_body import Inputs
+from .protocol.request_body import Inputs
 
 
 class Model(Protocol):

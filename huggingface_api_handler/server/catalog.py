@@ -19,7 +19,7 @@ from . import (
     zero_shot,
 )
 from .card import Card
-from .refusal import Refusal
+from .protocol.errors import Refusal
 
 CARDS: tuple[Card, ...] = (
     embedding.CARD,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import minilm
-from . import parameters as read
 from .card import Card
-from .refusal import Refusal, bad_field
-from .request_body import texts
+from .protocol import parameters as read
+from .protocol.errors import Refusal, bad_field
+from .protocol.request_body import texts
 
 
 class Embedding:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import parameters as read
 from .card import Card
-from .refusal import Refusal, bad_field
-from .request_body import texts
+from .protocol import parameters as read
+from .protocol.errors import Refusal, bad_field
+from .protocol.request_body import texts
 from .weights import checked
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .card import Card, Model
-from .refusal import Refusal
+from .protocol.errors import Refusal
 
 # What hf-inference says before it knows better.
 ESTIMATED_SECONDS = 20.0

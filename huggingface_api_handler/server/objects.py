@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from . import media, pictures
-from . import parameters as read
+from . import pictures
 from .card import Card
 from .efficientnet import SIDE, EfficientNet
+from .protocol import media_inputs
+from .protocol import parameters as read
 from .state_dictionary import read as read_weights
 from .weights import checked, joint_digest, reinstall
 
@@ -103,7 +104,7 @@ CARD = Card(
     name="local/efficientnet-lite0",
     task="image-classification",
     load=_load,
-    read=media.image,
+    read=media_inputs.image,
     package=f"{PACKAGE}, {LABELS_PACKAGE}",
     version=f"{PACKAGE_VERSION}, {LABELS_VERSION}",
     licence="Apache-2.0 (weights), MIT (labels)",

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from . import pipeline_media
-from .refusal import bad_field
+from .protocol.errors import bad_field
 
 
 def direct(pipeline: Any, item: Any, parameters: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import pipeline_media
-from .refusal import Refusal, bad_field
+from .protocol.errors import Refusal, bad_field
 
 PARAMETERS = (
     "max_new_tokens", "min_new_tokens", "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p",

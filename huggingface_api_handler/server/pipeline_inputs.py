@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import pipeline_media
-from .refusal import bad_field
-from .request_body import Inputs
+from .protocol.errors import bad_field
+from .protocol.request_body import Inputs
 
 
 def video(inputs: Any) -> Inputs:

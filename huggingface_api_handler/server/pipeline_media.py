@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import media
-from .refusal import bad_field
+from .protocol import media_inputs
+from .protocol.errors import bad_field
 
 
 def decoded(text: str, field: str = "inputs") -> bytes:
@@ -43,7 +43,7 @@ def image(content: bytes) -> Any:
         with pillow.open(io.BytesIO(content)) as opened:
             return operations.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-        raise media.bad_image() from error
+        raise media_inputs.bad_image() from error
 
 
 def png(picture: Any) -> bytes:
@@ -53,9 +53,9 @@ def png(picture: Any) -> bytes:
     return file.getvalue()
 
 
-def picture_file(picture: Any) -> media.File:
+def picture_file(picture: Any) -> media_inputs.File:
     """An image as an answer that is a PNG file."""
-    return media.File(png(picture), "image/png")
+    return media_inputs.File(png(picture), "image/png")
 
 
 def png_base64(picture: Any) -> str:
@@ -70,7 +70,7 @@ def sound(content: bytes, rate: int) -> npt.NDArray[np.float32]:
     try:
         samples, found_rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, TypeError, ValueError):
-        raise media.bad_sound() from None
+        raise media_inputs.bad_sound() from None
     if not len(samples):
         raise bad_field("inputs", "the sound is empty")
     mono: npt.NDArray[np.float32] = samples.mean(axis=1)
@@ -79,7 +79,7 @@ def sound(content: bytes, rate: int) -> npt.NDArray[np.float32]:
     return resampled
 
 
-def sound_file(samples: Any, rate: int) -> media.File:
+def sound_file(samples: Any, rate: int) -> media_inputs.File:
     """A FLAC file, the format recorded from Hugging Face.
 
     `samples` have shape (length,), (channels, length) or (1, channels, length) and lie between -1 and 1.
@@ -88,7 +88,7 @@ def sound_file(samples: Any, rate: int) -> media.File:
     channels = np.atleast_2d(np.squeeze(np.asarray(samples, dtype=np.float32)))
     file = io.BytesIO()
     soundfile.write(file, np.clip(channels, -1, 1).T, rate, format="FLAC")
-    return media.File(file.getvalue(), "audio/flac")
+    return media_inputs.File(file.getvalue(), "audio/flac")
 
 
 @contextmanager

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import chat, media
-from . import parameters as check
+from . import chat
 from . import pipeline_answers as answers
 from . import pipeline_calls as calls
 from . import pipeline_generation as generation
 from . import pipeline_inputs as inputs
-from .refusal import bad_field
-from .request_body import Inputs, sentence_pairs, text, texts
+from .protocol import media_inputs
+from .protocol import parameters as check
+from .protocol.errors import bad_field
+from .protocol.request_body import Inputs, sentence_pairs, text, texts
 
 LEFT_IN_5 = (
     "question-answering", "summarization", "translation", "text2text-generation", "visual-question-answering",
@@ -129,32 +130,32 @@ TASKS: Mapping[str, PipelineTask] = {
             "visual-question-answering", inputs.image_question, calls.on_image_question, answers.listed, ("top_k",),
             needs=_IMAGE,
         ),
-        PipelineTask("image-classification", media.image, calls.on_image, answers.ranked, _TOP, needs=_IMAGE),
+        PipelineTask("image-classification", media_inputs.image, calls.on_image, answers.ranked, _TOP, needs=_IMAGE),
         PipelineTask(
-            "zero-shot-image-classification", media.image, calls.on_image_with_labels, answers.ranked,
+            "zero-shot-image-classification", media_inputs.image, calls.on_image_with_labels, answers.ranked,
             ("candidate_labels", "hypothesis_template"), needs=_IMAGE,
         ),
         PipelineTask(
-            "object-detection", media.image, calls.on_image, answers.findings, ("threshold",), needs=_IMAGE
+            "object-detection", media_inputs.image, calls.on_image, answers.findings, ("threshold",), needs=_IMAGE
         ),
         PipelineTask(
-            "zero-shot-object-detection", media.image, calls.on_image_with_labels, answers.findings,
+            "zero-shot-object-detection", media_inputs.image, calls.on_image_with_labels, answers.findings,
             ("candidate_labels", "threshold", "top_k"), needs=_IMAGE,
         ),
         PipelineTask(
-            "image-segmentation", media.image, calls.on_image, answers.segments,
+            "image-segmentation", media_inputs.image, calls.on_image, answers.segments,
             ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold"), needs=_IMAGE,
         ),
-        PipelineTask("depth-estimation", media.image, calls.on_image, answers.depth, needs=_IMAGE),
+        PipelineTask("depth-estimation", media_inputs.image, calls.on_image, answers.depth, needs=_IMAGE),
         PipelineTask(
-            "image-to-text", media.image, generation.described, answers.listed, generates=True, needs=_IMAGE
+            "image-to-text", media_inputs.image, generation.described, answers.listed, generates=True, needs=_IMAGE
         ),
         PipelineTask(
-            "automatic-speech-recognition", media.sound, generation.transcribed, answers.transcript,
+            "automatic-speech-recognition", media_inputs.sound, generation.transcribed, answers.transcript,
             ("return_timestamps", "chunk_length_s", "stride_length_s", "language", "task"), generates=True,
             needs=_SOUND,
         ),
-        PipelineTask("audio-classification", media.sound, calls.on_sound, answers.ranked, _TOP, needs=_SOUND),
+        PipelineTask("audio-classification", media_inputs.sound, calls.on_sound, answers.ranked, _TOP, needs=_SOUND),
         PipelineTask(
             "text-to-speech", text, generation.spoken, answers.speech, generates=True, pipeline="text-to-audio",
             needs=_SOUND,

@@ -17,7 +17,7 @@ from typing import Any
 from . import pipeline_spec, pipeline_tasks, pipeline_vectors, weights
 from .card import Card
 from .pipeline_tasks import PipelineTask
-from .refusal import Refusal
+from .protocol.errors import Refusal
 
 EXTRA = "transformers"
 _NEEDED = ("torch", "transformers")

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import media, pictures
-from . import parameters as read
+from . import pictures
 from .card import Card
+from .protocol import media_inputs
+from .protocol import parameters as read
 from .weights import checked, joint_digest, reinstall
 
 PACKAGE = "rapidocr-onnxruntime"
@@ -49,7 +50,7 @@ CARD = Card(
     name="local/ocr-rapid",
     task="image-to-text",
     load=_load,
-    read=media.image,
+    read=media_inputs.image,
     package=PACKAGE,
     version=PACKAGE_VERSION,
     licence="Apache-2.0",

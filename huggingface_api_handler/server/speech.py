@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import media
-from . import parameters as read
 from .card import Card
-from .refusal import Refusal, bad_field
+from .protocol import media_inputs
+from .protocol import parameters as read
+from .protocol.errors import Refusal, bad_field
 from .weights import checked, joint_digest, reinstall
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ def decoded(content: bytes) -> npt.NDArray[np.float32]:
     try:
         with av.open(io.BytesIO(content)) as container:
             if not container.streams.audio:
-                raise media.bad_sound()
+                raise media_inputs.bad_sound()
             announced = (container.duration or 0) / av.time_base
         if announced <= MAX_SECONDS:
             samples: npt.NDArray[np.float32] = audio.decode_audio(io.BytesIO(content), SAMPLE_RATE)
     # PyAV has no common ancestor for damaged headers, lying lengths and unknown codecs.
     except (ValueError, IndexError, OSError, RuntimeError):
-        raise media.bad_sound() from None
+        raise media_inputs.bad_sound() from None
     if announced > MAX_SECONDS or samples.size > MAX_SECONDS * SAMPLE_RATE:
         raise Refusal(413, f"The sound is longer than {MAX_SECONDS // 60} minutes. Send it in parts.")
     return samples
@@ -104,7 +104,7 @@ CARD = Card(
     name="local/whisper-base",
     task="automatic-speech-recognition",
     load=_load,
-    read=media.sound,
+    read=media_inputs.sound,
     package=PACKAGE,
     version=PACKAGE_VERSION,
     licence="MIT",

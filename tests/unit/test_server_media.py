@@ -9,45 +9,46 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import create_app, media
+from huggingface_api_handler.server import create_app
 from huggingface_api_handler.server.answers import answer_response
-from huggingface_api_handler.server.refusal import Refusal
+from huggingface_api_handler.server.protocol import media_inputs
+from huggingface_api_handler.server.protocol.errors import Refusal
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "application/octet-stream", "video/mp4"])
 def test_a_media_type_makes_the_body_the_input(content_type: str) -> None:
-    assert media.body(b'{"inputs": 1}', content_type) == media.Body(b'{"inputs": 1}', {}, False)
+    assert media_inputs.body(b'{"inputs": 1}', content_type) == media_inputs.Body(b'{"inputs": 1}', {}, False)
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
 def test_any_other_type_is_read_as_json(content_type: str) -> None:
-    assert media.body(b'{"inputs": 1}', content_type).inputs == 1
+    assert media_inputs.body(b'{"inputs": 1}', content_type).inputs == 1
 
 
 def test_bytes_base64_and_data_uris_are_one_file() -> None:
     coded = base64.b64encode(b"sound" * 99).decode()
     for inputs in (b"sound" * 99, coded, f"data:audio/wav;base64,{coded}", f"{coded[:76]}\n{coded[76:]}"):
-        assert media.sound(inputs).items == [b"sound" * 99]
+        assert media_inputs.sound(inputs).items == [b"sound" * 99]
 
 
 @pytest.mark.parametrize("inputs", ["", "%%%", "data:", "a", b"", "\u00e9"])
 def test_what_holds_no_file_is_refused_in_the_recorded_words(inputs: Any) -> None:
     with pytest.raises(Refusal) as refused:
-        media.sound(inputs)
+        media_inputs.sound(inputs)
     assert refused.value.body == {"error": ["Error in `inputs`: Malformed soundfile"]}
     with pytest.raises(Refusal) as refused:
-        media.image(inputs)
+        media_inputs.image(inputs)
     assert refused.value.body == {"error": ["Error in `inputs`: Invalid image: {}"]}
 
 
 @pytest.mark.parametrize("inputs", [None, 3, ["YQ=="], {"a": "YQ=="}])
 def test_anything_but_one_file_is_refused(inputs: Any) -> None:
     with pytest.raises(Refusal, match="expected one file"):
-        media.image(inputs)
+        media_inputs.image(inputs)
 
 
 def test_a_file_is_answered_as_it_is_with_its_type() -> None:
-    response = answer_response(media.File(b"RIFF", "audio/wav"), {"x-sha": "a"})
+    response = answer_response(media_inputs.File(b"RIFF", "audio/wav"), {"x-sha": "a"})
     assert response.body == b"RIFF" and response.headers["content-type"] == "audio/wav"
     assert response.headers["x-sha"] == "a" and response.headers["x-request-id"]
 

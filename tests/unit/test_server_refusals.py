@@ -18,7 +18,7 @@ from huggingface_api_handler import server
 from huggingface_api_handler.server import catalog, create_app, sentiment
 from huggingface_api_handler.server.card import Card, Model
 from huggingface_api_handler.server.loading import Shelf
-from huggingface_api_handler.server.refusal import Refusal
+from huggingface_api_handler.server.protocol.errors import Refusal
 from huggingface_api_handler.server.weights import WeightsError
 
 SENTIMENT = "/models/local/sentiment"

@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from .refusal import Refusal, bad_field
+from .errors import Refusal, bad_field
 from .request_body import Body, Inputs, parse
 
 _RAW_TYPES = ("image/", "audio/", "video/", "application/octet-stream")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .refusal import bad_field
+from .errors import bad_field
 
 
 def only(parameters: Mapping[str, Any], task: str, known: Sequence[str]) -> None:

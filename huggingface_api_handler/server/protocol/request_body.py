@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .refusal import Refusal, bad_field, too_many
+from .errors import Refusal, bad_field, too_many
 
 MAX_BODY_BYTES = 10_000_000
 MAX_INPUTS = 128
