@@ -35,7 +35,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from huggingface_api_handler.server import linear_head, minilm, ngrams, weights
+from huggingface_api_handler.server import weights
+from huggingface_api_handler.server.models import linear_head, minilm, ngrams
 
 SOURCE = "vaderSentiment==3.3.2"
 SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"

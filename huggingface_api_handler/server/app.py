@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import catalog, chat
+from . import catalog
 from .answers import answer_response, error_response, json_response
 from .bearer import BearerToken
 from .card import Card
 from .loading import Shelf
+from .models import chat
 from .protocol.errors import Refusal
 from .protocol.media_inputs import body as read_body
 from .protocol.request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import (
+from .card import Card
+from .models import (
     chat,
     embedding,
-    entities,
-    generation,
-    objects,
-    reading,
+    image_classification,
+    ner,
+    ocr,
     sentiment,
     similarity,
-    speech,
+    speech_recognition,
+    text_generation,
+    text_to_speech,
     translation,
-    voice,
     zero_shot,
 )
-from .card import Card
 from .protocol.errors import Refusal
 
 CARDS: tuple[Card, ...] = (
@@ -26,14 +26,14 @@ CARDS: tuple[Card, ...] = (
     similarity.CARD,
     sentiment.CARD,
     zero_shot.CARD,
-    entities.CARD,
-    speech.CARD,
-    voice.CARD,
-    generation.CARD,
+    ner.CARD,
+    speech_recognition.CARD,
+    text_to_speech.CARD,
+    text_generation.CARD,
     chat.CARD,
     *translation.CARDS,
-    reading.CARD,
-    objects.CARD,
+    ocr.CARD,
+    image_classification.CARD,
 )
 
 _named: tuple[Card, ...] = ()

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import chat
 from . import pipeline_answers as answers
 from . import pipeline_calls as calls
 from . import pipeline_generation as generation
 from . import pipeline_inputs as inputs
+from .models import chat
 from .protocol import media_inputs
 from .protocol import parameters as check
 from .protocol.errors import bad_field

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server.state_dictionary import read
+from huggingface_api_handler.server.models.torch_state_dict import read
 
 from .conftest import ask
 

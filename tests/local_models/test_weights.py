@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.server import catalog, entities, reading, speech, translation, voice
+from huggingface_api_handler.server import catalog
 from huggingface_api_handler.server.card import Card
+from huggingface_api_handler.server.models import ner, ocr, speech_recognition, text_to_speech, translation
 from tests.unit.test_weights import refused
 
 MODELS = [card.name for card in catalog.CARDS]
@@ -16,13 +17,13 @@ FILES = {
     "sentence-similarity": 2,
     "text-classification": 3,
     "zero-shot-classification": 2,
-    "token-classification": len(entities.SHA256),
-    "automatic-speech-recognition": len(speech.SHA256),
-    "text-to-speech": len(voice.SHA256),
+    "token-classification": len(ner.SHA256),
+    "automatic-speech-recognition": len(speech_recognition.SHA256),
+    "text-to-speech": len(text_to_speech.SHA256),
     "text-generation": 1,
     "chat-completion": 1,
     "translation": min(map(len, translation.SHA256.values())),
-    "image-to-text": len(reading.SHA256),
+    "image-to-text": len(ocr.SHA256),
     "image-classification": 2,
 }
 """Files that a model is made of, as each module names them with their digests."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from huggingface_api_handler.server import entities, minilm, sentiment, zero_shot
+from huggingface_api_handler.server.models import minilm, ner, sentiment, zero_shot
 
 HELD_OUT = Path(__file__).parents[2] / "training" / "held_out.tsv"
 TEXTS = [
@@ -55,7 +55,7 @@ def test_zero_shot_scores_are_the_same_alone_and_in_a_batch() -> None:
 
 
 def test_entities_are_the_same_alone_and_in_a_batch() -> None:
-    model = entities.CARD.load()
+    model = ner.CARD.load()
     assert model.answer(TEXTS, {}) == [model.answer([text], {})[0] for text in TEXTS]
 
 

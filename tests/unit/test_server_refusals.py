@@ -15,9 +15,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler import server
-from huggingface_api_handler.server import catalog, create_app, sentiment
+from huggingface_api_handler.server import catalog, create_app
 from huggingface_api_handler.server.card import Card, Model
 from huggingface_api_handler.server.loading import Shelf
+from huggingface_api_handler.server.models import sentiment
 from huggingface_api_handler.server.protocol.errors import Refusal
 from huggingface_api_handler.server.weights import WeightsError
 

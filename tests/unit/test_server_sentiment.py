@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import create_app, linear_head, weights
+from huggingface_api_handler.server import create_app, weights
+from huggingface_api_handler.server.models import linear_head
 
 HELD_OUT = Path(__file__).parents[2] / "training" / "held_out.tsv"
 MODEL = "/models/local/sentiment"

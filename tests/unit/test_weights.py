@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.server import embedding, sentiment, weights
+from huggingface_api_handler.server import weights
 from huggingface_api_handler.server.card import Card
+from huggingface_api_handler.server.models import embedding, sentiment
 from huggingface_api_handler.server.weights import WeightsError
 
 SERVER = "huggingface_api_handler.server"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from . import pictures
-from .card import Card
+from ..card import Card
+from ..protocol import media_inputs
+from ..protocol import parameters as read
+from ..weights import checked, joint_digest, reinstall
+from . import image_decoding
 from .efficientnet import SIDE, EfficientNet
-from .protocol import media_inputs
-from .protocol import parameters as read
-from .state_dictionary import read as read_weights
-from .weights import checked, joint_digest, reinstall
+from .torch_state_dict import read as read_weights
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,7 +50,7 @@ class Objects:
         return [self._shown(content, function)[:top_k] for content in inputs]
 
     def _shown(self, content: bytes, function: str) -> list[dict[str, Any]]:
-        scores = _scores(self._network.logits(_square(pictures.decoded(content))), function)
+        scores = _scores(self._network.logits(_square(image_decoding.decoded(content))), function)
         order = np.argsort(-scores, kind="stable")
         return [{"label": self._labels[index], "score": float(scores[index])} for index in order]
 

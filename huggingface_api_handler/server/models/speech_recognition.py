@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .card import Card
-from .protocol import media_inputs
-from .protocol import parameters as read
-from .protocol.errors import Refusal, bad_field
-from .weights import checked, joint_digest, reinstall
+from ..card import Card
+from ..protocol import media_inputs
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal, bad_field
+from ..weights import checked, joint_digest, reinstall
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .protocol.errors import Refusal
-from .protocol.media_inputs import bad_image
+from ..protocol.errors import Refusal
+from ..protocol.media_inputs import bad_image
 
 if TYPE_CHECKING:
     import numpy as np

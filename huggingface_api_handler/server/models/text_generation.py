@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..protocol import parameters as read
+from ..protocol.request_body import texts
 from . import smollm2
-from .protocol import parameters as read
-from .protocol.request_body import texts
 
 _KNOWN = (
     "max_new_tokens",

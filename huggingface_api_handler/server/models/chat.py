@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal, bad_field
+from ..protocol.request_body import Inputs
 from . import smollm2
-from .protocol import parameters as read
-from .protocol.errors import Refusal, bad_field
-from .protocol.request_body import Inputs
 
 TASK = "chat-completion"
 _KNOWN = (

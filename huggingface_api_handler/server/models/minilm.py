@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .weights import checked
+from ..weights import checked
 
 if TYPE_CHECKING:
     import onnxruntime

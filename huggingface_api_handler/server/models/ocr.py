@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import pictures
-from .card import Card
-from .protocol import media_inputs
-from .protocol import parameters as read
-from .weights import checked, joint_digest, reinstall
+from ..card import Card
+from ..protocol import media_inputs
+from ..protocol import parameters as read
+from ..weights import checked, joint_digest, reinstall
+from . import image_decoding
 
 PACKAGE = "rapidocr-onnxruntime"
 PACKAGE_VERSION = "1.4.4"
@@ -35,7 +35,7 @@ class Reading:
 
     def _text(self, content: bytes) -> str:
         # The engine was made for OpenCV's order of colours.
-        lines, _ = self._engine(pictures.decoded(content)[:, :, ::-1])
+        lines, _ = self._engine(image_decoding.decoded(content)[:, :, ::-1])
         return "\n".join(text for _, text, _ in lines or [])
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..card import Card
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal, bad_field
+from ..protocol.request_body import MAX_INPUTS, texts
 from . import minilm
-from .card import Card
-from .protocol import parameters as read
-from .protocol.errors import Refusal, bad_field
-from .protocol.request_body import MAX_INPUTS, texts
 
 DEFAULT_TEMPLATE = "This text is about {}."
 # Cosines of a right and a wrong topic lie some 0.1 to 0.3 apart; at 0.05 that is odds of 7 to 400.

