@@ -33,10 +33,11 @@ def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlett
     application. Raises ValueError for one that cannot be served, and ModuleNotFoundError without the extra
     `transformers`.
     """
-    from . import catalog, pipelines
+    from . import catalog
     from .app import create_app as create
+    from .pipelines import pipeline_model
 
-    catalog.serve_too(pipelines.cards(models))
+    catalog.serve_too(pipeline_model.cards(models))
     return create(token)
 
 

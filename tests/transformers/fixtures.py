@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app
-from huggingface_api_handler.server.pipeline_tasks import LEFT_IN_5
+from huggingface_api_handler.server.pipelines.supported_tasks import LEFT_IN_5
 
 from . import tiny
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from . import pipeline_media
-from .protocol.errors import bad_field
+from ..protocol.errors import bad_field
+from . import media_codecs
 
 
 def direct(pipeline: Any, item: Any, parameters: dict[str, Any]) -> Any:
@@ -16,23 +16,23 @@ def direct(pipeline: Any, item: Any, parameters: dict[str, Any]) -> Any:
 
 def on_image(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """An image as the input."""
-    return pipeline(pipeline_media.image(item), **parameters)
+    return pipeline(media_codecs.image(item), **parameters)
 
 
 def on_image_with_labels(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """An image and `candidate_labels`."""
-    return pipeline(pipeline_media.image(item), **_with_labels(parameters))
+    return pipeline(media_codecs.image(item), **_with_labels(parameters))
 
 
 def on_sound(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """Sound as the input, at the rate the model was trained with."""
-    return pipeline(pipeline_media.sound(item, pipeline.feature_extractor.sampling_rate), **parameters)
+    return pipeline(media_codecs.sound(item, pipeline.feature_extractor.sampling_rate), **parameters)
 
 
 def on_video(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """A video as the input."""
     av: Any = importlib.import_module("av")
-    with pipeline_media.video_file(item) as path:
+    with media_codecs.video_file(item) as path:
         try:
             return pipeline(path, **parameters)
         except av.FFmpegError as error:
@@ -56,14 +56,14 @@ def on_table(pipeline: Any, item: tuple[str, dict[str, list[str]]], parameters: 
 
 def on_image_question(pipeline: Any, item: tuple[bytes, str], parameters: dict[str, Any]) -> Any:
     """An image and a question."""
-    return pipeline(pipeline_media.image(item[0]), item[1], **parameters)
+    return pipeline(media_codecs.image(item[0]), item[1], **parameters)
 
 
 def on_document(pipeline: Any, item: tuple[bytes, str], parameters: dict[str, Any]) -> Any:
     """A page and a question; `word_boxes` are its words as `[word, [left, top, right, bottom]]`, in thousandths."""
     parameters = dict(parameters)
     boxes = parameters.pop("word_boxes", None)
-    asked: dict[str, Any] = {"image": pipeline_media.image(item[0]), "question": item[1]}
+    asked: dict[str, Any] = {"image": media_codecs.image(item[0]), "question": item[1]}
     if boxes is not None:
         asked["word_boxes"] = _word_boxes(boxes)
     return pipeline(asked, **parameters)

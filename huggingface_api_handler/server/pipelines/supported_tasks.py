@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import pipeline_answers as answers
-from . import pipeline_calls as calls
-from . import pipeline_generation as generation
-from . import pipeline_inputs as inputs
-from .models import chat
-from .protocol import media_inputs
-from .protocol import parameters as check
-from .protocol.errors import bad_field
-from .protocol.request_body import Inputs, sentence_pairs, text, texts
+from ..models import chat
+from ..protocol import media_inputs
+from ..protocol import parameters as check
+from ..protocol.errors import bad_field
+from ..protocol.request_body import Inputs, sentence_pairs, text, texts
+from . import generation
+from . import postprocessing as answers
+from . import structured_inputs as inputs
+from . import task_calls as calls
 
 LEFT_IN_5 = (
     "question-answering", "summarization", "translation", "text2text-generation", "visual-question-answering",
@@ -165,7 +165,7 @@ TASKS: Mapping[str, PipelineTask] = {
             "video-classification", inputs.video, calls.on_video, answers.ranked,
             (*_TOP, "num_frames", "frame_sampling_rate"), needs=("av",),
         ),
-        # These two call the pipeline in pipeline_vectors, which knows how the model pools.
+        # These two call the pipeline in embeddings, which knows how the model pools.
         PipelineTask(
             "feature-extraction", texts, calls.direct, answers.plain,
             ("normalize", "truncate", "truncation_direction", "prompt_name"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import pipeline_media
-from .protocol.errors import bad_field
-from .protocol.request_body import Inputs
+from ..protocol.errors import bad_field
+from ..protocol.request_body import Inputs
+from . import media_codecs
 
 
 def video(inputs: Any) -> Inputs:
@@ -51,7 +51,7 @@ def _content(value: Any, field: str) -> bytes:
         return bytes(value)
     if not isinstance(value, str):
         raise bad_field(field, "expected a file as base64 or as a data: URI")
-    return pipeline_media.decoded(value, field)
+    return media_codecs.decoded(value, field)
 
 
 def _fields(inputs: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import pipeline_spec, pipeline_tasks, pipeline_vectors, weights
-from .card import Card
-from .pipeline_tasks import PipelineTask
-from .protocol.errors import Refusal
+from .. import weights
+from ..card import Card
+from ..protocol.errors import Refusal
+from . import embeddings, model_argument, supported_tasks
+from .supported_tasks import PipelineTask
 
 EXTRA = "transformers"
 _NEEDED = ("torch", "transformers")
@@ -30,7 +31,7 @@ class Loaded:
     """A pipeline, and what else is known of its model once it is there."""
 
     pipeline: Any
-    pooling: pipeline_vectors.Pooling
+    pooling: embeddings.Pooling
     digest: str
 
 
@@ -57,13 +58,13 @@ class Source:
 
     def _load(self) -> Loaded:
         transformers: Any = importlib.import_module("transformers")
-        if message := pipeline_tasks.left(self._task, transformers.__version__):
+        if message := supported_tasks.left(self._task, transformers.__version__):
             raise RuntimeError(message)
         folder = Path(self._reference) if Path(self._reference).is_dir() else None
         try:
             pipeline = transformers.pipeline(self._task, model=self._reference, trust_remote_code=False)
             pooled = self._task == "feature-extraction"
-            pooling = pipeline_vectors.pooling_of(self._reference) if pooled else pipeline_vectors.Pooling()
+            pooling = embeddings.pooling_of(self._reference) if pooled else embeddings.Pooling()
         except Exception as error:
             raise RuntimeError(self._why(error)) from error
         _only_tensors_the_model_takes(pipeline)
@@ -73,7 +74,7 @@ class Source:
     def _why(self, error: Exception) -> str:
         text = " ".join(str(error).split())
         if "gated repo" in text or "private repository" in text:
-            return pipeline_spec.unreachable(self._reference, error)
+            return model_argument.unreachable(self._reference, error)
         return f"transformers cannot load {self._reference} for {self._task}: {type(error).__name__}: {text:.600}"
 
 
@@ -95,9 +96,9 @@ class PipelineModel:
         pipeline, pooling = self._loaded.pipeline, self._loaded.pooling
         try:
             if self._task.name == "sentence-similarity":
-                return pipeline_vectors.cosines(pipeline, pooling, *item)
+                return embeddings.cosines(pipeline, pooling, *item)
             if self._task.name == "feature-extraction":
-                return pipeline_vectors.vectors(pipeline, pooling, item, parameters)
+                return embeddings.vectors(pipeline, pooling, item, parameters)
             # A copy: some pipelines change the values they are given.
             return self._task.answer(self._task.call(pipeline, item, dict(parameters)))
         except Exception as error:
@@ -125,7 +126,7 @@ def cards(arguments: Sequence[str]) -> tuple[Card, ...]:
             f'Install with: pip install "huggingface_api_handler[{EXTRA}]"',
             name=missing[0],
         )
-    made = [card for argument in arguments for card in _cards(pipeline_spec.parse(argument))]
+    made = [card for argument in arguments for card in _cards(model_argument.parse(argument))]
     given: set[tuple[str, str]] = set()
     for card in made:
         if (card.name, card.task) in given:
@@ -134,11 +135,11 @@ def cards(arguments: Sequence[str]) -> tuple[Card, ...]:
     return tuple(made)
 
 
-def _cards(spec: pipeline_spec.ModelSpec) -> list[Card]:
-    asked = spec.task or pipeline_spec.find_task(spec)
-    tasks = pipeline_tasks.named(asked)
+def _cards(spec: model_argument.ModelSpec) -> list[Card]:
+    asked = spec.task or model_argument.find_task(spec)
+    tasks = supported_tasks.named(asked)
     version = importlib.metadata.version("transformers")
-    if message := pipeline_tasks.left(tasks[0].pipeline_name, version):
+    if message := supported_tasks.left(tasks[0].pipeline_name, version):
         raise ValueError(f"--model {spec.name}: {message}")
     # translation_en_to_de and its like name languages that the pipeline reads from the task.
     own_name = asked if asked.startswith("translation_") else tasks[0].pipeline_name
@@ -148,7 +149,7 @@ def _cards(spec: pipeline_spec.ModelSpec) -> list[Card]:
     return [_card(spec, task, source, version) for task in ordered]
 
 
-def _card(spec: pipeline_spec.ModelSpec, task: PipelineTask, source: Source, version: str) -> Card:
+def _card(spec: model_argument.ModelSpec, task: PipelineTask, source: Source, version: str) -> Card:
     where = "the folder" if spec.local else "the Hub's model"
     return Card(
         name=spec.name,

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .protocol import parameters as read
-from .protocol.errors import bad_field
+from ..protocol import parameters as read
+from ..protocol.errors import bad_field
 
 Vectors = npt.NDArray[np.float32]
 

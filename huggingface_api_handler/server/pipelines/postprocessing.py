@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import pipeline_media
+from . import media_codecs
 
 
 def plain(value: Any) -> Any:
@@ -19,7 +19,7 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "save") and hasattr(value, "getbands"):
-        return pipeline_media.png_base64(value)
+        return media_codecs.png_base64(value)
     return str(value)
 
 
@@ -66,13 +66,13 @@ def transcript(answer: Any) -> Any:
 
 def depth(answer: Any) -> Any:
     """A PNG file, nearness as grey. The tensor is left out: as JSON it would be a hundred times larger."""
-    return pipeline_media.picture_file(_only(answer)["depth"])
+    return media_codecs.picture_file(_only(answer)["depth"])
 
 
 def speech(answer: Any) -> Any:
     """A FLAC file."""
     made = _only(answer)
-    return pipeline_media.sound_file(made["audio"], int(made["sampling_rate"]))
+    return media_codecs.sound_file(made["audio"], int(made["sampling_rate"]))
 
 
 def _only(answer: Any) -> Any:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .protocol import media_inputs
-from .protocol.errors import bad_field
+from ..protocol import media_inputs
+from ..protocol.errors import bad_field
 
 
 def decoded(text: str, field: str = "inputs") -> bytes:

@@ -7,8 +7,8 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
-from . import pipeline_media
-from .protocol.errors import Refusal, bad_field
+from ..protocol.errors import Refusal, bad_field
+from . import media_codecs
 
 PARAMETERS = (
     "max_new_tokens", "min_new_tokens", "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p",
@@ -55,7 +55,7 @@ def seq2seq(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
 def described(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """An image to be put in words."""
     flat, stops = _generation(pipeline, parameters)
-    answers = pipeline(pipeline_media.image(item), **_apart(flat, ("max_new_tokens",)))
+    answers = pipeline(media_codecs.image(item), **_apart(flat, ("max_new_tokens",)))
     return [{"generated_text": _cut(one["generated_text"], stops)[0]} for one in answers]
 
 
@@ -65,7 +65,7 @@ def transcribed(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     if flat.get("return_timestamps") is True and str(pipeline.type).startswith("ctc"):
         # The schema has a boolean; these models tell the times of words or of letters.
         flat["return_timestamps"] = "word"
-    samples = pipeline_media.sound(item, pipeline.feature_extractor.sampling_rate)
+    samples = media_codecs.sound(item, pipeline.feature_extractor.sampling_rate)
     return pipeline(samples, **_apart(flat, ("return_timestamps", "chunk_length_s", "stride_length_s")))
 
 

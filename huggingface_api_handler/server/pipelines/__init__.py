@@ -1,0 +1,1 @@
+"""Transformers pipelines as models of the server; needs the extra `transformers`."""
