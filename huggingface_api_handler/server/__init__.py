@@ -33,11 +33,11 @@ def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlett
     application. Raises ValueError for one that cannot be served, and ModuleNotFoundError without the extra
     `transformers`.
     """
-    from . import catalog
+    from . import registry
     from .app import create_app as create
     from .pipelines import pipeline_model
 
-    catalog.serve_too(pipeline_model.cards(models))
+    registry.serve_too(pipeline_model.cards(models))
     return create(token)
 
 

@@ -19,15 +19,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import catalog
-from .answers import answer_response, error_response, json_response
-from .bearer import BearerToken
-from .card import Card
-from .loading import Shelf
+from . import registry
+from .auth import BearerToken
+from .model_card import Card
+from .model_pool import Shelf
 from .models import chat
 from .protocol.errors import Refusal
 from .protocol.media_inputs import body as read_body
 from .protocol.request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
+from .responses import answer_response, error_response, json_response
 
 PREFIXES = ("", "/hf-inference")
 
@@ -75,9 +75,9 @@ def _routes() -> list[Route]:
 
 async def _predict(request: Request) -> Response:
     model_id: str = request.path_params["model_id"]
-    catalog.cards(model_id)
+    registry.cards(model_id)
     body = read_body(await _body(request), request.headers.get("content-type", ""))
-    card = catalog.choose(model_id, request.path_params.get("task"), body.inputs)
+    card = registry.choose(model_id, request.path_params.get("task"), body.inputs)
     inputs = card.read(body.inputs)
     answers, headers = await _ask(request, card, inputs, body.parameters, body.wait)
     return answer_response(answers if inputs.listed or card.wrap_single else answers[0], headers)
@@ -126,13 +126,13 @@ async def _info(request: Request) -> Response:
             "version": _version(),
             "max_client_batch_size": MAX_INPUTS,
             "max_body_bytes": MAX_BODY_BYTES,
-            "models": [_brief(model_id) for model_id in catalog.ids()],
+            "models": [_brief(model_id) for model_id in registry.ids()],
         }
     )
 
 
 def _brief(model_id: str) -> dict[str, Any]:
-    return {"id": model_id, "tasks": [card.task for card in catalog.cards(model_id)]}
+    return {"id": model_id, "tasks": [card.task for card in registry.cards(model_id)]}
 
 
 def _version() -> str:
@@ -144,23 +144,23 @@ def _version() -> str:
 
 
 async def _models(request: Request) -> Response:
-    return json_response([catalog.metadata(model_id) for model_id in catalog.ids()])
+    return json_response([registry.metadata(model_id) for model_id in registry.ids()])
 
 
 async def _model(request: Request) -> Response:
-    return json_response(catalog.metadata(request.path_params["model_id"]))
+    return json_response(registry.metadata(request.path_params["model_id"]))
 
 
 async def _chat(request: Request) -> Response:
     """The path's model, else the body's without the router's suffix (`:fastest`, `:groq`)."""
     if "model_id" in request.path_params:
-        catalog.cards(request.path_params["model_id"])
+        registry.cards(request.path_params["model_id"])
     asked = chat.parse(await _body(request))
     model_id = request.path_params.get("model_id") or (asked.model or "").partition(":")[0]
     if not model_id:
-        models = [name for name in catalog.ids() if chat.TASK in _brief(name)["tasks"]]
+        models = [name for name in registry.ids() if chat.TASK in _brief(name)["tasks"]]
         raise Refusal(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
-    card = catalog.choose(model_id, chat.TASK, asked.messages)
+    card = registry.choose(model_id, chat.TASK, asked.messages)
     answers, headers = await _ask(request, card, card.read(asked.messages), asked.parameters, False)
     return json_response(chat.completion(answers[0], model_id), headers=headers)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.server import catalog
-from huggingface_api_handler.server.card import Card
+from huggingface_api_handler.server import registry
+from huggingface_api_handler.server.model_card import Card
 from huggingface_api_handler.server.models import ner, ocr, speech_recognition, text_to_speech, translation
 from tests.unit.test_weights import refused
 
-MODELS = [card.name for card in catalog.CARDS]
+MODELS = [card.name for card in registry.CARDS]
 FILES = {
     "feature-extraction": 2,
     "sentence-similarity": 2,
@@ -29,7 +29,7 @@ FILES = {
 """Files that a model is made of, as each module names them with their digests."""
 
 
-@pytest.mark.parametrize("card", catalog.CARDS, ids=lambda card: f"{card.name} {card.task}")
+@pytest.mark.parametrize("card", registry.CARDS, ids=lambda card: f"{card.name} {card.task}")
 def test_one_flipped_byte_of_any_file_is_refused(card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [refused(card, number, tmp_path, monkeypatch) for number in range(1, FILES[card.task] + 1)]
     assert names and all(names)

@@ -20,7 +20,7 @@ import transformers
 from starlette.testclient import TestClient
 
 from huggingface_api_handler import cli
-from huggingface_api_handler.server import catalog, create_app
+from huggingface_api_handler.server import create_app, registry
 from huggingface_api_handler.server.pipelines import model_argument, pipeline_model
 from huggingface_api_handler.server.pipelines.supported_tasks import LEFT_IN_5, TASKS
 
@@ -140,10 +140,10 @@ def test_a_model_of_the_hub_that_cannot_be_had_says_what_to_do(monkeypatch: pyte
 
 def test_a_model_that_cannot_be_loaded_answers_500_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertForMaskedLM"]}')
-    before = catalog._named
+    before = registry._named
     with TestClient(create_app(models=[f"broken={tmp_path}"]), headers={"x-wait-for-model": "true"}) as client:
         response = client.post("/models/broken", json={"inputs": "hello"})
-    catalog.serve_too(before)
+    registry.serve_too(before)
     assert response.status_code == 500
     assert f"transformers cannot load {tmp_path} for fill-mask" in response.json()["error"]
 
@@ -161,10 +161,10 @@ def test_a_gated_model_says_which_token_it_needs(monkeypatch: pytest.MonkeyPatch
 
 def test_a_named_model_takes_the_place_of_the_stand_in(folder: Path) -> None:
     name = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
-    before = catalog._named
+    before = registry._named
     with TestClient(create_app(models=[f"{name}={folder / 'classes'}"])) as client:
         facts = client.get(f"/models/{name}").json()
-    catalog.serve_too(before)
+    registry.serve_too(before)
     assert facts["package"] == "transformers" and facts["local_stand_in"] is False
 
 

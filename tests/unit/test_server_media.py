@@ -10,9 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app
-from huggingface_api_handler.server.answers import answer_response
 from huggingface_api_handler.server.protocol import media_inputs
 from huggingface_api_handler.server.protocol.errors import Refusal
+from huggingface_api_handler.server.responses import answer_response
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "application/octet-stream", "video/mp4"])

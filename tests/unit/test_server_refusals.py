@@ -15,9 +15,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler import server
-from huggingface_api_handler.server import catalog, create_app
-from huggingface_api_handler.server.card import Card, Model
-from huggingface_api_handler.server.loading import Shelf
+from huggingface_api_handler.server import create_app, registry
+from huggingface_api_handler.server.model_card import Card, Model
+from huggingface_api_handler.server.model_pool import Shelf
 from huggingface_api_handler.server.models import sentiment
 from huggingface_api_handler.server.protocol.errors import Refusal
 from huggingface_api_handler.server.weights import WeightsError
@@ -227,7 +227,7 @@ def slow_card(slow: Slow) -> Card:
 
 def test_a_model_that_loads_is_503_and_waited_for_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow()
-    monkeypatch.setattr(catalog, "CARDS", (slow_card(slow),))
+    monkeypatch.setattr(registry, "CARDS", (slow_card(slow),))
     with TestClient(create_app()) as client:
         for _ in range(2):
             response = client.post("/models/org/slow", json={"inputs": "x"})
@@ -254,7 +254,7 @@ def test_a_failed_load_is_500_with_the_repair_and_is_tried_again(monkeypatch: py
             return inputs
 
     card = dataclasses.replace(sentiment.CARD, load=load)
-    monkeypatch.setattr(catalog, "CARDS", (card,))
+    monkeypatch.setattr(registry, "CARDS", (card,))
     with TestClient(create_app(), headers={"x-wait-for-model": "true"}) as client:
         refused = client.post(SENTIMENT, json={"inputs": "x"})
         assert refused.status_code == 500 and "To repair: reinstall" in refused.json()["error"]
@@ -280,12 +280,12 @@ def test_one_cancelled_wait_does_not_spoil_the_load_for_others() -> None:
 
 def test_a_model_whose_packages_are_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     card = dataclasses.replace(sentiment.CARD, needs=("no_such_module",), extra="local-ner")
-    monkeypatch.setattr(catalog, "CARDS", (card,))
+    monkeypatch.setattr(registry, "CARDS", (card,))
     with pytest.raises(Refusal) as refused:
-        catalog.choose("local/sentiment", None, "x")
+        registry.choose("local/sentiment", None, "x")
     assert refused.value.status == 404
     assert 'pip install "huggingface_api_handler[local-ner]"' in str(refused.value)
-    assert "no_such_module" in catalog.metadata("local/sentiment")["unavailable"]
+    assert "no_such_module" in registry.metadata("local/sentiment")["unavailable"]
 
 
 def test_without_the_extra_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_what_nobody_foresaw_is_a_500_without_a_traceback(monkeypatch: pytest.Mo
         def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
             raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(catalog, "CARDS", (dataclasses.replace(sentiment.CARD, load=Broken),))
+    monkeypatch.setattr(registry, "CARDS", (dataclasses.replace(sentiment.CARD, load=Broken),))
     app = create_app()
     with TestClient(app, headers={"x-wait-for-model": "true"}, raise_server_exceptions=False) as client:
         response = client.post(SENTIMENT, json={"inputs": "x"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.server import weights
-from huggingface_api_handler.server.card import Card
+from huggingface_api_handler.server.model_card import Card
 from huggingface_api_handler.server.models import embedding, sentiment
 from huggingface_api_handler.server.weights import WeightsError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal, bad_field
 from ..protocol.request_body import texts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import media_inputs
 from ..protocol import parameters as read
 from ..weights import checked, joint_digest, reinstall

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import media_inputs
 from ..protocol import parameters as read
 from ..weights import checked, joint_digest, reinstall

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.request_body import texts
 from . import linear_head, minilm

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.request_body import sentence_pairs
 from . import embedding, minilm

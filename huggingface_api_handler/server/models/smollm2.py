@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..card import Card, Model
+from ..model_card import Card, Model
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal
 from ..protocol.request_body import Inputs

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import media_inputs
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal, bad_field

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal
 from ..protocol.media_inputs import File

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal, bad_field
 from ..protocol.request_body import texts

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..card import Card
+from ..model_card import Card
 from ..protocol import parameters as read
 from ..protocol.errors import Refusal, bad_field
 from ..protocol.request_body import MAX_INPUTS, texts

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import weights
-from ..card import Card
+from ..model_card import Card
 from ..protocol.errors import Refusal
 from . import embeddings, model_argument, supported_tasks
 from .supported_tasks import PipelineTask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .card import Card
+from .model_card import Card
 from .models import (
     chat,
     embedding,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from .card import Card, Model
+from .model_card import Card, Model
 from .protocol.errors import Refusal
 
 # What hf-inference says before it knows better.

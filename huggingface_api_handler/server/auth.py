@@ -7,8 +7,8 @@ import hmac
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .answers import error_response
 from .protocol.errors import Refusal
+from .responses import error_response
 
 
 class BearerToken:
