@@ -9,7 +9,7 @@ import pytest
 from huggingface_api_handler.server import registry
 from huggingface_api_handler.server.model_card import Card
 from huggingface_api_handler.server.models import ner, ocr, speech_recognition, text_to_speech, translation
-from tests.unit.test_weights import refused
+from tests.unit.server.test_weights import refused
 
 MODELS = [card.name for card in registry.CARDS]
 FILES = {

@@ -10,7 +10,9 @@ import pytest
 
 from huggingface_api_handler.server.models import minilm, ner, sentiment, zero_shot
 
-HELD_OUT = Path(__file__).parents[2] / "training" / "held_out.tsv"
+HELD_OUT = Path(__file__).parents[4] / "training" / "held_out.tsv"
+
+
 TEXTS = [
     "",
     "ok",

@@ -67,3 +67,12 @@ def test_one_flipped_byte_is_refused(
     found = [refused(card, number, tmp_path, monkeypatch) for number in range(1, len(files) + 1)]
     assert sorted(map(str, found)) == sorted(files)
     assert refused(card, len(files) + 1, tmp_path, monkeypatch) is None
+
+
+def test_damaged_weights_are_refused_with_the_way_to_repair_them(tmp_path: Path) -> None:
+    damaged = tmp_path / "model.onnx"
+    damaged.write_bytes(b"damaged")
+    with pytest.raises(weights.WeightsError, match=r"model\.onnx have SHA-256 .* To repair: pip install it"):
+        weights.checked(damaged, "0" * 64, "pip install it")
+    with pytest.raises(weights.WeightsError, match="Cannot read the weights absent"):
+        weights.checked(tmp_path / "absent", "0" * 64, "pip install it")

@@ -1,24 +1,24 @@
-"""The shipped sentiment head is as good as its metadata says."""
+"""The sentiment model answers in the recorded shape, and is as good as its metadata says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import create_app, weights
 from huggingface_api_handler.server.models import linear_head
 
-HELD_OUT = Path(__file__).parents[2] / "training" / "held_out.tsv"
+from ..conftest import ask
+
+SENTIMENT = "/models/distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+
+
+HELD_OUT = Path(__file__).parents[4] / "training" / "held_out.tsv"
+
+
 MODEL = "/models/local/sentiment"
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"x-wait-for-model": "true"}) as client:
-        yield client
 
 
 def best_labels(client: TestClient, texts: list[str]) -> list[str]:
@@ -28,6 +28,29 @@ def best_labels(client: TestClient, texts: list[str]) -> list[str]:
         assert response.status_code == 200, response.text
         labels += [best["label"] for [best] in response.json()]
     return labels
+
+
+def test_one_text_is_classified_as_a_list_of_one_list(client: TestClient) -> None:
+    [labels] = ask(client, SENTIMENT, "I like you. I love you.")
+    assert [set(label) for label in labels] == [{"label", "score"}] * 2
+    assert labels[0]["label"] == "POSITIVE" and labels[0]["score"] > 0.95
+    assert labels[0]["score"] + labels[1]["score"] == pytest.approx(1)
+
+
+def test_a_list_of_texts_is_classified_in_its_order(client: TestClient) -> None:
+    answer = ask(client, SENTIMENT, ["I love it.", "I hate it.", "Wonderful!"])
+    assert [labels[0]["label"] for labels in answer] == ["POSITIVE", "NEGATIVE", "POSITIVE"]
+    assert ask(client, SENTIMENT, ["I hate it."]) == [answer[1]]
+
+
+def test_top_k_and_function_to_apply_are_honoured(client: TestClient) -> None:
+    [[best]] = ask(client, SENTIMENT, "I hate it.", top_k=1)
+    assert best["label"] == "NEGATIVE"
+    [raw] = ask(client, SENTIMENT, "I hate it.", function_to_apply="none")
+    assert raw[0]["score"] == -raw[1]["score"] > 0
+    assert best["score"] == pytest.approx(1 / (1 + math.exp(-2 * raw[0]["score"])))
+    [sigmoid] = ask(client, SENTIMENT, "I hate it.", function_to_apply="sigmoid")
+    assert sigmoid[0]["score"] == pytest.approx(1 / (1 + math.exp(-raw[0]["score"])))
 
 
 def test_held_out_accuracy_is_at_least_84_percent_and_what_the_metadata_says(client: TestClient) -> None:
@@ -59,25 +82,3 @@ def test_held_out_accuracy_is_at_least_84_percent_and_what_the_metadata_says(cli
 )
 def test_an_obvious_review_is_read_right(client: TestClient, label: str, text: str) -> None:
     assert best_labels(client, [text]) == [label]
-
-
-def test_the_head_in_the_package_is_small_and_the_recorded_one() -> None:
-    assert linear_head.HEAD.stat().st_size < 2_000_000
-    assert weights.digest(linear_head.HEAD) == linear_head.facts()["sha256"]
-
-
-def test_a_head_survives_writing_and_reading(tmp_path: Path) -> None:
-    head = linear_head.load()
-    linear_head.write(tmp_path / "head.npz", head)
-    again = linear_head.read(tmp_path / "head.npz")
-    assert again.words == head.words and again.characters == head.characters
-    assert again.bias == head.bias and again.vector.tolist() == head.vector.tolist()
-
-
-def test_damaged_weights_are_refused_with_the_way_to_repair_them(tmp_path: Path) -> None:
-    damaged = tmp_path / "model.onnx"
-    damaged.write_bytes(b"damaged")
-    with pytest.raises(weights.WeightsError, match=r"model\.onnx have SHA-256 .* To repair: pip install it"):
-        weights.checked(damaged, "0" * 64, "pip install it")
-    with pytest.raises(weights.WeightsError, match="Cannot read the weights absent"):
-        weights.checked(tmp_path / "absent", "0" * 64, "pip install it")
