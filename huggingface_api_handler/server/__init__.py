@@ -37,7 +37,7 @@ def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlett
     from .app import create_app as create
     from .pipelines import pipeline_model
 
-    registry.serve_too(pipeline_model.cards(models))
+    registry.register_pipelines(pipeline_model.model_cards(models))
     return create(token)
 
 

@@ -20,14 +20,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import registry
-from .auth import BearerToken
-from .model_card import Card
-from .model_pool import Shelf
+from .auth import BearerTokenMiddleware
+from .model_card import ModelCard
+from .model_pool import ModelPool
 from .models import chat
-from .protocol.errors import Refusal
-from .protocol.media_inputs import body as read_body
-from .protocol.request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
-from .responses import answer_response, error_response, json_response
+from .protocol.errors import HTTPError
+from .protocol.media_inputs import parse_request_body
+from .protocol.request_body import MAX_BATCH_SIZE, MAX_BODY_BYTES, ModelInputs
+from .responses import error_response, json_response, output_response
 
 PREFIXES = ("", "/hf-inference")
 
@@ -41,18 +41,18 @@ def create_app(token: str | None = None) -> Starlette:
         raise ValueError("The token is empty. Give one with characters in it, or none to serve without.")
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(BearerToken, token=token)] if token is not None else [],
-        exception_handlers={Refusal: _refused, HTTPException: _http_error, Exception: _unexpected},
+        middleware=[Middleware(BearerTokenMiddleware, token=token)] if token is not None else [],
+        exception_handlers={HTTPError: _refused, HTTPException: _http_error, Exception: _unexpected},
         lifespan=_lifespan,
     )
-    app.state.shelf = Shelf()
+    app.state.pool = ModelPool()
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
-    app.state.shelf.close()
+    app.state.pool.close()
 
 
 def _routes() -> list[Route]:
@@ -75,27 +75,27 @@ def _routes() -> list[Route]:
 
 async def _predict(request: Request) -> Response:
     model_id: str = request.path_params["model_id"]
-    registry.cards(model_id)
-    body = read_body(await _body(request), request.headers.get("content-type", ""))
-    card = registry.choose(model_id, request.path_params.get("task"), body.inputs)
-    inputs = card.read(body.inputs)
+    registry.find_cards(model_id)
+    body = parse_request_body(await _body(request), request.headers.get("content-type", ""))
+    card = registry.select_card(model_id, request.path_params.get("task"), body.inputs)
+    inputs = card.parse_inputs(body.inputs)
     answers, headers = await _ask(request, card, inputs, body.parameters, body.wait)
-    return answer_response(answers if inputs.listed or card.wrap_single else answers[0], headers)
+    return output_response(answers if inputs.is_batch or card.wrap_single else answers[0], headers)
 
 
 async def _ask(
-    request: Request, card: Card, inputs: Inputs, parameters: Mapping[str, Any], wait: bool
+    request: Request, card: ModelCard, inputs: ModelInputs, parameters: Mapping[str, Any], wait: bool
 ) -> tuple[list[Any], dict[str, str]]:
     """The model's answers and the headers that tell about them."""
     wait = wait or request.headers.get("x-wait-for-model", "").lower() in ("true", "1")
-    model = await request.app.state.shelf.get(card, request.path_params.get("model_id", card.name), wait)
+    model = await request.app.state.pool.get(card, request.path_params.get("model_id", card.name), wait)
     started = time.perf_counter()
-    answers = await model.answer(inputs.items, parameters)
+    answers = await model.predict(inputs.items, parameters)
     headers = {
         "x-compute-time": f"{time.perf_counter() - started:.3f}",
         "x-compute-type": "cpu",
-        "x-compute-characters": str(inputs.characters),
-        "x-sha": card.digest(),
+        "x-compute-characters": str(inputs.num_characters),
+        "x-sha": card.sha(),
     }
     return answers, headers
 
@@ -103,7 +103,7 @@ async def _ask(
 async def _body(request: Request) -> bytes:
     """The body, refused with 413 as soon as it is known to be too large."""
     advice = "Send fewer inputs in a request, or a smaller file."
-    too_large = Refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
+    too_large = HTTPError(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
         raise too_large
@@ -124,15 +124,15 @@ async def _info(request: Request) -> Response:
         {
             "server": "huggingface_api_handler local inference server",
             "version": _version(),
-            "max_client_batch_size": MAX_INPUTS,
+            "max_client_batch_size": MAX_BATCH_SIZE,
             "max_body_bytes": MAX_BODY_BYTES,
-            "models": [_brief(model_id) for model_id in registry.ids()],
+            "models": [_brief(model_id) for model_id in registry.model_ids()],
         }
     )
 
 
 def _brief(model_id: str) -> dict[str, Any]:
-    return {"id": model_id, "tasks": [card.task for card in registry.cards(model_id)]}
+    return {"id": model_id, "tasks": [card.task for card in registry.find_cards(model_id)]}
 
 
 def _version() -> str:
@@ -144,25 +144,25 @@ def _version() -> str:
 
 
 async def _models(request: Request) -> Response:
-    return json_response([registry.metadata(model_id) for model_id in registry.ids()])
+    return json_response([registry.model_metadata(model_id) for model_id in registry.model_ids()])
 
 
 async def _model(request: Request) -> Response:
-    return json_response(registry.metadata(request.path_params["model_id"]))
+    return json_response(registry.model_metadata(request.path_params["model_id"]))
 
 
 async def _chat(request: Request) -> Response:
     """The path's model, else the body's without the router's suffix (`:fastest`, `:groq`)."""
     if "model_id" in request.path_params:
-        registry.cards(request.path_params["model_id"])
-    asked = chat.parse(await _body(request))
+        registry.find_cards(request.path_params["model_id"])
+    asked = chat.parse_chat_request(await _body(request))
     model_id = request.path_params.get("model_id") or (asked.model or "").partition(":")[0]
     if not model_id:
-        models = [name for name in registry.ids() if chat.TASK in _brief(name)["tasks"]]
-        raise Refusal(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
-    card = registry.choose(model_id, chat.TASK, asked.messages)
-    answers, headers = await _ask(request, card, card.read(asked.messages), asked.parameters, False)
-    return json_response(chat.completion(answers[0], model_id), headers=headers)
+        models = [name for name in registry.model_ids() if chat.TASK in _brief(name)["tasks"]]
+        raise HTTPError(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
+    card = registry.select_card(model_id, chat.TASK, asked.messages)
+    answers, headers = await _ask(request, card, card.parse_inputs(asked.messages), asked.parameters, False)
+    return json_response(chat.chat_completion(answers[0], model_id), headers=headers)
 
 
 def _endpoint(request: Request) -> str:
@@ -171,21 +171,21 @@ def _endpoint(request: Request) -> str:
 
 async def _refused(request: Request, error: Exception) -> Response:
     # Starlette's types let handlers take any exception; it calls this one for refusals alone.
-    return error_response(cast(Refusal, error))
+    return error_response(cast(HTTPError, error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
     if error.status_code == 404:
         message = f"Nothing is served at {request.url.path}. The endpoint URL to use is {_endpoint(request)}"
-        return error_response(Refusal(404, message))
+        return error_response(HTTPError(404, message))
     if error.status_code == 405:
         allowed = (error.headers or {}).get("allow", "another method")
         message = f"{request.method} is not possible at {request.url.path}; use {allowed}"
-        return error_response(Refusal(405, message), error.headers)
-    return error_response(Refusal(error.status_code, error.detail), error.headers)
+        return error_response(HTTPError(405, message), error.headers)
+    return error_response(HTTPError(error.status_code, error.detail), error.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """What nobody foresaw: the log has the traceback, the client only the kind of error."""
-    return error_response(Refusal(500, f"Internal error ({type(error).__name__}); the server's log has the details"))
+    return error_response(HTTPError(500, f"Internal error ({type(error).__name__}); the server's log has the details"))

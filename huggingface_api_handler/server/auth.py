@@ -7,11 +7,11 @@ import hmac
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .protocol.errors import Refusal
+from .protocol.errors import HTTPError
 from .responses import error_response
 
 
-class BearerToken:
+class BearerTokenMiddleware:
     """Lets a request through only with `Authorization: Bearer <token>`; any other path or header gets 401."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -22,7 +22,7 @@ class BearerToken:
         if scope["type"] == "http":
             given = Headers(scope=scope).get("authorization", "").encode("utf-8")
             if not hmac.compare_digest(given, self._expected):
-                refusal = Refusal(401, "Invalid credentials in Authorization header")
+                refusal = HTTPError(401, "Invalid credentials in Authorization header")
                 challenge = {"www-authenticate": 'Bearer realm="Authentication required", charset="UTF-8"'}
                 await error_response(refusal, challenge)(scope, receive, send)
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model_card import Card
+from .model_card import ModelCard
 from .models import (
     chat,
     embedding,
@@ -19,9 +19,9 @@ from .models import (
     translation,
     zero_shot,
 )
-from .protocol.errors import Refusal
+from .protocol.errors import HTTPError
 
-CARDS: tuple[Card, ...] = (
+CARDS: tuple[ModelCard, ...] = (
     embedding.CARD,
     similarity.CARD,
     sentiment.CARD,
@@ -36,55 +36,57 @@ CARDS: tuple[Card, ...] = (
     image_classification.CARD,
 )
 
-_named: tuple[Card, ...] = ()
+_pipeline_cards: tuple[ModelCard, ...] = ()
 
 
-def serve_too(named: tuple[Card, ...]) -> None:
+def register_pipelines(named: tuple[ModelCard, ...]) -> None:
     """Serve `named` beside CARDS in this process, instead of those named before.
 
     Under an id that both have, the named model answers: who gives a model the id of the Hub wants that model, not
     its stand-in.
     """
-    global _named  # noqa: PLW0603 - one process serves one catalogue
-    _named = named
+    global _pipeline_cards  # noqa: PLW0603 - one process serves one catalogue
+    _pipeline_cards = named
 
 
-def cards(model_id: str) -> list[Card]:
-    """All tasks of a model. Raises Refusal 404 when there is no model of that id."""
-    found = [card for card in _named if model_id in card.ids] or [card for card in CARDS if model_id in card.ids]
+def find_cards(model_id: str) -> list[ModelCard]:
+    """All tasks of a model. Raises HTTPError 404 when there is no model of that id."""
+    found = [card for card in _pipeline_cards if model_id in card.ids] or [
+        card for card in CARDS if model_id in card.ids
+    ]
     if not found:
-        raise Refusal(404, f"Model {model_id} does not exist", models=ids())
+        raise HTTPError(404, f"Model {model_id} does not exist", models=model_ids())
     return found
 
 
-def choose(model_id: str, task: str | None, inputs: Any) -> Card:
+def select_card(model_id: str, task: str | None, inputs: Any) -> ModelCard:
     """The card that answers a request.
 
     Without a task in the URL, an object as `inputs` asks for sentence-similarity where the model has it, and
-    anything else for the model's first task. Raises Refusal 404 (no such model, or its packages are not
+    anything else for the model's first task. Raises HTTPError 404 (no such model, or its packages are not
     installed) and 400 (the model does not do that task).
     """
-    found = cards(model_id)
+    found = find_cards(model_id)
     if task is not None:
         matching = [card for card in found if card.task == task]
         if not matching:
             does = " and ".join(card.task for card in found)
-            raise Refusal(400, f"Model {model_id} does not do {task}; it does {does}")
+            raise HTTPError(400, f"Model {model_id} does not do {task}; it does {does}")
     elif isinstance(inputs, dict):
         matching = [card for card in found if card.task == "sentence-similarity"] or found
     else:
         matching = found
-    if missing := matching[0].missing():
-        raise Refusal(404, f"Model {model_id} cannot be served: {missing}, then start the server again")
+    if missing := matching[0].missing_requirements():
+        raise HTTPError(404, f"Model {model_id} cannot be served: {missing}, then start the server again")
     return matching[0]
 
 
-def ids() -> list[str]:
+def model_ids() -> list[str]:
     """Every id that is answered, local names and stand-ins."""
-    return list(dict.fromkeys(model_id for card in (*_named, *CARDS) for model_id in card.ids))
+    return list(dict.fromkeys(model_id for card in (*_pipeline_cards, *CARDS) for model_id in card.ids))
 
 
-def metadata(model_id: str) -> dict[str, Any]:
+def model_metadata(model_id: str) -> dict[str, Any]:
     """What GET /models/{id} answers: the first task's facts, with all tasks in `tasks`."""
-    found = cards(model_id)
+    found = find_cards(model_id)
     return {**found[0].metadata(model_id), "tasks": [card.task for card in found]}

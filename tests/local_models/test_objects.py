@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server.models.torch_state_dict import read
+from huggingface_api_handler.server.models.torch_state_dict import read_state_dict
 
 from .conftest import ask
 
@@ -88,7 +88,7 @@ def test_weights_that_name_other_code_are_not_read() -> None:
 
     for content in (pickle.dumps(Evil()), pickle.dumps(print), b"cos\nsystem\n(S'true'\ntR."):
         with pytest.raises(pickle.UnpicklingError, match="neither a dictionary nor a tensor"):
-            read(content)
+            read_state_dict(content)
     with pytest.raises(pickle.UnpicklingError, match=r"torch\.save"):
-        read(pickle.dumps(3))
+        read_state_dict(pickle.dumps(3))
     assert ran == []

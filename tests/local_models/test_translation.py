@@ -46,7 +46,7 @@ from huggingface_api_handler.server.models import translation
 
 def work():
     seen.append(threading.get_ident())
-    print(translation.CARDS[len(seen) % 2].load().answer(["Good morning."], {}))
+    print(translation.CARDS[len(seen) % 2].load().predict(["Good morning."], {}))
 
 seen = []
 for _ in range(6):

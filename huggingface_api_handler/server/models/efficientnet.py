@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-SIDE = 224
+IMAGE_SIDE_PIXELS = 224
 _STEM_STRIDE = 2
 # Of the 16 blocks; every other size is read off the weights.
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)

@@ -5,55 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model_card import Card
-from ..protocol import parameters as read
-from ..protocol.errors import Refusal, bad_field
-from ..protocol.request_body import texts
+from ..model_card import ModelCard
+from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.parameters import get_bool, get_choice, reject_unknown
+from ..protocol.request_body import parse_texts
 from . import minilm
 
 
-class Embedding:
+class EmbeddingModel:
     """Text to 384 floats."""
 
-    def __init__(self, encoder: minilm.Encoder) -> None:
+    def __init__(self, encoder: minilm.SentenceEncoder) -> None:
         self._encoder = encoder
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`normalize` (default true), `truncate` (default true), `truncation_direction` (right or left)."""
         known = ("normalize", "truncate", "truncation_direction", "prompt_name")
-        read.only(parameters, CARD.task, known)
+        reject_unknown(parameters, CARD.task, known)
         if parameters.get("prompt_name") is not None:
-            raise bad_field("parameters.prompt_name", "this model has no prompts, leave it out")
-        normalize = read.flag(parameters, "normalize", True)
-        keep_end = read.choice(parameters, "truncation_direction", ("right", "left")) == "left"
-        if not read.flag(parameters, "truncate", True):
+            raise invalid_field("parameters.prompt_name", "this model has no prompts, leave it out")
+        normalize = get_bool(parameters, "normalize", True)
+        truncate_left = get_choice(parameters, "truncation_direction", ("right", "left")) == "left"
+        if not get_bool(parameters, "truncate", True):
             self._refuse_long(inputs)
-        return list(self._encoder.vectors(inputs, normalize=normalize, keep_end=keep_end))
+        return list(self._encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
 
     def _refuse_long(self, inputs: list[str]) -> None:
-        longest = max(map(len, self._encoder.pieces(inputs)))
-        if longest > minilm.MAX_WORD_PIECES:
+        longest = max(map(len, self._encoder.tokenize(inputs)))
+        if longest > minilm.MAX_TOKENS:
             # The words of Text Embeddings Inference, so that clients treat both alike.
-            raise Refusal(
+            raise HTTPError(
                 413,
-                f"Input validation error: `inputs` must have less than {minilm.MAX_WORD_PIECES} tokens. "
-                f"Given: {longest}",
+                f"Input validation error: `inputs` must have less than {minilm.MAX_TOKENS} tokens. Given: {longest}",
                 error_type="Validation",
             )
 
 
-CARD = Card(
+CARD = ModelCard(
     name="local/minilm-l6-v2-int8",
     task="feature-extraction",
-    load=lambda: Embedding(minilm.encoder()),
-    read=texts,
+    load=lambda: EmbeddingModel(minilm.shared_encoder()),
+    parse_inputs=parse_texts,
     package=minilm.PACKAGE,
     version=minilm.PACKAGE_VERSION,
-    licence="Apache-2.0",
+    license="Apache-2.0",
     quality=(
         "all-MiniLM-L6-v2 with weights rounded to 8 bits: 384 dimensions, text cut at 256 word pieces. "
         "Not measured against the float weights."
     ),
-    digest=lambda: minilm.WEIGHTS_SHA256,
-    stands_in_for="sentence-transformers/all-MiniLM-L6-v2",
+    sha=lambda: minilm.WEIGHTS_SHA256,
+    hub_alias="sentence-transformers/all-MiniLM-L6-v2",
 )

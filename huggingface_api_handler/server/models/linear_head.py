@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..weights import checked
+from ..weights import verify_sha256
 from . import ngrams
-from .minilm import Vectors
+from .minilm import Embeddings
 
-HEAD = Path(__file__).with_name("sentiment_head.npz")
+HEAD_PATH = Path(__file__).with_name("sentiment_head.npz")
 # Digest, accuracy and provenance, written by the training script together with the head.
-FACTS = Path(__file__).with_name("sentiment_head.json")
+METADATA_PATH = Path(__file__).with_name("sentiment_head.json")
 
 
-def facts() -> dict[str, Any]:
+def metadata() -> dict[str, Any]:
     """What the training script recorded: sha256, held-out accuracy, data, licence."""
-    recorded: dict[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
+    recorded: dict[str, Any] = json.loads(METADATA_PATH.read_text(encoding="utf-8"))
     return recorded
 
 
 @dataclass(frozen=True)
-class Grams:
+class NgramWeights:
     """One family of n-grams: for each known n-gram its tf-idf factor and its coefficient."""
 
     table: dict[str, tuple[float, float]]
@@ -49,35 +49,35 @@ class Grams:
 
 
 @dataclass(frozen=True)
-class Head:
+class LinearHead:
     """logit = bias + vector part + word n-grams + character n-grams; above 0 is POSITIVE."""
 
     bias: float
     vector: npt.NDArray[np.float32]
-    words: Grams
-    characters: Grams
+    words: NgramWeights
+    characters: NgramWeights
 
-    def logits(self, texts: Sequence[str], vectors: Vectors) -> list[float]:
+    def logits(self, texts: Sequence[str], vectors: Embeddings) -> list[float]:
         """Log-odds of POSITIVE for each text; `vectors` are the texts' normalised vectors, one a row."""
         # One dot product a row: a matrix product may round differently by the number of rows.
         return [
             self.bias
             + float(np.dot(vector, self.vector))
-            + self.words.logit(ngrams.words(text))
-            + self.characters.logit(ngrams.characters(text))
+            + self.words.logit(ngrams.word_ngrams(text))
+            + self.characters.logit(ngrams.character_ngrams(text))
             for text, vector in zip(texts, vectors, strict=True)
         ]
 
 
-def load() -> Head:
+def load_head() -> LinearHead:
     """Read the head beside this file. Raises WeightsError unless its digest is the recorded one."""
-    return read(checked(HEAD, facts()["sha256"], "reinstall huggingface_api_handler"))
+    return read_head(verify_sha256(HEAD_PATH, metadata()["sha256"], "reinstall huggingface_api_handler"))
 
 
-def read(path: Path) -> Head:
-    """Read a head file as `write` left it."""
+def read_head(path: Path) -> LinearHead:
+    """Read a head file as `write_head` left it."""
     with np.load(path, allow_pickle=False) as arrays:
-        return Head(
+        return LinearHead(
             bias=float(arrays["bias"]),
             vector=arrays["vector"].astype(np.float32),
             words=_grams(arrays["words"], arrays["words_idf"], arrays["words_coefficient"]),
@@ -85,7 +85,7 @@ def read(path: Path) -> Head:
         )
 
 
-def write(path: Path, head: Head) -> None:
+def write_head(path: Path, head: LinearHead) -> None:
     """Write a head file: n-grams as lines of UTF-8, numbers as float16, compressed."""
     arrays: dict[str, npt.NDArray[Any]] = {
         "bias": np.array(head.bias, dtype=np.float32),
@@ -100,7 +100,7 @@ def write(path: Path, head: Head) -> None:
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def _grams(lines: npt.NDArray[np.uint8], idf: npt.NDArray[Any], coefficient: npt.NDArray[Any]) -> Grams:
+def _grams(lines: npt.NDArray[np.uint8], idf: npt.NDArray[Any], coefficient: npt.NDArray[Any]) -> NgramWeights:
     names = lines.tobytes().decode("utf-8").split("\n")
     factors = zip(idf.astype(float).tolist(), coefficient.astype(float).tolist(), strict=True)
-    return Grams(dict(zip(names, factors, strict=True)))
+    return NgramWeights(dict(zip(names, factors, strict=True)))

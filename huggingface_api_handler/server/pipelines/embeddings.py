@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol import parameters as read
-from ..protocol.errors import bad_field
+from ..protocol.errors import invalid_field
+from ..protocol.parameters import get_bool, get_choice
 
-Vectors = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Pooling:
     max_tokens: int | None = None
 
 
-def pooling_of(reference: str) -> Pooling:
+def read_pooling(reference: str) -> Pooling:
     """What the sentence-transformers files of a model say. Raises ValueError for a pooling unknown here."""
     modules = _json(reference, "modules.json")
     if not isinstance(modules, list):
@@ -65,40 +65,42 @@ def _json(reference: str, name: str) -> Any:
     return json.loads(Path(found).read_text("utf-8")) if found else None
 
 
-def vectors(pipeline: Any, pooling: Pooling, text: str, parameters: Mapping[str, Any]) -> Vectors:
+def embed_text(pipeline: Any, pooling: Pooling, text: str, parameters: Mapping[str, Any]) -> Embeddings:
     """One vector, or one for each token where the model names no pooling.
 
     `truncate` (default true), `truncation_direction`, `normalize` (default as the model's folder says).
     """
     if parameters.get("prompt_name") is not None:
-        raise bad_field("parameters.prompt_name", "prompts are not applied here: put the prompt before each text")
-    normalize = read.flag(parameters, "normalize", pooling.normalize)
+        raise invalid_field("parameters.prompt_name", "prompts are not applied here: put the prompt before each text")
+    normalize = get_bool(parameters, "normalize", pooling.normalize)
     if normalize and pooling.mode == "none":
-        raise bad_field("parameters.normalize", "this model names no pooling, so its answer is a vector for each token")
-    pipeline.tokenizer.truncation_side = read.choice(parameters, "truncation_direction", ("right", "left"))
-    truncate = read.flag(parameters, "truncate", True)
+        raise invalid_field(
+            "parameters.normalize", "this model names no pooling, so its answer is a vector for each token"
+        )
+    pipeline.tokenizer.truncation_side = get_choice(parameters, "truncation_direction", ("right", "left"))
+    truncate = get_bool(parameters, "truncate", True)
     return _pooled(_tokens(pipeline, pooling, text, truncate), pooling.mode, normalize)
 
 
-def cosines(pipeline: Any, pooling: Pooling, source: str, sentences: list[str]) -> list[float]:
+def cosine_similarities(pipeline: Any, pooling: Pooling, source: str, sentences: list[str]) -> list[float]:
     """Cosine of each sentence's vector with the source's, token vectors averaged where the model names no pooling."""
     mode = "mean" if pooling.mode == "none" else pooling.mode
     first, *others = [_pooled(_tokens(pipeline, pooling, text, True), mode, True) for text in (source, *sentences)]
     return [float(first @ other) for other in others]
 
 
-def _tokens(pipeline: Any, pooling: Pooling, text: str, truncate: bool) -> Vectors:
+def _tokens(pipeline: Any, pooling: Pooling, text: str, truncate: bool) -> Embeddings:
     limit = pooling.max_tokens or pipeline.tokenizer.model_max_length
     options: dict[str, Any] = {}
     # A tokenizer without a limit of its own says 10^30.
     if truncate and limit < 1_000_000:
         options["tokenize_kwargs"] = {"truncation": True, "max_length": limit}
-    tokens: Vectors = np.asarray(pipeline(text, return_tensors=True, **options)[0].float(), dtype=np.float32)
+    tokens: Embeddings = np.asarray(pipeline(text, return_tensors=True, **options)[0].float(), dtype=np.float32)
     return tokens
 
 
-def _pooled(tokens: Vectors, mode: str, normalize: bool) -> Vectors:
+def _pooled(tokens: Embeddings, mode: str, normalize: bool) -> Embeddings:
     if mode == "none":
         return tokens
-    vector: Vectors = tokens[0] if mode == "cls" else tokens.mean(axis=0)
+    vector: Embeddings = tokens[0] if mode == "cls" else tokens.mean(axis=0)
     return vector / max(float(np.linalg.norm(vector)), 1e-12) if normalize else vector

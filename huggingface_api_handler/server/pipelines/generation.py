@@ -7,19 +7,19 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
-from ..protocol.errors import Refusal, bad_field
+from ..protocol.errors import HTTPError, invalid_field
 from . import media_codecs
 
-PARAMETERS = (
+GENERATION_PARAMETERS = (
     "max_new_tokens", "min_new_tokens", "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p",
     "typical_p", "epsilon_cutoff", "eta_cutoff", "repetition_penalty", "no_repeat_ngram_size", "num_beams",
     "length_penalty", "early_stopping", "max_time", "use_cache", "num_return_sequences", "seed", "stop",
 )  # fmt: skip
 # The schemas of Hugging Face name the same object differently from task to task.
-NESTED = ("generation_parameters", "generate_parameters", "generate_kwargs")
+NESTED_OBJECTS = ("generation_parameters", "generate_parameters", "generate_kwargs")
 
 
-class Stop:
+class StopOnTexts:
     """Ends generation once every text generated has one of the stop texts."""
 
     def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class Stop:
         return torch.tensor(ended, dtype=torch.bool, device=ids.device)
 
 
-def text_generation(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
+def generate_text(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
     """A prompt. As in Text Generation Inference, the answer leaves the prompt out unless `return_full_text`."""
     flat, stops = _generation(pipeline, parameters)
     # A stop text in the prompt ends nothing.
@@ -45,41 +45,41 @@ def text_generation(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any
     return [{"generated_text": text[:kept] + _cut(text[kept:], stops)[0]} for text in texts]
 
 
-def seq2seq(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
+def generate_seq2seq(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
     """A text for an encoder and a decoder."""
     flat, stops = _generation(pipeline, parameters)
     answers = pipeline(item, **flat)
     return [{name: _cut(text, stops)[0] for name, text in one.items()} for one in answers]
 
 
-def described(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+def describe_image(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """An image to be put in words."""
     flat, stops = _generation(pipeline, parameters)
-    answers = pipeline(media_codecs.image(item), **_apart(flat, ("max_new_tokens",)))
+    answers = pipeline(media_codecs.decode_image(item), **_apart(flat, ("max_new_tokens",)))
     return [{"generated_text": _cut(one["generated_text"], stops)[0]} for one in answers]
 
 
-def transcribed(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
+def transcribe_audio(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
     """Sound to be written down."""
     flat, _ = _generation(pipeline, parameters)
     if flat.get("return_timestamps") is True and str(pipeline.type).startswith("ctc"):
         # The schema has a boolean; these models tell the times of words or of letters.
         flat["return_timestamps"] = "word"
-    samples = media_codecs.sound(item, pipeline.feature_extractor.sampling_rate)
+    samples = media_codecs.decode_audio(item, pipeline.feature_extractor.sampling_rate)
     return pipeline(samples, **_apart(flat, ("return_timestamps", "chunk_length_s", "stride_length_s")))
 
 
-def spoken(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
+def synthesize_speech(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
     """A text to be spoken."""
     flat, _ = _generation(pipeline, parameters)
     return pipeline(item, **_apart(flat, ()))
 
 
-def chat(pipeline: Any, item: list[dict[str, str]], parameters: dict[str, Any]) -> Any:
+def complete_chat(pipeline: Any, item: list[dict[str, str]], parameters: dict[str, Any]) -> Any:
     """Messages to the fields of a chat completion that the model decides, `choices` and `usage` above all."""
     tokenizer = pipeline.tokenizer
     if not getattr(tokenizer, "chat_template", None):
-        raise Refusal(422, "Template error: template not found", error_type="template_error")
+        raise HTTPError(422, "Template error: template not found", error_type="template_error")
     flat, stops = _generation(pipeline, parameters)
     for name in ("max_tokens", "max_completion_tokens"):
         if name in flat:
@@ -111,8 +111,8 @@ def chat(pipeline: Any, item: list[dict[str, str]], parameters: dict[str, Any]) 
 
 def _generation(pipeline: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Parameters for the pipeline, those of a nested object beside the others, and the texts to stop at."""
-    flat = {name: value for name, value in parameters.items() if name not in NESTED}
-    for name in NESTED:
+    flat = {name: value for name, value in parameters.items() if name not in NESTED_OBJECTS}
+    for name in NESTED_OBJECTS:
         flat.update(parameters.get(name) or {})
     if flat.get("temperature") == 0:
         # The Inference API's way to ask for the likeliest text; transformers refuses a temperature of 0.
@@ -121,7 +121,7 @@ def _generation(pipeline: Any, parameters: dict[str, Any]) -> tuple[dict[str, An
     _seed(flat.pop("seed", None))
     stops = _stops(flat.pop("stop", None))
     if stops:
-        flat["stopping_criteria"] = [Stop(pipeline.tokenizer, stops)]
+        flat["stopping_criteria"] = [StopOnTexts(pipeline.tokenizer, stops)]
     return flat, stops
 
 
@@ -129,7 +129,7 @@ def _seed(seed: Any) -> None:
     if seed is None:
         return
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise bad_field("parameters.seed", f"expected a whole number, got {seed!r:.80}")
+        raise invalid_field("parameters.seed", f"expected a whole number, got {seed!r:.80}")
     torch: Any = importlib.import_module("torch")
     torch.manual_seed(seed)
 
@@ -137,7 +137,7 @@ def _seed(seed: Any) -> None:
 def _stops(given: Any) -> list[str]:
     stops = [given] if isinstance(given, str) else given or []
     if not isinstance(stops, list) or not all(isinstance(text, str) and text for text in stops):
-        raise bad_field("parameters.stop", f"expected a text or a list of texts, got {given!r:.80}")
+        raise invalid_field("parameters.stop", f"expected a text or a list of texts, got {given!r:.80}")
     return stops
 
 

@@ -44,7 +44,7 @@ _BY_CLASS = (
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelArgument:
     """One model to serve. `task` is as given, or None."""
 
     name: str
@@ -52,12 +52,12 @@ class ModelSpec:
     task: str | None
 
     @property
-    def local(self) -> bool:
+    def is_local(self) -> bool:
         """The reference is a folder of this machine."""
         return Path(self.reference).is_dir()
 
 
-def parse(argument: str) -> ModelSpec:
+def parse_model_argument(argument: str) -> ModelArgument:
     """Read `NAME=ID_OR_FOLDER[:TASK]`. Raises ValueError that says what is missing."""
     name, equals, reference = argument.partition("=")
     if not equals or not name.strip("/ ") or not reference.strip():
@@ -66,8 +66,8 @@ def parse(argument: str) -> ModelSpec:
     head, colon, tail = reference.rpartition(":")
     # A drive letter is no task, nor is the end of a folder's own name.
     if colon and len(head) > 1 and _TASK.fullmatch(tail) and not Path(reference).is_dir():
-        return ModelSpec(name, _expanded(head), tail)
-    return ModelSpec(name, _expanded(reference), None)
+        return ModelArgument(name, _expanded(head), tail)
+    return ModelArgument(name, _expanded(reference), None)
 
 
 def _expanded(reference: str) -> str:
@@ -79,12 +79,12 @@ def _expanded(reference: str) -> str:
     return reference
 
 
-def find_task(spec: ModelSpec) -> str:
+def detect_task(spec: ModelArgument) -> str:
     """The task of the model's card (`pipeline_tag`), or else the one its class does.
 
     For an id of the Hub this asks the Hub, or reads its cache. Raises ValueError when neither tells.
     """
-    found = _from_folder(Path(spec.reference)) if spec.local else _from_hub(spec.reference)
+    found = _from_folder(Path(spec.reference)) if spec.is_local else _from_hub(spec.reference)
     if found is None:
         raise ValueError(
             f"What {spec.reference} does cannot be told from its model card or config.json. "
@@ -93,7 +93,7 @@ def find_task(spec: ModelSpec) -> str:
     return found
 
 
-def task_of_config(config: Mapping[str, Any]) -> str | None:
+def task_from_config(config: Mapping[str, Any]) -> str | None:
     """The task that the first class under `architectures` does."""
     classes = config.get("architectures") or [""]
     return next((task for pattern, task in _BY_CLASS if re.fullmatch(pattern, str(classes[0]))), None)
@@ -111,7 +111,7 @@ def _from_folder(folder: Path) -> str | None:
 def _from_config(path: Path) -> str | None:
     if not path.is_file():
         return None
-    return task_of_config(json.loads(path.read_text("utf-8")))
+    return task_from_config(json.loads(path.read_text("utf-8")))
 
 
 def _from_hub(model_id: str) -> str | None:
@@ -122,16 +122,16 @@ def _from_hub(model_id: str) -> str | None:
         if tag := huggingface_hub.model_info(model_id, timeout=20).pipeline_tag:
             return str(tag)
     except (GatedRepoError, RepositoryNotFoundError, HFValidationError) as error:
-        raise ValueError(unreachable(model_id, error)) from None
+        raise ValueError(unreachable_message(model_id, error)) from None
     except Exception:  # noqa: S110 - no network or a mirror without this call: the cache may know
         pass
     try:
         return _from_config(Path(huggingface_hub.hf_hub_download(model_id, "config.json")))
     except Exception as error:
-        raise ValueError(unreachable(model_id, error)) from None
+        raise ValueError(unreachable_message(model_id, error)) from None
 
 
-def unreachable(model_id: str, error: Exception) -> str:
+def unreachable_message(model_id: str, error: Exception) -> str:
     """Why a model of the Hub cannot be had, and what to do."""
     return (
         f"{model_id} is no folder here and cannot be had from the Hub ({type(error).__name__}). Check the spelling; "

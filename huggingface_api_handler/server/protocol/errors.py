@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class HTTPError(Exception):
     """A request that is answered with an error: `status`, and `{"error": error, **more}` as its JSON body."""
 
     def __init__(self, status: int, error: str | list[str], **more: Any) -> None:
@@ -15,11 +15,11 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.body: Mapping[str, Any] = {"error": error, **more}
 
 
-def bad_field(field: str, problem: str) -> Refusal:
+def invalid_field(field: str, problem: str) -> HTTPError:
     """400 in the form of hf-inference: {"error": ["Error in `inputs`: ..."]}."""
-    return Refusal(400, [f"Error in `{field}`: {problem}"])
+    return HTTPError(400, [f"Error in `{field}`: {problem}"])
 
 
-def too_many(count: int, most: int) -> Refusal:
+def batch_too_large(count: int, most: int) -> HTTPError:
     """413 in the words of Text Embeddings Inference (router/src/http/server.rs)."""
-    return Refusal(413, f"batch size {count} > maximum allowed batch size {most}", error_type="Validation")
+    return HTTPError(413, f"batch size {count} > maximum allowed batch size {most}", error_type="Validation")

@@ -7,52 +7,52 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import Refusal, bad_field
-from .request_body import Body, Inputs, parse
+from .errors import HTTPError, invalid_field
+from .request_body import ModelInputs, RequestBody, parse_json_body
 
 _RAW_TYPES = ("image/", "audio/", "video/", "application/octet-stream")
 
 # The words of hf-inference for bytes it cannot decode.
-BAD_SOUND = "Malformed soundfile"
-BAD_IMAGE = "Invalid image: {}"
+INVALID_AUDIO = "Malformed soundfile"
+INVALID_IMAGE = "Invalid image: {}"
 
 
 @dataclass(frozen=True)
-class File:
+class MediaFile:
     """An answer that is sent as it is, not as JSON."""
 
     content: bytes
     content_type: str
 
 
-def body(raw: bytes, content_type: str) -> Body:
-    """A request of any kind: with a media type the body is the input itself, else JSON (see request_body.parse).
+def parse_request_body(raw: bytes, content_type: str) -> RequestBody:
+    """A request of any kind: with a media type the body is the input itself, else JSON.
 
-    Raises Refusal 400 for JSON that is none.
+    Raises HTTPError 400 for JSON that is none.
     """
     if content_type.strip().lower().startswith(_RAW_TYPES):
-        return Body(raw, {}, False)
-    return parse(raw)
+        return RequestBody(raw, {}, False)
+    return parse_json_body(raw)
 
 
-def sound(inputs: Any) -> Inputs:
-    """One sound file, as bytes or base64. Raises Refusal 400."""
-    return Inputs([_one(inputs, BAD_SOUND)], False, -1)
+def parse_audio(inputs: Any) -> ModelInputs:
+    """One sound file, as bytes or base64. Raises HTTPError 400."""
+    return ModelInputs([_one(inputs, INVALID_AUDIO)], False, -1)
 
 
-def image(inputs: Any) -> Inputs:
-    """One image file, as bytes or base64. Raises Refusal 400."""
-    return Inputs([_one(inputs, BAD_IMAGE)], False, -1)
+def parse_image(inputs: Any) -> ModelInputs:
+    """One image file, as bytes or base64. Raises HTTPError 400."""
+    return ModelInputs([_one(inputs, INVALID_IMAGE)], False, -1)
 
 
-def bad_sound() -> Refusal:
+def invalid_audio() -> HTTPError:
     """400 as recorded for a body that is no sound."""
-    return bad_field("inputs", BAD_SOUND)
+    return invalid_field("inputs", INVALID_AUDIO)
 
 
-def bad_image() -> Refusal:
+def invalid_image() -> HTTPError:
     """400 as recorded for a body that is no image."""
-    return bad_field("inputs", BAD_IMAGE)
+    return invalid_field("inputs", INVALID_IMAGE)
 
 
 def _one(inputs: Any, undecodable: str) -> bytes:
@@ -62,9 +62,9 @@ def _one(inputs: Any, undecodable: str) -> bytes:
         try:
             inputs = base64.b64decode("".join(text.split()), validate=True)
         except (binascii.Error, ValueError):
-            raise bad_field("inputs", undecodable) from None
+            raise invalid_field("inputs", undecodable) from None
     if not isinstance(inputs, bytes):
-        raise bad_field("inputs", "expected one file, as the raw body with its content type or as a base64 string")
+        raise invalid_field("inputs", "expected one file, as the raw body with its content type or as a base64 string")
     if not inputs:
-        raise bad_field("inputs", undecodable)
+        raise invalid_field("inputs", undecodable)
     return inputs

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 
-from .errors import Refusal, bad_field, too_many
+from .errors import HTTPError, batch_too_large, invalid_field
 
 MAX_BODY_BYTES = 10_000_000
-MAX_INPUTS = 128
+MAX_BATCH_SIZE = 128
 
 # Text Embeddings Inference reads these beside `inputs`, the Inference API inside `parameters`.
 _BESIDE_INPUTS = ("normalize", "truncate", "truncation_direction", "prompt_name")
 
 
 @dataclass(frozen=True)
-class Body:
+class RequestBody:
     """A request's JSON, taken apart. `inputs` is unchecked until a task reads it."""
 
     inputs: Any
@@ -27,77 +27,77 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """One entry for each answer. `listed`: they came as a list, so the answer is a list too."""
+class ModelInputs:
+    """One entry for each answer. `is_batch`: they came as a list, so the answer is a list too."""
 
     items: list[Any]
-    listed: bool
-    characters: int
+    is_batch: bool
+    num_characters: int
 
 
-def parse(raw: bytes) -> Body:
+def parse_json_body(raw: bytes) -> RequestBody:
     """Read `{"inputs": ..., "parameters": {...}, "options": {...}}`; other keys are left alone.
 
-    Raises Refusal 400 for what is not JSON (text that is not UTF-8, NaN and too deep nesting included) and
+    Raises HTTPError 400 for what is not JSON (text that is not UTF-8, NaN and too deep nesting included) and
     for an object without `inputs` or with parameters of another type.
     """
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"The body is not valid JSON: {error}. Send an object with the key `inputs`.") from None
+        raise HTTPError(400, f"The body is not valid JSON: {error}. Send an object with the key `inputs`.") from None
     if not isinstance(content, dict):
-        raise Refusal(400, f"The body is a JSON {_kind(content)}; send an object with the key `inputs`.")
+        raise HTTPError(400, f"The body is a JSON {_kind(content)}; send an object with the key `inputs`.")
     if "inputs" not in content:
-        raise bad_field("inputs", "field required")
+        raise invalid_field("inputs", "field required")
     parameters = _object(content, "parameters")
     beside = {name: content[name] for name in _BESIDE_INPUTS if name in content}
     wait = _object(content, "options").get("wait_for_model") is True
-    return Body(content["inputs"], {**beside, **parameters}, wait)
+    return RequestBody(content["inputs"], {**beside, **parameters}, wait)
 
 
-def texts(inputs: Any) -> Inputs:
-    """A text, or a list of 1 to 128 texts. Raises Refusal 400, or 413 for a longer list."""
+def parse_texts(inputs: Any) -> ModelInputs:
+    """A text, or a list of 1 to 128 texts. Raises HTTPError 400, or 413 for a longer list."""
     if isinstance(inputs, str):
-        return Inputs([inputs], False, len(inputs))
+        return ModelInputs([inputs], False, len(inputs))
     if not isinstance(inputs, list):
-        raise bad_field("inputs", f"expected a string or a list of strings, got {_kind(inputs)}")
+        raise invalid_field("inputs", f"expected a string or a list of strings, got {_kind(inputs)}")
     _check_texts("inputs", inputs)
-    return Inputs(inputs, True, sum(map(len, inputs)))
+    return ModelInputs(inputs, True, sum(map(len, inputs)))
 
 
-def text(inputs: Any) -> Inputs:
-    """One text that is not blank, for tasks that answer with one file. Raises Refusal 400."""
+def parse_text(inputs: Any) -> ModelInputs:
+    """One text that is not blank, for tasks that answer with one file. Raises HTTPError 400."""
     if not isinstance(inputs, str):
-        raise bad_field("inputs", f"expected one string, got {_kind(inputs)}")
+        raise invalid_field("inputs", f"expected one string, got {_kind(inputs)}")
     if not inputs.strip():
-        raise bad_field("inputs", "the text is empty")
-    return Inputs([inputs], False, len(inputs))
+        raise invalid_field("inputs", "the text is empty")
+    return ModelInputs([inputs], False, len(inputs))
 
 
-def sentence_pairs(inputs: Any) -> Inputs:
+def parse_sentence_pair(inputs: Any) -> ModelInputs:
     """`{"source_sentence": str, "sentences": [str, ...]}` with 1 to 128 sentences."""
     if not isinstance(inputs, dict):
-        raise bad_field("inputs", f"expected an object with `source_sentence` and `sentences`, got {_kind(inputs)}")
+        raise invalid_field("inputs", f"expected an object with `source_sentence` and `sentences`, got {_kind(inputs)}")
     for name in ("source_sentence", "sentences"):
         if name not in inputs:
-            raise bad_field(f"inputs.{name}", "field required")
+            raise invalid_field(f"inputs.{name}", "field required")
     source, sentences = inputs["source_sentence"], inputs["sentences"]
     if not isinstance(source, str):
-        raise bad_field("inputs.source_sentence", f"expected a string, got {_kind(source)}")
+        raise invalid_field("inputs.source_sentence", f"expected a string, got {_kind(source)}")
     if not isinstance(sentences, list):
-        raise bad_field("inputs.sentences", f"expected a list of strings, got {_kind(sentences)}")
+        raise invalid_field("inputs.sentences", f"expected a list of strings, got {_kind(sentences)}")
     _check_texts("inputs.sentences", sentences)
-    return Inputs([(source, sentences)], False, len(source) + sum(map(len, sentences)))
+    return ModelInputs([(source, sentences)], False, len(source) + sum(map(len, sentences)))
 
 
 def _check_texts(field: str, listed: list[Any]) -> None:
     if not listed:
-        raise bad_field(field, "the list is empty, send at least one text")
-    if len(listed) > MAX_INPUTS:
-        raise too_many(len(listed), MAX_INPUTS)
+        raise invalid_field(field, "the list is empty, send at least one text")
+    if len(listed) > MAX_BATCH_SIZE:
+        raise batch_too_large(len(listed), MAX_BATCH_SIZE)
     for position, item in enumerate(listed):
         if not isinstance(item, str):
-            raise bad_field(f"{field}.{position}", f"expected a string, got {_kind(item)}")
+            raise invalid_field(f"{field}.{position}", f"expected a string, got {_kind(item)}")
 
 
 def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise bad_field(name, f"expected an object, got {_kind(value)}")
+        raise invalid_field(name, f"expected an object, got {_kind(value)}")
     return value
 
 

@@ -164,7 +164,7 @@ def test_without_the_extra_the_import_says_what_to_install(monkeypatch: pytest.M
 
 def test_what_nobody_foresaw_is_a_500_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
-        def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
             raise RuntimeError("a secret detail")
 
     monkeypatch.setattr(registry, "CARDS", (dataclasses.replace(sentiment.CARD, load=Broken),))

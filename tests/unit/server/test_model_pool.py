@@ -12,8 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app, registry
-from huggingface_api_handler.server.model_card import Card, Model
-from huggingface_api_handler.server.model_pool import Shelf
+from huggingface_api_handler.server.model_card import Model, ModelCard
+from huggingface_api_handler.server.model_pool import ModelPool
 from huggingface_api_handler.server.models import sentiment
 from huggingface_api_handler.server.weights import WeightsError
 
@@ -32,12 +32,12 @@ class Slow:
         assert self.may_load.wait(10)
         return self
 
-    def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
         return inputs
 
 
-def slow_card(slow: Slow) -> Card:
-    return dataclasses.replace(sentiment.CARD, name="local/slow", stands_in_for="org/slow", load=slow.load)
+def slow_card(slow: Slow) -> ModelCard:
+    return dataclasses.replace(sentiment.CARD, name="local/slow", hub_alias="org/slow", load=slow.load)
 
 
 def test_a_model_that_loads_is_503_and_waited_for_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_failed_load_is_500_with_the_repair_and_is_tried_again(monkeypatch: py
         return Ready()
 
     class Ready:
-        def answer(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
             return inputs
 
     card = dataclasses.replace(sentiment.CARD, load=load)
@@ -80,14 +80,14 @@ def test_one_cancelled_wait_does_not_spoil_the_load_for_others() -> None:
     slow = Slow()
 
     async def scenario() -> None:
-        shelf = Shelf()
-        waiting = asyncio.create_task(shelf.get(slow_card(slow), "org/slow", wait=True))
+        pool = ModelPool()
+        waiting = asyncio.create_task(pool.get(slow_card(slow), "org/slow", wait=True))
         await asyncio.sleep(0)
         waiting.cancel()
         slow.may_load.set()
-        model = await shelf.get(slow_card(slow), "org/slow", wait=True)
-        assert await model.answer(["x"], {}) == ["x"]
-        shelf.close()
+        model = await pool.get(slow_card(slow), "org/slow", wait=True)
+        assert await model.predict(["x"], {}) == ["x"]
+        pool.close()
 
     asyncio.run(scenario())
     assert slow.loads == 1

@@ -12,17 +12,17 @@ from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app, registry
 from huggingface_api_handler.server.models import sentiment
-from huggingface_api_handler.server.protocol.errors import Refusal
+from huggingface_api_handler.server.protocol.errors import HTTPError
 
 
 def test_a_model_whose_packages_are_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = dataclasses.replace(sentiment.CARD, needs=("no_such_module",), extra="local-ner")
+    card = dataclasses.replace(sentiment.CARD, required_modules=("no_such_module",), extra="local-ner")
     monkeypatch.setattr(registry, "CARDS", (card,))
-    with pytest.raises(Refusal) as refused:
-        registry.choose("local/sentiment", None, "x")
+    with pytest.raises(HTTPError) as refused:
+        registry.select_card("local/sentiment", None, "x")
     assert refused.value.status == 404
     assert 'pip install "huggingface_api_handler[local-ner]"' in str(refused.value)
-    assert "no_such_module" in registry.metadata("local/sentiment")["unavailable"]
+    assert "no_such_module" in registry.model_metadata("local/sentiment")["unavailable"]
 
 
 @pytest.mark.parametrize(

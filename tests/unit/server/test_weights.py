@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.server import weights
-from huggingface_api_handler.server.model_card import Card
+from huggingface_api_handler.server.model_card import ModelCard
 from huggingface_api_handler.server.models import embedding, sentiment
 from huggingface_api_handler.server.weights import WeightsError
 
@@ -33,9 +33,9 @@ def flipped(path: Path, folder: Path) -> Path:
     return copy
 
 
-def refused(card: Card, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
+def refused(card: ModelCard, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
     """Load the model with the file of that number flipped. Returns its name; None where so many are not looked at."""
-    digest, seen = weights.digest, list[Path]()
+    digest, seen = weights.file_sha256, list[Path]()
 
     def of_copy(path: Path) -> str:
         seen.append(path)
@@ -43,7 +43,7 @@ def refused(card: Card, number: int, folder: Path, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch:
         load_anew(patch)
-        patch.setattr(weights, "digest", of_copy)
+        patch.setattr(weights, "file_sha256", of_copy)
         try:
             card.load()
         except WeightsError as error:
@@ -62,7 +62,7 @@ def refused(card: Card, number: int, folder: Path, monkeypatch: pytest.MonkeyPat
     ids=["embedding", "sentiment"],
 )
 def test_one_flipped_byte_is_refused(
-    card: Card, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: ModelCard, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [refused(card, number, tmp_path, monkeypatch) for number in range(1, len(files) + 1)]
     assert sorted(map(str, found)) == sorted(files)
@@ -73,6 +73,6 @@ def test_damaged_weights_are_refused_with_the_way_to_repair_them(tmp_path: Path)
     damaged = tmp_path / "model.onnx"
     damaged.write_bytes(b"damaged")
     with pytest.raises(weights.WeightsError, match=r"model\.onnx have SHA-256 .* To repair: pip install it"):
-        weights.checked(damaged, "0" * 64, "pip install it")
+        weights.verify_sha256(damaged, "0" * 64, "pip install it")
     with pytest.raises(weights.WeightsError, match="Cannot read the weights absent"):
-        weights.checked(tmp_path / "absent", "0" * 64, "pip install it")
+        weights.verify_sha256(tmp_path / "absent", "0" * 64, "pip install it")

@@ -25,24 +25,24 @@ TEXTS = [
 
 
 def test_vectors_are_the_same_alone_and_in_a_batch() -> None:
-    encoder = minilm.encoder()
-    together = encoder.vectors(TEXTS)
-    alone = np.vstack([encoder.vectors([text]) for text in TEXTS])
+    encoder = minilm.shared_encoder()
+    together = encoder.encode(TEXTS)
+    alone = np.vstack([encoder.encode([text]) for text in TEXTS])
     assert np.abs(together - alone).max() < 1e-6
 
 
 def test_order_is_kept_whatever_the_lengths() -> None:
     shuffled = random.Random(3).sample(range(len(TEXTS)), len(TEXTS))
-    encoder = minilm.encoder()
-    expected = encoder.vectors(TEXTS)[shuffled]
-    assert np.abs(encoder.vectors([TEXTS[position] for position in shuffled]) - expected).max() < 1e-6
+    encoder = minilm.shared_encoder()
+    expected = encoder.encode(TEXTS)[shuffled]
+    assert np.abs(encoder.encode([TEXTS[position] for position in shuffled]) - expected).max() < 1e-6
 
 
 def test_sentiment_scores_are_the_same_alone_and_in_a_batch() -> None:
     model = sentiment.CARD.load()
-    together = model.answer(TEXTS, {})
+    together = model.predict(TEXTS, {})
     for text, labels in zip(TEXTS, together, strict=True):
-        [[first, second]] = model.answer([text], {})
+        [[first, second]] = model.predict([text], {})
         assert [first["label"], second["label"]] == [label["label"] for label in labels]
         assert first["score"] == pytest.approx(labels[0]["score"], abs=1e-6)
 
@@ -50,22 +50,22 @@ def test_sentiment_scores_are_the_same_alone_and_in_a_batch() -> None:
 def test_zero_shot_scores_are_the_same_alone_and_in_a_batch() -> None:
     model = zero_shot.CARD.load()
     parameters = {"candidate_labels": ["film", "food", "a phone"]}
-    for text, answer in zip(TEXTS, model.answer(TEXTS, parameters), strict=True):
-        [alone] = model.answer([text], parameters)
+    for text, answer in zip(TEXTS, model.predict(TEXTS, parameters), strict=True):
+        [alone] = model.predict([text], parameters)
         assert alone["labels"] == answer["labels"] and alone["sequence"] == text
         assert alone["scores"] == pytest.approx(answer["scores"], abs=1e-6)
 
 
 def test_entities_are_the_same_alone_and_in_a_batch() -> None:
     model = ner.CARD.load()
-    assert model.answer(TEXTS, {}) == [model.answer([text], {})[0] for text in TEXTS]
+    assert model.predict(TEXTS, {}) == [model.predict([text], {})[0] for text in TEXTS]
 
 
 def test_a_long_text_is_cut_at_256_word_pieces() -> None:
-    encoder = minilm.encoder()
-    assert len(minilm.shortened(encoder.pieces(["word " * 400])[0], False)) == minilm.MAX_WORD_PIECES
+    encoder = minilm.shared_encoder()
+    assert len(minilm.truncate(encoder.tokenize(["word " * 400])[0], False)) == minilm.MAX_TOKENS
     ids = list(range(400))
-    assert minilm.shortened(ids, keep_end=False)[-2:] == [254, 399]
-    assert minilm.shortened(ids, keep_end=True)[:2] == [0, 145]
-    same_start = encoder.vectors(["word " * 254 + "cat", "word " * 254 + "dog"])
+    assert minilm.truncate(ids, truncate_left=False)[-2:] == [254, 399]
+    assert minilm.truncate(ids, truncate_left=True)[:2] == [0, 145]
+    same_start = encoder.encode(["word " * 254 + "cat", "word " * 254 + "dog"])
     assert np.array_equal(same_start[0], same_start[1])

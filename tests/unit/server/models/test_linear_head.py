@@ -9,13 +9,13 @@ from huggingface_api_handler.server.models import linear_head
 
 
 def test_the_head_in_the_package_is_small_and_the_recorded_one() -> None:
-    assert linear_head.HEAD.stat().st_size < 2_000_000
-    assert weights.digest(linear_head.HEAD) == linear_head.facts()["sha256"]
+    assert linear_head.HEAD_PATH.stat().st_size < 2_000_000
+    assert weights.file_sha256(linear_head.HEAD_PATH) == linear_head.metadata()["sha256"]
 
 
 def test_a_head_survives_writing_and_reading(tmp_path: Path) -> None:
-    head = linear_head.load()
-    linear_head.write(tmp_path / "head.npz", head)
-    again = linear_head.read(tmp_path / "head.npz")
+    head = linear_head.load_head()
+    linear_head.write_head(tmp_path / "head.npz", head)
+    again = linear_head.read_head(tmp_path / "head.npz")
     assert again.words == head.words and again.characters == head.characters
     assert again.bias == head.bias and again.vector.tolist() == head.vector.tolist()
