@@ -240,7 +240,7 @@ def grams(vectorizer: TfidfVectorizer, coefficients: npt.NDArray[np.float64]) ->
 def measure(head: linear_head.LinearHead, held_out: Sequence[Sentence]) -> tuple[float, float]:
     """Accuracy, and expected calibration error over ten bins of the positive score."""
     texts = [sentence.text for sentence in held_out]
-    logits = np.array(head.logits(texts, minilm.shared_encoder().encode(texts)))
+    logits = np.array(head.log_odds(texts, minilm.shared_encoder().encode(texts)))
     positive = np.array([sentence.positive for sentence in held_out])
     scores = 1 / (1 + np.exp(-logits))
     bins = np.minimum((scores * 10).astype(int), 9)

@@ -1,67 +1,100 @@
-"""What the catalogue knows about a model before it is loaded, and what a loaded model can do."""
+"""What the registry knows about a model before it is loaded, and what a loaded model can do."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from .protocol.request_body import ModelInputs
+from .protocol.inputs import InputT, ModelInputs
+from .protocol.json_types import JSON, Parameters
+from .protocol.outputs import Output
+
+OutputT = TypeVar("OutputT", bound="Output")
+OutputT_co = TypeVar("OutputT_co", bound="Output", covariant=True)
 
 
-class Model(Protocol):
+class Model(Protocol[InputT, OutputT_co]):
     """A loaded model."""
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """One answer for each input, in order, ready for JSON.
+    def predict(self, inputs: list[InputT], parameters: Parameters) -> Sequence[OutputT_co]:
+        """Run the model. Calls come from a thread of the model's own, one at a time.
 
-        Runs in a thread of the model's own, one call at a time. Raises HTTPError for parameters it cannot honour.
+        Args:
+            inputs: What the card's `parse_inputs` made of the request.
+            parameters: The request's parameters, unchecked.
+
+        Returns:
+            One output for each input, in order.
+
+        Raises:
+            HTTPError: A parameter or an input that the model does not take.
         """
 
 
 @dataclass(frozen=True)
-class ModelCard:
-    """One task of one model: its names, its way from JSON to answer, and what may honestly be said of it."""
+class ModelCard(Generic[InputT, OutputT]):
+    """One task of one model: how to load it, how to parse its inputs, and what it is.
+
+    Attributes:
+        name: The model's own id, such as `local/sentiment`.
+        task: The task, under the Inference API's name.
+        load: Loads the model: slow, called once, in a thread. Raises WeightsError or ImportError that says how to
+            repair it.
+        parse_inputs: Checks the request's `inputs`. Raises HTTPError.
+        package: The package that the weights come from.
+        version: That package's version.
+        license: Licences of weights and code.
+        quality: How good the model is, in figures where there are figures.
+        sha: SHA-256 of the weights, hexadecimal, as pinned, or the commit of a model of the Hub; sent as `x-sha`.
+        hub_alias: The id of the Hub's default model for the task, where there is one; this model answers under it
+            too.
+        wrap_single: The output for a single input is sent as a list of one (text-classification does so).
+        required_modules: Modules beyond those of the extra `local`.
+        extra: The extra that installs `required_modules`.
+    """
 
     name: str
-    """The model's own id, `local/...`."""
     task: str
-    load: Callable[[], Model]
-    """Slow, called once, in a thread. Raises WeightsError or ImportError with the way to repair it."""
-    parse_inputs: Callable[[Any], ModelInputs]
-    """Checks `inputs`. Raises HTTPError."""
+    load: Callable[[], Model[InputT, OutputT]]
+    parse_inputs: Callable[[object], ModelInputs[InputT]]
     package: str
     version: str
     license: str
     quality: str
-    """How good it is, in figures where there are figures."""
     sha: Callable[[], str]
-    """SHA-256 of the weights, hexadecimal, as pinned; sent as `x-sha`."""
     hub_alias: str | None
-    """The id of the Hub's default model for the task, where there is one; this model answers under it too."""
     wrap_single: bool = False
-    """A single input's answer is sent as a list of one answer (text-classification does so)."""
     required_modules: tuple[str, ...] = ()
-    """Modules beyond those of the extra `local`."""
     extra: str = "local"
-    """The extra that installs `required_modules`."""
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Every id the model answers under."""
+        """Every id that the model answers under."""
         return (self.name, self.hub_alias) if self.hub_alias else (self.name,)
 
     def missing_requirements(self) -> str | None:
-        """What to install before this model can be loaded, or None."""
-        absent = [module for module in self.required_modules if importlib.util.find_spec(module) is None]
-        if not absent:
-            return None
-        return f'{", ".join(absent)} not installed: run pip install "huggingface_api_handler[{self.extra}]"'
+        """Find out what to install before this model can be loaded.
 
-    def metadata(self, model_id: str) -> dict[str, Any]:
-        """What GET /models/{id} tells."""
-        facts: dict[str, Any] = {
+        Returns:
+            The modules that are missing and the command that installs them, or None.
+        """
+        missing = [module for module in self.required_modules if importlib.util.find_spec(module) is None]
+        if not missing:
+            return None
+        return f'{", ".join(missing)} not installed: run pip install "huggingface_api_handler[{self.extra}]"'
+
+    def metadata(self, model_id: str) -> dict[str, JSON]:
+        """Describe the model, as `GET /models/{id}` does.
+
+        Args:
+            model_id: The id that was asked for, one of `ids`.
+
+        Returns:
+            The JSON body.
+        """
+        facts: dict[str, JSON] = {
             "id": model_id,
             "pipeline_tag": self.task,
             "task": self.task,
@@ -80,3 +113,10 @@ class ModelCard:
         if missing := self.missing_requirements():
             facts["unavailable"] = missing
         return facts
+
+
+AnyModelCard: TypeAlias = ModelCard[Any, Any]
+"""A card of the registry, where cards of all input and output types stand together.
+
+Each card's `parse_inputs` makes what its own model takes.
+"""

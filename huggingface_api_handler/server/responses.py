@@ -3,31 +3,60 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import orjson
 from starlette.responses import Response
 
+from .protocol.chat_completion import ChatCompletion
 from .protocol.errors import HTTPError
-from .protocol.media_inputs import MediaFile
+from .protocol.outputs import MediaFile, Output
+
+Content: TypeAlias = "Output | Sequence[Output] | ChatCompletion"
+"""What a response may carry: one output, the outputs of a batch, or a whole chat completion."""
 
 
-def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content` (numpy arrays included) as JSON, with a request id."""
+def json_response(content: Content, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Build a JSON response with a request id.
+
+    Args:
+        content: The body; numpy arrays become lists.
+        status: HTTP status code.
+        headers: Further headers.
+
+    Returns:
+        The response.
+    """
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    names = {"x-request-id": secrets.token_urlsafe(16), **(headers or {})}
-    return Response(body, status, names, media_type="application/json")
+    all_headers = {"x-request-id": secrets.token_urlsafe(16), **(headers or {})}
+    return Response(body, status, all_headers, media_type="application/json")
 
 
-def output_response(answer: Any, headers: Mapping[str, str]) -> Response:
-    """A model's answer: a MediaFile as its bytes, anything else as JSON."""
-    if isinstance(answer, MediaFile):
-        names = {"x-request-id": secrets.token_urlsafe(16), **headers}
-        return Response(answer.content, 200, names, media_type=answer.content_type)
-    return json_response(answer, headers=headers)
+def output_response(output: Content, headers: Mapping[str, str]) -> Response:
+    """Build the response for a model's output: a file as its bytes, anything else as JSON.
+
+    Args:
+        output: One output, or the outputs of a batch.
+        headers: Further headers.
+
+    Returns:
+        The response.
+    """
+    if isinstance(output, MediaFile):
+        all_headers = {"x-request-id": secrets.token_urlsafe(16), **headers}
+        return Response(output.content, 200, all_headers, media_type=output.content_type)
+    return json_response(output, headers=headers)
 
 
-def error_response(refusal: HTTPError, headers: Mapping[str, str] | None = None) -> Response:
-    """A refusal as its status and JSON body."""
-    return json_response(refusal.body, refusal.status, headers)
+def error_response(error: HTTPError, headers: Mapping[str, str] | None = None) -> Response:
+    """Build the response for an error.
+
+    Args:
+        error: Its status and its JSON body.
+        headers: Further headers.
+
+    Returns:
+        The response.
+    """
+    return json_response(error.body, error.status, headers)

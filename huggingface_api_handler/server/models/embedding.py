@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..model_card import ModelCard
-from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.inputs import parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import Embedding
 from ..protocol.parameters import get_bool, get_choice, reject_unknown
-from ..protocol.request_body import parse_texts
 from . import minilm
 
 
 class EmbeddingModel:
-    """Text to 384 floats."""
+    """A text to 384 numbers."""
 
     def __init__(self, encoder: minilm.SentenceEncoder) -> None:
+        """Wrap the encoder.
+
+        Args:
+            encoder: The loaded encoder.
+        """
         self._encoder = encoder
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """`normalize` (default true), `truncate` (default true), `truncation_direction` (right or left)."""
-        known = ("normalize", "truncate", "truncation_direction", "prompt_name")
-        reject_unknown(parameters, CARD.task, known)
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[Embedding]:
+        """Encode texts.
+
+        Args:
+            inputs: The texts.
+            parameters: `normalize` (default true), `truncate` (default true), `truncation_direction` (right or left).
+
+        Returns:
+            One vector of shape (384,) for each text.
+
+        Raises:
+            HTTPError: 400 for bad parameters, 413 for a text of over 256 tokens when `truncate` is false.
+        """
+        reject_unknown(parameters, CARD.task, ("normalize", "truncate", "truncation_direction", "prompt_name"))
         if parameters.get("prompt_name") is not None:
             raise invalid_field("parameters.prompt_name", "this model has no prompts, leave it out")
         normalize = get_bool(parameters, "normalize", True)
         truncate_left = get_choice(parameters, "truncation_direction", ("right", "left")) == "left"
         if not get_bool(parameters, "truncate", True):
-            self._refuse_long(inputs)
+            self._reject_long(inputs)
         return list(self._encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
 
-    def _refuse_long(self, inputs: list[str]) -> None:
-        longest = max(map(len, self._encoder.tokenize(inputs)))
+    def _reject_long(self, texts: list[str]) -> None:
+        longest = max(map(len, self._encoder.tokenize(texts)))
         if longest > minilm.MAX_TOKENS:
             # The words of Text Embeddings Inference, so that clients treat both alike.
-            raise HTTPError(
-                413,
-                f"Input validation error: `inputs` must have less than {minilm.MAX_TOKENS} tokens. Given: {longest}",
-                error_type="Validation",
-            )
+            limit = minilm.MAX_TOKENS
+            raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {longest}")
 
 
-CARD = ModelCard(
+CARD: ModelCard[str, Embedding] = ModelCard(
     name="local/minilm-l6-v2-int8",
     task="feature-extraction",
     load=lambda: EmbeddingModel(minilm.shared_encoder()),

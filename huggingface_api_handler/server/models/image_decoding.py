@@ -7,8 +7,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.errors import HTTPError
-from ..protocol.media_inputs import invalid_image
+from ..protocol.errors import HTTPError, invalid_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,25 +18,32 @@ MAX_IMAGE_PIXELS = 50_000_000
 
 
 def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
-    """Pixels of shape (height, width, 3), red green blue, turned upright; transparency becomes white.
+    """Decode an image, turned as its EXIF orientation says; transparency becomes white.
 
-    Raises HTTPError 400 for what is no image Pillow reads, 413 for over 50 million pixels.
+    Args:
+        content: An image file of any format that Pillow reads.
+
+    Returns:
+        Pixels of shape (height, width, 3), red green blue, 0 to 255.
+
+    Raises:
+        HTTPError: 400 for what is no image, 413 for over 50 million pixels.
     """
     import numpy as np
 
-    image_module: Any = importlib.import_module("PIL.Image")
-    operations: Any = importlib.import_module("PIL.ImageOps")
+    pil_image: Any = importlib.import_module("PIL.Image")
+    pil_operations: Any = importlib.import_module("PIL.ImageOps")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large images; the limit here is the lower one, and refuses.
+            # Pillow warns of large images; the limit here is the lower one, and raises.
             warnings.simplefilter("ignore")
-            picture = image_module.open(io.BytesIO(content))
-        if picture.width * picture.height > MAX_IMAGE_PIXELS:
+            image = pil_image.open(io.BytesIO(content))
+        if image.width * image.height > MAX_IMAGE_PIXELS:
             raise HTTPError(413, f"The image has over {MAX_IMAGE_PIXELS:,} pixels. Send a smaller one.")
-        layers = operations.exif_transpose(picture).convert("RGBA")
-        white = image_module.new("RGBA", layers.size, "white")
-        pixels: npt.NDArray[np.uint8] = np.asarray(image_module.alpha_composite(white, layers).convert("RGB"))
+        upright = pil_operations.exif_transpose(image).convert("RGBA")
+        white = pil_image.new("RGBA", upright.size, "white")
+        pixels: npt.NDArray[np.uint8] = np.asarray(pil_image.alpha_composite(white, upright).convert("RGB"))
     # Pillow's decoders raise nearly anything for damaged files; SyntaxError is among them.
-    except (OSError, ValueError, SyntaxError, IndexError, KeyError, EOFError, image_module.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, IndexError, KeyError, EOFError, pil_image.DecompressionBombError):
         raise invalid_image() from None
     return pixels

@@ -1,4 +1,4 @@
-"""The linear sentiment head: its file, and its logit for a text. numpy is all it needs."""
+"""The linear sentiment head: its file, and the log-odds that it gives a text. It needs numpy alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,26 +18,55 @@ from . import ngrams
 from .minilm import Embeddings
 
 HEAD_PATH = Path(__file__).with_name("sentiment_head.npz")
-# Digest, accuracy and provenance, written by the training script together with the head.
 METADATA_PATH = Path(__file__).with_name("sentiment_head.json")
 
 
-def metadata() -> dict[str, Any]:
-    """What the training script recorded: sha256, held-out accuracy, data, licence."""
-    recorded: dict[str, Any] = json.loads(METADATA_PATH.read_text(encoding="utf-8"))
+class HeadMetadata(TypedDict):
+    """What the training script records beside the head that it writes.
+
+    Accuracy and calibration error are between 0 and 1, measured on the held-out sentences.
+    """
+
+    sha256: str
+    held_out_accuracy: float
+    held_out_calibration_error: float
+    held_out_sentences: int
+    training_sentences: int
+    data: str
+    also_trained_on: str
+    data_licence: str
+
+
+def metadata() -> HeadMetadata:
+    """Read what the training script recorded.
+
+    Returns:
+        Digest, measured quality and provenance of the head in this folder.
+    """
+    recorded: HeadMetadata = json.loads(METADATA_PATH.read_text(encoding="utf-8"))
     return recorded
 
 
 @dataclass(frozen=True)
 class NgramWeights:
-    """One family of n-grams: for each known n-gram its tf-idf factor and its coefficient."""
+    """One family of n-grams.
+
+    Attributes:
+        table: For each known n-gram its tf-idf factor and its coefficient.
+    """
 
     table: dict[str, tuple[float, float]]
 
-    def logit(self, grams: list[str]) -> float:
-        """Dot product of the coefficients with the L2-normalised (1 + ln tf) * idf of `grams`.
+    def log_odds(self, grams: list[str]) -> float:
+        """Compute the dot product of the coefficients with the L2-normalised (1 + ln tf) * idf.
 
         Sublinear tf-idf as scikit-learn's TfidfVectorizer(sublinear_tf=True, norm="l2") defines it.
+
+        Args:
+            grams: The n-grams of a text, repeated ones included.
+
+        Returns:
+            This family's part of the log-odds; 0 where no n-gram is known.
         """
         total = square = 0.0
         for gram, count in Counter(grams).items():
@@ -50,57 +79,93 @@ class NgramWeights:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """logit = bias + vector part + word n-grams + character n-grams; above 0 is POSITIVE."""
+    """log-odds = bias + vector part + word n-grams + character n-grams; above 0 is POSITIVE.
+
+    Attributes:
+        bias: The constant.
+        vector: Coefficients of the text's vector, of shape (384,).
+        words: Coefficients of word n-grams.
+        characters: Coefficients of character n-grams.
+    """
 
     bias: float
     vector: npt.NDArray[np.float32]
     words: NgramWeights
     characters: NgramWeights
 
-    def logits(self, texts: Sequence[str], vectors: Embeddings) -> list[float]:
-        """Log-odds of POSITIVE for each text; `vectors` are the texts' normalised vectors, one a row."""
+    def log_odds(self, texts: Sequence[str], embeddings: Embeddings) -> list[float]:
+        """Compute the log-odds of POSITIVE.
+
+        Args:
+            texts: The texts.
+            embeddings: Their normalised vectors, of shape (len(texts), 384).
+
+        Returns:
+            One number for each text.
+        """
         # One dot product a row: a matrix product may round differently by the number of rows.
         return [
             self.bias
-            + float(np.dot(vector, self.vector))
-            + self.words.logit(ngrams.word_ngrams(text))
-            + self.characters.logit(ngrams.character_ngrams(text))
-            for text, vector in zip(texts, vectors, strict=True)
+            + float(np.dot(embedding, self.vector))
+            + self.words.log_odds(ngrams.word_ngrams(text))
+            + self.characters.log_odds(ngrams.character_ngrams(text))
+            for text, embedding in zip(texts, embeddings, strict=True)
         ]
 
 
 def load_head() -> LinearHead:
-    """Read the head beside this file. Raises WeightsError unless its digest is the recorded one."""
+    """Read the head in this folder.
+
+    Returns:
+        The head.
+
+    Raises:
+        WeightsError: Its digest is not the recorded one.
+    """
     return read_head(verify_sha256(HEAD_PATH, metadata()["sha256"], "reinstall huggingface_api_handler"))
 
 
 def read_head(path: Path) -> LinearHead:
-    """Read a head file as `write_head` left it."""
+    """Read a file as `write_head` left it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The head.
+    """
     with np.load(path, allow_pickle=False) as arrays:
         return LinearHead(
             bias=float(arrays["bias"]),
             vector=arrays["vector"].astype(np.float32),
-            words=_grams(arrays["words"], arrays["words_idf"], arrays["words_coefficient"]),
-            characters=_grams(arrays["characters"], arrays["characters_idf"], arrays["characters_coefficient"]),
+            words=_ngram_weights(arrays["words"], arrays["words_idf"], arrays["words_coefficient"]),
+            characters=_ngram_weights(arrays["characters"], arrays["characters_idf"], arrays["characters_coefficient"]),
         )
 
 
 def write_head(path: Path, head: LinearHead) -> None:
-    """Write a head file: n-grams as lines of UTF-8, numbers as float16, compressed."""
-    arrays: dict[str, npt.NDArray[Any]] = {
+    """Write a head, compressed: n-grams as lines of UTF-8, their numbers as float16.
+
+    Args:
+        path: The file to write.
+        head: The head.
+    """
+    arrays: dict[str, npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint8]] = {
         "bias": np.array(head.bias, dtype=np.float32),
         "vector": head.vector.astype(np.float32),
     }
-    for name, grams in (("words", head.words), ("characters", head.characters)):
-        lines = "\n".join(grams.table).encode("utf-8")
-        numbers = np.array(list(grams.table.values()), dtype=np.float16)
+    for name, weights in (("words", head.words), ("characters", head.characters)):
+        lines = "\n".join(weights.table).encode("utf-8")
+        numbers = np.array(list(weights.table.values()), dtype=np.float16)
         arrays[name] = np.frombuffer(lines, dtype=np.uint8)
         arrays[f"{name}_idf"] = numbers[:, 0]
         arrays[f"{name}_coefficient"] = numbers[:, 1]
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def _grams(lines: npt.NDArray[np.uint8], idf: npt.NDArray[Any], coefficient: npt.NDArray[Any]) -> NgramWeights:
-    names = lines.tobytes().decode("utf-8").split("\n")
+def _ngram_weights(
+    lines: npt.NDArray[np.uint8], idf: npt.NDArray[np.float16], coefficient: npt.NDArray[np.float16]
+) -> NgramWeights:
+    grams = lines.tobytes().decode("utf-8").split("\n")
     factors = zip(idf.astype(float).tolist(), coefficient.astype(float).tolist(), strict=True)
-    return NgramWeights(dict(zip(names, factors, strict=True)))
+    return NgramWeights(dict(zip(grams, factors, strict=True)))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from ..model_card import ModelCard
-from ..protocol import media_inputs
+from ..protocol.inputs import parse_image
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import GeneratedText
 from ..protocol.parameters import reject_unknown
 from ..weights import combined_sha256, reinstall_command, verify_sha256
-from . import image_decoding
+from .image_decoding import decode_image
 
 PACKAGE = "rapidocr-onnxruntime"
 PACKAGE_VERSION = "1.4.4"
@@ -22,37 +27,66 @@ FILE_SHA256 = {
 }
 
 
+class OCREngine(Protocol):
+    """The part of `rapidocr_onnxruntime.RapidOCR` that is used here."""
+
+    def __call__(self, pixels: npt.NDArray[np.uint8], /) -> tuple[Sequence[tuple[object, str, float]] | None, object]:
+        """Find lines of text.
+
+        Args:
+            pixels: Pixels of shape (height, width, 3), blue green red.
+
+        Returns:
+            Box, text and score of each line, or None when there is none; and times.
+        """
+
+
 class TextRecognizer:
     """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: OCREngine) -> None:
+        """Wrap the engine.
+
+        Args:
+            engine: The loaded engine.
+        """
         self._engine = engine
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """No parameters. Raises HTTPError 400 for bytes that are no image, 413 for over 50 million pixels."""
+    def predict(self, inputs: list[bytes], parameters: Parameters) -> list[GeneratedText]:
+        """Read the text in images.
+
+        Args:
+            inputs: Image files.
+            parameters: There are none.
+
+        Returns:
+            The text of each image.
+
+        Raises:
+            HTTPError: 400 for bytes that are no image and for any parameter, 413 for over 50 million pixels.
+        """
         reject_unknown(parameters, CARD.task, ())
         return [{"generated_text": self._text(content)} for content in inputs]
 
     def _text(self, content: bytes) -> str:
         # The engine was made for OpenCV's order of colours.
-        lines, _ = self._engine(image_decoding.decode_image(content)[:, :, ::-1])
+        lines, _ = self._engine(decode_image(content)[:, :, ::-1])
         return "\n".join(text for _, text, _ in lines or [])
 
 
 def _load() -> TextRecognizer:
     package: Any = importlib.import_module("rapidocr_onnxruntime")
+    folder = Path(package.__file__).parent / "models"
     for name, sha256 in FILE_SHA256.items():
-        verify_sha256(
-            Path(package.__file__).parent / "models" / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION)
-        )
+        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
     return TextRecognizer(package.RapidOCR())
 
 
-CARD = ModelCard(
+CARD: ModelCard[bytes, GeneratedText] = ModelCard(
     name="local/ocr-rapid",
     task="image-to-text",
     load=_load,
-    parse_inputs=media_inputs.parse_image,
+    parse_inputs=parse_image,
     package=PACKAGE,
     version=PACKAGE_VERSION,
     license="Apache-2.0",

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from ..model_card import ModelCard
+from ..protocol.inputs import parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import LabelScore
 from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
-from ..protocol.request_body import parse_texts
+from ..weights import combined_sha256
 from . import linear_head, minilm
 
 
 class SentimentClassifier:
-    """Text to `[{"label", "score"}, ...]`, the higher score first."""
+    """A text to `[{"label", "score"}, ...]`, the higher score first."""
 
     def __init__(self, encoder: minilm.SentenceEncoder, head: linear_head.LinearHead) -> None:
+        """Put a head on the encoder.
+
+        Args:
+            encoder: The loaded encoder.
+            head: The loaded head.
+        """
         self._encoder = encoder
         self._head = head
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """`top_k` (default both labels), `function_to_apply` (softmax, sigmoid or none)."""
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[list[LabelScore]]:
+        """Classify texts.
+
+        Args:
+            inputs: The texts.
+            parameters: `top_k` (default both labels), `function_to_apply` (softmax, sigmoid or none).
+
+        Returns:
+            The labels of each text.
+
+        Raises:
+            HTTPError: 400 for bad parameters.
+        """
         reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
         top_k = get_positive_int(parameters, "top_k")
         function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
-        logits = self._head.logits(inputs, self._encoder.encode(inputs))
-        return [_labels(logit, function)[:top_k] for logit in logits]
+        log_odds = self._head.log_odds(inputs, self._encoder.encode(inputs))
+        return [_label_scores(value, function)[:top_k] for value in log_odds]
 
 
-def _labels(log_odds: float, function: str) -> list[dict[str, Any]]:
-    """Both labels; their logits are half the log-odds each way, so that softmax gives the probability."""
-    half = log_odds / 2
-    scores = {"POSITIVE": _score(half, function), "NEGATIVE": _score(-half, function)}
+def _label_scores(log_odds: float, function: str) -> list[LabelScore]:
+    """Score both labels; their logits are half the log-odds each way, so that softmax gives the probability."""
+    logit = log_odds / 2
+    scores = {"POSITIVE": _score(logit, function), "NEGATIVE": _score(-logit, function)}
     return [
         {"label": label, "score": score}
         for label, score in sorted(scores.items(), key=lambda pair: pair[1], reverse=True)
@@ -47,22 +64,22 @@ def _score(logit: float, function: str) -> float:
 
 
 def _quality() -> str:
-    facts = linear_head.metadata()
+    metadata = linear_head.metadata()
     return (
-        f"{facts['held_out_accuracy']:.1%} right on {facts['held_out_sentences']:,} held-out English sentences "
+        f"{metadata['held_out_accuracy']:.1%} right on {metadata['held_out_sentences']:,} held-out English sentences "
         f"(film and product reviews, tweets, editorials), mean calibration error "
-        f"{facts['held_out_calibration_error']:.1%}. Linear head on MiniLM vectors and n-grams, trained on "
-        f"{facts['training_sentences']:,} human-rated sentences of vaderSentiment 3.3.2 (MIT). "
+        f"{metadata['held_out_calibration_error']:.1%}. Linear head on MiniLM vectors and n-grams, trained on "
+        f"{metadata['training_sentences']:,} human-rated sentences of vaderSentiment 3.3.2 (MIT). "
         "Weaker on complaints and praise told by facts alone ('arrived in pieces'); has no neutral label."
     )
 
 
-def _digest() -> str:
-    """Both files decide the answer, so both are in the digest."""
-    return hashlib.sha256(f"{minilm.WEIGHTS_SHA256} {linear_head.metadata()['sha256']}".encode()).hexdigest()
+def _sha() -> str:
+    # Both files decide the answer, so both are in the digest.
+    return combined_sha256((minilm.WEIGHTS_SHA256, linear_head.metadata()["sha256"]))
 
 
-CARD = ModelCard(
+CARD: ModelCard[str, list[LabelScore]] = ModelCard(
     name="local/sentiment",
     task="text-classification",
     load=lambda: SentimentClassifier(minilm.shared_encoder(), linear_head.load_head()),
@@ -71,7 +88,7 @@ CARD = ModelCard(
     version=minilm.PACKAGE_VERSION,
     license="Apache-2.0 (vectors), MIT (training data)",
     quality=_quality(),
-    sha=_digest,
+    sha=_sha,
     hub_alias="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     wrap_single=True,
 )

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
 from ..model_card import ModelCard
+from ..protocol.inputs import SimilarityInput, parse_similarity_input
+from ..protocol.json_types import Parameters
 from ..protocol.parameters import reject_unknown
-from ..protocol.request_body import parse_sentence_pair
 from . import embedding, minilm
 
 
 class SimilarityModel:
-    """(source sentence, sentences) to one cosine, -1 to 1, for each sentence."""
+    """A sentence and others to the cosine, -1 to 1, of each of them with it."""
 
     def __init__(self, encoder: minilm.SentenceEncoder) -> None:
+        """Wrap the encoder.
+
+        Args:
+            encoder: The loaded encoder.
+        """
         self._encoder = encoder
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """The task has no parameters."""
+    def predict(self, inputs: list[SimilarityInput], parameters: Parameters) -> list[list[float]]:
+        """Compare sentences.
+
+        Args:
+            inputs: Sentences and what to compare them with.
+            parameters: The task has none.
+
+        Returns:
+            For each input one cosine for each of its `sentences`.
+
+        Raises:
+            HTTPError: 400 for any parameter.
+        """
         reject_unknown(parameters, CARD.task, ())
-        return [self._cosines(source, sentences) for source, sentences in inputs]
+        return [self._cosines(item.source_sentence, item.sentences) for item in inputs]
 
-    def _cosines(self, source: str, sentences: list[str]) -> list[float]:
-        vectors = self._encoder.encode([source, *sentences])
-        return [float(vectors[0] @ vector) for vector in vectors[1:]]
+    def _cosines(self, source_sentence: str, sentences: list[str]) -> list[float]:
+        embeddings = self._encoder.encode([source_sentence, *sentences])
+        return [float(embeddings[0] @ other) for other in embeddings[1:]]
 
 
-CARD: ModelCard = dataclasses.replace(
-    embedding.CARD,
+CARD: ModelCard[SimilarityInput, list[float]] = ModelCard(
+    name=embedding.CARD.name,
     task="sentence-similarity",
     load=lambda: SimilarityModel(minilm.shared_encoder()),
-    parse_inputs=parse_sentence_pair,
+    parse_inputs=parse_similarity_input,
+    package=embedding.CARD.package,
+    version=embedding.CARD.version,
+    license=embedding.CARD.license,
+    quality=embedding.CARD.quality,
+    sha=embedding.CARD.sha,
+    hub_alias=embedding.CARD.hub_alias,
 )

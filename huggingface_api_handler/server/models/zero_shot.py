@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..model_card import ModelCard
 from ..protocol.errors import HTTPError, invalid_field
-from ..protocol.parameters import get_bool, reject_unknown
-from ..protocol.request_body import MAX_BATCH_SIZE, parse_texts
+from ..protocol.inputs import MAX_BATCH_SIZE, parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import ZeroShotScores
+from ..protocol.parameters import get_bool, get_candidate_labels, reject_unknown
 from . import minilm
 
 DEFAULT_TEMPLATE = "This text is about {}."
@@ -19,49 +21,65 @@ DEFAULT_TEMPLATE = "This text is about {}."
 TEMPERATURE = 0.05
 # The cosine that separates right from wrong topics where each label is judged alone.
 MULTI_LABEL_THRESHOLD = 0.15
+_CACHED_LABEL_SETS = 64
 
 
 class ZeroShotClassifier:
-    """Text to `{"sequence", "labels", "scores"}`, the highest score first."""
+    """A text to `{"sequence", "labels", "scores"}`, the highest score first."""
 
     def __init__(self, encoder: minilm.SentenceEncoder) -> None:
-        self._encoder = encoder
-        # A table asks every row for the same labels: their vectors are kept.
-        self._hypotheses = functools.lru_cache(maxsize=64)(self._encode)
+        """Wrap the encoder.
 
-    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """`candidate_labels` (a list, or labels joined by commas), `hypothesis_template`, `multi_label`.
+        Args:
+            encoder: The loaded encoder.
+        """
+        self._encoder = encoder
+        # A table asks every row for the same labels, so their vectors are cached.
+        self._encode_hypotheses = functools.lru_cache(maxsize=_CACHED_LABEL_SETS)(self._encode)
+
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[ZeroShotScores]:
+        """Score labels.
 
         Scores are a softmax of cosine / 0.05; with `multi_label`, for each label the logistic function of
         (cosine - 0.15) / 0.05.
+
+        Args:
+            inputs: The texts.
+            parameters: `candidate_labels` (a list, or labels joined by commas), `hypothesis_template`, `multi_label`.
+
+        Returns:
+            The scored labels of each text.
+
+        Raises:
+            HTTPError: 400 for bad parameters, 422 for a template without {}.
         """
         reject_unknown(parameters, CARD.task, ("candidate_labels", "hypothesis_template", "multi_label"))
         labels = _labels(parameters)
         template = _template(parameters)
         multi_label = get_bool(parameters, "multi_label", False)
-        hypotheses = self._hypotheses(tuple(template.replace("{}", label) for label in labels))
-        vectors = self._encoder.encode(inputs)
+        hypotheses = self._encode_hypotheses(tuple(template.replace("{}", label) for label in labels))
+        embeddings = self._encoder.encode(inputs)
         # One product a row: a product of all rows may round differently by their number.
         return [
-            _ranked(text, labels, _scores(hypotheses @ vector, multi_label))
-            for text, vector in zip(inputs, vectors, strict=True)
+            _ranked(text, labels, _scores(hypotheses @ embedding, multi_label))
+            for text, embedding in zip(inputs, embeddings, strict=True)
         ]
 
     def _encode(self, hypotheses: tuple[str, ...]) -> minilm.Embeddings:
         return self._encoder.encode(hypotheses)
 
 
-def _scores(cosines: minilm.Embeddings, multi_label: bool) -> list[float]:
+def _scores(cosines: npt.NDArray[np.float32], multi_label: bool) -> list[float]:
     scaled = cosines.astype(np.float64) / TEMPERATURE
     if multi_label:
-        alone: list[float] = (1 / (1 + np.exp(MULTI_LABEL_THRESHOLD / TEMPERATURE - scaled))).tolist()
-        return alone
-    odds = np.exp(scaled - scaled.max())
-    shares: list[float] = (odds / odds.sum()).tolist()
-    return shares
+        independent: list[float] = (1 / (1 + np.exp(MULTI_LABEL_THRESHOLD / TEMPERATURE - scaled))).tolist()
+        return independent
+    powers = np.exp(scaled - scaled.max())
+    softmax: list[float] = (powers / powers.sum()).tolist()
+    return softmax
 
 
-def _ranked(text: str, labels: Sequence[str], scores: Sequence[float]) -> dict[str, Any]:
+def _ranked(text: str, labels: Sequence[str], scores: Sequence[float]) -> ZeroShotScores:
     order = sorted(range(len(labels)), key=lambda position: scores[position], reverse=True)
     return {
         "sequence": text,
@@ -70,22 +88,14 @@ def _ranked(text: str, labels: Sequence[str], scores: Sequence[float]) -> dict[s
     }
 
 
-def _labels(parameters: Mapping[str, Any]) -> list[str]:
-    given = parameters.get("candidate_labels")
-    if given is None:
-        raise invalid_field("parameters.candidate_labels", "field required")
-    listed = given.split(",") if isinstance(given, str) else given
-    if not isinstance(listed, list) or not all(isinstance(label, str) for label in listed):
-        raise invalid_field("parameters.candidate_labels", f"expected a list of strings, got {given!r:.80}")
-    labels = [label.strip() for label in listed if label.strip()]
-    if not labels:
-        raise invalid_field("parameters.candidate_labels", "no label given, name at least one")
+def _labels(parameters: Parameters) -> list[str]:
+    labels = get_candidate_labels(parameters)
     if len(labels) > MAX_BATCH_SIZE:
         raise invalid_field("parameters.candidate_labels", f"{len(labels)} labels, {MAX_BATCH_SIZE} is the most")
     return labels
 
 
-def _template(parameters: Mapping[str, Any]) -> str:
+def _template(parameters: Parameters) -> str:
     template = parameters.get("hypothesis_template")
     if template is None:
         return DEFAULT_TEMPLATE
@@ -100,7 +110,7 @@ def _template(parameters: Mapping[str, Any]) -> str:
     return template
 
 
-CARD = ModelCard(
+CARD: ModelCard[str, ZeroShotScores] = ModelCard(
     name="local/zero-shot-minilm",
     task="zero-shot-classification",
     load=lambda: ZeroShotClassifier(minilm.shared_encoder()),

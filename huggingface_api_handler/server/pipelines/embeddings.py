@@ -1,30 +1,42 @@
 """Vectors of texts from a feature-extraction pipeline, pooled as the model's own folder says.
 
 The files read are those of https://www.sbert.net: `modules.json`, `1_Pooling/config.json` and
-`sentence_bert_config.json`. A model without them has no rule for pooling: its answer is a vector for each token.
+`sentence_bert_config.json`. A model without them has no rule for pooling: its output is a vector for each token.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..protocol.errors import invalid_field
+from ..protocol.inputs import SimilarityInput
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import Embedding
 from ..protocol.parameters import get_bool, get_choice
+from .transformers_types import Pipeline
 
-Embeddings = npt.NDArray[np.float32]
+# A tokenizer without a limit of its own says 10^30.
+_NO_LIMIT_TOKENS = 1_000_000
+_MIN_NORM = 1e-12
+_SUPPORTED_MODULES = {"Transformer", "Pooling", "Normalize"}
+_POOLING_MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "mean": "mean", "cls": "cls"}
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """How token vectors become a text's. `mode` is mean, cls or none."""
+    """How vectors of tokens become a text's.
+
+    Attributes:
+        mode: mean, cls or none.
+        normalize: Give a text's vector the length 1.
+        max_tokens: Most tokens of a text, where the model's folder says it.
+    """
 
     mode: str = "none"
     normalize: bool = False
@@ -32,75 +44,109 @@ class Pooling:
 
 
 def read_pooling(reference: str) -> Pooling:
-    """What the sentence-transformers files of a model say. Raises ValueError for a pooling unknown here."""
-    modules = _json(reference, "modules.json")
+    """Read the sentence-transformers files of a model.
+
+    Args:
+        reference: An id of the Hub, or a folder.
+
+    Returns:
+        What they say; no pooling where there are none.
+
+    Raises:
+        ValueError: The model pools in another way than mean and cls, or has steps after its pooling.
+    """
+    modules = _read_json(reference, "modules.json")
     if not isinstance(modules, list):
         return Pooling()
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    types = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
     folder = next(
         (str(module.get("path", "")) for module in modules if str(module.get("type")).endswith("Pooling")), ""
     )
-    config = _json(reference, f"{folder}/config.json") or {}
-    limit = (_json(reference, "sentence_bert_config.json") or {}).get("max_seq_length")
-    known = {"Transformer", "Pooling", "Normalize"}
-    if unknown := set(kinds) - known:
+    config = _read_object(reference, f"{folder}/config.json")
+    max_tokens = _read_object(reference, "sentence_bert_config.json").get("max_seq_length")
+    if unsupported := set(types) - _SUPPORTED_MODULES:
         raise ValueError(
-            f"{reference} has steps after its pooling that are not done here: {', '.join(sorted(unknown))}"
+            f"{reference} has steps after its pooling that are not done here: {', '.join(sorted(unsupported))}"
         )
-    return Pooling(_mode(reference, config), "Normalize" in kinds, limit if isinstance(limit, int) else None)
+    mode = _pooling_mode(reference, config)
+    return Pooling(mode, "Normalize" in types, max_tokens if isinstance(max_tokens, int) else None)
 
 
-def _mode(reference: str, config: Mapping[str, Any]) -> str:
+def _pooling_mode(reference: str, config: dict[str, object]) -> str:
     modes = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
-    modes = [config["pooling_mode"]] if isinstance(config.get("pooling_mode"), str) else modes
-    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "mean": "mean", "cls": "cls"}
-    if len(modes) != 1 or modes[0] not in names:
+    mode = config.get("pooling_mode")
+    modes = [mode] if isinstance(mode, str) else modes
+    if len(modes) != 1 or modes[0] not in _POOLING_MODES:
         raise ValueError(f"{reference} pools by {modes}; mean and cls alone are done here")
-    return names[modes[0]]
+    return _POOLING_MODES[modes[0]]
 
 
-def _json(reference: str, name: str) -> Any:
+def _read_json(reference: str, name: str) -> object:
     hub: Any = importlib.import_module("transformers.utils.hub")
-    found = hub.cached_file(reference, name, _raise_exceptions_for_missing_entries=False)
-    return json.loads(Path(found).read_text("utf-8")) if found else None
+    path = hub.cached_file(reference, name, _raise_exceptions_for_missing_entries=False)
+    return json.loads(Path(path).read_text("utf-8")) if path else None
 
 
-def embed_text(pipeline: Any, pooling: Pooling, text: str, parameters: Mapping[str, Any]) -> Embeddings:
-    """One vector, or one for each token where the model names no pooling.
+def _read_object(reference: str, name: str) -> dict[str, object]:
+    content = _read_json(reference, name)
+    return content if isinstance(content, dict) else {}
 
-    `truncate` (default true), `truncation_direction`, `normalize` (default as the model's folder says).
+
+def embed_text(pipeline: Pipeline, pooling: Pooling, text: str, parameters: Parameters) -> Embedding:
+    """Encode a text.
+
+    Args:
+        pipeline: The loaded pipeline.
+        pooling: How the model pools.
+        text: The text.
+        parameters: `truncate` (default true), `truncation_direction`, `normalize` (default as the model's folder
+            says).
+
+    Returns:
+        A vector of shape (dimensions,), or (tokens, dimensions) where the model names no pooling.
+
+    Raises:
+        HTTPError: 400 for bad parameters.
     """
     if parameters.get("prompt_name") is not None:
         raise invalid_field("parameters.prompt_name", "prompts are not applied here: put the prompt before each text")
     normalize = get_bool(parameters, "normalize", pooling.normalize)
     if normalize and pooling.mode == "none":
-        raise invalid_field(
-            "parameters.normalize", "this model names no pooling, so its answer is a vector for each token"
-        )
+        problem = "this model names no pooling, so its answer is a vector for each token"
+        raise invalid_field("parameters.normalize", problem)
     pipeline.tokenizer.truncation_side = get_choice(parameters, "truncation_direction", ("right", "left"))
     truncate = get_bool(parameters, "truncate", True)
-    return _pooled(_tokens(pipeline, pooling, text, truncate), pooling.mode, normalize)
+    return _pool(_token_vectors(pipeline, pooling, text, truncate), pooling.mode, normalize)
 
 
-def cosine_similarities(pipeline: Any, pooling: Pooling, source: str, sentences: list[str]) -> list[float]:
-    """Cosine of each sentence's vector with the source's, token vectors averaged where the model names no pooling."""
+def cosine_similarities(pipeline: Pipeline, pooling: Pooling, item: SimilarityInput) -> list[float]:
+    """Compare sentences; vectors of tokens are averaged where the model names no pooling.
+
+    Args:
+        pipeline: The loaded pipeline.
+        pooling: How the model pools.
+        item: A sentence, and those to compare it with.
+
+    Returns:
+        One cosine, -1 to 1, for each of the sentences.
+    """
     mode = "mean" if pooling.mode == "none" else pooling.mode
-    first, *others = [_pooled(_tokens(pipeline, pooling, text, True), mode, True) for text in (source, *sentences)]
+    texts = (item.source_sentence, *item.sentences)
+    first, *others = [_pool(_token_vectors(pipeline, pooling, text, True), mode, True) for text in texts]
     return [float(first @ other) for other in others]
 
 
-def _tokens(pipeline: Any, pooling: Pooling, text: str, truncate: bool) -> Embeddings:
-    limit = pooling.max_tokens or pipeline.tokenizer.model_max_length
-    options: dict[str, Any] = {}
-    # A tokenizer without a limit of its own says 10^30.
-    if truncate and limit < 1_000_000:
-        options["tokenize_kwargs"] = {"truncation": True, "max_length": limit}
-    tokens: Embeddings = np.asarray(pipeline(text, return_tensors=True, **options)[0].float(), dtype=np.float32)
-    return tokens
+def _token_vectors(pipeline: Pipeline, pooling: Pooling, text: str, truncate: bool) -> Embedding:
+    max_tokens = pooling.max_tokens or pipeline.tokenizer.model_max_length
+    options: dict[str, object] = {}
+    if truncate and max_tokens < _NO_LIMIT_TOKENS:
+        options["tokenize_kwargs"] = {"truncation": True, "max_length": max_tokens}
+    vectors: Embedding = np.asarray(pipeline(text, return_tensors=True, **options)[0].float(), dtype=np.float32)
+    return vectors
 
 
-def _pooled(tokens: Embeddings, mode: str, normalize: bool) -> Embeddings:
+def _pool(token_vectors: Embedding, mode: str, normalize: bool) -> Embedding:
     if mode == "none":
-        return tokens
-    vector: Embeddings = tokens[0] if mode == "cls" else tokens.mean(axis=0)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12) if normalize else vector
+        return token_vectors
+    vector: Embedding = token_vectors[0] if mode == "cls" else token_vectors.mean(axis=0)
+    return vector / max(float(np.linalg.norm(vector)), _MIN_NORM) if normalize else vector

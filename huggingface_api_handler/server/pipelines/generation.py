@@ -1,14 +1,20 @@
-"""How each task that writes or speaks calls its pipeline for one input."""
+"""How each task that generates text or audio calls its pipeline for one input.
+
+Each task's function takes the pipeline, one input and the task's parameters.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import ChatAnswer, ChatMessage, GeneratedText
 from . import media_codecs
+from .transformers_types import Pipeline, Tensor, Tokenizer
 
 GENERATION_PARAMETERS = (
     "max_new_tokens", "min_new_tokens", "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p",
@@ -20,77 +26,187 @@ NESTED_OBJECTS = ("generation_parameters", "generate_parameters", "generate_kwar
 
 
 class StopOnTexts:
-    """Ends generation once every text generated has one of the stop texts."""
+    """A stopping criterion of transformers: ends generation once every text has one of the stop texts."""
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop_texts: Sequence[str]) -> None:
+        """Watch for texts.
+
+        Args:
+            tokenizer: The model's tokenizer.
+            stop_texts: The texts to stop at.
+        """
         self._tokenizer = tokenizer
-        self._texts = texts
-        self._prompt: int | None = None
+        self._stop_texts = stop_texts
+        self._prompt_tokens: int | None = None
 
-    def __call__(self, ids: Any, scores: Any, **_: Any) -> Any:
-        # The first call comes after one token.
-        self._prompt = int(ids.shape[-1]) - 1 if self._prompt is None else self._prompt
+    def __call__(self, ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+        """Tell which sequences have ended, as transformers asks after each token.
+
+        Args:
+            ids: Tokens of shape (sequences, tokens), the prompt's among them.
+            scores: Scores of the last token; not used.
+
+        Returns:
+            Booleans of shape (sequences,).
+        """
+        if self._prompt_tokens is None:
+            # The first call comes after one token.
+            self._prompt_tokens = int(ids.shape[-1]) - 1
         torch: Any = importlib.import_module("torch")
-        made = [self._tokenizer.decode(row[self._prompt :], skip_special_tokens=True) for row in ids]
-        ended = [any(text in one for text in self._texts) for one in made]
-        return torch.tensor(ended, dtype=torch.bool, device=ids.device)
+        texts = [self._tokenizer.decode(row[self._prompt_tokens :], skip_special_tokens=True) for row in ids]
+        ended = [any(stop in text for stop in self._stop_texts) for text in texts]
+        result: Tensor = torch.tensor(ended, dtype=torch.bool, device=ids.device)
+        return result
 
 
-def generate_text(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
-    """A prompt. As in Text Generation Inference, the answer leaves the prompt out unless `return_full_text`."""
-    flat, stops = _generation(pipeline, parameters)
+class _Stopped(NamedTuple):
+    """A text cut at its first stop text, and whether there was one."""
+
+    text: str
+    stopped: bool
+
+
+def generate_text(pipeline: Pipeline, item: str, parameters: Parameters) -> list[GeneratedText]:
+    """Continue a prompt.
+
+    As in Text Generation Inference, the output leaves the prompt out unless `return_full_text`.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: The prompt.
+        parameters: Parameters of the task and of generation.
+
+    Returns:
+        One text for each sequence.
+
+    Raises:
+        HTTPError: 400 for a bad `seed` or `stop`.
+    """
+    arguments, stop_texts = _generation_arguments(pipeline, parameters)
     # A stop text in the prompt ends nothing.
-    kept = len(item) if flat.get("return_full_text") else 0
-    texts = [one["generated_text"] for one in pipeline(item, **{"return_full_text": False, **flat})]
-    return [{"generated_text": text[:kept] + _cut(text[kept:], stops)[0]} for text in texts]
+    prompt_chars = len(item) if arguments.get("return_full_text") else 0
+    outputs: list[dict[str, str]] = pipeline(item, **{"return_full_text": False, **arguments})
+    texts = [output["generated_text"] for output in outputs]
+    return [
+        {"generated_text": text[:prompt_chars] + _cut_at_stop(text[prompt_chars:], stop_texts).text} for text in texts
+    ]
 
 
-def generate_seq2seq(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
-    """A text for an encoder and a decoder."""
-    flat, stops = _generation(pipeline, parameters)
-    answers = pipeline(item, **flat)
-    return [{name: _cut(text, stops)[0] for name, text in one.items()} for one in answers]
+def generate_seq2seq(pipeline: Pipeline, item: str, parameters: Parameters) -> list[dict[str, str]]:
+    """Transform a text by an encoder and a decoder.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: The text.
+        parameters: Parameters of the task and of generation.
+
+    Returns:
+        One text for each sequence, under the name that its task gives it.
+
+    Raises:
+        HTTPError: 400 for a bad `seed` or `stop`.
+    """
+    arguments, stop_texts = _generation_arguments(pipeline, parameters)
+    outputs: list[dict[str, str]] = pipeline(item, **arguments)
+    return [{name: _cut_at_stop(text, stop_texts).text for name, text in output.items()} for output in outputs]
 
 
-def describe_image(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
-    """An image to be put in words."""
-    flat, stops = _generation(pipeline, parameters)
-    answers = pipeline(media_codecs.decode_image(item), **_apart(flat, ("max_new_tokens",)))
-    return [{"generated_text": _cut(one["generated_text"], stops)[0]} for one in answers]
+def describe_image(pipeline: Pipeline, item: bytes, parameters: Parameters) -> list[GeneratedText]:
+    """Put an image in words.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An image file.
+        parameters: Parameters of generation.
+
+    Returns:
+        One text for each sequence.
+
+    Raises:
+        HTTPError: 400 for what is no image, and for a bad `seed` or `stop`.
+    """
+    arguments, stop_texts = _generation_arguments(pipeline, parameters)
+    outputs: list[dict[str, str]] = pipeline(
+        media_codecs.decode_image(item), **_with_generate_kwargs(arguments, ("max_new_tokens",))
+    )
+    return [{"generated_text": _cut_at_stop(output["generated_text"], stop_texts).text} for output in outputs]
 
 
-def transcribe_audio(pipeline: Any, item: bytes, parameters: dict[str, Any]) -> Any:
-    """Sound to be written down."""
-    flat, _ = _generation(pipeline, parameters)
-    if flat.get("return_timestamps") is True and str(pipeline.type).startswith("ctc"):
+def transcribe_audio(pipeline: Pipeline, item: bytes, parameters: Parameters) -> object:
+    """Transcribe audio.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An audio file.
+        parameters: Parameters of the task and of generation.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no audio, and for a bad `seed` or `stop`.
+    """
+    arguments, _ = _generation_arguments(pipeline, parameters)
+    if arguments.get("return_timestamps") is True and str(pipeline.type).startswith("ctc"):
         # The schema has a boolean; these models tell the times of words or of letters.
-        flat["return_timestamps"] = "word"
+        arguments["return_timestamps"] = "word"
     samples = media_codecs.decode_audio(item, pipeline.feature_extractor.sampling_rate)
-    return pipeline(samples, **_apart(flat, ("return_timestamps", "chunk_length_s", "stride_length_s")))
+    own_names = ("return_timestamps", "chunk_length_s", "stride_length_s")
+    return pipeline(samples, **_with_generate_kwargs(arguments, own_names))
 
 
-def synthesize_speech(pipeline: Any, item: str, parameters: dict[str, Any]) -> Any:
-    """A text to be spoken."""
-    flat, _ = _generation(pipeline, parameters)
-    return pipeline(item, **_apart(flat, ()))
+def synthesize_speech(pipeline: Pipeline, item: str, parameters: Parameters) -> object:
+    """Speak a text.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: The text.
+        parameters: Parameters of generation.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for a bad `seed` or `stop`.
+    """
+    arguments, _ = _generation_arguments(pipeline, parameters)
+    return pipeline(item, **_with_generate_kwargs(arguments, ()))
 
 
-def complete_chat(pipeline: Any, item: list[dict[str, str]], parameters: dict[str, Any]) -> Any:
-    """Messages to the fields of a chat completion that the model decides, `choices` and `usage` above all."""
+def complete_chat(pipeline: Pipeline, item: list[ChatMessage], parameters: Parameters) -> ChatAnswer:
+    """Answer a conversation.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: The conversation.
+        parameters: Parameters of the task and of generation.
+
+    Returns:
+        The fields of a chat completion that the model decides.
+
+    Raises:
+        HTTPError: 422 for a model without a chat template, 400 for a bad `seed` or `stop`.
+    """
     tokenizer = pipeline.tokenizer
     if not getattr(tokenizer, "chat_template", None):
         raise HTTPError(422, "Template error: template not found", error_type="template_error")
-    flat, stops = _generation(pipeline, parameters)
+    arguments, stop_texts = _generation_arguments(pipeline, parameters)
     for name in ("max_tokens", "max_completion_tokens"):
-        if name in flat:
-            flat["max_new_tokens"] = flat.pop(name)
-    prompt = tokenizer.apply_chat_template(item, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+        if name in arguments:
+            arguments["max_new_tokens"] = arguments.pop(name)
+    conversation = [{"role": message["role"], "content": message["content"]} for message in item]
+    prompt = tokenizer.apply_chat_template(
+        conversation, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )
     prompt_tokens = int(prompt["input_ids"].shape[-1])
-    # A last message of the assistant's is answered, as Text Generation Inference does, and not gone on with.
-    answers = pipeline(item, continue_final_message=False, return_tensors=True, **flat)
-    made = [int(token) for token in answers[0]["generated_token_ids"]][prompt_tokens:]
-    text, stopped = _cut(str(tokenizer.decode(made, skip_special_tokens=True)), stops, keep=False)
-    ended = stopped or (bool(made) and made[-1] in _ends(pipeline))
+    # A last message of the assistant's is answered, as Text Generation Inference does, and not continued.
+    outputs: list[dict[str, Sequence[int]]] = pipeline(
+        conversation, continue_final_message=False, return_tensors=True, **arguments
+    )
+    new_tokens = [int(token) for token in outputs[0]["generated_token_ids"]][prompt_tokens:]
+    decoded = tokenizer.decode(new_tokens, skip_special_tokens=True)
+    text, stopped = _cut_at_stop(str(decoded), stop_texts, keep_stop=False)
+    ended = stopped or (bool(new_tokens) and new_tokens[-1] in _eos_token_ids(pipeline))
     return {
         "system_fingerprint": f"transformers-{importlib.metadata.version('transformers')}",
         "choices": [
@@ -103,29 +219,31 @@ def complete_chat(pipeline: Any, item: list[dict[str, str]], parameters: dict[st
         ],
         "usage": {
             "prompt_tokens": prompt_tokens,
-            "completion_tokens": len(made),
-            "total_tokens": prompt_tokens + len(made),
+            "completion_tokens": len(new_tokens),
+            "total_tokens": prompt_tokens + len(new_tokens),
         },
     }
 
 
-def _generation(pipeline: Any, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Parameters for the pipeline, those of a nested object beside the others, and the texts to stop at."""
-    flat = {name: value for name, value in parameters.items() if name not in NESTED_OBJECTS}
+def _generation_arguments(pipeline: Pipeline, parameters: Parameters) -> tuple[dict[str, object], list[str]]:
+    """Return arguments for the pipeline, those of a nested object beside the others, and the texts to stop at."""
+    arguments = {name: value for name, value in parameters.items() if name not in NESTED_OBJECTS}
     for name in NESTED_OBJECTS:
-        flat.update(parameters.get(name) or {})
-    if flat.get("temperature") == 0:
+        nested = parameters.get(name)
+        if isinstance(nested, dict):
+            arguments.update(nested)
+    if arguments.get("temperature") == 0:
         # The Inference API's way to ask for the likeliest text; transformers refuses a temperature of 0.
-        del flat["temperature"]
-        flat["do_sample"] = False
-    _seed(flat.pop("seed", None))
-    stops = _stops(flat.pop("stop", None))
-    if stops:
-        flat["stopping_criteria"] = [StopOnTexts(pipeline.tokenizer, stops)]
-    return flat, stops
+        del arguments["temperature"]
+        arguments["do_sample"] = False
+    _set_seed(arguments.pop("seed", None))
+    stop_texts = _stop_texts(arguments.pop("stop", None))
+    if stop_texts:
+        arguments["stopping_criteria"] = [StopOnTexts(pipeline.tokenizer, stop_texts)]
+    return arguments, stop_texts
 
 
-def _seed(seed: Any) -> None:
+def _set_seed(seed: object) -> None:
     if seed is None:
         return
     if isinstance(seed, bool) or not isinstance(seed, int):
@@ -134,30 +252,30 @@ def _seed(seed: Any) -> None:
     torch.manual_seed(seed)
 
 
-def _stops(given: Any) -> list[str]:
-    stops = [given] if isinstance(given, str) else given or []
-    if not isinstance(stops, list) or not all(isinstance(text, str) and text for text in stops):
-        raise invalid_field("parameters.stop", f"expected a text or a list of texts, got {given!r:.80}")
-    return stops
+def _stop_texts(value: object) -> list[str]:
+    texts = [value] if isinstance(value, str) else value or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise invalid_field("parameters.stop", f"expected a text or a list of texts, got {value!r:.80}")
+    return texts
 
 
-def _cut(text: str, stops: list[str], keep: bool = True) -> tuple[str, bool]:
-    """The text up to the first stop, and whether there was one. Generation's servers keep the stop, chat's do not."""
-    found = [(text.index(stop), stop) for stop in stops if stop in text]
+def _cut_at_stop(text: str, stop_texts: list[str], keep_stop: bool = True) -> _Stopped:
+    """Cut a text at its first stop text. Generation's servers keep the stop text, chat's do not."""
+    found = [(text.index(stop), stop) for stop in stop_texts if stop in text]
     if not found:
-        return text, False
+        return _Stopped(text, False)
     position, stop = min(found)
-    return text[: position + len(stop) if keep else position], True
+    return _Stopped(text[: position + len(stop) if keep_stop else position], True)
 
 
-def _apart(flat: dict[str, Any], own: tuple[str, ...]) -> dict[str, Any]:
-    """Generation's parameters under `generate_kwargs`, for pipelines that want them so; `own` stay beside it."""
-    flat = dict(flat)
-    result = {name: flat.pop(name) for name in own if name in flat}
-    return {**result, "generate_kwargs": flat} if flat else result
+def _with_generate_kwargs(arguments: dict[str, object], own_names: tuple[str, ...]) -> dict[str, object]:
+    """Put generation's arguments under `generate_kwargs`, for pipelines that want them so, except `own_names`."""
+    nested = {name: value for name, value in arguments.items() if name not in own_names}
+    own: dict[str, object] = {name: arguments[name] for name in own_names if name in arguments}
+    return {**own, "generate_kwargs": nested} if nested else own
 
 
-def _ends(pipeline: Any) -> set[int]:
+def _eos_token_ids(pipeline: Pipeline) -> set[int]:
     ids: set[int] = set()
     for found in (pipeline.tokenizer.eos_token_id, getattr(pipeline.model.generation_config, "eos_token_id", None)):
         ids.update(found if isinstance(found, list) else [found] if found is not None else [])

@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-_TASK = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_MODEL_CARD_TAG = re.compile(r"^pipeline_tag:\s*['\"]?([a-z0-9-]+)", re.MULTILINE)
+_TASK_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_PIPELINE_TAG_PATTERN = re.compile(r"^pipeline_tag:\s*['\"]?([a-z0-9-]+)", re.MULTILINE)
+
+_MAX_CARD_CHARS = 20_000
+_HUB_TIMEOUT_S = 20
 
 # First match counts. The classes are those that a model's config.json names under `architectures`.
-_BY_CLASS = (
+_TASK_BY_CLASS = (
     (r"LayoutLM\w*ForQuestionAnswering", "document-question-answering"),
     (r"TapasForQuestionAnswering", "table-question-answering"),
     (r"ViltForQuestionAnswering", "visual-question-answering"),
@@ -45,7 +47,13 @@ _BY_CLASS = (
 
 @dataclass(frozen=True)
 class ModelArgument:
-    """One model to serve. `task` is as given, or None."""
+    """One model to serve.
+
+    Attributes:
+        name: The id that it answers under.
+        reference: An id of the Hub, or a folder.
+        task: The task as given, or None.
+    """
 
     name: str
     reference: str
@@ -53,24 +61,34 @@ class ModelArgument:
 
     @property
     def is_local(self) -> bool:
-        """The reference is a folder of this machine."""
+        """Whether the reference is a folder of this machine."""
         return Path(self.reference).is_dir()
 
 
 def parse_model_argument(argument: str) -> ModelArgument:
-    """Read `NAME=ID_OR_FOLDER[:TASK]`. Raises ValueError that says what is missing."""
+    """Parse `NAME=ID_OR_FOLDER[:TASK]`.
+
+    Args:
+        argument: What follows `--model`.
+
+    Returns:
+        Its parts; `~` of a folder is expanded.
+
+    Raises:
+        ValueError: A part is missing, or the folder does not exist.
+    """
     name, equals, reference = argument.partition("=")
     if not equals or not name.strip("/ ") or not reference.strip():
         raise ValueError(f"--model {argument}: give NAME=ID_OR_FOLDER[:TASK], such as ner=dslim/bert-base-NER")
     name, reference = name.strip("/ "), reference.strip()
     head, colon, tail = reference.rpartition(":")
     # A drive letter is no task, nor is the end of a folder's own name.
-    if colon and len(head) > 1 and _TASK.fullmatch(tail) and not Path(reference).is_dir():
-        return ModelArgument(name, _expanded(head), tail)
-    return ModelArgument(name, _expanded(reference), None)
+    if colon and len(head) > 1 and _TASK_PATTERN.fullmatch(tail) and not Path(reference).is_dir():
+        return ModelArgument(name, _expand_folder(head), tail)
+    return ModelArgument(name, _expand_folder(reference), None)
 
 
-def _expanded(reference: str) -> str:
+def _expand_folder(reference: str) -> str:
     if reference.startswith(("~", "./", "../", "/")) or Path(reference).is_dir():
         folder = Path(reference).expanduser()
         if not folder.is_dir():
@@ -79,60 +97,87 @@ def _expanded(reference: str) -> str:
     return reference
 
 
-def detect_task(spec: ModelArgument) -> str:
-    """The task of the model's card (`pipeline_tag`), or else the one its class does.
+def detect_task(argument: ModelArgument) -> str:
+    """Find out a model's task: the one of its card (`pipeline_tag`), or else the one that its class does.
 
-    For an id of the Hub this asks the Hub, or reads its cache. Raises ValueError when neither tells.
+    For an id of the Hub this asks the Hub, or reads its cache.
+
+    Args:
+        argument: The model.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: Neither card nor class tells the task, or the model cannot be had.
     """
-    found = _from_folder(Path(spec.reference)) if spec.is_local else _from_hub(spec.reference)
+    found = _task_from_folder(Path(argument.reference)) if argument.is_local else _task_from_hub(argument.reference)
     if found is None:
         raise ValueError(
-            f"What {spec.reference} does cannot be told from its model card or config.json. "
-            f"Name the task: --model {spec.name}={spec.reference}:TASK"
+            f"What {argument.reference} does cannot be told from its model card or config.json. "
+            f"Name the task: --model {argument.name}={argument.reference}:TASK"
         )
     return found
 
 
-def task_from_config(config: Mapping[str, Any]) -> str | None:
-    """The task that the first class under `architectures` does."""
-    classes = config.get("architectures") or [""]
-    return next((task for pattern, task in _BY_CLASS if re.fullmatch(pattern, str(classes[0]))), None)
+def task_from_config(config: Mapping[str, object]) -> str | None:
+    """Find out the task of a model's class.
+
+    Args:
+        config: The model's config.json.
+
+    Returns:
+        The task that the first class under `architectures` does, or None for an unknown class.
+    """
+    classes = config.get("architectures")
+    first = str(classes[0]) if isinstance(classes, list) and classes else ""
+    return next((task for pattern, task in _TASK_BY_CLASS if re.fullmatch(pattern, first)), None)
 
 
-def _from_folder(folder: Path) -> str | None:
+def _task_from_folder(folder: Path) -> str | None:
     card = folder / "README.md"
-    if card.is_file() and (tag := _MODEL_CARD_TAG.search(card.read_text("utf-8", errors="replace")[:20_000])):
+    if card.is_file() and (
+        tag := _PIPELINE_TAG_PATTERN.search(card.read_text("utf-8", errors="replace")[:_MAX_CARD_CHARS])
+    ):
         return tag.group(1)
     if (folder / "modules.json").is_file():
         return "feature-extraction"
-    return _from_config(folder / "config.json")
+    return _task_from_config_file(folder / "config.json")
 
 
-def _from_config(path: Path) -> str | None:
+def _task_from_config_file(path: Path) -> str | None:
     if not path.is_file():
         return None
     return task_from_config(json.loads(path.read_text("utf-8")))
 
 
-def _from_hub(model_id: str) -> str | None:
+def _task_from_hub(model_id: str) -> str | None:
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     try:
-        if tag := huggingface_hub.model_info(model_id, timeout=20).pipeline_tag:
+        if tag := huggingface_hub.model_info(model_id, timeout=_HUB_TIMEOUT_S).pipeline_tag:
             return str(tag)
     except (GatedRepoError, RepositoryNotFoundError, HFValidationError) as error:
         raise ValueError(unreachable_message(model_id, error)) from None
     except Exception:  # noqa: S110 - no network or a mirror without this call: the cache may know
         pass
     try:
-        return _from_config(Path(huggingface_hub.hf_hub_download(model_id, "config.json")))
+        return _task_from_config_file(Path(huggingface_hub.hf_hub_download(model_id, "config.json")))
     except Exception as error:
         raise ValueError(unreachable_message(model_id, error)) from None
 
 
 def unreachable_message(model_id: str, error: Exception) -> str:
-    """Why a model of the Hub cannot be had, and what to do."""
+    """Say why a model of the Hub cannot be had, and what to do.
+
+    Args:
+        model_id: The id.
+        error: What went wrong.
+
+    Returns:
+        The message.
+    """
     return (
         f"{model_id} is no folder here and cannot be had from the Hub ({type(error).__name__}). Check the spelling; "
         "for a gated or private model set HF_TOKEN to a token that may read it; without network, give a folder"

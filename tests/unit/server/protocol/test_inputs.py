@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app
-from huggingface_api_handler.server.protocol import media_inputs
+from huggingface_api_handler.server.protocol import inputs as parsers
 from huggingface_api_handler.server.protocol.errors import HTTPError
 
 SENTIMENT = "/models/local/sentiment"
@@ -54,23 +54,23 @@ def test_a_list_beyond_the_limit_is_413_in_the_words_of_text_embeddings_inferenc
 def test_bytes_base64_and_data_uris_are_one_file() -> None:
     coded = base64.b64encode(b"sound" * 99).decode()
     for inputs in (b"sound" * 99, coded, f"data:audio/wav;base64,{coded}", f"{coded[:76]}\n{coded[76:]}"):
-        assert media_inputs.parse_audio(inputs).items == [b"sound" * 99]
+        assert parsers.parse_audio(inputs).items == [b"sound" * 99]
 
 
 @pytest.mark.parametrize("inputs", ["", "%%%", "data:", "a", b"", "\u00e9"])
 def test_what_holds_no_file_is_refused_in_the_recorded_words(inputs: Any) -> None:
     with pytest.raises(HTTPError) as refused:
-        media_inputs.parse_audio(inputs)
+        parsers.parse_audio(inputs)
     assert refused.value.body == {"error": ["Error in `inputs`: Malformed soundfile"]}
     with pytest.raises(HTTPError) as refused:
-        media_inputs.parse_image(inputs)
+        parsers.parse_image(inputs)
     assert refused.value.body == {"error": ["Error in `inputs`: Invalid image: {}"]}
 
 
 @pytest.mark.parametrize("inputs", [None, 3, ["YQ=="], {"a": "YQ=="}])
 def test_anything_but_one_file_is_refused(inputs: Any) -> None:
     with pytest.raises(HTTPError, match="expected one file"):
-        media_inputs.parse_image(inputs)
+        parsers.parse_image(inputs)
 
 
 def test_a_text_model_says_that_it_wants_text() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server.protocol import media_inputs
+from huggingface_api_handler.server.protocol import request_body
 
 SENTIMENT = "/models/local/sentiment"
 
@@ -51,11 +51,11 @@ def test_a_bad_body_is_400_with_a_reason(client: TestClient, body: bytes) -> Non
 
 @pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "application/octet-stream", "video/mp4"])
 def test_a_media_type_makes_the_body_the_input(content_type: str) -> None:
-    assert media_inputs.parse_request_body(b'{"inputs": 1}', content_type) == media_inputs.RequestBody(
+    assert request_body.parse_request_body(b'{"inputs": 1}', content_type) == request_body.RequestBody(
         b'{"inputs": 1}', {}, False
     )
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
 def test_any_other_type_is_read_as_json(content_type: str) -> None:
-    assert media_inputs.parse_request_body(b'{"inputs": 1}', content_type).inputs == 1
+    assert request_body.parse_request_body(b'{"inputs": 1}', content_type).inputs == 1
