@@ -31,7 +31,11 @@ class Tensor(Protocol):
         """Iterate over the first axis."""
 
     def float(self) -> Tensor:
-        """Convert to float32."""
+        """Convert the numbers.
+
+        Returns:
+            A tensor of float32 of the same shape.
+        """
 
 
 class Tokenizer(Protocol):
@@ -151,4 +155,8 @@ class PILImage(Protocol):
         """
 
     def getbands(self) -> tuple[str, ...]:
-        """Name the channels."""
+        """Name the channels.
+
+        Returns:
+            Such as `("R", "G", "B")`.
+        """
