@@ -88,7 +88,7 @@ setup(
     package_data={
         "huggingface_api_handler": ["icon.svg", "py.typed"],
         "huggingface_api_handler.tasks": ["specs/*.json"],
-        "huggingface_api_handler.server": ["*.npz", "*.json", "*.txt"],
+        "huggingface_api_handler.server": ["**/*.npz", "**/*.json", "**/*.txt"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),

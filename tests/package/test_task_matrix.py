@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from huggingface_api_handler.config.normalize import task_named
-from huggingface_api_handler.server.catalog import CARDS
+from huggingface_api_handler.server.registry import CARDS
 from huggingface_api_handler.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]

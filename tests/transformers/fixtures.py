@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app
-from huggingface_api_handler.server.pipeline_tasks import LEFT_IN_5
+from huggingface_api_handler.server.pipelines.supported_tasks import REMOVED_IN_TRANSFORMERS_5
 
 from . import tiny
 
@@ -26,7 +26,7 @@ FIVE = int(transformers.__version__.partition(".")[0]) >= 5
 
 def served() -> list[str]:
     """Names of the models whose task this transformers has."""
-    return [name for name, (task, _) in tiny.MODELS.items() if not (FIVE and task in LEFT_IN_5)]
+    return [name for name, (task, _) in tiny.MODELS.items() if not (FIVE and task in REMOVED_IN_TRANSFORMERS_5)]
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ import transformers
 from starlette.testclient import TestClient
 
 from huggingface_api_handler import cli
-from huggingface_api_handler.server import catalog, create_app, pipeline_spec, pipelines
-from huggingface_api_handler.server.pipeline_tasks import LEFT_IN_5, TASKS
+from huggingface_api_handler.server import create_app, registry
+from huggingface_api_handler.server.pipelines import model_argument, pipeline_model
+from huggingface_api_handler.server.pipelines.supported_tasks import REMOVED_IN_TRANSFORMERS_5, TASKS
 
 from . import tiny
 from .fixtures import FIVE, Asker
@@ -90,14 +91,14 @@ def test_every_task_has_a_model_here() -> None:
     assert set(TASKS) - tested == {"sentence-similarity", "chat-completion", "text-to-audio"}
 
 
-@pytest.mark.parametrize("task", LEFT_IN_5)
+@pytest.mark.parametrize("task", REMOVED_IN_TRANSFORMERS_5)
 def test_a_task_that_left_transformers_says_which_version_has_it(task: str, folder: Path) -> None:
     argument = f"old={folder / 'classes'}:{task}"
     if not FIVE:
-        assert [card.task for card in pipelines.cards([argument])] == [task]
+        assert [card.task for card in pipeline_model.model_cards([argument])] == [task]
         return
     with pytest.raises(ValueError, match=rf"{task} left transformers in 5\.0, and 5\..*transformers>=4\.57,<5"):
-        pipelines.cards([argument])
+        pipeline_model.model_cards([argument])
 
 
 def test_the_command_says_why_it_does_not_start(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,15 +111,15 @@ def test_the_command_says_why_it_does_not_start(folder: Path, capsys: pytest.Cap
 
 def test_a_folder_that_is_not_there_and_a_name_given_twice_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="is not a folder"):
-        pipelines.cards(["x=/no/such/folder:fill-mask"])
+        pipeline_model.model_cards(["x=/no/such/folder:fill-mask"])
     twice = f"x={folder / 'mask'}:fill-mask"
     with pytest.raises(ValueError, match="x is given twice for fill-mask"):
-        pipelines.cards([twice, twice])
+        pipeline_model.model_cards([twice, twice])
 
 
 @pytest.mark.parametrize(("name", "task"), [(name, task) for name, (task, _) in tiny.MODELS.items()])
 def test_the_task_is_found_where_none_is_given(folder: Path, name: str, task: str) -> None:
-    found = pipeline_spec.find_task(pipeline_spec.parse(f"x={folder / name}"))
+    found = model_argument.detect_task(model_argument.parse_model_argument(f"x={folder / name}"))
     # An entailment model is a classifier by its class, and T5 does not tell which of its tasks it was trained for.
     ambiguous = {"zero-shot-classification": "text-classification", "summarization": "text2text-generation",
                  "translation": "text2text-generation"}  # fmt: skip
@@ -128,21 +129,23 @@ def test_the_task_is_found_where_none_is_given(folder: Path, name: str, task: st
 def test_the_model_card_s_task_comes_first(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nlicense: mit\npipeline_tag: zero-shot-classification\n---\n# A model")
     (tmp_path / "config.json").write_text((folder / "entailment/config.json").read_text())
-    assert pipeline_spec.find_task(pipeline_spec.parse(f"x={tmp_path}")) == "zero-shot-classification"
+    assert (
+        model_argument.detect_task(model_argument.parse_model_argument(f"x={tmp_path}")) == "zero-shot-classification"
+    )
 
 
 def test_a_model_of_the_hub_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"nobody/nothing is no folder here .* set HF_TOKEN .* give a folder"):
-        pipelines.cards(["x=nobody/nothing"])
+        pipeline_model.model_cards(["x=nobody/nothing"])
 
 
 def test_a_model_that_cannot_be_loaded_answers_500_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertForMaskedLM"]}')
-    before = catalog._named
+    before = registry._pipeline_cards
     with TestClient(create_app(models=[f"broken={tmp_path}"]), headers={"x-wait-for-model": "true"}) as client:
         response = client.post("/models/broken", json={"inputs": "hello"})
-    catalog.serve_too(before)
+    registry.register_pipelines(before)
     assert response.status_code == 500
     assert f"transformers cannot load {tmp_path} for fill-mask" in response.json()["error"]
 
@@ -152,18 +155,18 @@ def test_a_gated_model_says_which_token_it_needs(monkeypatch: pytest.MonkeyPatch
         raise OSError("You are trying to access a gated repo. Make sure to have access to it.")
 
     refusing = SimpleNamespace(__version__=transformers.__version__, pipeline=refuse)
-    monkeypatch.setattr(pipelines.importlib, "import_module", lambda _: refusing)
-    source = pipelines.Source("some/gated-model", "fill-mask")
+    monkeypatch.setattr(pipeline_model.importlib, "import_module", lambda _: refusing)
+    source = pipeline_model.SharedPipeline("some/gated-model", "fill-mask")
     with pytest.raises(RuntimeError, match=r"some/gated-model .* set HF_TOKEN to a token that may read it"):
         source.load()
 
 
 def test_a_named_model_takes_the_place_of_the_stand_in(folder: Path) -> None:
     name = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
-    before = catalog._named
+    before = registry._pipeline_cards
     with TestClient(create_app(models=[f"{name}={folder / 'classes'}"])) as client:
         facts = client.get(f"/models/{name}").json()
-    catalog.serve_too(before)
+    registry.register_pipelines(before)
     assert facts["package"] == "transformers" and facts["local_stand_in"] is False
 
 
@@ -201,8 +204,10 @@ def test_the_environment_is_the_one_place_of_the_token(folder: Path) -> None:
 def test_without_the_extra_the_command_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = pipelines.importlib.util.find_spec
-    monkeypatch.setattr(pipelines.importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    found = pipeline_model.importlib.util.find_spec
+    monkeypatch.setattr(
+        pipeline_model.importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
+    )
     assert cli.main(["serve", "--model", f"x={folder / 'mask'}"]) == 1
     assert (
         'torch, not installed here. Install with: pip install "huggingface_api_handler[transformers]"'

@@ -1,0 +1,122 @@
+"""What the registry knows about a model before it is loaded, and what a loaded model can do."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from .protocol.inputs import InputT, ModelInputs
+from .protocol.json_types import JSON, Parameters
+from .protocol.outputs import Output
+
+OutputT = TypeVar("OutputT", bound="Output")
+OutputT_co = TypeVar("OutputT_co", bound="Output", covariant=True)
+
+
+class Model(Protocol[InputT, OutputT_co]):
+    """A loaded model."""
+
+    def predict(self, inputs: list[InputT], parameters: Parameters) -> Sequence[OutputT_co]:
+        """Run the model. Calls come from a thread of the model's own, one at a time.
+
+        Args:
+            inputs: What the card's `parse_inputs` made of the request.
+            parameters: The request's parameters, unchecked.
+
+        Returns:
+            One output for each input, in order.
+
+        Raises:
+            HTTPError: A parameter or an input that the model does not take.
+        """
+
+
+@dataclass(frozen=True)
+class ModelCard(Generic[InputT, OutputT]):
+    """One task of one model: how to load it, how to parse its inputs, and what it is.
+
+    Attributes:
+        name: The model's own id, such as `local/sentiment`.
+        task: The task, under the Inference API's name.
+        load: Loads the model: slow, called once, in a thread. Raises WeightsError or ImportError that says how to
+            repair it.
+        parse_inputs: Checks the request's `inputs`. Raises HTTPError.
+        package: The package that the weights come from.
+        version: That package's version.
+        license: Licences of weights and code.
+        quality: How good the model is, in figures where there are figures.
+        sha: SHA-256 of the weights, hexadecimal, as pinned, or the commit of a model of the Hub; sent as `x-sha`.
+        hub_alias: The id of the Hub's default model for the task, where there is one; this model answers under it
+            too.
+        wrap_single: The output for a single input is sent as a list of one (text-classification does so).
+        required_modules: Modules beyond those of the extra `local`.
+        extra: The extra that installs `required_modules`.
+    """
+
+    name: str
+    task: str
+    load: Callable[[], Model[InputT, OutputT]]
+    parse_inputs: Callable[[object], ModelInputs[InputT]]
+    package: str
+    version: str
+    license: str
+    quality: str
+    sha: Callable[[], str]
+    hub_alias: str | None
+    wrap_single: bool = False
+    required_modules: tuple[str, ...] = ()
+    extra: str = "local"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every id that the model answers under."""
+        return (self.name, self.hub_alias) if self.hub_alias else (self.name,)
+
+    def missing_requirements(self) -> str | None:
+        """Find out what to install before this model can be loaded.
+
+        Returns:
+            The modules that are missing and the command that installs them, or None.
+        """
+        missing = [module for module in self.required_modules if importlib.util.find_spec(module) is None]
+        if not missing:
+            return None
+        return f'{", ".join(missing)} not installed: run pip install "huggingface_api_handler[{self.extra}]"'
+
+    def metadata(self, model_id: str) -> dict[str, JSON]:
+        """Describe the model, as `GET /models/{id}` does.
+
+        Args:
+            model_id: The id that was asked for, one of `ids`.
+
+        Returns:
+            The JSON body.
+        """
+        facts: dict[str, JSON] = {
+            "id": model_id,
+            "pipeline_tag": self.task,
+            "task": self.task,
+            "package": self.package,
+            "version": self.version,
+            "license": self.license,
+            "quality": self.quality,
+            "sha": self.sha(),
+            "local_stand_in": model_id != self.name,
+        }
+        if model_id != self.name:
+            facts["note"] = (
+                f"Local stand-in: this is not {model_id} but {self.name}, from the package {self.package} "
+                f"{self.version}. Its answers differ from those of {model_id}."
+            )
+        if missing := self.missing_requirements():
+            facts["unavailable"] = missing
+        return facts
+
+
+AnyModelCard: TypeAlias = ModelCard[Any, Any]
+"""A card of the registry, where cards of all input and output types stand together.
+
+Each card's `parse_inputs` makes what its own model takes.
+"""

@@ -1,0 +1,91 @@
+"""chat-completion: conversations with the small language model."""
+
+from __future__ import annotations
+
+from ..protocol.chat_completion import TASK, parse_messages
+from ..protocol.errors import invalid_field
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import ChatAnswer, ChatChoice, ChatMessage
+from ..protocol.parameters import get_number, reject_unknown
+from . import smollm2
+
+_PARAMETERS = (
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "response_format",
+)
+# Without any, or with the one of the model's own template, it was seen to answer a plain question in broken French.
+_SYSTEM_MESSAGE: ChatMessage = {"role": "system", "content": "You are a helpful AI assistant."}
+
+
+class ChatModel:
+    """A conversation to `{"choices": [...], "usage": {...}}`."""
+
+    def __init__(self, model: smollm2.LanguageModel) -> None:
+        """Wrap the language model.
+
+        Args:
+            model: The loaded model.
+        """
+        self._model = model
+
+    def predict(self, inputs: list[list[ChatMessage]], parameters: Parameters) -> list[ChatAnswer]:
+        """Answer conversations.
+
+        Args:
+            inputs: Conversations, each a list of messages.
+            parameters: `max_tokens` (default 256), `temperature` (default 0), `seed`, `stop`, penalties, and
+                `response_format` with or without a JSON schema.
+
+        Returns:
+            One answer for each conversation.
+
+        Raises:
+            HTTPError: 400 for bad parameters, 422 for too long a conversation.
+        """
+        reject_unknown(parameters, TASK, _PARAMETERS)
+        max_tokens_name = "max_completion_tokens" if parameters.get("max_completion_tokens") else "max_tokens"
+        sampling = smollm2.sampling_parameters(parameters, max_tokens_name)
+        sampling["frequency_penalty"] = get_number(parameters, "frequency_penalty", 0, -2, 2)
+        sampling["presence_penalty"] = get_number(parameters, "presence_penalty", 0, -2, 2)
+        if (schema := _json_schema(parameters.get("response_format"))) is not None:
+            sampling["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
+        return [self._answer(messages, sampling) for messages in inputs]
+
+    def _answer(self, messages: list[ChatMessage], sampling: smollm2.Sampling) -> ChatAnswer:
+        if messages[0]["role"] != "system":
+            messages = [_SYSTEM_MESSAGE, *messages]
+        completion = self._model.chat(messages, sampling)
+        choices: list[ChatChoice] = [{**choice, "logprobs": None} for choice in completion["choices"]]
+        return {"choices": choices, "usage": completion["usage"]}
+
+
+def _json_schema(response_format: object) -> dict[str, object] | None:
+    """Return the JSON schema that an answer must follow, or None for plain text."""
+    if response_format is None:
+        return None
+    schema: object = None
+    if isinstance(response_format, dict):
+        kind = response_format.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            schema = response_format.get("schema", {"type": "object"})
+        elif kind == "json_schema":
+            # OpenAI puts the schema a level deeper than Text Generation Inference's older form, `value`.
+            inner = response_format.get("json_schema")
+            schema = inner.get("schema") if isinstance(inner, dict) else None
+        elif kind == "json":
+            schema = response_format.get("value")
+    if not isinstance(schema, dict):
+        raise invalid_field("response_format", "expected type text, json_object, or json_schema with its schema")
+    return schema
+
+
+CARD = smollm2.model_card(TASK, ChatModel, parse_messages)

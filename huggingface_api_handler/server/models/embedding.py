@@ -1,0 +1,69 @@
+"""feature-extraction: a text's MiniLM vector."""
+
+from __future__ import annotations
+
+from ..model_card import ModelCard
+from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.inputs import parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import Embedding
+from ..protocol.parameters import get_bool, get_choice, reject_unknown
+from . import minilm
+
+
+class EmbeddingModel:
+    """A text to 384 numbers."""
+
+    def __init__(self, encoder: minilm.SentenceEncoder) -> None:
+        """Wrap the encoder.
+
+        Args:
+            encoder: The loaded encoder.
+        """
+        self._encoder = encoder
+
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[Embedding]:
+        """Encode texts.
+
+        Args:
+            inputs: The texts.
+            parameters: `normalize` (default true), `truncate` (default true), `truncation_direction` (right or left).
+
+        Returns:
+            One vector of shape (384,) for each text.
+
+        Raises:
+            HTTPError: 400 for bad parameters, 413 for a text of over 256 tokens when `truncate` is false.
+        """
+        reject_unknown(parameters, CARD.task, ("normalize", "truncate", "truncation_direction", "prompt_name"))
+        if parameters.get("prompt_name") is not None:
+            raise invalid_field("parameters.prompt_name", "this model has no prompts, leave it out")
+        normalize = get_bool(parameters, "normalize", True)
+        truncate_left = get_choice(parameters, "truncation_direction", ("right", "left")) == "left"
+        if not get_bool(parameters, "truncate", True):
+            self._reject_long(inputs)
+        return list(self._encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
+
+    def _reject_long(self, texts: list[str]) -> None:
+        longest = max(map(len, self._encoder.tokenize(texts)))
+        if longest > minilm.MAX_TOKENS:
+            # The words of Text Embeddings Inference, so that clients treat both alike.
+            limit = minilm.MAX_TOKENS
+            raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {longest}")
+
+
+CARD: ModelCard[str, Embedding] = ModelCard(
+    name="local/minilm-l6-v2-int8",
+    task="feature-extraction",
+    load=lambda: EmbeddingModel(minilm.shared_encoder()),
+    parse_inputs=parse_texts,
+    package=minilm.PACKAGE,
+    version=minilm.PACKAGE_VERSION,
+    license="Apache-2.0",
+    quality=(
+        "all-MiniLM-L6-v2 with weights rounded to 8 bits: 384 dimensions, text cut at 256 word pieces. "
+        "Not measured against the float weights."
+    ),
+    sha=lambda: minilm.WEIGHTS_SHA256,
+    hub_alias="sentence-transformers/all-MiniLM-L6-v2",
+)

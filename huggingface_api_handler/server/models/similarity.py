@@ -1,0 +1,55 @@
+"""sentence-similarity: cosine of MiniLM vectors."""
+
+from __future__ import annotations
+
+from ..model_card import ModelCard
+from ..protocol.inputs import SimilarityInput, parse_similarity_input
+from ..protocol.json_types import Parameters
+from ..protocol.parameters import reject_unknown
+from . import embedding, minilm
+
+
+class SimilarityModel:
+    """A sentence and others to the cosine, -1 to 1, of each of them with it."""
+
+    def __init__(self, encoder: minilm.SentenceEncoder) -> None:
+        """Wrap the encoder.
+
+        Args:
+            encoder: The loaded encoder.
+        """
+        self._encoder = encoder
+
+    def predict(self, inputs: list[SimilarityInput], parameters: Parameters) -> list[list[float]]:
+        """Compare sentences.
+
+        Args:
+            inputs: Sentences and what to compare them with.
+            parameters: The task has none.
+
+        Returns:
+            For each input one cosine for each of its `sentences`.
+
+        Raises:
+            HTTPError: 400 for any parameter.
+        """
+        reject_unknown(parameters, CARD.task, ())
+        return [self._cosines(item.source_sentence, item.sentences) for item in inputs]
+
+    def _cosines(self, source_sentence: str, sentences: list[str]) -> list[float]:
+        embeddings = self._encoder.encode([source_sentence, *sentences])
+        return [float(embeddings[0] @ other) for other in embeddings[1:]]
+
+
+CARD: ModelCard[SimilarityInput, list[float]] = ModelCard(
+    name=embedding.CARD.name,
+    task="sentence-similarity",
+    load=lambda: SimilarityModel(minilm.shared_encoder()),
+    parse_inputs=parse_similarity_input,
+    package=embedding.CARD.package,
+    version=embedding.CARD.version,
+    license=embedding.CARD.license,
+    quality=embedding.CARD.quality,
+    sha=embedding.CARD.sha,
+    hub_alias=embedding.CARD.hub_alias,
+)

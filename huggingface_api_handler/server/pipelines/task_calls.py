@@ -1,0 +1,219 @@
+"""How each task that classifies, extracts or answers calls its pipeline for one input.
+
+Each function takes the pipeline, one input and the task's parameters, and returns what the pipeline returns.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..protocol.errors import HTTPError, invalid_field
+from ..protocol.json_types import Parameters
+from ..protocol.parameters import get_candidate_labels
+from ..protocol.structured_inputs import ContextQuestion, ImageQuestion, TableQuestion
+from . import media_codecs
+from .transformers_types import Pipeline
+
+
+def call_with_input(pipeline: Pipeline, item: str, parameters: Parameters) -> object:
+    """Call with the input as it is.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: A text.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+    """
+    return pipeline(item, **parameters)
+
+
+def call_with_image(pipeline: Pipeline, item: bytes, parameters: Parameters) -> object:
+    """Call with an image.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An image file.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no image.
+    """
+    return pipeline(media_codecs.decode_image(item), **parameters)
+
+
+def call_with_image_and_labels(pipeline: Pipeline, item: bytes, parameters: Parameters) -> object:
+    """Call with an image and `candidate_labels`.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An image file.
+        parameters: Its parameters, `candidate_labels` among them.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no image, and for bad labels.
+    """
+    return pipeline(media_codecs.decode_image(item), **_with_labels(parameters))
+
+
+def call_with_audio(pipeline: Pipeline, item: bytes, parameters: Parameters) -> object:
+    """Call with audio, at the sample rate that the model was trained with.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An audio file.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no audio.
+    """
+    return pipeline(media_codecs.decode_audio(item, pipeline.feature_extractor.sampling_rate), **parameters)
+
+
+def call_with_video(pipeline: Pipeline, item: bytes, parameters: Parameters) -> object:
+    """Call with a video.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: A video file.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no video.
+    """
+    av: Any = importlib.import_module("av")
+    with media_codecs.temporary_video_file(item) as path:
+        try:
+            return pipeline(path, **parameters)
+        except av.FFmpegError as error:
+            raise invalid_field("inputs", f"Malformed video: {error.strerror}") from None
+
+
+def call_with_text_and_labels(pipeline: Pipeline, item: str, parameters: Parameters) -> object:
+    """Call with a text and `candidate_labels`.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: A text.
+        parameters: Its parameters, `candidate_labels` among them.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for bad labels.
+    """
+    return pipeline(item, **_with_labels(parameters))
+
+
+def call_with_context(pipeline: Pipeline, item: ContextQuestion, parameters: Parameters) -> object:
+    """Call with a question and the text that holds the answer.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: Question and context.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+    """
+    return pipeline(question=item.question, context=item.context, **parameters)
+
+
+def call_with_table(pipeline: Pipeline, item: TableQuestion, parameters: Parameters) -> object:
+    """Call with a question and a table.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: Question and table.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+    """
+    return pipeline(table=item.table, query=item.query, **parameters)
+
+
+def call_with_image_question(pipeline: Pipeline, item: ImageQuestion, parameters: Parameters) -> object:
+    """Call with an image and a question.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An image file and the question.
+        parameters: Its parameters.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no image.
+    """
+    return pipeline(media_codecs.decode_image(item.image), item.question, **parameters)
+
+
+def call_with_document(pipeline: Pipeline, item: ImageQuestion, parameters: Parameters) -> object:
+    """Call with a page and a question.
+
+    Args:
+        pipeline: The loaded pipeline.
+        item: An image file of the page and the question.
+        parameters: Its parameters. `word_boxes` are the page's words as `[word, [left, top, right, bottom]]`, in
+            thousandths of its width and height.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        HTTPError: 400 for what is no image, and for bad boxes.
+    """
+    parameters = dict(parameters)
+    word_boxes = parameters.pop("word_boxes", None)
+    document: dict[str, object] = {"image": media_codecs.decode_image(item.image), "question": item.question}
+    if word_boxes is not None:
+        document["word_boxes"] = _checked_word_boxes(word_boxes)
+    return pipeline(document, **parameters)
+
+
+def _with_labels(parameters: Parameters) -> dict[str, object]:
+    labels = get_candidate_labels(parameters)
+    template = parameters.get("hypothesis_template", "{}")
+    if not isinstance(template, str) or "{}" not in template:
+        raise invalid_field("parameters.hypothesis_template", "expected a text with {} where the label goes")
+    return {**parameters, "candidate_labels": labels}
+
+
+def _checked_word_boxes(word_boxes: object) -> list[tuple[str, list[int]]]:
+    checked = [_checked_word_box(pair) for pair in word_boxes] if isinstance(word_boxes, list) else []
+    if not checked:
+        raise _invalid_word_boxes()
+    return checked
+
+
+def _checked_word_box(pair: object) -> tuple[str, list[int]]:
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise _invalid_word_boxes()
+    word, box = pair
+    if not isinstance(word, str) or not isinstance(box, list) or len(box) != 4:
+        raise _invalid_word_boxes()
+    try:
+        return word, [round(float(edge)) for edge in box]
+    except (TypeError, ValueError, OverflowError):
+        raise _invalid_word_boxes() from None
+
+
+def _invalid_word_boxes() -> HTTPError:
+    return invalid_field("parameters.word_boxes", "expected a list of [word, [left, top, right, bottom]]")

@@ -1,0 +1,101 @@
+"""From the bytes of a request to `inputs`, `parameters` and options; `inputs` stay unchecked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from .errors import HTTPError, invalid_field
+from .json_types import Parameters
+
+MAX_BODY_BYTES = 10_000_000
+
+_MEDIA_CONTENT_TYPES = ("image/", "audio/", "video/", "application/octet-stream")
+# Text Embeddings Inference reads these beside `inputs`, the Inference API inside `parameters`.
+_PARAMETERS_BESIDE_INPUTS = ("normalize", "truncate", "truncation_direction", "prompt_name")
+
+
+@dataclass(frozen=True)
+class RequestBody:
+    """A request, taken apart.
+
+    Attributes:
+        inputs: The JSON value of `inputs`, or the bytes of a raw media body. A task checks it.
+        parameters: Parameters by name, unchecked.
+        wait_for_model: The client waits for a model that loads, instead of getting a 503.
+    """
+
+    inputs: object
+    parameters: Parameters
+    wait_for_model: bool
+
+
+def parse_request_body(raw: bytes, content_type: str) -> RequestBody:
+    """Parse a body of any kind: with a media type the body is the input itself, else it is JSON.
+
+    Args:
+        raw: The whole body.
+        content_type: Value of the `Content-Type` header; empty when there is none.
+
+    Returns:
+        The parts of the request.
+
+    Raises:
+        HTTPError: 400, as `parse_json_body` does.
+    """
+    if content_type.strip().lower().startswith(_MEDIA_CONTENT_TYPES):
+        return RequestBody(raw, {}, False)
+    return parse_json_body(raw)
+
+
+def parse_json_body(raw: bytes) -> RequestBody:
+    """Parse `{"inputs": ..., "parameters": {...}, "options": {...}}`; other keys are ignored.
+
+    Args:
+        raw: The whole body.
+
+    Returns:
+        The parts of the request.
+
+    Raises:
+        HTTPError: 400 for what is not JSON (text that is not UTF-8, NaN and too deep nesting included), and for an
+            object without `inputs` or with parameters of another type.
+    """
+    try:
+        content: object = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise HTTPError(400, f"The body is not valid JSON: {error}. Send an object with the key `inputs`.") from None
+    if not isinstance(content, dict):
+        type_name = json_type_name(content)
+        raise HTTPError(400, f"The body is a JSON {type_name}; send an object with the key `inputs`.")
+    if "inputs" not in content:
+        raise invalid_field("inputs", "field required")
+    parameters = _get_object(content, "parameters")
+    beside_inputs = {name: content[name] for name in _PARAMETERS_BESIDE_INPUTS if name in content}
+    wait_for_model = _get_object(content, "options").get("wait_for_model") is True
+    return RequestBody(content["inputs"], {**beside_inputs, **parameters}, wait_for_model)
+
+
+def json_type_name(value: object) -> str:
+    """Name a value's type as JSON does.
+
+    Args:
+        value: A parsed JSON value, or the bytes of a raw body.
+
+    Returns:
+        string, number, boolean, list, object, null, or "raw media body" for bytes.
+    """
+    if isinstance(value, bool):
+        return "boolean"
+    names: dict[type, str] = {str: "string", int: "number", float: "number", list: "list", dict: "object"}
+    return "raw media body" if isinstance(value, bytes) else names.get(type(value), "null")
+
+
+def _get_object(content: Parameters, name: str) -> Parameters:
+    value = content.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid_field(name, f"expected an object, got {json_type_name(value)}")
+    return value

@@ -1,0 +1,61 @@
+"""What a request's body must be."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from huggingface_api_handler.server.protocol import request_body
+
+SENTIMENT = "/models/local/sentiment"
+
+
+BAD_BODIES = [
+    b"",
+    b"not json",
+    b"\xff\xfe\x00",
+    b'{"inputs": "\xc3\x28"}',
+    b'{"inputs": NaN}',
+    b'{"inputs": "\\ud800"}',
+    b'["x"]',
+    b'"x"',
+    b"null",
+    b"{}",
+    b'{"inputs": null}',
+    b'{"inputs": 3}',
+    b'{"inputs": true}',
+    b'{"inputs": []}',
+    b'{"inputs": [1]}',
+    b'{"inputs": ["a", null]}',
+    b'{"inputs": [["a", "b"]]}',
+    b'{"inputs": {"text": "a"}}',
+    b'{"inputs": "x", "parameters": []}',
+    b'{"inputs": "x", "parameters": {"top_k": 0}}',
+    b'{"inputs": "x", "parameters": {"top_k": true}}',
+    b'{"inputs": "x", "parameters": {"top_k": "1"}}',
+    b'{"inputs": "x", "parameters": {"topk": 1}}',
+    b'{"inputs": "x", "parameters": {"function_to_apply": "cube"}}',
+    b'{"inputs": "x", "options": 1}',
+    b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"inputs": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
+    b'{"inputs": "x", "parameters": {"top_k": ' + b"9" * 10_000 + b"}}",
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:40]))
+def test_a_bad_body_is_400_with_a_reason(client: TestClient, body: bytes) -> None:
+    response = client.post(SENTIMENT, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400, response.text
+    assert response.json()["error"] and "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "application/octet-stream", "video/mp4"])
+def test_a_media_type_makes_the_body_the_input(content_type: str) -> None:
+    assert request_body.parse_request_body(b'{"inputs": 1}', content_type) == request_body.RequestBody(
+        b'{"inputs": 1}', {}, False
+    )
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_any_other_type_is_read_as_json(content_type: str) -> None:
+    assert request_body.parse_request_body(b'{"inputs": 1}', content_type).inputs == 1

@@ -1,0 +1,93 @@
+"""Models load once, in the background; a failed load is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from huggingface_api_handler.server import create_app, registry
+from huggingface_api_handler.server.model_card import Model, ModelCard
+from huggingface_api_handler.server.model_pool import ModelPool
+from huggingface_api_handler.server.models import sentiment
+from huggingface_api_handler.server.weights import WeightsError
+
+SENTIMENT = "/models/local/sentiment"
+
+
+class Slow:
+    """Loads when told to, answers with the inputs."""
+
+    def __init__(self) -> None:
+        self.may_load = threading.Event()
+        self.loads = 0
+
+    def load(self) -> Model:
+        self.loads += 1
+        assert self.may_load.wait(10)
+        return self
+
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        return inputs
+
+
+def slow_card(slow: Slow) -> ModelCard:
+    return dataclasses.replace(sentiment.CARD, name="local/slow", hub_alias="org/slow", load=slow.load)
+
+
+def test_a_model_that_loads_is_503_and_waited_for_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    monkeypatch.setattr(registry, "CARDS", (slow_card(slow),))
+    with TestClient(create_app()) as client:
+        for _ in range(2):
+            response = client.post("/models/org/slow", json={"inputs": "x"})
+            assert response.status_code == 503
+            assert response.json() == {"error": "Model org/slow is currently loading", "estimated_time": 20.0}
+        slow.may_load.set()
+        by_header = client.post("/models/org/slow", json={"inputs": "x"}, headers={"x-wait-for-model": "true"})
+        assert by_header.status_code == 200 and slow.loads == 1
+        by_option = client.post("/models/org/slow", json={"inputs": "x", "options": {"wait_for_model": True}})
+        assert by_option.status_code == 200
+
+
+def test_a_failed_load_is_500_with_the_repair_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+
+    def load() -> Model:
+        loads.append(1)
+        if len(loads) == 1:
+            raise WeightsError("The weights are damaged. To repair: reinstall")
+        return Ready()
+
+    class Ready:
+        def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+            return inputs
+
+    card = dataclasses.replace(sentiment.CARD, load=load)
+    monkeypatch.setattr(registry, "CARDS", (card,))
+    with TestClient(create_app(), headers={"x-wait-for-model": "true"}) as client:
+        refused = client.post(SENTIMENT, json={"inputs": "x"})
+        assert refused.status_code == 500 and "To repair: reinstall" in refused.json()["error"]
+        assert client.post(SENTIMENT, json={"inputs": "x"}).status_code == 200
+
+
+def test_one_cancelled_wait_does_not_spoil_the_load_for_others() -> None:
+    slow = Slow()
+
+    async def scenario() -> None:
+        pool = ModelPool()
+        waiting = asyncio.create_task(pool.get(slow_card(slow), "org/slow", wait=True))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        slow.may_load.set()
+        model = await pool.get(slow_card(slow), "org/slow", wait=True)
+        assert await model.predict(["x"], {}) == ["x"]
+        pool.close()
+
+    asyncio.run(scenario())
+    assert slow.loads == 1
