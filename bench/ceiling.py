@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from .clients import Job
+from .baselines import Job
+from .ideal_client import best_batch, best_seconds, in_flight
 from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, service, spread
-from .oracle import best_batch, best_seconds, in_flight
 from .service import BUCKET, Plan
 
 
@@ -77,7 +77,7 @@ def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str,
     plan = case.plan
     rows = rows_for(plan, seconds)
     remote.follow(plan)
-    oracle = _kept(client("oracle:oracle", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
+    oracle = _kept(client("ideal_client:oracle", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
     remote.follow(plan)
     patience = TOO_LONG * oracle["seconds"] + 30
     try:

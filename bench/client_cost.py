@@ -11,7 +11,7 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from .clients import Job, has_setting
+from .baselines import Job, has_setting
 from .measure import Remote, Results, arguments, ceiling_of, client, median, service
 from .service import Plan
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .clients import Job
+from .baselines import Job
 from .service import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,7 +103,7 @@ def client(name: str, job: Job, *, python: str = sys.executable, timeout: float 
 def start_client(name: str, job: Job, *, python: str = sys.executable, **env: str) -> subprocess.Popen[str]:
     """The same, started and not waited for."""
     process = subprocess.Popen(
-        [python, "-m", "bench.clients", name],
+        [python, "-m", "bench.baselines", name],
         cwd=ROOT,
         env=environment(**env),
         stdin=subprocess.PIPE,

@@ -17,7 +17,7 @@ from typing import Any
 from huggingface_api_handler.demo.mindsdb_server import SQLError, running_mindsdb
 from huggingface_api_handler.demo.processes import ServerError
 
-from .clients import HEADERS, MODEL, Answers, Job, scores_of
+from .baselines import HEADERS, MODEL, Answers, Job, scores_of
 from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, median_of, scratch, service
 from .service import Plan
 from .through_sql import create, create_ours, handlers, joined, mindsdb_python, upload, wrong

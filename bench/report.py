@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from .measure import QUICK_RESULTS, RESULTS, ROOT
 
 OURS, OTHER, BOUND = "#1f6feb", "#9aa4b2", "#d1242f"
-ORDER = ("ceiling", "client_cost", "peers", "scale", "through_sql", "money")
+ORDER = ("ceiling", "client_cost", "peers", "scale", "through_sql", "request_cost")
 MB = 1024 * 1024
 
 
@@ -103,7 +103,7 @@ def through_sql(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def money(results: dict[str, Any]) -> Figure:
+def request_cost(results: dict[str, Any]) -> Figure:
     cases = {name: each for name, each in results.items() if isinstance(each, dict) and "fewest" in each}
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
     for row, (name, each) in enumerate(reversed(cases.items())):
@@ -116,7 +116,7 @@ def money(results: dict[str, Any]) -> Figure:
 
 
 PLOTS: dict[str, Callable[[dict[str, Any]], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, money)
+    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost)
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .clients import Job
+from .baselines import Job
 from .measure import Remote, Results, arguments, ceiling_of, client, median_of, service
 from .service import Plan
 

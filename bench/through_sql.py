@@ -21,8 +21,8 @@ from typing import Any
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_mindsdb
 from huggingface_api_handler.installation import install, uninstall
 
+from .baselines import Job, has_setting
 from .client_cost import batched_cost
-from .clients import Job, has_setting
 from .measure import Results, arguments, ceiling_of, scratch, service
 from .service import Plan, score
 
@@ -30,7 +30,7 @@ PLAN = Plan(largest_batch=32)
 ALLOWANCE = 1.1
 _NOTHING = """from mindsdb.integrations.libs.const import HANDLER_TYPE
 
-from bench.nothing import Nothing as Handler
+from bench.noop_handler import Nothing as Handler
 
 name = "bench_nothing"
 title = "Nothing"

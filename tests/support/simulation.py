@@ -23,7 +23,7 @@ import orjson
 from multidict import CIMultiDict
 
 from bench.ceiling import CASES, rows_for
-from bench.oracle import best_batch, best_seconds
+from bench.ideal_client import best_batch, best_seconds
 from bench.service import Plan, Service
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.flow_control.limiter import Limiter

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from bench.ideal_client import best_batch, best_seconds
 from bench.measure import service
-from bench.oracle import best_batch, best_seconds
 from bench.service import IN_THE_AIR, Plan, Service, score
 from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_response
 

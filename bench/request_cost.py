@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from .clients import Job
+from .baselines import Job
 from .measure import Remote, Results, arguments, ceiling_of, client, scratch, service, start_client
 from .service import Plan
 
@@ -70,7 +70,7 @@ def killed_and_rerun(remote: Remote, rows: int) -> dict[str, Any]:
 
 def main() -> None:
     given = arguments(__doc__ or "")
-    results = Results("money", given.quick)
+    results = Results("request_cost", given.quick)
     rows = 1000 if given.quick else 10_000
 
     def note(name: str, fewest: int, run: dict[str, Any], bound: float) -> None:

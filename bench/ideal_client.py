@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from .clients import HEADERS, Answers, Job, body_of, scores_of
+from .baselines import HEADERS, Answers, Job, body_of, scores_of
 from .service import Plan
 
 LEAD = 0.01

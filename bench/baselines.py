@@ -1,4 +1,4 @@
-"""Clients, each run in a process of its own: `python -m bench.clients CLIENT` with a job as JSON on stdin.
+"""Clients, each run in a process of its own: `python -m bench.baselines CLIENT` with a job as JSON on stdin.
 
 What is measured is from the first line of work to the last answer, imports aside, which are told beside it.
 """
