@@ -1,4 +1,4 @@
-"""1. Finding the ceiling: our time over that of an oracle that was told all about the service, in one run.
+"""1. Finding the ceiling: our time over that of an ideal client that was told all about the service, in one run.
 
 Nothing is configured in any case. Each client is a fresh process that has learned nothing before.
 """
@@ -15,7 +15,7 @@ from .service import BUCKET, Plan
 
 
 class Case(NamedTuple):
-    """A service, and the seconds that the oracle is to need of it."""
+    """A service, and the seconds that the ideal client is to need of it."""
 
     plan: Plan
     seconds: float = 21.0
@@ -47,7 +47,7 @@ CASES = {
     ),
 }
 TOO_LONG = 5
-"""Times the oracle's seconds, and half a minute, after which ours is given up."""
+"""Times the ideal client's seconds, and half a minute, after which ours is given up."""
 _KEPT = ("requests", "refused", "violations", "in_the_air", "most_active", "timeline")
 QUICK = (
     "5 ms, 4 at once",
@@ -58,7 +58,7 @@ QUICK = (
 
 
 def rows_for(plan: Plan, seconds: float) -> int:
-    """The rows for which the oracle needs ``seconds``, by the plan; a bucket's first fill comes on top."""
+    """The rows for which the ideal client needs ``seconds``, by the plan; a bucket's first fill comes on top."""
     size = best_batch(plan, 1_000_000)
     each = plan.latency + plan.per_item * size
     rate = plan.capacity / each
@@ -68,18 +68,18 @@ def rows_for(plan: Plan, seconds: float) -> int:
     return max(8, int(((seconds - plan.loading) * rate + extra) * size))
 
 
-def bound_for(oracle_seconds: float) -> float | None:
-    """Our time over the oracle's: no promise below 10 s, 1.25 there, 1.05 from 20 s on."""
-    return 1.05 if oracle_seconds >= 20 else 1.25 if oracle_seconds >= 9.5 else None
+def bound_for(ideal_seconds: float) -> float | None:
+    """Our time over the ideal client's: no promise below 10 s, 1.25 there, 1.05 from 20 s on."""
+    return 1.05 if ideal_seconds >= 20 else 1.25 if ideal_seconds >= 9.5 else None
 
 
 def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str, Any]:
     plan = case.plan
     rows = rows_for(plan, seconds)
     remote.follow(plan)
-    oracle = _kept(client("ideal_client:oracle", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
+    ideal = _kept(client("ideal_client:ideal_client", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
     remote.follow(plan)
-    patience = TOO_LONG * oracle["seconds"] + 30
+    patience = TOO_LONG * ideal["seconds"] + 30
     try:
         ours = _kept(client("ours", Job(remote.url, rows, seed=seed), timeout=patience), remote)
     except ClientError as error:
@@ -88,10 +88,10 @@ def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str,
     lists = plan.largest_batch != 1
     return {
         "rows": rows,
-        "oracle": oracle,
+        "ideal_client": ideal,
         "ours": ours,
-        "time_ratio": ours["seconds"] / oracle["seconds"],
-        "requests_ratio": ours["requests"] / (oracle["requests"] if lists else rows),
+        "time_ratio": ours["seconds"] / ideal["seconds"],
+        "requests_ratio": ours["requests"] / (ideal["requests"] if lists else rows),
     }
 
 
@@ -126,15 +126,20 @@ def main() -> None:
                 **median,
                 "all_time_ratios": [round(run["time_ratio"], 3) for run in runs],
                 "plan": {key: value for key, value in asdict(case.plan).items() if value != getattr(Plan(), key)},
-                "oracle_in_flight": in_flight(case.plan),
+                "ideal_client_in_flight": in_flight(case.plan),
                 "best_by_plan": best_seconds(case.plan, median["rows"], best_batch(case.plan, median["rows"])),
             }
-            results.check(f"{name}: time over oracle's", median["time_ratio"], bound_for(median["oracle"]["seconds"]))
+            results.check(
+                f"{name}: time over ideal client's", median["time_ratio"], bound_for(median["ideal_client"]["seconds"])
+            )
             worst = max(run["requests_ratio"] for run in runs)
-            results.check(f"{name}: requests over {'oracle' if lists else 'row'}s", worst, 1.3 if lists else 1.1)
+            base = "ideal client's" if lists else "rows"
+            results.check(f"{name}: requests over {base}", worst, 1.3 if lists else 1.1)
             results.check(f"{name}: sent before announced", max(run["ours"]["violations"] for run in runs), 0)
-            impolite = max(sum(run["oracle"]["refused"].values()) + run["oracle"]["violations"] for run in runs)
-            results.check(f"{name}: oracle refused or early", impolite, 1 if case.plan.loading else 0)
+            impolite = max(
+                sum(run["ideal_client"]["refused"].values()) + run["ideal_client"]["violations"] for run in runs
+            )
+            results.check(f"{name}: ideal client refused or early", impolite, 1 if case.plan.loading else 0)
             bad = max(run["ours"]["wrong"] + run["ours"]["unanswered"] for run in runs)
             results.check(f"{name}: rows wrong or unanswered", bad, 0)
         ratios = [case["time_ratio"] for case in results.body["cases"].values()]

@@ -1,4 +1,4 @@
-"""The oracle: a client that is told the whole plan and asks for the same rows at the best pace that is polite.
+"""The ideal client: a client that is told the whole plan and asks for the same rows at the best pace that is polite.
 
 It keeps the places of the service filled and a few requests waiting behind them, never one more than it takes; sends
 the batches with which the last row lands first; paces exactly at the rate; and comes when the model is loaded.
@@ -42,11 +42,11 @@ def best_seconds(plan: Plan, rows: int, batch: int) -> float:
 def best_batch(plan: Plan, rows: int) -> int:
     """The size of batch with the least seconds; of equals the largest, which needs the fewest requests."""
     if plan.largest_batch is None:
-        raise ValueError("a plan that takes batches of any size has no oracle")
+        raise ValueError("a plan that takes batches of any size has no ideal client")
     return min(range(1, plan.largest_batch + 1), key=lambda size: (round(best_seconds(plan, rows, size), 3), -size))
 
 
-def oracle(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
+def ideal_client(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     import aiohttp
 
     plan = Plan(**job.plan)

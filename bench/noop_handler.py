@@ -8,10 +8,10 @@ import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
 
-class Nothing(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types
+class NoopHandler(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types
     """Answers every row with the same text; with ``columns = 'all'`` in as many columns as ours."""
 
-    name = "bench_nothing"
+    name = "bench_noop"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

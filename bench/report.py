@@ -36,14 +36,14 @@ def _bars(axes: Axes, values: dict[str, float], unit: str, bound: float | None =
 
 
 def ceiling(results: dict[str, Any]) -> Figure:
-    """Ratio by case, and rows answered over time beside the oracle's."""
+    """Ratio by case, and rows answered over time beside the ideal client's."""
     cases = results["cases"]
     height = -(-len(cases) // 4)
     figure = plt.figure(figsize=(13, 0.3 * len(cases) + 1.6 + 2 * height), layout="constrained")
     top, below = figure.subfigures(2, 1, height_ratios=[0.3 * len(cases) + 1.6, 2 * height])
     axes = top.subplots()
     names = list(cases)[::-1]
-    axes.scatter([cases[name]["time_ratio"] for name in names], names, color=OURS, label="time over the oracle's")
+    axes.scatter([cases[name]["time_ratio"] for name in names], names, color=OURS, label="time over the ideal client's")
     axes.scatter([cases[name]["requests_ratio"] for name in names], names, color=OTHER, marker="x", label="requests")
     for bound in (1.05, 1.25):
         axes.axvline(bound, color=BOUND, linestyle="--", linewidth=1)
@@ -54,13 +54,13 @@ def ceiling(results: dict[str, Any]) -> Figure:
         if name is None:
             panel.axis("off")
             continue
-        for client, colour in (("oracle", OTHER), ("ours", OURS)):
+        for client, colour in (("ideal_client", OTHER), ("ours", OURS)):
             done = list(itertools.accumulate(cases[name][client]["timeline"], initial=0))
             at = [index * results["bucket_seconds"] for index in range(len(done))]
-            panel.plot(at, done, color=colour, label=client)
+            panel.plot(at, done, color=colour, label=client.replace("_", " "))
         panel.set_title(name, fontsize=8)
         panel.tick_params(labelsize=7)
-    below.supxlabel("seconds: rows answered, the oracle's in grey", fontsize=9)
+    below.supxlabel("seconds: rows answered, the ideal client's in grey", fontsize=9)
     return figure
 
 
@@ -98,7 +98,7 @@ def scale(results: dict[str, Any]) -> Figure:
 
 def through_sql(results: dict[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(9, 2.2), layout="constrained")
-    allowed = results["median"]["nothing"] + results["batched_cost_seconds"] * 1.1
+    allowed = results["median"]["no-op handler"] + results["batched_cost_seconds"] * 1.1
     _bars(axes, results["median"], f"seconds for {results['rows']:,} rows joined", allowed)
     return figure
 
@@ -154,7 +154,7 @@ def _by_check(checks: list[dict[str, Any]]) -> list[str]:
 
 
 _ONE_NAME = dict.fromkeys(
-    ("requests over rows", "requests over oracles"), "requests over rows or, with lists, oracle's"
+    ("requests over rows", "requests over ideal client's"), "requests over rows or, with lists, ideal client's"
 )
 
 

@@ -28,12 +28,12 @@ from .service import Plan, score
 
 PLAN = Plan(largest_batch=32)
 ALLOWANCE = 1.1
-_NOTHING = """from mindsdb.integrations.libs.const import HANDLER_TYPE
+_NOOP_HANDLER = """from mindsdb.integrations.libs.const import HANDLER_TYPE
 
-from bench.noop_handler import Nothing as Handler
+from bench.noop_handler import NoopHandler as Handler
 
-name = "bench_nothing"
-title = "Nothing"
+name = "bench_noop"
+title = "No-op"
 version = "1"
 description = "A handler that does nothing"
 type = HANDLER_TYPE.ML
@@ -55,14 +55,14 @@ def handlers(python: str) -> Iterator[None]:
     """Ours and the one that does nothing in the MindsDB of an interpreter, for the length of the block."""
     found = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True)
     package = Path(found.stdout.strip().splitlines()[-1])
-    nothing = package / "integrations" / "handlers" / "bench_nothing_handler"
+    noop = package / "integrations" / "handlers" / "bench_noop_handler"
     already = not install(package).changed
     try:
-        nothing.mkdir(exist_ok=True)
-        (nothing / "__init__.py").write_text(_NOTHING)
+        noop.mkdir(exist_ok=True)
+        (noop / "__init__.py").write_text(_NOOP_HANDLER)
         yield
     finally:
-        shutil.rmtree(nothing, ignore_errors=True)
+        shutil.rmtree(noop, ignore_errors=True)
         if not already:
             uninstall(package)
 
@@ -125,8 +125,8 @@ def main() -> None:
         results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
         remote.follow(PLAN)
         models = {
-            "nothing": create(server, "nothing", "bench_nothing", "columns = 'target'"),
-            "nothing, as many columns": create(server, "nothing_wide", "bench_nothing", "columns = 'all'"),
+            "no-op handler": create(server, "noop", "bench_noop", "columns = 'target'"),
+            "no-op handler, as many columns": create(server, "noop_wide", "bench_noop", "columns = 'all'"),
             "ours": create_ours(server, remote.url, folder),
         }
         warm = upload(server, 999, 100)
@@ -143,16 +143,16 @@ def main() -> None:
             remote.follow(PLAN)
     median = {name: statistics.median(times) for name, times in taken.items()}
     results.body.update(rows=rows, seconds=taken, median=median, batched_cost_seconds=median["benchmark 2"])
-    for name in ("nothing", "nothing, as many columns"):
+    for name in ("no-op handler", "no-op handler, as many columns"):
         over = [ours - other for ours, other in zip(taken["ours"], taken[name], strict=True)]
         of_cost = [seconds / cost for seconds, cost in zip(over, taken["benchmark 2"], strict=True)]
-        results.check(f"{rows:,} rows: seconds over a handler that does {name}", statistics.median(over), None)
+        results.check(f"{rows:,} rows: seconds over the {name}", statistics.median(over), None)
         results.check(
             f"{rows:,} rows: the same over benchmark 2's cost of as many rows in batches",
             statistics.median(of_cost),
-            ALLOWANCE if name == "nothing" else None,
+            ALLOWANCE if name == "no-op handler" else None,
         )
-    results.check(f"{rows:,} rows: times the handler that does nothing", median["ours"] / median["nothing"], None)
+    results.check(f"{rows:,} rows: times the no-op handler", median["ours"] / median["no-op handler"], None)
     results.check(f"{rows:,} rows: wrong or missing", bad, 0)
     results.write()
 

@@ -1,7 +1,7 @@
 """Our client against the benchmarks' service in virtual time, so that minutes pass in milliseconds and chance is seeded.
 
 ``python -m tests.support.simulation`` prints the table of benchmark 1 without a socket: our seconds and requests over the
-oracle's, the worst of a few seeds. Options: ``--spread 0.5`` for lognormal latency, ``--burst 10`` for buckets of ten
+ideal client's, the worst of a few seeds. Options: ``--spread 0.5`` for lognormal latency, ``--burst 10`` for buckets of ten
 seconds' worth, part of a case's name to run that alone, ``--trace`` to see each second of it.
 """
 
@@ -198,7 +198,7 @@ def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
     )
 
 
-def oracle_seconds(plan: Plan, rows: int, spread: float = 0.0) -> float:
+def ideal_seconds(plan: Plan, rows: int, spread: float = 0.0) -> float:
     """Seconds that one who was told the plan needs for the rows, the network included."""
     size = best_batch(plan, rows)
     if plan.queue == 0:  # then nothing can wait at the service, and its places stand empty while answers travel
@@ -215,7 +215,7 @@ def oracle_seconds(plan: Plan, rows: int, spread: float = 0.0) -> float:
 
 
 class Ratios(NamedTuple):
-    """Our seconds over the oracle's, our requests over what is fewest, and requests sent before an announced time."""
+    """Our seconds over the ideal client's, our requests over what is fewest, and requests sent before an announced time."""
 
     seconds: float
     requests: float
@@ -225,11 +225,11 @@ class Ratios(NamedTuple):
 
 
 def ratios(plan: Plan, seconds: float, seed: int = 0, spread: float = 0.0, *, trace: bool = False) -> Ratios:
-    """A case of benchmark 1, in which the oracle is to need ``seconds``."""
+    """A case of benchmark 1, in which the ideal client is to need ``seconds``."""
     rows = rows_for(plan, seconds)
     came = simulate(plan, rows, seed, spread=spread, trace=trace)
     fewest = rows if plan.largest_batch == 1 else math.ceil(rows / best_batch(plan, rows))
-    best = oracle_seconds(plan, rows, spread)
+    best = ideal_seconds(plan, rows, spread)
     return Ratios(came.seconds / best, came.requests / fewest, came.stats["violations"], came.bad, came)
 
 

@@ -190,7 +190,7 @@ def test_media_is_answered_bare_and_by_its_bytes() -> None:
     assert {part["label"]: part["score"] for part in run.replies[-1][3]}["POSITIVE"] == score(b"\x89PNG 1")
 
 
-def test_the_oracle_takes_the_batch_with_which_the_last_row_lands_first() -> None:
+def test_the_ideal_client_takes_the_batch_with_which_the_last_row_lands_first() -> None:
     plan = Plan(latency=1.0, per_item=0.1, capacity=2, largest_batch=8)
     assert best_batch(plan, 16) == 8
     assert best_batch(plan, 4) == 2

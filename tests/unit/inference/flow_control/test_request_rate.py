@@ -11,7 +11,7 @@ from bench.service import Plan
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
-from tests.support.simulation import oracle_seconds, simulate
+from tests.support.simulation import ideal_seconds, simulate
 
 
 @pytest.mark.parametrize("announce", ["seconds", "date", "ratelimit", "x-ratelimit", "nothing"])
@@ -22,7 +22,7 @@ def test_the_rate_is_found_however_it_is_announced(rate: int, announce: str) -> 
     came = simulate(plan, rows, seed=1)
     assert came.bad == 0
     assert came.stats["violations"] == 0
-    assert came.seconds <= 1.12 * oracle_seconds(plan, rows)
+    assert came.seconds <= 1.12 * ideal_seconds(plan, rows)
     assert came.requests <= 1.12 * rows
 
 
@@ -100,7 +100,7 @@ def test_a_limit_that_is_told_is_never_run_into(rate: int, announce: str) -> Non
     plan = Plan(latency=0.2, capacity=1000, rate=rate, announce=announce)
     came = simulate(plan, 20 * rate, seed=1, spread=0.3)
     assert came.stats["refused"] == {"400": 1}  # a list, which is tried once
-    assert came.seconds <= 1.05 * oracle_seconds(plan, 20 * rate)
+    assert came.seconds <= 1.05 * ideal_seconds(plan, 20 * rate)
 
 
 @pytest.mark.parametrize("seconds", [0.2, 10.0])
@@ -111,7 +111,7 @@ def test_a_limit_that_is_told_wrongly_is_not_believed_for_long(seconds: float) -
     rows = int(20 * rate + plan.bucket)
     came = simulate(plan, rows, seed=1)
     assert (came.bad, came.stats["violations"]) == (0, 0)
-    assert came.seconds <= (1.1 if seconds > 1 else 2.2) * oracle_seconds(plan, rows)
+    assert came.seconds <= (1.1 if seconds > 1 else 2.2) * ideal_seconds(plan, rows)
     assert came.requests <= 1.25 * rows
 
 
