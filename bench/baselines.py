@@ -57,21 +57,21 @@ class Job:
     def inputs(self) -> list[Any]:
         """The rows' texts, or paths of their images, all in one order."""
         if self.kind == "image":
-            return images(Path(self.folder or "") / "images", self.rows)
-        made = [text(self.seed, number) for number in range(self.distinct or self.rows)]
-        made = [made[row % len(made)] for row in range(self.rows)]
+            return write_images(Path(self.folder or "") / "images", self.rows)
+        texts = [review_text(self.seed, number) for number in range(self.distinct or self.rows)]
+        texts = [texts[row % len(texts)] for row in range(self.rows)]
         if self.changed is not None:
-            made[self.changed] += " Changed."
+            texts[self.changed] += " Changed."
         if self.poisoned is not None:
-            made[self.poisoned] += " POISON"
-        return made
+            texts[self.poisoned] += " POISON"
+        return texts
 
 
 class Answers(NamedTuple):
-    """What a client got: a score of 'POSITIVE' for each input, None where it has none, and its own receipt."""
+    """What a client got: a score of 'POSITIVE' for each input, None where it has none, and its own usage."""
 
     scores: Sequence[float | None]
-    receipt: Mapping[str, Any] = MappingProxyType({})
+    usage: Mapping[str, Any] = MappingProxyType({})
 
 
 Client = Callable[[Job, list[Any]], Callable[[], Answers]]
@@ -81,14 +81,14 @@ _SENTENCE = "the parcel came late but staff were kind and it works as told so we
 _WORDS = _SENTENCE.split()
 
 
-def text(seed: int, number: int) -> str:
+def review_text(seed: int, number: int) -> str:
     """One review of 40 to 160 characters, unlike every other."""
     mixed = zlib.crc32(b"%d %d" % (seed, number))
     words = [_WORDS[(mixed >> shift) % len(_WORDS)] for shift in range(3, 3 + 6 + mixed % 20)]
     return f"{seed}-{number}: {' '.join(words)}."
 
 
-def images(folder: Path, count: int) -> list[str]:
+def write_images(folder: Path, count: int) -> list[str]:
     """Paths of ``count`` different PNG files of 32 by 32 grey pixels, made once."""
     paths = []
     folder.mkdir(exist_ok=True)
@@ -108,14 +108,14 @@ def images(folder: Path, count: int) -> list[str]:
     return paths
 
 
-def body_of(kind: str, batch: Sequence[Any]) -> bytes:
+def request_body(kind: str, batch: Sequence[Any]) -> bytes:
     """The request for one input or a list of them."""
     if kind == "image":
         return Path(batch[0]).read_bytes()
     return orjson.dumps({"inputs": batch[0] if len(batch) == 1 else list(batch)})
 
 
-def scores_of(answer: Any) -> list[float | None]:
+def parse_scores(answer: Any) -> list[float | None]:
     """The score of 'POSITIVE' for each part of an answer."""
     parts = answer if isinstance(answer[0], list) else [answer]
     return [next((item["score"] for item in part if item["label"] == "POSITIVE"), None) for part in parts]
@@ -138,38 +138,38 @@ def ours(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     engine = {name: value for name, value in wanted.items() if has_setting(name) and value is not None}
     using = {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
     out = predict(pd.DataFrame({"input": inputs}), using, {"endpoint": job.url, **engine})
-    return lambda: _read(out)
+    return lambda: _read_frame(out)
 
 
-def _read(out: Any) -> Answers:
-    shares = [None if each is None else each.get("POSITIVE") for each in out["y_explain"]]
-    for label, confidence, share in zip(out["y"], out["y_confidence"], shares, strict=True):
-        best = None if share is None else ("POSITIVE", share) if share >= 0.5 else ("NEGATIVE", 1 - share)
+def _read_frame(out: Any) -> Answers:
+    scores = [None if each is None else each.get("POSITIVE") for each in out["y_explain"]]
+    for label, confidence, positive in zip(out["y"], out["y_confidence"], scores, strict=True):
+        best = None if positive is None else ("POSITIVE", positive) if positive >= 0.5 else ("NEGATIVE", 1 - positive)
         if best is not None and (label != best[0] or abs(confidence - best[1]) > 2e-6):
             raise AssertionError(f"{label} {confidence} was chosen, and {best} is right")
     errors = out["y_error"].dropna()
-    return Answers(shares, {**out.attrs["usage"], "first_error": str(errors.iloc[0])[:300] if len(errors) else None})
+    return Answers(scores, {**out.attrs["usage"], "first_error": str(errors.iloc[0])[:300] if len(errors) else None})
 
 
 def bare(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     """An aiohttp loop: so many in flight, so many inputs in each, no care taken of anything."""
     import aiohttp
 
-    shares: list[float | None] = [None] * len(inputs)
+    scores: list[float | None] = [None] * len(inputs)
     waiting = iter(range(0, len(inputs), job.batch))
 
     async def worker(session: aiohttp.ClientSession) -> None:
         for start in waiting:
             batch = inputs[start : start + job.batch]
-            async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
-                shares[start : start + len(batch)] = scores_of(orjson.loads(await response.read()))
+            async with session.post(job.url, data=request_body(job.kind, batch), headers=HEADERS) as response:
+                scores[start : start + len(batch)] = parse_scores(orjson.loads(await response.read()))
 
     async def run() -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await asyncio.gather(*(worker(session) for _ in range(job.in_flight)))
 
     asyncio.run(run())
-    return lambda: Answers(shares)
+    return lambda: Answers(scores)
 
 
 def hub(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
@@ -191,7 +191,7 @@ def hub(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     return lambda: Answers([next(item.score for item in each if item.label == "POSITIVE") for each in answers])
 
 
-_NEEDED = {
+_IMPORTS = {
     "ours": ("huggingface_api_handler.inference",),
     "hub": ("huggingface_hub.inference._generated._async_client",),
     "hugging_py_face": ("hugging_py_face",),
@@ -199,27 +199,27 @@ _NEEDED = {
 }
 
 
-def _import_what(name: str) -> Client:
+def _load_client(name: str) -> Client:
     """A client of this module, or of another as 'module:function', with what it needs imported already."""
     module, _, function = name.rpartition(":")
     client: Client = getattr(importlib.import_module(f"bench.{module}") if module else sys.modules[__name__], function)
-    for needed in _NEEDED.get(function, ("aiohttp",)):
-        importlib.import_module(needed)
+    for module_name in _IMPORTS.get(function, ("aiohttp",)):
+        importlib.import_module(module_name)
     return client
 
 
-def _memory(line: str) -> int:
+def _memory_bytes(line: str) -> int:
     """Bytes now ('VmRSS') or at most ('VmHWM'). Unlike ru_maxrss this knows nothing of the process that forked us."""
     status = Path("/proc/self/status").read_text()
     return int(next(row.split()[1] for row in status.splitlines() if row.startswith(line))) * 1024
 
 
-def _cpu() -> float:
+def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def _profiled() -> list[cProfile.Profile]:
+def _start_profilers() -> list[cProfile.Profile]:
     """Profilers of this thread and of each that starts from now on."""
     profilers = [cProfile.Profile()]
 
@@ -235,17 +235,17 @@ def _profiled() -> list[cProfile.Profile]:
 def main() -> None:
     """Do the job on stdin and print what it took."""
     job = Job(**json.load(sys.stdin))
-    client = _import_what(sys.argv[1])
-    startup, empty = _cpu(), _memory("VmRSS")
+    client = _load_client(sys.argv[1])
+    startup, empty = _cpu_seconds(), _memory_bytes("VmRSS")
     inputs = job.inputs()
     gc.collect()
-    loaded = _memory("VmRSS")
+    loaded = _memory_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
-    profilers = _profiled() if job.profile else []
-    cpu, began = _cpu(), time.perf_counter()
+    profilers = _start_profilers() if job.profile else []
+    cpu, began = _cpu_seconds(), time.perf_counter()
     read = client(job, inputs)
-    seconds, cpu = time.perf_counter() - began, _cpu() - cpu
-    peak = _memory("VmHWM")
+    seconds, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
+    peak = _memory_bytes("VmHWM")
     answers = read()
     right = [Path(each).read_bytes() for each in inputs] if job.kind == "image" else inputs
     print(
@@ -256,12 +256,12 @@ def main() -> None:
                 "startup_cpu_seconds": startup,
                 "rss": {"empty": empty, "loaded": loaded, "peak": peak},
                 "frame": sum(map(sys.getsizeof, inputs)) + 8 * len(inputs),
-                "unanswered": sum(share is None for share in answers.scores),
+                "unanswered": sum(positive is None for positive in answers.scores),
                 "wrong": sum(
-                    share is not None and abs(share - score(item)) > 2e-6
-                    for share, item in zip(answers.scores, right, strict=True)
+                    positive is not None and abs(positive - score(item)) > 2e-6
+                    for positive, item in zip(answers.scores, right, strict=True)
                 ),
-                "receipt": dict(answers.receipt),
+                "usage": dict(answers.usage),
             }
         )
     )

@@ -9,9 +9,18 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from .baselines import Job
-from .ideal_client import best_batch, best_seconds, in_flight
-from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, service, spread
-from .service import BUCKET, Plan
+from .ideal_client import best_batch, best_seconds, ideal_concurrency
+from .measure import (
+    ClientError,
+    RemoteService,
+    Results,
+    parse_arguments,
+    run_client,
+    running_service,
+    service_throughput,
+    summary,
+)
+from .service import TIMELINE_STEP_S, Plan
 
 
 class Case(NamedTuple):
@@ -46,9 +55,9 @@ CASES = {
         Plan(latency=0.15, per_item=0.001, capacity=16, rate=10, announce="seconds", largest_batch=64)
     ),
 }
-TOO_LONG = 5
+MAX_TIMES_IDEAL = 5
 """Times the ideal client's seconds, and half a minute, after which ours is given up."""
-_KEPT = ("requests", "refused", "violations", "in_the_air", "most_active", "timeline")
+_REPORTED_STATS = ("requests", "refused", "violations", "in_transit", "peak_active", "timeline")
 QUICK = (
     "5 ms, 4 at once",
     "100 ms, 16 at once, no queue",
@@ -68,23 +77,25 @@ def rows_for(plan: Plan, seconds: float) -> int:
     return max(8, int(((seconds - plan.loading) * rate + extra) * size))
 
 
-def bound_for(ideal_seconds: float) -> float | None:
+def time_ratio_bound(ideal_seconds: float) -> float | None:
     """Our time over the ideal client's: no promise below 10 s, 1.25 there, 1.05 from 20 s on."""
     return 1.05 if ideal_seconds >= 20 else 1.25 if ideal_seconds >= 9.5 else None
 
 
-def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str, Any]:
+def run_case(service: RemoteService, case: Case, seconds: float, seed: int) -> dict[str, Any]:
     plan = case.plan
     rows = rows_for(plan, seconds)
-    remote.follow(plan)
-    ideal = _kept(client("ideal_client:ideal_client", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
-    remote.follow(plan)
-    patience = TOO_LONG * ideal["seconds"] + 30
+    service.set_plan(plan)
+    ideal = _client_run(
+        run_client("ideal_client:ideal_client", Job(service.url, rows, seed=seed, plan=asdict(plan))), service
+    )
+    service.set_plan(plan)
+    timeout_s = MAX_TIMES_IDEAL * ideal["seconds"] + 30
     try:
-        ours = _kept(client("ours", Job(remote.url, rows, seed=seed), timeout=patience), remote)
+        ours = _client_run(run_client("ours", Job(service.url, rows, seed=seed), timeout=timeout_s), service)
     except ClientError as error:
-        nothing = {"seconds": patience, "wrong": 0, "unanswered": rows, "receipt": {"first_error": str(error)}}
-        ours = _kept(nothing, remote)
+        timed_out = {"seconds": timeout_s, "wrong": 0, "unanswered": rows, "usage": {"first_error": str(error)}}
+        ours = _client_run(timed_out, service)
     lists = plan.largest_batch != 1
     return {
         "rows": rows,
@@ -95,30 +106,30 @@ def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str,
     }
 
 
-def _kept(got: dict[str, Any], remote: Remote) -> dict[str, Any]:
+def _client_run(result: dict[str, Any], service: RemoteService) -> dict[str, Any]:
     """What is told of a client's run: its own part, and the service's."""
-    stats = remote.stats()
+    stats = service.stats()
     return {
-        "seconds": round(got["seconds"], 3),
-        "wrong": got["wrong"],
-        "unanswered": got["unanswered"],
-        **{name: stats[name] for name in _KEPT},
-        "first_error": got["receipt"].get("first_error"),
+        "seconds": round(result["seconds"], 3),
+        "wrong": result["wrong"],
+        "unanswered": result["unanswered"],
+        **{name: stats[name] for name in _REPORTED_STATS},
+        "first_error": result["usage"].get("first_error"),
     }
 
 
 def main() -> None:
-    given = arguments(__doc__ or "", case={"help": "the one case to run"}, seconds={"type": float})
-    results = Results("ceiling", given.quick)
-    cases = [given.case] if given.case else QUICK if given.quick else list(CASES)
-    results.body["bucket_seconds"] = BUCKET
+    options = parse_arguments(__doc__ or "", case={"help": "the one case to run"}, seconds={"type": float})
+    results = Results("ceiling", options.quick)
+    cases = [options.case] if options.case else QUICK if options.quick else list(CASES)
+    results.body["timeline_step_seconds"] = TIMELINE_STEP_S
     results.body["cases"] = {}
-    with service() as remote:
-        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
+    with running_service() as service:
+        results.body["service"] = service_throughput(service, 2000 if options.quick else 20_000)
         for name in cases:
             case = CASES[name]
-            seconds = given.seconds or (2.0 if given.quick else case.seconds)
-            runs = [run_case(remote, case, seconds, seed) for seed in range(given.repeat)]
+            seconds = options.seconds or (2.0 if options.quick else case.seconds)
+            runs = [run_case(service, case, seconds, seed) for seed in range(options.repeat)]
             runs.sort(key=lambda run: float(run["time_ratio"]))
             median = runs[(len(runs) - 1) // 2]
             lists = case.plan.largest_batch != 1
@@ -126,24 +137,26 @@ def main() -> None:
                 **median,
                 "all_time_ratios": [round(run["time_ratio"], 3) for run in runs],
                 "plan": {key: value for key, value in asdict(case.plan).items() if value != getattr(Plan(), key)},
-                "ideal_client_in_flight": in_flight(case.plan),
-                "best_by_plan": best_seconds(case.plan, median["rows"], best_batch(case.plan, median["rows"])),
+                "ideal_client_in_flight": ideal_concurrency(case.plan),
+                "ideal_seconds_by_plan": best_seconds(case.plan, median["rows"], best_batch(case.plan, median["rows"])),
             }
             results.check(
-                f"{name}: time over ideal client's", median["time_ratio"], bound_for(median["ideal_client"]["seconds"])
+                f"{name}: time over ideal client's",
+                median["time_ratio"],
+                time_ratio_bound(median["ideal_client"]["seconds"]),
             )
             worst = max(run["requests_ratio"] for run in runs)
             base = "ideal client's" if lists else "rows"
             results.check(f"{name}: requests over {base}", worst, 1.3 if lists else 1.1)
             results.check(f"{name}: sent before announced", max(run["ours"]["violations"] for run in runs), 0)
-            impolite = max(
+            ideal_errors = max(
                 sum(run["ideal_client"]["refused"].values()) + run["ideal_client"]["violations"] for run in runs
             )
-            results.check(f"{name}: ideal client refused or early", impolite, 1 if case.plan.loading else 0)
+            results.check(f"{name}: ideal client refused or early", ideal_errors, 1 if case.plan.loading else 0)
             bad = max(run["ours"]["wrong"] + run["ours"]["unanswered"] for run in runs)
             results.check(f"{name}: rows wrong or unanswered", bad, 0)
         ratios = [case["time_ratio"] for case in results.body["cases"].values()]
-        results.body["time_ratios"] = spread(ratios)
+        results.body["time_ratios"] = summary(ratios)
     results.write()
 
 

@@ -15,28 +15,28 @@ from typing import Any
 
 import orjson
 
-from .baselines import HEADERS, Answers, Job, body_of, scores_of
+from .baselines import HEADERS, Answers, Job, parse_scores, request_body
 from .service import Plan
 
-LEAD = 0.01
+LEAD_S = 0.01
 """Seconds' worth of requests kept waiting, so that no place stands empty while an answer is on its way."""
-ARRIVAL = 0.1
+ARRIVAL_S = 0.1
 """Seconds that the first of many requests at once may take to arrive: only then does the bucket begin to fill."""
 
 
-def in_flight(plan: Plan) -> int:
+def ideal_concurrency(plan: Plan) -> int:
     """Requests at once: the places, and at most a queue's length behind them."""
-    a_second = plan.capacity / max(plan.latency, 0.001)
-    return plan.capacity + min(plan.queue, max(math.ceil(plan.capacity / 4), math.ceil(a_second * LEAD)))
+    requests_per_second = plan.capacity / max(plan.latency, 0.001)
+    return plan.capacity + min(plan.queue, max(math.ceil(plan.capacity / 4), math.ceil(requests_per_second * LEAD_S)))
 
 
 def best_seconds(plan: Plan, rows: int, batch: int) -> float:
     """Seconds that ``rows`` in batches take at best, the transport aside."""
     requests = math.ceil(rows / batch)
     each = plan.latency + plan.per_item * min(batch, rows)
-    by_places = math.ceil(requests / plan.capacity) * each
+    by_capacity = math.ceil(requests / plan.capacity) * each
     by_rate = 0.0 if plan.rate is None else max(0.0, requests - plan.bucket) / plan.rate + each
-    return plan.loading + max(by_places, by_rate)
+    return plan.loading + max(by_capacity, by_rate)
 
 
 def best_batch(plan: Plan, rows: int) -> int:
@@ -51,9 +51,9 @@ def ideal_client(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
 
     plan = Plan(**job.plan)
     size = best_batch(plan, len(inputs))
-    shares: list[float | None] = [None] * len(inputs)
+    scores: list[float | None] = [None] * len(inputs)
     waiting = iter(range(0, len(inputs), size))
-    turns, began, resume = itertools.count(), 0.0, 0.0
+    order, started, resume = itertools.count(), 0.0, 0.0
 
     async def worker(session: aiohttp.ClientSession) -> None:
         nonlocal resume
@@ -62,26 +62,26 @@ def ideal_client(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
             while True:
                 if plan.rate is not None:
                     # A token is left in the bucket, since clocks and networks are not exact.
-                    behind = next(turns) - (plan.bucket - 2)
-                    due = began + (ARRIVAL + behind / plan.rate if behind > 0 else 0.0)
+                    behind = next(order) - (plan.bucket - 2)
+                    due = started + (ARRIVAL_S + behind / plan.rate if behind > 0 else 0.0)
                     while (wait := max(due, resume) - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``resume`` may move
                         await asyncio.sleep(wait)
-                async with session.post(job.url, data=body_of(job.kind, batch), headers=HEADERS) as response:
+                async with session.post(job.url, data=request_body(job.kind, batch), headers=HEADERS) as response:
                     answer = orjson.loads(await response.read())
                 if response.status == 200:
                     break
                 resume = time.monotonic() + 1.1  # longer than any plan tells; such a run is no measure
-            shares[start : start + len(batch)] = scores_of(answer)
+            scores[start : start + len(batch)] = parse_scores(answer)
 
     async def run() -> None:
-        nonlocal began
+        nonlocal started
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             if plan.loading:  # which the first request sets off
-                async with session.post(job.url, data=body_of(job.kind, inputs[:1]), headers=HEADERS) as response:
+                async with session.post(job.url, data=request_body(job.kind, inputs[:1]), headers=HEADERS) as response:
                     await response.read()
                 await asyncio.sleep(plan.loading)
-            began = time.monotonic()
-            await asyncio.gather(*(worker(session) for _ in range(min(in_flight(plan), len(inputs)))))
+            started = time.monotonic()
+            await asyncio.gather(*(worker(session) for _ in range(min(ideal_concurrency(plan), len(inputs)))))
 
     asyncio.run(run())
-    return lambda: Answers(shares)
+    return lambda: Answers(scores)

@@ -27,43 +27,43 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 QUICK_RESULTS = ROOT / "build" / "bench"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_NAMED = ("huggingface_api_handler", "huggingface_hub", "aiohttp", "orjson", "pandas", "mindsdb")
+_PACKAGES = ("huggingface_api_handler", "huggingface_hub", "aiohttp", "orjson", "pandas", "mindsdb")
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteService:
     """A running simulated service."""
 
     url: str
 
-    def follow(self, plan: Plan) -> None:
+    def set_plan(self, plan: Plan) -> None:
         """Behave as ``plan`` says from now on, with all counts at zero."""
-        self._exchange("/_plan", json.dumps(asdict(plan)).encode())
+        self._request("/_plan", json.dumps(asdict(plan)).encode())
 
     def stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = self._exchange("/_stats", None)
+        stats: dict[str, Any] = self._request("/_stats", None)
         return stats
 
-    def _exchange(self, path: str, body: bytes | None) -> Any:
+    def _request(self, path: str, body: bytes | None) -> Any:
         with _DIRECT.open(self.url + path, body, timeout=30) as answer:
             return json.loads(answer.read())
 
 
 @contextlib.contextmanager
-def service() -> Iterator[Remote]:
+def running_service() -> Iterator[RemoteService]:
     """A simulated service on a free loopback port, for the length of the block."""
     command = [sys.executable, "-m", "bench.service"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
-            yield Remote(f"http://127.0.0.1:{int(process.stdout.readline())}")
+            yield RemoteService(f"http://127.0.0.1:{int(process.stdout.readline())}")
         finally:
             process.stdin.close()
             process.wait(10)
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[str]:
+def temporary_folder() -> Iterator[str]:
     """An empty folder that is thrown away."""
     folder = tempfile.mkdtemp(prefix="bench_")
     try:
@@ -72,19 +72,21 @@ def scratch() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def environment(**more: str) -> dict[str, str]:
+def client_environment(**more: str) -> dict[str, str]:
     """For processes started here: this checkout, no proxy on loopback, no key and no settings of this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "MINDSDB_"))}
     quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN_PATH": os.devnull, "NO_PROXY": "127.0.0.1,localhost"}
     return {**kept, **quiet, "PYTHONPATH": str(ROOT), **more}
 
 
-def client(name: str, job: Job, *, python: str = sys.executable, timeout: float = 1800, **env: str) -> dict[str, Any]:
+def run_client(
+    name: str, job: Job, *, python: str = sys.executable, timeout: float = 1800, **env: str
+) -> dict[str, Any]:
     """What the client called ``name`` took for ``job`` in a fresh process. Raises ClientError with its last words.
 
     What it keeps on disk is in a folder of its own, empty before and thrown away, unless the job names one.
     """
-    with scratch() as folder:
+    with temporary_folder() as folder:
         process = start_client(name, replace(job, folder=job.folder or folder), python=python, **env)
         try:
             out, problems = process.communicate(timeout=timeout)
@@ -105,7 +107,7 @@ def start_client(name: str, job: Job, *, python: str = sys.executable, **env: st
     process = subprocess.Popen(
         [python, "-m", "bench.baselines", name],
         cwd=ROOT,
-        env=environment(**env),
+        env=client_environment(**env),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -122,25 +124,25 @@ class ClientError(RuntimeError):
     """A client ended without a result."""
 
 
-def median_of(times: int, run: Callable[[], Mapping[str, Any]], by: str) -> dict[str, Any]:
+def median_of_runs(times: int, run: Callable[[], Mapping[str, Any]], by: str) -> dict[str, Any]:
     """The run that is the median of several ``by`` a number, with the spread of all beside it."""
-    return median([run() for _ in range(times)], by)
+    return median_run([run() for _ in range(times)], by)
 
 
-def median(runs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
+def median_run(runs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
     """The one of ``runs`` that is their median ``by`` a number, with that of all beside it."""
     runs = sorted(runs, key=lambda each: float(each[by]))
     return {**runs[(len(runs) - 1) // 2], f"all_{by}": [round(float(each[by]), 4) for each in runs]}
 
 
-def ceiling_of(remote: Remote, requests: int) -> dict[str, float]:
+def service_throughput(service: RemoteService, requests: int) -> dict[str, float]:
     """What the service itself can do: a bare client at 64 in flight, no latency; and its own CPU for each request."""
-    remote.follow(Plan())
-    taken = client("bare", Job(remote.url, requests))
-    cpu = remote.stats()["cpu_seconds"] / requests
+    service.set_plan(Plan())
+    taken = run_client("bare", Job(service.url, requests))
+    cpu = service.stats()["cpu_seconds"] / requests
     return {
-        "requests_per_second_reached": round(requests / taken["seconds"]),
-        "requests_per_second_by_its_cpu": round(1 / cpu),
+        "requests_per_second": round(requests / taken["seconds"]),
+        "requests_per_cpu_second": round(1 / cpu),
         "service_cpu_us_per_request": round(cpu * 1e6, 1),
     }
 
@@ -158,7 +160,7 @@ class Results:
         """Note that ``value`` is to be at most ``bound``; None for a value is a failure, for a bound only a figure."""
         ok = None if bound is None else value is not None and value <= bound
         value = None if value is None else round(value, 4)
-        self.checks.append({"what": what, "value": value, "bound": bound, "ok": ok})
+        self.checks.append({"what": what, "value": value, "bound": bound, "passed": ok})
         mark = {None: "     ", True: "holds", False: "FAILS"}[ok]
         print(f"{mark}  {what}: {value}" + (f" (at most {bound:g})" if bound is not None else ""), flush=True)
 
@@ -172,7 +174,7 @@ class Results:
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
-            "versions": {name: version for name in _NAMED if (version := _version(name))},
+            "versions": {name: version for name in _PACKAGES if (version := _version(name))},
         }
         text = json.dumps({**about, **self.body, "checks": self.checks}, indent=1)
         (folder / f"{self.benchmark}.json").write_text(text + "\n")
@@ -189,18 +191,18 @@ def _version(name: str) -> str | None:
         return None
 
 
-def arguments(description: str, **more: Mapping[str, Any]) -> argparse.Namespace:
+def parse_arguments(description: str, **more: Mapping[str, Any]) -> argparse.Namespace:
     """--quick, --repeat, and what a benchmark adds as ``name={...}`` for add_argument."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="few rows and one run, for developing")
     parser.add_argument("--repeat", type=int, help="runs of which the median is taken")
     for name, how in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **how)
-    given = parser.parse_args()
-    given.repeat = given.repeat or (1 if given.quick else 3)
-    return given
+    options = parser.parse_args()
+    options.repeat = options.repeat or (1 if options.quick else 3)
+    return options
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def summary(values: Sequence[float]) -> dict[str, float]:
     """Median, least and most."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}

@@ -17,15 +17,33 @@ from typing import Any
 from huggingface_api_handler.demo.mindsdb_server import SQLError, running_mindsdb
 from huggingface_api_handler.demo.processes import ServerError
 
-from .baselines import HEADERS, MODEL, Answers, Job, scores_of
-from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, median_of, scratch, service
+from .baselines import HEADERS, MODEL, Answers, Job, parse_scores
+from .measure import (
+    ClientError,
+    RemoteService,
+    Results,
+    median_of_runs,
+    parse_arguments,
+    run_client,
+    running_service,
+    service_throughput,
+    temporary_folder,
+)
 from .service import Plan
-from .through_sql import create, create_ours, handlers, joined, mindsdb_python, upload, wrong
+from .through_sql import (
+    count_wrong,
+    create_model,
+    create_our_model,
+    installed_handlers,
+    join_with_model,
+    mindsdb_python,
+    upload_texts,
+)
 
-LATENCY = 0.05
-SINGLES = Plan(latency=LATENCY, capacity=64, queue=4096)
-LISTS = Plan(latency=LATENCY, per_item=0.001, capacity=64, queue=4096, largest_batch=None)
-"""Takes lists of any length, since hugging-py-face and with it MindsDB's handler send a whole table in one."""
+LATENCY_S = 0.05
+SINGLES = Plan(latency=LATENCY_S, capacity=64, queue=4096)
+LISTS = Plan(latency=LATENCY_S, per_item=0.001, capacity=64, queue=4096, largest_batch=None)
+"""Takes lists of any length, since hugging-py-face and with it MindsDB's handler send a whole_table table in one."""
 
 
 def hugging_py_face(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
@@ -41,7 +59,7 @@ def hugging_py_face(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
         answers = language.text_classification(inputs) if not job.batch else []
         if job.batch:
             answers = [language.text_classification(item) for item in inputs]
-    return lambda: Answers([scores_of(answer)[0] for answer in answers])
+    return lambda: Answers([parse_scores(answer)[0] for answer in answers])
 
 
 def ray_data(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
@@ -61,95 +79,99 @@ def ray_data(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
             "row": row["row"],
             "payload": {"inputs": list(row["inputs"]) if len(row["inputs"]) > 1 else row["inputs"][0]},
         },
-        postprocess=lambda row: {"row": row["row"], "scores": scores_of(row["http_response"])},
+        postprocess=lambda row: {"row": row["row"], "scores": parse_scores(row["http_response"])},
     )
     taken = sorted(processor(ray.data.from_items(rows)).take_all(), key=lambda row: row["row"])
-    return lambda: Answers([share for row in taken for share in row["scores"]], {"starting_seconds": starting})
+    return lambda: Answers([share for row in taken for share in row["scores"]], {"startup_seconds": starting})
 
 
-def contenders(kind: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name -> client and what it is told, for 'text singles', 'text batches' or 'images'."""
+def clients(kind: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name -> client and what it is job_options, for 'text singles', 'text batches' or 'images'."""
     batch = 32 if kind == "text batches" else 1
-    whole = 0 if kind == "text batches" else 1
+    whole_table = 0 if kind == "text batches" else 1
     return {
         "ours": ("ours", {}),
         "AsyncInferenceClient, semaphore of 16": ("hub", {"in_flight": 16}),
         "AsyncInferenceClient, semaphore of 64": ("hub", {"in_flight": 64}),
-        "hugging-py-face": ("peers:hugging_py_face", {"batch": whole}),
+        "hugging-py-face": ("peers:hugging_py_face", {"batch": whole_table}),
         "Ray Data HTTP processor": ("peers:ray_data", {"batch": batch}),
         "bare aiohttp, 64 in flight": ("bare", {"batch": batch}),
     }
 
 
-def run(remote: Remote, name: str, plan: Plan, job: Job, python: str) -> dict[str, Any]:
+def run(service: RemoteService, name: str, plan: Plan, job: Job, python: str) -> dict[str, Any]:
     """Seconds and rows a second. Raises ClientError."""
-    remote.follow(plan)
-    taken = client(name, job, python=python if name.endswith("ray_data") else sys.executable)
-    starting = taken["receipt"].get("starting_seconds", 0.0)
+    service.set_plan(plan)
+    taken = run_client(name, job, python=python if name.endswith("ray_data") else sys.executable)
+    starting = taken["usage"].get("startup_seconds", 0.0)
     seconds = taken["seconds"] - starting
     return {
         "seconds": seconds,
-        "starting_seconds": starting,
-        "rows_a_second": job.rows / seconds,
-        "requests": remote.stats()["requests"],
+        "startup_seconds": starting,
+        "rows_per_second": job.rows / seconds,
+        "requests": service.stats()["requests"],
         "wrong": taken["wrong"],
         "unanswered": taken["unanswered"],
     }
 
 
-def built_in(python: str, rows: int, remote: Remote) -> dict[str, Any]:
+def run_builtin_handler(python: str, rows: int, service: RemoteService) -> dict[str, Any]:
     """MindsDB's own handler through SQL, or the error that it meets. The service also plays the Hub that it asks."""
-    using = f"task = 'text-classification', input_column = 'review', endpoint = '{remote.url}'"
-    remote.follow(LISTS)
-    with running_mindsdb(python=python, environment={"HF_ENDPOINT": remote.url}) as server:
-        table = upload(server, 0, rows)
+    using = f"task = 'text-classification', input_column = 'review', endpoint = '{service.url}'"
+    service.set_plan(LISTS)
+    with running_mindsdb(python=python, environment={"HF_ENDPOINT": service.url}) as server:
+        table = upload_texts(server, 0, rows)
         found: dict[str, Any] = {}
         # The first is the first example of its documentation, which names no model.
         for name, model in (("no_model_named", ""), ("model_named", f", model_name = '{MODEL}'")):
             try:
-                made = create(server, name, "huggingface_api", using + model, api_key="hf_bench")
-                seconds, answer = joined(server, made, table)
-                found[name] = {"seconds": seconds, "rows_a_second": rows / seconds, "wrong": wrong(answer, rows)}
+                made = create_model(server, name, "huggingface_api", using + model, api_key="hf_bench")
+                seconds, answer = join_with_model(server, made, table)
+                found[name] = {
+                    "seconds": seconds,
+                    "rows_per_second": rows / seconds,
+                    "wrong": count_wrong(answer, rows),
+                }
             except (SQLError, ServerError) as error:
                 found[name] = {"error": str(error).strip().partition(", raised at")[0]}  # a path of this machine
         return found
 
 
-def ours_through_sql(python: str, rows: int, remote: Remote) -> dict[str, Any]:
-    remote.follow(LISTS)
-    with handlers(python), scratch() as folder, running_mindsdb(python=python) as server:
-        table = upload(server, 0, rows)
-        seconds, answer = joined(server, create_ours(server, remote.url, folder), table)
-    return {"seconds": seconds, "rows_a_second": rows / seconds, "wrong": wrong(answer, rows)}
+def run_ours_through_sql(python: str, rows: int, service: RemoteService) -> dict[str, Any]:
+    service.set_plan(LISTS)
+    with installed_handlers(python), temporary_folder() as folder, running_mindsdb(python=python) as server:
+        table = upload_texts(server, 0, rows)
+        seconds, answer = join_with_model(server, create_our_model(server, service.url, folder), table)
+    return {"seconds": seconds, "rows_per_second": rows / seconds, "wrong": count_wrong(answer, rows)}
 
 
 def main() -> None:
-    given = arguments(
+    options = parse_arguments(
         __doc__ or "",
         ray_python={"default": sys.executable},
         mindsdb_python={"default": mindsdb_python()},
         only={"help": "the one scenario to run"},
     )
-    results = Results("peers", given.quick)
+    results = Results("peers", options.quick)
     scenarios = {
-        "text singles": (SINGLES, "text", 100 if given.quick else 2000),
-        "text batches": (LISTS, "text", 1000 if given.quick else 20_000),
-        "images": (SINGLES, "image", 100 if given.quick else 1000),
+        "text singles": (SINGLES, "text", 100 if options.quick else 2000),
+        "text batches": (LISTS, "text", 1000 if options.quick else 20_000),
+        "images": (SINGLES, "image", 100 if options.quick else 1000),
     }
-    with service() as remote:
-        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
+    with running_service() as service:
+        results.body["service"] = service_throughput(service, 2000 if options.quick else 20_000)
         for scenario, (plan, kind, rows) in scenarios.items():
-            if given.only not in (None, scenario):
+            if options.only not in (None, scenario):
                 continue
             taken: dict[str, Any] = {}
-            for name, (function, told) in contenders(scenario).items():
-                if given.quick and function.endswith("ray_data") and scenario != "text batches":
+            for name, (function, job_options) in clients(scenario).items():
+                if options.quick and function.endswith("ray_data") and scenario != "text batches":
                     continue  # its cluster alone takes longer to start than the others take
-                job = Job(remote.url, rows, kind=kind, **told)
-                times = given.repeat if function in ("ours", "bare", "hub") else 1
+                job = Job(service.url, rows, kind=kind, **job_options)
+                times = options.repeat if function in ("ours", "bare", "hub") else 1
                 try:
-                    taken[name] = median_of(
-                        times, partial(run, remote, function, plan, job, given.ray_python), "seconds"
+                    taken[name] = median_of_runs(
+                        times, partial(run, service, function, plan, job, options.ray_python), "seconds"
                     )
                 except ClientError as error:
                     taken[name] = {"error": str(error)}
@@ -160,12 +182,12 @@ def main() -> None:
                     results.check(f"{scenario}: {name}, time over ours", each["seconds"] / ours["seconds"], None)
             results.body[scenario] = {"rows": rows, "clients": {"ours": ours, **taken}}
             results.check(f"{scenario}: rows of ours wrong or unanswered", ours["wrong"] + ours["unanswered"], 0)
-        if given.mindsdb_python and not given.quick:
+        if options.mindsdb_python and not options.quick:
             rows = 20_000
             results.body["through SQL"] = {
                 "rows": rows,
-                "MindsDB's built-in": built_in(given.mindsdb_python, rows, remote),
-                "ours": ours_through_sql(given.mindsdb_python, rows, remote),
+                "MindsDB's built-in": run_builtin_handler(options.mindsdb_python, rows, service),
+                "ours": run_ours_through_sql(options.mindsdb_python, rows, service),
             }
             ours = results.body["through SQL"]["ours"]
             for name, each in results.body["through SQL"]["MindsDB's built-in"].items():

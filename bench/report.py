@@ -19,20 +19,22 @@ from matplotlib.figure import Figure
 
 from .measure import QUICK_RESULTS, RESULTS, ROOT
 
-OURS, OTHER, BOUND = "#1f6feb", "#9aa4b2", "#d1242f"
+OURS_COLOUR = "#1f6feb"
+OTHER_COLOUR = "#9aa4b2"
+BOUND_COLOUR = "#d1242f"
 ORDER = ("ceiling", "client_cost", "peers", "scale", "through_sql", "request_cost")
-MB = 1024 * 1024
+MB_BYTES = 1024 * 1024
 
 
 def _bars(axes: Axes, values: dict[str, float], unit: str, bound: float | None = None) -> None:
     names = list(values)[::-1]
-    colours = [OURS if name.startswith("ours") else OTHER for name in names]
+    colours = [OURS_COLOUR if name.startswith("ours") else OTHER_COLOUR for name in names]
     drawn = axes.barh(names, [values[name] for name in names], color=colours)
     axes.bar_label(drawn, labels=[_number(values[name]) for name in names], padding=3)
     axes.margins(x=0.15)
     axes.set_xlabel(unit)
     if bound is not None:
-        axes.axvline(bound, color=BOUND, linestyle="--", linewidth=1)
+        axes.axvline(bound, color=BOUND_COLOUR, linestyle="--", linewidth=1)
 
 
 def ceiling(results: dict[str, Any]) -> Figure:
@@ -43,10 +45,14 @@ def ceiling(results: dict[str, Any]) -> Figure:
     top, below = figure.subfigures(2, 1, height_ratios=[0.3 * len(cases) + 1.6, 2 * height])
     axes = top.subplots()
     names = list(cases)[::-1]
-    axes.scatter([cases[name]["time_ratio"] for name in names], names, color=OURS, label="time over the ideal client's")
-    axes.scatter([cases[name]["requests_ratio"] for name in names], names, color=OTHER, marker="x", label="requests")
+    axes.scatter(
+        [cases[name]["time_ratio"] for name in names], names, color=OURS_COLOUR, label="time over the ideal client's"
+    )
+    axes.scatter(
+        [cases[name]["requests_ratio"] for name in names], names, color=OTHER_COLOUR, marker="x", label="requests"
+    )
     for bound in (1.05, 1.25):
-        axes.axvline(bound, color=BOUND, linestyle="--", linewidth=1)
+        axes.axvline(bound, color=BOUND_COLOUR, linestyle="--", linewidth=1)
     axes.axvline(1, color="black", linewidth=1)
     axes.legend(loc="lower right")
     grid = below.subplots(height, min(4, len(cases)), squeeze=False).flat
@@ -54,9 +60,9 @@ def ceiling(results: dict[str, Any]) -> Figure:
         if name is None:
             panel.axis("off")
             continue
-        for client, colour in (("ideal_client", OTHER), ("ours", OURS)):
+        for client, colour in (("ideal_client", OTHER_COLOUR), ("ours", OURS_COLOUR)):
             done = list(itertools.accumulate(cases[name][client]["timeline"], initial=0))
-            at = [index * results["bucket_seconds"] for index in range(len(done))]
+            at = [index * results["timeline_step_seconds"] for index in range(len(done))]
             panel.plot(at, done, color=colour, label=client.replace("_", " "))
         panel.set_title(name, fontsize=8)
         panel.tick_params(labelsize=7)
@@ -67,7 +73,7 @@ def ceiling(results: dict[str, Any]) -> Figure:
 def client_cost(results: dict[str, Any]) -> Figure:
     figure, (single, batched) = plt.subplots(1, 2, figsize=(12, 2.6), layout="constrained")
     for axes, kind in ((single, "singles"), (batched, "batches")):
-        values = {name: each["cpu_us_a_row"] for name, each in results[kind].items()}
+        values = {name: each["cpu_us_per_row"] for name, each in results[kind].items()}
         bound = values["bare"] * 1.25 if kind == "singles" else 25
         _bars(axes, values, "us of CPU a row, " + ("one request each" if kind == "singles" else "batches of 32"), bound)
     return figure
@@ -77,8 +83,10 @@ def peers(results: dict[str, Any]) -> Figure:
     kinds = [kind for kind in ("text singles", "text batches", "images") if kind in results]
     figure, panels = plt.subplots(len(kinds), 1, figsize=(10, 2.4 * len(kinds)), layout="constrained", squeeze=False)
     for axes, kind in zip(panels.flat, kinds, strict=True):
-        taken = results[kind]["clients"]
-        _bars(axes, {name: each.get("rows_a_second", 0.0) for name, each in taken.items()}, f"rows a second, {kind}")
+        clients = results[kind]["clients"]
+        _bars(
+            axes, {name: each.get("rows_per_second", 0.0) for name, each in clients.items()}, f"rows a second, {kind}"
+        )
     return figure
 
 
@@ -86,11 +94,17 @@ def scale(results: dict[str, Any]) -> Figure:
     sizes = results["sizes"]
     rows = [each["rows"] for each in sizes]
     figure, (speed, memory) = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
-    speed.plot(rows, [each["rows_a_second"] for each in sizes], "o-", color=OURS)
+    speed.plot(rows, [each["rows_per_second"] for each in sizes], "o-", color=OURS_COLOUR)
     speed.set(xscale="log", xlabel="rows", ylabel="rows a second", ylim=(0, None))
-    memory.plot(rows, [each["over_frame_bytes"] / MB for each in sizes], "o-", color=OURS, label="peak over the table")
-    promise = [each["over_frame_bytes"] / each["over_promise"] / MB for each in sizes]
-    memory.plot(rows, promise, "--", color=BOUND, label="1.5 times the table and 200 MB")
+    memory.plot(
+        rows,
+        [each["memory_growth_bytes"] / MB_BYTES for each in sizes],
+        "o-",
+        color=OURS_COLOUR,
+        label="peak over the table",
+    )
+    promise = [each["memory_growth_bytes"] / each["memory_ratio"] / MB_BYTES for each in sizes]
+    memory.plot(rows, promise, "--", color=BOUND_COLOUR, label="1.5 times the table and 200 MB")
     memory.set(xscale="log", yscale="log", xlabel="rows", ylabel="MB")
     memory.legend()
     return figure
@@ -104,10 +118,10 @@ def through_sql(results: dict[str, Any]) -> Figure:
 
 
 def request_cost(results: dict[str, Any]) -> Figure:
-    cases = {name: each for name, each in results.items() if isinstance(each, dict) and "fewest" in each}
+    cases = {name: each for name, each in results.items() if isinstance(each, dict) and "minimum_requests" in each}
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
     for row, (name, each) in enumerate(reversed(cases.items())):
-        for shift, value, colour in ((0.2, each["fewest"], OTHER), (-0.2, each["sent"], OURS)):
+        for shift, value, colour in ((0.2, each["minimum_requests"], OTHER_COLOUR), (-0.2, each["sent"], OURS_COLOUR)):
             axes.bar_label(axes.barh(row + shift, value, 0.38, color=colour, label=name), fmt="{:,.0f}", padding=3)
     axes.set_yticks(range(len(cases)), list(cases)[::-1])
     axes.set_xlabel("requests sent, and the fewest possible in grey")
@@ -137,8 +151,8 @@ def section(name: str, results: dict[str, Any]) -> list[str]:
         f"![{heading}](bench/{name}.svg)",
         "",
         f"Measured {results['date']}, Python {results['python']}, {results['system']}, {results['cores']} cores; "
-        f"{versions}. The service's own ceiling: {service['requests_per_second_by_its_cpu']:,} requests a second by "
-        f"its CPU, {service['requests_per_second_reached']:,} reached by a bare client.",
+        f"{versions}. The service's own ceiling: {service['requests_per_cpu_second']:,} requests a second by "
+        f"its CPU, {service['requests_per_second']:,} reached by a bare client.",
         "",
     ]
     return lines
@@ -148,12 +162,12 @@ def _by_check(checks: list[dict[str, Any]]) -> list[str]:
     lines = ["| | measured | at most | |", "|---|---:|---:|---|"]
     for check in checks:
         value, bound = (_number(each) for each in (check["value"], check["bound"]))
-        holds = {True: "holds", False: "**fails**", None: ""}[check["ok"]]
+        holds = {True: "holds", False: "**fails**", None: ""}[check["passed"]]
         lines.append(f"| {check['what']} | {value} | {bound} | {holds} |")
     return lines
 
 
-_ONE_NAME = dict.fromkeys(
+_SAME_COLUMN = dict.fromkeys(
     ("requests over rows", "requests over ideal client's"), "requests over rows or, with lists, ideal client's"
 )
 
@@ -161,13 +175,13 @@ _ONE_NAME = dict.fromkeys(
 def _by_case(checks: list[dict[str, Any]]) -> list[str]:
     """A line for each case, where the same is asked of all."""
     cases: dict[str, list[str]] = {}
-    asked: dict[str, None] = {}
+    columns: dict[str, None] = {}
     for check in checks:
         case, _, what = check["what"].partition(": ")
-        asked[_ONE_NAME.get(what, what)] = None
+        columns[_SAME_COLUMN.get(what, what)] = None
         bound = "" if check["bound"] is None else f", at most {_number(check['bound'])}"
-        cases.setdefault(case, []).append(f"{_number(check['value'])}{bound}{'' if check['ok'] else ' **fails**'}")
-    lines = [f"| | {' | '.join(asked)} |", "|---" * (1 + len(asked)) + "|"]
+        cases.setdefault(case, []).append(f"{_number(check['value'])}{bound}{'' if check['passed'] else ' **fails**'}")
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
     return lines + [f"| {case} | {' | '.join(cells)} |" for case, cells in cases.items()]
 
 

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 
 import orjson
 
-IN_THE_AIR = 0.05
+IN_TRANSIT_S = 0.05
 """Seconds after an announcement in which arrivals still count as sent before it was read."""
-BUCKET = 0.5
+TIMELINE_STEP_S = 0.5
 """Seconds of one entry of ``timeline``."""
 _POSITIVE = b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]'
 _NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6f}]'
@@ -75,18 +75,20 @@ def _media(item: str | bytes) -> str | bytes:
 
 
 def _answer(item: str | bytes) -> bytes:
-    share = score(item)
-    return _POSITIVE % (share, 1 - share) if share >= 0.5 else _NEGATIVE % (1 - share, share)  # the best comes first
+    positive = score(item)
+    if positive >= 0.5:  # the best label comes first
+        return _POSITIVE % (positive, 1 - positive)
+    return _NEGATIVE % (1 - positive, positive)
 
 
 Reply = tuple[int, bytes, bytes]  # status, body, further header lines
 
 
-def _refusal(status: int, error: Any, headers: bytes = b"", **more: Any) -> Reply:
+def _error_reply(status: int, error: Any, headers: bytes = b"", **more: Any) -> Reply:
     return status, orjson.dumps({"error": error, **more}), headers
 
 
-class Replies(Protocol):
+class Responder(Protocol):
     """Where an answer goes."""
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None: ...
@@ -105,7 +107,7 @@ class Service:
         self.plan = plan
         self._call_later, self._clock, self._wall_clock = call_later, clock, wall_clock
         self._active = 0
-        self._waiting: deque[tuple[Replies, list[str | bytes], bool]] = deque()
+        self._waiting: deque[tuple[Responder, list[str | bytes], bool]] = deque()
         self._tokens, self._filled_at = plan.bucket, clock()
         self._announced: dict[bytes, tuple[float, float]] = {}
         self._first_at: float | None = None
@@ -114,15 +116,15 @@ class Service:
         self._counts: Counter[str] = Counter()
         self._cpu = resource.getrusage(resource.RUSAGE_SELF)
 
-    def request(self, connection: Replies, account: bytes, body: bytes, *, is_json: bool) -> None:
+    def request(self, connection: Responder, account: bytes, body: bytes, *, is_json: bool) -> None:
         """One POST: refused now, or answered when it has had its place for its time."""
         now = self._clock()
         if self._first_at is None:
             self._first_at = now
         self._counts["requests"] += 1
-        told, until = self._announced.get(account, (0.0, 0.0))
+        announced_at, until = self._announced.get(account, (0.0, 0.0))
         if now < until:
-            self._counts["in_the_air" if now - told < IN_THE_AIR else "violations"] += 1
+            self._counts["in_transit" if now - announced_at < IN_TRANSIT_S else "violations"] += 1
         inputs: Any = orjson.loads(body)["inputs"] if is_json else body
         is_list = isinstance(inputs, list)
         items: list[str | bytes] = inputs if is_list else [_media(inputs)]
@@ -140,23 +142,23 @@ class Service:
         plan = self.plan
         assert self._first_at is not None
         if now - self._first_at < plan.loading:
-            return _refusal(503, "Model bench/model is currently loading", estimated_time=plan.loading)
+            return _error_reply(503, "Model bench/model is currently loading", estimated_time=plan.loading)
         if plan.rate is not None:
             self._tokens = min(plan.bucket, self._tokens + (now - self._filled_at) * plan.rate)
             self._filled_at = now
             if self._tokens < 1:
                 wait = (1 - self._tokens) / plan.rate
-                return _refusal(429, "You have reached the rate limit", self._announce(account, wait, now))
+                return _error_reply(429, "You have reached the rate limit", self._announce(account, wait, now))
             self._tokens -= 1
         if is_list and plan.largest_batch == 1:
-            return _refusal(400, ["Error in `inputs`: Input should be a valid string"])
+            return _error_reply(400, ["Error in `inputs`: Input should be a valid string"])
         if plan.largest_batch is not None and len(items) > plan.largest_batch:
             sizes = f"batch size {len(items)} > maximum allowed batch size {plan.largest_batch}"
-            return _refusal(plan.too_large, sizes, error_type="Validation")
+            return _error_reply(plan.too_large, sizes, error_type="Validation")
         if plan.poison is not None and any(isinstance(item, str) and plan.poison in item for item in items):
-            return _refusal(400, ["Error in `inputs`: the input cannot be read"])
+            return _error_reply(400, ["Error in `inputs`: the input cannot be read"])
         if self._active >= plan.capacity and len(self._waiting) >= plan.queue:
-            return _refusal(plan.refusal, "Model is overloaded", error_type="overloaded")
+            return _error_reply(plan.refusal, "Model is overloaded", error_type="overloaded")
         return None
 
     def _announce(self, account: bytes, wait: float, now: float) -> bytes:
@@ -166,35 +168,35 @@ class Service:
             return b""
         if self.plan.announce == "date":  # of whole seconds, so it is told rounded up
             at = math.ceil(self._wall_clock() + wait)
-            seconds_told = at - self._wall_clock()
+            announced_seconds = at - self._wall_clock()
             header = b"Retry-After: %s\r\n" % email.utils.formatdate(at, usegmt=True).encode()
         else:
-            seconds_told = float(seconds)
+            announced_seconds = float(seconds)
             header = b"Retry-After: %d\r\n" % seconds if self.plan.announce == "seconds" else self._limits(seconds)
-        told, until = self._announced.get(account, (0.0, 0.0))
-        self._announced[account] = (told if now < until else now, max(until, now + seconds_told))
+        announced_at, until = self._announced.get(account, (0.0, 0.0))
+        self._announced[account] = (announced_at if now < until else now, max(until, now + announced_seconds))
         return header
 
     def _limits(self, reset: int) -> bytes:
-        left, most = int(self._tokens), int(self.plan.bucket)
+        remaining, limit = int(self._tokens), int(self.plan.bucket)
         if self.plan.announce == "x-ratelimit":
             return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
-                most,
-                left,
+                limit,
+                remaining,
                 reset,
             )
         window = math.ceil(self.plan.bucket / (self.plan.rate or 1.0))
         return b'RateLimit: "default";r=%d;t=%d\r\nRateLimit-Policy: "default";q=%d;w=%d\r\n' % (
-            left,
+            remaining,
             reset,
-            most,
+            limit,
             window,
         )
 
-    def _start(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
+    def _start(self, connection: Responder, items: list[str | bytes], is_list: bool) -> None:
         plan = self.plan
         self._active += 1
-        self._counts["most_active"] = max(self._counts["most_active"], self._active)
+        self._counts["peak_active"] = max(self._counts["peak_active"], self._active)
         seconds = plan.latency + plan.per_item * len(items)
         if plan.jitter:  # by the input, so that two clients meet the same
             seconds *= 1 + plan.jitter * (2 * score(items[0]) - 1)
@@ -203,11 +205,11 @@ class Service:
         else:
             self._finish(connection, items, is_list)
 
-    def _finish(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
+    def _finish(self, connection: Responder, items: list[str | bytes], is_list: bool) -> None:
         self._active -= 1
         self._counts["answered"] += 1
         self._counts["items_answered"] += len(items)
-        self._timeline[int((self._clock() - (self._first_at or 0.0)) / BUCKET)] += len(items)
+        self._timeline[int((self._clock() - (self._first_at or 0.0)) / TIMELINE_STEP_S)] += len(items)
         # The shape of hf-inference: a list for each text, one alone included; an image's labels come bare.
         body = b"[%s]" % b",".join(map(_answer, items)) if is_list or isinstance(items[0], str) else _answer(items[0])
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
@@ -218,7 +220,7 @@ class Service:
     def stats(self) -> dict[str, Any]:
         """Counts since the plan was given; ``cpu_seconds`` are this process's own."""
         cpu = resource.getrusage(resource.RUSAGE_SELF)
-        names = ("requests", "items", "answered", "items_answered", "violations", "in_the_air", "most_active")
+        names = ("requests", "items", "answered", "items_answered", "violations", "in_transit", "peak_active")
         return {
             **{name: self._counts[name] for name in names},
             "refused": {str(status): count for status, count in sorted(self._refused.items())},
@@ -244,17 +246,17 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 return
             head = bytes(self._buffer[: end + 2])
-            low = head.lower()
-            length = int(_header(low, b"content-length") or 0)
+            lowered = head.lower()
+            length = int(_header(lowered, b"content-length") or 0)
             self._needed = end + 4 + length
             if len(self._buffer) < self._needed:
                 return
             body = bytes(self._buffer[end + 4 : self._needed])
             del self._buffer[: self._needed]
             self._needed = 0
-            self._handle(head, low, body)
+            self._handle(head, lowered, body)
 
-    def _handle(self, head: bytes, low: bytes, body: bytes) -> None:
+    def _handle(self, head: bytes, lowered: bytes, body: bytes) -> None:
         method, path = head.split(b" ", 2)[:2]
         if path == b"/_plan":
             Connection.service = Service(Plan(**orjson.loads(body)), asyncio.get_running_loop().call_later)
@@ -270,7 +272,7 @@ class Connection(asyncio.Protocol):
             self.reply(404, b"" if method == b"HEAD" else b'{"error":"not found"}')
         else:
             # Some clients send JSON with no content type, so the body itself is what tells.
-            self.service.request(self, _header(low, b"authorization"), body, is_json=body[:1] == b"{")
+            self.service.request(self, _header(lowered, b"authorization"), body, is_json=body[:1] == b"{")
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
         if not self._transport.is_closing():
@@ -280,9 +282,9 @@ class Connection(asyncio.Protocol):
             )
 
 
-def _header(low: bytes, name: bytes) -> bytes:
-    at = low.find(b"\r\n" + name + b":")
-    return low[at + len(name) + 3 : low.find(b"\r\n", at + 2)].strip() if at >= 0 else b""
+def _header(lowered: bytes, name: bytes) -> bytes:
+    at = lowered.find(b"\r\n" + name + b":")
+    return lowered[at + len(name) + 3 : lowered.find(b"\r\n", at + 2)].strip() if at >= 0 else b""
 
 
 async def _serve() -> None:
