@@ -1,6 +1,8 @@
-"""Clients, each run in a process of its own: `python -m bench.baselines CLIENT` with a job as JSON on stdin.
+"""Clients that the benchmarks compare, each run in a process of its own.
 
-What is measured is from the first line of work to the last answer, imports aside, which are told beside it.
+``python -m bench.baselines CLIENT`` reads a ``Job`` as JSON from stdin and prints a ``ClientResult`` as JSON. The
+clock starts when the inputs are in memory and stops with the last answer. Imports are not part of ``seconds``: their
+CPU time is ``startup_cpu_seconds``.
 """
 
 from __future__ import annotations
@@ -18,44 +20,74 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
-from .service import score
+from .service import Item, Plan, score
+
+if TYPE_CHECKING:
+    import aiohttp
+    import pandas as pd
 
 HEADERS = {"content-type": "application/json", "authorization": "Bearer hf_bench"}
 MODEL = "bench/model"
+SCORE_TOLERANCE = 2e-6
+"""Scores are compared within this: the service sends six decimals."""
+
+Kind = Literal["text", "image"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Rows to ask for: ``kind`` is 'text' or 'image'. ``seed`` sets the inputs of one run apart from another's.
+    """The rows that a client has to predict, and settings for clients that do not find them out.
 
-    ``distinct`` of the rows are different (0: all); ``changed`` and ``poisoned`` name a row to be so. ``batch``,
-    ``in_flight`` and ``plan`` are for clients that must be told; ours is not. ``cache`` is the answer store, None for
-    what it is by default; ``folder`` holds it and the images.
+    Attributes:
+        url: Where the service is.
+        rows: How many rows.
+        kind: Texts, or paths of PNG files.
+        seed: Rows of another seed have other texts.
+        distinct: How many of the rows differ. 0: all.
+        changed: The number of a row whose text gets another ending.
+        poisoned: The number of a row that the service rejects. See ``Plan.poison``.
+        batch: Inputs per request. Ours does not read it.
+        in_flight: Concurrent requests. Ours does not read it.
+        plan: How the service behaves. Only the ideal client reads it.
+        cache: Whether ours stores responses. None: its default.
+        folder: Where ours stores responses and where images are written.
+        profile: Whether the client prints a profile to stderr.
     """
 
     url: str
     rows: int
-    kind: str = "text"
+    kind: Kind = "text"
     seed: int = 0
     distinct: int = 0
     changed: int | None = None
     poisoned: int | None = None
     batch: int = 1
     in_flight: int = 64
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: Plan | None = None
     cache: bool | None = None
     folder: str | None = None
     profile: bool = False
 
-    def inputs(self) -> list[Any]:
-        """The rows' texts, or paths of their images, all in one order."""
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """The job that ``to_json`` wrote."""
+        fields = json.loads(text)
+        plan = fields.pop("plan")
+        return cls(**fields, plan=None if plan is None else Plan(**plan))
+
+    def to_json(self) -> str:
+        """This job as JSON, for the stdin of a client's process."""
+        return json.dumps(asdict(self))
+
+    def inputs(self) -> list[str]:
+        """The text of each row, or the path of its image. The same job always has the same inputs."""
         if self.kind == "image":
             return write_images(Path(self.folder or "") / "images", self.rows)
         texts = [review_text(self.seed, number) for number in range(self.distinct or self.rows)]
@@ -68,28 +100,100 @@ class Job:
 
 
 class Answers(NamedTuple):
-    """What a client got: a score of 'POSITIVE' for each input, None where it has none, and its own usage."""
+    """What a client returns.
+
+    Attributes:
+        scores: The score of 'POSITIVE' for each input, None where there is none.
+        usage: What the client itself reports, such as its first error.
+    """
 
     scores: Sequence[float | None]
     usage: Mapping[str, Any] = MappingProxyType({})
 
 
-Client = Callable[[Job, list[Any]], Callable[[], Answers]]
-"""Does the work, and returns what reads the answers when the clock has stopped."""
+Client = Callable[[Job, list[str]], Callable[[], Answers]]
+"""Sends all requests, and returns a function that reads the answers after the clock has stopped."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Resident memory of a client's process, in bytes: after the imports, with the inputs, and at most."""
+
+    startup_bytes: int
+    loaded_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """One run of a client.
+
+    Attributes:
+        seconds: From the first request to the last answer.
+        cpu_seconds: CPU time of the process in that time.
+        startup_cpu_seconds: CPU time of the process before, mostly imports.
+        memory: Resident memory.
+        frame_bytes: Size of a DataFrame column that holds the inputs.
+        unanswered: Rows without a score.
+        wrong: Rows with a score that is not their input's.
+        usage: What the client itself reports.
+    """
+
+    seconds: float
+    cpu_seconds: float = 0.0
+    startup_cpu_seconds: float = 0.0
+    memory: MemoryUse = MemoryUse(0, 0, 0)
+    frame_bytes: int = 0
+    unanswered: int = 0
+    wrong: int = 0
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> ClientResult:
+        """The result that ``to_json`` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "memory": MemoryUse(**fields["memory"])})
+
+    def to_json(self) -> str:
+        """This result as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    def raise_if_incomplete(self, name: str, unanswered: int = 0) -> None:
+        """Check that every row has its answer.
+
+        Args:
+            name: The client, for the message.
+            unanswered: How many rows are expected to have none.
+
+        Raises:
+            RuntimeError: A row has a wrong answer, or another number of rows has none.
+        """
+        if self.wrong or self.unanswered != unanswered:
+            error = self.usage.get("first_error")
+            raise RuntimeError(f"{name}: {self.wrong} rows wrong, {self.unanswered} unanswered ({error})")
+
 
 _SENTENCE = "the parcel came late but staff were kind and it works as told so we would order again at this price"
 _WORDS = _SENTENCE.split()
 
 
 def review_text(seed: int, number: int) -> str:
-    """One review of 40 to 160 characters, unlike every other."""
+    """A review of 40 to 160 characters. Each pair of arguments has another."""
     mixed = zlib.crc32(b"%d %d" % (seed, number))
     words = [_WORDS[(mixed >> shift) % len(_WORDS)] for shift in range(3, 3 + 6 + mixed % 20)]
     return f"{seed}-{number}: {' '.join(words)}."
 
 
 def write_images(folder: Path, count: int) -> list[str]:
-    """Paths of ``count`` different PNG files of 32 by 32 grey pixels, made once."""
+    """Write different grey PNG files of 32 by 32 pixels. Files that exist are kept.
+
+    Args:
+        folder: Where to write. It is created if its parent exists.
+        count: How many files.
+
+    Returns:
+        Their paths.
+    """
     paths = []
     folder.mkdir(exist_ok=True)
     for number in range(count):
@@ -108,28 +212,28 @@ def write_images(folder: Path, count: int) -> list[str]:
     return paths
 
 
-def request_body(kind: str, batch: Sequence[Any]) -> bytes:
-    """The request for one input or a list of them."""
+def request_body(kind: Kind, batch: Sequence[str]) -> bytes:
+    """The body of a request for one input, or for a list of texts."""
     if kind == "image":
         return Path(batch[0]).read_bytes()
     return orjson.dumps({"inputs": batch[0] if len(batch) == 1 else list(batch)})
 
 
 def parse_scores(answer: Any) -> list[float | None]:
-    """The score of 'POSITIVE' for each part of an answer."""
+    """The score of 'POSITIVE' for each input of a response, None where it has none."""
     parts = answer if isinstance(answer[0], list) else [answer]
     return [next((item["score"] for item in part if item["label"] == "POSITIVE"), None) for part in parts]
 
 
 def has_setting(name: str) -> bool:
-    """Whether CREATE ML_ENGINE takes an argument."""
+    """Whether CREATE ML_ENGINE takes an argument of this name."""
     from huggingface_api_handler.config.settings import EngineSettings
 
     return name in EngineSettings.model_fields
 
 
-def ours(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
-    """``predict``, with nothing said of concurrency, batches or rates."""
+def ours(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+    """This package's ``predict``. Concurrency, batch size and rate are not configured."""
     import pandas as pd
 
     from huggingface_api_handler.inference import predict
@@ -141,25 +245,25 @@ def ours(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     return lambda: _read_frame(out)
 
 
-def _read_frame(out: Any) -> Answers:
+def _read_frame(out: pd.DataFrame) -> Answers:
     scores = [None if each is None else each.get("POSITIVE") for each in out["y_explain"]]
     for label, confidence, positive in zip(out["y"], out["y_confidence"], scores, strict=True):
         best = None if positive is None else ("POSITIVE", positive) if positive >= 0.5 else ("NEGATIVE", 1 - positive)
-        if best is not None and (label != best[0] or abs(confidence - best[1]) > 2e-6):
-            raise AssertionError(f"{label} {confidence} was chosen, and {best} is right")
+        if best is not None and (label != best[0] or abs(confidence - best[1]) > SCORE_TOLERANCE):
+            raise AssertionError(f"{label} {confidence} was chosen, but the best label is {best}")
     errors = out["y_error"].dropna()
     return Answers(scores, {**out.attrs["usage"], "first_error": str(errors.iloc[0])[:300] if len(errors) else None})
 
 
-def bare(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
-    """An aiohttp loop: so many in flight, so many inputs in each, no care taken of anything."""
+def bare(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+    """A loop over aiohttp with ``job.in_flight`` workers and ``job.batch`` inputs per request. It handles no error."""
     import aiohttp
 
     scores: list[float | None] = [None] * len(inputs)
-    waiting = iter(range(0, len(inputs), job.batch))
+    starts = iter(range(0, len(inputs), job.batch))
 
     async def worker(session: aiohttp.ClientSession) -> None:
-        for start in waiting:
+        for start in starts:
             batch = inputs[start : start + job.batch]
             async with session.post(job.url, data=request_body(job.kind, batch), headers=HEADERS) as response:
                 scores[start : start + len(batch)] = parse_scores(orjson.loads(await response.read()))
@@ -172,18 +276,18 @@ def bare(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
     return lambda: Answers(scores)
 
 
-def hub(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
-    """huggingface_hub's AsyncInferenceClient with ``gather`` and a semaphore. It has no way to send a list."""
+def hub(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+    """huggingface_hub's AsyncInferenceClient with ``gather`` and a semaphore. It cannot send a list."""
     from huggingface_hub import AsyncInferenceClient
 
     async def run() -> list[Any]:
-        gate = asyncio.Semaphore(job.in_flight)
+        semaphore = asyncio.Semaphore(job.in_flight)
         async with AsyncInferenceClient(model=job.url, token="hf_bench") as client:
-            ask = client.image_classification if job.kind == "image" else client.text_classification
+            classify = client.image_classification if job.kind == "image" else client.text_classification
 
-            async def one(item: Any) -> Any:
-                async with gate:
-                    return await ask(item)
+            async def one(item: str) -> Any:
+                async with semaphore:
+                    return await classify(item)
 
             return await asyncio.gather(*map(one, inputs))
 
@@ -197,10 +301,11 @@ _IMPORTS = {
     "hugging_py_face": ("hugging_py_face",),
     "ray_data": ("ray.data.llm",),
 }
+"""Modules that a client imports when it runs. They are imported before the clock starts. Default: aiohttp."""
 
 
 def _load_client(name: str) -> Client:
-    """A client of this module, or of another as 'module:function', with what it needs imported already."""
+    """A client of this module, or of another one as 'module:function', with its imports done."""
     module, _, function = name.rpartition(":")
     client: Client = getattr(importlib.import_module(f"bench.{module}") if module else sys.modules[__name__], function)
     for module_name in _IMPORTS.get(function, ("aiohttp",)):
@@ -209,7 +314,10 @@ def _load_client(name: str) -> Client:
 
 
 def _memory_bytes(line: str) -> int:
-    """Bytes now ('VmRSS') or at most ('VmHWM'). Unlike ru_maxrss this knows nothing of the process that forked us."""
+    """Resident memory of this process: now ('VmRSS') or its peak ('VmHWM').
+
+    ``ru_maxrss`` will not do: a forked process starts with the peak of its parent.
+    """
     status = Path("/proc/self/status").read_text()
     return int(next(row.split()[1] for row in status.splitlines() if row.startswith(line))) * 1024
 
@@ -220,51 +328,48 @@ def _cpu_seconds() -> float:
 
 
 def _start_profilers() -> list[cProfile.Profile]:
-    """Profilers of this thread and of each that starts from now on."""
+    """Profile this thread and every thread that starts later. The list grows with them."""
     profilers = [cProfile.Profile()]
 
-    def follow(*_event: Any) -> None:
+    def profile_thread(*_event: object) -> None:
         profilers.append(cProfile.Profile())
         profilers[-1].enable()
 
-    threading.setprofile(follow)
+    threading.setprofile(profile_thread)
     profilers[0].enable()
     return profilers
 
 
 def main() -> None:
-    """Do the job on stdin and print what it took."""
-    job = Job(**json.load(sys.stdin))
+    """Run one client on the job from stdin and print its result."""
+    job = Job.from_json(sys.stdin.read())
     client = _load_client(sys.argv[1])
-    startup, empty = _cpu_seconds(), _memory_bytes("VmRSS")
+    startup_cpu_seconds, startup_bytes = _cpu_seconds(), _memory_bytes("VmRSS")
     inputs = job.inputs()
     gc.collect()
-    loaded = _memory_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
+    loaded_bytes = _memory_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, so that the peak is this run's
     profilers = _start_profilers() if job.profile else []
-    cpu, began = _cpu_seconds(), time.perf_counter()
+    cpu_started, started = _cpu_seconds(), time.perf_counter()
     read = client(job, inputs)
-    seconds, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
-    peak = _memory_bytes("VmHWM")
+    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
+    peak_bytes = _memory_bytes("VmHWM")
     answers = read()
-    right = [Path(each).read_bytes() for each in inputs] if job.kind == "image" else inputs
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "cpu_seconds": cpu,
-                "startup_cpu_seconds": startup,
-                "rss": {"empty": empty, "loaded": loaded, "peak": peak},
-                "frame": sum(map(sys.getsizeof, inputs)) + 8 * len(inputs),
-                "unanswered": sum(positive is None for positive in answers.scores),
-                "wrong": sum(
-                    positive is not None and abs(positive - score(item)) > 2e-6
-                    for positive, item in zip(answers.scores, right, strict=True)
-                ),
-                "usage": dict(answers.usage),
-            }
-        )
+    items: Sequence[Item] = [Path(each).read_bytes() for each in inputs] if job.kind == "image" else inputs
+    result = ClientResult(
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        startup_cpu_seconds=startup_cpu_seconds,
+        memory=MemoryUse(startup_bytes, loaded_bytes, peak_bytes),
+        frame_bytes=sum(map(sys.getsizeof, inputs)) + 8 * len(inputs),
+        unanswered=sum(positive is None for positive in answers.scores),
+        wrong=sum(
+            positive is not None and abs(positive - score(item)) > SCORE_TOLERANCE
+            for positive, item in zip(answers.scores, items, strict=True)
+        ),
+        usage=dict(answers.usage),
     )
+    print(result.to_json())
     if profilers:
         pstats.Stats(*profilers, stream=sys.stderr).sort_stats("tottime").print_stats(25)
 

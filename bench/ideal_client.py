@@ -1,7 +1,7 @@
-"""The ideal client: a client that is told the whole plan and asks for the same rows at the best pace that is polite.
+"""The ideal client: it knows the whole plan of the service and predicts the rows as fast as the plan allows.
 
-It keeps the places of the service filled and a few requests waiting behind them, never one more than it takes; sends
-the batches with which the last row lands first; paces exactly at the rate; and comes when the model is loaded.
+It never sends more than the service accepts: all slots busy, a few requests in the queue, the best batch size, exactly
+the permitted rate, and no request before the model is loaded.
 """
 
 from __future__ import annotations
@@ -11,72 +11,98 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from .baselines import HEADERS, Answers, Job, parse_scores, request_body
 from .service import Plan
 
+if TYPE_CHECKING:
+    import aiohttp
+
 LEAD_S = 0.01
-"""Seconds' worth of requests kept waiting, so that no place stands empty while an answer is on its way."""
+"""Requests for so many seconds wait in the service's queue, so that no slot is idle while an answer travels."""
 ARRIVAL_S = 0.1
-"""Seconds that the first of many requests at once may take to arrive: only then does the bucket begin to fill."""
+"""The first of many simultaneous requests arrives after at most so long. Only then does the token bucket refill."""
+RETRY_AFTER_S = 1.1
+"""Pause after a rejection: longer than any plan announces. A run with a rejection is not a valid measurement."""
 
 
 def ideal_concurrency(plan: Plan) -> int:
-    """Requests at once: the places, and at most a queue's length behind them."""
+    """Concurrent requests: one per slot, and as many as ``LEAD_S`` asks for in the queue, where it is long enough."""
     requests_per_second = plan.capacity / max(plan.latency, 0.001)
     return plan.capacity + min(plan.queue, max(math.ceil(plan.capacity / 4), math.ceil(requests_per_second * LEAD_S)))
 
 
 def best_seconds(plan: Plan, rows: int, batch: int) -> float:
-    """Seconds that ``rows`` in batches take at best, the transport aside."""
+    """The shortest time for a number of rows.
+
+    Args:
+        plan: How the service behaves.
+        rows: How many rows.
+        batch: Inputs per request.
+
+    Returns:
+        Seconds, without the time on the network.
+    """
     requests = math.ceil(rows / batch)
-    each = plan.latency + plan.per_item * min(batch, rows)
-    by_capacity = math.ceil(requests / plan.capacity) * each
-    by_rate = 0.0 if plan.rate is None else max(0.0, requests - plan.bucket) / plan.rate + each
+    request_seconds = plan.latency + plan.per_item * min(batch, rows)
+    by_capacity = math.ceil(requests / plan.capacity) * request_seconds
+    by_rate = 0.0 if plan.rate is None else max(0.0, requests - plan.bucket) / plan.rate + request_seconds
     return plan.loading + max(by_capacity, by_rate)
 
 
 def best_batch(plan: Plan, rows: int) -> int:
-    """The size of batch with the least seconds; of equals the largest, which needs the fewest requests."""
+    """The batch size with the shortest time. Of equal ones the largest, which needs the fewest requests.
+
+    Raises:
+        ValueError: The plan accepts batches of any size.
+    """
     if plan.largest_batch is None:
-        raise ValueError("a plan that takes batches of any size has no ideal client")
+        raise ValueError("the ideal client needs a plan with a largest batch")
     return min(range(1, plan.largest_batch + 1), key=lambda size: (round(best_seconds(plan, rows, size), 3), -size))
 
 
-def ideal_client(job: Job, inputs: list[Any]) -> Callable[[], Answers]:
+def ideal_client(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+    """Predict ``inputs`` by ``job.plan``."""
     import aiohttp
 
-    plan = Plan(**job.plan)
+    plan = job.plan or Plan()
     size = best_batch(plan, len(inputs))
     scores: list[float | None] = [None] * len(inputs)
-    waiting = iter(range(0, len(inputs), size))
-    order, started, resume = itertools.count(), 0.0, 0.0
+    starts = iter(range(0, len(inputs), size))
+    numbers = itertools.count()
+    started = 0.0
+    resume_at = 0.0
+
+    async def wait_for_token() -> None:
+        """Wait until the rate permits the next request."""
+        if plan.rate is None:
+            return
+        # One token stays in the bucket, since clocks and networks are not exact.
+        after_burst = next(numbers) - (plan.bucket - 2)
+        due = started + (ARRIVAL_S + after_burst / plan.rate if after_burst > 0 else 0.0)
+        while (wait := max(due, resume_at) - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``resume_at`` may move
+            await asyncio.sleep(wait)
 
     async def worker(session: aiohttp.ClientSession) -> None:
-        nonlocal resume
-        for start in waiting:
+        nonlocal resume_at
+        for start in starts:
             batch = inputs[start : start + size]
             while True:
-                if plan.rate is not None:
-                    # A token is left in the bucket, since clocks and networks are not exact.
-                    behind = next(order) - (plan.bucket - 2)
-                    due = started + (ARRIVAL_S + behind / plan.rate if behind > 0 else 0.0)
-                    while (wait := max(due, resume) - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``resume`` may move
-                        await asyncio.sleep(wait)
+                await wait_for_token()
                 async with session.post(job.url, data=request_body(job.kind, batch), headers=HEADERS) as response:
                     answer = orjson.loads(await response.read())
                 if response.status == 200:
                     break
-                resume = time.monotonic() + 1.1  # longer than any plan tells; such a run is no measure
+                resume_at = time.monotonic() + RETRY_AFTER_S
             scores[start : start + len(batch)] = parse_scores(answer)
 
     async def run() -> None:
         nonlocal started
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            if plan.loading:  # which the first request sets off
+            if plan.loading:  # the first request starts it
                 async with session.post(job.url, data=request_body(job.kind, inputs[:1]), headers=HEADERS) as response:
                     await response.read()
                 await asyncio.sleep(plan.loading)

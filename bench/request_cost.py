@@ -1,7 +1,7 @@
-"""6. Money: requests sent over the fewest that would do, told everything beforehand.
+"""6. Request cost: requests sent, relative to the fewest that suffice.
 
-Fresh processes that share nothing but the folder of the answer store. Where the fewest is none, the number sent is
-told.
+Providers bill requests, so a query should send none in vain. The fewest are those of a client that knows the service
+and the answers that are already stored. Each query is a fresh process. They share the folder of the response cache.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from .baselines import Job
 from .measure import (
@@ -24,35 +24,69 @@ from .measure import (
 )
 from .service import Plan
 
+BATCH_SIZE = 32
 SINGLES = Plan(latency=0.02, capacity=32, queue=256)
-LISTS = Plan(latency=0.02, capacity=32, queue=256, largest_batch=32, poison="POISON")
+BATCHES = Plan(latency=0.02, capacity=32, queue=256, largest_batch=BATCH_SIZE, poison="POISON")
 POISONED_REQUESTS = 1
-"""Requests that a poisoned row needs at the fewest, in one of its own."""
-NEW_ROUTE_REQUESTS = 1 + 3 + 1
-"""What a route costs that was never asked: one request alone, since what dooms it dooms every row; the same input with
-two others and these alone, since lists may be misread; one list larger than it takes, since it may take larger ones.
+"""A poisoned row needs one request of its own."""
+PROBE_REQUESTS = 1 + 3 + 1
+"""What a new route costs: one request first, since a wrong API key would fail all; then the same input with two others
+and these alone, to see whether lists are read in order; and one list that is too long, to find the largest.
 """
 UNWRITTEN_S = 0.04
-"""Seconds of answers that a kill may find landed and not written: of those that landed in 20 ms the larger half is
-written then, and the others with those of the next 20 ms.
+"""A killed process may lose the answers of the last 40 ms. Answers are written in groups: the larger half of those
+that arrived within 20 ms at once, the others with those of the next 20 ms.
 """
+POLL_S = 0.005
 
 
-def run_ours(service: RemoteService, plan: Plan, job: Job, unanswered: int = 0) -> dict[str, Any]:
-    """One run of ours: requests sent, and proof that every row has its answer, but for so many."""
+class Run(TypedDict):
+    """One query of ours: requests that the service received, and rejections by HTTP status."""
+
+    requests: int
+    refused: dict[str, int]
+    seconds: float
+
+
+class KilledRun(TypedDict):
+    """A query that was killed, and the same query again.
+
+    ``requests`` are those of both, ``refused`` the rejections before the kill, ``in_flight`` the requests without an
+    answer at that time.
+    """
+
+    requests_before_kill: int
+    requests_after_kill: int
+    requests: int
+    refused: int
+    in_flight: int
+    service_requests_per_second: float
+
+
+def run_ours(service: RemoteService, plan: Plan, job: Job, unanswered: int = 0) -> Run:
+    """Run ours once.
+
+    Args:
+        service: The service.
+        plan: How it behaves.
+        job: What to predict.
+        unanswered: How many rows are expected to have no answer.
+
+    Raises:
+        RuntimeError: A row has a wrong answer, or another number of rows has none.
+    """
     service.set_plan(plan)
-    taken = run_client("ours", job)
-    if taken["wrong"] or taken["unanswered"] != unanswered:
-        first = taken["usage"].get("first_error")
-        raise RuntimeError(f"{taken['wrong']} rows wrong, {taken['unanswered']} unanswered ({first})")
+    result = run_client("ours", job)
+    result.raise_if_incomplete("ours", unanswered)
     stats = service.stats()
-    return {"sent": stats["requests"], "refused": stats["refused"], "seconds": taken["seconds"]}
+    return {"requests": stats["requests"], "refused": stats["refused"], "seconds": result.seconds}
 
 
-def kill_and_rerun(service: RemoteService, rows: int) -> dict[str, Any]:
-    """Kill -9 once half of the rows are answered, then the same query again: requests of both.
+def kill_and_rerun(service: RemoteService, rows: int) -> KilledRun:
+    """Kill a query with SIGKILL when half of the rows are answered, then run it again.
 
-    ``in_flight`` is what the service had of the dead one and had not answered, ``rate`` its answers a second.
+    Raises:
+        RuntimeError: The query ended before it was killed, or the second one left a row unanswered.
     """
     with temporary_folder() as folder:
         job = Job(service.url, rows, folder=folder)
@@ -60,58 +94,57 @@ def kill_and_rerun(service: RemoteService, rows: int) -> dict[str, Any]:
         process = start_client("ours", job)
         while (killed := service.stats())["answered"] < rows // 2:
             if process.poll() is not None:
-                raise RuntimeError(f"the client was done before it was killed: {process.communicate()[1][-500:]}")
-            time.sleep(0.005)
+                raise RuntimeError(f"the client ended before it was killed: {process.communicate()[1][-500:]}")
+            time.sleep(POLL_S)
         process.kill()
         process.communicate()
-        time.sleep(5 * SINGLES.latency)  # what the dead one had sent is still being answered
-        before = service.stats()
-        after = run_ours(service, SINGLES, job)
+        time.sleep(5 * SINGLES.latency)  # the service still processes what the killed client had sent
+        before = service.stats()["requests"]
+        after = run_ours(service, SINGLES, job)["requests"]
+    refused = sum(killed["refused"].values())
     return {
-        "before": before["requests"],
-        "after": after["sent"],
-        "sent": before["requests"] + after["sent"],
-        "refused": sum(killed["refused"].values()),
-        "in_flight": killed["requests"] - killed["answered"] - sum(killed["refused"].values()),
-        "rate": SINGLES.capacity / SINGLES.latency,
+        "requests_before_kill": before,
+        "requests_after_kill": after,
+        "requests": before + after,
+        "refused": refused,
+        "in_flight": killed["requests"] - killed["answered"] - refused,
+        "service_requests_per_second": SINGLES.capacity / SINGLES.latency,
     }
 
 
 def main() -> None:
+    """Run the benchmark and write its results."""
     options = parse_arguments(__doc__ or "")
     results = Results("request_cost", options.quick)
     rows = 1000 if options.quick else 10_000
 
-    def record(name: str, fewest: int, run: dict[str, Any], bound: float) -> None:
-        results.body[name] = {
-            "rows": rows,
-            "minimum_requests": fewest,
-            **run,
-            "ratio": run["sent"] / fewest if fewest else None,
-        }
-        if fewest > 1:
-            results.check(f"{name}: requests over the fewest", run["sent"] / fewest, bound)
+    def record(name: str, minimum: int, run: Run | KilledRun, bound: float) -> None:
+        """Store a run and check it: the ratio where the minimum has several requests, else the requests."""
+        ratio = run["requests"] / minimum if minimum else None
+        results.body[name] = {"rows": rows, "minimum_requests": minimum, **run, "ratio": ratio}
+        if minimum > 1:
+            results.check(f"{name}: requests, relative to the fewest", ratio, bound)
         else:
-            results.check(f"{name}: requests, where {fewest} would do", run["sent"], bound)
+            results.check(f"{name}: requests (fewest: {minimum})", run["requests"], bound)
 
     with running_service() as service:
         results.body["service"] = service_throughput(service, rows)
-        # One list is tried, and refused.
         job = Job(service.url, rows, distinct=rows // 2)
+        # One more than the fewest: a list is tried, and rejected.
         record("half of the rows are duplicates", rows // 2, run_ours(service, SINGLES, job), 1 + 2 / rows)
         with temporary_folder() as folder:
             job = Job(service.url, rows, folder=folder)
             run_ours(service, SINGLES, job)
             record("a rerun", 0, run_ours(service, SINGLES, job), 0)
             record("a rerun with one row changed", 1, run_ours(service, SINGLES, replace(job, changed=7)), 1)
-        fewest = math.ceil((rows - 1) / (LISTS.largest_batch or 1)) + POISONED_REQUESTS
-        bisection = 2 * math.log2(LISTS.largest_batch or 1)
+        minimum = math.ceil((rows - 1) / BATCH_SIZE) + POISONED_REQUESTS
+        bisection = 2 * math.log2(BATCH_SIZE)
         job = Job(service.url, rows, poisoned=rows // 3)
-        maximum = fewest + bisection + NEW_ROUTE_REQUESTS
-        record("one row is poisoned", fewest, run_ours(service, LISTS, job, unanswered=1), maximum / fewest)
-        # What was in flight at the kill is lost, and what had landed just before it; nothing else may be asked twice.
+        run = run_ours(service, BATCHES, job, unanswered=1)
+        record("one row is poisoned", minimum, run, (minimum + bisection + PROBE_REQUESTS) / minimum)
+        # The kill loses what was in flight and what was not written yet. Nothing else may be sent twice.
         killed = kill_and_rerun(service, rows)
-        lost = killed["refused"] + killed["in_flight"] + killed["rate"] * UNWRITTEN_S
+        lost = killed["refused"] + killed["in_flight"] + killed["service_requests_per_second"] * UNWRITTEN_S
         record("killed half way and rerun", rows, killed, 1 + lost / rows)
     results.write()
 

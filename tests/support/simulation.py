@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 
 from bench.ceiling import CASES, rows_for
 from bench.ideal_client import best_batch, best_seconds
-from bench.service import Plan, Service
+from bench.service import Plan, Service, Stats
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
@@ -84,7 +84,7 @@ class Simulated(NamedTuple):
     seconds: float
     bad: int
     stopped: Any
-    stats: dict[str, Any]
+    stats: Stats
     finished: list[float]
     """When each row was answered, in order."""
     in_flight: list[int]
