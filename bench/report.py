@@ -52,7 +52,7 @@ def ceiling(results: JSON) -> Figure:
     panel_rows = -(-len(cases) // PANELS_PER_ROW)
     ratio_height = 0.3 * len(cases) + 1.6
     figure = plt.figure(figsize=(13, ratio_height + 2 * panel_rows), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[ratio_height, 2 * panel_rows])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[ratio_height, 2 * panel_rows]).flat
     axes = top.subplots()
     names = list(cases)[::-1]
     times = [cases[name]["time_ratio"] for name in names]
