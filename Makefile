@@ -8,7 +8,7 @@ OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql money
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
 
 .PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
         test-transformers test-pythons audit bench bench-quick clean

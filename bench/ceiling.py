@@ -1,21 +1,31 @@
-"""1. Finding the ceiling: our time over that of an oracle that was told all about the service, in one run.
+"""1. Finding the limits: our time relative to an ideal client that knows how the service behaves.
 
-Nothing is configured in any case. Each client is a fresh process that has learned nothing before.
+Nothing is configured. Each client is a fresh process and has to find out how many requests the service takes at once,
+how many inputs per request and how many requests per second. The ideal client knows all of it beforehand.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-from .clients import Job
-from .measure import ClientError, Remote, Results, arguments, ceiling_of, client, service, spread
-from .oracle import best_batch, best_seconds, in_flight
-from .service import BUCKET, Plan
+from .baselines import ClientResult, Job
+from .ideal_client import best_batch, best_seconds, ideal_concurrency
+from .measure import (
+    ClientError,
+    RemoteService,
+    Results,
+    parse_arguments,
+    run_client,
+    running_service,
+    service_throughput,
+    summary,
+)
+from .service import TIMELINE_STEP_S, Plan
 
 
 class Case(NamedTuple):
-    """A service, and the seconds that the oracle is to need of it."""
+    """A service, and the seconds for which the ideal client is to be busy with it."""
 
     plan: Plan
     seconds: float = 21.0
@@ -46,99 +56,160 @@ CASES = {
         Plan(latency=0.15, per_item=0.001, capacity=16, rate=10, announce="seconds", largest_batch=64)
     ),
 }
-TOO_LONG = 5
-"""Times the oracle's seconds, and half a minute, after which ours is given up."""
-_KEPT = ("requests", "refused", "violations", "in_the_air", "most_active", "timeline")
-QUICK = (
+QUICK_CASES = (
     "5 ms, 4 at once",
     "100 ms, 16 at once, no queue",
     "20 a second, X-RateLimit",
     "lists to 32",
 )
+QUICK_SECONDS = 2.0
+TIMEOUT_FACTOR = 5
+TIMEOUT_EXTRA_S = 30
+"""Our client is killed after the ideal client's seconds times the factor, plus the extra."""
+SINGLE_REQUESTS_BOUND = 1.1
+"""Our requests, relative to the rows, where the service takes no lists."""
+LIST_REQUESTS_BOUND = 1.3
+"""Our requests, relative to the ideal client's, where it takes lists."""
 
 
 def rows_for(plan: Plan, seconds: float) -> int:
-    """The rows for which the oracle needs ``seconds``, by the plan; a bucket's first fill comes on top."""
+    """The rows that keep the ideal client busy for so many seconds, besides those that a full token bucket admits."""
     size = best_batch(plan, 1_000_000)
-    each = plan.latency + plan.per_item * size
-    rate = plan.capacity / each
-    extra = 0.0
+    request_seconds = plan.latency + plan.per_item * size
+    rate = plan.capacity / request_seconds
+    burst = 0.0
     if plan.rate is not None and plan.rate < rate:
-        rate, extra = plan.rate, plan.bucket
-    return max(8, int(((seconds - plan.loading) * rate + extra) * size))
+        rate, burst = plan.rate, plan.bucket
+    return max(8, int(((seconds - plan.loading) * rate + burst) * size))
 
 
-def bound_for(oracle_seconds: float) -> float | None:
-    """Our time over the oracle's: no promise below 10 s, 1.25 there, 1.05 from 20 s on."""
-    return 1.05 if oracle_seconds >= 20 else 1.25 if oracle_seconds >= 9.5 else None
+def time_ratio_bound(ideal_seconds: float) -> float | None:
+    """The bound of our time relative to the ideal client's.
+
+    Args:
+        ideal_seconds: The ideal client's time. The longer it is, the less it matters what we need to find the limits.
+
+    Returns:
+        1.05 from 20 s, 1.25 from 10 s (rounded), else None.
+    """
+    return 1.05 if ideal_seconds >= 20 else 1.25 if ideal_seconds >= 9.5 else None
 
 
-def run_case(remote: Remote, case: Case, seconds: float, seed: int) -> dict[str, Any]:
+class ClientRun(TypedDict):
+    """One client's run: its own figures, and those of the service (see ``Stats``)."""
+
+    seconds: float
+    wrong: int
+    unanswered: int
+    requests: int
+    refused: dict[str, int]
+    violations: int
+    in_transit: int
+    peak_active: int
+    timeline: list[int]
+    first_error: str | None
+
+
+class CaseRun(TypedDict):
+    """Both clients' runs of one case, and our time and requests relative to the ideal."""
+
+    rows: int
+    ideal_client: ClientRun
+    ours: ClientRun
+    time_ratio: float
+    requests_ratio: float
+
+
+def run_case(service: RemoteService, case: Case, seconds: float, seed: int) -> CaseRun:
+    """Run the ideal client and ours on one case.
+
+    Args:
+        service: The service. Its plan is replaced.
+        case: The case.
+        seconds: How long the ideal client is to be busy.
+        seed: Rows of another seed have other texts.
+    """
     plan = case.plan
     rows = rows_for(plan, seconds)
-    remote.follow(plan)
-    oracle = _kept(client("oracle:oracle", Job(remote.url, rows, seed=seed, plan=asdict(plan))), remote)
-    remote.follow(plan)
-    patience = TOO_LONG * oracle["seconds"] + 30
+    service.set_plan(plan)
+    ideal = _client_run(run_client("ideal_client:ideal_client", Job(service.url, rows, seed=seed, plan=plan)), service)
+    service.set_plan(plan)
+    timeout = TIMEOUT_FACTOR * ideal["seconds"] + TIMEOUT_EXTRA_S
     try:
-        ours = _kept(client("ours", Job(remote.url, rows, seed=seed), timeout=patience), remote)
+        result = run_client("ours", Job(service.url, rows, seed=seed), timeout=timeout)
     except ClientError as error:
-        nothing = {"seconds": patience, "wrong": 0, "unanswered": rows, "receipt": {"first_error": str(error)}}
-        ours = _kept(nothing, remote)
-    lists = plan.largest_batch != 1
+        result = ClientResult(timeout, unanswered=rows, usage={"first_error": str(error)})
+    ours = _client_run(result, service)
     return {
         "rows": rows,
-        "oracle": oracle,
+        "ideal_client": ideal,
         "ours": ours,
-        "time_ratio": ours["seconds"] / oracle["seconds"],
-        "requests_ratio": ours["requests"] / (oracle["requests"] if lists else rows),
+        "time_ratio": ours["seconds"] / ideal["seconds"],
+        "requests_ratio": ours["requests"] / (ideal["requests"] if plan.largest_batch != 1 else rows),
     }
 
 
-def _kept(got: dict[str, Any], remote: Remote) -> dict[str, Any]:
-    """What is told of a client's run: its own part, and the service's."""
-    stats = remote.stats()
+def _client_run(result: ClientResult, service: RemoteService) -> ClientRun:
+    stats = service.stats()
     return {
-        "seconds": round(got["seconds"], 3),
-        "wrong": got["wrong"],
-        "unanswered": got["unanswered"],
-        **{name: stats[name] for name in _KEPT},
-        "first_error": got["receipt"].get("first_error"),
+        "seconds": round(result.seconds, 3),
+        "wrong": result.wrong,
+        "unanswered": result.unanswered,
+        "requests": stats["requests"],
+        "refused": stats["refused"],
+        "violations": stats["violations"],
+        "in_transit": stats["in_transit"],
+        "peak_active": stats["peak_active"],
+        "timeline": stats["timeline"],
+        "first_error": result.usage.get("first_error"),
     }
+
+
+def check_case(results: Results, name: str, case: Case, runs: list[CaseRun]) -> None:
+    """Store one case and check it: the median time, and the worst run of everything else."""
+    median = sorted(runs, key=lambda run: run["time_ratio"])[(len(runs) - 1) // 2]
+    results.body["cases"][name] = {
+        **median,
+        "all_time_ratios": sorted(round(run["time_ratio"], 3) for run in runs),
+        "plan": {key: value for key, value in asdict(case.plan).items() if value != getattr(Plan(), key)},
+        "ideal_client_in_flight": ideal_concurrency(case.plan),
+        "ideal_seconds_by_plan": best_seconds(case.plan, median["rows"], best_batch(case.plan, median["rows"])),
+    }
+    bound = time_ratio_bound(median["ideal_client"]["seconds"])
+    results.check(f"{name}: time, relative to the ideal client", median["time_ratio"], bound)
+    requests = max(run["requests_ratio"] for run in runs)
+    if case.plan.largest_batch != 1:
+        results.check(f"{name}: requests, relative to the ideal client", requests, LIST_REQUESTS_BOUND)
+    else:
+        results.check(f"{name}: requests, relative to the rows", requests, SINGLE_REQUESTS_BOUND)
+    early = max(run["ours"]["violations"] for run in runs)
+    results.check(f"{name}: requests before an announced time", early, 0)
+    # The ideal client shows what is possible only where the service rejects none of its requests.
+    rejected = max(sum(run["ideal_client"]["refused"].values()) + run["ideal_client"]["violations"] for run in runs)
+    allowed = 1 if case.plan.loading else 0  # the request that starts the loading
+    results.check(f"{name}: the ideal client's requests, rejected or early", rejected, allowed)
+    bad = max(run["ours"]["wrong"] + run["ours"]["unanswered"] for run in runs)
+    results.check(f"{name}: rows wrong or unanswered", bad, 0)
 
 
 def main() -> None:
-    given = arguments(__doc__ or "", case={"help": "the one case to run"}, seconds={"type": float})
-    results = Results("ceiling", given.quick)
-    cases = [given.case] if given.case else QUICK if given.quick else list(CASES)
-    results.body["bucket_seconds"] = BUCKET
+    """Run the benchmark and write its results."""
+    options = parse_arguments(
+        __doc__ or "",
+        case={"help": "the one case to run"},
+        seconds={"type": float, "help": "how long the ideal client is to be busy"},
+    )
+    results = Results("ceiling", options.quick)
+    names = [options.case] if options.case else QUICK_CASES if options.quick else list(CASES)
+    results.body["timeline_step_seconds"] = TIMELINE_STEP_S
     results.body["cases"] = {}
-    with service() as remote:
-        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
-        for name in cases:
+    with running_service() as service:
+        results.body["service"] = service_throughput(service, 2000 if options.quick else 20_000)
+        for name in names:
             case = CASES[name]
-            seconds = given.seconds or (2.0 if given.quick else case.seconds)
-            runs = [run_case(remote, case, seconds, seed) for seed in range(given.repeat)]
-            runs.sort(key=lambda run: float(run["time_ratio"]))
-            median = runs[(len(runs) - 1) // 2]
-            lists = case.plan.largest_batch != 1
-            results.body["cases"][name] = {
-                **median,
-                "all_time_ratios": [round(run["time_ratio"], 3) for run in runs],
-                "plan": {key: value for key, value in asdict(case.plan).items() if value != getattr(Plan(), key)},
-                "oracle_in_flight": in_flight(case.plan),
-                "best_by_plan": best_seconds(case.plan, median["rows"], best_batch(case.plan, median["rows"])),
-            }
-            results.check(f"{name}: time over oracle's", median["time_ratio"], bound_for(median["oracle"]["seconds"]))
-            worst = max(run["requests_ratio"] for run in runs)
-            results.check(f"{name}: requests over {'oracle' if lists else 'row'}s", worst, 1.3 if lists else 1.1)
-            results.check(f"{name}: sent before announced", max(run["ours"]["violations"] for run in runs), 0)
-            impolite = max(sum(run["oracle"]["refused"].values()) + run["oracle"]["violations"] for run in runs)
-            results.check(f"{name}: oracle refused or early", impolite, 1 if case.plan.loading else 0)
-            bad = max(run["ours"]["wrong"] + run["ours"]["unanswered"] for run in runs)
-            results.check(f"{name}: rows wrong or unanswered", bad, 0)
-        ratios = [case["time_ratio"] for case in results.body["cases"].values()]
-        results.body["time_ratios"] = spread(ratios)
+            seconds = options.seconds or (QUICK_SECONDS if options.quick else case.seconds)
+            check_case(results, name, case, [run_case(service, case, seconds, seed) for seed in range(options.repeat)])
+        results.body["time_ratios"] = summary([case["time_ratio"] for case in results.body["cases"].values()])
     results.write()
 
 

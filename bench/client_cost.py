@@ -1,115 +1,150 @@
-"""2. Client cost: CPU of the client's process for each row, against a bare loop and AsyncInferenceClient.
+"""2. Client cost: CPU time of the client's process per row, relative to a bare aiohttp loop.
 
-One client in each process, 64 in flight where a client must be told; inputs all distinct, and the service in a process
-of its own. Ours is measured as it is by default, and with its answer store off where it has one. Imports are left out
-of the cost of a row and told beside it.
+Each client runs in a process of its own, 64 requests in flight where it has to be configured. All inputs differ. Ours
+runs with its defaults, and once more without its response cache. Imports are not included.
 """
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
-from .clients import Job, has_setting
-from .measure import Remote, Results, arguments, ceiling_of, client, median, service
+from .baselines import Job, has_setting
+from .measure import (
+    RemoteService,
+    Results,
+    median_run,
+    parse_arguments,
+    run_client,
+    running_service,
+    service_throughput,
+)
 from .service import Plan
 
-SINGLE_BOUND = 1.25
-"""Times the bare loop, for single requests."""
-BATCHED_BOUND = 25.0
-"""Microseconds a row in batches of 32."""
+SINGLES_BOUND = 1.25
+"""CPU time of our single requests, relative to the bare loop."""
+BATCHES_BOUND_US = 25.0
+"""CPU time per row of ours in batches."""
 SINGLES = Plan(latency=0.005, capacity=64)
 BATCHES = Plan(latency=0.005, capacity=64, largest_batch=32)
+BATCH_SIZE = 32
 
 
-def cost(remote: Remote, name: str, plan: Plan, job: Job) -> dict[str, Any]:
-    """Microseconds of CPU a row in one run of the client called ``name``, and what went over the wire."""
-    remote.follow(plan)
-    taken = client(name, replace(job, url=remote.url))
-    stats = remote.stats()
-    if taken["wrong"] or taken["unanswered"]:
-        raise RuntimeError(f"{name}: {taken['wrong']} rows wrong, {taken['unanswered']} unanswered")
+class Cost(TypedDict):
+    """One run of a client: its CPU time, its speed, and the requests that the service received."""
+
+    rows: int
+    cpu_us_per_row: float
+    rows_per_second: float
+    startup_cpu_seconds: float
+    requests: int
+    rows_per_request: float
+    peak_active: int
+
+
+def cost(service: RemoteService, name: str, plan: Plan, job: Job) -> Cost:
+    """Run a client once.
+
+    Args:
+        service: The service. Its plan is replaced.
+        name: The client, as in ``run_client``.
+        plan: How the service behaves.
+        job: What to predict. Its ``url`` is replaced.
+
+    Raises:
+        RuntimeError: A row has no answer, or a wrong one.
+    """
+    service.set_plan(plan)
+    result = run_client(name, replace(job, url=service.url))
+    result.raise_if_incomplete(name)
+    stats = service.stats()
     return {
         "rows": job.rows,
-        "cpu_us_a_row": taken["cpu_seconds"] / job.rows * 1e6,
-        "rows_a_second": job.rows / taken["seconds"],
-        "startup_cpu_seconds": taken["startup_cpu_seconds"],
+        "cpu_us_per_row": result.cpu_seconds / job.rows * 1e6,
+        "rows_per_second": job.rows / result.seconds,
+        "startup_cpu_seconds": result.startup_cpu_seconds,
         "requests": stats["requests"],
-        "rows_a_request": stats["items"] / stats["requests"],
-        "most_active": stats["most_active"],
+        "rows_per_request": stats["items"] / stats["requests"],
+        "peak_active": stats["peak_active"],
     }
 
 
-def rounds(
-    remote: Remote, plan: Plan, jobs: dict[str, tuple[str, Job]], repeat: int
-) -> dict[str, list[dict[str, Any]]]:
-    """Runs by name, in turns, so that a machine that is slower for a while is slower for all."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
+def run_rounds(
+    service: RemoteService, plan: Plan, jobs: Mapping[str, tuple[str, Job]], repeat: int
+) -> dict[str, list[Cost]]:
+    """Run several clients in turns, so that a machine that is slow for a while is slow for all of them.
+
+    Args:
+        service: The service.
+        plan: How it behaves.
+        jobs: By the name in the results: client and job.
+        repeat: How many rounds.
+
+    Returns:
+        By the same names: one run for each round.
+    """
+    runs: dict[str, list[Cost]] = {name: [] for name in jobs}
     for _ in range(repeat):
-        for name, (which, job) in jobs.items():
-            runs[name].append(cost(remote, which, plan, job))
+        for name, (client, job) in jobs.items():
+            runs[name].append(cost(service, client, plan, job))
     return runs
 
 
-def batched_cost(remote: Remote, rows: int, cache: bool | None = None) -> dict[str, Any]:
-    """Ours in batches of 32."""
-    return cost(remote, "ours", BATCHES, Job("", rows, cache=cache))
+def batched_cost(service: RemoteService, rows: int, cache: bool | None = None) -> Cost:
+    """Run ours once on a service that takes batches of 32."""
+    return cost(service, "ours", BATCHES, Job("", rows, cache=cache))
 
 
-def _ratio(runs: dict[str, list[dict[str, Any]]], name: str, over: str) -> float:
-    """The median of what one took over what another took in the same round."""
-    both = zip(runs[name], runs[over], strict=True)
-    return statistics.median(one["cpu_us_a_row"] / other["cpu_us_a_row"] for one, other in both)
+def _ratio(runs: Mapping[str, Sequence[Cost]], name: str, other: str) -> float:
+    """The median over the rounds of one client's CPU time per row relative to another's."""
+    rounds = zip(runs[name], runs[other], strict=True)
+    return float(statistics.median(one["cpu_us_per_row"] / two["cpu_us_per_row"] for one, two in rounds))
+
+
+def _medians(runs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, Any]]:
+    return {name: median_run(each, "cpu_us_per_row") for name, each in runs.items()}
+
+
+def profile(service: RemoteService, rows: int) -> None:
+    """Print where ours spends its time: single requests, then batches with ten times the rows."""
+    for plan, count in ((SINGLES, rows), (BATCHES, rows * 10)):
+        service.set_plan(plan)
+        run_client("ours", Job(service.url, count, profile=True))
 
 
 def main() -> None:
-    given = arguments(__doc__ or "", profile={"action": "store_true", "help": "where ours spends it, on stderr"})
-    results = Results("client_cost", given.quick)
-    ways: list[tuple[str, bool | None]] = [("ours", None)]
+    """Run the benchmark and write its results."""
+    options = parse_arguments(__doc__ or "", profile={"action": "store_true", "help": "profile ours and stop"})
+    results = Results("client_cost", options.quick)
+    variants: dict[str, bool | None] = {"ours": None}
     if has_setting("cache"):
-        ways.append(("ours, answer store off", False))
-    rows = 3000 if given.quick else 30_000
-    with service() as remote:
-        if given.profile:
-            for plan, count in ((SINGLES, rows), (BATCHES, rows * 10)):
-                remote.follow(plan)
-                client("ours", Job(remote.url, count, profile=True))
+        variants["ours, without cache"] = False
+    rows = 3000 if options.quick else 30_000
+    with running_service() as service:
+        if options.profile:
+            profile(service, rows)
             return
-        results.body["service"] = ceiling_of(remote, rows)
-        singles = rounds(
-            remote,
-            SINGLES,
-            {
-                **{name: ("ours", Job("", rows, cache=cache)) for name, cache in ways},
-                "bare": ("bare", Job("", rows)),
-                "AsyncInferenceClient": ("hub", Job("", max(500, rows // 10))),
-            },
-            given.repeat,
-        )
-        batches = rounds(
-            remote,
-            BATCHES,
-            {
-                **{name: ("ours", Job("", rows * 10, cache=cache)) for name, cache in ways},
-                "bare": ("bare", Job("", rows * 10, batch=32)),
-            },
-            given.repeat,
-        )
-    medians = {
-        kind: {name: median(each, "cpu_us_a_row") for name, each in runs.items()}
-        for kind, runs in (("singles", singles), ("batches", batches))
-    }
+        results.body["service"] = service_throughput(service, rows)
+        single_jobs = {name: ("ours", Job("", rows, cache=cache)) for name, cache in variants.items()}
+        single_jobs["bare loop"] = ("bare", Job("", rows))
+        single_jobs["AsyncInferenceClient"] = ("hub", Job("", max(500, rows // 10)))
+        singles = run_rounds(service, SINGLES, single_jobs, options.repeat)
+        batch_jobs = {name: ("ours", Job("", rows * 10, cache=cache)) for name, cache in variants.items()}
+        batch_jobs["bare loop"] = ("bare", Job("", rows * 10, batch=BATCH_SIZE))
+        batches = run_rounds(service, BATCHES, batch_jobs, options.repeat)
+    medians = {"singles": _medians(singles), "batches": _medians(batches)}
     results.body.update(medians)
-    for name, _ in ways:
-        results.check(
-            f"{name}: CPU of a single request over the bare loop's", _ratio(singles, name, "bare"), SINGLE_BOUND
-        )
-        row = medians["batches"][name]["cpu_us_a_row"]
-        results.check(f"{name}: CPU of a row in batches of 32, us", row, BATCHED_BOUND)
-        results.check(f"{name}: the same over the bare loop's", _ratio(batches, name, "bare"), None)
-    hub = _ratio(singles, "AsyncInferenceClient", "ours")
-    results.check("AsyncInferenceClient: CPU of a single request over ours", hub, None)
+    for name in variants:
+        ratio = _ratio(singles, name, "bare loop")
+        results.check(f"{name}: CPU time of a single request, relative to the bare loop", ratio, SINGLES_BOUND)
+        per_row = medians["batches"][name]["cpu_us_per_row"]
+        results.check(f"{name}: CPU time per row in batches of {BATCH_SIZE}, microseconds", per_row, BATCHES_BOUND_US)
+        ratio = _ratio(batches, name, "bare loop")
+        results.check(f"{name}: CPU time per row in batches, relative to the bare loop", ratio, None)
+    ratio = _ratio(singles, "AsyncInferenceClient", "ours")
+    results.check("AsyncInferenceClient: CPU time of a single request, relative to ours", ratio, None)
     results.write()
 
 

