@@ -141,6 +141,7 @@ def test_what_0_1_0_learned_of_a_route_is_used(upgraded: MindsDB) -> None:
     assert plan.rows[0] == [upgrade.ASKED, 1]  # this route was seen to take lists
 
 
+# Drops a model of the fixture, so it is the last.
 def test_models_can_be_made_and_dropped(upgraded: MindsDB) -> None:
     upgraded.sql(
         "CREATE MODEL mindsdb.made_since PREDICT y USING engine = 'upgrade_many', task = 'text-classification', "

@@ -191,9 +191,13 @@ KINDS = {"row": 1, "again": 1, "not asked": 3, "stop": 1}
 
 _FRAME = {name: values[:ASKED] for name, values in ROWS.items()}
 _TEXTS = {"text": _FRAME["text"][:2]}
-_IMAGE = {"image": [PIXEL_URI, PIXEL], "question": ["What is it?", "Which colour?"], "labels": ["dot, line", "dot"]}
-_SOUND = {"sound": [b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00@\x1f\x00\x00@\x1f\x00\x00\x01\x00"
-                    b"\x08\x00data\x00\x00\x00\x00"]}  # fmt: skip
+_IMAGE: dict[str, list[Any]] = {
+    "image": [PIXEL_URI, PIXEL],
+    "question": ["What is it?", "Which colour?"],
+    "labels": ["dot, line", "dot"],
+}
+_WAVE = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0@\x1f\0\0\1\0\x08\0data\0\0\0\0"
+_SOUND = {"sound": [_WAVE]}
 
 
 def _call(task: str, frame: dict[str, list[Any]], using: dict[str, Any], **engine: Any) -> dict[str, Any]:

@@ -95,6 +95,7 @@ def test_a_budget_goes_on_from_what_0_1_0_used_of_it(storage: Path) -> None:
     assert upgrade.plain(called(storage, name)) == EXPECTED["calls"][name]  # what is stored costs no request
 
 
+# The one place that needs what is not public: `receipts` and `store_in`.
 def usage(storage: Path, model: str) -> list[dict[str, Any]]:
     """The table that DESCRIBE model.usage is, for a model of the SQL fixture."""
     with closing(sqlite3.connect(storage / upgrade.MINDSDB / "mindsdb.sqlite3.db")) as database:
