@@ -48,7 +48,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with upgrade.running_service(LABEL) as service:
+        with upgrade.the_port_to_itself(), upgrade.running_service(LABEL) as service:
             expected = {**_through_sql(folder, service), "calls": _from_python(folder / upgrade.PYTHON, service)}
         _pack(folder, checkout)
     upgrade.EXPECTED.write_text(_lines(expected), encoding="utf-8")

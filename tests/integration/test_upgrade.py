@@ -18,6 +18,12 @@ NOBODY_THERE = rf"127\.0\.0\.1:{upgrade.PORT}"
 RECEIPTS_SHOWN = 20
 
 
+@pytest.fixture(autouse=True)
+def one_at_a_time() -> Iterator[None]:
+    with upgrade.the_port_to_itself():
+        yield
+
+
 @pytest.fixture(scope="module")
 def upgraded(handler_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MindsDB]:
     """MindsDB with this version, on a copy of what 0.1.0 left."""
@@ -27,7 +33,6 @@ def upgraded(handler_installed: None, tmp_path_factory: pytest.TempPathFactory) 
         "HF_HOME": str(folder / upgrade.HF_HOME),
         upgrade.KEY_VARIABLE: upgrade.KEY,
     }
-    upgrade.refuse_a_taken_port()
     with running_mindsdb(environment=variables) as server:
         yield server
 

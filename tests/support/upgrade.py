@@ -8,11 +8,14 @@ nothing of the package, so that the tool can use it with 0.1.0.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import shutil
 import socket
 import sqlite3
 import tarfile
+import tempfile
 import threading
 import time
 import zlib
@@ -339,6 +342,17 @@ def _as_of_now(store: Path) -> None:
 
 
 # ---------------------------------------------------------------- the service
+
+
+@contextmanager
+def the_port_to_itself() -> Iterator[None]:
+    """Wait for other tests that need the address, of this run or another of the same user, and hold it for the block."""
+    lock = os.open(Path(tempfile.gettempdir()) / f"upgrade_fixture_{os.getuid()}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def refuse_a_taken_port() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ EXPECTED = upgrade.expected()
 NEW = {name: values[upgrade.ASKED :] for name, values in upgrade.ROWS.items()}
 LABEL = "AFTER"
 NOBODY_THERE = rf"127\.0\.0\.1:{upgrade.PORT}"
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time() -> Iterator[None]:
+    with upgrade.the_port_to_itself():
+        yield
 
 
 @pytest.fixture(autouse=True)
