@@ -39,13 +39,6 @@ class RateLimitStatus(NamedTuple):
     window_s: float | None = None
 
 
-class _Policy(NamedTuple):
-    """``limit`` requests in a window of ``window_s`` seconds."""
-
-    limit: int | None
-    window_s: float | None
-
-
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how long to wait before the next request.
 
@@ -92,28 +85,30 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
     value = headers.get("RateLimit")
     if value is not None:
         remaining, reset = re.search(r"\br=(\d{1,12})", value), re.search(r"\bt=(\d{1,12})", value)
-        policy = _parse_policy(headers, name=value.split(";")[0])
-        return _to_status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, policy)
+        limit, window_s = _parse_policy(headers, name=value.split(";")[0])
+        return _to_status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, limit, window_s)
     for remaining_name, limit_name, reset_name in _HEADER_NAMES:
         remaining_text = headers.get(remaining_name)
         if remaining_text is not None:
-            policy = _parse_policy(headers)
-            limit = _parse_number(headers.get(limit_name, "").partition(",")[0])
-            if limit is not None and policy.limit is None:
-                policy = _Policy(int(limit), policy.window_s)
-            return _to_status(remaining_text, headers.get(reset_name), policy)
+            limit, window_s = _parse_policy(headers)
+            header_limit = _parse_number(headers.get(limit_name, "").partition(",")[0])
+            if header_limit is not None and limit is None:
+                limit = int(header_limit)
+            return _to_status(remaining_text, headers.get(reset_name), limit, window_s)
     return None
 
 
-def _parse_policy(headers: Mapping[str, str], name: str = "") -> _Policy:
-    """The policy of this name, or the first one."""
+def _parse_policy(headers: Mapping[str, str], name: str = "") -> tuple[int | None, float | None]:
+    """Requests and seconds of a whole window, by the policy of this name or the first one."""
     text = headers.get("RateLimit-Policy", "")
     policies = [policy for policy in text.split(",") if name in policy] or [text]
     match = _POLICY_PATTERN.search(policies[0])
-    return _Policy(int(match.group(1)), float(match.group(2))) if match else _Policy(None, None)
+    return (int(match.group(1)), float(match.group(2))) if match else (None, None)
 
 
-def _to_status(remaining_text: str, reset_text: str | None, policy: _Policy) -> RateLimitStatus | None:
+def _to_status(
+    remaining_text: str, reset_text: str | None, limit: int | None, window_s: float | None
+) -> RateLimitStatus | None:
     remaining, reset_s = _parse_number(remaining_text), _parse_number(reset_text or "")
     if remaining is None or reset_s is None:
         return None
@@ -121,7 +116,7 @@ def _to_status(remaining_text: str, reset_text: str | None, policy: _Policy) -> 
         reset_s -= time.time()
     if reset_s > MAX_WAIT_S:
         return None
-    return RateLimitStatus(max(0, int(remaining)), max(0.0, reset_s), policy.limit, policy.window_s)
+    return RateLimitStatus(max(0, int(remaining)), max(0.0, reset_s), limit, window_s)
 
 
 def _seconds_until(http_date: str) -> float | None:
