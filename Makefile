@@ -88,7 +88,7 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.created setup.py requirements.txt
+$(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
 	@touch $@
