@@ -11,6 +11,7 @@ from bench.service import Plan
 from huggingface_api_handler.inference.ceiling import Ceiling
 from tests.simulation import ratios, simulate
 
+pytestmark = pytest.mark.same_on_every_python
 # Seconds and requests over the oracle's: what the present code reaches over several seeds, and a little more.
 REACHED = {
     "2 s, 8 at once": (1.08, 1.07),  # by chance: twelve round trips of which each takes a tenth more or less

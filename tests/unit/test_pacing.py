@@ -13,6 +13,8 @@ from huggingface_api_handler.inference.pacing import Pacer
 from huggingface_api_handler.inference.transport import Response
 from tests.simulation import oracle_seconds, simulate
 
+pytestmark = pytest.mark.same_on_every_python
+
 
 @pytest.mark.parametrize("announce", ["seconds", "date", "ratelimit", "x-ratelimit", "nothing"])
 @pytest.mark.parametrize("rate", [5, 20, 100, 500])

@@ -10,6 +10,7 @@ import pytest
 
 from huggingface_api_handler.server import entities, minilm, sentiment, zero_shot
 
+pytestmark = pytest.mark.same_on_every_python
 HELD_OUT = Path(__file__).parents[2] / "training" / "held_out.tsv"
 TEXTS = [
     "",
