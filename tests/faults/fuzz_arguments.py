@@ -37,6 +37,8 @@ from huggingface_api_handler.tasks import ALIASES, TASKS, parameters_of
 from tests.faults.fuzz_answers import JUNK, frame_of, often
 
 LONGEST_SENTENCE = 2500
+LEAST = 100
+"""Times that each statement is tried at least, so that a busy machine tries as much as ``test_fuzz`` asks for."""
 SECRET = "hf_Fuzzed" + "S3cret" * 5
 executions: Counter[str] = Counter()
 outcomes: Counter[str] = Counter()
@@ -149,12 +151,12 @@ def any_cells(task: str, data: st.DataObject) -> None:
 
 
 def fuzz(seconds: float) -> dict[str, Any]:
-    """Try arguments for ``seconds``. Returns what was tried; raises what was found."""
+    """Try arguments for ``seconds``, and each statement ``LEAST`` times. Returns what was tried; raises what was found."""
     started = real()
     set_hypothesis_home_dir(Path(__file__).parents[2] / ".hypothesis")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # a value that is taken for a folder may be made
-        while real() - started < seconds:
+        while real() - started < seconds or min(executions.values(), default=0) < LEAST:
             create_engine()
             create_model_and_select()
             any_cells()

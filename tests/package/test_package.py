@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout without what git ignores."""
+    folder = tmp_path_factory.mktemp("source")
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -25,13 +26,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in filter(None, files.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)],
-        check=True,
-    )
-    return next(folder.glob("*.whl"))
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a release uploads: an sdist, and a wheel built from that sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(source)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +50,7 @@ def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)], check=True
+        [str(python), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)], check=True
     )
     yield python
 
@@ -53,6 +63,22 @@ def test_the_wheel_carries_all_that_the_handler_needs(wheel: Path) -> None:
             assert str(path.relative_to(ROOT)) in names
     assert "huggingface_api_handler/requirements.txt" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "training/"))]
+
+
+def test_the_sdist_builds_the_wheel_that_the_checkout_builds(source: Path, wheel: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(source)],
+        check=True,
+    )
+    of_the_checkout = next(tmp_path.glob("*.whl"))
+    assert sorted(zipfile.ZipFile(wheel).namelist()) == sorted(zipfile.ZipFile(of_the_checkout).namelist())
+
+
+def test_the_sdist_has_the_changelog_and_no_tests(built: Path) -> None:
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"CHANGELOG.md", "SECURITY.md", "README.md", "LICENSE", "requirements.txt", "icon.svg"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "bench/", "training/", "docs/"))]
 
 
 def test_both_icons_are_the_same() -> None:

@@ -29,6 +29,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.tasks import TASKS, Task, parameters_of
 from tests.conftest import Reply, Service
 
+pytestmark = pytest.mark.same_on_every_python
 LONGEST_SENTENCE = 2000
 SLOWEST = 3.0
 SECRET = "hf_" + "s3cret" * 6

@@ -113,6 +113,7 @@ def test_every_valid_answer_is_read(task: str) -> None:
     law()
 
 
+@pytest.mark.same_on_every_python
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_no_answer_at_all_brings_anything_but_a_prediction_or_a_reason(task: str) -> None:
     definition, using = TASKS[task], settings_for(task)

@@ -11,6 +11,8 @@ from bench.service import Plan
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from tests.support.simulation import ratios, simulate
 
+pytestmark = pytest.mark.same_on_every_python
+
 # Seconds and requests over the ideal client's: what the code reaches over several seeds, and a little more.
 MAX_RATIOS = {
     "2 s, 8 at once": (1.08, 1.07),  # by chance: twelve round trips of which each takes a tenth more or less

@@ -13,6 +13,8 @@ from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from tests.support.simulation import ideal_seconds, simulate
 
+pytestmark = pytest.mark.same_on_every_python
+
 
 @pytest.mark.parametrize("announce", ["seconds", "date", "ratelimit", "x-ratelimit", "nothing"])
 @pytest.mark.parametrize("rate", [5, 20, 100, 500])

@@ -10,9 +10,9 @@ import pytest
 
 from huggingface_api_handler.server.models import minilm, ner, sentiment, zero_shot
 
+pytestmark = pytest.mark.same_on_every_python
+
 HELD_OUT = Path(__file__).parents[4] / "training" / "held_out.tsv"
-
-
 TEXTS = [
     "",
     "ok",

@@ -53,6 +53,7 @@ def test_top_k_and_function_to_apply_are_honoured(client: TestClient) -> None:
     assert sigmoid[0]["score"] == pytest.approx(1 / (1 + math.exp(-raw[0]["score"])))
 
 
+@pytest.mark.same_on_every_python
 def test_held_out_accuracy_is_at_least_84_percent_and_what_the_metadata_says(client: TestClient) -> None:
     rows = [line.split("\t", 1) for line in HELD_OUT.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 2000 and {label for label, _ in rows} == {"POSITIVE", "NEGATIVE"}
