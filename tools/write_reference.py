@@ -50,7 +50,7 @@ def filled(page: str) -> str:
     Returns:
         The text with the table of each block replaced.
     """
-    return _BLOCK.sub(lambda found: f"{found[1]}{table(found[2], found[3])}\n{found[4]}", page)
+    return _BLOCK.sub(lambda block: f"{block[1]}{table(block[2], block[3])}\n{block[4]}", page)
 
 
 def pages() -> dict[Path, str]:
