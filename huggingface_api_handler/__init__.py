@@ -1,13 +1,19 @@
 """Hugging Face inference for anyone who writes SQL: the ``huggingface_api`` ML engine for MindsDB.
 
-MindsDB reads ``name``, ``title``, ``icon_path`` and ``permanent`` as text and imports the rest.
-``Handler`` and ``type`` need MindsDB and are looked up on first use, so that the inference part
-of the package imports where MindsDB is not installed, and quickly where it is.
+MindsDB reads ``name``, ``title``, ``icon_path`` and ``permanent`` as text and imports the rest. Everything that needs
+MindsDB or pandas is looked up on first use, so that this package imports quickly, also where MindsDB is not installed.
+
+>>> from huggingface_api_handler import predict
+>>> out = predict(df, using={"task": "text-classification", "column": "text", "target": "sentiment"})
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import InferenceError, InputError
+    from .inference import predict
 
 from ._version import __version__
 
@@ -20,9 +26,17 @@ permanent = False
 model_using_args = {"api_key": {"secret": True}, "token": {"secret": True}}
 
 
-def __getattr__(attribute: str) -> Any:
+def __getattr__(attribute: str) -> object:
     if attribute == "type":
         return "ml"  # HANDLER_TYPE.ML, spelled out: importing MindsDB's constants imports its database
+    if attribute == "predict":
+        from .inference import predict
+
+        return predict
+    if attribute in ("InferenceError", "InputError"):
+        from . import errors
+
+        return getattr(errors, attribute)
     if attribute in ("Handler", "import_error"):
         try:
             from .handler import HuggingFaceInferenceAPIHandler
@@ -32,4 +46,15 @@ def __getattr__(attribute: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
 
 
-__all__ = ["__version__", "description", "icon_path", "name", "permanent", "title", "version"]
+__all__ = [
+    "InferenceError",
+    "InputError",
+    "__version__",
+    "description",
+    "icon_path",
+    "name",
+    "permanent",
+    "predict",
+    "title",
+    "version",
+]

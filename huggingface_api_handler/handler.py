@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol, TypeVar
 
 import orjson
 import pandas as pd
 from mindsdb.integrations.libs.base import BaseMLEngine
 
 from .cancellation import cancellation
+from .config.normalize import Using, as_map
+from .config.reference import arguments_of
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, merge_select_overrides, model_settings
 from .errors import HuggingFaceAPIError, InputError
@@ -21,10 +23,27 @@ from .inference.runtime.dataframe import predict_frame
 from .inference.storage.scope import Scope
 from .inference.storage.sqlite import open_store
 from .inference.telemetry import usage_log
-from .tasks.listing import arguments_of
 
-_STORED, _SERVED, _SCOPE = "using", "served", "scope"
+# Keys in MindsDB's storages, which models of earlier versions have.
+_USING_KEY = "using"
+_DISCOVERY_KEY = "served"
+_SCOPE_KEY = "scope"
 _DESCRIPTIONS = ("settings", "task", "model", "usage")
+
+MindsDBArgs = Mapping[str, object]
+"""What MindsDB hands to a verb: ``using``, the USING clause, beside arguments of its own."""
+
+Target = str | Sequence[str] | None
+"""The column that PREDICT names; MindsDB hands over a list of one in some statements."""
+
+_Value = TypeVar("_Value")
+
+
+class ConnectionStorage(Protocol):
+    """What ``create_validation`` reads of MindsDB's HandlerStorage."""
+
+    def get_connection_args(self) -> Using | None:
+        """Give the arguments of CREATE ML_ENGINE, as MindsDB stored them."""
 
 
 class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types
@@ -32,59 +51,134 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
     name = "huggingface_api"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.generative = True  # CREATE MODEL ... FROM may bring a table without the target column
 
-    def create_engine(self, connection_args: dict[str, Any]) -> None:
-        """CREATE ML_ENGINE: refuse wrong arguments and a refused key; an unreachable host is only a warning."""
+    def create_engine(self, connection_args: Using) -> None:
+        """CREATE ML_ENGINE: check the arguments and the key.
+
+        Args:
+            connection_args: The USING clause.
+
+        Raises:
+            InputError: An argument is wrong.
+            InferenceError: The key is refused. A host that cannot be reached is only a warning.
+        """
         with _without_traceback():
             check_engine(engine_settings(connection_args))
-            self.engine_storage.json_set(_SCOPE, {"id": secrets.token_hex(16)})
+            self.engine_storage.json_set(_SCOPE_KEY, {"id": secrets.token_hex(16)})
 
-    def update_engine(self, connection_args: dict[str, Any]) -> None:
-        """A new key or address: what is stored stays this engine's."""
+    def update_engine(self, connection_args: Using) -> None:
+        """Take a new key or address. Stored answers stay this engine's.
+
+        Args:
+            connection_args: The USING clause.
+
+        Raises:
+            InputError: An argument is wrong.
+            InferenceError: The key is refused.
+        """
         with _without_traceback():
             check_engine(engine_settings(connection_args))
 
     @staticmethod
-    def create_validation(target: Any, args: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """CREATE MODEL, before anything is recorded. May run in another process than ``create``."""
-        storage = kwargs.get("handler_storage")
-        with _without_traceback():
-            _new_model(target, args, _engine(storage))
+    def create_validation(
+        target: Target,
+        args: MindsDBArgs | None = None,
+        handler_storage: ConnectionStorage | None = None,
+        **kwargs: object,
+    ) -> None:
+        """CREATE MODEL, before anything is recorded. May run in another process than ``create``.
 
-    def create(self, target: Any, df: pd.DataFrame | None = None, args: dict[str, Any] | None = None) -> None:
-        """Store the checked arguments: task, column, model and the rest. Nothing is trained."""
+        Args:
+            target: The column that PREDICT names.
+            args: MindsDB's arguments, with the USING clause under ``using``.
+            handler_storage: The engine's storage.
+            kwargs: What else MindsDB hands over; not read.
+
+        Raises:
+            InputError: An argument is wrong.
+        """
+        with _without_traceback():
+            _new_model(target, args, _engine(handler_storage))
+
+    def create(self, target: Target, df: pd.DataFrame | None = None, args: MindsDBArgs | None = None) -> None:
+        """CREATE MODEL: store the checked arguments. Nothing is trained.
+
+        Args:
+            target: The column that PREDICT names.
+            df: Not read.
+            args: MindsDB's arguments, with the USING clause under ``using``.
+
+        Raises:
+            InputError: An argument is wrong, or the provider does not serve the model.
+        """
         with _without_traceback():
             engine = _engine(self.engine_storage)
-            using, checked = _new_model(target, args, engine)
-            self.model_storage.json_set(_STORED, using)
-            self.model_storage.json_set(_SERVED, {"id": secrets.token_hex(8), **discovery.discover(engine, checked)})
+            using, model = _new_model(target, args, engine)
+            self.model_storage.json_set(_USING_KEY, using)
+            discovered = {"id": secrets.token_hex(8), **discovery.discover(engine, model)}
+            self.model_storage.json_set(_DISCOVERY_KEY, discovered)
 
-    def predict(self, df: pd.DataFrame, args: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Answer each row of ``df``. Vectors, lists and maps become JSON text, which SQL can hold."""
-        changes = (args or {}).get("using") or {}
-        with _without_traceback(), cancellation(in_threads="threads" in changes) as cancel:
-            engine = _engine(self.engine_storage)
-            found = self.model_storage.json_get(_SERVED) or discovery.Discovery()
-            discovery.restore(found)
-            model = model_settings(merge_select_overrides(self._using(), changes), engine)
-            out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(found))
+    def predict(self, df: pd.DataFrame, args: MindsDBArgs | None = None) -> pd.DataFrame:
+        """SELECT: predict each row.
+
+        Args:
+            df: The input rows, with the columns that the model's arguments name.
+            args: MindsDB's arguments, with the SELECT's USING clause under ``using``.
+
+        Returns:
+            As many rows, with the prediction and its columns. Vectors, lists and maps are JSON text, which SQL can
+            hold.
+
+        Raises:
+            InputError: An argument or the table cannot be used. No request was sent.
+            InferenceError: No row can be answered, or the only row failed.
+        """
+        with _without_traceback():
+            overrides = _using_of(args)
+            with cancellation(in_threads="threads" in overrides) as cancel:
+                engine = _engine(self.engine_storage)
+                discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
+                discovery.restore(discovered)
+                discovery.restore(discovered)
+                model = model_settings(merge_select_overrides(self._using(), overrides), engine)
+                model = model_settings(merge_select_overrides(self._using(), overrides), engine)
+                out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
+                out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
         return out
 
-    def finetune(self, df: pd.DataFrame | None = None, args: dict[str, Any] | None = None) -> None:
-        """FINETUNE is refused: models run on the service, which this engine only asks."""
+    def finetune(self, df: pd.DataFrame | None = None, args: MindsDBArgs | None = None) -> None:
+        """FINETUNE is refused: models run on the service, which this engine only calls.
+
+        Args:
+            df: Not read.
+            args: Not read.
+
+        Raises:
+            InputError: Always, with what to do instead.
+        """
         raise InputError(
             "huggingface_api runs models and does not train them. Fine-tune on Hugging Face, then CREATE MODEL "
             "with that model"
         ) from None
 
     def describe(self, attribute: str | None = None) -> pd.DataFrame:
-        """DESCRIBE model: the names of its tables; DESCRIBE model.settings and its like: those tables."""
+        """DESCRIBE model and DESCRIBE model.attribute.
+
+        Args:
+            attribute: 'settings', 'task', 'model' or 'usage'; None for the list of these.
+
+        Returns:
+            The table of that name.
+
+        Raises:
+            InputError: There is no such table.
+        """
         if attribute is None:
             return pd.DataFrame({"tables": list(_DESCRIPTIONS)})
         with _without_traceback():
@@ -95,22 +189,22 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             if attribute == "task":
                 return _task_table(model)
             if attribute == "usage":
-                found = self.model_storage.json_get(_SERVED) or {}
-                return usage_log.usage_table(open_store(engine.cache_dir), str(self._scope(found).model))
+                discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
+                return usage_log.usage_table(open_store(engine.cache_dir), str(self._scope(discovered).model))
             if attribute == "model":
                 return _table("property", describe_model(engine, model))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
-    def _scope(self, found: Mapping[str, Any]) -> Scope:
-        """Whose answers and receipts these are, by names of our own: MindsDB reuses the numbers of what is dropped."""
-        kept = self.engine_storage.json_get(_SCOPE)
-        if not kept:
-            kept = {"id": secrets.token_hex(16)}
-            self.engine_storage.json_set(_SCOPE, kept)
-        return Scope(kept["id"], f"{kept['id']} {found.get('id')}")
+    def _scope(self, discovered: Mapping[str, object]) -> Scope:
+        """Whose answers and receipts these are, by ids of our own: MindsDB reuses the numbers of what is dropped."""
+        stored = self.engine_storage.json_get(_SCOPE_KEY)
+        if not stored:
+            stored = {"id": secrets.token_hex(16)}
+            self.engine_storage.json_set(_SCOPE_KEY, stored)
+        return Scope(stored["id"], f"{stored['id']} {discovered.get('id')}")
 
-    def _using(self) -> dict[str, Any]:
-        stored: dict[str, Any] | None = self.model_storage.json_get(_STORED)
+    def _using(self) -> dict[str, object]:
+        stored: dict[str, object] | None = self.model_storage.json_get(_USING_KEY)
         if not stored:
             raise InputError(
                 "this model has no stored settings: it was created by another handler. Drop it and create it again"
@@ -120,44 +214,49 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
 @contextmanager
 def _without_traceback() -> Iterator[None]:
-    # MindsDB prints the traceback of what leaves an ML process; ours has nothing for the person beyond its sentence.
+    # MindsDB prints the traceback of what leaves an ML process; ours tells the person nothing beyond its sentence.
     try:
         yield
     except HuggingFaceAPIError as error:
         raise error.with_traceback(None) from None
 
 
-def _engine(storage: Any) -> EngineSettings:
+def _engine(storage: ConnectionStorage | None) -> EngineSettings:
     return engine_settings(storage.get_connection_args() if storage is not None else None)
 
 
+def _using_of(args: MindsDBArgs | None) -> Using:
+    return as_map((args or {}).get("using") or None)
+
+
 def _new_model(
-    target: Any, args: Mapping[str, Any] | None, engine: EngineSettings
-) -> tuple[dict[str, Any], ModelSettings]:
-    using = dict((args or {}).get("using") or {})
+    target: Target, args: MindsDBArgs | None, engine: EngineSettings
+) -> tuple[dict[str, object], ModelSettings]:
+    """The arguments to store, with what was filled in, and the settings made of them."""
+    using = dict(_using_of(args))
     using.pop("target", None)
     name = target[0] if isinstance(target, (list, tuple)) and target else target
     model = using.get("model", using.get("model_name"))
     if "task" not in using and isinstance(model, str):
         using["task"] = task_of(model, engine)
-    checked = model_settings({**using, "target": name or "prediction"}, engine)
-    stored = {**using, "task": checked.task, "model": checked.model, "target": checked.target, **checked.columns}
-    return stored, checked
+    settings = model_settings({**using, "target": name or "prediction"}, engine)
+    checked = {"task": settings.task, "model": settings.model, "target": settings.target}
+    return {**using, **checked, **settings.columns}, settings
 
 
-def _as_sql(value: Any) -> Any:
+def _as_sql(value: _Value) -> _Value | str:
     return orjson.dumps(value).decode() if isinstance(value, (list, dict)) else value
 
 
-def _table(first: str, values: Mapping[str, Any]) -> pd.DataFrame:
+def _table(key_column: str, values: Mapping[str, object]) -> pd.DataFrame:
     texts = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in values.values()]
-    return pd.DataFrame({first: list(values), "value": texts})
+    return pd.DataFrame({key_column: list(values), "value": texts})
 
 
 def _task_table(model: ModelSettings) -> pd.DataFrame:
-    given = {**model.columns, **model.parameters}
+    values: dict[str, object] = {**model.columns, **model.parameters}
     rows = [
-        (name, kind, required, _as_sql(given.get(name)), description)
-        for name, kind, required, description in arguments_of(model.definition)
+        (argument.name, argument.type, argument.required, _as_sql(values.get(argument.name)), argument.description)
+        for argument in arguments_of(model.definition)
     ]
     return pd.DataFrame(rows, columns=["argument", "type", "required", "given", "description"])

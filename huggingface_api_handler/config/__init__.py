@@ -1,1 +1,1 @@
-"""What an engine and a model are told: USING arguments, their types, checks and credentials."""
+"""What an engine and a model are told: USING arguments, their types, checks, reference and credentials."""

@@ -1,4 +1,4 @@
-"""Keys: where one is found, and over which connections one may travel."""
+"""Where the key of an engine is found."""
 
 from __future__ import annotations
 
@@ -15,17 +15,29 @@ if TYPE_CHECKING:
     from .settings import EngineSettings
 
 KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Environment variables that are searched for a key, in this order."""
 
 
 def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
-    """The key for this query: the engine's own, else the machine's (``KEY_VARIABLES``, then ``hf auth login``)."""
-    key = _found(settings, environment)
+    """Find the key for one query, and keep it out of everything that is printed from then on.
+
+    Args:
+        settings: The engine's. Its ``api_key`` comes first, then its ``api_key_env``.
+        environment: Variables by name; ``KEY_VARIABLES`` are searched where the engine names no key.
+
+    Returns:
+        The key; where there is none, the token that ``hf auth login`` stored, or None.
+
+    Raises:
+        InputError: ``api_key_env`` names a variable that is not set.
+    """
+    key = _find(settings, environment)
     if key is not None:
         register_secret(key.get_secret_value())
     return key
 
 
-def _found(settings: EngineSettings, environment: Mapping[str, str]) -> SecretStr | None:
+def _find(settings: EngineSettings, environment: Mapping[str, str]) -> SecretStr | None:
     if settings.api_key is not None:
         return settings.api_key
     if settings.api_key_env is not None:

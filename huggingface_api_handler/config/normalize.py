@@ -1,89 +1,154 @@
-"""The names of USING arguments: spellings seen in the wild, nearest names, and keys where they do not belong."""
+"""The names of USING arguments: aliases, the nearest valid name, and keys where they do not belong."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from ..errors import InputError
 from ..redaction import preview
 from ..tasks import ALIASES, TASKS, Task
 
+Using = Mapping[str, object]
+"""A USING clause as SQL or a Python caller wrote it: nothing is known of its values before they are checked."""
+
 KEY_NAMES = ("api_key", "huggingface_api_api_key", "huggingface_api_key", "token")
+"""The names under which CREATE ML_ENGINE takes the key, the preferred one first."""
 
 _KEY_LIKE = (*KEY_NAMES, "api_token", "access_token", "hf_token", "apikey", "authorization")
 _ALIASES = {"input_column": "column", "input_column2": "column2", "model_name": "model"}
-_DEEPEST, _MOST_VALUES = 32, 100_000
+# Far beyond what a person writes, and little enough that one argument costs neither the stack nor seconds.
+_MAX_DEPTH = 32
+_MAX_VALUES = 100_000
+# A name is repeated in an error and compared with all others, which takes time that grows with its length.
+_MAX_COMPARED_CHARS = 200
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _RENAMED_CAMEL = {"num_sequences": "num_return_sequences", "steps": "num_inference_steps"}
 
 
-def normalize(using: Mapping[str, Any] | None) -> dict[str, Any]:
-    """USING with the names that this package uses; arguments that are None count as not given."""
-    out: dict[str, Any] = {}
-    for given_name, given in as_map(using).items():
-        name = canonical_name(str(given_name))
-        if given is None:
+def normalize(using: Using | None) -> dict[str, object]:
+    """Give the arguments of a USING clause the names that this package uses.
+
+    Args:
+        using: The clause, or None. Arguments that are None count as not given.
+
+    Returns:
+        Canonical name -> value. ``parameters`` and ``options`` that came as JSON text are parsed.
+
+    Raises:
+        InputError: The clause is no map, an argument was given twice with different values, or a value cannot be sent.
+
+    >>> normalize({"input_column": "text", "topK": 3, "threshold": None})
+    {'column': 'text', 'top_k': 3}
+    """
+    normalized: dict[str, object] = {}
+    for raw_name, raw_value in as_map(using).items():
+        name = canonical_name(str(raw_name))
+        if raw_value is None:
             continue
-        value = json_object(name, given) if name in ("parameters", "options") and isinstance(given, str) else given
+        is_json = name in ("parameters", "options") and isinstance(raw_value, str)
+        value = json_object(name, str(raw_value)) if is_json else raw_value
         for inner, inner_value in value.items() if isinstance(value, Mapping) else ():
             refuse_unsendable(f"{name}.{inner}" if isinstance(inner, str) else name, inner_value)
         refuse_unsendable(name, value)
-        if name in out and out[name] != value:
+        if name in normalized and normalized[name] != value:
             raise InputError(f"{preview(name)} was given twice under different names, with different values")
-        out[name] = value
-    return out
+        normalized[name] = value
+    return normalized
 
 
-def as_map(using: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """USING as a map, an empty one where there is none. Raises InputError."""
+def as_map(using: object) -> Using:
+    """Take a USING clause for a map.
+
+    Args:
+        using: The clause as MindsDB or a Python caller handed it over, or None.
+
+    Returns:
+        The clause itself, or an empty map where there is none.
+
+    Raises:
+        InputError: It is neither a map nor None.
+    """
     if using is not None and not isinstance(using, Mapping):
         raise InputError(f"USING must be a map of arguments, got {preview(using)}")
     return using or {}
 
 
 def canonical_name(name: str) -> str:
-    """The name this package uses for an argument: snake case, and the present name of a former one."""
+    """Give the name that this package uses for an argument: snake case, and today's name for a former one.
+
+    Args:
+        name: The name as it was written.
+
+    Returns:
+        The canonical name; a name that is not known comes back in snake case.
+
+    >>> canonical_name("modelName"), canonical_name("maxLength")
+    ('model', 'max_length')
+    """
     name = _ALIASES.get(name, name)
     snake = _CAMEL.sub("_", name).lower() if not name.isupper() else name
     return _RENAMED_CAMEL.get(snake, _ALIASES.get(snake, snake))
 
 
-def json_object(name: str, text: str) -> Any:
-    """The value of an argument that came as JSON text. Raises InputError."""
+def json_object(name: str, text: str) -> object:
+    """Parse an argument that came as JSON text.
+
+    Args:
+        name: The argument's name, for the error.
+        text: The JSON text.
+
+    Returns:
+        The parsed value, of any JSON type.
+
+    Raises:
+        InputError: The text is not JSON, or holds what a request cannot carry.
+    """
     try:
-        value = json.loads(text)
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
         raise InputError(f"{name} must be a map, such as {name} = {{'key': value}}; its text is not JSON") from None
     refuse_unsendable(name, value)
     return value
 
 
-def refuse_unsendable(name: str, value: Any) -> None:
-    """Refuse what a request cannot carry as it was meant. Raises InputError."""
-    level, seen = [value], 0
-    for _ in range(_DEEPEST):
-        inner: list[Any] = []
-        for one in level:
-            if what := _unsendable(one):
-                raise InputError(f"{preview(name)} {what}")
-            if isinstance(one, Mapping):
-                inner += [*one, *one.values()]
-            elif isinstance(one, (list, tuple)):
-                inner += one
-            if seen + len(inner) > _MOST_VALUES:
-                raise InputError(f"{preview(name)} holds more than {_MOST_VALUES:,} values")
-        level, seen = inner, seen + len(inner)
+def refuse_unsendable(name: str, value: object) -> None:
+    """Refuse a value that a JSON request cannot carry as it was meant.
+
+    Args:
+        name: The argument's name, for the error.
+        value: The value, searched to a depth of 32 and 100,000 values.
+
+    Raises:
+        InputError: It holds lone surrogates, NaN or infinity, integers of more than 64 bits, other types than
+            JSON's, or is too deep or too large.
+    """
+    level: list[object] = [value]
+    count = 0
+    for _ in range(_MAX_DEPTH):
+        next_level: list[object] = []
+        for element in level:
+            if problem := _unsendable(element):
+                raise InputError(f"{preview(name)} {problem}")
+            next_level += _children(element)
+            if count + len(next_level) > _MAX_VALUES:
+                raise InputError(f"{preview(name)} holds more than {_MAX_VALUES:,} values")
+        level, count = next_level, count + len(next_level)
         if not level:
             return
-    raise InputError(f"{preview(name)} is nested more than {_DEEPEST} levels deep")
+    raise InputError(f"{preview(name)} is nested more than {_MAX_DEPTH} levels deep")
 
 
-def _unsendable(value: Any) -> str | None:
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return [*value, *value.values()]
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _unsendable(value: object) -> str | None:
     if isinstance(value, str):
         try:
             value.encode()
@@ -101,19 +166,39 @@ def _unsendable(value: Any) -> str | None:
     return None
 
 
-def task_named(name: Any) -> Task:
-    """The task of that name or alias. Raises InputError with the nearest name."""
+def task_named(name: object) -> Task:
+    """Find a task by its name or alias.
+
+    Args:
+        name: The value of ``task``. Case, and ``_`` for ``-``, do not matter.
+
+    Returns:
+        The task.
+
+    Raises:
+        InputError: There is no such task; the message has the nearest name.
+
+    >>> task_named("sentiment_analysis").name
+    'text-classification'
+    """
     if not isinstance(name, str) or not name:
         raise InputError(f"task must be the name of a task, got {preview(name)}. Tasks: {', '.join(sorted(TASKS))}")
-    spelled = name.strip().lower().replace("_", "-")[:200]
-    known = ALIASES.get(spelled, "translation" if re.fullmatch(r"translation-\w+-to-\w+", spelled) else spelled)
-    if known not in TASKS:
+    spelled = name.strip().lower().replace("_", "-")[:_MAX_COMPARED_CHARS]
+    task = ALIASES.get(spelled, "translation" if re.fullmatch(r"translation-\w+-to-\w+", spelled) else spelled)
+    if task not in TASKS:
         raise InputError(f"there is no task {preview(name)}{suggest(spelled, [*TASKS, *ALIASES])}")
-    return TASKS[known]
+    return TASKS[task]
 
 
-def refuse_key(using: Mapping[str, Any]) -> None:
-    """Refuse a key among a model's arguments (as ``normalize`` made them), which MindsDB would print in clear."""
+def refuse_key(using: Using) -> None:
+    """Refuse a key among a model's arguments, which MindsDB would print in clear.
+
+    Args:
+        using: The arguments as ``normalize`` made them; maps within them are searched too.
+
+    Raises:
+        InputError: An argument has the name of a key. The message does not repeat its value.
+    """
     for name, value in using.items():
         if name.lower() in _KEY_LIKE:
             raise InputError(
@@ -125,8 +210,19 @@ def refuse_key(using: Mapping[str, Any]) -> None:
             refuse_key({str(inner): inner_value for inner, inner_value in value.items()})
 
 
-def suggest(name: str, known: Collection[str]) -> str:
-    """``; did you mean 'x'?`` with the nearest known name, or the known names where none is near."""
-    name = name[:200]
-    near = get_close_matches(name, known, n=1, cutoff=0.6) or get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else f". It has: {', '.join(sorted(known))}"
+def suggest(name: str, valid: Collection[str]) -> str:
+    """End an error about a name that is not valid.
+
+    Args:
+        name: The name as it was written.
+        valid: The names that would have been valid.
+
+    Returns:
+        ``; did you mean 'x'?`` with the nearest valid name, or all of them where none is near.
+
+    >>> suggest("colum", ["column", "task"])
+    "; did you mean 'column'?"
+    """
+    name = name[:_MAX_COMPARED_CHARS]
+    near = get_close_matches(name, valid, n=1, cutoff=0.6) or get_close_matches(name.lower(), valid, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f". It has: {', '.join(sorted(valid))}"

@@ -1,24 +1,19 @@
-"""USING clauses, checked and named: what an engine and a model were told, with defaults for the rest.
+"""The arguments of CREATE ML_ENGINE and CREATE MODEL, with their types, defaults and descriptions.
 
-Every error is an ``InputError`` that names the argument, the value where it is no secret, and the nearest valid name.
+The description of an argument is written here and nowhere else. ``creation_args.py``, DESCRIBE, the command
+``tasks NAME`` and the reference pages are made of it (``tools/write_creation_args.py``, ``config/reference.py``,
+``tools/write_reference.py``).
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..tasks import TASKS, Task
-from .normalize import (
-    KEY_NAMES,
-)
-from .types import DirPath, Fields, FiniteFloat, Int, Key, Labels, Name, StrList, Url
+from .normalize import KEY_NAMES
+from .types import DirPath, FiniteFloat, Int, Key, Labels, Name, OutputFields, StrList, Url
 
 
 class _Arguments(BaseModel):
@@ -28,30 +23,110 @@ class _Arguments(BaseModel):
 
 
 class EngineSettings(_Arguments):
-    """CREATE ML_ENGINE ... USING."""
+    """The arguments of CREATE ML_ENGINE ... USING. A field's ``title`` is its label in MindsDB's forms."""
 
-    api_key: Key | None = Field(None, validation_alias=AliasChoices(*KEY_NAMES))
+    api_key: Key | None = Field(
+        default=None,
+        validation_alias=AliasChoices(*KEY_NAMES),
+        title="API key",
+        description="Your Hugging Face token (hf_...), or the key of your own endpoint. You may also write it as "
+        "token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
+        "HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
+        "that `hf auth login` stored.",
+    )
     api_key_env: Name | None = Field(
-        None, description="Name of the environment variable that holds the key, read at each query"
+        default=None,
+        title="Variable of the API key",
+        description="Name of the variable in MindsDB's environment that holds the key. It is read at each query, so "
+        "you can change the key without a new engine.",
     )
     endpoint: Url | None = Field(
-        None, description="Your own server: an Inference Endpoint, or a URL ending in /models for one with many"
+        default=None,
+        title="Endpoint",
+        description="URL of an Inference Endpoint, or of any server of yours that speaks the same protocol. A URL that "
+        "ends in /models is a server of many models, each under its name; any other serves one. Default: Hugging "
+        "Face's serverless Inference Providers.",
     )
-    provider: Name | None = Field(None, description="Inference provider: hf-inference, together, fal-ai, ..., or auto")
-    bill_to: Name | None = Field(None, description="Organisation that pays")
-    trusted_hosts: StrList = Field(default=[], description="More hosts that may get the key")
-    max_concurrency: Int | None = Field(None, ge=1, le=10_000, description="Upper bound of requests in flight")
-    media_dir: DirPath | None = Field(None, description="Folder whose files cells may name")
-    output_dir: DirPath | None = Field(None, description="Folder for images, audio and video that are made")
-    allow_private_media: bool = Field(False, description="Whether cells may name URLs of private addresses")
+    provider: Name | None = Field(
+        default=None,
+        title="Inference provider",
+        description="One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or auto. "
+        "Default: hf-inference; for chat, auto.",
+    )
+    bill_to: Name | None = Field(
+        default=None,
+        title="Bill to",
+        description="Hugging Face organisation that pays for the requests. Default: the owner of the key pays.",
+    )
+    trusted_hosts: StrList = Field(
+        default=[],
+        title="Trusted hosts",
+        description="Hosts that may get the key besides Hugging Face's own, over HTTPS only. Default: none.",
+    )
+    max_concurrency: Int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        title="Requests in flight",
+        description="Upper bound of requests in flight at once, from 1 to 10,000. Default: the engine finds by itself "
+        "how many the service takes.",
+    )
+    media_dir: DirPath | None = Field(
+        default=None,
+        title="Media folder",
+        description="Folder whose files the cells of image, audio and video columns may name. Default: cells may name "
+        "no files.",
+    )
+    output_dir: DirPath | None = Field(
+        default=None,
+        title="Output folder",
+        description="Folder for the images, audio and video that models make. Default: they come as data: URIs.",
+    )
+    allow_private_media: bool = Field(
+        default=False,
+        title="Private media",
+        description="Whether cells may name URLs of private addresses. Set it only where everybody who writes SQL may "
+        "reach those addresses. Default: false.",
+    )
     cache: bool | None = Field(
-        None, description="Whether answers are kept: by default those of tasks that answer the same twice"
+        default=None,
+        title="Keep answers",
+        description="Whether answers are stored, so that you do not pay twice for the same row: true for every task, "
+        "false for none. Default: for the tasks that answer the same twice, so not for generation.",
     )
-    cache_dir: DirPath | None = Field(None, description="Folder of the answer store")
-    cache_ttl: FiniteFloat = Field(30 * 24 * 3600.0, gt=0, le=1e9, description="Seconds for which an answer is kept")
-    requests_per_hour: Int | None = Field(None, ge=1, description="Most requests in an hour, over all queries")
-    requests_per_month: Int | None = Field(None, ge=1, description="Most requests in a month, over all queries")
-    timeout: FiniteFloat = Field(120.0, gt=0, le=3600, description="Seconds that one request may take")
+    cache_dir: DirPath | None = Field(
+        default=None,
+        title="Answer store",
+        description="Folder of the answer store. Default: huggingface_api_handler in the folder HF_HOME.",
+    )
+    cache_ttl: FiniteFloat = Field(
+        default=30 * 24 * 3600.0,
+        gt=0,
+        le=1e9,
+        title="Keep answers for (s)",
+        description="Seconds for which an answer is stored. Default: 2592000, which is 30 days.",
+    )
+    requests_per_hour: Int | None = Field(
+        default=None,
+        ge=1,
+        title="Requests per hour",
+        description="Most requests in a clock hour (UTC), counted over all queries and processes of this engine. "
+        "Default: no limit.",
+    )
+    requests_per_month: Int | None = Field(
+        default=None,
+        ge=1,
+        title="Requests per month",
+        description="Most requests in a calendar month (UTC), counted over all queries and processes of this engine. "
+        "Default: no limit.",
+    )
+    timeout: FiniteFloat = Field(
+        default=120.0,
+        gt=0,
+        le=3600,
+        title="Timeout (s)",
+        description="Seconds that one request may take, up to 3600. Default: 120.",
+    )
 
     @property
     def has_own_key(self) -> bool:
@@ -62,38 +137,136 @@ class EngineSettings(_Arguments):
 class Options(_Arguments):
     """``options = {...}`` of the former Inference API."""
 
-    wait_for_model: bool = True
-    use_cache: bool = True
-    use_gpu: bool | None = None
+    wait_for_model: bool = Field(
+        default=True,
+        description="Whether to wait for a model that is loading, for up to 5 minutes without any answer. Default: "
+        "true; false fails at once.",
+    )
+    use_cache: bool = Field(
+        default=True,
+        description="Whether answers that are stored, here or on the server, may be used. Default: true; false asks "
+        "again for every row.",
+    )
+    use_gpu: bool | None = Field(
+        default=None, description="Accepted because older statements have it, and ignored: the server decides."
+    )
 
 
 class ModelSettings(_Arguments):
-    """CREATE MODEL ... USING, and what a SELECT overrides of it."""
+    """The arguments of CREATE MODEL ... USING, with what a SELECT overrides of them.
 
-    task: str
-    model: Name
-    target: str = Field("prediction", min_length=1, max_length=1000)
-    columns: dict[str, str | list[str]]
-    parameters: dict[str, Any] = {}
-    endpoint: Url | None = None
-    provider: Name | None = None
-    description: str | None = None
-    labels: Labels | None = None
-    threshold: FiniteFloat | None = Field(None, ge=0, le=1)
-    below_threshold: str | None = "uncertain"
-    output: Literal["label", "scores", "all"] = "label"
-    pooling: Literal["mean", "cls", "none"] = "mean"
-    mask_token: Name | None = None
-    prompt_template: str | None = None
-    system_prompt: str | None = None
-    output_schema: Fields | None = None
-    on_error: Literal["null", "raise"] = "null"
-    max_requests: Int | None = Field(None, ge=1)
-    max_seconds: FiniteFloat | None = Field(None, gt=0)
-    cache: bool | None = None
-    dry_run: bool = False
-    options: Options = Options()
+    ``target`` (from PREDICT), ``columns`` and ``parameters`` are gathered by ``validation.model_settings``.
+    """
+
+    task: str = Field(
+        description="What the model does, such as 'text-classification'. Default: the model's own task, from the Hub.",
+    )
+    model: Name = Field(
+        description="Name of the model on the Hub or on your server, such as 'owner/name'. Default: the task's default "
+        "model.",
+    )
+    target: str = Field(
+        default="prediction",
+        min_length=1,
+        max_length=1000,
+        description="Name of the column of predictions, which PREDICT gives. Default, from Python: 'prediction'.",
+    )
+    columns: dict[str, str | list[str]] = Field(
+        description="The columns that the task reads, by the argument that names each.",
+    )
+    parameters: dict[str, Any] = Field(
+        default={},
+        description="Request parameters of the task, as a map such as {'top_k': 3}. You may also write each of them "
+        "beside the other arguments. Default: the server's own.",
+    )
+    endpoint: Url | None = Field(
+        default=None,
+        description="URL of a server for this model alone. The engine's key does not go there unless it belongs there. "
+        "Default: the engine's.",
+    )
+    provider: Name | None = Field(
+        default=None,
+        description="Inference provider for this model alone: together, fal-ai, groq, ..., hf-inference, or auto. "
+        "Default: the engine's.",
+    )
+    description: str | None = Field(default=None, description="A note for people. Nothing is done with it.")
+    labels: Labels | None = Field(
+        default=None,
+        description="Your names for a classifier's labels, in its order, or as a map such as {'LABEL_0': 'ham'}. "
+        "Default: the model's own names.",
+    )
+    threshold: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Lowest score that counts, from 0 to 1: a row below it gets below_threshold. Default: every score "
+        "counts.",
+    )
+    below_threshold: str | None = Field(
+        default="uncertain",
+        description="The prediction of a row whose score is under the threshold. Default: 'uncertain'.",
+    )
+    output: Literal["label", "scores", "all"] = Field(
+        default="label",
+        description="What the prediction is: 'label', the best one; 'scores', a map of all labels to scores; 'all', a "
+        "list of all labels with scores. Default: 'label'.",
+    )
+    pooling: Literal["mean", "cls", "none"] = Field(
+        default="mean",
+        description="How the vectors of tokens become one vector: 'mean', their mean; 'cls', the first; 'none', all of "
+        "them stay. Default: 'mean'.",
+    )
+    mask_token: Name | None = Field(
+        default=None,
+        description="The mask of a fill-mask model, such as '[MASK]'. Default: as the model's name shows it.",
+    )
+    prompt_template: str | None = Field(
+        default=None,
+        description="A prompt made of several columns, such as '{{product}}: {{text}}'. With image-text-to-text it "
+        "stands beside the image.",
+    )
+    system_prompt: str | None = Field(
+        default=None, description="The system message that comes before each prompt. Default: none."
+    )
+    output_schema: OutputFields | None = Field(
+        default=None,
+        description="Typed columns from chat, as a map of names to types (str, int, float, bool, list), such as "
+        "{'topic': 'str', 'urgency': 'int'}. An answer that does not fit is asked for once more.",
+    )
+    on_error: Literal["null", "raise"] = Field(
+        default="null",
+        description="What a row that fails does: 'null' leaves its prediction NULL, with the reason in its _error "
+        "column; 'raise' stops the query at the first failed row. Default: 'null'.",
+    )
+    max_requests: Int | None = Field(
+        default=None,
+        ge=1,
+        description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
+        "stored answers to texts still come back when the requests are spent. Default: no limit.",
+    )
+    max_seconds: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        description="Most seconds of one query. What is answered comes back, and the other rows carry the reason. "
+        "Default: no limit.",
+    )
+    cache: bool | None = Field(
+        default=None,
+        description="Whether answers are stored, for this model alone: true or false. Default: the engine's.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="For a SELECT: true sends nothing, and counts rows, NULLs, distinct inputs, stored answers, "
+        "requests and seconds instead. Default: false.",
+    )
+    options: Options = Field(
+        default=Options(),
+        description="Options of the former Inference API: {'wait_for_model': true, 'use_cache': true}. With "
+        "wait_for_model = false a model that is loading fails at once; with use_cache = false every row is asked "
+        "again.",
+    )
 
     @property
     def definition(self) -> Task:
+        """The task's definition, which ``task`` names."""
         return TASKS[self.task]

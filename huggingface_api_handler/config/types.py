@@ -1,14 +1,15 @@
 """The types of USING arguments: what is taken for a name, a number, a URL, a key, a list.
 
-A text is read as what it stands for where SQL has no better way to write that. Each error is half a sentence, which
-``settings`` puts the argument's name before and its value after.
+A text is read as what it stands for where SQL has no better way to write it. Each error is half a sentence:
+``validation`` puts the argument's name before it and the value after it. The ``format`` of a type, as in JSON
+Schema, is what ``creation_args`` tells MindsDB of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -21,31 +22,69 @@ from .normalize import json_object
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
+_Value = TypeVar("_Value")
 
-def listed(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+
+def parse_list(value: object) -> object:
+    """Read a list that SQL wrote as text: JSON, or names with commas between.
+
+    Args:
+        value: The argument's value.
+
+    Returns:
+        The list (or map, where the text is JSON of one); a value that is no text comes back as it is.
+
+    Raises:
+        ValueError: The text begins as JSON and is none.
+
+    >>> parse_list("ham, spam"), parse_list('["a, b"]')
+    (['ham', 'spam'], ['a, b'])
+    """
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith(("[", "{")):
         try:
             return json_object("text", value)
         except InputError:
             raise ValueError("begins as JSON and is none that can be sent") from None
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def _labels(value: Any) -> Any:
-    value = listed(value)
+def refuse_bool(value: _Value) -> _Value:
+    """Let everything but true and false be read as a number.
+
+    Args:
+        value: The argument's value.
+
+    Returns:
+        The same value.
+
+    Raises:
+        ValueError: It is a bool, which Python counts among the integers.
+    """
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _labels(value: object) -> object:
+    value = parse_list(value)
     if isinstance(value, (list, tuple, Mapping)) and not value:
         raise ValueError("must hold at least one name")
     return value
 
 
-def _fields(value: Any) -> Any:
+def _output_fields(value: object) -> dict[str, str]:
     value = json_object("output_schema", value) if isinstance(value, str) else value
     if not isinstance(value, Mapping) or not value:
         raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
-    for kind in value.values():
-        if not isinstance(kind, str) or SPELLINGS.get(kind, kind) not in KINDS:
-            raise ValueError(f"has the type {preview(kind)}; types are {', '.join(KINDS)}")
-    return {str(name): SPELLINGS.get(kind, kind) for name, kind in value.items()}
+    fields: dict[str, str] = {}
+    for name, spelled in value.items():
+        kind = SPELLINGS.get(spelled, spelled) if isinstance(spelled, str) else None
+        if kind not in KINDS:
+            raise ValueError(f"has the type {preview(spelled)}; types are {', '.join(KINDS)}")
+        fields[str(name)] = kind
+    return fields
 
 
 def _url(value: str) -> str:
@@ -59,13 +98,7 @@ def _url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
-def number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _key(value: Any) -> SecretStr:
+def _key(value: object) -> SecretStr:
     key = value.get_secret_value() if isinstance(value, SecretStr) else value
     key = key.strip() if isinstance(key, str) else ""
     if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
@@ -73,18 +106,39 @@ def _key(value: Any) -> SecretStr:
     return SecretStr(key)
 
 
-def _line(value: str) -> str:
+def _one_line(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("must hold no line breaks and no other control characters")
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_line)]
-DirPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_line)]
-Url = Annotated[str, Field(max_length=8192), AfterValidator(_url)]
-Int = Annotated[int, BeforeValidator(number)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)]
-StrList = Annotated[list[str], BeforeValidator(listed)]
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
+"""A short text on one line: the name of a model, a provider, a variable."""
+
+DirPath = Annotated[
+    str,
+    Field(min_length=1, max_length=4096, json_schema_extra={"format": "directory-path"}),
+    AfterValidator(_one_line),
+]
+"""The path of a folder, which need not exist yet."""
+
+Url = Annotated[str, Field(max_length=8192, json_schema_extra={"format": "uri"}), AfterValidator(_url)]
+"""An http(s) URL without user and password, and without a slash at its end."""
+
+Int = Annotated[int, BeforeValidator(refuse_bool)]
+"""A whole number, also one that SQL wrote as text."""
+
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(refuse_bool)]
+"""A number other than NaN and infinity, also one that SQL wrote as text."""
+
+StrList = Annotated[list[str], BeforeValidator(parse_list)]
+"""A list of texts, also as JSON text or with commas between."""
+
 Key = Annotated[SecretStr, BeforeValidator(_key)]
+"""An API key, which no ``repr`` shows."""
+
 Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
-Fields = Annotated[dict[str, str], BeforeValidator(_fields)]
+"""Label names in a classifier's order, or a map of its names to yours."""
+
+OutputFields = Annotated[dict[str, str], BeforeValidator(_output_fields)]
+"""Field name -> type, as ``structured_output`` spells the types."""

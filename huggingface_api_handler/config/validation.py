@@ -7,35 +7,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
-from pydantic import (
-    BaseModel,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
 from ..redaction import preview
 from ..tasks import TASKS, Parameter, Task, parameters_of
-from ..tasks.inputs import labels_from
-from ..tasks.prompts import template_columns
 from ..urls import is_secure_url
+from .combinations import validate_combination
 from .normalize import (
     KEY_NAMES,
+    Using,
     as_map,
     canonical_name,
-    json_object,
     normalize,
     refuse_key,
     refuse_unsendable,
     suggest,
     task_named,
 )
+from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
-from .types import listed, number
+from .types import parse_list
 
-# MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours.
 MINDSDB_ARGUMENTS = frozenset(
     {
         "engine",
@@ -50,31 +45,54 @@ MINDSDB_ARGUMENTS = frozenset(
         "active",
     }
 )
-_SEVERAL = ("values", "whole table")
+"""MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours."""
+
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
+"""Arguments that a SELECT ... USING may not override: another model is meant."""
 
-_Kind = TypeVar("_Kind", bound=BaseModel)
-
-
+_SEVERAL_COLUMNS = ("values", "whole table")
 _MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
 _TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))
 _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
 
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
-def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
-    """Check the arguments of CREATE ML_ENGINE. Raises InputError."""
-    given = {str(name): value for name, value in as_map(using).items() if value is not None}
-    known = set(EngineSettings.model_fields) | set(KEY_NAMES)
-    for name in given:
-        if name not in known:
-            raise InputError(f"CREATE ML_ENGINE has no argument {preview(name)}{suggest(name, known)}")
+
+class _Arguments(NamedTuple):
+    """A model's arguments told apart: fields of ``ModelSettings``, columns, and request parameters of the task."""
+
+    fields: dict[str, object]
+    columns: dict[str, object]
+    parameters: dict[str, object]
+
+
+def engine_settings(using: Using | None) -> EngineSettings:
+    """Check the arguments of CREATE ML_ENGINE.
+
+    Args:
+        using: The USING clause, or None.
+
+    Returns:
+        The settings, with defaults for what was not given.
+
+    Raises:
+        InputError: An argument is unknown, has a wrong value or contradicts another, or the key would travel in clear.
+
+    >>> engine_settings({"endpoint": "http://127.0.0.1:8900/models", "timeout": "30"}).timeout
+    30.0
+    """
+    arguments = {str(name): value for name, value in as_map(using).items() if value is not None}
+    valid = set(EngineSettings.model_fields) | set(KEY_NAMES)
+    for name, value in arguments.items():
+        if name not in valid:
+            raise InputError(f"CREATE ML_ENGINE has no argument {preview(name)}{suggest(name, valid)}")
         if name not in KEY_NAMES:
-            refuse_unsendable(name, given[name])
-    keys = [name for name in KEY_NAMES if name in given]
+            refuse_unsendable(name, value)
+    keys = [name for name in KEY_NAMES if name in arguments]
     if len(keys) > 1:
         raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
-    settings = _checked(EngineSettings, given, "CREATE ML_ENGINE")
+    settings = _validated(EngineSettings, arguments, "CREATE ML_ENGINE")
     if settings.provider and settings.endpoint:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
@@ -87,61 +105,89 @@ def engine_settings(using: Mapping[str, Any] | None) -> EngineSettings:
     return settings
 
 
-def model_settings(using: Mapping[str, Any] | None, engine: EngineSettings | None = None) -> ModelSettings:
-    """Check the arguments of CREATE MODEL, with ``target`` among them. Raises InputError.
+def model_settings(using: Using | None, engine: EngineSettings | None = None) -> ModelSettings:
+    """Check the arguments of CREATE MODEL, with ``target`` among them.
 
-    ``engine`` says where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
+    Args:
+        using: The USING clause, or None.
+        engine: Where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
+
+    Returns:
+        The settings, with the task's default model where none was given.
+
+    Raises:
+        InputError: An argument is missing, unknown, not for this task or a key, or has a wrong value.
+
+    >>> model_settings({"task": "sentiment-analysis", "input_column": "review"}).columns
+    {'column': 'review'}
     """
-    given = normalize(using)
-    refuse_key(given)
-    task = _task(given, engine)
-    if "model" not in given:
-        given["model"] = _default_model(task, given, given.get("endpoint") or (engine.endpoint if engine else None))
-    fields, columns, parameters = _partition_arguments(task, given)
-    settings = _checked(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
-    checked = _checked_parameters(task, parameters, settings.columns)
+    arguments = normalize(using)
+    refuse_key(arguments)
+    task = _task(arguments, engine)
+    if "model" not in arguments:
+        endpoint = arguments.get("endpoint") or (engine.endpoint if engine else None)
+        arguments["model"] = _default_model(task, arguments, endpoint)
+    fields, columns, parameters = _partition_arguments(task, arguments)
+    settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
+    checked = check_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
-    _validate_combination(settings)
+    validate_combination(settings)
     return settings
 
 
-def merge_select_overrides(using: Mapping[str, Any], select: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A stored CREATE MODEL's arguments with those of a SELECT ... USING on top. Raises InputError."""
-    # First of all, since MindsDB hands over its own as they are: track_column as a node of its parser.
-    mindsdbs = MINDSDB_ARGUMENTS - {"engine"}
-    changes = normalize(
-        {name: value for name, value in as_map(select).items() if canonical_name(str(name)) not in mindsdbs}
+def merge_select_overrides(using: Using, select: Using | None) -> dict[str, object]:
+    """Put the arguments of a SELECT ... USING on top of a stored model's.
+
+    Args:
+        using: The arguments of CREATE MODEL, as they were stored.
+        select: The arguments of the SELECT, or None. Those that are MindsDB's own are left out.
+
+    Returns:
+        The arguments for ``model_settings``; ``parameters`` and ``options`` are merged by their names.
+
+    Raises:
+        InputError: The SELECT names an argument that it may not override, or a key.
+    """
+    # MindsDB's own come first: it hands them over as they are, track_column as a node of its parser.
+    ignored = MINDSDB_ARGUMENTS - {"engine"}
+    overrides = normalize(
+        {name: value for name, value in as_map(select).items() if canonical_name(str(name)) not in ignored}
     )
-    refuse_key(changes)
+    refuse_key(overrides)
     for name in NOT_IN_SELECT:
-        if name in changes:
+        if name in overrides:
             raise InputError(
                 f"{name} cannot change in a SELECT; CREATE MODEL sets it. Create another model with another {name}"
             )
     stored = normalize(using)
-    for nested in ("parameters", "options"):
-        if isinstance(stored.get(nested), dict) and isinstance(changes.get(nested), dict):
-            changes[nested] = {**stored[nested], **changes[nested]}
-    return {**stored, **changes}
+    for name in ("parameters", "options"):
+        base, changes = stored.get(name), overrides.get(name)
+        if isinstance(base, dict) and isinstance(changes, dict):
+            overrides[name] = {**base, **changes}
+    return {**stored, **overrides}
 
 
-def _task(given: Mapping[str, Any], engine: EngineSettings | None) -> Task:
-    if "task" not in given:
-        what = f"the model {preview(given['model'])} is for" if given.get("model") else "the model does"
+def _task(arguments: Using, engine: EngineSettings | None) -> Task:
+    if "task" not in arguments:
+        model = arguments.get("model")
+        subject = f"the model {preview(model)} is for" if model else "the model does"
         raise InputError(
-            f"say what {what}: task = '...' (one of {', '.join(sorted(TASKS))}), and the column to read: column = '...'"
+            f"say what {subject}: task = '...' (one of {', '.join(sorted(TASKS))}), "
+            "and the column to read: column = '...'"
         )
-    task = task_named(given["task"])
-    served_by_router = not any(given.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
+    task = task_named(arguments["task"])
+    served_by_router = not any(arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
     return TASKS["chat-completion"] if task.name == "text-generation" and served_by_router else task
 
 
-def _default_model(task: Task, given: Mapping[str, Any], endpoint: str | None) -> str:
+def _default_model(task: Task, arguments: Using, endpoint: object) -> str:
     if task.name == "translation":
-        given = {**given, **(given["parameters"] if isinstance(given.get("parameters"), dict) else {})}
-        languages = [given.get("src_lang", given.get("lang_input")), given.get("tgt_lang", given.get("lang_output"))]
-        if all(isinstance(language, str) and re.fullmatch(r"[a-z]{2,3}", language) for language in languages):
-            return f"Helsinki-NLP/opus-mt-{languages[0]}-{languages[1]}"
+        nested = arguments.get("parameters")
+        merged = {**arguments, **(nested if isinstance(nested, dict) else {})}
+        source = merged.get("src_lang", merged.get("lang_input"))
+        target = merged.get("tgt_lang", merged.get("lang_output"))
+        if _is_language_code(source) and _is_language_code(target):
+            return f"Helsinki-NLP/opus-mt-{source}-{target}"
     if task.default_model is None and endpoint and not str(endpoint).rstrip("/").endswith("/models"):
         return "the endpoint's own"
     if task.default_model is None:
@@ -149,25 +195,23 @@ def _default_model(task: Task, given: Mapping[str, Any], endpoint: str | None) -
     return task.default_model
 
 
-def _partition_arguments(task: Task, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _is_language_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[a-z]{2,3}", value) is not None
+
+
+def _partition_arguments(task: Task, arguments: Using) -> _Arguments:
     """Tell apart our own fields, columns and the task's request parameters. Raises for names that are none of them."""
     specification = parameters_of(task)
-    columns_known = {column.argument: column.data_type for column in task.columns}
-    fields: dict[str, Any] = {}
-    columns: dict[str, Any] = {}
-    nested = given.get("parameters", {})
-    if not isinstance(nested, Mapping):
-        raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {preview(nested)}")
-    parameters = {
-        _parameter_name(task, canonical_name(str(name)), specification): value
-        for name, value in nested.items()
-        if value is not None
-    }
-    for name, value in given.items():
+    data_types = {column.argument: column.data_type for column in task.columns}
+    fields: dict[str, object] = {}
+    columns: dict[str, object] = {}
+    parameters = _nested_parameters(task, arguments.get("parameters", {}), specification)
+    for name, value in arguments.items():
         if name == "options":
             fields[name] = value
-        elif name in columns_known:
-            columns[name] = _column_names(name, value) if columns_known[name] in _SEVERAL else _column_name(name, value)
+        elif name in data_types:
+            several = data_types[name] in _SEVERAL_COLUMNS
+            columns[name] = _column_names(name, value) if several else _column_name(name, value)
         elif name in task.arguments or name in _FOR_EVERY_TASK or name == "target":
             fields[name] = value
         elif name in MINDSDB_ARGUMENTS or name in ("task", "parameters"):
@@ -176,31 +220,46 @@ def _partition_arguments(task: Task, given: dict[str, Any]) -> tuple[dict[str, A
             parameters[_parameter_name(task, name, specification)] = value
     for name in parameters:
         if name not in specification:
-            if name in _TASK_ARGUMENTS | _COLUMN_ARGUMENTS:
-                others = sorted(
-                    other.name
-                    for other in TASKS.values()
-                    if name in other.arguments | {c.argument for c in other.columns}
-                )
-                raise InputError(f"{task.name} does not take {name!r}; it is for {', '.join(others)}")
-            known = {*specification, *columns_known, *task.arguments, *_FOR_EVERY_TASK, "options", "parameters", "task"}
-            raise InputError(f"{task.name} has no argument {preview(name)}{suggest(name, known)}")
-    return fields, columns, parameters
+            raise _unknown_argument(task, name, specification)
+    return _Arguments(fields, columns, parameters)
+
+
+def _nested_parameters(task: Task, nested: object, specification: Mapping[str, Parameter]) -> dict[str, object]:
+    if not isinstance(nested, Mapping):
+        raise InputError(f"parameters must be a map, such as parameters = {{'top_k': 2}}, got {preview(nested)}")
+    return {
+        _parameter_name(task, canonical_name(str(name)), specification): value
+        for name, value in nested.items()
+        if value is not None
+    }
 
 
 def _parameter_name(task: Task, name: str, specification: Mapping[str, Parameter]) -> str:
     return name if name in specification else task.rename.get(name, name)
 
 
-def _column_name(argument: str, value: Any) -> str:
+def _unknown_argument(task: Task, name: str, specification: Mapping[str, Parameter]) -> InputError:
+    if name in _TASK_ARGUMENTS | _COLUMN_ARGUMENTS:
+        others = sorted(
+            other.name
+            for other in TASKS.values()
+            if name in other.arguments | {column.argument for column in other.columns}
+        )
+        return InputError(f"{task.name} does not take {name!r}; it is for {', '.join(others)}")
+    columns = {column.argument for column in task.columns}
+    valid = {*specification, *columns, *task.arguments, *_FOR_EVERY_TASK, "options", "parameters", "task"}
+    return InputError(f"{task.name} has no argument {preview(name)}{suggest(name, valid)}")
+
+
+def _column_name(argument: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise InputError(f"{argument} must be the name of a column, got {preview(value)}")
     return value
 
 
-def _column_names(argument: str, value: Any) -> list[str]:
+def _column_names(argument: str, value: object) -> list[str]:
     try:
-        names = listed(value)
+        names = parse_list(value)
     except ValueError:
         names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
@@ -210,87 +269,7 @@ def _column_names(argument: str, value: Any) -> list[str]:
     return names
 
 
-def _checked_parameters(task: Task, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
-    specification = parameters_of(task)
-    checked = {name: _checked_parameter(specification[name], value) for name, value in parameters.items()}
-    for name in task.required_parameters:
-        if not checked.get(name) and f"{name}_column" not in columns:
-            raise InputError(
-                f"{task.name} needs {name}, such as {name} = ['first', 'second'], "
-                f"or {name}_column, the column that brings them"
-            )
-    return checked
-
-
-def _checked_parameter(parameter: Parameter, value: Any) -> Any:
-    if parameter.kind is list and parameter.items is str and isinstance(value, str):
-        value = labels_from(value) or value
-    if parameter.kind in (dict, list) and isinstance(value, str):
-        value = json_object(parameter.name, value)
-    if parameter.kind is not None:
-        wanted: Any = list[str] if parameter.kind is list and parameter.items is str else parameter.kind
-        try:
-            value = TypeAdapter(wanted).validate_python(number(value) if wanted in (int, float) else value)
-            refuse_unsendable(parameter.name, value)  # a text may have become a number that is none
-        except (ValidationError, RecursionError, ValueError):
-            kind = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a map"}.get(
-                wanted, "a list of texts"
-            )
-            raise InputError(f"{parameter.name} must be {kind}, got {preview(value)}") from None
-    if parameter.choices and value not in parameter.choices:
-        choices = ", ".join(map(str, parameter.choices))
-        raise InputError(f"{parameter.name} must be one of {choices}, got {preview(value)}")
-    if parameter.minimum is not None and isinstance(value, (int, float)) and value < parameter.minimum:
-        raise InputError(f"{parameter.name} must be at least {parameter.minimum:g}, got {preview(value)}")
-    if parameter.maximum is not None and isinstance(value, (int, float)) and value > parameter.maximum:
-        raise InputError(f"{parameter.name} must be at most {parameter.maximum:g}, got {preview(value)}")
-    return value
-
-
-def _validate_combination(settings: ModelSettings) -> None:
-    task = settings.definition
-    read = [name for names in settings.columns.values() for name in ([names] if isinstance(names, str) else names)]
-    if settings.provider and settings.endpoint:
-        raise InputError("give endpoint or provider, not both")
-    taken = {settings.target, *(f"{settings.target}_{part}" for part in ("confidence", "explain", "error"))}
-    if taken & set(settings.output_schema or ()):
-        raise InputError(
-            f"output_schema has a field with the name of a column of the prediction, such as "
-            f"{preview(min(taken & set(settings.output_schema or ())))}. Rename the field, or PREDICT another name"
-        )
-    template = settings.prompt_template
-    if template is not None and not any(column.required for column in task.columns):
-        if settings.columns:
-            raise InputError(
-                f"give {' or '.join(settings.columns)} or prompt_template, not both: "
-                "the template names its columns itself, as {{column}}"
-            )
-        read = template_columns(template)
-        if not read:
-            raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
-    else:
-        for column in task.columns:
-            if column.required and column.argument not in settings.columns:
-                raise InputError(
-                    f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}"
-                )
-        if not settings.columns:
-            raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
-        if template is not None:
-            read += template_columns(template)
-            if "prompt_column" in settings.columns:
-                raise InputError("give prompt_column or prompt_template, not both")
-    if {"column", "messages_column"} <= settings.columns.keys():
-        raise InputError("give column or messages_column, not both: messages are the whole of a prompt")
-    if task.name == "table-question-answering" and len(settings.columns) != 2:
-        raise InputError(
-            f"{task.name} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
-        )
-    if settings.target.lower() in {name.lower() for name in read}:
-        raise InputError(f"the target {preview(settings.target)} has the name of an input column. PREDICT another name")
-
-
-def _checked(kind: type[_Kind], values: Mapping[str, Any], statement: str) -> _Kind:
+def _validated(kind: type[_Settings], values: Using, statement: str) -> _Settings:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:

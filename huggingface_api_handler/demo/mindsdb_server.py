@@ -15,27 +15,52 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ..installation.environment import subprocess_environment, with_this_package
 from .processes import Progress, ServerError, free_ports, open_direct, running
+
+MODEL_POLL_INTERVAL_S = 0.3
+"""Between two looks at a model that is being created: models of this handler are done in about a second."""
+
+PROBE_TIMEOUT_S = 5.0
+"""For a question whether a server answers, which is repeated until it does."""
 
 
 class SQLError(RuntimeError):
     """MindsDB refused a statement; str() is MindsDB's message."""
 
 
+class _Content(NamedTuple):
+    """The body of a request and its content type."""
+
+    body: bytes
+    type: str
+
+
 @dataclass(frozen=True)
 class Table:
-    """The answer to a statement: column names, and rows of as many values. Both are empty where it has none."""
+    """The result of a statement; without columns and rows where the statement has no result.
+
+    Attributes:
+        columns: The names of the columns.
+        rows: The rows, each with a JSON value for each column.
+    """
 
     columns: list[str]
-    rows: list[list[Any]]
+    rows: list[list[object]]
 
 
 @dataclass(frozen=True)
 class MindsDB:
-    """A running server: where its HTTP and its MySQL port are, and where its storage and its log are."""
+    """A running MindsDB server.
+
+    Attributes:
+        url: Its HTTP address.
+        mysql_port: Its MySQL port on 127.0.0.1.
+        storage: Its storage folder.
+        log: Its log file.
+    """
 
     url: str
     mysql_port: int
@@ -43,37 +68,70 @@ class MindsDB:
     log: Path
 
     def sql(self, statement: str, timeout: float = 600.0) -> Table:
-        """Run one statement. `timeout` is in seconds. Raises SQLError, and ServerError where nothing answers."""
-        status, body = self._exchange("POST", "/api/sql/query", _json({"query": statement}), timeout)
+        """Run one statement.
+
+        Args:
+            statement: The statement, without a semicolon.
+            timeout: Seconds that it may take.
+
+        Returns:
+            Its result.
+
+        Raises:
+            SQLError: MindsDB refused it, with MindsDB's message.
+            ServerError: Nothing answers, or not with JSON.
+        """
+        status, body = self._request("POST", "/api/sql/query", _json({"query": statement}), timeout)
         try:
-            answer = json.loads(body)
+            result = json.loads(body)
         except ValueError:
             raise ServerError(f"MindsDB answered {status} with no JSON: {body[:300]!r}") from None
-        if answer.get("type") == "error":
-            raise SQLError(_without_traceback(str(answer.get("error_message"))))
+        if result.get("type") == "error":
+            raise SQLError(_without_traceback(str(result.get("error_message"))))
         if status != 200:
             raise ServerError(f"MindsDB answered {status}: {body[:300]!r}")
-        return Table(answer.get("column_names") or [], answer.get("data") or [])
+        return Table(result.get("column_names") or [], result.get("data") or [])
 
     def wait_for_model(self, name: str, project: str = "mindsdb", timeout: float = 300.0) -> float:
-        """Wait until CREATE MODEL, which returns at once, is done; the seconds it took. Raises SQLError."""
+        """Wait until CREATE MODEL, which returns at once, is done.
+
+        Args:
+            name: The model's name.
+            project: The project it is in.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            The seconds it took.
+
+        Raises:
+            SQLError: The model failed, does not exist, or was not done in time.
+        """
         started = time.monotonic()
-        while (waited := time.monotonic() - started) < timeout:
+        while (elapsed := time.monotonic() - started) < timeout:
             quoted = name.replace("'", "''")
             query = f"SELECT status, error FROM {project}.models WHERE name = '{quoted}'"  # noqa: S608 -- quoted
-            found = self.sql(query).rows
-            if not found:
+            rows = self.sql(query).rows
+            if not rows:
                 raise SQLError(f"There is no model {project}.{name}")
-            state, error = found[0]
+            state, error = rows[0]
             if state == "complete":
-                return waited
+                return elapsed
             if state == "error":
                 raise SQLError(f"CREATE MODEL {name}: {_without_traceback(str(error))}")
-            time.sleep(0.3)
+            time.sleep(MODEL_POLL_INTERVAL_S)
         raise SQLError(f"CREATE MODEL {name} was not done within {timeout:.0f} s")
 
     def upload(self, file: Path, table: str, timeout: float = 300.0) -> None:
-        """Make a CSV file the table `files.<table>`. Raises ServerError with MindsDB's words."""
+        """Upload a CSV file.
+
+        Args:
+            file: The file.
+            table: Its name in SQL: it becomes `files.<table>`.
+            timeout: Seconds that the upload may take.
+
+        Raises:
+            ServerError: MindsDB refused it, with MindsDB's words, or nothing answers.
+        """
         boundary = uuid.uuid4().hex
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="original_file_name"\r\n\r\n{file.name}\r\n'
@@ -81,19 +139,19 @@ class MindsDB:
             "Content-Type: text/csv\r\n\r\n"
         )
         body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-        content = (body, f"multipart/form-data; boundary={boundary}")
-        status, answer = self._exchange("PUT", f"/api/files/{urllib.parse.quote(table)}", content, timeout)
+        content = _Content(body, f"multipart/form-data; boundary={boundary}")
+        status, response = self._request("PUT", f"/api/files/{urllib.parse.quote(table)}", content, timeout)
         if status != 200:
-            raise ServerError(f"MindsDB refused {file.name} as files.{table} ({status}): {answer[:300]!r}")
+            raise ServerError(f"MindsDB refused {file.name} as files.{table} ({status}): {response[:300]!r}")
 
-    def _exchange(self, method: str, path: str, content: tuple[bytes, str], timeout: float) -> tuple[int, bytes]:
-        body, kind = content
+    def _request(self, method: str, path: str, content: _Content, timeout: float) -> tuple[int, bytes]:
+        headers = {"Content-Type": content.type}
         # The URL is that of a server we started.
-        request = urllib.request.Request(self.url + path, body, {"Content-Type": kind}, method=method)  # noqa: S310
+        request = urllib.request.Request(self.url + path, content.body, headers, method=method)  # noqa: S310
         try:
             return open_direct(request, timeout)
-        except OSError as problem:
-            raise ServerError(f"MindsDB at {self.url} does not answer: {problem}") from None
+        except OSError as error:
+            raise ServerError(f"MindsDB at {self.url} does not answer: {error}") from None
 
 
 @contextlib.contextmanager
@@ -105,11 +163,22 @@ def running_mindsdb(
     environment: dict[str, str] | None = None,
     python: str = sys.executable,
 ) -> Iterator[MindsDB]:
-    """A MindsDB server on free loopback ports, for the length of the block.
+    """Run a MindsDB server on free loopback ports for the length of the block.
 
-    `timeout` (seconds) is for its start. It sees no Hugging Face token unless `with_token`; `environment` adds
-    variables. `python` is the interpreter of the environment that MindsDB is in. Storage and processes are gone
-    afterwards, also after Ctrl-C. Raises ServerError, with the end of MindsDB's log, where it does not start.
+    Its storage and its processes are gone afterwards, also after Ctrl-C.
+
+    Args:
+        progress: Called about twice a second while it starts.
+        timeout: Seconds that its start may take.
+        with_token: Let it see the Hugging Face token of this environment.
+        environment: Variables to add.
+        python: The interpreter of the environment that MindsDB is in.
+
+    Yields:
+        The server.
+
+    Raises:
+        ServerError: It does not start; the message ends with the end of its log.
     """
     storage = Path(tempfile.mkdtemp(prefix="mindsdb_storage_"))
     try:
@@ -119,8 +188,8 @@ def running_mindsdb(
         url = f"http://127.0.0.1:{http_port}"
         temporary = storage / "temporary"  # MindsDB leaves certificates and uploads where TMPDIR is
         temporary.mkdir()
-        own = {"MINDSDB_STORAGE_DIR": str(storage), "TMPDIR": str(temporary), **(environment or {})}
-        variables = subprocess_environment(with_token=with_token, **own)
+        extra = {"MINDSDB_STORAGE_DIR": str(storage), "TMPDIR": str(temporary), **(environment or {})}
+        variables = subprocess_environment(with_token=with_token, **extra)
         command = [python, "-m", "mindsdb", f"--config={configuration}", "--api", "http,mysql"]
         with running(
             "MindsDB",
@@ -140,9 +209,18 @@ def running_mindsdb(
 def running_inference_server(
     *, token: str | None = None, progress: Progress | None = None, timeout: float = 120.0
 ) -> Iterator[str]:
-    """The local inference server on a free loopback port, for the length of the block; yields its URL.
+    """Run the local inference server on a free loopback port for the length of the block.
 
-    With `token` it refuses requests without that key. Raises ServerError where it does not start.
+    Args:
+        token: Refuse requests without this key.
+        progress: Called about twice a second while it starts.
+        timeout: Seconds that its start may take.
+
+    Yields:
+        Its URL.
+
+    Raises:
+        ServerError: It does not start; the message ends with the end of its log.
     """
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
@@ -166,10 +244,18 @@ def running_inference_server(
 
 
 def answers(url: str, *, refusal_counts: bool = False) -> bool:
-    """Whether a GET is answered with 200, or, where that counts too, refused for want of a key."""
+    """Say whether a server answers a GET.
+
+    Args:
+        url: The URL.
+        refusal_counts: Take 401, a refusal for want of a key, for an answer too.
+
+    Returns:
+        Whether the status is 200 (or 401, where that counts).
+    """
     try:
         # The URL is that of a server we started.
-        status = open_direct(urllib.request.Request(url), timeout=5)[0]  # noqa: S310
+        status = open_direct(urllib.request.Request(url), timeout=PROBE_TIMEOUT_S)[0]  # noqa: S310
     except OSError:
         return False
     return status == 200 or (refusal_counts and status == 401)
@@ -177,13 +263,13 @@ def answers(url: str, *, refusal_counts: bool = False) -> bool:
 
 def _accepts(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_TIMEOUT_S):
             return True
     except OSError:
         return False
 
 
-def _configuration(storage: Path, http_port: int, mysql_port: int) -> dict[str, Any]:
+def _configuration(storage: Path, http_port: int, mysql_port: int) -> dict[str, object]:
     return {
         "paths": {"root": str(storage)},
         "api": {
@@ -195,8 +281,8 @@ def _configuration(storage: Path, http_port: int, mysql_port: int) -> dict[str, 
     }
 
 
-def _json(value: dict[str, Any]) -> tuple[bytes, str]:
-    return json.dumps(value).encode(), "application/json"
+def _json(value: dict[str, object]) -> _Content:
+    return _Content(json.dumps(value).encode(), "application/json")
 
 
 def _without_traceback(message: str) -> str:

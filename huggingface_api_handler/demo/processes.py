@@ -17,6 +17,18 @@ from pathlib import Path
 Progress = Callable[[str, float], None]
 """Called about twice a second with what is waited for and the seconds so far."""
 
+POLL_INTERVAL_S = 0.5
+"""Between two looks whether a server answers: its start takes seconds."""
+
+GROUP_POLL_INTERVAL_S = 0.1
+"""Between two looks whether a process group has ended, which it does at once as a rule."""
+
+KILL_TIMEOUT_S = 5.0
+"""For a killed process to be gone, which needs no cooperation of its own."""
+
+MAX_TAIL_LINES = 15
+"""Lines of a log that an error shows: a traceback's end."""
+
 # Proxies of the environment are not for loopback.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -26,22 +38,40 @@ class ServerError(RuntimeError):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that are free now. All are held until the last is found, so they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Find ports on 127.0.0.1 that are free now.
+
+    Args:
+        count: How many.
+
+    Returns:
+        Ports that differ: each stays bound until the last is found.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def open_direct(request: urllib.request.Request, timeout: float) -> tuple[int, bytes]:
-    """Status and body of an HTTP exchange without proxies; also for refusals. Raises OSError without an answer."""
+    """Send an HTTP request without proxies.
+
+    Args:
+        request: The request.
+        timeout: Seconds to wait for the response.
+
+    Returns:
+        The status and the body, also of a refusal.
+
+    Raises:
+        OSError: There is no response.
+    """
     try:
-        with _DIRECT.open(request, timeout=timeout) as answer:
-            return int(answer.status), bytes(answer.read())
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read()
+        with _DIRECT.open(request, timeout=timeout) as response:
+            return int(response.status), bytes(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
 
 
 @contextlib.contextmanager
@@ -55,15 +85,28 @@ def running(
     timeout: float,
     progress: Progress | None = None,
 ) -> Iterator[Path]:
-    """Run `command` in a process group of its own until the block ends, entered when `ready()` is true.
+    """Run a server in a process group of its own for the length of the block.
 
-    `timeout` is in seconds. Yields the log's path. The group is stopped whatever happens, Ctrl-C included; the
-    log is kept where an error ends the block, and removed otherwise. Raises ServerError with the end of the log
-    where it does not start.
+    The block is entered when the server is ready. Its group is stopped whatever happens, Ctrl-C included.
+
+    Args:
+        name: What people call it, for progress and errors.
+        command: The program and its arguments.
+        environment: Its variables.
+        folder: Its working folder.
+        ready: Whether it answers; called about twice a second.
+        timeout: Seconds that its start may take.
+        progress: Called about twice a second while it starts.
+
+    Yields:
+        The path of its log, which stays where an error ends the block, and is removed otherwise.
+
+    Raises:
+        ServerError: It does not start; the message ends with the end of its log.
     """
-    handle, log_name = tempfile.mkstemp(prefix=f"{name.lower().replace(' ', '_')}_", suffix=".log")
+    descriptor, log_name = tempfile.mkstemp(prefix=f"{name.lower().replace(' ', '_')}_", suffix=".log")
     log, keep_log = Path(log_name), False
-    with os.fdopen(handle, "wb") as output:
+    with os.fdopen(descriptor, "wb") as output:
         process = subprocess.Popen(  # noqa: S603 -- the caller's own command, and no shell
             command,
             cwd=folder,
@@ -102,34 +145,38 @@ def _wait(
             raise ServerError(f"{name} did not answer within {timeout:.0f} s.\n{_tail(log)}")
         if progress is not None:
             progress(name, elapsed)
-        time.sleep(0.5)
+        time.sleep(POLL_INTERVAL_S)
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-lines:]
-    return "\n".join(["The end of its log:", *(f"    {line}" for line in text), f"All of it: {log}"])
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-MAX_TAIL_LINES:]
+    return "\n".join(["The end of its log:", *(f"    {line}" for line in lines), f"All of it: {log}"])
 
 
 def stop_group(process: subprocess.Popen[bytes], grace: float = 8.0) -> None:
-    """Terminate a process and all of its group, and kill what is left after `grace` seconds.
+    """Terminate a process and all of its group, and kill those that do not end.
 
     A second Ctrl-C while waiting kills at once instead of leaving processes behind.
+
+    Args:
+        process: The leader of its group.
+        grace: Seconds that the processes have to end by themselves.
     """
     try:
         _signal_group(process, signal.SIGTERM)
-        ends = time.monotonic() + grace
-        while _group_is_alive(process) and time.monotonic() < ends:
-            time.sleep(0.1)
+        deadline = time.monotonic() + grace
+        while _group_is_alive(process) and time.monotonic() < deadline:
+            time.sleep(GROUP_POLL_INTERVAL_S)
     finally:
         _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
+            process.wait(timeout=KILL_TIMEOUT_S)
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(process: subprocess.Popen[bytes], signal_number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
-            os.killpg(process.pid, number)  # start_new_session made it the leader of a group of its number
+            os.killpg(process.pid, signal_number)  # start_new_session: the group has the number of its leader
         elif process.poll() is None:
             process.terminate()
 

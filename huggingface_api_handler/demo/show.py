@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import NoReturn, Protocol
 
 from ..console import text_table
 from ..installation import RESTART, InstallationError, Report, install, uninstall
@@ -26,12 +26,14 @@ from .sql_script import created_model, statements
 
 LOCAL_ENGINE = "00_engine_local.sql"
 HUGGING_FACE_ENGINE = "00_engine_hugging_face.sql"
-WRITTEN_URL = "http://127.0.0.1:8900"
-"""The address in examples/00_engine_local.sql, where `serve` listens by default; the demo's is another."""
+EXAMPLE_URL = "http://127.0.0.1:8900"
+"""The address in examples/00_engine_local.sql, where `serve` listens by default; the demo's server has another."""
 
+PROGRESS_INTERVAL_S = 15.0
+"""Between two lines of progress where there is no terminal: few enough for the log of a build."""
 
-SPARSELY = 15.0
-"""Seconds between lines of progress where there is no terminal."""
+EXIT_TERMINATED = 143
+"""128 + SIGTERM, as shells report it."""
 
 
 class DemoError(RuntimeError):
@@ -39,16 +41,24 @@ class DemoError(RuntimeError):
 
 
 class Server(Protocol):
-    """What of a running MindsDB the script needs."""
+    """What the script needs of a running MindsDB."""
 
-    def sql(self, statement: str) -> Table: ...
+    def sql(self, statement: str) -> Table:
+        """Run one statement; see `MindsDB.sql`."""
 
-    def wait_for_model(self, name: str, project: str) -> float: ...
+    def wait_for_model(self, name: str, project: str) -> float:
+        """Wait until CREATE MODEL is done; see `MindsDB.wait_for_model`."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run of the script came to: statements, rows in their answers, seconds."""
+    """What a run of the script came to.
+
+    Attributes:
+        statements: How many statements were run.
+        rows: How many rows their results had, together.
+        seconds: How long they took.
+    """
 
     statements: int
     rows: int
@@ -56,7 +66,14 @@ class Summary:
 
 
 def run_demo(examples: Path | None = None) -> int:
-    """Run the demo; 0, or 1 where something failed. What it starts and installs is gone afterwards."""
+    """Run the demo. What it starts and installs is gone afterwards.
+
+    Args:
+        examples: Folder with the .sql files; by default the checkout's.
+
+    Returns:
+        The exit status: 1 where something failed, with the reason on stderr, else 0.
+    """
     folder = examples or Path(__file__).resolve().parents[2] / "examples"
     started = time.monotonic()
     try:
@@ -64,29 +81,40 @@ def run_demo(examples: Path | None = None) -> int:
             with_token = bool(os.environ.get("HF_TOKEN"))
             script = demo_script(folder, with_token=with_token)
             stack.enter_context(installed())
-            waiting = progress()
-            address = None if with_token else stack.enter_context(running_inference_server(progress=waiting))
-            print(f"Predictions come from {address or 'Hugging Face, with the token in HF_TOKEN'}.", flush=True)
-            server = stack.enter_context(running_mindsdb(progress=waiting, with_token=with_token))
+            show_progress = progress()
+            url = None if with_token else stack.enter_context(running_inference_server(progress=show_progress))
+            print(f"Predictions come from {url or 'Hugging Face, with the token in HF_TOKEN'}.", flush=True)
+            server = stack.enter_context(running_mindsdb(progress=show_progress, with_token=with_token))
             print(f"MindsDB answers at {server.url} ({time.monotonic() - started:.0f} s).", flush=True)
             server.upload(folder / "reviews.csv", "reviews")
             try:
-                done = run_script(server, [_at(each, address) for each in script])
+                summary = run_script(server, [_with_url(statement, url) for statement in script])
             except SQLError:
                 print(f"\nMindsDB's log: {server.log}", file=sys.stderr)
                 raise
-    except (DemoError, InstallationError, ServerError, SQLError) as problem:
-        print(f"\nThe demo stopped: {problem}", file=sys.stderr)
+    except (DemoError, InstallationError, ServerError, SQLError) as error:
+        print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     print(
-        f"\n{done.statements} statements, {done.rows:,} rows, {done.seconds:.1f} s "
+        f"\n{summary.statements} statements, {summary.rows:,} rows, {summary.seconds:.1f} s "
         f"({time.monotonic() - started:.0f} s with starting and stopping)."
     )
     return 0
 
 
 def demo_script(folder: Path, *, with_token: bool) -> list[str]:
-    """The statements of the examples in order, with the engine that fits. Raises DemoError."""
+    """Read the statements of the examples in order.
+
+    Args:
+        folder: The folder with the .sql files.
+        with_token: Take the engine of Hugging Face; otherwise that of the local server.
+
+    Returns:
+        The statements, without semicolons.
+
+    Raises:
+        DemoError: The folder has no examples.
+    """
     files = sorted(folder.glob("[0-9]*.sql"))
     if not files or not (folder / "reviews.csv").is_file():
         raise DemoError(
@@ -94,61 +122,81 @@ def demo_script(folder: Path, *, with_token: bool) -> list[str]:
             "package: `python -m huggingface_api_handler demo --examples PATH/TO/examples`."
         )
     skipped = LOCAL_ENGINE if with_token else HUGGING_FACE_ENGINE
-    return [each for file in files if file.name != skipped for each in statements(file.read_text(encoding="utf-8"))]
+    return [
+        statement
+        for file in files
+        if file.name != skipped
+        for statement in statements(file.read_text(encoding="utf-8"))
+    ]
 
 
 def run_script(server: Server, script: list[str]) -> Summary:
-    """Print and run each statement, waiting for models to be created. Raises SQLError with the reason."""
+    """Print and run each statement, waiting for models to be created.
+
+    Args:
+        server: The MindsDB to run them on.
+        script: The statements.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        SQLError: A statement was refused, or a model failed.
+    """
     started, rows = time.monotonic(), 0
     for statement in script:
         print(f"\n{statement};\n", flush=True)
-        began = time.monotonic()
-        answer = server.sql(statement)
+        statement_started = time.monotonic()
+        result = server.sql(statement)
         model = created_model(statement)
         if model is not None:
             project, name = model
             server.wait_for_model(name, project)
-            print(f"  model {project}.{name} is complete ({time.monotonic() - began:.1f} s)", flush=True)
-        elif answer.columns:
-            rows += len(answer.rows)
-            print(text_table(answer.columns, answer.rows), flush=True)
-            counted = f"{len(answer.rows):,} {'row' if len(answer.rows) == 1 else 'rows'}"
-            print(f"  ({counted}, {time.monotonic() - began:.1f} s)", flush=True)
+            print(f"  model {project}.{name} is complete ({time.monotonic() - statement_started:.1f} s)", flush=True)
+        elif result.columns:
+            rows += len(result.rows)
+            print(text_table(result.columns, result.rows), flush=True)
+            row_count = f"{len(result.rows):,} {'row' if len(result.rows) == 1 else 'rows'}"
+            print(f"  ({row_count}, {time.monotonic() - statement_started:.1f} s)", flush=True)
         else:
-            print(f"  done ({time.monotonic() - began:.1f} s)", flush=True)
+            print(f"  done ({time.monotonic() - statement_started:.1f} s)", flush=True)
     return Summary(len(script), rows, time.monotonic() - started)
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
-    """This handler in MindsDB for the length of the block, and for good where it was there before."""
-    was_there = status(try_import=False).active == "ours"
+    """Install this handler into MindsDB for the length of the block; it stays where it was active before."""
+    was_active = status(try_import=False).active == "ours"
     try:
-        _tell(install())
+        _print_report(install())
         yield
     finally:
-        if not was_there:
+        if not was_active:
             try:
-                _tell(uninstall())
-            except InstallationError as problem:  # must not hide why the demo stopped
-                print(problem, file=sys.stderr)
+                _print_report(uninstall())
+            except InstallationError as error:  # must not hide why the demo stopped
+                print(error, file=sys.stderr)
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     for sentence in report.sentences:
         if sentence != RESTART:  # the demo starts a MindsDB of its own
             print(sentence, flush=True)
 
 
 def progress() -> Progress:
-    """Elapsed seconds: one line that is overwritten on a terminal, a line each 15 s elsewhere."""
-    terminal, last = sys.stderr.isatty(), ("", 0.0)
+    """Show the seconds that a start takes.
+
+    Returns:
+        A function that overwrites one line of a terminal; where there is none it prints a line each 15 s.
+    """
+    is_terminal, last = sys.stderr.isatty(), ("", 0.0)
 
     def show(name: str, elapsed: float) -> None:
         nonlocal last
-        if terminal:
+        if is_terminal:
             print(f"\r  starting {name} ... {elapsed:3.0f} s \r", end="", file=sys.stderr, flush=True)
-        elif name != last[0] or elapsed - last[1] >= SPARSELY:
+        elif name != last[0] or elapsed - last[1] >= PROGRESS_INTERVAL_S:
             print(f"  starting {name} ... {elapsed:.0f} s", file=sys.stderr, flush=True)
             last = (name, elapsed)
 
@@ -157,17 +205,17 @@ def progress() -> Progress:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM unwinds the stack like Ctrl-C does, so that nothing that was started is left behind."""
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that nothing that was started is left behind."""
 
-    def leave(_number: int, _frame: FrameType | None) -> Any:
-        raise SystemExit(143)
+    def terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(EXIT_TERMINATED)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    previous = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
-def _at(statement: str, address: str | None) -> str:
-    return statement if address is None else statement.replace(WRITTEN_URL, address)
+def _with_url(statement: str, url: str | None) -> str:
+    return statement if url is None else statement.replace(EXAMPLE_URL, url)

@@ -1,4 +1,4 @@
-"""The environment of the processes that are started here: quiet, local, and without keys unless wanted."""
+"""The environment variables of the processes that are started here: quiet, local, and without keys unless wanted."""
 
 from __future__ import annotations
 
@@ -18,25 +18,39 @@ _QUIET = {
 
 
 def subprocess_environment(*, with_token: bool = False, **extra: str) -> dict[str, str]:
-    """A copy of the environment for a subprocess, with `extra` on top.
+    """Copy the environment for a subprocess.
 
-    Without `with_token` no Hugging Face key gets through, neither from a variable nor as the stored login.
-    MindsDB's own variables are dropped: a person's configuration must not steer a server that is ours.
-    Loopback is reached without a proxy.
+    MindsDB's own variables are dropped: a person's configuration must not steer a server that is ours. Loopback is
+    reached without a proxy.
+
+    Args:
+        with_token: Let Hugging Face keys through. Without it none gets through, neither from a variable nor as the
+            stored login.
+        extra: Variables to set on top.
+
+    Returns:
+        Name -> value.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MINDSDB_")}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MINDSDB_")}
     if not with_token:
         for name in KEY_VARIABLES:
-            kept.pop(name, None)
-        kept["HF_TOKEN_PATH"] = os.devnull
+            variables.pop(name, None)
+        variables["HF_TOKEN_PATH"] = os.devnull
     for name in ("NO_PROXY", "no_proxy"):
-        kept[name] = ",".join(filter(None, [kept.get(name), "127.0.0.1", "localhost"]))
-    return {**kept, **_QUIET, **extra}
+        variables[name] = ",".join(filter(None, [variables.get(name), "127.0.0.1", "localhost"]))
+    return {**variables, **_QUIET, **extra}
 
 
 def with_this_package(environment: dict[str, str]) -> dict[str, str]:
-    """The environment with PYTHONPATH such that this package is found, also from a checkout not installed."""
-    here = str(Path(__file__).resolve().parents[2])
-    if here in site.getsitepackages():
+    """Let a subprocess find this package, also where it runs from a checkout that is not installed.
+
+    Args:
+        environment: Name -> value.
+
+    Returns:
+        The same, with PYTHONPATH set where it is needed.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    if root in site.getsitepackages():
         return environment
-    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))}
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))}

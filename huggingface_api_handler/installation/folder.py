@@ -1,4 +1,4 @@
-"""The small handler folder that is put into MindsDB, and how it is told from somebody else's.
+"""The small handler folder that is put into MindsDB, and how to tell it from somebody else's.
 
 MindsDB reads `__init__.py` and `creation_args.py` of a handler folder as text before it imports anything, so both
 are written out here with literals. The code itself stays where pip put it and is imported absolutely: a copy
@@ -14,7 +14,10 @@ from pathlib import Path
 from .. import __version__
 
 MARKER = "installed_by_huggingface_api_handler.json"
+"""The file that marks a folder as ours, with the digest of each file in it."""
+
 FIRST_LINE = "# Written by `python -m huggingface_api_handler install`; `... uninstall` puts MindsDB's own back."
+"""The first line of our `__init__.py`, by which it is recognised in all versions."""
 
 _INIT = """{first_line}
 from mindsdb.integrations.libs.const import HANDLER_TYPE
@@ -61,7 +64,11 @@ __all__ = [
 
 
 def folder_contents() -> dict[str, bytes]:
-    """File name -> content of the handler folder of this version, its marker included and last."""
+    """Make the files of the handler folder of this version.
+
+    Returns:
+        File name -> content, the marker last.
+    """
     package = Path(__file__).parent.parent
     files = {
         "__init__.py": _INIT.format(first_line=FIRST_LINE, version=__version__).encode(),
@@ -80,21 +87,36 @@ def folder_contents() -> dict[str, bytes]:
 def _requirements() -> str:
     """The run-time requirements, one a line: of the installed package, or of the checkout it runs from."""
     package = Path(__file__).parent.parent
-    found = next((path for path in (package, package.parent) if (path / "requirements.txt").is_file()), None)
-    return (found / "requirements.txt").read_text(encoding="utf-8") if found else ""
+    files = (folder / "requirements.txt" for folder in (package, package.parent))
+    return next((file.read_text(encoding="utf-8") for file in files if file.is_file()), "")
 
 
 def digest(content: bytes) -> str:
+    """Hash a file's content.
+
+    Args:
+        content: The content.
+
+    Returns:
+        Its SHA-256 in hex.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
 def read_marker(folder: Path) -> dict[str, str] | None:
-    """File name -> SHA-256 of what was installed there, {} from an unreadable marker, None where there is none."""
+    """Read what was installed in a folder.
+
+    Args:
+        folder: A handler folder, or where one may be.
+
+    Returns:
+        File name -> SHA-256 in hex; {} from a marker that cannot be read; None where there is no marker.
+    """
     if folder.is_symlink():
         return None
     try:
-        recorded = json.loads((folder / MARKER).read_bytes())
-        return {str(name): str(value) for name, value in recorded["files"].items()}
+        marker = json.loads((folder / MARKER).read_bytes())
+        return {str(name): str(value) for name, value in marker["files"].items()}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -102,7 +124,14 @@ def read_marker(folder: Path) -> dict[str, str] | None:
 
 
 def marker_version(folder: Path) -> str | None:
-    """The version of this package that wrote the folder, or None where that cannot be read."""
+    """Read which version of this package wrote a folder.
+
+    Args:
+        folder: A handler folder.
+
+    Returns:
+        The version, or None where it cannot be read.
+    """
     try:
         return str(json.loads((folder / MARKER).read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -110,7 +139,14 @@ def marker_version(folder: Path) -> str | None:
 
 
 def is_our_init(path: Path) -> bool:
-    """Whether an `__init__.py` was generated here, also by another version and also when edited since."""
+    """Say whether an `__init__.py` was generated here, also by another version and also when edited since.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True where its first line is ours; False also where it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE)
     except OSError:

@@ -9,48 +9,60 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 HANDLER_PATH = "integrations/handlers/huggingface_api_handler"
+"""The handler folder, below MindsDB's package folder."""
 
 
 @dataclass(frozen=True)
 class MindsDBPackage:
-    """MindsDB's package folder and the places in it that concern us.
+    """MindsDB's package folder and the paths in it that concern us.
 
     MindsDB 26.1 scans the folders below `integrations/handlers` and nothing else, so what is set aside or
     half made stays beside that folder, under names with a dot, which cannot be imported by accident.
+
+    Attributes:
+        root: The package folder.
     """
 
     root: Path
 
     @property
     def handler(self) -> Path:
+        """The handler folder that MindsDB imports."""
         return self.root / HANDLER_PATH
 
     @property
     def aside(self) -> Path:
+        """Where the handler that was there before is set aside."""
         return self.root / "integrations" / "huggingface_api_handler.set-aside"
 
     @property
     def staging(self) -> Path:
+        """Where a folder is made before it is renamed into place."""
         return self.root / "integrations" / "huggingface_api_handler.in-progress"
 
     @property
     def version(self) -> str | None:
+        """MindsDB's version, or None where it cannot be read."""
         try:
             text = (self.root / "__about__.py").read_text(encoding="utf-8")
         except OSError:
             return None
-        found = re.search(r"""^__version__\s*=\s*["']([^"']+)["']""", text, re.MULTILINE)
-        return found[1] if found else None
+        assignment = re.search(r"""^__version__\s*=\s*["']([^"']+)["']""", text, re.MULTILINE)
+        return assignment[1] if assignment else None
 
     def is_shipped_in_full(self, files: dict[str, str]) -> bool:
-        """Whether files (relative path -> SHA-256 in hex) are all that pip recorded for the handler folder.
+        """Say whether a handler folder is the one that MindsDB ships, with nothing changed, added or missing.
 
-        False also where pip left no record (a checkout, conda).
+        Args:
+            files: Relative path -> SHA-256 in hex of what is in the folder.
+
+        Returns:
+            Whether pip recorded exactly these. False also where pip left no record (a checkout, conda).
         """
         recorded = self._recorded()
         return bool(recorded) and recorded == files
@@ -58,32 +70,44 @@ class MindsDBPackage:
     def _recorded(self) -> dict[str, str]:
         """What pip recorded for the handler folder: relative path -> SHA-256 in hex."""
         prefix = f"{self.root.name}/{HANDLER_PATH}/"
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for record in self.root.parent.glob("[mM]inds[dD][bB]-*.dist-info/RECORD"):
             with record.open(encoding="utf-8", newline="") as lines:
                 for row in csv.reader(lines):
                     if len(row) < 2 or not row[0].startswith(prefix) or not row[1].startswith("sha256="):
                         continue
-                    value = row[1].removeprefix("sha256=")
-                    found[row[0].removeprefix(prefix)] = base64.urlsafe_b64decode(value + "==").hex()
-        return found
+                    encoded = row[1].removeprefix("sha256=")
+                    digests[row[0].removeprefix(prefix)] = base64.urlsafe_b64decode(encoded + "==").hex()
+        return digests
 
 
 def find_mindsdb() -> MindsDBPackage | None:
-    """MindsDB in the running environment, or None; a folder that a removed MindsDB left behind is none."""
+    """Find MindsDB in the running environment.
+
+    Returns:
+        Its package, or None. A folder that a removed MindsDB left behind is none.
+    """
     spec = importlib.util.find_spec("mindsdb")
     return MindsDBPackage(Path(spec.origin).parent) if spec is not None and spec.origin else None
 
 
 def prediction_cache() -> str:
-    """The type of MindsDB's prediction cache by its configuration files: 'local' (its default), 'redis', 'none'.
+    """Read the type of MindsDB's prediction cache from its configuration files.
 
-    A configuration that MindsDB is only given on its command line is not seen.
+    Returns:
+        'local' (MindsDB's default), 'redis' or 'none'. A configuration that MindsDB only gets on its command line is
+        not seen.
     """
-    user = _read_json(Path(os.environ["MINDSDB_CONFIG_PATH"])) if os.environ.get("MINDSDB_CONFIG_PATH") else {}
-    storage = os.environ.get("MINDSDB_STORAGE_DIR") or user.get("paths", {}).get("root") or _default_storage()
-    merged = {**user.get("cache", {}), **_read_json(Path(storage) / "config.auto.json").get("cache", {})}
+    path = os.environ.get("MINDSDB_CONFIG_PATH")
+    user = _read_json(Path(path)) if path else {}
+    storage = os.environ.get("MINDSDB_STORAGE_DIR") or _section(user, "paths").get("root") or _default_storage()
+    merged = {**_section(user, "cache"), **_section(_read_json(Path(str(storage)) / "config.auto.json"), "cache")}
     return str(merged.get("type", "local"))
+
+
+def _section(configuration: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = configuration.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _default_storage() -> Path:
@@ -95,7 +119,7 @@ def _default_storage() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "mindsdb" / "var"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Mapping[str, object]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -20,6 +20,7 @@ from .mindsdb_package import MindsDBPackage, find_mindsdb, prediction_cache
 from .steps import foreign_files, is_set_aside
 
 Active = Literal["ours", "shipped", "other", "none"]
+"""Whose handler MindsDB has: this package's, MindsDB's own, somebody else's, or nobody's."""
 
 _IMPORT = """
 import json, sys
@@ -27,14 +28,19 @@ out = sys.stdout
 sys.stdout = sys.stderr
 import mindsdb.integrations.handlers.huggingface_api_handler as handler
 error = handler.import_error
-words = None if error is None else f"{type(error).__name__}: {error}"
-json.dump({"version": str(handler.version), "error": words}, out)
+message = None if error is None else f"{type(error).__name__}: {error}"
+json.dump({"version": str(handler.version), "error": message}, out)
 """
 
 
 @dataclass(frozen=True)
 class ImportOutcome:
-    """What MindsDB gets when it imports the handler: its version, and the error or None."""
+    """What MindsDB gets when it imports the handler.
+
+    Attributes:
+        version: The version that the handler names; None where it cannot be imported at all.
+        error: What went wrong, or None.
+    """
 
     version: str | None
     error: str | None
@@ -44,7 +50,14 @@ class ImportOutcome:
 class Status:
     """The state of the handler in the MindsDB of an environment.
 
-    `imported` is None where nothing was there to import, or the import was not asked for.
+    Attributes:
+        mindsdb_version: MindsDB's version, or None where it cannot be read.
+        mindsdb_path: MindsDB's package folder, or None where it is not installed.
+        active: Whose handler MindsDB has now.
+        active_version: Its version, where it is ours.
+        original_set_aside: Whether the handler that was there before is set aside in full.
+        prediction_cache: The type of MindsDB's prediction cache: 'local', 'redis' or 'none'.
+        imported: What the import gave; None where there was nothing to import or no import was wanted.
     """
 
     mindsdb_version: str | None
@@ -65,30 +78,34 @@ class Status:
         )
 
     def sentences(self) -> list[str]:
-        """The state for a person, with what to do about what is not right."""
+        """Describe the state to a person, with what to do about what is not right.
+
+        Returns:
+            One sentence a line.
+        """
         if self.mindsdb_path is None:
             return ["MindsDB is not installed in this Python environment: `pip install mindsdb`."]
-        said = [f"MindsDB {self.mindsdb_version or '(unknown version)'} in {self.mindsdb_path}"]
-        said.append(f"Active handler of huggingface_api: {_ACTIVE[self.active].format(self.active_version)}")
+        lines = [f"MindsDB {self.mindsdb_version or '(unknown version)'} in {self.mindsdb_path}"]
+        lines.append(f"Active handler of huggingface_api: {_ACTIVE[self.active].format(self.active_version)}")
         if self.active != "ours":
-            said.append("To use this one: `python -m huggingface_api_handler install`.")
+            lines.append("To use this one: `python -m huggingface_api_handler install`.")
         elif self.active_version != __version__:
-            said.append(f"This package is {__version__}: `python -m huggingface_api_handler install` refreshes it.")
-        said.append(f"Original handler set aside: {'yes' if self.original_set_aside else 'no'}")
+            lines.append(f"This package is {__version__}: `python -m huggingface_api_handler install` refreshes it.")
+        lines.append(f"Original handler set aside: {'yes' if self.original_set_aside else 'no'}")
         if self.imported is not None and self.imported.error is None:
-            said.append(f"MindsDB imports it: yes, version {self.imported.version}")
+            lines.append(f"MindsDB imports it: yes, version {self.imported.version}")
         elif self.imported is not None:
-            said.append(f"MindsDB imports it: NO, {self.imported.error}")
+            lines.append(f"MindsDB imports it: NO, {self.imported.error}")
         if self.prediction_cache == "none":
-            said.append("MindsDB's prediction cache: off")
+            lines.append("MindsDB's prediction cache: off")
         else:
-            said.append(
+            lines.append(
                 f"WARNING: MindsDB's prediction cache is on ({self.prediction_cache}). It answers a table that was "
                 "asked before without regard to the SELECT's USING, and repeats rows that failed. Switch it off: "
                 '`"cache": {"type": "none"}` in MindsDB\'s configuration file, or `SET predictor_cache = 0` in a '
                 "session."
             )
-        return said
+        return lines
 
 
 _ACTIVE: dict[Active, str] = {
@@ -102,10 +119,15 @@ _ACTIVE: dict[Active, str] = {
 def status(
     package: Path | None = None, *, try_import: bool = True, progress: Callable[[str], None] | None = None
 ) -> Status:
-    """Look at MindsDB's package folder and, with `try_import`, import the handler in a process of its own.
+    """Look at the handler in MindsDB's package folder.
 
-    `package` is MindsDB's package folder, by default that of the running environment. `progress` is told what
-    takes long.
+    Args:
+        package: MindsDB's package folder; by default that of the running environment.
+        try_import: Import the handler too, in a process of its own. That takes seconds.
+        progress: Called with a sentence before what takes long.
+
+    Returns:
+        The state.
     """
     mindsdb = find_mindsdb() if package is None else MindsDBPackage(package)
     if mindsdb is None:
@@ -136,14 +158,18 @@ def _active(mindsdb: MindsDBPackage) -> Active:
 
 
 def import_as_mindsdb_does(timeout: float = 180.0) -> ImportOutcome:
-    """Import MindsDB's handler module in a new process, from a folder and a storage that are nobody's.
+    """Import MindsDB's handler module in a new process, with an empty working folder and storage.
 
-    `timeout` is in seconds. Never raises for what the import does: that is the outcome.
+    Args:
+        timeout: Seconds that the import may take.
+
+    Returns:
+        What the import gave. Whatever it does is an outcome and raises nothing here.
     """
     with tempfile.TemporaryDirectory(prefix="huggingface_api_status_") as folder:
         environment = subprocess_environment(MINDSDB_STORAGE_DIR=folder)
         try:
-            done = subprocess.run(  # noqa: S603 -- our own interpreter and our own text
+            process = subprocess.run(  # noqa: S603 -- our own interpreter and our own text
                 [sys.executable, "-c", _IMPORT],
                 cwd=folder,
                 env=environment,
@@ -154,15 +180,19 @@ def import_as_mindsdb_does(timeout: float = 180.0) -> ImportOutcome:
             )
         except subprocess.TimeoutExpired:
             return ImportOutcome(None, f"the import took longer than {timeout:.0f} s")
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        return ImportOutcome(None, lines[-1] if lines else f"the import ended with status {done.returncode}")
-    found = json.loads(done.stdout)
-    return ImportOutcome(found["version"], found["error"])
+    if process.returncode != 0:
+        lines = process.stderr.strip().splitlines()
+        return ImportOutcome(None, lines[-1] if lines else f"the import ended with status {process.returncode}")
+    outcome = json.loads(process.stdout)
+    return ImportOutcome(outcome["version"], outcome["error"])
 
 
 def token_sentence() -> str:
-    """Where a Hugging Face token would come from, never the token."""
+    """Say where a Hugging Face token would come from.
+
+    Returns:
+        A sentence, which never has the token in it.
+    """
     for name in KEY_VARIABLES:
         if os.environ.get(name):
             return f"Hugging Face token: in the environment, variable {name}"

@@ -1,10 +1,10 @@
 """Put this handler into the MindsDB of the running Python environment, and take it out again.
 
 MindsDB ships a handler folder of the same name. `install` sets that one aside, next to MindsDB's `handlers`
-folder where nothing is scanned or imported, and `uninstall` puts it back as it was. Both are made of steps each
-of which is atomic or leaves a state that the next run recognises, so either can be run again after any
-interruption. What is set aside is copied, proven complete by a file written last, and only then removed from its
-place; renaming it would be simpler and fails on the layered file systems of containers.
+folder where nothing is scanned or imported, and `uninstall` puts it back as it was. Each step of both is atomic or
+leaves a state that the next run recognises, so you can run either again after any interruption. What is set aside is
+copied, proven complete by a file written last, and only then removed; renaming it would be simpler and fails on the
+layered file systems of containers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from .mindsdb_package import MindsDBPackage, find_mindsdb
 from .trees import copy, move, remove, snapshot
 
 ABOUT = "about.json"
+"""The description of what is set aside, written last and deleted first: without it the copy is incomplete."""
+
 RESTART = "Restart MindsDB where it is running: it reads its handlers when it starts."
 
 
@@ -33,7 +35,12 @@ class InstallationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Report:
-    """What a call changed, as sentences in order. `changed` is False where there was nothing to do."""
+    """What a call changed.
+
+    Attributes:
+        changed: False where there was nothing to do.
+        sentences: What was done, in order.
+    """
 
     changed: bool
     sentences: tuple[str, ...]
@@ -42,7 +49,14 @@ class Report:
 def install(package: Path | None = None) -> Report:
     """Make this the `huggingface_api` handler of MindsDB. Safe to repeat, and how an upgrade is applied.
 
-    `package` is MindsDB's package folder, by default that of the running environment. Raises InstallationError.
+    Args:
+        package: MindsDB's package folder; by default that of the running environment.
+
+    Returns:
+        What was changed.
+
+    Raises:
+        InstallationError: There is no MindsDB, or its folder cannot be written.
     """
     mindsdb = _mindsdb(package)
     with _exclusively(mindsdb):
@@ -50,60 +64,72 @@ def install(package: Path | None = None) -> Report:
         foreign = foreign_files(target)
         if not foreign and _is_current(target, contents):
             return Report(False, (f"Handler {__version__} is installed already in {target}.",))
-        said = [*_set_aside(mindsdb, foreign)]
+        sentences = _set_aside(mindsdb, foreign)
         previous = marker_version(target) if read_marker(target) is not None else None
         _write_folder(mindsdb.staging, contents)
         remove(target, last=MARKER)
         mindsdb.staging.rename(target)
         verb = "Installed" if previous is None else f"Replaced version {previous} of the handler by"
-        said.append(f"{verb} handler huggingface_api {__version__} in {target}.")
-        return Report(True, (*said, RESTART))
+        sentences.append(f"{verb} handler huggingface_api {__version__} in {target}.")
+        return Report(True, (*sentences, RESTART))
 
 
 def uninstall(package: Path | None = None) -> Report:
     """Take this handler out of MindsDB and put back what was there before. Safe to repeat.
 
-    `package` as for `install`. Raises InstallationError.
+    Args:
+        package: MindsDB's package folder; by default that of the running environment.
+
+    Returns:
+        What was changed.
+
+    Raises:
+        InstallationError: There is no MindsDB, or its folder cannot be written.
     """
     mindsdb = _mindsdb(package)
     with _exclusively(mindsdb):
         target, original = mindsdb.handler, mindsdb.aside / "original"
         foreign = foreign_files(target)
-        kept = snapshot(original) if is_set_aside(mindsdb) else None
-        ours_there = read_marker(target) is not None
-        if kept is not None and (not foreign or _is_remainder(mindsdb, foreign, kept)):
+        set_aside = snapshot(original) if is_set_aside(mindsdb) else None
+        has_ours = read_marker(target) is not None
+        if set_aside is not None and (not foreign or _is_remainder(mindsdb, foreign, set_aside)):
             copy(original, mindsdb.staging)
             remove(target, last=MARKER)
             mindsdb.staging.rename(target)
             _discard_aside(mindsdb)
             return Report(True, (f"Put back the handler that was in {target} before.", RESTART))
-        if not ours_there and kept is None:
+        if not has_ours and set_aside is None:
             if not foreign:
                 remove(target)  # an empty folder is what an interrupted run may have left
             return Report(False, ("This handler is not installed in MindsDB; nothing to do.",))
-        said = []
-        if ours_there:
+        sentences = []
+        if has_ours:
             _remove_ours(target, foreign)
-            what = "Removed the handler"
-            said.append(
-                f"{what}; MindsDB had none of this name before."
-                if not foreign
-                else f"{what} from {target}; what MindsDB's upgrade put there stays."
+            sentences.append(
+                f"Removed the handler from {target}; what MindsDB's upgrade put there stays."
+                if foreign
+                else "Removed the handler; MindsDB had none of this name before."
             )
-        if kept is not None and foreign == kept:
+        if set_aside is not None and foreign == set_aside:
             _discard_aside(mindsdb)
-            said.append(f"The original handler is back in {target}.")
-        elif kept is not None:
-            said.append(_retire_aside(mindsdb))
-        return Report(True, (*said, RESTART))
+            sentences.append(f"The original handler is back in {target}.")
+        elif set_aside is not None:
+            sentences.append(_retire_aside(mindsdb))
+        return Report(True, (*sentences, RESTART))
 
 
 def foreign_files(folder: Path) -> dict[str, str]:
-    """Relative path -> digest of what in a handler folder is not ours.
+    """Find what in a handler folder is not ours.
 
-    All of it where our marker is missing. Where it is there, only a strange `__init__.py` makes the rest strange
-    too: MindsDB's upgrade writes its files over and between ours, while an `__init__.py` of ours, edited or not, or
-    none at all, is an installation of ours that is to be replaced.
+    Without our marker that is all of it. With our marker it depends on `__init__.py`: MindsDB's upgrade writes its
+    files over and between ours, while an `__init__.py` of ours, edited or not, or none at all, is an installation of
+    ours that is to be replaced.
+
+    Args:
+        folder: The handler folder.
+
+    Returns:
+        Relative path -> SHA-256 in hex.
     """
     files = snapshot(folder)
     installed = read_marker(folder)
@@ -111,23 +137,30 @@ def foreign_files(folder: Path) -> dict[str, str]:
         return files
     if "__init__.py" not in files or is_our_init(folder / "__init__.py"):
         return {}
-    return {name: value for name, value in files.items() if name != MARKER and installed.get(name) != value}
+    return {name: digest for name, digest in files.items() if name != MARKER and installed.get(name) != digest}
 
 
 def is_set_aside(mindsdb: MindsDBPackage) -> bool:
-    """Whether an original is set aside in full: its description is written last and deleted first."""
+    """Say whether an original is set aside in full.
+
+    Args:
+        mindsdb: The MindsDB to look at.
+
+    Returns:
+        Whether its description is there, which is written last and deleted first.
+    """
     return (mindsdb.aside / ABOUT).is_file()
 
 
 def _mindsdb(package: Path | None) -> MindsDBPackage:
     mindsdb = find_mindsdb() if package is None else MindsDBPackage(package)
     if mindsdb is None:
-        left = importlib.util.find_spec("mindsdb")
-        places = list(left.submodule_search_locations or []) if left is not None else []
-        more = f" What is left in {places[0]} is no complete MindsDB and may be deleted." if places else ""
+        spec = importlib.util.find_spec("mindsdb")
+        folders = list(spec.submodule_search_locations or []) if spec is not None else []
+        hint = f" What is left in {folders[0]} is no complete MindsDB and may be deleted." if folders else ""
         raise InstallationError(
             "MindsDB is not installed in this Python environment. Run `pip install mindsdb`, or use the Python "
-            f"that runs your MindsDB: `/path/to/its/python -m huggingface_api_handler install`.{more}"
+            f"that runs your MindsDB: `/path/to/its/python -m huggingface_api_handler install`.{hint}"
         )
     if not mindsdb.handler.parent.is_dir():
         raise InstallationError(
@@ -146,11 +179,11 @@ def _exclusively(mindsdb: MindsDBPackage) -> Iterator[None]:
             if mindsdb.aside.exists() and not is_set_aside(mindsdb):
                 remove(mindsdb.aside)
             yield
-    except OSError as problem:
-        if problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         raise InstallationError(
-            f"Cannot change {problem.filename or mindsdb.handler}: {problem.strerror}. Run this as the user who "
+            f"Cannot change {error.filename or mindsdb.handler}: {error.strerror}. Run this as the user who "
             "installed MindsDB (for a system-wide one: sudo), or install MindsDB into a virtual environment of "
             "your own."
         ) from None
@@ -158,26 +191,26 @@ def _exclusively(mindsdb: MindsDBPackage) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """One installation at a time. Where the system has no flock, two at once are not prevented."""
+    """Hold a lock, so that one installation runs at a time; where the system has no flock, hold none."""
     try:
         import fcntl
     except ImportError:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def _set_aside(mindsdb: MindsDBPackage, foreign: dict[str, str]) -> list[str]:
     """Copy what is not ours out of the handler folder, unless it is set aside already. The folder stays."""
     if not foreign:
         return []
-    kept = snapshot(mindsdb.aside / "original") if is_set_aside(mindsdb) else None
-    if kept is not None and (foreign == kept or _is_remainder(mindsdb, foreign, kept)):
+    set_aside = snapshot(mindsdb.aside / "original") if is_set_aside(mindsdb) else None
+    if set_aside is not None and (foreign == set_aside or _is_remainder(mindsdb, foreign, set_aside)):
         return []
     shipped = mindsdb.is_shipped_in_full(foreign)
     mindsdb.staging.mkdir()
@@ -187,19 +220,19 @@ def _set_aside(mindsdb: MindsDBPackage, foreign: dict[str, str]) -> list[str]:
         _remove_ours(copied, foreign)
     about = {"shipped": shipped, "mindsdb_version": mindsdb.version}
     (mindsdb.staging / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
-    said = [_retire_aside(mindsdb)] if kept is not None else []
+    sentences = [_retire_aside(mindsdb)] if set_aside is not None else []
     mindsdb.staging.rename(mindsdb.aside)
     whose = "MindsDB's own handler" if shipped else "The handler that was there (not as MindsDB ships it)"
-    return [*said, f"{whose} is set aside in {mindsdb.aside}."]
+    return [*sentences, f"{whose} is set aside in {mindsdb.aside}."]
 
 
-def _is_remainder(mindsdb: MindsDBPackage, foreign: dict[str, str], kept: dict[str, str]) -> bool:
+def _is_remainder(mindsdb: MindsDBPackage, foreign: dict[str, str], set_aside: dict[str, str]) -> bool:
     """Whether the files are what an interrupted removal left of the original that is set aside."""
-    return foreign != kept and foreign.items() <= kept.items() and not mindsdb.is_shipped_in_full(foreign)
+    return foreign != set_aside and foreign.items() <= set_aside.items() and not mindsdb.is_shipped_in_full(foreign)
 
 
 def _retire_aside(mindsdb: MindsDBPackage) -> str:
-    """An original that something newer took the place of: MindsDB's own goes, anybody else's is kept."""
+    """Drop the original that something newer replaced where it is MindsDB's own; else keep it under a number."""
     try:
         about = json.loads((mindsdb.aside / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -208,10 +241,10 @@ def _retire_aside(mindsdb: MindsDBPackage) -> str:
         _discard_aside(mindsdb)
         return "MindsDB was upgraded in between; the handler of its former version is dropped."
     number = 1
-    while (place := mindsdb.aside.with_name(f"{mindsdb.aside.name}.{number}")).exists():
+    while (destination := mindsdb.aside.with_name(f"{mindsdb.aside.name}.{number}")).exists():
         number += 1
-    move(mindsdb.aside, place, mindsdb.aside.with_name(f"{mindsdb.staging.name}.{number}"))
-    return f"An older handler, not as MindsDB ships it, is kept in {place}."
+    move(mindsdb.aside, destination, mindsdb.aside.with_name(f"{mindsdb.staging.name}.{number}"))
+    return f"An older handler, not as MindsDB ships it, is kept in {destination}."
 
 
 def _discard_aside(mindsdb: MindsDBPackage) -> None:
@@ -220,7 +253,7 @@ def _discard_aside(mindsdb: MindsDBPackage) -> None:
 
 
 def _remove_ours(folder: Path, foreign: dict[str, str]) -> None:
-    """Remove our files from a folder in which others' are, the marker last; all of it where none are."""
+    """Remove our files, the marker last, from a folder with files of others; all of the folder where there are none."""
     if not foreign:
         remove(folder, last=MARKER)
         return

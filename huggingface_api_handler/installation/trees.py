@@ -1,4 +1,4 @@
-"""Folders as values: compare, copy and remove them so that an interruption leaves something recognisable."""
+"""Compare, copy and remove folders such that an interruption leaves something recognisable."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pathlib import Path
 
 
 def snapshot(path: Path) -> dict[str, str]:
-    """Relative path -> digest of each file below `path`; a link counts as its target; nothing there is {}.
+    """Hash all files below a folder, but for byte-code caches, which Python writes and drops as it likes.
 
-    Byte-code caches are left out: Python writes and drops them as it likes.
+    Args:
+        path: The folder, which need not exist, or a link to one.
+
+    Returns:
+        Relative path -> SHA-256 in hex, or, of a link, its target. {} where nothing is there.
     """
     if path.is_symlink():
         return {"": f"link to {path.readlink()}"}
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if name != "__pycache__"]
         links = [name for name in folders if Path(folder, name).is_symlink()]
@@ -24,14 +28,19 @@ def snapshot(path: Path) -> dict[str, str]:
             file = Path(folder, name)
             key = file.relative_to(path).as_posix()
             if file.is_symlink():
-                found[key] = f"link to {file.readlink()}"
+                digests[key] = f"link to {file.readlink()}"
             else:
-                found[key] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return found
+                digests[key] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return digests
 
 
 def copy(source: Path, destination: Path) -> None:
-    """Copy a folder with times and modes, links as links. `destination` must not exist."""
+    """Copy a folder with times and modes, links as links.
+
+    Args:
+        source: The folder, or a link to one.
+        destination: Where the copy goes. It must not exist.
+    """
     if source.is_symlink():
         destination.symlink_to(source.readlink())
     else:
@@ -39,9 +48,12 @@ def copy(source: Path, destination: Path) -> None:
 
 
 def remove(path: Path, last: str | None = None) -> None:
-    """Remove a folder, a link to one, or nothing. The file `last` goes when all others are gone.
+    """Remove a folder or a link to one.
 
-    So a folder that is known by one file stays known until the end, however far an interrupted removal came.
+    Args:
+        path: What to remove; nothing happens where it does not exist.
+        last: The file that is removed after all others. A folder that is recognised by this file is recognised to the
+            end, however far an interrupted removal came.
     """
     if path.is_symlink() or path.is_file():
         path.unlink()
@@ -61,14 +73,19 @@ def remove(path: Path, last: str | None = None) -> None:
 
 
 def move(source: Path, destination: Path, staging: Path) -> None:
-    """Rename, or copy by way of `staging` where renaming is impossible.
+    """Rename a folder, or copy it where renaming is impossible.
 
     Overlay file systems (containers) refuse to rename a folder that an image layer brought, with EXDEV.
+
+    Args:
+        source: The folder.
+        destination: Its new path. It must not exist.
+        staging: Where the copy is made before it is renamed.
     """
     try:
         source.rename(destination)
-    except OSError as problem:
-        if problem.errno != errno.EXDEV:
+    except OSError as error:
+        if error.errno != errno.EXDEV:
             raise
         remove(staging)
         copy(source, staging)

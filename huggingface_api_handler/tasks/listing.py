@@ -1,42 +1,21 @@
-"""What there is to say of the tasks: the same rows for the shell, for DESCRIBE and for README."""
+"""The table of tasks for pages of the documentation."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from .base import Task
-from .schemas import parameters_of
 
 
-class Argument(NamedTuple):
-    """One USING argument of a task: a column it reads, or a request parameter."""
+def markdown(tasks: Mapping[str, Task]) -> str:
+    """Write the tasks as a table in Markdown.
 
-    name: str
-    type: str
-    required: bool
-    description: str
+    Args:
+        tasks: Name -> task, in the order of the rows.
 
-
-def arguments_of(task: Task) -> list[Argument]:
-    """The columns of ``task``, then our own arguments for it, then its request parameters."""
-    columns = [
-        Argument(column.argument, "column", column.required, f"Column of {column.data_type}") for column in task.columns
-    ]
-    own = [Argument(name, "any", False, "See README, Arguments") for name in sorted(task.arguments)]
-    parameters = [
-        Argument(
-            name,
-            parameter.kind.__name__ if parameter.kind else "any",
-            name in task.required_parameters,
-            parameter.description,
-        )
-        for name, parameter in parameters_of(task).items()
-    ]
-    return [*columns, *own, *parameters]
-
-
-def markdown(tasks: dict[str, Task]) -> str:
-    """README's table of tasks."""
+    Returns:
+        The table, without a line break at its end. Columns in parentheses may be left out.
+    """
     lines = ["| task | does | columns | default model |", "|---|---|---|---|"]
     for task in tasks.values():
         names = f"`{task.name}`" + "".join(f", `{alias}`" for alias in task.aliases)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any, NamedTuple
 
 from .base import Task
+
+Schema = dict[str, Any]
+"""A JSON schema, parsed."""
 
 _JSON_TYPES: dict[str, type] = {
     "string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict,
@@ -18,13 +22,29 @@ _JSON_TYPES: dict[str, type] = {
 
 # The one file that several schemas refer to and that is not shipped with them:
 # packages/tasks/src/tasks/common-definitions.json.
-_COMMON = {"ClassificationOutputTransform": {"type": "string", "enum": ["sigmoid", "softmax", "none"]}}
+_COMMON: dict[str, Schema] = {
+    "ClassificationOutputTransform": {"type": "string", "enum": ["sigmoid", "softmax", "none"]},
+    "GenerationParameters": {"properties": {}},  # an object, whose fields are left to the server to check
+}
+
+# How people write a value of each JSON type in SQL: one, and several in a list.
+_SQL_TYPES = {
+    "string": "text", "integer": "whole number", "number": "number", "boolean": "true/false", "object": "map",
+}  # fmt: skip
+_SQL_PLURALS = {
+    "text": "texts", "whole number": "whole numbers", "number": "numbers", "true/false": "true/false", "map": "maps",
+}  # fmt: skip
+
+_SQL_NAMES = {kind: _SQL_TYPES[name] for name, kind in _JSON_TYPES.items() if name in _SQL_TYPES}
 
 _NOT_PARAMETERS = {"inputs", "parameters", "stream", "stream_options", "messages", "model"}
 
 
 class Parameter(NamedTuple):
-    """One request parameter: its Python type, ``kind`` (None where the schema allows several), and what it may be."""
+    """One request parameter: its Python type, ``kind`` (None where the schema allows several), and what it may be.
+
+    ``sql_type`` says the same for people: 'text', 'list of texts', "'mean' | 'none'", 'text or map', ...
+    """
 
     name: str
     kind: type | None
@@ -34,6 +54,7 @@ class Parameter(NamedTuple):
     maximum: float | None = None
     description: str = ""
     required: bool = False
+    sql_type: str = "text"
 
 
 @cache
@@ -48,7 +69,7 @@ def _parameters(specification: str) -> dict[str, Parameter]:
         holder = _resolved(inner, definitions)
     required = holder.get("required", [])
     return {
-        name: _parameter(name, _resolved(node, definitions), name in required)
+        name: _parameter(name, _resolved(node, definitions), definitions, name in required)
         for name, node in holder.get("properties", {}).items()
         if name not in _NOT_PARAMETERS
     }
@@ -57,13 +78,13 @@ def _parameters(specification: str) -> dict[str, Parameter]:
 def parameters_of(task: Task) -> dict[str, Parameter]:
     """All parameters that ``task`` knows, by name."""
     extra = {
-        name: Parameter(name, kind, description="Passed on to the model's pipeline")
+        name: Parameter(name, kind, description="Passed on to the model's pipeline", sql_type=_SQL_NAMES[kind])
         for name, kind in task.more_parameters.items()
     }
     return {**extra, **_parameters(task.specification)}
 
 
-def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _resolved(node: Schema, definitions: Schema) -> Schema:
     if "allOf" in node:
         node = {**node["allOf"][0], **{key: value for key, value in node.items() if key != "allOf"}}
     reference = node.get("$ref")
@@ -76,7 +97,52 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     }
 
 
-def _parameter(name: str, node: dict[str, Any], required: bool) -> Parameter:
+def sql_type(node: Schema, definitions: Schema | None = None) -> str:
+    """Say which values a JSON schema allows, as people write them in SQL.
+
+    Args:
+        node: The schema of one value. ``null`` among its alternatives is left out: it means "not given".
+        definitions: The schemas that a ``$ref`` in it may name.
+
+    Returns:
+        The choices where it has some (``'mean' | 'none'``); else 'text', 'whole number', 'number', 'true/false',
+        'map', 'list of texts', ..., with ' or ' between several.
+
+    >>> sql_type({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
+    'text or list of texts'
+    """
+    choices, types = _alternatives(node, definitions or {})
+    return " or ".join([*_joined(choices), *types])
+
+
+def _joined(choices: list[str]) -> list[str]:
+    return [" | ".join(choices)] if choices else []
+
+
+def _alternatives(node: Schema, definitions: Schema) -> tuple[list[str], list[str]]:
+    """The choices and the types that a schema allows, each once and in its order."""
+    node = _resolved(node, definitions)
+    options = node.get("oneOf") or node.get("anyOf")
+    if options:
+        choices, types = zip(*(_alternatives(option, definitions) for option in options), strict=True)
+        return list(dict.fromkeys(chain(*choices))), list(dict.fromkeys(chain(*types)))
+    values = node["enum"] if "enum" in node else [node["const"]] if "const" in node else []
+    if values:
+        return [f"'{value}'" if isinstance(value, str) else str(value) for value in values], []
+    names = node.get("type", "object" if "properties" in node else "null")
+    names = [names] if isinstance(names, str) else names
+    return [], [
+        _list_type(node, definitions) if name == "array" else _SQL_TYPES[name] for name in names if name != "null"
+    ]
+
+
+def _list_type(node: Schema, definitions: Schema) -> str:
+    choices, types = _alternatives(node.get("items", {}), definitions)
+    items = [*_joined(choices), *(_SQL_PLURALS.get(name) or name.replace("list of", "lists of", 1) for name in types)]
+    return f"list of {' or '.join(items)}" if items else "list"
+
+
+def _parameter(name: str, node: Schema, definitions: Schema, required: bool) -> Parameter:
     alternatives = node.get("oneOf", [])
     choices = tuple(node.get("enum", ())) or tuple(option["const"] for option in alternatives if "const" in option)
     items = node.get("items", {})
@@ -90,4 +156,5 @@ def _parameter(name: str, node: dict[str, Any], required: bool) -> Parameter:
         maximum=node.get("maximum"),
         description=" ".join(node.get("description", "").split()),
         required=required,
+        sql_type=sql_type(node, definitions),
     )

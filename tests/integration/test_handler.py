@@ -109,7 +109,10 @@ def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
     assert names == ["settings", "task", "model", "usage"]
     settings = handler.describe("settings")
     assert dict(zip(settings["argument"], settings["value"], strict=True))["threshold"] == "0.6"
-    assert "top_k" in list(handler.describe("task")["argument"])
+    task = handler.describe("task")
+    assert list(task.columns) == ["argument", "type", "required", "given", "description"]
+    assert dict(zip(task["argument"], task["type"], strict=True))["top_k"] == "whole number"
+    assert dict(zip(task["argument"], task["type"], strict=True))["output"] == "'label' | 'scores' | 'all'"
     model = handler.describe("model")
     assert dict(zip(model["property"], model["value"], strict=True))["accuracy"] == "86 %"
     with pytest.raises(HuggingFaceAPIError, match="settings, task, model"):

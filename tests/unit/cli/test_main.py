@@ -17,6 +17,7 @@ from huggingface_api_handler.cli import run as run_command
 from huggingface_api_handler.installation import InstallationError, Report
 from huggingface_api_handler.installation import status as installation_status
 from huggingface_api_handler.installation.status import ImportOutcome, Status
+from huggingface_api_handler.tasks import TASKS
 
 
 class Predict:
@@ -148,6 +149,20 @@ def test_run_used_wrongly_is_json_too(
 ) -> None:
     status, line = run(capsys, *arguments, "--text", "x")
     assert status == 1 and hint in line["error"]
+
+
+def test_tasks_lists_all_or_one_with_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["tasks"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed for name in TASKS)
+    assert cli.main(["tasks", "--markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| task |")
+    assert cli.main(["tasks", "zero-shot"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("zero-shot-classification: ") and "list of texts" in shown
+    assert "'label' | 'scores' | 'all'" in shown and " any " not in shown
+    assert cli.main(["tasks", "zero-shoot"]) == 1
+    assert "did you mean 'zero-shot'" in capsys.readouterr().err
 
 
 def test_there_is_no_flag_for_the_key_itself(capsys: pytest.CaptureFixture[str]) -> None:

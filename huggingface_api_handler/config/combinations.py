@@ -1,0 +1,78 @@
+"""Which arguments of a model fit together: the columns a task needs, templates, names that would collide."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from ..redaction import preview
+from ..tasks.prompts import template_columns
+from .settings import ModelSettings
+
+
+def validate_combination(settings: ModelSettings) -> None:
+    """Refuse arguments that are valid alone and contradict each other, or leave out what the task needs.
+
+    Args:
+        settings: The settings of a model, each checked alone.
+
+    Raises:
+        InputError: With what to change.
+    """
+    if settings.provider and settings.endpoint:
+        raise InputError("give endpoint or provider, not both")
+    _refuse_colliding_fields(settings)
+    has_required_columns = any(column.required for column in settings.definition.columns)
+    if settings.prompt_template is not None and not has_required_columns:
+        columns_read = _template_instead_of_columns(settings, settings.prompt_template)
+    else:
+        columns_read = _columns_beside_template(settings)
+    _refuse_two_inputs(settings)
+    if settings.target.lower() in {name.lower() for name in columns_read}:
+        raise InputError(f"the target {preview(settings.target)} has the name of an input column. PREDICT another name")
+
+
+def _refuse_colliding_fields(settings: ModelSettings) -> None:
+    reserved = {settings.target, *(f"{settings.target}_{suffix}" for suffix in ("confidence", "explain", "error"))}
+    colliding = reserved & set(settings.output_schema or ())
+    if colliding:
+        raise InputError(
+            f"output_schema has a field with the name of a column of the prediction, such as "
+            f"{preview(min(colliding))}. Rename the field, or PREDICT another name"
+        )
+
+
+def _template_instead_of_columns(settings: ModelSettings, template: str) -> list[str]:
+    """The columns that a template names, for a task that needs no column of its own."""
+    if settings.columns:
+        raise InputError(
+            f"give {' or '.join(settings.columns)} or prompt_template, not both: "
+            "the template names its columns itself, as {{column}}"
+        )
+    columns = template_columns(template)
+    if not columns:
+        raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
+    return columns
+
+
+def _columns_beside_template(settings: ModelSettings) -> list[str]:
+    """The columns that the column arguments name, with those of a template that stands beside them."""
+    task = settings.definition
+    for column in task.columns:
+        if column.required and column.argument not in settings.columns:
+            raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}")
+    if not settings.columns:
+        raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
+    columns = [name for names in settings.columns.values() for name in ([names] if isinstance(names, str) else names)]
+    if settings.prompt_template is None:
+        return columns
+    if "prompt_column" in settings.columns:
+        raise InputError("give prompt_column or prompt_template, not both")
+    return columns + template_columns(settings.prompt_template)
+
+
+def _refuse_two_inputs(settings: ModelSettings) -> None:
+    if {"column", "messages_column"} <= settings.columns.keys():
+        raise InputError("give column or messages_column, not both: messages are the whole of a prompt")
+    if settings.task == "table-question-answering" and len(settings.columns) != 2:
+        raise InputError(
+            f"{settings.task} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
+        )

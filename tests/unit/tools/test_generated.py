@@ -1,0 +1,61 @@
+"""What is made of the settings by a tool is in step with them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from huggingface_api_handler.errors import InputError
+from tools import generated, write_creation_args, write_reference
+
+
+def test_creation_args_are_what_the_tool_would_write() -> None:
+    assert write_creation_args.FILE.read_text("utf-8") == write_creation_args.creation_args(), (
+        "run `python -m tools.write_creation_args`"
+    )
+
+
+def test_creation_args_are_literals_which_mindsdb_reads_as_text() -> None:
+    assignment = ast.parse(write_creation_args.creation_args()).body[-1]
+    assert isinstance(assignment, ast.Assign) and isinstance(assignment.value, ast.Call)
+    for keyword in assignment.value.keywords:
+        argument = ast.literal_eval(keyword.value)
+        assert argument["type"] in ("pwd", "str", "url", "int", "bool", "path", "list")
+        assert argument["required"] is False
+    assert max(map(len, write_creation_args.creation_args().splitlines())) <= write_creation_args.LINE_CHARS
+
+
+def test_the_tables_in_the_pages_are_what_the_tool_would_write() -> None:
+    assert generated.outdated(write_reference.pages()) == [], "run `python -m tools.write_reference`"
+
+
+@pytest.mark.parametrize("subject", ["engine", "model"])
+def test_readme_has_the_arguments(subject: str) -> None:
+    readme = (generated.ROOT / "README.md").read_text("utf-8")
+    assert write_reference.table("arguments", subject) in readme
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    page = "a\n<!-- arguments: options, by hand -->\nthe former table\n<!-- /arguments -->\nb\n<!-- arguments: ner -->\n<!-- /arguments -->\nc\n"
+    filled = write_reference.filled(page)
+    assert filled.startswith("a\n<!-- arguments: options, by hand -->\n| argument | type | meaning |\n")
+    assert "the former table" not in filled and "`wait_for_model`" in filled and "`aggregation_strategy`" in filled
+    assert "\n<!-- /arguments -->\nb\n" in filled and filled.endswith("<!-- /arguments -->\nc\n")
+    assert write_reference.filled(filled) == filled
+    with pytest.raises(InputError, match="no task"):
+        write_reference.filled("<!-- arguments: nothing -->\n<!-- /arguments -->\n")
+
+
+def test_check_fails_where_a_file_is_outdated_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("old")
+    for arguments, status, text in [(["--check"], 1, "old"), ([], 0, "new"), (["--check"], 0, "new")]:
+        monkeypatch.setattr("sys.argv", ["tool", *arguments])
+        assert generated.run("python -m tool", "Writes a page.", {page: "new"}) == status
+        assert page.read_text() == text
+    assert "page.md is outdated: run `python -m tool`" in capsys.readouterr().out

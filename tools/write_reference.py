@@ -1,0 +1,73 @@
+"""``python -m tools.write_reference [--check]``: the tables of tasks and arguments in README.md and docs/.
+
+A page gets a table between two lines of its own, ``<!-- arguments: WHAT ... -->`` and ``<!-- /arguments -->``. The first
+word, WHAT, is ``engine`` (CREATE ML_ENGINE), ``model`` (CREATE MODEL), ``options``, or the name of a task. Between
+``<!-- tasks: ... -->`` and ``<!-- /tasks -->`` goes the table of all tasks. What else the first line says is for people.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from huggingface_api_handler.config.normalize import task_named
+from huggingface_api_handler.config.reference import arguments_of, markdown, settings_arguments
+from huggingface_api_handler.config.settings import EngineSettings, ModelSettings, Options
+from huggingface_api_handler.tasks import TASKS, listing
+from tools.generated import ROOT, run
+
+SETTINGS = {"engine": EngineSettings, "model": ModelSettings, "options": Options}
+_BLOCK = re.compile(r"(<!-- (tasks|arguments): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
+
+
+def table(block: str, subject: str) -> str:
+    """Write the table for one block.
+
+    Args:
+        block: 'tasks' or 'arguments'.
+        subject: Whose arguments: 'engine', 'model', 'options' or the name of a task.
+
+    Returns:
+        The table in Markdown, without a line break at its end.
+
+    Raises:
+        InputError: There is no such task.
+    """
+    if block == "tasks":
+        return listing.markdown(TASKS)
+    if subject in SETTINGS:
+        return markdown(settings_arguments(SETTINGS[subject]).values())
+    return markdown(arguments_of(task_named(subject)))
+
+
+def filled(page: str) -> str:
+    """Fill the blocks of one page.
+
+    Args:
+        page: The page's text.
+
+    Returns:
+        The text with the table of each block replaced.
+    """
+    return _BLOCK.sub(lambda block: f"{block[1]}{table(block[2], block[3])}\n{block[4]}", page)
+
+
+def pages() -> dict[Path, str]:
+    """Fill the pages that have blocks.
+
+    Returns:
+        Path -> text, for README.md and all pages below docs/.
+    """
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return {path: filled(path.read_text("utf-8")) for path in paths}
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run(
+            "python -m tools.write_reference",
+            "Write the tables of tasks and arguments in README.md and docs/.",
+            pages(),
+        )
+    )
