@@ -3,8 +3,11 @@
 MindsDB reads ``name``, ``title``, ``icon_path`` and ``permanent`` as text and imports the rest. Everything that needs
 MindsDB or pandas is looked up on first use, so that this package imports quickly, also where MindsDB is not installed.
 
+>>> import pandas as pd
 >>> from huggingface_api_handler import predict
->>> out = predict(df, using={"task": "text-classification", "column": "text", "target": "sentiment"})
+>>> using = {"task": "text-classification", "column": "text", "target": "sentiment", "dry_run": True}
+>>> predict(pd.DataFrame({"text": ["I love you."]}), using)["sentiment"][0]
+'dry run: 1 rows, 0 NULL or blank, 1 distinct inputs, 0 answers stored, 1 requests, unknown time'
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .. import __version__
+from .._version import __version__
 
 PROGRAM = "python -m huggingface_api_handler"
 

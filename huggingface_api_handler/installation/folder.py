@@ -11,7 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from .. import __version__
+from .._version import __version__
 
 MARKER = "installed_by_huggingface_api_handler.json"
 """The file that marks a folder as ours, with the digest of each file in it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .. import __version__
+from .._version import __version__
 from ..config.credentials import KEY_VARIABLES
 from .environment import subprocess_environment
 from .folder import marker_version, read_marker

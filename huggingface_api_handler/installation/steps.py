@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import __version__
+from .._version import __version__
 from .folder import MARKER, folder_contents, is_our_init, marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb
 from .trees import copy, move, remove, snapshot

@@ -92,8 +92,8 @@ def select_card(model_id: str, task: str | None, inputs: object) -> AnyModelCard
     if task is not None:
         matching = [card for card in cards if card.task == task]
         if not matching:
-            does = " and ".join(card.task for card in cards)
-            raise HTTPError(400, f"Model {model_id} does not do {task}; it does {does}")
+            tasks = " and ".join(card.task for card in cards)
+            raise HTTPError(400, f"Model {model_id} does not do {task}; it does {tasks}")
     elif isinstance(inputs, dict):
         matching = [card for card in cards if card.task == "sentence-similarity"] or cards
     else:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from ... import __version__
+from ..._version import __version__
 from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError

@@ -48,9 +48,8 @@ class InputQueue:
     ) -> None:
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self._inputs, self._profile = task, inputs, dependencies.profile
-        self._answers, self._load, self._on_cached = dependencies.answers, dependencies.load, on_cached
-        self._on_media_error, self._on_change = on_media_error, on_change
+        self._task, self._inputs, self._deps = task, inputs, dependencies
+        self._on_cached, self._on_media_error, self._on_change = on_cached, on_media_error, on_change
         self._parts: deque[Batch] = deque()
         self._loaded: dict[int, Input] = {}
         self._keys: dict[int, bytes] = {}
@@ -87,7 +86,7 @@ class InputQueue:
 
         Media would have to be loaded to be looked for, so of media nothing more is found.
         """
-        if self._has_media or self._answers.is_known_empty:
+        if self._has_media or self._deps.answers.is_known_empty:
             self.finished = True
         else:
             self._only_cached = True
@@ -99,9 +98,9 @@ class InputQueue:
             return True
         if not self.waiting:
             return False
-        if self.finished or not can_batch(self._task, self._profile):
+        if self.finished or not can_batch(self._task, self._deps.profile):
             return True
-        return len(self.waiting) >= 2 * self._profile.batch_size.best
+        return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
 
     @property
     def has_parts(self) -> bool:
@@ -112,7 +111,7 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self._task, self._inputs, self.waiting, self._profile))
+        batch = Batch(next_batch(self._task, self._inputs, self.waiting, self._deps.profile))
         self._room.set()
         return batch
 
@@ -150,7 +149,7 @@ class InputQueue:
         """
         key = self._keys.pop(index, None)
         if key is not None:
-            self._answers.put(key, part)
+            self._deps.answers.put(key, part)
         if self._loaded:
             self.drop(index)
 
@@ -176,7 +175,7 @@ class InputQueue:
         if not isinstance(reference, MediaRef):
             return True
         try:
-            media = await self._load(reference)
+            media = await self._deps.load(reference)
         except MediaError as error:
             self._on_media_error(index, error)
             return False
@@ -186,11 +185,11 @@ class InputQueue:
 
     async def _uncached(self, indexes: Sequence[int]) -> list[int]:
         """Those of ``indexes`` that no stored answer serves."""
-        if isinstance(self._answers, NoResponseCache):
+        answers = self._deps.answers
+        if isinstance(answers, NoResponseCache):
             return list(indexes)
-        key = self._answers.key
-        keys = {index: key(self.item(index)) for index in indexes}
-        stored = await self._answers.lookup(list(keys.values()))
+        keys = {index: answers.key(self.item(index)) for index in indexes}
+        stored = await answers.lookup(list(keys.values()))
         self._keys.update(keys)
         if not stored:
             return list(indexes)
@@ -205,13 +204,13 @@ class InputQueue:
 
     def _in_order(self, indexes: list[int]) -> list[int]:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
-        if not can_batch(self._task, self._profile) and self._profile.accepts_batches is False:
+        if not can_batch(self._task, self._deps.profile) and self._deps.profile.accepts_batches is False:
             return indexes
         group, inputs = self._task.group, self._inputs
         groups: dict[Hashable, list[int]] = {}
         for index in indexes:
             groups.setdefault(group(inputs[index]), []).append(index)
         for members in groups.values():
-            if len(members) > self._profile.batch_size.best:
+            if len(members) > self._deps.profile.batch_size.best:
                 members.sort(key=lambda index: text_length(inputs[index]))
         return [index for members in groups.values() for index in members]

@@ -113,8 +113,8 @@ class SpeechRecognizer:
         if language is None:
             return None
         if not isinstance(language, str) or language not in self._model.supported_languages:
-            known = ", ".join(sorted(self._model.supported_languages))
-            raise invalid_field("parameters.language", f"expected one of {known}, got {language!r:.80}")
+            supported = ", ".join(sorted(self._model.supported_languages))
+            raise invalid_field("parameters.language", f"expected one of {supported}, got {language!r:.80}")
         return language
 
     def _transcribe(self, samples: npt.NDArray[np.float32], language: str | None, timestamps: bool) -> Transcript:

@@ -95,13 +95,13 @@ class PipelineTask(Generic[InputT]):
         """
         nested_names = generation.NESTED_OBJECTS if self.accepts_generation_parameters else ()
         generation_names = generation.GENERATION_PARAMETERS if self.accepts_generation_parameters else ()
-        known = (*self.parameters, *generation_names)
-        reject_unknown(parameters, self.name, (*known, *nested_names))
+        supported = (*self.parameters, *generation_names)
+        reject_unknown(parameters, self.name, (*supported, *nested_names))
         for name in nested_names:
             nested = parameters.get(name)
             if nested is not None and not isinstance(nested, dict):
                 raise invalid_field(f"parameters.{name}", f"expected an object, got {nested!r:.80}")
-            reject_unknown(nested or {}, self.name, known)
+            reject_unknown(nested or {}, self.name, supported)
         return {**(self.defaults or {}), **{name: value for name, value in parameters.items() if value is not None}}
 
 

@@ -8,20 +8,20 @@ from .errors import invalid_field
 from .json_types import Parameters
 
 
-def reject_unknown(parameters: Parameters, task: str, known: Sequence[str]) -> None:
+def reject_unknown(parameters: Parameters, task: str, supported: Sequence[str]) -> None:
     """Check that a task has all the parameters given.
 
     Args:
         parameters: The request's parameters.
         task: Name of the task, for the message.
-        known: Names of the parameters that it has.
+        supported: Names of the parameters that it has.
 
     Raises:
         HTTPError: 400 for a parameter that the task does not have, naming those it has.
     """
     for name in parameters:
-        if name not in known:
-            has = ", ".join(known) or "no parameters"
+        if name not in supported:
+            has = ", ".join(supported) or "no parameters"
             raise invalid_field("parameters", f"`{name}` is not a parameter of {task} on this server; it has: {has}")
 
 
