@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ..errors import InputError
 from ..redaction import preview
-from ..tasks.structured_output import KINDS, SPELLINGS
+from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
 from .normalize import json_object
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -80,9 +80,9 @@ def _output_fields(value: object) -> dict[str, str]:
         raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
     fields: dict[str, str] = {}
     for name, spelled in value.items():
-        kind = SPELLINGS.get(spelled, spelled) if isinstance(spelled, str) else None
-        if kind not in KINDS:
-            raise ValueError(f"has the type {preview(spelled)}; types are {', '.join(KINDS)}")
+        kind = FIELD_TYPE_ALIASES.get(spelled, spelled) if isinstance(spelled, str) else None
+        if kind not in FIELD_TYPES:
+            raise ValueError(f"has the type {preview(spelled)}; types are {', '.join(FIELD_TYPES)}")
         fields[str(name)] = kind
     return fields
 

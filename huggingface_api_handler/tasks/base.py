@@ -36,29 +36,64 @@ class Settings(Protocol):
     """What a task may read of a model's settings (see ``config.settings.ModelSettings``)."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The name of the model."""
+        ...
+
     @property
-    def columns(self) -> Mapping[str, str | list[str]]: ...
+    def columns(self) -> Mapping[str, str | list[str]]:
+        """The columns that are read, by the argument that names them."""
+        ...
+
     @property
-    def parameters(self) -> Mapping[str, JSON]: ...
+    def parameters(self) -> Mapping[str, JSON]:
+        """The request parameters, by name."""
+        ...
+
     @property
-    def labels(self) -> Sequence[str] | Mapping[str, str] | None: ...
+    def labels(self) -> Sequence[str] | Mapping[str, str] | None:
+        """The person's names for the model's labels."""
+        ...
+
     @property
-    def threshold(self) -> float | None: ...
+    def threshold(self) -> float | None:
+        """The score in [0, 1] under which a label does not count."""
+        ...
+
     @property
-    def below_threshold(self) -> str | None: ...
+    def below_threshold(self) -> str | None:
+        """The target of a row under the threshold."""
+        ...
+
     @property
-    def output(self) -> str: ...
+    def output(self) -> str:
+        """'label', 'scores' or 'all'."""
+        ...
+
     @property
-    def pooling(self) -> str: ...
+    def pooling(self) -> str:
+        """'mean', 'cls' or 'none'."""
+        ...
+
     @property
-    def mask_token(self) -> str | None: ...
+    def mask_token(self) -> str | None:
+        """The mask of the model, where its name does not show it."""
+        ...
+
     @property
-    def prompt_template(self) -> str | None: ...
+    def prompt_template(self) -> str | None:
+        """The prompt, with ``{{column}}`` for the cells of columns."""
+        ...
+
     @property
-    def system_prompt(self) -> str | None: ...
+    def system_prompt(self) -> str | None:
+        """What comes before the conversation."""
+        ...
+
     @property
-    def output_schema(self) -> Mapping[str, str] | None: ...
+    def output_schema(self) -> Mapping[str, str] | None:
+        """The fields of the answer, by name, with their types."""
+        ...
 
 
 class Batching(Enum):
@@ -165,7 +200,11 @@ def split_typed(part_type: type) -> Split:
 
 
 def ambiguous_answer(count: int) -> UnreadableAnswer:
-    """The error for an answer that may be to any of ``count`` inputs."""
+    """The error for an answer that hides which part is whose.
+
+    Args:
+        count: the number of inputs that the request carried.
+    """
     return UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
 
 

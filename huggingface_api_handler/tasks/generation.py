@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import UnreadableAnswer
 from .base import Column, JSONObject, Prediction, Settings, Task, best_of, unreadable, with_parameters
 from .input_types import Conversation, Input, Repair
-from .structured_output import response_format, typed
+from .structured_output import parse_fields, response_format
 
 
 def _prompt_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
@@ -73,7 +73,7 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.
     """
     content, explain = _reply(answer)
-    value = typed(content, settings.output_schema) if settings.output_schema else content
+    value = parse_fields(content, settings.output_schema) if settings.output_schema else content
     return Prediction(value, None, explain)
 
 

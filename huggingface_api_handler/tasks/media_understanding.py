@@ -35,7 +35,11 @@ _DEFAULT_PROMPT = "Describe the image."
 
 
 def to_base64(media: Media) -> str:
-    """The bytes of media as base64 text, as JSON carries them."""
+    """The bytes of media as base64 text, as JSON carries them.
+
+    Args:
+        media: of which the bytes are taken.
+    """
     return b64encode(media.data).decode("ascii")
 
 

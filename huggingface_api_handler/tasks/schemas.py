@@ -41,9 +41,18 @@ _NOT_PARAMETERS = {"inputs", "parameters", "stream", "stream_options", "messages
 
 
 class Parameter(NamedTuple):
-    """One request parameter: its Python type, ``kind`` (None where the schema allows several), and what it may be.
+    """One request parameter.
 
-    ``sql_type`` says the same for people: 'text', 'list of texts', "'mean' | 'none'", 'text or map', ...
+    Attributes:
+        name: as it is sent.
+        kind: its Python type, None where the schema allows several.
+        choices: the values that it may have, empty where it may have others.
+        items: the type of its items where it is a list.
+        minimum: the least that it may be.
+        maximum: the most that it may be.
+        description: what it does, in the words of the schema.
+        required: whether the schema requires it.
+        sql_type: its type as people write it: 'text', 'list of texts', "'mean' | 'none'", 'text or map', ...
     """
 
     name: str
@@ -76,7 +85,14 @@ def _parameters(specification: str) -> dict[str, Parameter]:
 
 
 def parameters_of(task: Task) -> dict[str, Parameter]:
-    """All parameters that ``task`` knows, by name."""
+    """All request parameters of a task.
+
+    Args:
+        task: the task.
+
+    Returns:
+        The parameters of its schema and of ``more_parameters``, by name.
+    """
     extra = {
         name: Parameter(name, kind, description="Passed on to the model's pipeline", sql_type=_SQL_NAMES[kind])
         for name, kind in task.more_parameters.items()

@@ -4,33 +4,66 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from ..errors import UnreadableAnswer
+from .base import JSON, JSONObject
 
-KINDS: dict[str, tuple[type, dict[str, Any]]] = {
+FIELD_TYPES: dict[str, tuple[type, JSONObject]] = {
     "str": (str, {"type": "string"}),
     "int": (int, {"type": "integer"}),
     "float": (float, {"type": "number"}),
     "bool": (bool, {"type": "boolean"}),
     "list": (list, {"type": "array", "items": {"type": "string"}}),
 }
-SPELLINGS = {"string": "str", "text": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list"}
+"""The types that a field may have: the type of its value, and the JSON schema that asks for it."""
+
+FIELD_TYPE_ALIASES = {
+    "string": "str",
+    "text": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "array": "list",
+}
 
 
-def response_format(fields: Mapping[str, str]) -> dict[str, Any]:
-    """OpenAI's ``response_format`` that asks for an object with exactly these fields."""
-    schema = {
+def response_format(fields: Mapping[str, str]) -> JSONObject:
+    """OpenAI's ``response_format`` that asks for an object with exactly these fields.
+
+    Args:
+        fields: the type of each field, one of ``FIELD_TYPES``.
+
+    Returns:
+        ``{"type": "json_schema", "json_schema": {...}}``.
+
+    >>> response_format({"urgency": "int"})["json_schema"]["schema"]["properties"]
+    {'urgency': {'type': 'integer'}}
+    """
+    schema: JSONObject = {
         "type": "object",
-        "properties": {name: KINDS[kind][1] for name, kind in fields.items()},
+        "properties": {name: FIELD_TYPES[kind][1] for name, kind in fields.items()},
         "required": list(fields),
         "additionalProperties": False,
     }
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
-def typed(text: str, fields: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a JSON object in ``text``, code fences around it allowed. Raises UnreadableAnswer."""
+def parse_fields(text: str, fields: Mapping[str, str]) -> JSONObject:
+    """The fields of a JSON object in a text.
+
+    Args:
+        text: what the model wrote; code fences and words around the object are allowed.
+        fields: the type of each field, one of ``FIELD_TYPES``.
+
+    Returns:
+        The value of each field, in the order of ``fields``.
+
+    Raises:
+        UnreadableAnswer: there is no JSON object, or a field is missing or of another type.
+
+    >>> parse_fields('Here it is: {"topic": "delivery", "urgency": 2}', {"topic": "str", "urgency": "float"})
+    {'topic': 'delivery', 'urgency': 2.0}
+    """
     body = text.strip()
     if body.startswith("```"):
         body = body.strip("`").partition("\n")[2] if "\n" in body else body.strip("`")
@@ -44,12 +77,12 @@ def typed(text: str, fields: Mapping[str, str]) -> dict[str, Any]:
     return {name: _field(answer, name, kind) for name, kind in fields.items()}
 
 
-def _field(answer: dict[str, Any], name: str, kind: str) -> Any:
+def _field(answer: JSONObject, name: str, kind: str) -> JSON:
     if name not in answer:
         raise UnreadableAnswer(f"the model's answer has no field {name!r}")
-    value, wanted = answer[name], KINDS[kind][0]
-    if wanted is float and type(value) is int:
+    value, field_type = answer[name], FIELD_TYPES[kind][0]
+    if field_type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not wanted:
+    if type(value) is not field_type:
         raise UnreadableAnswer(f"field {name!r} of the model's answer is not of type {kind}")
     return value

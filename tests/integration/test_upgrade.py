@@ -127,7 +127,7 @@ def test_receipts_go_on_from_those_of_0_1_0(upgraded: MindsDB, model: str) -> No
 
 def test_failures_are_shown_in_the_words_that_0_1_0_wrote(upgraded: MindsDB) -> None:
     total, *last = usage(upgraded, "unwell")
-    assert json.loads(total["errors"]) == upgrade.KINDS
+    assert json.loads(total["errors"]) == upgrade.FIELD_TYPES
     assert [json.loads(row["errors"]) for row in last] == [{"stop": 1}, {"not asked": 3}, {"again": 1}, {"row": 1}]
 
 

@@ -54,7 +54,11 @@ class Peers(Protocol):
     resume_at: float
 
     def publish_pause(self, seconds: float) -> None:
-        """Tell the other processes that no request may go for ``seconds``."""
+        """Tell the other processes that no request may go for a while.
+
+        Args:
+            seconds: Length of the pause.
+        """
         ...
 
 

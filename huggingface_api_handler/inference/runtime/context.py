@@ -36,11 +36,19 @@ class Limiter(Protocol):
     """What a query needs of a limiter (see ``flow_control.limiter.Limiter``)."""
 
     async def acquire(self) -> float:
-        """Wait until a request may go. Returns the seconds of pause in it. Who waits may be cancelled."""
+        """Wait until a request may go. Who waits may be cancelled.
+
+        Returns:
+            The seconds of it in which the route was paused.
+        """
         ...
 
     def release(self, outcome: Outcome | None) -> None:
-        """Give the slot back and say how the request went; None where none was sent."""
+        """Give the slot back and say how the request went.
+
+        Args:
+            outcome: of the request; None where none was sent.
+        """
         ...
 
 
@@ -116,9 +124,11 @@ class Query:
         output_dir = _path(self.engine.output_dir)
 
         async def load(reference: MediaRef) -> Media:
+            """The media that a cell names."""
             return await loader.load(reference.cell, reference.kind, policy)
 
         async def save(media: Media) -> str:
+            """A cell of media."""
             return await asyncio.to_thread(loader.save, media, output_dir)
 
         dependencies = Dependencies(
