@@ -1,16 +1,21 @@
-"""``python -m tools.reliability_report`` makes ``docs/reliability.md`` of the figures that the runs left in ``docs/reliability.json``."""
+"""``python -m tools.reliability_report [--check]``: docs/reliability.md, of the figures in docs/reliability.json."""
 
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.support.results import FILE
+from tools.generated import run
+
+PAGE = FILE.with_suffix(".md")
 
 HEAD = """# Reliability
 
-Made by `tools/reliability_report.py` from `docs/reliability.json`, which the runs themselves write; not written by hand.
-`make reliability` runs all of it again.
+Made by `python -m tools.reliability_report` from `docs/reliability.json`, which the runs themselves write; not
+written by hand. `make reliability` runs all of it again.
 """
 FAULTS = """
 ## Faults
@@ -97,5 +102,10 @@ def page(figures: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def pages() -> dict[Path, str]:
+    """The page's path and the text that belongs there."""
+    return {PAGE: page(json.loads(FILE.read_text("utf-8")))}
+
+
 if __name__ == "__main__":
-    FILE.with_suffix(".md").write_text(page(json.loads(FILE.read_text("utf-8"))), "utf-8")
+    sys.exit(run("python -m tools.reliability_report", "Write docs/reliability.md.", pages()))

@@ -1,8 +1,9 @@
-"""``python -m tools.write_reference [--check]``: the tables of tasks and arguments in README.md and docs/.
+"""``python -m tools.write_reference [--check]``: the tables of tasks, arguments and failures in README.md and docs/.
 
 A page gets a table between two lines of its own, ``<!-- arguments: WHAT ... -->`` and ``<!-- /arguments -->``. The first
 word, WHAT, is ``engine`` (CREATE ML_ENGINE), ``model`` (CREATE MODEL), ``options``, or the name of a task. Between
-``<!-- tasks: ... -->`` and ``<!-- /tasks -->`` goes the table of all tasks. What else the first line says is for people.
+``<!-- tasks: ... -->`` and ``<!-- /tasks -->`` goes the table of all tasks, between ``<!-- failure kinds: ... -->`` and
+``<!-- /failure kinds -->`` that of what ``<target>_error`` can say. What else the first line says is for people.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from pathlib import Path
 from huggingface_api_handler.config.normalize import task_named
 from huggingface_api_handler.config.reference import arguments_of, markdown, settings_arguments
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings, Options
+from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.tasks import TASKS, listing
 from tools.generated import ROOT, run
 
 SETTINGS = {"engine": EngineSettings, "model": ModelSettings, "options": Options}
-_BLOCK = re.compile(r"(<!-- (tasks|arguments): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (tasks|arguments|failure kinds): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 
 def table(block: str, subject: str) -> str:
     """Write the table for one block.
 
     Args:
-        block: 'tasks' or 'arguments'.
+        block: 'tasks', 'arguments' or 'failure kinds'.
         subject: Whose arguments: 'engine', 'model', 'options' or the name of a task.
 
     Returns:
@@ -36,9 +38,27 @@ def table(block: str, subject: str) -> str:
     """
     if block == "tasks":
         return listing.markdown(TASKS)
+    if block == "failure kinds":
+        return failure_kinds()
     if subject in SETTINGS:
         return markdown(settings_arguments(SETTINGS[subject]).values())
     return markdown(arguments_of(task_named(subject)))
+
+
+def failure_kinds() -> str:
+    """Write the table of the kinds of failure.
+
+    Returns:
+        The table in Markdown, without a line break at its end.
+    """
+    lines = [
+        "| kind | in a row | what happened | what was done | what you can do | in 0.1.0 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in FailureKind:
+        cells = [f"`{kind.value}`", "yes" if kind.in_rows else "never", kind.meaning, kind.handling, kind.advice]
+        lines.append("| " + " | ".join([*cells, f"`{kind.former_word}`"]) + " |")
+    return "\n".join(lines)
 
 
 def filled(page: str) -> str:
@@ -67,7 +87,7 @@ if __name__ == "__main__":
     sys.exit(
         run(
             "python -m tools.write_reference",
-            "Write the tables of tasks and arguments in README.md and docs/.",
+            "Write the tables of tasks, arguments and failures in README.md and docs/.",
             pages(),
         )
     )

@@ -1,6 +1,6 @@
 """Every way an inference request can fail, and what to do about it, decided in one place.
 
-The table of kinds is in ``docs/architecture.md``; ``tests/recorded/errors.jsonl`` holds real error responses.
+``docs/architecture.md`` says when each kind is given; ``tests/recorded/errors.jsonl`` holds real error responses.
 """
 
 from __future__ import annotations
@@ -20,26 +20,95 @@ from .transport.rate_limit_headers import retry_after as parse_retry_after
 class FailureKind(str, Enum):
     """What to do about a failure. You read the values in ``<target>_error``, so they are public.
 
+    The texts are in Markdown. ``tools/write_reference.py`` makes the table in README.md of them.
+
     Attributes:
-        RATE_LIMITED: The service asks to wait. All requests to the route pause, then this one is sent again; the
-            pause does not count as an attempt.
-        TRANSIENT: A temporary fault of the server or the network. The request is sent again after a backoff; its
-            rows fail once the attempts are used up.
-        BATCH_REJECTED: The server refused a request with several inputs, for its size or for one of them. The batch
-            is split and sent again in parts.
-        BATCH_UNSUPPORTED: The server takes one input in a request. The inputs are sent one by one from then on.
-        INPUT_REJECTED: This input cannot be answered. Its row fails and is not sent again.
-        FATAL: Every row would fail (key, model, address, account), so the query stops.
-        NOT_SENT: The query ended before this row was sent: its budget or its time ran out, or you cancelled it.
+        meaning: What went wrong.
+        handling: What is done about it.
+        advice: What you can do now.
+        in_rows: Whether a row can end with this kind. With the others the request is sent again, whole or in parts,
+            and a row that fails in the end has another kind.
+        former_word: The value in version 0.1.0, which stored usage still shows.
     """
 
-    RATE_LIMITED = "rate limited"
-    TRANSIENT = "temporary failure"
-    BATCH_REJECTED = "rejected batch"
-    BATCH_UNSUPPORTED = "batches not supported"
-    INPUT_REJECTED = "rejected input"
-    FATAL = "query stopped"
-    NOT_SENT = "not sent"
+    _value_: str
+    meaning: str
+    handling: str
+    advice: str
+    in_rows: bool
+    former_word: str
+
+    def __new__(
+        cls, value: str, meaning: str, handling: str, advice: str, in_rows: bool, former_word: str
+    ) -> FailureKind:
+        """Make the member of ``value``, which is all that it is compared and pickled by."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.meaning, kind.handling, kind.advice = meaning, handling, advice
+        kind.in_rows, kind.former_word = in_rows, former_word
+        return kind
+
+    TRANSIENT = (
+        "temporary failure",
+        "The server or the network failed, perhaps only for now: a 5xx, a timeout, a broken connection, an answer "
+        "that was cut off.",
+        "The row was sent 5 times, with growing pauses between.",
+        "Run the query again. Stored answers are not asked for again.",
+        True,
+        "again",
+    )
+    INPUT_REJECTED = (
+        "rejected input",
+        "The cell cannot be used, the server refused it, or the answer to it cannot be read.",
+        "The row is not sent again. Other rows are not affected.",
+        "Read the message. Correct the cell, or the parameters of the model.",
+        True,
+        "row",
+    )
+    FATAL = (
+        "query stopped",
+        "Every row would fail: the key, the account, the model, the address or the request is wrong, or the service "
+        "asks to wait for more than 300 s.",
+        "The query stopped. Rows that were answered keep their predictions. If none was, the statement fails with "
+        "this message.",
+        "Do what the message says, and run the query again.",
+        True,
+        "stop",
+    )
+    NOT_SENT = (
+        "not sent",
+        "The query ended before this row was answered: `max_seconds`, `max_requests`, `requests_per_hour` or "
+        "`requests_per_month` was reached, or it was cancelled.",
+        "Nothing more is sent. Rows that were answered keep their predictions.",
+        "Run the query again, with a higher limit or when the limit begins anew. Stored answers are not asked for "
+        "again.",
+        True,
+        "not asked",
+    )
+    RATE_LIMITED = (
+        "rate limited",
+        "The service asks to wait: too many requests, or a model that loads.",
+        "All requests to the route pause, then the request is sent again. A pause is not counted as an attempt.",
+        "Nothing. `max_seconds` bounds the query.",
+        False,
+        "wait",
+    )
+    BATCH_REJECTED = (
+        "rejected batch",
+        "The server refused a request with several inputs, for its size or for one of them.",
+        "The inputs are sent again in smaller batches, down to one input.",
+        "Nothing.",
+        False,
+        "smaller",
+    )
+    BATCH_UNSUPPORTED = (
+        "batches not supported",
+        "The server takes one input in a request.",
+        "The inputs are sent one by one, then and later.",
+        "Nothing.",
+        False,
+        "single",
+    )
 
 
 def rejection_kind(batch_size: int) -> FailureKind:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.errors import InputError
-from tools import generated, write_creation_args, write_reference
+from huggingface_api_handler.inference.failures import FailureKind, classify_response, rejection_kind
+from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
+from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
+from tools import generated, reliability_report, write_creation_args, write_reference
 
 
 def test_creation_args_are_what_the_tool_would_write() -> None:
@@ -35,6 +38,41 @@ def test_the_tables_in_the_pages_are_what_the_tool_would_write() -> None:
 def test_readme_has_the_arguments(subject: str) -> None:
     readme = (generated.ROOT / "README.md").read_text("utf-8")
     assert write_reference.table("arguments", subject) in readme
+
+
+def test_readme_has_the_kinds_of_failure_once() -> None:
+    readme = (generated.ROOT / "README.md").read_text("utf-8")
+    assert readme.count(write_reference.failure_kinds()) == 1
+    for kind in FailureKind:
+        assert f"| `{kind.value}` | {'yes' if kind.in_rows else 'never'} |" in readme
+
+
+def test_the_words_of_failures_are_public_and_do_not_change() -> None:
+    assert {kind.value: kind.former_word for kind in FailureKind} == {
+        "temporary failure": "again",
+        "rejected input": "row",
+        "query stopped": "stop",
+        "not sent": "not asked",
+        "rate limited": "wait",
+        "rejected batch": "smaller",
+        "batches not supported": "single",
+    }
+
+
+def test_the_texts_of_failures_name_the_numbers_that_hold() -> None:
+    assert f"sent {MAX_ATTEMPTS} times" in FailureKind.TRANSIENT.handling
+    assert f"more than {MAX_STALL_S:.0f} s" in FailureKind.FATAL.meaning
+
+
+def test_a_request_of_one_input_fails_with_a_kind_that_a_row_can_have_unless_it_waits() -> None:
+    bodies = b"", b'{"error": "must be a str, lists are not supported"}', b'{"error": "batch size > maximum 1"}'
+    kinds = {classify_response(status, {}, body).kind for status in range(300, 600) for body in bodies}
+    assert {kind for kind in kinds if not kind.in_rows} == {FailureKind.RATE_LIMITED}
+    assert rejection_kind(1).in_rows and not rejection_kind(2).in_rows
+
+
+def test_the_page_of_reliability_shows_the_figures() -> None:
+    assert generated.outdated(reliability_report.pages()) == [], "run `python -m tools.reliability_report`"
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:

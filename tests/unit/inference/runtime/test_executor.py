@@ -119,6 +119,7 @@ class Run:
 
         self.executor = asyncio.run(query())
         self.results = self.executor.results
+        assert all(failure.kind.in_rows for failure in self.results.failures.values())
 
     @property
     def batch_size(self) -> list[int]:
