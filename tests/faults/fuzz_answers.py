@@ -12,7 +12,7 @@ import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ EVERY_ANSWER = [answer for answers in ANSWERS.values() for answer in answers]
 NAMES = sorted({"label", "score", "labels", "scores", "error", "word", "answer", "start", "end", "box", "mask", "text",
                 "choices", "message", "content", "generated_text", "summary_text", "translation_text", "sequence", "token_str",
                 "entity_group", "cells", "coordinates", "aggregator", "blob", "estimated_time", "usage", "chunks"})  # fmt: skip
-ODD = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
+ODD: list[Any] = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
        "\ud800", "\U0001f600" * 3, "=cmd()", "x" * 5000, [], {}, [[]], [{}], [None], [[[[[]]]]], {"error": "boom"}, {"": ""}]  # fmt: skip
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from(ODD) | st.floats() | st.text(max_size=5),
@@ -197,7 +197,7 @@ def through(
 
     left = MOST_POSTS
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
+    async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
         nonlocal left
         posts[task] += 1
         left -= 1

@@ -13,6 +13,7 @@ import string
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def any_cells(task: str, data: st.DataObject) -> None:
         using |= data.draw(clauses([*MODEL_NAMES, *PARAMETERS]))
     before = [list(map(id, frame[name])) for name in frame.columns]
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
+    async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
         assert url.startswith(("http://127.0.0.1:9/", "https://")), url
         assert SECRET not in str(headers)
         return client.Response(400, CIMultiDict(), b'{"error": "seen"}')

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
@@ -20,7 +21,8 @@ class Storage:
     predictor_id = 1
 
     def __init__(self, connection: dict[str, Any] | None = None) -> None:
-        self.connection, self.kept = connection or {}, {}
+        self.connection = connection or {}
+        self.kept: dict[str, Any] = {}
 
     def get_connection_args(self) -> dict[str, Any]:
         return self.connection
@@ -82,7 +84,8 @@ def test_a_table_with_a_column_named_like_an_argument_steers_nothing(service: Se
 def test_validation_refuses_before_anything_is_recorded(target: Any) -> None:
     storage = Storage({"endpoint": "http://127.0.0.1:9"})
     Handler.create_validation(target, {"target": target, "using": dict(USING)}, handler_storage=storage)
-    for args in ({}, {"using": None}, {"using": {}}, None):
+    empty: list[Any] = [{}, {"using": None}, {"using": {}}, None]
+    for args in empty:
         with pytest.raises(InputError, match="task"):
             Handler.create_validation(target, args, handler_storage=storage)
     for bad in ({"api_key": "hf_secret"}, {"colum": "x"}, {"task": "sentimnt"}):
@@ -182,5 +185,5 @@ def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monke
     assert handler.model_storage.kept["using"]["task"] == "token-classification"
     monkeypatch.setattr(Hub, "model_info", lambda *_, **__: (_ for _ in ()).throw(OSError("hf_secret in here")))
     with pytest.raises(InputError, match="task = ") as error:
-        preflight.task_of("a/b", preflight.EngineSettings())
+        preflight.task_of("a/b", EngineSettings())
     assert "hf_secret" not in str(error.value)

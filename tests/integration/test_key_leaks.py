@@ -47,7 +47,7 @@ def answer(body: Any, headers: dict[str, str], path: str) -> Any:
     if path.startswith("/answer"):
         return [[{"label": echo(headers), "score": 0.9}]]
     if path.startswith("/redirect"):
-        return Reply(b"", 307, {"Location": text})
+        return Reply(b"", 307, {"Location": str(text)})
     return Reply({"error": f"no: {echo(headers)}"}, 401 if path.startswith("/refused") else 400)
 
 
@@ -135,16 +135,16 @@ def test_the_key_is_in_nothing_of_ours(mindsdb: MindsDB, service: Service, tmp_p
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE text = '{url}'"))
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE other = 'x'"))
         seen += [asked(mindsdb, f"DESCRIBE mindsdb.{name}{part}") for part in ("", ".settings", ".task", ".model", ".usage", ".nonsense")]  # fmt: skip
-    assert elsewhere.heard == [], "a redirect was followed"
+    assert elsewhere.received == [], "a redirect was followed"
     create(mindsdb, "leak_elsewhere", "leak_right", f", endpoint = '{url}'")
-    assert not leaks(str(elsewhere.heard), KEY), (
+    assert not leaks(str(elsewhere.received), KEY), (
         "CREATE asks the model's own endpoint what it is, without the engine's key"
     )
     arrived = sum(KEY in headers.get("authorization", "") for headers in service.headers)
     assert arrived >= 6, "the key was to be sent to its own endpoint"
     seen.append(asked(mindsdb, "SELECT y FROM mindsdb.leak_elsewhere WHERE text = 'a' USING max_seconds = 3"))
-    assert elsewhere.heard, "the model's own endpoint was to be asked"
-    assert not any(leaks(heard.decode("latin-1"), KEY) for heard in elsewhere.heard)
+    assert elsewhere.received, "the model's own endpoint was to be asked"
+    assert not any(leaks(received.decode("latin-1"), KEY) for received in elsewhere.received)
     elsewhere.close()
     seen.append(asked(mindsdb, f"CREATE ML_ENGINE leak_gone {engine}, endpoint = '{url}'"))
     views = mindsdb.sql("SELECT table_schema, table_name FROM information_schema.tables").rows

@@ -34,7 +34,7 @@ def tasks_in(*files: Path) -> set[str]:
 
 
 def page() -> str:
-    recorded = {}
+    recorded: dict[str, int] = {}
     for file in (ROOT / "tests" / "recorded").glob("*.jsonl"):
         lines = [
             line

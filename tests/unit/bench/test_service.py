@@ -42,8 +42,8 @@ class Run:
         class Connection:
             def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
                 lines = [line.partition(": ") for line in headers.decode().splitlines()]
-                headers = CIMultiDict((key, value) for key, _, value in lines)
-                run.replies.append((run.now - 1000.0, name, status, json.loads(body), headers))
+                fields = CIMultiDict((key, value) for key, _, value in lines)
+                run.replies.append((run.now - 1000.0, name, status, json.loads(body), fields))
 
         is_json = not isinstance(inputs, bytes)
         self.service.request(
@@ -91,7 +91,7 @@ def test_answers_are_functions_of_the_input_alone() -> None:
     run.ask("y")
     run.pass_to(1)
     (alone_at, _, _, alone, _), (at, _, _, together, _) = run.replies
-    assert (alone_at, at) == (pytest.approx(0.2), pytest.approx(0.4))
+    assert (alone_at, at) == pytest.approx((0.2, 0.4))
     assert [{part["label"]: part["score"] for part in each}["POSITIVE"] for each in together] == [
         pytest.approx(score(text), abs=1e-6) for text in "xyz"
     ]

@@ -265,7 +265,11 @@ def test_engine_arguments_are_refused_or_kept_as_given(asked: Service, argument:
 def test_names_of_arguments_are_refused_whatever_they_are(asked: Service, where: str, value: str) -> None:
     frame, using = whole(TASKS["text-classification"])
     name = VALUES[value] or "x y"
-    more = {"argument": {name: 1}, "parameter": {"parameters": {name: 1}}, "option": {"options": {name: 1}}}
+    more: dict[str, dict[str, object]] = {
+        "argument": {name: 1},
+        "parameter": {"parameters": {name: 1}},
+        "option": {"options": {name: 1}},
+    }
     if where == "select":
         with pytest.raises(InputError) as error:
             model_settings(merge_select_overrides(using, {name: 1}))

@@ -29,7 +29,7 @@ def score(text: str) -> list[dict[str, Any]]:
 
 
 def label(text: str) -> str:
-    return max(score(text), key=lambda item: item["score"])["label"]
+    return str(max(score(text), key=lambda item: item["score"])["label"])
 
 
 def classifier(body: Any, headers: dict[str, str], path: str) -> Any:
@@ -318,7 +318,7 @@ def recorded() -> list[Any]:
 def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and USING that ask for this exchange's answer. Where no request was recorded, one that fits."""
     request = exchange["request"] or {}
-    inputs = request.get("inputs")
+    inputs: Any = request.get("inputs")
     answer = exchange["response"].get("json")
     holds = TASKS[task].columns[0].data_type
     if holds in ("image", "audio"):

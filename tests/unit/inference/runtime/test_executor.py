@@ -86,7 +86,8 @@ class Run:
         turns: int = 1,
         **using: Any,
     ) -> None:
-        self.clock, self.sent = Clock(), []
+        self.clock = Clock()
+        self.sent: list[Any] = []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
         self.usage = Usage("", "", "")
@@ -448,7 +449,7 @@ def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of
     bad = TEXTS[0]
     run = Run(lambda asked: error(500) if bad in asked["inputs"] else can_batch(asked), TEXTS[:2], RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert run.batch_size == [2, 2] + [1] * (MAX_ATTEMPTS + 1)
-    assert run.results[0].attempts == MAX_ATTEMPTS  # type: ignore[union-attr]
+    assert run.results[0].attempts == MAX_ATTEMPTS
     assert isinstance(run.results[1], Prediction)
 
 
@@ -622,12 +623,12 @@ def spoken(text: str) -> dict[str, Any]:
     return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 
 
-TYPED = {"task": "chat-completion", "output_schema": {"topic": "str", "urgency": "int"}}
+TYPED: dict[str, Any] = {"task": "chat-completion", "output_schema": {"topic": "str", "urgency": "int"}}
 
 
 def test_typed_answers_come_as_fields() -> None:
     run = Run(lambda asked: spoken('```json\n{"topic": "refund", "urgency": 3, "more": 1}\n```'), ["a"], **TYPED)
-    assert run.results[0].value == {"topic": "refund", "urgency": 3}  # type: ignore[union-attr]
+    assert run.results[0].value == {"topic": "refund", "urgency": 3}
 
 
 def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error() -> None:
@@ -640,7 +641,7 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
         return spoken('{"topic": "x", "urgency": 1}' if fits else '{"topic": "x", "urgency": "high"}')
 
     run = Run(stubborn, ["first", "second"], **TYPED)
-    assert run.results[0].value == {"topic": "x", "urgency": 1}  # type: ignore[union-attr]
+    assert run.results[0].value == {"topic": "x", "urgency": 1}
     assert isinstance(run.results[1], Failure)
     assert "'urgency' of the model's answer is not of type int" in run.results[1].message
     assert len(bodies) == 4
