@@ -148,13 +148,13 @@ def _from_python(folder: Path, service: upgrade.Service) -> dict[str, Any]:
     return expected
 
 
-KEPT = (upgrade.MINDSDB, upgrade.HF_HOME, upgrade.PYTHON)
+PACKED = (upgrade.MINDSDB, upgrade.HF_HOME, upgrade.PYTHON)
 LEFT_OUT = ("config.json", "temporary", "tmp", "log", "locks", "cache", "static")
 """Of MindsDB's folder: what it writes anew at each start, and the web page that it downloads."""
 
 
 def _pack(folder: Path, checkout: Path) -> None:
-    files = [file for top in KEPT for file in sorted((folder / top).rglob("*")) if file.is_file()]
+    files = [file for top in PACKED for file in sorted((folder / top).rglob("*")) if file.is_file()]
     files = [file for file in files if not set(file.relative_to(folder).parts) & set(LEFT_OUT)]
     for file in files:
         if file.suffix in (".db", ".sqlite"):

@@ -147,10 +147,10 @@ def test_the_key_is_in_nothing_of_ours(mindsdb: MindsDB, service: Service, tmp_p
     assert not any(leaks(received.decode("latin-1"), KEY) for received in elsewhere.received)
     elsewhere.close()
     seen.append(asked(mindsdb, f"CREATE ML_ENGINE leak_gone {engine}, endpoint = '{url}'"))
-    views = mindsdb.sql("SELECT table_schema, table_name FROM information_schema.tables").rows
-    places = [f"{schema}.{name}" for schema, name in views if schema in ("information_schema", "mindsdb", "log")]
-    assert {"information_schema.ML_ENGINES", "information_schema.MODELS", "information_schema.QUERIES"} <= set(places)
-    seen += [asked(mindsdb, f"SELECT * FROM {place}") for place in places]
+    tables = mindsdb.sql("SELECT table_schema, table_name FROM information_schema.tables").rows
+    views = [f"{schema}.{name}" for schema, name in tables if schema in ("information_schema", "mindsdb", "log")]
+    assert {"information_schema.ML_ENGINES", "information_schema.MODELS", "information_schema.QUERIES"} <= set(views)
+    seen += [asked(mindsdb, f"SELECT * FROM {view}") for view in views]
     seen += [asked(mindsdb, statement) for statement in ("SHOW ML_ENGINES", "SHOW MODELS", "SHOW HANDLERS")]
     assert any("The key was not accepted" in text for text in seen) and any("repeats the key" in text for text in seen)
     assert not [text for text in seen if leaks(text, KEY)]
@@ -184,8 +184,10 @@ def test_a_crash_of_the_process_that_asks_prints_no_key(mindsdb: MindsDB, given:
     key = f"{given} = '{GIVEN[given]}'"
     asked(mindsdb, f"CREATE ML_ENGINE hung FROM huggingface_api USING endpoint = '{hung.url}', {key}")
     create(mindsdb, "hung", "hung")
-    said: list[str] = []
-    asking = threading.Thread(target=lambda: said.append(asked(mindsdb, "SELECT y FROM mindsdb.hung WHERE text = 'a'")))
+    answers: list[str] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(asked(mindsdb, "SELECT y FROM mindsdb.hung WHERE text = 'a'"))
+    )
     asking.start()
     ends = time.monotonic() + 60
     while not hung.headers:
@@ -199,7 +201,7 @@ def test_a_crash_of_the_process_that_asks_prints_no_key(mindsdb: MindsDB, given:
     assert KEY in hung.headers[0]["authorization"], "the key was in that process"
     assert "Fatal Python error: Aborted" in log
     assert "transport.py" in log or "predictor.py" in log, "our frames are in the trace"
-    assert said and not leaks(said[0], KEY)
+    assert answers and not leaks(answers[0], KEY)
     assert ours_with_the_key(log, given) == []
 
 

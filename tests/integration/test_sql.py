@@ -277,7 +277,7 @@ def usage_of(mindsdb: MindsDB, model: str) -> dict[str, Any]:
     return dict(zip(found.columns, found.rows[0], strict=True))
 
 
-def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
+def test_what_was_answered_is_not_asked_again_and_the_usage_shows_it(
     mindsdb: MindsDB, inference: str, reviews: str
 ) -> None:
     mindsdb.sql(f"CREATE ML_ENGINE sees_no_other FROM huggingface_api USING endpoint = '{inference}/models'")

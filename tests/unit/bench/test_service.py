@@ -73,7 +73,7 @@ def recorded(status: int) -> list[Any]:
     return [shape(each["response"].get("json")) for each in RECORDED if each["status"] == status]
 
 
-def test_places_are_taken_then_the_queue_then_requests_are_refused() -> None:
+def test_slots_are_taken_then_the_queue_then_requests_are_refused() -> None:
     run = Run(Plan(latency=1.0, capacity=2, queue=1, refusal=503))
     for name in "abcd":
         run.ask(name, name)
@@ -99,7 +99,7 @@ def test_answers_are_functions_of_the_input_alone() -> None:
     assert all(best["score"] >= other["score"] for best, other in together)
 
 
-def test_lists_are_refused_in_the_words_that_were_recorded_for_it() -> None:
+def test_batches_are_refused_in_the_words_that_were_recorded_for_it() -> None:
     run = Run(Plan())
     run.ask(["a", "b"])
     assert run.replies[-1][2] == 400
