@@ -142,10 +142,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 engine = _engine(self.engine_storage)
                 discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
                 discovery.restore(discovered)
-                discovery.restore(discovered)
                 model = model_settings(merge_select_overrides(self._using(), overrides), engine)
-                model = model_settings(merge_select_overrides(self._using(), overrides), engine)
-                out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
                 out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:

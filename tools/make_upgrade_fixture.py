@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import importlib
 import io
 import json
 import os
@@ -128,7 +129,6 @@ def _using(arguments: dict[str, Any]) -> str:
 
 def _from_python(folder: Path, service: upgrade.Service) -> dict[str, Any]:
     import pandas as pd
-    from huggingface_api_handler.inference.store import close_stores
 
     from huggingface_api_handler.inference import predict
 
@@ -143,17 +143,18 @@ def _from_python(folder: Path, service: upgrade.Service) -> dict[str, Any]:
         if len(service.asked) != asked or again.attrs["usage"]["stored"] != again.attrs["usage"]["distinct"]:
             raise RuntimeError(f"0.1.0 does not find its own answers of {name}")
         expected[name] = upgrade.plain(first)
-    close_stores()
+    # A module of 0.1.0 only.
+    importlib.import_module("huggingface_api_handler.inference.store").close_stores()
     return expected
 
 
-KEPT = (upgrade.MINDSDB, upgrade.HF_HOME, upgrade.PYTHON)
+PACKED = (upgrade.MINDSDB, upgrade.HF_HOME, upgrade.PYTHON)
 LEFT_OUT = ("config.json", "temporary", "tmp", "log", "locks", "cache", "static")
 """Of MindsDB's folder: what it writes anew at each start, and the web page that it downloads."""
 
 
 def _pack(folder: Path, checkout: Path) -> None:
-    files = [file for top in KEPT for file in sorted((folder / top).rglob("*")) if file.is_file()]
+    files = [file for top in PACKED for file in sorted((folder / top).rglob("*")) if file.is_file()]
     files = [file for file in files if not set(file.relative_to(folder).parts) & set(LEFT_OUT)]
     for file in files:
         if file.suffix in (".db", ".sqlite"):

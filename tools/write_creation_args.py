@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings
@@ -48,11 +49,12 @@ def creation_args() -> str:
     return HEAD + "".join(entries) + ")\n"
 
 
-def _mindsdb_type(field: Mapping[str, object]) -> tuple[str, bool]:
+def _mindsdb_type(field: Mapping[str, Any]) -> tuple[str, bool]:
     """MindsDB's type of a field, and whether its value is a secret."""
     alternatives = field.get("anyOf")
-    node = alternatives[0] if isinstance(alternatives, list) else field  # the other one is null
-    return FORMATS.get(node.get("format"), TYPES[node["type"]]), node.get("format") == "password"
+    node = alternatives[0] if alternatives else field  # the other one is null
+    form = node.get("format", "")
+    return FORMATS.get(form, TYPES[node["type"]]), form == "password"
 
 
 def _entry(name: str, kind: str, description: str, required: bool, label: str, secret: bool) -> str:

@@ -24,7 +24,7 @@ _MEGABYTE = 1024  # ru_maxrss counts kilobytes
 
 
 class WallClock:
-    """The module ``time`` for what this client tells its neighbours, by its own faster clock."""
+    """The module ``time`` for what this client tells its peers, by its own faster clock."""
 
     @staticmethod
     def time() -> float:
@@ -32,16 +32,16 @@ class WallClock:
 
 
 def run(url: str, rows: int, out: Path) -> None:
-    """Predict ``rows`` rows of the plan's table, and write what came of them, the receipt and the memory."""
+    """Predict ``rows`` rows of the plan's table, and write what came of them, the usage and the memory."""
     run_faster(SPEED)
-    os.environ["HF_HOME"] = str(out.parent)  # nothing stored or learned before
+    os.environ["HF_HOME"] = str(out.parent)  # nothing stored or measured before
     import pandas as pd
 
     from huggingface_api_handler.inference import predict
     from huggingface_api_handler.inference.flow_control import coordination
     from tests.faults.plan import table
 
-    coordination.time = WallClock  # type: ignore[attr-defined]  # what processes tell each other is in wall-clock time
+    vars(coordination)["time"] = WallClock  # what processes tell each other is in wall-clock time
     frame = pd.DataFrame({"text": table(rows)})
     using = {"task": "text-classification", "column": "text", "target": "y"}
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, real()

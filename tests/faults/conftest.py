@@ -30,16 +30,16 @@ class FaultyService:
 
     def state(self, plan: Plan) -> dict[str, Any]:
         """What the plan did so far (``service.State``)."""
-        return self._told(plan, "state")
+        return self._fetch(plan, "state")
 
     def counts(self, plan: Plan, what: str) -> dict[str, int]:
         """How often each input was 'asked' or 'answered' so far."""
-        return self._told(plan, what)
+        return self._fetch(plan, what)
 
-    def _told(self, plan: Plan, what: str) -> dict[str, Any]:
+    def _fetch(self, plan: Plan, what: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url(plan)}/{what}", timeout=60) as response:
-            told: dict[str, Any] = json.load(response)
-        return told
+            answer: dict[str, Any] = json.load(response)
+        return answer
 
 
 @pytest.fixture(scope="session")

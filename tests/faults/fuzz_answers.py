@@ -12,7 +12,7 @@ import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,13 @@ CELLS: dict[str, list[Any]] = {
 
 def recorded_answers() -> dict[str, list[Any]]:
     """Real answers of the service by task, as JSON; those that are media or text are left to the junk below."""
-    known: dict[str, list[Any]] = {}
+    answers: dict[str, list[Any]] = {}
     for file in sorted(RECORDED.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
             response = json.loads(line)["response"]
             if isinstance(response, dict) and "json" in response and len(line) < 20_000:
-                known.setdefault(file.stem.removesuffix("-parse-test"), []).append(response["json"])
-    return known
+                answers.setdefault(file.stem.removesuffix("-parse-test"), []).append(response["json"])
+    return answers
 
 
 ANSWERS = recorded_answers()
@@ -85,7 +85,7 @@ EVERY_ANSWER = [answer for answers in ANSWERS.values() for answer in answers]
 NAMES = sorted({"label", "score", "labels", "scores", "error", "word", "answer", "start", "end", "box", "mask", "text",
                 "choices", "message", "content", "generated_text", "summary_text", "translation_text", "sequence", "token_str",
                 "entity_group", "cells", "coordinates", "aggregator", "blob", "estimated_time", "usage", "chunks"})  # fmt: skip
-ODD = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
+ODD: list[Any] = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
        "\ud800", "\U0001f600" * 3, "=cmd()", "x" * 5000, [], {}, [[]], [{}], [None], [[[[[]]]]], {"error": "boom"}, {"": ""}]  # fmt: skip
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from(ODD) | st.floats() | st.text(max_size=5),
@@ -135,8 +135,8 @@ def bodies(draw: st.DrawFn, task: str) -> bytes:
         return draw(st.sampled_from([b"", b"[" * 50_000, b'{"a":' * 50_000, b"9" * 5000, b"<html><title>x</title>", b"\x89PNG\r\n"])
                     | st.binary(max_size=30))  # fmt: skip
     if draw(st.integers(0, 9)) == 0:
-        said = draw(st.sampled_from(["Model m is currently loading", "boom", "", "log in"]) | JUNK)
-        return json.dumps({"error": said, "estimated_time": draw(st.sampled_from(ODD))}).encode(
+        message = draw(st.sampled_from(["Model m is currently loading", "boom", "", "log in"]) | JUNK)
+        return json.dumps({"error": message, "estimated_time": draw(st.sampled_from(ODD))}).encode(
             "utf-8", "surrogatepass"
         )
     answer = draw(st.sampled_from(ANSWERS.get(task, EVERY_ANSWER)) | st.sampled_from(EVERY_ANSWER) | JUNK)
@@ -195,13 +195,13 @@ def through(
 ) -> pd.DataFrame | None:
     """``predict`` on a service that is ``answer``; None where it raised one of the errors that are for the person."""
 
-    left = MOST_POSTS
+    remaining = MOST_POSTS
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
-        nonlocal left
+    async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
+        nonlocal remaining
         posts[task] += 1
-        left -= 1
-        reply = answer(body) if left > 0 else client.Response(404, CIMultiDict(), b"")
+        remaining -= 1
+        reply = answer(body) if remaining > 0 else client.Response(404, CIMultiDict(), b"")
         if isinstance(reply, Exception):
             raise reply
         return reply

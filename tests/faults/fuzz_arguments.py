@@ -13,6 +13,7 @@ import string
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def clauses(names: list[str]) -> st.SearchStrategy[dict[Any, Any]]:
     return st.dictionaries(name, VALUES, max_size=4)
 
 
-def told(run: Any) -> Any:
+def outcome_of(run: Any) -> Any:
     """What ``run()`` returns; the sentence of an error that is for the person. All else is a fault."""
     try:
         return run()
@@ -85,16 +86,16 @@ def told(run: Any) -> Any:
         raise AssertionError(f"an error that is not for the person: {error!r}") from error
 
 
-def counted(target: str, came: Any) -> Any:
+def counted(target: str, outcome: Any) -> Any:
     executions[target] += 1
-    outcomes[f"{target}: {'refused' if isinstance(came, HuggingFaceAPIError) else 'taken'}"] += 1
-    return came
+    outcomes[f"{target}: {'refused' if isinstance(outcome, HuggingFaceAPIError) else 'taken'}"] += 1
+    return outcome
 
 
 @often
 @given(clauses(ENGINE_NAMES) | VALUES)
 def create_engine(using: Any) -> None:
-    settings = counted("CREATE ML_ENGINE", told(lambda: engine_settings(using)))
+    settings = counted("CREATE ML_ENGINE", outcome_of(lambda: engine_settings(using)))
     if isinstance(settings, EngineSettings):
         assert SECRET not in repr(settings) or settings.api_key is None
         json.dumps(settings.model_dump(mode="json", exclude={"api_key"}))
@@ -109,11 +110,11 @@ def create_engine(using: Any) -> None:
 )
 def create_model_and_select(task: str, using: dict[Any, Any], changes: dict[Any, Any], whole: bool) -> None:
     base = frame_of(task)[1] if whole else {}
-    made = counted("CREATE MODEL", told(lambda: model_settings({**base, **using})))
+    made = counted("CREATE MODEL", outcome_of(lambda: model_settings({**base, **using})))
     if not isinstance(made, HuggingFaceAPIError):
         assert SECRET not in str({name: value for name, value in made.parameters.items() if name in KEY_NAMES})
         changed = counted(
-            "SELECT ... USING", told(lambda: model_settings(merge_select_overrides({**base, **using}, changes)))
+            "SELECT ... USING", outcome_of(lambda: model_settings(merge_select_overrides({**base, **using}, changes)))
         )
         if not isinstance(changed, HuggingFaceAPIError):
             assert (changed.task, changed.model, changed.endpoint) == (made.task, made.model, made.endpoint)
@@ -135,14 +136,14 @@ def any_cells(task: str, data: st.DataObject) -> None:
         using |= data.draw(clauses([*MODEL_NAMES, *PARAMETERS]))
     before = [list(map(id, frame[name])) for name in frame.columns]
 
-    async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> client.Response:
+    async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
         assert url.startswith(("http://127.0.0.1:9/", "https://")), url
         assert SECRET not in str(headers)
         return client.Response(400, CIMultiDict(), b'{"error": "seen"}')
 
     client.post = post
     engine = {"endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models", "cache": False}
-    out = counted("cells", told(lambda: predict(frame, using, engine)))
+    out = counted("cells", outcome_of(lambda: predict(frame, using, engine)))
     assert [list(map(id, frame[name])) for name in frame.columns] == before, "the table was changed"
     if not isinstance(out, HuggingFaceAPIError):
         assert list(out.index) == list(frame.index)

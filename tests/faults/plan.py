@@ -19,13 +19,13 @@ AGAIN = ("500", "502 page", "503", "504", "reset before headers", "reset in head
          "closed early", "stall", "truncated", "invalid JSON", "endless")  # fmt: skip
 ROW = ("wrong shape", "too few", "too many", "error in 200", "bomb", "endless at full speed")
 STOP = ("redirect",)
-OF_LISTS = ("flattened",)
+OF_BATCHES = ("flattened",)
 """Only a batch can be answered so: one input's labels lie flat by right."""
 
 # One redirect ends a query by design, so it is tried alone and not among the rest.
 # A stall holds a place for the whole timeout, and a bomb half a second of CPU: both come, and come less often.
 _WEIGHTS = {
-    **dict.fromkeys((*WAIT, *AGAIN, *ROW, *OF_LISTS), 1.0),
+    **dict.fromkeys((*WAIT, *AGAIN, *ROW, *OF_BATCHES), 1.0),
     "stall": 0.1,
     "endless": 0.1,
     "endless at full speed": 0.0,
@@ -39,14 +39,14 @@ class Plan:
 
     ``share`` of the requests is faulty, with a fault of ``kinds`` (all, where none is named), but for the first
     ``quiet`` requests and, of each lead, those after its first ``faults_each``. ``poison`` is the share of inputs
-    that are refused for good. ``lists`` says whether the route takes several inputs in one request,
+    that are refused for good. ``takes_batches`` says whether the route takes several inputs in one request,
     ``largest`` of them at most.
     """
 
     seed: int = 0
     share: float = 0.3
     kinds: tuple[str, ...] = ()
-    lists: bool = False
+    takes_batches: bool = False
     largest: int = 32
     poison: float = 0.0
     quiet: int = 0
@@ -67,12 +67,14 @@ class Plan:
         """The fault that the request led by ``lead`` meets at its ``attempt``, counted from 0, or None."""
         if attempt >= self.faults_each or self._chance("fault", lead, attempt) >= self.share:
             return None
-        weights = {kind: _WEIGHTS[kind] for kind in _WEIGHTS if self.kinds == () and (together or kind not in OF_LISTS)}
+        weights = {
+            kind: _WEIGHTS[kind] for kind in _WEIGHTS if self.kinds == () and (together or kind not in OF_BATCHES)
+        }
         weights = weights or dict.fromkeys(self.kinds, 1.0)
-        left = self._chance("kind", lead, attempt) * sum(weights.values())
+        position = self._chance("kind", lead, attempt) * sum(weights.values())
         for kind, weight in weights.items():
-            left -= weight
-            if left < 0:
+            position -= weight
+            if position < 0:
                 return kind
         return next(iter(weights))
 

@@ -38,7 +38,7 @@ class State:
     batches: int = 0
     met: Counter[str] = field(default_factory=Counter)
     led: Counter[str] = field(default_factory=Counter)
-    told: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    outcomes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
 
@@ -47,7 +47,7 @@ class State:
             "requests": self.requests,
             "batches": self.batches,
             "met": dict(self.met),
-            "told": {text: kinds for text, kinds in self.told.items() if kinds != ["answered"]},
+            "outcomes": {text: kinds for text, kinds in self.outcomes.items() if kinds != ["answered"]},
             "asked": len(self.asked),
             "answered": len(self.answered),
             "answered_again": {text: count for text, count in self.answered.items() if count > 1},
@@ -93,22 +93,22 @@ class Connection(asyncio.Protocol):
     def handle(self, method: str, path: list[str], body: bytes) -> None:
         state = states.setdefault(path[0], State(Plan.of(path[0])))
         if method != "POST":
-            told = {"state": state.as_dict, "asked": lambda: state.asked, "answered": lambda: state.answered}
-            tell = told.get("/".join(path[1:]), lambda: None)()
-            return self.reply(404 if tell is None else 200, {"error": "Not Found"} if tell is None else tell)
+            readers = {"state": state.as_dict, "asked": lambda: state.asked, "answered": lambda: state.answered}
+            value = readers.get("/".join(path[1:]), lambda: None)()
+            return self.reply(404 if value is None else 200, {"error": "Not Found"} if value is None else value)
         inputs = json.loads(body)["inputs"]
         texts = inputs if isinstance(inputs, list) else [inputs]
         state.requests += 1
         state.batches += len(texts) > 1
         state.asked.update(texts)
         lead, plan = texts[0], state.plan
-        if len(texts) > 1 and not plan.lists:
-            state.met["no lists"] += 1
+        if len(texts) > 1 and not plan.takes_batches:
+            state.met["no batches"] += 1
             return self.reply(400, {"error": ["Input should be a valid string: received `inputs`"]})
         if len(texts) > plan.largest:
             state.met["too large"] += 1
-            said = f"batch size {len(texts)} > maximum allowed batch size {plan.largest}"
-            return self.reply(413, {"error": said, "error_type": "Validation"})
+            message = f"batch size {len(texts)} > maximum allowed batch size {plan.largest}"
+            return self.reply(413, {"error": message, "error_type": "Validation"})
         attempt = state.led[lead]
         kind = None
         if state.requests > plan.quiet:
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         met = kind or ("poisoned" if refused else "answered")
         state.met[met] += 1
         if len(texts) == 1:
-            state.told[lead].append(met)
+            state.outcomes[lead].append(met)
         if kind is not None:
             return self.fail(kind, texts, plan.number(lead, attempt))
         if refused is not None:
@@ -133,8 +133,8 @@ class Connection(asyncio.Protocol):
         if kind.startswith("429"):
             return self.reply(429, {"error": "Too many requests"}, self.announced(kind.removeprefix("429 "), number))
         if kind == "503 loading":
-            said = {"error": "Model m is currently loading", "estimated_time": _ESTIMATES[number % len(_ESTIMATES)]}
-            return self.reply(503, said)
+            body = {"error": "Model m is currently loading", "estimated_time": _ESTIMATES[number % len(_ESTIMATES)]}
+            return self.reply(503, body)
         if kind in ("500", "503", "504"):
             return self.reply(int(kind), {"error": "boom"} if number % 2 else b"")
         if kind == "502 page":

@@ -23,17 +23,17 @@ from tests.faults.plan import Plan, fraction, table
 from tests.support.results import record
 
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
-FEWEST_IN_LISTS = 20_000
+MIN_ROWS_IN_BATCHES = 20_000
 """Rows: of some 200 requests that carry 5,000 chance alone makes between 1.0 and 1.9 times an oracle's, and 28 times
 where faults met all that a route was to qualify by (one seed of sixteen)."""
 SEED = int(os.environ.get("FAULT_SEED", "1"))
-MOST_OVER_ORACLE = 1.3
+MAX_RATIO_TO_ORACLE = 1.3
 # Two bodies of the size that is refused, 256 MB, and the rows. Without a bound, one endless body takes all there is.
 MOST_MEGABYTES = 800
 ATTEMPTS = 5
 PLANS = {
     "single": Plan(seed=SEED, poison=0.0005),
-    "lists": Plan(seed=SEED, poison=0.0002, lists=True),
+    "lists": Plan(seed=SEED, poison=0.0002, takes_batches=True),
 }
 
 
@@ -54,7 +54,7 @@ class Run:
 @pytest.fixture(scope="module", params=PLANS)
 def run(request: pytest.FixtureRequest, faulty: FaultyService, tmp_path_factory: pytest.TempPathFactory) -> Run:
     plan, out = PLANS[request.param], tmp_path_factory.mktemp("run") / "out.json"
-    rows = max(ROWS, FEWEST_IN_LISTS) if plan.lists else ROWS
+    rows = max(ROWS, MIN_ROWS_IN_BATCHES) if plan.takes_batches else ROWS
     command = [sys.executable, "-m", "tests.faults.client", faulty.url(plan), str(rows), str(out)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=120 + rows / 50)
     run = Run(plan, table(rows), json.loads(out.read_text()), faulty.state(plan))
@@ -63,7 +63,9 @@ def run(request: pytest.FixtureRequest, faulty: FaultyService, tmp_path_factory:
 
 
 def figures(run: Run) -> dict[str, Any]:
-    met = {kind: count for kind, count in run.state["met"].items() if kind not in ("answered", "no lists", "too large")}
+    met = {
+        kind: count for kind, count in run.state["met"].items() if kind not in ("answered", "no batches", "too large")
+    }
     return {
         "rows": len(run.cells),
         "seed": run.plan.seed,
@@ -97,10 +99,10 @@ def test_each_reason_was_deserved(run: Run) -> None:
         if reason is None:
             continue
         assert cell is not None
-        told = run.state["told"].get(cell, [])
-        refused = told and told[-1] in (*plans.ROW, "poisoned")
-        worn_out = sum(kind in plans.AGAIN for kind in told) >= ATTEMPTS
-        assert refused or worn_out, (cell, reason, told)
+        kinds = run.state["outcomes"].get(cell, [])
+        refused = kinds and kinds[-1] in (*plans.ROW, "poisoned")
+        worn_out = sum(kind in plans.AGAIN for kind in kinds) >= ATTEMPTS
+        assert refused or worn_out, (cell, reason, kinds)
         assert reason.startswith(("rejected input", "temporary failure")), reason
 
 
@@ -112,20 +114,20 @@ def test_every_poisoned_row_has_the_services_reason(run: Run) -> None:
 
 
 def test_no_more_requests_than_the_bound_over_an_oracles(run: Run) -> None:
-    assert run.ratio <= MOST_OVER_ORACLE, figures(run)
+    assert run.ratio <= MAX_RATIO_TO_ORACLE, figures(run)
     assert run.state["requests"] == run.got["usage"]["requests"]
 
 
 def test_what_was_answered_is_not_asked_for_again(run: Run) -> None:
     # Lists are tried with three inputs that were answered alone: that they are asked twice is how the route qualifies.
-    assert sum(count - 1 for count in run.state["answered_again"].values()) <= (12 if run.plan.lists else 0)
+    assert sum(count - 1 for count in run.state["answered_again"].values()) <= (12 if run.plan.takes_batches else 0)
 
 
 def test_three_requests_in_ten_went_wrong_in_every_way(run: Run) -> None:
     faults = {kind: count for kind, count in run.state["met"].items() if kind in plans._WEIGHTS}
     assert 0.25 <= sum(faults.values()) / run.state["requests"] <= 0.35
     expected = {kind for kind, weight in plans._WEIGHTS.items() if weight == 1.0}
-    expected -= set() if run.plan.lists else set(plans.OF_LISTS)
+    expected -= set() if run.plan.takes_batches else set(plans.OF_BATCHES)
     if run.state["requests"] > 1000:
         assert expected <= faults.keys()
 
@@ -187,27 +189,29 @@ def test_what_is_no_answer_to_one_row_is_its_reason_and_is_not_paid_for_again(ki
 
 TEXTS = [f"text number {number}" for number in range(3 + 3 * 32)]
 ASKED_BEFORE_BATCHES = 4
-"""One alone, this and two others together, to try lists with, and these two alone."""
+"""One alone, this and two others together, to try batches with, and these two alone."""
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("kind", [*PASSING, *plans.OF_LISTS, "wrong shape", "too few", "too many"])
-def test_a_list_that_meets_a_fault_loses_and_misplaces_no_row(kind: str, faulty: FaultyService) -> None:
-    plan = Plan(share=1.0, kinds=(kind,), faults_each=1, quiet=ASKED_BEFORE_BATCHES, lists=True, tag="lists")
+@pytest.mark.parametrize("kind", [*PASSING, *plans.OF_BATCHES, "wrong shape", "too few", "too many"])
+def test_a_batch_that_meets_a_fault_loses_and_misplaces_no_row(kind: str, faulty: FaultyService) -> None:
+    plan = Plan(share=1.0, kinds=(kind,), faults_each=1, quiet=ASKED_BEFORE_BATCHES, takes_batches=True, tag="lists")
     out, state = ask(faulty, plan, TEXTS)
     assert [explain["POSITIVE"] for explain in out["y_explain"]] == [fraction(text) for text in TEXTS]
     assert state["requests"] == ASKED_BEFORE_BATCHES + 3 * 2
     assert state["answered_again"].keys() <= set(TEXTS)
-    assert sum(count - 1 for count in state["answered_again"].values()) == 3  # those that lists were tried with
+    assert sum(count - 1 for count in state["answered_again"].values()) == 3  # those that batches were tried with
 
 
 def test_a_list_answered_with_an_error_is_halved_to_the_rows(faulty: FaultyService) -> None:
-    plan = Plan(share=0.5, kinds=("error in 200",), faults_each=1, quiet=ASKED_BEFORE_BATCHES, lists=True, tag="halved")
+    plan = Plan(
+        share=0.5, kinds=("error in 200",), faults_each=1, quiet=ASKED_BEFORE_BATCHES, takes_batches=True, tag="halved"
+    )
     out, state = ask(faulty, plan, TEXTS)
     for text, explain, reason in zip(TEXTS, out["y_explain"], out["y_error"], strict=True):
-        told = state["told"].get(text, [])
+        kinds = state["outcomes"].get(text, [])
         assert "CUDA out of memory" in reason if reason else explain["POSITIVE"] == fraction(text)
-        assert (reason is not None) is (told[-1:] == ["error in 200"])
+        assert (reason is not None) is (kinds[-1:] == ["error in 200"])
 
 
 @pytest.mark.parametrize("number", range(5))

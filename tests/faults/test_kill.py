@@ -70,28 +70,28 @@ def stored(folder: Path, url: str, rows: int, look_at: Path) -> set[str]:
     connection = sqlite3.connect(look_at / "answers.sqlite")
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'answers'").fetchone()[0]
-    kept = {key for (key,) in connection.execute("SELECT key FROM answers")} if tables else set()
+    keys = {key for (key,) in connection.execute("SELECT key FROM answers")} if tables else set()
     connection.close()
-    if not kept:
+    if not keys:
         return set()
     store = Store(look_at)
     asked = ResponseCache(store, SCOPE, url, model_settings(USING), 1e9, read=True)
-    found = {text for text in texts(rows) if asked.key(text) in kept}
+    found = {text for text in texts(rows) if asked.key(text) in keys}
     store.close()
-    assert len(found) == len(kept)
+    assert len(found) == len(keys)
     return found
 
 
-@pytest.mark.parametrize(("lists", "rows"), [(False, 12_000), (True, 30_000)], ids=["single", "lists"])
+@pytest.mark.parametrize(("takes_batches", "rows"), [(False, 12_000), (True, 30_000)], ids=["single", "lists"])
 def test_a_killed_job_asks_for_no_stored_answer_again(
-    lists: bool, rows: int, faulty: FaultyService, tmp_path: Path
+    takes_batches: bool, rows: int, faulty: FaultyService, tmp_path: Path
 ) -> None:
-    plan = Plan(seed=SEED, share=0.0, lists=lists, largest=4, tag=f"kill {tmp_path}")
+    plan = Plan(seed=SEED, share=0.0, takes_batches=takes_batches, largest=4, tag=f"kill {tmp_path}")
     url, folder, moments = faulty.url(plan), tmp_path / "store", random.Random(SEED)
-    kept: set[str] = set()
+    in_store: set[str] = set()
     asked: dict[str, int] = {}
     answered: dict[str, int] = {}
-    lost: list[int] = []
+    losses: list[int] = []
     for _ in range(KILLS):
         process = begun(url, folder, rows)
         time.sleep(moments.uniform(0.0, LATEST))
@@ -101,30 +101,30 @@ def test_a_killed_job_asks_for_no_stored_answer_again(
         time.sleep(0.05)  # what it had sent still arrives
         before, asked = asked, faulty.counts(plan, "asked")
         answered_before, answered = answered, faulty.counts(plan, "answered")
-        again = {text for text in kept if asked[text] > before[text]}
+        again = {text for text in in_store if asked[text] > before[text]}
         assert not again, f"{len(again)} stored answers were asked for again"
-        kept_now = stored(folder, url, rows, tmp_path / "copy")
-        assert kept <= kept_now, "what was stored once stays"
-        kept = kept_now
+        found = stored(folder, url, rows, tmp_path / "copy")
+        assert in_store <= found, "what was stored once stays"
+        in_store = found
         in_this_run = [text for text, count in answered.items() if count > answered_before.get(text, 0)]
-        lost.append(len(set(in_this_run) - kept))
+        losses.append(len(set(in_this_run) - in_store))
     process = begun(url, folder, rows)
-    told, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert int(told) == len(kept), "the last run found all that was stored"
+    assert int(output) == len(in_store), "the last run found all that was stored"
     answered = faulty.counts(plan, "answered")
     assert set(answered) == set(texts(rows))
     twice = sum(count - 1 for count in answered.values())
     figures: dict[str, Any] = {
         "kills": KILLS, "rows": rows, "stored_asked_again": 0, "answered_twice": twice,
-        "most_lost_in_a_kill": max(lost), "stored_before_the_last_run": len(kept), "seed": SEED,
+        "most_lost_in_a_kill": max(losses), "stored_before_the_last_run": len(in_store), "seed": SEED,
     }  # fmt: skip
     print(figures)
-    record(f"kill {'lists' if lists else 'single'}", figures)
-    assert rows / 20 < len(kept) < rows, "the kills came too early or too late to say anything"
+    record(f"kill {'lists' if takes_batches else 'single'}", figures)
+    assert rows / 20 < len(in_store) < rows, "the kills came too early or too late to say anything"
     # Of each kill: what was on its way, and what had come and waited for the next write.
-    on_the_way = IN_FLIGHT * (plan.largest if lists else 1)
-    assert max(lost) <= on_the_way + MAX_UNWRITTEN_ROWS
+    on_the_way = IN_FLIGHT * (plan.largest if takes_batches else 1)
+    assert max(losses) <= on_the_way + MAX_UNWRITTEN_ROWS
     assert twice <= KILLS * (on_the_way + MAX_UNWRITTEN_ROWS)
 
 

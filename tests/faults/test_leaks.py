@@ -24,7 +24,7 @@ from tests.support.results import record
 
 QUERIES = int(os.environ.get("LEAK_QUERIES", "1000"))
 WARM = 50
-KEPT = 4
+IDLE_CONNECTIONS = 4
 """Connections that are kept for the next query, and which may just have been lost or made."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 USING = {"task": "text-classification", "column": "text", "target": "y"}
@@ -110,7 +110,7 @@ def test_a_thousand_queries_leave_nothing_behind(
     assert grown["threads"] <= 0
     assert grown["tasks"] <= 0
     assert grown["files"] <= 0
-    assert grown["sockets"] <= KEPT
+    assert grown["sockets"] <= IDLE_CONNECTIONS
     assert grown["objects"] <= QUERIES, "an object for each query"
     assert grown["kilobytes"] <= 8 * QUERIES
     if ask is cancelled:

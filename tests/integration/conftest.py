@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pymysql
 import pytest
@@ -12,6 +13,11 @@ from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_inferen
 from huggingface_api_handler.demo.show import installed
 
 KEY = "hf_IntegrationSecret0123456789"
+
+
+def rows_of(mindsdb: MindsDB, statement: str) -> list[list[Any]]:
+    """The rows of a statement's result, whose cells are any JSON values."""
+    return mindsdb.sql(statement).rows
 
 
 @pytest.fixture(scope="session")

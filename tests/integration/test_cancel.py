@@ -112,8 +112,8 @@ def test_a_query_cancelled_in_sql_stops_sending_and_keeps_its_answers(
     assert {row[0]: row[1] for row in found.rows} == {number: text[-1] for number, text in enumerate(TEXTS)}
     again = single(slow.asked)
     assert again >= set(TEXTS) - asked
-    lost = [text for text in again & answered.keys() if answered[text] < at]
-    assert not lost
+    asked_twice = [text for text in again & answered.keys() if answered[text] < at]
+    assert not asked_twice
 
 
 def test_what_follows_a_failed_query_on_its_connection_is_not_taken_for_cancelled(

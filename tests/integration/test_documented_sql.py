@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -42,7 +42,7 @@ def two(first: str, second: str, share: float) -> list[list[dict[str, Any]]]:
 def answer(body: Any, headers: dict[str, str], path: str) -> Any:
     model = path.removeprefix("/models/").partition("/pipeline/")[0]
     inputs = body["inputs"] if isinstance(body, dict) and "inputs" in body else body
-    answers = {
+    answers: dict[str, Callable[[], Any]] = {
         "mrm8488/bert-tiny-finetuned-sms-spam-detection": lambda: two(
             "LABEL_1", "LABEL_0", 0.9 if "WINNER" in inputs else 0.1
         ),
@@ -135,4 +135,4 @@ def test_former_lengths_reach_the_service(engine_of_pages: Service) -> None:
 
 def test_the_documented_shape_of_explain(mindsdb: MindsDB, engine_of_pages: Service) -> None:
     found = mindsdb.sql("SELECT PRED_explain FROM mindsdb.spam_by_labels WHERE text_spammy = 'WINNER!! Claim now'")
-    assert json.loads(found.rows[0][0]) == pytest.approx({"spam": 0.9, "ham": 0.1})
+    assert json.loads(str(found.rows[0][0])) == pytest.approx({"spam": 0.9, "ham": 0.1})

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
@@ -20,16 +21,17 @@ class Storage:
     predictor_id = 1
 
     def __init__(self, connection: dict[str, Any] | None = None) -> None:
-        self.connection, self.kept = connection or {}, {}
+        self.connection = connection or {}
+        self.values: dict[str, Any] = {}
 
     def get_connection_args(self) -> dict[str, Any]:
         return self.connection
 
     def json_set(self, name: str, value: Any) -> None:
-        self.kept[name] = json.loads(json.dumps(value))
+        self.values[name] = json.loads(json.dumps(value))
 
     def json_get(self, name: str) -> Any:
-        return self.kept.get(name)
+        return self.values.get(name)
 
 
 USING = {"task": "text-classification", "column": "text", "engine": "e"}
@@ -48,7 +50,7 @@ def answer(body: Any, *_: Any) -> Any:
 def test_create_stores_task_column_and_model_and_any_process_predicts_from_that(service: Service) -> None:
     service.answer = answer
     storage = created(service).model_storage
-    assert {name: storage.kept["using"][name] for name in ("task", "column", "model", "target")} == {
+    assert {name: storage.values["using"][name] for name in ("task", "column", "model", "target")} == {
         "task": "text-classification",
         "column": "text",
         "model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
@@ -82,7 +84,8 @@ def test_a_table_with_a_column_named_like_an_argument_steers_nothing(service: Se
 def test_validation_refuses_before_anything_is_recorded(target: Any) -> None:
     storage = Storage({"endpoint": "http://127.0.0.1:9"})
     Handler.create_validation(target, {"target": target, "using": dict(USING)}, handler_storage=storage)
-    for args in ({}, {"using": None}, {"using": {}}, None):
+    empty: list[Any] = [{}, {"using": None}, {"using": {}}, None]
+    for args in empty:
         with pytest.raises(InputError, match="task"):
             Handler.create_validation(target, args, handler_storage=storage)
     for bad in ({"api_key": "hf_secret"}, {"colum": "x"}, {"task": "sentimnt"}):
@@ -95,9 +98,9 @@ def test_errors_leave_as_a_sentence_without_what_led_to_them(service: Service) -
     service.answer = lambda *_: Reply({"error": "Invalid credentials in Authorization header"}, 401)
     with pytest.raises(InferenceError) as error:
         created(service).predict(pd.DataFrame({"text": ["x"]}), {})
-    told = "".join(traceback.format_exception(error.value))
-    assert "During handling" not in told
-    assert "sender.py" not in told
+    shown = "".join(traceback.format_exception(error.value))
+    assert "During handling" not in shown
+    assert "executor.py" not in shown
 
 
 def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
@@ -159,13 +162,13 @@ def test_a_providers_own_key_is_not_shown_to_hugging_face(service: Service, monk
 
 
 def test_typed_fields_come_as_columns_that_sql_can_hold(service: Service) -> None:
-    said = '{"topic": "refund", "tags": ["late", "box"]}'
-    service.answer = lambda *_: {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
+    content = '{"topic": "refund", "tags": ["late", "box"]}'
+    service.answer = lambda *_: {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
     using = {"task": "chat-completion", "column": "text", "output_schema": {"topic": "str", "tags": "list"}}
     out = created(service, **using).predict(pd.DataFrame({"text": ["where is it?"]}), {})
     assert list(out["topic"]) == ["refund"]
     assert list(out["tags"]) == ['["late","box"]']
-    assert json.loads(out["sentiment"][0]) == json.loads(said)
+    assert json.loads(out["sentiment"][0]) == json.loads(content)
 
 
 def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,8 +182,8 @@ def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monke
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     handler = Handler(model_storage=Storage(), engine_storage=Storage({"endpoint": service.url}))
     handler.create("entities", None, {"using": {"model": "a/b", "column": "text"}})
-    assert handler.model_storage.kept["using"]["task"] == "token-classification"
+    assert handler.model_storage.values["using"]["task"] == "token-classification"
     monkeypatch.setattr(Hub, "model_info", lambda *_, **__: (_ for _ in ()).throw(OSError("hf_secret in here")))
     with pytest.raises(InputError, match="task = ") as error:
-        preflight.task_of("a/b", preflight.EngineSettings())
+        preflight.task_of("a/b", EngineSettings())
     assert "hf_secret" not in str(error.value)

@@ -47,7 +47,7 @@ def answer(body: Any, headers: dict[str, str], path: str) -> Any:
     if path.startswith("/answer"):
         return [[{"label": echo(headers), "score": 0.9}]]
     if path.startswith("/redirect"):
-        return Reply(b"", 307, {"Location": text})
+        return Reply(b"", 307, {"Location": str(text)})
     return Reply({"error": f"no: {echo(headers)}"}, 401 if path.startswith("/refused") else 400)
 
 
@@ -135,22 +135,22 @@ def test_the_key_is_in_nothing_of_ours(mindsdb: MindsDB, service: Service, tmp_p
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE text = '{url}'"))
         seen.append(asked(mindsdb, f"SELECT * FROM mindsdb.{name} WHERE other = 'x'"))
         seen += [asked(mindsdb, f"DESCRIBE mindsdb.{name}{part}") for part in ("", ".settings", ".task", ".model", ".usage", ".nonsense")]  # fmt: skip
-    assert elsewhere.heard == [], "a redirect was followed"
+    assert elsewhere.received == [], "a redirect was followed"
     create(mindsdb, "leak_elsewhere", "leak_right", f", endpoint = '{url}'")
-    assert not leaks(str(elsewhere.heard), KEY), (
+    assert not leaks(str(elsewhere.received), KEY), (
         "CREATE asks the model's own endpoint what it is, without the engine's key"
     )
     arrived = sum(KEY in headers.get("authorization", "") for headers in service.headers)
     assert arrived >= 6, "the key was to be sent to its own endpoint"
     seen.append(asked(mindsdb, "SELECT y FROM mindsdb.leak_elsewhere WHERE text = 'a' USING max_seconds = 3"))
-    assert elsewhere.heard, "the model's own endpoint was to be asked"
-    assert not any(leaks(heard.decode("latin-1"), KEY) for heard in elsewhere.heard)
+    assert elsewhere.received, "the model's own endpoint was to be asked"
+    assert not any(leaks(received.decode("latin-1"), KEY) for received in elsewhere.received)
     elsewhere.close()
     seen.append(asked(mindsdb, f"CREATE ML_ENGINE leak_gone {engine}, endpoint = '{url}'"))
-    views = mindsdb.sql("SELECT table_schema, table_name FROM information_schema.tables").rows
-    places = [f"{schema}.{name}" for schema, name in views if schema in ("information_schema", "mindsdb", "log")]
-    assert {"information_schema.ML_ENGINES", "information_schema.MODELS", "information_schema.QUERIES"} <= set(places)
-    seen += [asked(mindsdb, f"SELECT * FROM {place}") for place in places]
+    tables = mindsdb.sql("SELECT table_schema, table_name FROM information_schema.tables").rows
+    views = [f"{schema}.{name}" for schema, name in tables if schema in ("information_schema", "mindsdb", "log")]
+    assert {"information_schema.ML_ENGINES", "information_schema.MODELS", "information_schema.QUERIES"} <= set(views)
+    seen += [asked(mindsdb, f"SELECT * FROM {view}") for view in views]
     seen += [asked(mindsdb, statement) for statement in ("SHOW ML_ENGINES", "SHOW MODELS", "SHOW HANDLERS")]
     assert any("The key was not accepted" in text for text in seen) and any("repeats the key" in text for text in seen)
     assert not [text for text in seen if leaks(text, KEY)]
@@ -184,8 +184,10 @@ def test_a_crash_of_the_process_that_asks_prints_no_key(mindsdb: MindsDB, given:
     key = f"{given} = '{GIVEN[given]}'"
     asked(mindsdb, f"CREATE ML_ENGINE hung FROM huggingface_api USING endpoint = '{hung.url}', {key}")
     create(mindsdb, "hung", "hung")
-    said: list[str] = []
-    asking = threading.Thread(target=lambda: said.append(asked(mindsdb, "SELECT y FROM mindsdb.hung WHERE text = 'a'")))
+    answers: list[str] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(asked(mindsdb, "SELECT y FROM mindsdb.hung WHERE text = 'a'"))
+    )
     asking.start()
     ends = time.monotonic() + 60
     while not hung.headers:
@@ -198,8 +200,8 @@ def test_a_crash_of_the_process_that_asks_prints_no_key(mindsdb: MindsDB, given:
     log = mindsdb.log.read_text("utf-8", "replace")
     assert KEY in hung.headers[0]["authorization"], "the key was in that process"
     assert "Fatal Python error: Aborted" in log
-    assert "transport.py" in log or "predictor.py" in log, "our frames are in the trace"
-    assert said and not leaks(said[0], KEY)
+    assert "client.py" in log or "dataframe.py" in log, "our frames are in the trace"
+    assert answers and not leaks(answers[0], KEY)
     assert ours_with_the_key(log, given) == []
 
 

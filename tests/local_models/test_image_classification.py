@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -80,10 +81,10 @@ def test_what_is_no_image_is_refused_in_the_recorded_words(client: TestClient) -
 
 
 def test_weights_that_name_other_code_are_not_read() -> None:
-    ran = []
+    ran: list[int] = []
 
     class Evil:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[Any, ...]:
             return ran.append, (1,)
 
     for content in (pickle.dumps(Evil()), pickle.dumps(print), b"cos\nsystem\n(S'true'\ntR."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -15,14 +16,15 @@ MODELS = (NAME,)
 FRANCE = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 
 
-def chat(client: TestClient, path: str = "/v1/chat/completions", **body: object) -> dict:
+def chat(client: TestClient, path: str = "/v1/chat/completions", **body: Any) -> dict[str, Any]:
     response = client.post(path, json={"model": NAME, "messages": FRANCE, **body})
     assert response.status_code == 200, response.text
-    return response.json()
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
-def content(answer: dict) -> str:
-    return answer["choices"][0]["message"]["content"]
+def content(answer: dict[str, Any]) -> str:
+    return str(answer["choices"][0]["message"]["content"])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_stop_ends_the_answer_before_it(client: TestClient) -> None:
 
 def test_a_seed_repeats_a_sampled_answer(client: TestClient) -> None:
     story = [{"role": "user", "content": "Tell a story."}]
-    asked = {"messages": story, "temperature": 1.5, "max_tokens": 20}
+    asked: dict[str, Any] = {"messages": story, "temperature": 1.5, "max_tokens": 20}
     first, again, other = (content(chat(client, **asked, seed=seed)) for seed in (1, 1, 2))
     assert first == again != other
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.server import registry
-from huggingface_api_handler.server.model_card import ModelCard
+from huggingface_api_handler.server.model_card import AnyModelCard
 from huggingface_api_handler.server.models import ner, ocr, speech_recognition, text_to_speech, translation
 from tests.unit.server.test_weights import refused
 
@@ -31,7 +31,7 @@ FILES = {
 
 @pytest.mark.parametrize("card", registry.CARDS, ids=lambda card: f"{card.name} {card.task}")
 def test_one_flipped_byte_of_any_file_is_refused(
-    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: AnyModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [refused(card, number, tmp_path, monkeypatch) for number in range(1, FILES[card.task] + 1)]
     assert names and all(names)

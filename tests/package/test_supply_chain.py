@@ -49,9 +49,10 @@ def installed(extras: tuple[str, ...]) -> Iterator[importlib.metadata.Distributi
 
 def licence(found: importlib.metadata.Distribution) -> str:
     """What a distribution says of its licence, in a line; empty where it says nothing."""
-    told = found.metadata
-    of_classifiers = [each.rpartition(" :: ")[2] for each in told.get_all("Classifier") or [] if each.startswith("License ::")]  # fmt: skip
-    text = told.get("License-Expression") or ", ".join(of_classifiers) or (told.get("License") or "").strip()
+    metadata = found.metadata
+    of_classifiers = [each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or [] if each.startswith("License ::")]  # fmt: skip
+    expression, license_field = ((metadata.get_all(name) or [""])[0] for name in ("License-Expression", "License"))
+    text = expression or ", ".join(of_classifiers) or license_field.strip()
     return text.splitlines()[0][:80] if text else ""
 
 

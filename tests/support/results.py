@@ -14,5 +14,5 @@ def record(run: str, figures: dict[str, Any]) -> None:
     """Put the figures of one ``run`` in the place of those that it left before."""
     if os.environ.get("WRITE_DOCS") != "1":
         return
-    known = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
-    FILE.write_text(json.dumps({**known, run: figures}, indent=1, sort_keys=True) + "\n", "utf-8")
+    earlier = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
+    FILE.write_text(json.dumps({**earlier, run: figures}, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -24,7 +24,7 @@ from . import tiny
 FIVE = int(transformers.__version__.partition(".")[0]) >= 5
 
 
-def served() -> list[str]:
+def models_here() -> list[str]:
     """Names of the models whose task this transformers has."""
     return [name for name, (task, _) in tiny.MODELS.items() if not (FIVE and task in REMOVED_IN_TRANSFORMERS_5)]
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def client(folder: Path) -> Iterator[TestClient]:
-    app = create_app(models=[f"{name}={folder / name}:{tiny.MODELS[name][0]}" for name in served()])
+    app = create_app(models=[f"{name}={folder / name}:{tiny.MODELS[name][0]}" for name in models_here()])
     with TestClient(app, headers={"x-wait-for-model": "true"}) as client:
         yield client
 
@@ -54,7 +54,7 @@ class Asker:
         return response.json() if "json" in response.headers["content-type"] else response
 
     def response(self, name: str, inputs: Any, task: str = "", **parameters: Any) -> Any:
-        if name not in served():
+        if name not in models_here():
             pytest.skip(f"{tiny.MODELS[name][0]} left transformers in 5.0")
         path = f"/models/{name}/pipeline/{task}" if task else f"/models/{name}"
         if isinstance(inputs, bytes) and not parameters:

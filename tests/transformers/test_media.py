@@ -83,7 +83,7 @@ def test_a_question_on_a_picture_is_answered(ask: Asker, picture: bytes) -> None
 
 def test_a_question_on_a_document_is_answered_from_its_words(ask: Asker, picture: bytes) -> None:
     inputs = {"image": base64.b64encode(picture).decode(), "question": "what is the invoice number ?"}
-    boxes = [["invoice", [0, 0, 100, 50]], ["us-001", [100, 0, 300, 50]], ["total", [0, 60, 100, 90]]]
+    boxes: list[Any] = [["invoice", [0, 0, 100, 50]], ["us-001", [100, 0, 300, 50]], ["total", [0, 60, 100, 90]]]
     [answer] = ask("document", inputs, word_boxes=boxes)
     assert set(answer) == {"score", "answer", "start", "end"}
     assert answer["answer"] == " ".join(word for word, _ in boxes[answer["start"] : answer["end"] + 1])

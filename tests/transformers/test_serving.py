@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import socket
@@ -155,7 +157,7 @@ def test_a_gated_model_says_which_token_it_needs(monkeypatch: pytest.MonkeyPatch
         raise OSError("You are trying to access a gated repo. Make sure to have access to it.")
 
     refusing = SimpleNamespace(__version__=transformers.__version__, pipeline=refuse)
-    monkeypatch.setattr(pipeline_model.importlib, "import_module", lambda _: refusing)
+    monkeypatch.setattr(importlib, "import_module", lambda _: refusing)
     source = pipeline_model.SharedPipeline("some/gated-model", "fill-mask")
     with pytest.raises(RuntimeError, match=r"some/gated-model .* set HF_TOKEN to a token that may read it"):
         source.load()
@@ -204,10 +206,8 @@ def test_the_environment_is_the_one_place_of_the_token(folder: Path) -> None:
 def test_without_the_extra_the_command_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = pipeline_model.importlib.util.find_spec
-    monkeypatch.setattr(
-        pipeline_model.importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
-    )
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
     assert cli.main(["serve", "--model", f"x={folder / 'mask'}"]) == 1
     assert (
         'torch, not installed here. Install with: pip install "huggingface_api_handler[transformers]"'

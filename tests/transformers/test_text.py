@@ -10,7 +10,7 @@ import pytest
 from .fixtures import Asker
 
 TEXT = "the cat sat on the mat"
-SHORT = {"max_new_tokens": 4, "do_sample": False}
+SHORT: dict[str, Any] = {"max_new_tokens": 4, "do_sample": False}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ import httpx
 import pandas as pd
 import pytest
 import trustme
+from huggingface_hub.inference._providers import get_provider_helper
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -438,7 +439,7 @@ def test_so_are_those_of_a_providers_helper(
 ) -> None:
     from huggingface_hub.hf_api import InferenceProviderMapping
 
-    helper = type(hub_providers.get_provider_helper("fal-ai", "text-to-image", "m"))
+    helper = type(get_provider_helper("fal-ai", "text-to-image", "m"))
 
     def broken(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
@@ -476,7 +477,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
     model = model_settings(USING, engine)
     route = resolve_route(engine, model)
     assert KEY in route.headers["authorization"]
-    helper = hub_providers.get_provider_helper("fal-ai", "text-to-image", "m")
+    helper = get_provider_helper("fal-ai", "text-to-image", "m")
     api_key = resolve_api_key(engine)
     assert api_key is not None
     provider = hub_providers.Provider("fal-ai", "m", helper, api_key, dict(route.headers))

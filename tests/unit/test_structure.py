@@ -37,7 +37,7 @@ def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree(module)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-def annotations(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+def annotated_types(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
     signature = function.args
     every = [*signature.posonlyargs, *signature.args, *signature.kwonlyargs, signature.vararg, signature.kwarg]
     yield from (argument.annotation for argument in every if argument is not None and argument.annotation is not None)
@@ -76,7 +76,7 @@ def test_signatures_have_real_types() -> None:
         name(module): sum(
             isinstance(part, ast.Name) and part.id == "Any"
             for function in functions(module)
-            for annotation in annotations(function)
+            for annotation in annotated_types(function)
             for part in ast.walk(annotation)
         )
         for module in MODULES

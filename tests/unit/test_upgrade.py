@@ -126,7 +126,7 @@ def among(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[d
 
 
 @pytest.mark.parametrize("model", upgrade.MODELS)
-def test_receipts_of_0_1_0_are_shown(storage: Path, model: str) -> None:
+def test_usage_of_0_1_0_is_shown(storage: Path, model: str) -> None:
     expected = EXPECTED["described"][model]["usage"]
     assert among(expected, usage(storage, model)) == expected
 

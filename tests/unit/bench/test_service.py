@@ -42,8 +42,8 @@ class Run:
         class Connection:
             def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
                 lines = [line.partition(": ") for line in headers.decode().splitlines()]
-                headers = CIMultiDict((key, value) for key, _, value in lines)
-                run.replies.append((run.now - 1000.0, name, status, json.loads(body), headers))
+                fields = CIMultiDict((key, value) for key, _, value in lines)
+                run.replies.append((run.now - 1000.0, name, status, json.loads(body), fields))
 
         is_json = not isinstance(inputs, bytes)
         self.service.request(
@@ -73,7 +73,7 @@ def recorded(status: int) -> list[Any]:
     return [shape(each["response"].get("json")) for each in RECORDED if each["status"] == status]
 
 
-def test_places_are_taken_then_the_queue_then_requests_are_refused() -> None:
+def test_slots_are_taken_then_the_queue_then_requests_are_refused() -> None:
     run = Run(Plan(latency=1.0, capacity=2, queue=1, refusal=503))
     for name in "abcd":
         run.ask(name, name)
@@ -91,7 +91,7 @@ def test_answers_are_functions_of_the_input_alone() -> None:
     run.ask("y")
     run.pass_to(1)
     (alone_at, _, _, alone, _), (at, _, _, together, _) = run.replies
-    assert (alone_at, at) == (pytest.approx(0.2), pytest.approx(0.4))
+    assert (alone_at, at) == pytest.approx((0.2, 0.4))
     assert [{part["label"]: part["score"] for part in each}["POSITIVE"] for each in together] == [
         pytest.approx(score(text), abs=1e-6) for text in "xyz"
     ]
@@ -99,7 +99,7 @@ def test_answers_are_functions_of_the_input_alone() -> None:
     assert all(best["score"] >= other["score"] for best, other in together)
 
 
-def test_lists_are_refused_in_the_words_that_were_recorded_for_it() -> None:
+def test_batches_are_refused_in_the_words_that_were_recorded_for_it() -> None:
     run = Run(Plan())
     run.ask(["a", "b"])
     assert run.replies[-1][2] == 400

@@ -177,14 +177,14 @@ def outcome(service: Service, frame: pd.DataFrame, using: Any, engine: Any = Non
         assert time.monotonic() - started < SLOWEST
 
 
-def same(given: Any, kept: Any) -> bool:
-    """Whether ``kept`` is what a person meant who wrote ``given``."""
-    if isinstance(given, bool) or isinstance(kept, bool):
-        return bool(given) == kept and (type(given) is bool or given in (0, 1, "1", "true"))
-    if isinstance(given, str) and not isinstance(kept, str):
+def same(given: Any, stored: Any) -> bool:
+    """Whether ``stored`` is what a person meant who wrote ``given``."""
+    if isinstance(given, bool) or isinstance(stored, bool):
+        return bool(given) == stored and (type(given) is bool or given in (0, 1, "1", "true"))
+    if isinstance(given, str) and not isinstance(stored, str):
         words = [part.strip() for part in given.split(",") if part.strip()]
-        return kept in (words, [*dict.fromkeys(words)]) or kept == json.loads(given)
-    return bool(given == kept) and isinstance(given, (str, int, float, list, dict))
+        return stored in (words, [*dict.fromkeys(words)]) or stored == json.loads(given)
+    return bool(given == stored) and isinstance(given, (str, int, float, list, dict))
 
 
 # Parameters that are the same in several tasks are tried with one of those.
@@ -231,13 +231,13 @@ def test_model_arguments_are_refused_or_kept_as_given(asked: Service, argument: 
         assert argument in sentence
         return
     settings = model_settings({**using, argument: given}, engine_settings({"endpoint": asked.url}))
-    kept = settings.columns.get(argument, getattr(settings, argument, None))
+    stored = settings.columns.get(argument, getattr(settings, argument, None))
     if argument == "parameters":
-        assert kept == {} == given
+        assert stored == {} == given
     elif argument == "options":
         assert given == {}
     else:
-        assert same(given, kept)
+        assert same(given, stored)
     if argument == "model":
         assert asked.paths == [f"/models/{given}"]
 
@@ -252,12 +252,12 @@ def test_engine_arguments_are_refused_or_kept_as_given(asked: Service, argument:
     if sentence is not None:
         assert argument in sentence
         return
-    kept = getattr(engine_settings({argument: given}), "api_key" if argument in KEY_NAMES else argument)
+    stored = getattr(engine_settings({argument: given}), "api_key" if argument in KEY_NAMES else argument)
     if argument in KEY_NAMES:
-        assert kept.get_secret_value() == given.strip()
+        assert stored.get_secret_value() == given.strip()
         assert asked.headers[-1]["authorization"] == f"Bearer {given.strip()}"
     else:
-        assert same(given, kept)
+        assert same(given, stored)
 
 
 @pytest.mark.parametrize("value", [name for name, value in VALUES.items() if isinstance(value, str)])
@@ -265,7 +265,11 @@ def test_engine_arguments_are_refused_or_kept_as_given(asked: Service, argument:
 def test_names_of_arguments_are_refused_whatever_they_are(asked: Service, where: str, value: str) -> None:
     frame, using = whole(TASKS["text-classification"])
     name = VALUES[value] or "x y"
-    more = {"argument": {name: 1}, "parameter": {"parameters": {name: 1}}, "option": {"options": {name: 1}}}
+    more: dict[str, dict[str, object]] = {
+        "argument": {name: 1},
+        "parameter": {"parameters": {name: 1}},
+        "option": {"options": {name: 1}},
+    }
     if where == "select":
         with pytest.raises(InputError) as error:
             model_settings(merge_select_overrides(using, {name: 1}))

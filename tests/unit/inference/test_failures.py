@@ -77,7 +77,7 @@ def test_statuses(status: int, batch_size: int, kind: FailureKind) -> None:
         "Failed to deserialize the JSON body: inputs: invalid type: sequence, expected a string",
     ],
 )
-def test_a_route_that_takes_no_lists_is_told_from_a_bad_row(message: str) -> None:
+def test_a_route_that_takes_no_batches_is_told_from_a_bad_row(message: str) -> None:
     assert classify_response(400, CIMultiDict(), message.encode(), batch_size=8).kind is FailureKind.BATCH_UNSUPPORTED
     assert classify_response(400, CIMultiDict(), message.encode(), batch_size=1).kind is FailureKind.INPUT_REJECTED
 

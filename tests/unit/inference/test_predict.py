@@ -29,7 +29,7 @@ def score(text: str) -> list[dict[str, Any]]:
 
 
 def label(text: str) -> str:
-    return max(score(text), key=lambda item: item["score"])["label"]
+    return str(max(score(text), key=lambda item: item["score"])["label"])
 
 
 def classifier(body: Any, headers: dict[str, str], path: str) -> Any:
@@ -60,7 +60,7 @@ def test_rows_keep_order_index_and_nulls_and_equal_rows_are_asked_once(service: 
     assert usage["requests"] == len(service.asked)
 
 
-def test_the_receipt_has_what_the_service_says_of_its_work(service: Service) -> None:
+def test_the_usage_has_what_the_service_says_of_its_work(service: Service) -> None:
     headers = {"x-compute-time": "0.5", "x-compute-characters": "7", "x-request-id": "r1", "x-sha": "abc"}
     service.answer = lambda body, *_: Reply([score("a")], 200, headers)
     usage = predict(pd.DataFrame({"text": ["a", "b"]}), SENTIMENT, {"endpoint": service.url}).attrs["usage"]
@@ -269,11 +269,11 @@ def test_a_spent_budget_does_not_look_for_answers_of_which_none_is_stored(
 
 def test_progress_is_told(service: Service) -> None:
     service.answer = classifier
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     frame = pd.DataFrame({"text": ["a", "b", "a"]})
-    predict(frame, SENTIMENT, {"endpoint": service.url}, progress=lambda done, total: told.append((done, total)))
-    assert told
-    assert {total for _, total in told} == {2}
+    predict(frame, SENTIMENT, {"endpoint": service.url}, progress=lambda done, total: reported.append((done, total)))
+    assert reported
+    assert {total for _, total in reported} == {2}
 
 
 def test_the_key_is_in_no_error_log_line_or_result(
@@ -318,7 +318,7 @@ def recorded() -> list[Any]:
 def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and USING that ask for this exchange's answer. Where no request was recorded, one that fits."""
     request = exchange["request"] or {}
-    inputs = request.get("inputs")
+    inputs: Any = request.get("inputs")
     answer = exchange["response"].get("json")
     holds = TASKS[task].columns[0].data_type
     if holds in ("image", "audio"):

@@ -297,8 +297,8 @@ def test_somebodys_handler_is_never_deleted(tmp_path: Path) -> None:
     install(package)
     uninstall(package)
     assert read(package / TARGET) == NEWER
-    kept = MindsDBPackage(package).aside.with_name("huggingface_api_handler.set-aside.1")
-    assert read(kept / "original") == SOMEBODYS
+    set_aside = MindsDBPackage(package).aside.with_name("huggingface_api_handler.set-aside.1")
+    assert read(set_aside / "original") == SOMEBODYS
 
 
 def test_an_edited_installation_is_replaced_and_not_taken_for_an_original(tmp_path: Path) -> None:
@@ -344,9 +344,9 @@ def test_without_mindsdb_the_error_says_how_to_get_it(monkeypatch: pytest.Monkey
 
 
 def test_what_a_removed_mindsdb_left_is_no_mindsdb(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = importlib.machinery.ModuleSpec("mindsdb", None, is_package=True)
-    left.submodule_search_locations = ["/site-packages/mindsdb"]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: left)
+    spec = importlib.machinery.ModuleSpec("mindsdb", None, is_package=True)
+    spec.submodule_search_locations = ["/site-packages/mindsdb"]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
     with pytest.raises(InstallationError, match=r"/site-packages/mindsdb .*may be deleted"):
         uninstall()
 
@@ -415,10 +415,10 @@ def test_status_imports_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pyt
     for folder in ("integrations", "integrations/handlers"):
         (package / folder / "__init__.py").write_bytes(b"")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    said: list[str] = []
-    found = installation_status.status(package, progress=said.append)
+    sentences: list[str] = []
+    found = installation_status.status(package, progress=sentences.append)
     assert found.imported == installation_status.ImportOutcome("7", "OSError: no lib")
-    assert said and any("NO, OSError: no lib" in each for each in found.sentences())
+    assert sentences and any("NO, OSError: no lib" in each for each in found.sentences())
     (package / TARGET / "__init__.py").write_bytes(b"raise ValueError('broken')\n")
     assert installation_status.import_as_mindsdb_does().error == "ValueError: broken"
 

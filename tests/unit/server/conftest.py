@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -16,7 +17,7 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
-def ask(client: TestClient, path: str, inputs: object, **parameters: object) -> object:
+def ask(client: TestClient, path: str, inputs: object, **parameters: object) -> Any:
     response = client.post(path, json={"inputs": inputs, "parameters": parameters})
     assert response.status_code == 200, response.text
     return response.json()

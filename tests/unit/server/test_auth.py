@@ -15,7 +15,7 @@ EVERY_PATH = ["/health", "/info", "/models", "/models/local/sentiment", "/", "/n
     "sent", [None, "", "Bearer wrong", "secret", "Basic secret", "bearer secret ", "Bearer sécret"]
 )
 def test_every_path_is_401_without_the_right_token(path: str, sent: str | None) -> None:
-    headers = {} if sent is None else {"authorization": sent.encode()}
+    headers = {} if sent is None else {b"authorization": sent.encode()}
     response = TestClient(create_app("secret")).get(path, headers=headers)
     assert response.status_code == 401
     assert response.json() == {"error": "Invalid credentials in Authorization header"}

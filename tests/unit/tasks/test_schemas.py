@@ -45,8 +45,8 @@ def strategy(node: dict[str, Any], definitions: dict[str, Any], name: str = "") 
     if "enum" in node:
         return st.sampled_from(node["enum"])
     if "oneOf" in node or "anyOf" in node:
-        return st.one_of(*(strategy(option, definitions, name) for option in node.get("oneOf", node.get("anyOf"))))
-    kind = node.get("type")
+        return st.one_of(*(strategy(option, definitions, name) for option in node.get("oneOf") or node["anyOf"]))
+    kind: Any = node.get("type")
     if kind == "array":
         return st.lists(strategy(node["items"], definitions), min_size=1, max_size=3)
     if kind == "object":

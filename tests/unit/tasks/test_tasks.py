@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,17 +13,19 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
 from huggingface_api_handler.tasks import TASKS, InvalidCell, Media, MediaRef, read_inputs
 from huggingface_api_handler.tasks.input_types import (
+    Conversation,
     LabelledText,
     MediaQuestion,
     PromptedMedia,
     Repair,
+    TableQuestion,
     TableRow,
     TextPair,
 )
 from huggingface_api_handler.tasks.prompts import fill, template_columns
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
-COLUMNS = {
+COLUMNS: dict[str, dict[str, Any]] = {
     "question-answering": {"context_column": "c"},
     "sentence-similarity": {"column2": "u"},
     "zero-shot-classification": {"candidate_labels": ["a", "b"]},
@@ -45,6 +48,13 @@ def settings_for(task: str, **more: Any) -> Any:
 
 def read(task: str, answer: Any, item: Any = "text", **more: Any) -> Any:
     return TASKS[task].read(answer, item, settings_for(task, **more))
+
+
+def json_body(task: str, inputs: Sequence[Any], settings: Any) -> dict[str, Any]:
+    """The body of a request that is JSON, with whatever it holds."""
+    body = TASKS[task].body(inputs, settings)
+    assert isinstance(body, dict)
+    return body
 
 
 P, N = {"label": "POS", "score": 0.9}, {"label": "NEG", "score": 0.1}
@@ -138,10 +148,9 @@ def test_masks() -> None:
     ],
 )
 def test_a_mask_is_sent_as_the_model_wants_it(model: str, sent: str) -> None:
-    body = TASKS["fill-mask"].body
     for text in ("[MASK] x", "<mask> x"):
-        assert body([text], settings_for("fill-mask", model=model))["inputs"] == sent
-    assert body(["[MASK]"], settings_for("fill-mask", mask_token="___"))["inputs"] == "___"
+        assert json_body("fill-mask", [text], settings_for("fill-mask", model=model))["inputs"] == sent
+    assert json_body("fill-mask", ["[MASK]"], settings_for("fill-mask", mask_token="___"))["inputs"] == "___"
 
 
 @pytest.mark.parametrize(("task", "key"), [("summarization", "summary_text"), ("translation", "translation_text")])
@@ -180,9 +189,8 @@ def test_generation_and_chat() -> None:
     assert read("text-generation", details).explain == {"finish_reason": "length", "tokens": 3}
     chat = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"total_tokens": 9}}
     assert read("chat-completion", chat) == ("hi", None, {"finish_reason": "stop", "tokens": 9})
-    body = TASKS["chat-completion"].body(
-        ["Hello"], settings_for("chat-completion", system_prompt="Be brief", max_tokens=5)
-    )
+    asked = settings_for("chat-completion", system_prompt="Be brief", max_tokens=5)
+    body = json_body("chat-completion", ["Hello"], asked)
     assert body["messages"] == [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hello"}]
     assert body["max_tokens"] == 5
 
@@ -197,11 +205,12 @@ def test_a_column_may_bring_whole_conversations() -> None:
     assert hash(rows[0]) == hash(rows[1])
     assert rows[3:5] == [None, None]
     assert all(isinstance(row, InvalidCell) for row in rows[5:])
-    assert task.body([rows[0]], settings)["messages"] == turns
-    told = settings_for("chat-completion", column=None, messages_column="m", system_prompt="Be brief")
-    assert task.body([rows[0]], told)["messages"] == [{"role": "system", "content": "Be brief"}, *turns]
-    assert task.body([rows[2]], told)["messages"] == own
-    repaired = task.body([Repair(rows[0], "no", "again")], settings)["messages"]
+    assert json_body(task.name, [rows[0]], settings)["messages"] == turns
+    briefed = settings_for("chat-completion", column=None, messages_column="m", system_prompt="Be brief")
+    assert json_body(task.name, [rows[0]], briefed)["messages"] == [{"role": "system", "content": "Be brief"}, *turns]
+    assert json_body(task.name, [rows[2]], briefed)["messages"] == own
+    assert isinstance(rows[0], Conversation)
+    repaired = json_body(task.name, [Repair(rows[0], "no", "again")], settings)["messages"]
     assert [message["content"] for message in repaired[3:]] == ["no", "again"]
     for other in ({"column": "t"}, {"prompt_template": "{{t}}"}):
         with pytest.raises(InputError, match=r"messages_column.* not both"):
@@ -216,7 +225,7 @@ def test_a_template_asks_about_the_image_of_its_row() -> None:
     assert rows == [PromptedMedia(MediaRef(b"1", "image"), "Is it Ann?"), None, None]
     rows = read_inputs(task, frame, model_settings({**using, "prompt_template": "Who?"}))
     assert rows == [*(PromptedMedia(MediaRef(cell, "image"), "Who?") for cell in (b"1", b"2")), None]
-    asked = task.body([PromptedMedia(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
+    asked = json_body(task.name, [PromptedMedia(IMAGE, "Who?")], model_settings({**using, "prompt_template": "Who?"}))
     assert asked["messages"][0]["content"][0] == {"type": "text", "text": "Who?"}
     with pytest.raises(InputError, match="prompt_column or prompt_template"):
         model_settings({**using, "prompt_template": "Who?", "prompt_column": "name"})
@@ -242,7 +251,7 @@ def test_media_goes_raw_without_parameters_and_as_base64_with_them() -> None:
     assert labels == {"inputs": "iVBORw==", "parameters": {"candidate_labels": ["a", "b"]}}
     prompted = TASKS["image-to-image"].body([PromptedMedia(IMAGE, "red")], settings_for("image-to-image"))
     assert prompted == {"inputs": "iVBORw==", "parameters": {"prompt": "red"}}
-    chat = TASKS["image-text-to-text"].body([PromptedMedia(IMAGE, "what?")], settings_for("image-text-to-text"))
+    chat = json_body("image-text-to-text", [PromptedMedia(IMAGE, "what?")], settings_for("image-text-to-text"))
     assert chat["messages"][0]["content"][1] == {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64,iVBORw=="},
@@ -293,7 +302,8 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
     }
     whole = model_settings({"task": "table-qa", "column": "t", "table_columns": ["n"], "target": "y"})
     frame = pd.DataFrame({"t": ["a?", "b?"], "n": [1, None]})
-    assert [item.table for item in read_inputs(task, frame, whole)] == ['{"n": ["1.0", ""]}'] * 2
+    questions = [TableQuestion(text, '{"n": ["1.0", ""]}') for text in ("a?", "b?")]
+    assert read_inputs(task, frame, whole) == questions
     tabular = TASKS["tabular-regression"]
     frame = pd.DataFrame({"t": [1, 2, 3], "u": ["x", "y", None]})
     rows = read_inputs(tabular, frame, settings_for("tabular-regression"))
@@ -302,7 +312,8 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
         "inputs": {"data": {"t": ["1", "2"], "u": ["x", "y"]}}
     }
     assert read("tabular-regression", 1.5).value == 1.5
-    for answer in ([1.0], "x", {}):
+    odd: list[Any] = [[1.0], "x", {}]
+    for answer in odd:
         with pytest.raises(UnreadableAnswer):
             tabular.split(answer, 2)
 

@@ -187,7 +187,7 @@ def test_a_bad_row_costs_at_most_twice_the_logarithm_of_the_batch_in_further_req
     assert requests <= clean + 2 * math.ceil(math.log2(max(size, INITIAL_BATCH_SIZE))), "of the batch as it was sent"
 
 
-def test_the_first_batch_tries_a_larger_size_once_where_lists_are_quick() -> None:
+def test_the_first_batch_tries_a_larger_size_once_where_batches_are_quick() -> None:
     fast, slow, unmeasured = BatchSizeTuner(), BatchSizeTuner(), BatchSizeTuner()
     fast.on_success(3, 0.15)
     slow.on_success(3, 1.5)

@@ -183,7 +183,11 @@ def lease_count(folder: Path) -> int:
 def test_a_killed_owner_gives_its_share_back_by_expiry(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.answer = lambda body, *_: time.sleep(0.01) or single(body)
+    def slow(body: Any, *_: Any) -> Any:
+        time.sleep(0.01)
+        return single(body)
+
+    service.answer = slow
     process = start_query(service, tmp_path, 100_000, "theirs", bound=8)
     while lease_count(tmp_path) == 0:
         time.sleep(0.02)
@@ -196,7 +200,7 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     refresh_all(mine)
     assert mine.quota_share < 0.5, "the dead one is still counted"
     real = time.time
-    monkeypatch.setattr(coordination.time, "time", lambda: real() + coordination._LEASE_S)
+    monkeypatch.setattr(time, "time", lambda: real() + coordination._LEASE_S)
     mine._renewed_at = float("-inf")
     refresh_all(mine)
     assert mine.quota_share == 1.0
@@ -207,10 +211,10 @@ def test_leases_and_pauses_of_a_clock_that_was_set_back_hold_nobody_up(
 ) -> None:
     one, two = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
     real = time.time
-    monkeypatch.setattr(coordination.time, "time", lambda: real() + 86_400)
+    monkeypatch.setattr(time, "time", lambda: real() + 86_400)
     refresh_all(one)
     one.publish_pause(100)
-    monkeypatch.setattr(coordination.time, "time", real)
+    monkeypatch.setattr(time, "time", real)
     refresh_all(two)
     assert two.quota_share == 1.0
     assert two.resume_at <= time.monotonic()
@@ -253,23 +257,24 @@ def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monke
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.smallest_rejected, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
-    monkeypatch.setattr(coordination.time, "time", lambda: real() + 3601)
+    monkeypatch.setattr(time, "time", lambda: real() + 3601)
     found, pace = from_json(record)
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, pace) == (False, None, 48, {})
 
 
 GOOD = json.loads(to_json(RouteProfile(True, True), {"places": 8.0}))
+ODD_PARTS: list[dict[str, Any]] = [
+    {"at": "yesterday"}, {"sizes": 7}, {"sizes": {"best": "many", "refused": 2, "settled": True}},
+    {"sizes": {"best": -1, "refused": 2, "settled": True}}, {"sizes": {"best": 1e9, "refused": 2, "settled": True}},
+    {"pace": {"places": "many"}}, {"pace": {"rate": 0}}, {"pace": {"rate": -4}}, {"pace": {"rate": 1e-300}}, {"pace": []},
+]  # fmt: skip
 GARBAGE = [
     b"\xff\x00",
     b"[]",
     b"{}",
     b"null",
-    *(json.dumps({**GOOD, **part}).encode() for part in (
-        {"at": "yesterday"}, {"sizes": 7}, {"sizes": {"best": "many", "refused": 2, "settled": True}},
-        {"sizes": {"best": -1, "refused": 2, "settled": True}}, {"sizes": {"best": 1e9, "refused": 2, "settled": True}},
-        {"pace": {"places": "many"}}, {"pace": {"rate": 0}}, {"pace": {"rate": -4}}, {"pace": {"rate": 1e-300}}, {"pace": []},
-    )),
-]  # fmt: skip
+    *(json.dumps({**GOOD, **part}).encode() for part in ODD_PARTS),
+]
 
 
 # The names leave out the time in a record: processes that share the tests must name them alike.
@@ -312,7 +317,7 @@ def test_the_store_holds_neither_address_nor_key_of_a_route(service: Service, tm
     engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "api_key": "hf_secretOfMine"}
     predict(pd.DataFrame({"text": ["a"]}), USING, engine)
     store = open_store(str(tmp_path))
-    rows = store.run(lambda c: c.execute("SELECT * FROM routes").fetchall(), []).result()
+    rows: list[Any] = store.run(lambda c: c.execute("SELECT * FROM routes").fetchall(), []).result()
     assert rows
     held = b"".join(file.read_bytes() for file in tmp_path.glob("answers.sqlite*"))
     assert b"secretOfMine" not in held

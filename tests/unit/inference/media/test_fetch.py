@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -469,10 +470,14 @@ def test_bodies_that_are_too_much_or_broken_end(public: Server, names: Names, an
     assert says in refused(f"https://good.example:{public.port}/secret?sig=secret")
 
 
+def send(response: bytes, stream: Any, path: str) -> None:
+    stream.sendall(response)
+
+
 def test_the_largest_size_is_taken_and_one_byte_more_is_not(public: Server, names: Names) -> None:
     for size in (QUICK.max_bytes, QUICK.max_bytes + 1):
         body = PNG + bytes(size - len(PNG))
-        public.answer = lambda stream, path, body=body: stream.sendall(OK + b"\r\n" + body)
+        public.answer = partial(send, OK + b"\r\n" + body)
         if size == QUICK.max_bytes:
             assert loaded(f"https://good.example:{public.port}/") == body
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import secrets
 import socket
 import threading
 import unicodedata
@@ -53,7 +54,7 @@ def refused(cell: str, folder: Path) -> str:
 
 def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> list[int]:
     """Have ``act`` happen once, just before ``files`` next calls its ``name``."""
-    real, acted = getattr(files, name), []
+    real, acted = getattr(files, name), list[int]()
 
     def acting(*given: object, **named: object) -> object:
         if not acted:
@@ -127,7 +128,7 @@ def test_a_folder_exchanged_all_the_time_never_leads_out(folder: Path) -> None:
 
     thread = threading.Thread(target=exchange)
     thread.start()
-    seen = []
+    seen: list[bytes | None] = []
     try:
         for _ in range(1000):
             try:
@@ -161,7 +162,7 @@ def test_special_files_are_refused_at_once(folder: Path, what: str) -> None:
     elif what == "folder":
         place.mkdir()
     else:
-        targets = {"device": "/dev/null", "endless device": "/dev/zero", "terminal": "/dev/tty", "dangling": folder / "none", "loop": place}  # fmt: skip
+        targets: dict[str, str | Path] = {"device": "/dev/null", "endless device": "/dev/zero", "terminal": "/dev/tty", "dangling": folder / "none", "loop": place}  # fmt: skip
         place.symlink_to(targets[what])
     refused("special.png", folder)
     listening.close()
@@ -199,7 +200,7 @@ def test_a_file_that_grows_while_it_is_read_is_bounded(folder: Path, monkeypatch
         grow()  # its size was taken already
         return real(*given, **named)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(files.os, "fdopen", opened)
+    monkeypatch.setattr(os, "fdopen", opened)
     assert "larger" in refused("x.png", folder)
 
 
@@ -325,7 +326,7 @@ def _made(folder: Path) -> Path:
 def test_a_draft_is_never_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, elsewhere = _made(tmp_path / "out"), tmp_path / "elsewhere"
     elsewhere.write_bytes(b"precious")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _size: "guessed")
+    monkeypatch.setattr(secrets, "token_hex", lambda _size: "guessed")
     name = Path(save(MADE, _made(tmp_path / "first"))).name
     (out / f".{name}.guessed.part").symlink_to(elsewhere)
     with pytest.raises(MediaError, match="output_dir"):

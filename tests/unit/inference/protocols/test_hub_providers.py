@@ -166,8 +166,8 @@ def test_an_answer_that_a_helper_cannot_read_is_not_an_answer(
 
 
 def test_every_task_of_every_helper_is_a_task_here() -> None:
-    known = {HELPER_TASKS.get(name, name) for name in TASKS}
-    assert {task for tasks in PROVIDERS.values() for task in tasks} - known == set()
+    of_ours = {HELPER_TASKS.get(name, name) for name in TASKS}
+    assert {task for tasks in PROVIDERS.values() for task in tasks} - of_ours == set()
 
 
 def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(

@@ -85,9 +85,10 @@ def test_ranking_and_similarity_send_a_query_with_its_texts(server: Service) -> 
 
 
 def test_another_server_is_not_taken_for_one(service: Service) -> None:
-    for said in (None, {"models": []}, [1], {"model_id": "m"}):
+    others: list[Any] = [None, {"models": []}, [1], {"model_id": "m"}]
+    for info in others:
         tei_module._servers.clear()
-        service.info = said
+        service.info = info
         service.answer = lambda body, headers, path: [{"label": "A", "score": 0.9}] if path == "/" else Reply({}, 404)
         out = predict(
             FRAME.head(1), {"task": "text-classification", "column": "t", "target": "y"}, {"endpoint": service.url}

@@ -98,11 +98,11 @@ def test_a_set_event_stops_the_sending_and_keeps_the_answers(slow: Slow, tmp_pat
     stopper.join()
     assert returned - at[0] < IN_TIME
     assert slow.quiet() - at[0] < IN_TIME
-    kept = out["y"].notna()
-    assert 100 <= kept.sum() < len(TEXTS)
-    assert list(out["y"][kept]) == [text[-1] for text in out.index[kept].map(lambda row: TEXTS[row])]
-    assert out["y_error"][~kept].str.contains("cancelled").all()
-    answered = {text for text, here in zip(TEXTS, kept, strict=True) if here}
+    done = out["y"].notna()
+    assert 100 <= done.sum() < len(TEXTS)
+    assert list(out["y"][done]) == [text[-1] for text in out.index[done].map(lambda row: TEXTS[row])]
+    assert out["y_error"][~done].str.contains("cancelled").all()
+    answered = {text for text, here in zip(TEXTS, done, strict=True) if here}
     again = rerun(slow, engine)
     assert single(slow.asked) == set(TEXTS) - answered
     assert again.attrs["usage"]["stored"] == len(answered)
@@ -128,14 +128,14 @@ def test_ctrl_c_stops_the_sending_and_keeps_the_answers(slow: Slow, tmp_path: Pa
         slow.until(100)
         child.send_signal(signal.SIGINT)
         at = time.monotonic()
-        said = child.communicate(timeout=30)[1]
-    assert b"KeyboardInterrupt" in said
+        errors = child.communicate(timeout=30)[1]
+    assert b"KeyboardInterrupt" in errors
     assert slow.quiet() - at < IN_TIME
     answered, asked = dict(slow.answered), single(slow.asked)
     close_stores()
     rerun(slow, {"endpoint": slow.url, "cache_dir": str(tmp_path)})
     again = single(slow.asked)
     assert again >= set(TEXTS) - asked
-    lost = {text for text in again & answered.keys() if answered[text] < at - ON_ITS_WAY}
-    assert not lost, len(lost)
+    asked_twice = {text for text in again & answered.keys() if answered[text] < at - ON_ITS_WAY}
+    assert not asked_twice, len(asked_twice)
     assert len(set(TEXTS) - again) > 50

@@ -22,7 +22,7 @@ def answer(body: Any, *_: Any) -> Any:
     return [[{"label": "A", "score": len(text) / 1000}, {"label": "B", "score": 0.1}] for text in texts]
 
 
-def told(frame: pd.DataFrame, using: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+def plan_of(frame: pd.DataFrame, using: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     out = predict(frame, {**using, "dry_run": True}, engine)
     assert len(out) == len(frame)
     assert list(out.index) == list(frame.index)
@@ -38,7 +38,7 @@ def test_it_counts_rows_nulls_distinct_inputs_stored_answers_and_requests_and_se
     service.asked.clear()
     service.fetched.clear()
     frame = pd.DataFrame({"text": ["known", "known", "a", "a", "b", None, " "]}, index=list("tuvwxyz"))
-    assert told(frame, USING, engine) == {
+    assert plan_of(frame, USING, engine) == {
         "rows": 7,
         "nulls": 2,
         "distinct_inputs": 3,
@@ -58,7 +58,7 @@ def test_it_counts_rows_nulls_distinct_inputs_stored_answers_and_requests_and_se
 def test_nothing_is_fetched_of_a_server_that_was_not_met_before(service: Service) -> None:
     frame = pd.DataFrame({"text": ["a"]})
     for using in (USING, {**USING, "task": "feature-extraction"}, {**USING, "task": "text-ranking", "column2": "other"}):  # fmt: skip
-        told(frame.assign(other="b"), using, {"endpoint": service.url})
+        plan_of(frame.assign(other="b"), using, {"endpoint": service.url})
     assert service.asked == service.fetched == []
 
 
@@ -66,7 +66,7 @@ def test_no_media_is_loaded(service: Service, tmp_path: Path) -> None:
     using = {**USING, "task": "image-classification"}
     engine = {"endpoint": service.url, "media_dir": str(tmp_path), "allow_private_media": True}
     cells = [f"{service.url}/cat.png", "there/is/no/such.png"]
-    assert told(pd.DataFrame({"text": cells}), using, engine)["requests"] == 2
+    assert plan_of(pd.DataFrame({"text": cells}), using, engine)["requests"] == 2
     assert service.asked == service.fetched == []
 
 
@@ -85,7 +85,7 @@ def test_requests_and_seconds_come_from_what_was_learned(
         close_stores()
         monkeypatch.setattr(tei, "_servers", {})
         monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_registry._states", {})
-    found = told(pd.DataFrame({"text": [f"new {number}" for number in range(6000)]}), USING, engine)
+    found = plan_of(pd.DataFrame({"text": [f"new {number}" for number in range(6000)]}), USING, engine)
     assert 6000 / 1024 <= found["requests"] <= 6000 / 32 + 1
     assert found["stored"] == 0
     assert found["seconds"] is not None
@@ -102,21 +102,21 @@ def test_seconds_are_the_requests_over_the_slower_of_the_learned_rates(
 ) -> None:
     monkeypatch.setattr(RouteState, "pace", lambda _: pace)
     frame = pd.DataFrame({"text": [f"{number % 8}" for number in range(20)]})
-    assert told(frame, USING, {"endpoint": service.url})["seconds"] == seconds
+    assert plan_of(frame, USING, {"endpoint": service.url})["seconds"] == seconds
 
 
 def test_where_all_is_stored_nothing_remains(service: Service) -> None:
     service.answer = answer
     frame = pd.DataFrame({"text": ["a", "b", "c"]})
     predict(frame, USING, {"endpoint": service.url})
-    found = told(frame, USING, {"endpoint": service.url})
+    found = plan_of(frame, USING, {"endpoint": service.url})
     assert (found["stored"], found["requests"], found["seconds"]) == (3, 0, 0.0)
-    assert told(frame, {**USING, "cache": False}, {"endpoint": service.url})["requests"] == 3
-    assert told(frame, {**USING, "options": {"use_cache": False}}, {"endpoint": service.url})["requests"] == 3
+    assert plan_of(frame, {**USING, "cache": False}, {"endpoint": service.url})["requests"] == 3
+    assert plan_of(frame, {**USING, "options": {"use_cache": False}}, {"endpoint": service.url})["requests"] == 3
 
 
 def test_inputs_that_cannot_go_together_are_requests_of_their_own(service: Service) -> None:
     using = {**USING, "task": "sentence-similarity", "column2": "other"}
     frame = pd.DataFrame({"text": ["a", "a", "a", "b"], "other": ["p", "q", "r", "p"]})
-    found = told(frame, using, {"endpoint": service.url})
+    found = plan_of(frame, using, {"endpoint": service.url})
     assert (found["distinct_inputs"], found["requests"]) == (4, 2)

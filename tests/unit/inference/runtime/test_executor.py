@@ -41,22 +41,22 @@ class Clock:
 
 
 class OpenLimiter:
-    """Eight places; waiting for the announced time passes the clock."""
+    """Eight slots; waiting for the announced time passes the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.resume_at = 0.0
         self.outcomes: list[Outcome | None] = []
-        self.places = asyncio.Semaphore(8)
+        self.slots = asyncio.Semaphore(8)
 
     async def acquire(self) -> float:
-        await self.places.acquire()
+        await self.slots.acquire()
         waited = max(0.0, self.resume_at - self.clock.now)
         self.clock.now += waited
         return waited
 
     def release(self, outcome: Outcome | None) -> None:
-        self.places.release()
+        self.slots.release()
         self.outcomes.append(outcome)
         if outcome is not None and outcome.rate_limited:
             self.resume_at = self.clock.now + (outcome.retry_after_s or 1.0)
@@ -86,7 +86,8 @@ class Run:
         turns: int = 1,
         **using: Any,
     ) -> None:
-        self.clock, self.sent = Clock(), []
+        self.clock = Clock()
+        self.sent: list[Any] = []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
         self.usage = Usage("", "", "")
@@ -136,7 +137,7 @@ def can_batch(asked: Any) -> Any:
     return [score(text) for text in inputs] if isinstance(inputs, list) else [score(inputs)]
 
 
-def takes_no_lists(asked: Any) -> Any:
+def refuses_batches(asked: Any) -> Any:
     inputs = asked["inputs"]
     return error(400, "Input should be a valid string") if isinstance(inputs, list) else [score(inputs)]
 
@@ -150,7 +151,7 @@ def assert_right(run: Run, texts: Sequence[str] = TEXTS) -> None:
         assert result.explain == pytest.approx(right(text))
 
 
-def test_a_route_that_takes_lists_gets_them() -> None:
+def test_a_route_that_takes_batches_gets_them() -> None:
     run = Run(can_batch, TEXTS)
     assert_right(run)
     assert run.profile.accepts_batches is True
@@ -173,7 +174,7 @@ def test_few_inputs_are_not_worth_qualifying() -> None:
 @pytest.mark.parametrize(
     ("service", "tried"),
     [
-        (takes_no_lists, 1),
+        (refuses_batches, 1),
         (lambda asked: [score(asked["inputs"][0])] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], 4),
         (lambda asked: [score(" ".join(asked["inputs"]))] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], 4),
         (lambda asked: [score(text) for text in reversed(asked["inputs"])] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], 1),
@@ -199,8 +200,8 @@ def test_answers_too_much_alike_prove_no_order() -> None:
     assert answers_match(other, other[::-1]) is False
 
 
-def only_lists(fault: Any, times: int) -> Service:
-    """A service that takes lists, and answers its first ``times`` lists with ``fault``, which may be made of the right answer."""
+def only_batches(fault: Any, times: int) -> Service:
+    """A service that takes batches, and answers its first ``times`` batches with ``fault``, which may be made of the right answer."""
     left = times
 
     def answer(asked: Any) -> Any:
@@ -227,21 +228,21 @@ LIST_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", LIST_FAULTS.values(), ids=LIST_FAULTS)
-def test_one_fault_in_passing_does_not_cost_a_route_its_lists(fault: Any) -> None:
-    run = Run(only_lists(fault, times=1), TEXTS)
+def test_one_fault_in_passing_does_not_cost_a_route_its_batches(fault: Any) -> None:
+    run = Run(only_batches(fault, times=1), TEXTS)
     assert_right(run)
     assert run.profile.accepts_batches is True
     assert sum(size > 3 for size in run.batch_size) == 3
 
 
-def test_a_bad_row_among_those_that_lists_are_tried_with_does_not_cost_a_route_its_lists() -> None:
+def test_a_bad_row_among_those_that_batches_are_tried_with_does_not_cost_a_route_its_batches() -> None:
     shortest = min(TEXTS[1:], key=len)
     run = Run(lambda asked: error(400, "index out of range") if shortest in asked["inputs"] else can_batch(asked), TEXTS)  # fmt: skip
     assert run.profile.accepts_batches is True
     assert [isinstance(result, Failure) for result in run.results].count(True) == 1
 
 
-def test_what_was_asked_before_lists_are_tried_is_not_asked_alone_again() -> None:
+def test_what_was_asked_before_batches_are_tried_is_not_asked_alone_again() -> None:
     run = Run(can_batch, TEXTS)
     assert_right(run)
     first, tried, *alone = run.sent[:4]
@@ -252,7 +253,7 @@ def test_what_was_asked_before_lists_are_tried_is_not_asked_alone_again() -> Non
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3])
-def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them(budget: int) -> None:
+def test_a_budget_that_ends_where_batches_are_tried_proves_nothing_of_them(budget: int) -> None:
     run = Run(can_batch, TEXTS, max_requests=budget)
     assert len(run.sent) == budget
     assert run.profile.accepts_batches is None
@@ -260,15 +261,15 @@ def test_a_budget_that_ends_where_lists_are_tried_proves_nothing_of_them(budget:
 
 @pytest.mark.parametrize("fault", [LIST_FAULTS[name] for name in ("too few", "too many", "flattened", "no list")])
 def test_a_list_answered_badly_is_asked_again_whole_and_then_in_halves(fault: Any) -> None:
-    once = Run(only_lists(fault, times=1), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
-    twice = Run(only_lists(fault, times=2), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
+    once = Run(only_batches(fault, times=1), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
+    twice = Run(only_batches(fault, times=2), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
     for run, sizes in ((once, [4, 4]), (twice, [4, 4, 2, 2])):
         assert_right(run, TEXTS[:4])
         assert run.batch_size == sizes
         assert run.profile.accepts_batches is True
 
 
-def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
+def test_one_batch_in_ten_answered_badly_keeps_the_batches() -> None:
     texts = [f"text number {index}" for index in range(3200)]
     count = 0
 
@@ -283,7 +284,7 @@ def test_one_list_in_ten_answered_badly_keeps_the_lists() -> None:
     assert len(run.sent) <= 1.3 * 100
 
 
-def test_lists_lost_are_not_sent_once_more_for_each_batch_that_was_packed() -> None:
+def test_batches_lost_are_not_sent_once_more_for_each_batch_that_was_packed() -> None:
     texts = [f"text number {index}" for index in range(3200)]
     run = Run(lambda asked: [score("x")] if isinstance(asked["inputs"], list) else [score(asked["inputs"])], texts,
               RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
@@ -292,7 +293,7 @@ def test_lists_lost_are_not_sent_once_more_for_each_batch_that_was_packed() -> N
     assert sum(size > 1 for size in run.batch_size) <= 8 + 5  # those in flight when the fifth bad answer came
 
 
-def test_a_route_loses_lists_after_repeated_ambiguity() -> None:
+def test_a_route_loses_batches_after_repeated_ambiguity() -> None:
     def forgetful(asked: Any) -> Any:
         inputs = asked["inputs"]
         if isinstance(inputs, list):
@@ -407,7 +408,7 @@ def test_rows_answered_before_a_stop_are_kept() -> None:
     def runs_out(asked: Any) -> Any:
         nonlocal left
         left -= 1
-        return takes_no_lists(asked) if left >= 0 else error(402, "no credits left")
+        return refuses_batches(asked) if left >= 0 else error(402, "no credits left")
 
     run = Run(runs_out, TEXTS, RouteProfile(has_answered=True, accepts_batches=False))
     answered = [result for result in run.results if isinstance(result, Prediction)]
@@ -425,13 +426,13 @@ def test_the_same_refusal_for_several_rows_is_the_requests_fault() -> None:
 
 @pytest.mark.parametrize(("refused", "stops"), [(2, False), (3, True)])
 def test_exactly_three_same_refusals_before_any_answer_are_the_requests_fault(refused: int, stops: bool) -> None:
-    run = Run(lambda asked: error(422, "bad") if asked["inputs"] in TEXTS[:refused] else takes_no_lists(asked), TEXTS[:8])  # fmt: skip
+    run = Run(lambda asked: error(422, "bad") if asked["inputs"] in TEXTS[:refused] else refuses_batches(asked), TEXTS[:8])  # fmt: skip
     assert (run.executor.stopped is not None) is stops
     assert len(run.sent) == (3 if stops else 8)
 
 
 def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
-    run = Run(lambda asked: takes_no_lists(asked) if asked["inputs"] == TEXTS[0] else error(422, "bad"), TEXTS[:8])
+    run = Run(lambda asked: refuses_batches(asked) if asked["inputs"] == TEXTS[0] else error(422, "bad"), TEXTS[:8])
     assert run.executor.stopped is None
     assert [isinstance(result, Failure) for result in run.results] == [False] + [True] * 7
 
@@ -449,7 +450,7 @@ def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of
     bad = TEXTS[0]
     run = Run(lambda asked: error(500) if bad in asked["inputs"] else can_batch(asked), TEXTS[:2], RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert run.batch_size == [2, 2] + [1] * (MAX_ATTEMPTS + 1)
-    assert run.results[0].attempts == MAX_ATTEMPTS  # type: ignore[union-attr]
+    assert run.results[0].attempts == MAX_ATTEMPTS
     assert isinstance(run.results[1], Prediction)
 
 
@@ -464,7 +465,7 @@ def test_a_host_that_cannot_be_reached_for_a_moment_after_an_answer_is_tried_aga
 
 @pytest.mark.parametrize(("budget", "answered"), [(1, 1), (7, 7), (8, 8), (9, 8)])
 def test_a_budget_is_used_to_its_last_request_and_no_further(budget: int, answered: int) -> None:
-    run = Run(takes_no_lists, TEXTS[:8], max_requests=budget)
+    run = Run(refuses_batches, TEXTS[:8], max_requests=budget)
     assert len(run.sent) == answered
     assert sum(isinstance(result, Prediction) for result in run.results) == answered
     assert (run.executor.stopped is None) is (budget >= 8)
@@ -529,13 +530,13 @@ def test_an_estimate_uses_up_no_patience_before_it_was_sat_out() -> None:
 
 
 def test_max_requests_is_a_budget() -> None:
-    run = Run(takes_no_lists, TEXTS, max_requests=10)
+    run = Run(refuses_batches, TEXTS, max_requests=10)
     assert len(run.sent) == 10
     assert run.executor.stopped is not None
     assert run.executor.stopped.kind is FailureKind.NOT_SENT
 
 
-def test_the_receipt_adds_up() -> None:
+def test_the_usage_adds_up() -> None:
     run = Run(can_batch, TEXTS)
     usage = run.usage.as_dict()
     assert usage["requests"] == len(run.sent)
@@ -544,7 +545,7 @@ def test_the_receipt_adds_up() -> None:
 
 
 class GivenCeiling(AdaptiveConcurrencyLimit):
-    """So many places, whatever is answered."""
+    """So many slots, whatever is answered."""
 
     is_ramping_up = False
 
@@ -560,13 +561,13 @@ def test_every_place_stays_taken_when_there_are_fewer_and_many_requests_end_at_o
         if len(out) == 1000:
             limiter.concurrency.limit = 40
         out.append(limiter.in_flight)
-        return takes_no_lists(asked)
+        return refuses_batches(asked)
 
     profile = RouteProfile()
     profile.accepts_batches, profile.has_answered = False, True
     texts = [f"text number {number}" for number in range(3000)]
     assert_right(Run(service, texts, profile, limiter, turns=12), texts)
-    assert min(out[200:1000]) >= 60 - 1, "one place may be on its way to another"
+    assert min(out[200:1000]) >= 60 - 1, "one slot may be on its way to another"
     assert min(out[1200:2900]) >= 40 - 1
     assert max(out[1200:2900]) == 40
 
@@ -587,7 +588,7 @@ def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
     assert second == first
 
 
-def test_the_limiter_gives_no_more_places_than_it_has() -> None:
+def test_the_limiter_gives_no_more_slots_than_it_has() -> None:
     async def scenario() -> bool:
         limiter = Limiter(2)
         await limiter.acquire()
@@ -623,12 +624,12 @@ def spoken(text: str) -> dict[str, Any]:
     return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 
 
-TYPED = {"task": "chat-completion", "output_schema": {"topic": "str", "urgency": "int"}}
+TYPED: dict[str, Any] = {"task": "chat-completion", "output_schema": {"topic": "str", "urgency": "int"}}
 
 
 def test_typed_answers_come_as_fields() -> None:
     run = Run(lambda asked: spoken('```json\n{"topic": "refund", "urgency": 3, "more": 1}\n```'), ["a"], **TYPED)
-    assert run.results[0].value == {"topic": "refund", "urgency": 3}  # type: ignore[union-attr]
+    assert run.results[0].value == {"topic": "refund", "urgency": 3}
 
 
 def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error() -> None:
@@ -641,7 +642,7 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_is_then_the_rows_error
         return spoken('{"topic": "x", "urgency": 1}' if fits else '{"topic": "x", "urgency": "high"}')
 
     run = Run(stubborn, ["first", "second"], **TYPED)
-    assert run.results[0].value == {"topic": "x", "urgency": 1}  # type: ignore[union-attr]
+    assert run.results[0].value == {"topic": "x", "urgency": 1}
     assert isinstance(run.results[1], Failure)
     assert "'urgency' of the model's answer is not of type int" in run.results[1].message
     assert len(bodies) == 4
@@ -656,7 +657,7 @@ def test_waits_use_up_no_attempts() -> None:
 
 
 @pytest.mark.parametrize("waiting", range(3, 40))
-def test_lists_are_tried_with_inputs_that_differ(waiting: int) -> None:
+def test_batches_are_tried_with_inputs_that_differ(waiting: int) -> None:
     task = model_settings({"task": "text-classification", "column": "t", "target": "y"}, ENDPOINT).definition
     for trial in range(4):
         probed = choose_probes(task, TEXTS, range(waiting), trial)

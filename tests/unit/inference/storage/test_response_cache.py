@@ -6,6 +6,7 @@ import asyncio
 import base64
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from huggingface_api_handler.inference.storage.response_cache import ResponseCac
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from huggingface_api_handler.tasks import Media
+from huggingface_api_handler.tasks.input_types import LabelledText, TableRow, TextPair
 from tests.conftest import Reply, Service
 
 SENTIMENT = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}
@@ -231,7 +233,7 @@ def test_an_answer_that_this_version_cannot_read_is_asked_again(service: Service
     frame = pd.DataFrame({"text": ["a"]})
     predict(frame, SENTIMENT, engine)
     store = open_store(str(tmp_path))
-    (key,) = store.run(lambda connection: connection.execute("SELECT key FROM answers").fetchone(), None).result()  # type: ignore[misc]
+    (key,) = store.run(lambda connection: connection.execute("SELECT key FROM answers").fetchone(), None).result()
     data = module._to_bytes(key, {"an": "older form"})
     store.run(lambda connection: connection.execute("UPDATE answers SET answer = ?", (data,)).rowcount, 0).result()
     assert list(predict(frame, SENTIMENT, engine)["y"]) == ["POSITIVE"]
@@ -262,7 +264,8 @@ def test_cache_false_neither_finds_nor_keeps(service: Service, tmp_path: Path) -
 
 def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> None:
     cache = new_cache(open_store(str(tmp_path)))
-    keys = {cache.key(item) for item in ('["a"]', ("a",), "a", ("a", ("b",)), ("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))}  # fmt: skip
+    items = ('["a"]', TableRow(("a",)), "a", LabelledText("a", ("b",)), TextPair("a", "b"), Media(b"a", "image/png"), Media(b"a", "image/gif"))  # fmt: skip
+    keys = {cache.key(item) for item in items}
     assert len(keys) == 7
 
 
@@ -273,7 +276,7 @@ def new_cache(store: Store, ttl: float = 100.0) -> ResponseCache:
 def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.answer = scores
     now = 1_000_000.0
-    monkeypatch.setattr(module.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     assert sent(service, ["a"], SENTIMENT, cache_ttl=60) == 1
     now += 59
     assert sent(service, ["a"], SENTIMENT, cache_ttl=60) == 0
@@ -283,7 +286,7 @@ def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.Mo
 
 def test_an_expired_answer_leaves_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr(module.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     store = open_store(str(tmp_path))
 
     async def put(item: str) -> None:

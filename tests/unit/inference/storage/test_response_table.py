@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +27,7 @@ def empty() -> sqlite3.Connection:
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
-    monkeypatch.setattr(table.time, "time", lambda: float(NOW))
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
     opened = empty()
     table.record_query(opened, QUERY)
     yield opened
@@ -106,7 +108,7 @@ def test_what_expired_leaves_a_part_at_a_time(connection: sqlite3.Connection, mo
     monkeypatch.setattr(table, "_EXPIRY_SCAN_ROWS", 100)
     append(connection, new_rows(0, 250), expires_at=NOW + 10)
     table.open_query(connection, QUERY)
-    monkeypatch.setattr(table.time, "time", lambda: float(NOW + 11))
+    monkeypatch.setattr(time, "time", lambda: float(NOW + 11))
     remaining = []
     for number in range(1000, 1004):
         append(connection, new_rows(number, number + 1))
@@ -145,7 +147,7 @@ STEP = st.one_of(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(STEP, max_size=30))
 def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
-    monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, object]]
+    monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, Any]]
 ) -> None:
     monkeypatch.setattr(table, "_MAX_UNINDEXED_ROWS", 8)
     connection = empty()
@@ -153,15 +155,15 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
     stored: list[tuple[bytes, bytes]] = []
     for turn, (action, argument) in enumerate([*steps, ("begin", None)]):
         if action == "append":
-            both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in argument)  # type: ignore[attr-defined]
+            both = ((b"%02d" % key, b"%d in %d" % (key, turn)) for key in argument)
             stored += append(connection, [bytearray(each) for pair in both for each in pair], expires_at=10**12)
             table.vacuum(connection, QUERY)
         elif action == "begin":
             table.open_query(connection, QUERY)
         elif stored:
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
-            table._delete_through(connection, first + argument - 1)  # type: ignore[operator]
-            stored = stored[argument:]  # type: ignore[misc]
+            table._delete_through(connection, first + argument - 1)
+            stored = stored[argument:]
     rows = table.select(connection, [b"%02d" % key for key in range(31)], 0)
     assert dict(rows) == dict(stored)
     connection.close()

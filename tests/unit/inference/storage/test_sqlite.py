@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,13 @@ def count(connection: sqlite3.Connection) -> int:
 
 def put(store: Store, first: int, after: int) -> None:
     """An answer in each transaction."""
-    statement = "INSERT INTO answers(key, answer, kept, expires) VALUES (?, 'x', 0, 9e9)"
     for number in range(first, after):
-        store.run(
-            lambda connection, number=number: connection.execute(statement, (b"%d" % number,)).rowcount, 0
-        ).result()  # type: ignore[misc]
+        store.run(partial(insert, number), 0).result()
+
+
+def insert(number: int, connection: sqlite3.Connection) -> int:
+    statement = "INSERT INTO answers(key, answer, kept, expires) VALUES (?, 'x', 0, 9e9)"
+    return connection.execute(statement, (b"%d" % number,)).rowcount
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -98,7 +98,7 @@ def stored_queries(store: Store) -> list[Any]:
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"rows": 1}', b'{"latencies": 7}'])
-def test_a_receipt_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
+def test_a_usage_record_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
     store = open_store(str(tmp_path))
     usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
     for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
@@ -141,7 +141,7 @@ def test_public_and_stored_names_stay_in_their_order() -> None:
     assert list(usage.as_dict()) == [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds"]
 
 
-def test_a_query_that_ends_in_an_error_leaves_its_receipt(service: Service, tmp_path: Path) -> None:
+def test_a_query_that_ends_in_an_error_leaves_its_usage(service: Service, tmp_path: Path) -> None:
     service.answer = lambda *_: Reply({"error": "Invalid credentials"}, 401)
     scope, engine = Scope("e", "m"), engine_settings({"endpoint": service.url, "cache_dir": str(tmp_path)})
     model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
@@ -199,4 +199,5 @@ def test_compute_time_and_tokens_as_servers_tell_them(
 ) -> None:
     usage = Usage("t", "m", "h")
     usage.record_response(1.0, 10, headers, answer)
-    assert (usage.compute_seconds, usage.tokens) == (pytest.approx(seconds), tokens)
+    assert usage.compute_seconds == pytest.approx(seconds)
+    assert usage.tokens == tokens

@@ -140,6 +140,11 @@ def test_passwords_in_netrc_go_nowhere_and_stop_no_request(
 def test_the_environment_is_read_once_for_an_address(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp reads it, and ``.netrc``, in a thread for each request, which costs three times as much as the request."""
     lookups: list[int] = []
-    monkeypatch.setattr(client, "getproxies", lambda: lookups.append(1) or {"http": f"http://{proxy.address}"})
+
+    def getproxies() -> dict[str, str]:
+        lookups.append(1)
+        return {"http": f"http://{proxy.address}"}
+
+    monkeypatch.setattr(client, "getproxies", getproxies)
     assert {status_of(AWAY) for _ in range(3)} == {200}
     assert len(lookups) == 1

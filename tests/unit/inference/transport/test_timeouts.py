@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 import pytest
+from typing_extensions import TypeVarTuple, Unpack
 
 from huggingface_api_handler.inference.transport.timeouts import Deadlines
+
+Ts = TypeVarTuple("Ts")
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -20,9 +24,11 @@ class Clock(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+    ) -> asyncio.TimerHandle:
         self.timers += 1
-        return super().call_at(when, *args, **kwargs)
+        return super().call_at(when, callback, *args, context=context)
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
