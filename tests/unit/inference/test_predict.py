@@ -320,14 +320,14 @@ def table_for(task: str, exchange: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     request = exchange["request"] or {}
     inputs: Any = request.get("inputs")
     answer = exchange["response"].get("json")
-    holds = TASKS[task].columns[0].data_type
-    if holds in ("image", "audio"):
+    data_type = TASKS[task].columns[0].data_type
+    if data_type in ("image", "audio"):
         using: dict[str, Any] = {"column": "t"}
         if task in ("visual-question-answering", "document-question-answering"):
             using["question_column"] = "q"
         if task.startswith("zero-shot"):
             using["candidate_labels"] = [item["label"] for item in answer]
-        return pd.DataFrame({"t": [PNG if holds == "image" else WAV], "q": ["what?"]}), using
+        return pd.DataFrame({"t": [PNG if data_type == "image" else WAV], "q": ["what?"]}), using
     if task == "question-answering":
         pair = inputs or (request if "question" in request else {"question": "q", "context": "c"})
         return pd.DataFrame({"t": [pair["question"]], "c": [pair["context"]]}), {"column": "t", "context_column": "c"}
