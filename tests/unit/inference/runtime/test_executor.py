@@ -553,6 +553,7 @@ class GivenCeiling(AdaptiveConcurrencyLimit):
         pass
 
 
+@pytest.mark.no_cover  # coverage makes it four times as slow, and then a second place may be on its way
 def test_every_place_stays_taken_when_there_are_fewer_and_many_requests_end_at_once() -> None:
     limiter = Limiter(concurrency=GivenCeiling(60))
     out: list[int] = []
