@@ -141,4 +141,18 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Timeout (s)",
     },
+    max_attempts={
+        "type": "int",
+        "description": "Attempts for a row whose requests fail in passing (a 5xx, a timeout, a broken connection), "
+        "from 1 to 100. Default: 5.",
+        "required": False,
+        "label": "Attempts",
+    },
+    max_wait={
+        "type": "int",
+        "description": "Seconds without any answer, while the service asks to wait, after which a query stops. Up to "
+        "86400, which is a day. Default: 300.",
+        "required": False,
+        "label": "Longest wait (s)",
+    },
 )

@@ -127,6 +127,22 @@ class EngineSettings(_Arguments):
         title="Timeout (s)",
         description="Seconds that one request may take, up to 3600. Default: 120.",
     )
+    max_attempts: Int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        title="Attempts",
+        description="Attempts for a row whose requests fail in passing (a 5xx, a timeout, a broken connection), from 1 "
+        "to 100. Default: 5.",
+    )
+    max_wait: FiniteFloat = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        title="Longest wait (s)",
+        description="Seconds without any answer, while the service asks to wait, after which a query stops. Up to "
+        "86400, which is a day. Default: 300.",
+    )
 
     @property
     def has_own_key(self) -> bool:

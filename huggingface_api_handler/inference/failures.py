@@ -52,7 +52,7 @@ class FailureKind(str, Enum):
         "temporary failure",
         "The server or the network failed, perhaps only for now: a 5xx, a timeout, a broken connection, an answer "
         "that was cut off.",
-        "The row was sent 5 times, with growing pauses between.",
+        "The row was sent 5 times (`max_attempts`), with growing pauses between.",
         "Run the query again. Stored answers are not asked for again.",
         True,
         "again",
@@ -68,7 +68,7 @@ class FailureKind(str, Enum):
     FATAL = (
         "query stopped",
         "Every row would fail: the key, the account, the model, the address or the request is wrong, or the service "
-        "asks to wait for more than 300 s.",
+        "asks to wait for more than 300 s (`max_wait`).",
         "The query stopped. Rows that were answered keep their predictions. If none was, the statement fails with "
         "this message.",
         "Do what the message says, and run the query again.",

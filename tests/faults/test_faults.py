@@ -16,6 +16,7 @@ import pytest
 
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.oracle import fewest_requests
@@ -151,7 +152,7 @@ def ask(faulty: FaultyService, plan: Plan, texts: list[str]) -> tuple[pd.DataFra
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff and unannounced pauses of a hundredth of their length."""
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.005)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.005 * 2.0 ** (attempt - 1))
     monkeypatch.setattr("huggingface_api_handler.inference.flow_control.limiter._INITIAL_PAUSE_S", 0.01)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.transport import client
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
@@ -97,7 +98,7 @@ STALLED = Plan(share=1.0, kinds=("stall",), tag="leaks")
 def test_a_thousand_queries_leave_nothing_behind(
     ask: Callable[[FaultyService, int], None], faulty: FaultyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.0 * 2.0 ** (attempt - 1))
     monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._POLL_INTERVAL_S", 0.004)
     for number in range(WARM):
         ask(faulty, number)

@@ -41,6 +41,7 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception, classify_response
+from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
 from huggingface_api_handler.inference.protocols.routing import resolve_route
@@ -298,7 +299,7 @@ def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
         port = closed.getsockname()[1]
     text = everything({"endpoint": f"http://127.0.0.1:{port}", "api_key": KEY}, log, tmp_path / "a")
     assert "cannot reach" in text
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     text += everything(
         {"endpoint": f"http://127.0.0.1:{elsewhere.port}", "api_key": KEY, "timeout": 2}, log, tmp_path / "b"
     )
@@ -309,7 +310,7 @@ def test_a_host_that_cannot_be_reached_and_one_that_hangs_up(
 def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._INFO_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
@@ -404,7 +405,7 @@ def test_an_exception_of_an_http_library_is_told_by_its_class(
         raise LEAKY[leaky]()
 
     monkeypatch.setattr(client, "post", post)
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     engine = {"endpoint": "http://127.0.0.1:9", "api_key": KEY}
     text = everything(engine, log, tmp_path, {**USING, "max_requests": 7})
     assert not leaks(text, KEY)
@@ -451,7 +452,7 @@ def test_so_are_those_of_a_providers_helper(
     monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
     monkeypatch.setattr(helper, step, broken)
     monkeypatch.setattr(client, "post", post)
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
     if step == "_prepare_mapping_info":

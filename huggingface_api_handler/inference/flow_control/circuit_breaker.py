@@ -19,13 +19,15 @@ class CircuitBreaker:
     The methods that note a failure return the reason to stop, None where the query goes on.
     """
 
-    def __init__(self, model: ModelSettings) -> None:
+    def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S) -> None:
         """Start a query's breaker.
 
         Args:
             model: The model's settings, whose parameters are named in the reason.
+            max_stall_s: Seconds without any response, while the server asks to wait, after which the query stops.
         """
         self._model = model
+        self._max_stall_s = max_stall_s
         self._has_answer = False
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
@@ -43,12 +45,12 @@ class CircuitBreaker:
             now: Seconds of a monotonic clock.
 
         Returns:
-            The reason to stop where no response came for ``MAX_STALL_S``, or none would until then.
+            The reason to stop where no response came for ``max_stall_s``, or none would until then.
         """
         if self._stalled_since is None:
             self._stalled_since = now
         stalled_s, announced_s = now - self._stalled_since, failure.retry_after_s or 0.0
-        if stalled_s + (0.0 if failure.is_estimated else announced_s) <= MAX_STALL_S:
+        if stalled_s + (0.0 if failure.is_estimated else announced_s) <= self._max_stall_s:
             return None
         wait = f"it asks to wait {announced_s:.0f} s" if announced_s else f"no answer for {stalled_s:.0f} s"
         message = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"

@@ -6,16 +6,15 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..failures import Failure, FailureKind
+from .circuit_breaker import MAX_STALL_S
 from .route_profile import RouteProfile
 
 MAX_ATTEMPTS = 5
-"""Attempts for one input, of which each failed in passing."""
+"""Attempts for a row whose requests fail in passing, where the engine says nothing else."""
 
-_MAX_BATCH_ATTEMPTS = 2  # one bad input can fail a batch in passing ways too, so it is halved before it is given up
-_FIRST_BACKOFF_S = 0.5
-_MAX_BACKOFF_S = 20.0
 _STATED_MAXIMUM = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
 
@@ -27,22 +26,73 @@ class Batch:
     attempts: int = 0
 
 
-def max_attempts(batch: Batch) -> int:
-    """Attempts that a batch has before it is split, or its only input given up.
+@dataclass(frozen=True)
+class Retry:
+    """Send the same again, after so many seconds. Where the route pauses, the limiter waits and no attempt counts."""
 
-    Args:
-        batch: that is to be sent.
+    delay_s: float
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """Send the inputs in smaller batches (see ``split``)."""
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Nothing more is tried: the inputs have failed, or with ``whole_query`` all that is left."""
+
+    whole_query: bool = False
+
+
+Decision: TypeAlias = Retry | Split | GiveUp
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """What to do about a failed request.
+
+    Attributes:
+        max_attempts: for one input, of which each failed in passing.
+        max_batch_attempts: for a batch: one bad input can fail it in passing ways too, so it is split before its
+            attempts are used up.
+        first_backoff_s: seconds before the second attempt; each further wait is twice as long.
+        max_backoff_s: seconds of the longest of these waits.
+        max_wait_s: seconds without any answer, while the service asks to wait, after which a query stops.
     """
-    return MAX_ATTEMPTS if len(batch.indexes) == 1 else _MAX_BATCH_ATTEMPTS
 
+    max_attempts: int = MAX_ATTEMPTS
+    max_batch_attempts: int = 2
+    first_backoff_s: float = 0.5
+    max_backoff_s: float = 20.0
+    max_wait_s: float = MAX_STALL_S
 
-def backoff_s(attempts: int) -> float:
-    """Seconds to wait before the next attempt: exponential, with jitter.
+    def decide(self, failure: Failure, attempt: int, inputs: int) -> Decision:
+        """Say what a failure calls for.
 
-    Args:
-        attempts: that failed so far, at least 1.
-    """
-    return min(_FIRST_BACKOFF_S * 2.0 ** (attempts - 1), _MAX_BACKOFF_S) * random.uniform(0.5, 1.0)
+        Args:
+            failure: of the request.
+            attempt: how many attempts there were, this one included.
+            inputs: that the request carried.
+
+        Returns:
+            Whether to send the same again, smaller batches, or nothing more.
+        """
+        if failure.kind is FailureKind.RATE_LIMITED:
+            return Retry(0.0, counts=False)
+        if failure.kind is FailureKind.FATAL:
+            return GiveUp(whole_query=True)
+        if failure.kind is FailureKind.TRANSIENT and attempt < self._attempts_for(inputs):
+            return Retry(self._backoff_s(attempt))
+        return Split() if inputs > 1 else GiveUp()
+
+    def _attempts_for(self, inputs: int) -> int:
+        return self.max_attempts if inputs == 1 else min(self.max_attempts, self.max_batch_attempts)
+
+    def _backoff_s(self, attempt: int) -> float:
+        """Exponential, with jitter."""
+        return min(self.first_backoff_s * 2.0 ** (attempt - 1), self.max_backoff_s) * random.uniform(0.5, 1.0)
 
 
 def singles(batch: Batch) -> list[Batch]:

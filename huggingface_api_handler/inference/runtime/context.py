@@ -14,6 +14,7 @@ from ...config.settings import EngineSettings, ModelSettings
 from ...tasks import Media, MediaRef, Prediction
 from ..failures import FailureKind
 from ..flow_control.limiter import Outcome
+from ..flow_control.retry import RetryPolicy
 from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState, route_state
 from ..media import loader
@@ -66,6 +67,7 @@ class Dependencies:
         clock: seconds of one monotonic clock.
         answers: the stored answers.
         quota: the engine's budget of requests.
+        retry_policy: what is tried again after a failure.
     """
 
     post: Post
@@ -77,6 +79,7 @@ class Dependencies:
     clock: Callable[[], float] = time.monotonic
     answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class Query:
             save,
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
+            retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
         )
         return route, state, dependencies
 

@@ -62,6 +62,8 @@ def test_defaults_are_pinned() -> None:
         "requests_per_hour": None,
         "requests_per_month": None,
         "timeout": 120.0,
+        "max_attempts": 5,
+        "max_wait": 300.0,
     }
 
 

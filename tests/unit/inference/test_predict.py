@@ -15,6 +15,7 @@ import pytest
 
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.tasks import TASKS, Batching
 from tests.conftest import Reply, Service
@@ -279,7 +280,7 @@ def test_progress_is_told(service: Service) -> None:
 def test_the_key_is_in_no_error_log_line_or_result(
     service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     key = "hf_MySecretKey123"
     caplog.set_level(logging.DEBUG)
     engine = {"endpoint": service.url, "api_key": key}
@@ -412,4 +413,15 @@ def test_the_answer_to_a_conversation_is_stored_where_that_was_asked_for(service
     for _ in range(2):
         out = predict(frame, using, {"endpoint": service.url})
         assert list(out["y"]) == ["hi", "hi"]
+    assert len(service.asked) == 2
+
+
+def test_an_engine_bounds_attempts_and_waits(service: Service) -> None:
+    service.answer = lambda *_: Reply({"error": "boom"}, 500)
+    with pytest.raises(InferenceError, match="boom"):
+        predict(pd.DataFrame({"text": ["a"]}), SENTIMENT, {"endpoint": service.url, "max_attempts": 1})
+    assert len(service.asked) == 1
+    service.answer = lambda *_: Reply({"error": "slow down"}, 429, {"Retry-After": "7"})
+    with pytest.raises(InferenceError, match=r"slow down \(it asks to wait 7 s\)"):
+        predict(pd.DataFrame({"text": ["a"]}), SENTIMENT, {"endpoint": service.url, "max_wait": 5})
     assert len(service.asked) == 2

@@ -14,6 +14,7 @@ from huggingface_hub.inference._providers import PROVIDERS, _common
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
 from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
 from huggingface_api_handler.tasks import TASKS
@@ -159,7 +160,7 @@ def test_a_providers_refusal_is_a_reason(service: Service, hub: list[str]) -> No
 def test_an_answer_that_a_helper_cannot_read_is_not_an_answer(
     service: Service, hub: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.retry._FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     service.answer = lambda *_: {"data": []}
     with pytest.raises(InferenceError):
         ask("together", "text-to-image", ["a cat"])

@@ -1,0 +1,101 @@
+"""Requests of one query, each in a slot and within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...config.settings import ModelSettings
+from ...tasks import Input
+from ..failures import Failure, FailureKind, rejection_kind
+from ..flow_control.limiter import Outcome
+from ..protocols.request import RequestResult, build_request, send_request
+from ..protocols.routing import Route
+from ..telemetry.usage import Usage
+from .context import Dependencies, outcome_of
+
+
+class RequestSender:
+    """Sends the requests of one query.
+
+    Args:
+        model: the checked arguments of the model.
+        route: where its requests go.
+        timeout_s: seconds that one request may take.
+        usage: counts what is asked and taken.
+        dependencies: the limiter, the quota and how a request is sent.
+        is_stopped: whether the query has ended.
+
+    Attributes:
+        sent: requests that were sent.
+        received: those of them that have a response or a failure.
+    """
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        route: Route,
+        timeout_s: float,
+        usage: Usage,
+        dependencies: Dependencies,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self.sent = self.received = 0
+        self._model, self._route, self._timeout_s = model, route, timeout_s
+        self._usage, self._deps, self._is_stopped = usage, dependencies, is_stopped
+        self._has_budget = model.max_requests is not None or dependencies.quota.is_limited
+        self._waited_until_s = 0.0
+
+    async def acquire_slot(self) -> None:
+        """Wait until a request may go."""
+        waited_s = await self._deps.limiter.acquire()
+        if waited_s:
+            now = self._deps.clock()
+            self._usage.seconds_waited += max(0.0, now - max(now - waited_s, self._waited_until_s))
+            self._waited_until_s = now
+
+    def release_slot(self) -> None:
+        """Give back a slot in which nothing is sent."""
+        self._deps.limiter.release(None)
+
+    async def send(self, items: Sequence[Input]) -> RequestResult | Failure:
+        """Send one request in a slot that was acquired, and give the slot back.
+
+        Args:
+            items: the inputs of the request, their media loaded.
+
+        Returns:
+            What came of it; a failure where it cannot be built, or the budget is spent.
+        """
+        deps, usage = self._deps, self._usage
+        outcome: Outcome | None = None
+        try:
+            try:
+                request, provider_request = build_request(self._route, self._model, items)
+            except (TypeError, ValueError) as error:
+                return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
+            if self._has_budget and (spent := await self._take_from_budget()) is not None:
+                return spent
+            self.sent += 1
+            usage.record_request(len(items), len(request.body))
+            started = deps.clock()
+            result = await send_request(
+                deps.post, self._route, self._model, request, provider_request, len(items), self._timeout_s
+            )
+            outcome = outcome_of(result, deps.clock() - started, len(items))
+        finally:
+            deps.limiter.release(outcome)
+        self.received += 1
+        usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.answer)
+        if result.failure is None and len(items) > 1:
+            deps.profile.batch_size.on_success(len(items), outcome.seconds)
+        return result
+
+    async def _take_from_budget(self) -> Failure | None:
+        limit, quota = self._model.max_requests, self._deps.quota
+        spent = await quota.take()
+        if spent is not None:
+            return spent
+        if not self._is_stopped() and (limit is None or self.sent < limit):
+            return None
+        quota.refund()
+        return Failure(FailureKind.NOT_SENT, f"max_requests = {limit} was reached before this row")

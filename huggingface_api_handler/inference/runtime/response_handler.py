@@ -1,0 +1,147 @@
+"""Answers in, results out: which part of an answer is whose, and what a part says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...config.settings import ModelSettings
+from ...errors import MediaError, UnreadableAnswer
+from ...tasks import Input, Prediction
+from ..failures import Failure, FailureKind
+from ..flow_control.circuit_breaker import CircuitBreaker
+from ..flow_control.retry import Batch
+from ..telemetry.usage import Usage
+from .context import Dependencies, save_media
+from .input_queue import InputQueue
+from .results import Results
+
+
+class ResponseHandler:
+    """Reads the answers of one query.
+
+    Args:
+        model: the checked arguments of the model.
+        inputs: the distinct inputs.
+        usage: counts what stored answers spared, and repairs.
+        dependencies: the route's profile, and how media is saved.
+        breaker: is told of answers.
+        on_rejected: is given the index of an input whose answer cannot be read, and why.
+
+    Attributes:
+        results: fills as answers land.
+        done: inputs that have their prediction or their failure.
+    """
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        inputs: list[Input],
+        usage: Usage,
+        dependencies: Dependencies,
+        breaker: CircuitBreaker,
+        on_rejected: Callable[[int, Failure], None],
+    ) -> None:
+        self.results = Results(len(inputs))
+        self.done = 0
+        self._model, self._task, self._inputs = model, model.definition, inputs
+        self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
+
+    async def record(self, queue: InputQueue, indexes: Sequence[int], answer: object) -> Failure | Sequence[Batch]:
+        """Read an answer into ``results``. What it leaves in doubt is asked again, whole or by input.
+
+        Args:
+            queue: stores the answers, and takes what a repair asks instead.
+            indexes: of the inputs that the request carried.
+            answer: the server's answer, as parsed JSON.
+
+        Returns:
+            The parts still to be asked, or why the whole is to be asked again.
+        """
+        profile = self._deps.profile
+        try:
+            parts = self._task.split(answer, len(indexes))
+        except UnreadableAnswer as error:
+            if len(indexes) > 1:
+                profile.on_ambiguous()
+                return Failure(FailureKind.TRANSIENT, str(error), 200)
+            self._on_rejected(indexes[0], Failure(FailureKind.INPUT_REJECTED, str(error), 200))
+            return ()
+        profile.has_answered = True
+        if len(indexes) > 1:
+            profile.on_unambiguous()
+        again = []
+        for index, part in zip(indexes, parts, strict=True):
+            try:
+                prediction = self._task.read(part, self._inputs[index], self._model)
+                if self._task.makes_media:
+                    prediction = await save_media(prediction, self._deps.save)
+                self.results.put(index, prediction)
+            except (UnreadableAnswer, MediaError) as error:
+                if self._repaired(queue, index, part, error) or len(indexes) > 1:
+                    again.append(Batch([index]))
+                else:
+                    self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
+                continue
+            queue.answered(index, part)
+            self.done += 1
+        if len(again) < len(indexes):
+            self._breaker.on_response()
+        return again
+
+    async def on_cached(self, index: int, part: object) -> bool:
+        """Read a stored answer into ``results``.
+
+        Args:
+            index: of the input.
+            part: its part of the answer that was stored.
+
+        Returns:
+            Whether it serves; one that cannot be read any more does not.
+        """
+        try:
+            prediction = self._task.read(part, self._inputs[index], self._model)
+            if self._task.makes_media:
+                prediction = await save_media(prediction, self._deps.save)
+            self.results.put(index, prediction)
+        except (UnreadableAnswer, MediaError):
+            return False
+        self._usage.cache_hits += 1
+        self.done += 1
+        return True
+
+    def fail(self, index: int, failure: Failure) -> None:
+        """Record that an input failed for good.
+
+        Args:
+            index: of the input.
+            failure: its reason.
+        """
+        self.results.fail(index, failure)
+        self.done += 1
+
+    def predictions(self, indexes: Sequence[int], answer: object) -> list[Prediction] | Failure:
+        """Read the answer to a batch that is not yet to be trusted. Nothing is recorded.
+
+        Args:
+            indexes: of the inputs that the request carried.
+            answer: the server's answer, as parsed JSON.
+
+        Returns:
+            A prediction for each input, or why there are none.
+        """
+        try:
+            parts, read = self._task.split(answer, len(indexes)), self._task.read
+            return [read(part, self._inputs[index], self._model) for index, part in zip(indexes, parts, strict=True)]
+        except UnreadableAnswer as error:
+            return Failure(FailureKind.TRANSIENT, str(error), 200)
+
+    def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:
+        """Whether one more request, which says what did not fit, may bring an answer that does."""
+        if self._task.repair is None or not isinstance(error, UnreadableAnswer):
+            return False
+        item = self._task.repair(self._inputs[index], part, error, self._model)
+        if item is None:
+            return False
+        self._usage.repairs += 1
+        queue.replace_input(index, item)
+        return True
