@@ -16,12 +16,12 @@ class WorkerPool:
     def __init__(self, on_defect: Callable[[], None]) -> None:
         self._on_defect = on_defect
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle: set[asyncio.Task[None]] = set()
+        self._idle_workers: set[asyncio.Task[None]] = set()
 
     @property
     def has_idle(self) -> bool:
         """Whether a worker waits for a slot."""
-        return bool(self._idle)
+        return bool(self._idle_workers)
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run something beside the workers, until it or the query ends.
@@ -40,7 +40,7 @@ class WorkerPool:
         Args:
             work: the worker's loop.
         """
-        self._idle.add(self.start(work))
+        self._idle_workers.add(self.start(work))
 
     def mark_busy(self, worker: asyncio.Task[None]) -> None:
         """Note that a worker has a slot.
@@ -48,7 +48,7 @@ class WorkerPool:
         Args:
             worker: the task of it.
         """
-        self._idle.discard(worker)
+        self._idle_workers.discard(worker)
 
     def mark_idle(self, worker: asyncio.Task[None]) -> None:
         """Note that a worker waits for a slot again. Where another does so already, that one is cancelled.
@@ -58,9 +58,9 @@ class WorkerPool:
         Args:
             worker: the task of it.
         """
-        if len(self._idle) > 1:
-            self._idle.pop().cancel()
-        self._idle.add(worker)
+        if len(self._idle_workers) > 1:
+            self._idle_workers.pop().cancel()
+        self._idle_workers.add(worker)
 
     async def close(self) -> None:
         """Cancel all tasks and wait for them.
