@@ -38,7 +38,7 @@ MODEL = "bench/model"
 SCORE_TOLERANCE = 2e-6
 """Scores are compared within this: the service sends six decimals."""
 
-Kind = Literal["text", "image"]
+InputKind = Literal["text", "image"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Job:
 
     url: str
     rows: int
-    kind: Kind = "text"
+    kind: InputKind = "text"
     seed: int = 0
     distinct: int = 0
     changed: int | None = None
@@ -99,7 +99,7 @@ class Job:
         return texts
 
 
-class Answers(NamedTuple):
+class ClientScores(NamedTuple):
     """What a client returns.
 
     Attributes:
@@ -111,7 +111,7 @@ class Answers(NamedTuple):
     usage: Mapping[str, Any] = MappingProxyType({})
 
 
-Client = Callable[[Job, list[str]], Callable[[], Answers]]
+Client = Callable[[Job, list[str]], Callable[[], ClientScores]]
 """Sends all requests, and returns a function that reads the answers after the clock has stopped."""
 
 
@@ -212,7 +212,7 @@ def write_images(folder: Path, count: int) -> list[str]:
     return paths
 
 
-def request_body(kind: Kind, batch: Sequence[str]) -> bytes:
+def request_body(kind: InputKind, batch: Sequence[str]) -> bytes:
     """The body of a request for one input, or for a list of texts."""
     if kind == "image":
         return Path(batch[0]).read_bytes()
@@ -232,7 +232,7 @@ def has_setting(name: str) -> bool:
     return name in EngineSettings.model_fields
 
 
-def ours(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def ours(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """This package's ``predict``. Concurrency, batch size and rate are not configured."""
     import pandas as pd
 
@@ -245,17 +245,19 @@ def ours(job: Job, inputs: list[str]) -> Callable[[], Answers]:
     return lambda: _read_frame(out)
 
 
-def _read_frame(out: pd.DataFrame) -> Answers:
+def _read_frame(out: pd.DataFrame) -> ClientScores:
     scores = [None if each is None else each.get("POSITIVE") for each in out["y_explain"]]
     for label, confidence, positive in zip(out["y"], out["y_confidence"], scores, strict=True):
         best = None if positive is None else ("POSITIVE", positive) if positive >= 0.5 else ("NEGATIVE", 1 - positive)
         if best is not None and (label != best[0] or abs(confidence - best[1]) > SCORE_TOLERANCE):
             raise AssertionError(f"{label} {confidence} was chosen, but the best label is {best}")
     errors = out["y_error"].dropna()
-    return Answers(scores, {**out.attrs["usage"], "first_error": str(errors.iloc[0])[:300] if len(errors) else None})
+    return ClientScores(
+        scores, {**out.attrs["usage"], "first_error": str(errors.iloc[0])[:300] if len(errors) else None}
+    )
 
 
-def bare(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def bare(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """A loop over aiohttp with ``job.in_flight`` workers and ``job.batch`` inputs per request. It handles no error."""
     import aiohttp
 
@@ -273,10 +275,10 @@ def bare(job: Job, inputs: list[str]) -> Callable[[], Answers]:
             await asyncio.gather(*(worker(session) for _ in range(job.in_flight)))
 
     asyncio.run(run())
-    return lambda: Answers(scores)
+    return lambda: ClientScores(scores)
 
 
-def hub(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def hub(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """huggingface_hub's AsyncInferenceClient with ``gather`` and a semaphore. It cannot send a list."""
     from huggingface_hub import AsyncInferenceClient
 
@@ -292,7 +294,7 @@ def hub(job: Job, inputs: list[str]) -> Callable[[], Answers]:
             return await asyncio.gather(*map(one, inputs))
 
     answers = asyncio.run(run())
-    return lambda: Answers([next(item.score for item in each if item.label == "POSITIVE") for each in answers])
+    return lambda: ClientScores([next(item.score for item in each if item.label == "POSITIVE") for each in answers])
 
 
 _IMPORTS = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from .baselines import HEADERS, Answers, Job, parse_scores, request_body
+from .baselines import HEADERS, ClientScores, Job, parse_scores, request_body
 from .service import Plan
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def best_batch(plan: Plan, rows: int) -> int:
     return min(range(1, plan.largest_batch + 1), key=lambda size: (round(best_seconds(plan, rows, size), 3), -size))
 
 
-def ideal_client(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def ideal_client(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """Predict ``inputs`` by ``job.plan``."""
     import aiohttp
 
@@ -110,4 +110,4 @@ def ideal_client(job: Job, inputs: list[str]) -> Callable[[], Answers]:
             await asyncio.gather(*(worker(session) for _ in range(min(ideal_concurrency(plan), len(inputs)))))
 
     asyncio.run(run())
-    return lambda: Answers(scores)
+    return lambda: ClientScores(scores)

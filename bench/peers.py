@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypedDict
 from huggingface_api_handler.demo.mindsdb_server import SQLError, running_mindsdb
 from huggingface_api_handler.demo.processes import ServerError
 
-from .baselines import HEADERS, MODEL, Answers, Job, Kind, parse_scores
+from .baselines import HEADERS, MODEL, ClientScores, InputKind, Job, parse_scores
 from .measure import (
     ClientError,
     RemoteService,
@@ -52,7 +52,7 @@ THROUGH_SQL = "through SQL"
 SQL_ROWS = 20_000
 
 
-def hugging_py_face(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def hugging_py_face(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """hugging-py-face: one call for each input, or one for all of them, as its ``..._in_df`` functions do."""
     from hugging_py_face import NLP, ComputerVision
 
@@ -66,10 +66,10 @@ def hugging_py_face(job: Job, inputs: list[str]) -> Callable[[], Answers]:
             answers = language.text_classification(inputs)
         else:
             answers = [language.text_classification(item) for item in inputs]
-    return lambda: Answers([parse_scores(answer)[0] for answer in answers])
+    return lambda: ClientScores([parse_scores(answer)[0] for answer in answers])
 
 
-def ray_data(job: Job, inputs: list[str]) -> Callable[[], Answers]:
+def ray_data(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     """Ray Data's HttpRequestProcessor, 64 rows at a time. A list of ``job.batch`` texts is one of its rows."""
     import ray
     from ray.data.llm import HttpRequestProcessorConfig, build_processor
@@ -92,14 +92,14 @@ def ray_data(job: Job, inputs: list[str]) -> Callable[[], Answers]:
     )
     answers = sorted(processor(ray.data.from_items(rows)).take_all(), key=lambda row: int(row["row"]))
     scores = [positive for row in answers for positive in row["scores"]]
-    return lambda: Answers(scores, {"startup_seconds": startup_seconds})
+    return lambda: ClientScores(scores, {"startup_seconds": startup_seconds})
 
 
 class Scenario(NamedTuple):
     """What all clients predict, and the batch size of those that have to be told."""
 
     plan: Plan
-    kind: Kind
+    kind: InputKind
     rows: int
     quick_rows: int
     batch: int = 1

@@ -14,7 +14,7 @@ from enum import Enum
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.5
+CANCELLATION_POLL_INTERVAL_S = 0.5
 """Time between two looks at the query's row. A cancelled query must stop sending within a second."""
 
 
@@ -50,7 +50,7 @@ def cancellation(*, in_threads: bool) -> Iterator[threading.Event | None]:
 
 @contextmanager
 def watch_query(
-    fetch_state: Callable[[], QueryState], *, in_threads: bool, interval_s: float = POLL_INTERVAL_S
+    fetch_state: Callable[[], QueryState], *, in_threads: bool, interval_s: float = CANCELLATION_POLL_INTERVAL_S
 ) -> Iterator[threading.Event]:
     """Poll a query's state from a thread of its own while the block runs.
 

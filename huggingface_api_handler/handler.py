@@ -193,7 +193,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self, discovered: Mapping[str, object]) -> Scope:
-        """Whose answers and receipts these are, by ids of our own: MindsDB reuses the numbers of what is dropped."""
+        """Whose answers and usage these are, by ids of our own: MindsDB reuses the numbers of what is dropped."""
         stored = self.engine_storage.json_get(_SCOPE_KEY)
         if not stored:
             stored = {"id": secrets.token_hex(16)}

@@ -67,7 +67,7 @@ def uses_in(path: str, source: str) -> Iterator[Use]:
         path: of the file, from the root of the repository.
         source: its text.
     """
-    yield Use(Path(path).stem, path, 1)
+    yield from (Use(part, path, 1) for part in (*Path(path).parts[:-1], Path(path).stem))
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield Use(node.name, path, node.lineno)
@@ -81,12 +81,17 @@ def uses_in(path: str, source: str) -> Iterator[Use]:
                 yield Use(node.attr, path, node.lineno)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield Use(node.id, path, node.lineno)
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name is not None:
+            yield Use(node.name, path, node.lineno)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (Use(alias.asname, path, node.lineno) for alias in node.names if alias.asname is not None)
 
 
 def _is_ours(node: ast.Attribute) -> bool:
-    """Attributes that are set are ours; of those that are read, the ones of ``self`` and ``cls`` are."""
+    """Attributes that are set or private are ours; of others that are read, the ones of ``self`` and ``cls`` are."""
+    is_private = node.attr.startswith("_") and not node.attr.startswith("__")
     is_set = isinstance(node.ctx, ast.Store)
-    return is_set or (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    return is_set or is_private or (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
 
 
 def retired(uses: Iterator[Use], names: Sequence[OldName]) -> list[tuple[Use, OldName]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 Progress = Callable[[str, float], None]
 """Called about twice a second with what is waited for and the seconds so far."""
 
-POLL_INTERVAL_S = 0.5
+STARTUP_POLL_INTERVAL_S = 0.5
 """Between two looks whether a server answers: its start takes seconds."""
 
 GROUP_POLL_INTERVAL_S = 0.1
@@ -145,7 +145,7 @@ def _wait(
             raise ServerError(f"{name} did not answer within {timeout:.0f} s.\n{_tail(log)}")
         if progress is not None:
             progress(name, elapsed)
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(STARTUP_POLL_INTERVAL_S)
 
 
 def _tail(log: Path) -> str:

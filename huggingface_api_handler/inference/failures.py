@@ -184,7 +184,7 @@ _MAX_MESSAGE_CHARS = 500
 
 # An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
 _MAX_TEXT_BYTES = 30_000
-_MAX_TEXT_CHARS = 20_000
+_MAX_BODY_TEXT_CHARS = 20_000
 _MAX_JSON_BYTES = 1_000_000
 _MAX_LISTED_ERRORS = 10
 
@@ -316,7 +316,7 @@ def _is_plausible_wait(estimate: object) -> TypeGuard[float]:
 
 def _parse_error_body(body: bytes) -> tuple[str, object]:
     """The server's message in one line, and the parsed JSON, None if the body is no JSON."""
-    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_TEXT_CHARS]
+    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_BODY_TEXT_CHARS]
     try:
         answer = json.loads(body[:_MAX_JSON_BYTES])
     except (ValueError, RecursionError):

@@ -24,7 +24,7 @@ from .model_card import ModelCard, OutputT
 from .model_pool import ModelPool
 from .protocol import chat_completion
 from .protocol.errors import HTTPError
-from .protocol.inputs import MAX_BATCH_SIZE, InputT, ModelInputs
+from .protocol.inputs import MAX_REQUEST_INPUTS, InputT, ModelInputs
 from .protocol.json_types import JSON, Parameters
 from .protocol.outputs import ChatAnswer, ChatMessage
 from .protocol.request_body import MAX_BODY_BYTES, parse_request_body
@@ -146,7 +146,7 @@ async def _info(request: Request) -> Response:
         {
             "server": "huggingface_api_handler local inference server",
             "version": _version(),
-            "max_client_batch_size": MAX_BATCH_SIZE,
+            "max_client_batch_size": MAX_REQUEST_INPUTS,
             "max_body_bytes": MAX_BODY_BYTES,
             "models": models,
         }

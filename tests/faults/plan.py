@@ -13,19 +13,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 # What a fault calls for where one input was asked, by the table in docs/architecture.md.
-WAIT = ("429", "429 zero", "429 seconds", "429 date", "429 past", "429 negative", "429 huge", "429 words",
+RATE_LIMITED = ("429", "429 zero", "429 seconds", "429 date", "429 past", "429 negative", "429 huge", "429 words",
         "429 no date", "503 loading")  # fmt: skip
-AGAIN = ("500", "502 page", "503", "504", "reset before headers", "reset in headers", "reset after headers",
+TRANSIENT = ("500", "502 page", "503", "504", "reset before headers", "reset in headers", "reset after headers",
          "closed early", "stall", "truncated", "invalid JSON", "endless")  # fmt: skip
-ROW = ("wrong shape", "too few", "too many", "error in 200", "bomb", "endless at full speed")
-STOP = ("redirect",)
+INPUT_REJECTED = ("wrong shape", "too few", "too many", "error in 200", "bomb", "endless at full speed")
+FATAL = ("redirect",)
 OF_BATCHES = ("flattened",)
 """Only a batch can be answered so: one input's labels lie flat by right."""
 
 # One redirect ends a query by design, so it is tried alone and not among the rest.
 # A stall holds a place for the whole timeout, and a bomb half a second of CPU: both come, and come less often.
 _WEIGHTS = {
-    **dict.fromkeys((*WAIT, *AGAIN, *ROW, *OF_BATCHES), 1.0),
+    **dict.fromkeys((*RATE_LIMITED, *TRANSIENT, *INPUT_REJECTED, *OF_BATCHES), 1.0),
     "stall": 0.1,
     "endless": 0.1,
     "endless at full speed": 0.0,

@@ -26,7 +26,7 @@ from tests.support.results import record
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
 MIN_ROWS_IN_BATCHES = 20_000
 """Rows: of some 200 requests that carry 5,000 chance alone makes between 1.0 and 1.9 times an oracle's, and 28 times
-where faults met all that a route was to qualify by (one seed of sixteen)."""
+where faults met all inputs of the batch probe (one seed of sixteen)."""
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 MAX_RATIO_TO_ORACLE = 1.3
 # Two bodies of the size that is refused, 256 MB, and the rows. Without a bound, one endless body takes all there is.
@@ -40,7 +40,7 @@ PLANS = {
 
 @dataclass
 class Run:
-    """A query that went through a plan: its rows, its receipt, and what the service says of it."""
+    """A query that went through a plan: its rows, its usage, and what the service says of it."""
 
     plan: Plan
     cells: list[str | None]
@@ -101,8 +101,8 @@ def test_each_reason_was_deserved(run: Run) -> None:
             continue
         assert cell is not None
         kinds = run.state["outcomes"].get(cell, [])
-        refused = kinds and kinds[-1] in (*plans.ROW, "poisoned")
-        worn_out = sum(kind in plans.AGAIN for kind in kinds) >= ATTEMPTS
+        refused = kinds and kinds[-1] in (*plans.INPUT_REJECTED, "poisoned")
+        worn_out = sum(kind in plans.TRANSIENT for kind in kinds) >= ATTEMPTS
         assert refused or worn_out, (cell, reason, kinds)
         assert reason.startswith(("rejected input", "temporary failure")), reason
 
@@ -139,7 +139,7 @@ def test_memory_is_bounded(run: Run) -> None:
 
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
-PASSING = (*plans.WAIT, *plans.AGAIN)
+PASSING = (*plans.RATE_LIMITED, *plans.TRANSIENT)
 SHORT = 0.5
 """Seconds that a request may take where the service stalls."""
 
@@ -165,11 +165,11 @@ def test_a_fault_in_passing_costs_one_more_request_and_no_row(kind: str, faulty:
     assert state["requests"] == out.attrs["usage"]["requests"] == 4
     assert state["met"] == {kind: 2, "answered": 2}
     waits = out.attrs["usage"]["waits"]
-    assert waits == (2 if kind in plans.WAIT else 0)
+    assert waits == (2 if kind in plans.RATE_LIMITED else 0)
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("kind", plans.AGAIN)
+@pytest.mark.parametrize("kind", plans.TRANSIENT)
 def test_a_fault_that_does_not_pass_is_a_rows_reason_after_five_requests(kind: str, faulty: FaultyService) -> None:
     plan = Plan(share=1.0, kinds=(kind,), tag="always")
     with pytest.raises(InferenceError) as raised:
@@ -179,7 +179,9 @@ def test_a_fault_that_does_not_pass_is_a_rows_reason_after_five_requests(kind: s
     assert "<html" not in str(raised.value)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in plans.ROW if kind not in ("bomb", "endless at full speed")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in plans.INPUT_REJECTED if kind not in ("bomb", "endless at full speed")]
+)
 def test_what_is_no_answer_to_one_row_is_its_reason_and_is_not_paid_for_again(kind: str, faulty: FaultyService) -> None:
     plan = Plan(share=1.0, kinds=(kind,), quiet=1, tag="row")
     out, state = ask(faulty, plan, ["one", "two"])

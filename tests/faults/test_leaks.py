@@ -99,7 +99,7 @@ def test_a_thousand_queries_leave_nothing_behind(
     ask: Callable[[FaultyService, int], None], faulty: FaultyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.0 * 2.0 ** (attempt - 1))
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._POLL_INTERVAL_S", 0.004)
+    monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._WATCH_INTERVAL_S", 0.004)
     for number in range(WARM):
         ask(faulty, number)
     before: dict[str, Any] = held()

@@ -129,7 +129,7 @@ def test_usage_goes_on_from_those_of_0_1_0(upgraded: MindsDB, model: str) -> Non
 
 def test_failures_are_shown_in_the_words_that_0_1_0_wrote(upgraded: MindsDB) -> None:
     total, *last = usage(upgraded, "unwell")
-    assert json.loads(total["errors"]) == upgrade.FIELD_TYPES
+    assert json.loads(total["errors"]) == upgrade.ERROR_COUNTS
     assert [json.loads(row["errors"]) for row in last] == [{"stop": 1}, {"not asked": 3}, {"again": 1}, {"row": 1}]
 
 

@@ -35,7 +35,7 @@ def sent(body: Any) -> Any:
     return json.loads(body) if isinstance(body, bytes) else body
 
 
-class Refusal(Exception):
+class PeerError(Exception):
     """What hugging-py-face raised: ``kind`` is the type's name."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -61,11 +61,11 @@ class HuggingPyFace:
         assert line, f"{SCRIPT.name} ended with status {self._process.wait(5)}"
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise Refusal(reply["error"], reply["message"])
+            raise PeerError(reply["error"], reply["message"])
         return reply
 
     def __call__(self, url: str, method: str, frame: dict[str, list[Any]] | None = None, **arguments: Any) -> Any:
-        """The answer; of a ``*_in_df`` method, its column of predictions. Raises Refusal."""
+        """The answer; of a ``*_in_df`` method, its column of predictions. Raises PeerError."""
         return self.reply(url, method, frame, **arguments)["answer"]
 
 

@@ -15,7 +15,7 @@ from tests.peers.conftest import sent
 
 P, N = {"label": "POSITIVE", "score": 0.9}, {"label": "NEGATIVE", "score": 0.1}
 LOADING = Reply({"error": "Model any is currently loading", "estimated_time": 0.01}, 503)
-WAIT = Reply({"error": "Too many requests"}, 429, {"Retry-After": "0"})
+TOO_MANY_REQUESTS = Reply({"error": "Too many requests"}, 429, {"Retry-After": "0"})
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
 
@@ -165,7 +165,7 @@ BUGS = (
         None, {"t": ["{folder}/icon.png"]}, "ComputerVision"),
     Bug("a rate limit", "it gives up at 429, with every row",
         "text_classification_in_df", on("text-classification"), "APICallException", task("text-classification"),
-        ["POSITIVE", "NEGATIVE"], first_then(WAIT, CLASSIFIER), TEXTS),
+        ["POSITIVE", "NEGATIVE"], first_then(TOO_MANY_REQUESTS, CLASSIFIER), TEXTS),
     Bug("a gateway's error in passing", "it gives up at 502, with every row",
         "text_classification_in_df", on("text-classification"), "APICallException", task("text-classification"),
         ["POSITIVE", "NEGATIVE"], first_then(Reply({"error": "bad gateway"}, 502), CLASSIFIER), TEXTS),

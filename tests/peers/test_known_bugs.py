@@ -14,7 +14,7 @@ import pytest
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.installation.environment import subprocess_environment
 from tests.conftest import Service
-from tests.peers.conftest import HuggingPyFace, Refusal, sent
+from tests.peers.conftest import HuggingPyFace, PeerError, sent
 from tests.peers.known_bugs import BUGS, CLASSIFIER, PNG, TEXTS, WAV, Bug, on, task
 
 URL = "http://127.0.0.1:1"
@@ -29,8 +29,8 @@ def its_answer(bug: Bug, peer: HuggingPyFace, url: str, folder: Path) -> Any:
     frame = None if bug.frame is None else placed(dict(bug.frame), folder)
     try:
         return peer(url, bug.method, frame, client=bug.client, **placed(dict(bug.arguments), folder))
-    except Refusal as refusal:
-        return refusal.kind
+    except PeerError as error:
+        return error.kind
 
 
 def our_answer(bug: Bug, url: str, folder: Path) -> list[Any]:

@@ -187,7 +187,7 @@ FAILING = [
 ]
 """Queries of the model `unwell` that fail, each in its way. Their receipts say how."""
 
-FIELD_TYPES = {"row": 1, "again": 1, "not asked": 3, "stop": 1}
+ERROR_COUNTS = {"row": 1, "again": 1, "not asked": 3, "stop": 1}
 """The words that 0.1.0 wrote for these failures, and how often. No other kind of it is ever a row's."""
 
 # ---------------------------------------------------------------- from Python

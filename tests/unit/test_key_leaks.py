@@ -156,7 +156,7 @@ def store_bytes(folder: Path) -> bytes:
 
 
 def everything(engine: dict[str, Any], log: pytest.LogCaptureFixture, folder: Path, using: Any = USING) -> str:
-    """What a query leaves: its table and receipt or its error, the log, the store before and after it is closed."""
+    """What a query leaves: its table and usage or its error, the log, the store before and after it is closed."""
     engine = {"cache_dir": str(folder), **engine}
     try:
         out = predict(FRAME, using, engine)

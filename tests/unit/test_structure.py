@@ -93,6 +93,17 @@ def test_a_constant_has_a_line_of_its_own(module: Path) -> None:
     assert several == []
 
 
+def test_the_name_of_a_number_means_one_thing() -> None:
+    values: dict[str, set[float]] = {}
+    for module in MODULES:
+        for node in tree(module).body:
+            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+                continue
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, (int, float)):
+                values.setdefault(node.targets[0].id.lstrip("_"), set()).add(node.value.value)
+    assert {name: several for name, several in values.items() if len(several) > 1} == {}
+
+
 @pytest.mark.parametrize("module", [each for each in MODULES if ">>>" in each.read_text("utf-8")], ids=name)
 def test_the_examples_of_docstrings_run(module: Path) -> None:
     dotted = ".".join(module.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -109,6 +120,10 @@ def test_the_examples_of_docstrings_run(module: Path) -> None:
         ("keep = 1", ["keep"]),
         ("for keep in x: ...", ["keep"]),
         ("self.keep()", ["keep"]),
+        ("import x as keep", ["keep"]),
+        ("from x import y as keep", ["keep"]),
+        ("try: ...\nexcept E as keep: ...", ["keep"]),
+        ("match x:\n case [keep]: ...", ["keep"]),
         ("other.keep = 1", ["keep"]),
         ("response.keep()", []),  # somebody else's attribute
         ("text = 'keep'", []),

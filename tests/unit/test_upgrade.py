@@ -133,7 +133,7 @@ def test_usage_of_0_1_0_is_shown(storage: Path, model: str) -> None:
 
 def test_failures_are_shown_in_the_words_that_0_1_0_wrote(storage: Path) -> None:
     shown = usage(storage, "unwell")
-    assert json.loads(shown[0]["errors"]) == upgrade.FIELD_TYPES
+    assert json.loads(shown[0]["errors"]) == upgrade.ERROR_COUNTS
     assert [json.loads(row["errors"]) for row in shown[1:]] == [{"stop": 1}, {"not asked": 3}, {"again": 1}, {"row": 1}]
     words = {"wait": 1, "again": 2, "smaller": 3, "single": 4, "row": 5, "stop": 6, "not asked": 7}
     with closing(sqlite3.connect(storage / upgrade.SQL_STORE)) as store, store:

@@ -20,12 +20,12 @@ from .route_profile import RouteProfile
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.1
+PEERS_POLL_INTERVAL_S = 0.1
 """Between two looks at what other processes do: another process's pause is kept after this at the latest."""
 
 _LEASE_S = 5.0  # after which a process that was killed no longer counts
 _RENEW_INTERVAL_S = 1.0
-_MAX_PAUSE_S = 4000.0  # none is longer than an hour, unless somebody set the clock
+_MAX_PLAUSIBLE_PAUSE_S = 4000.0  # none is longer than an hour, unless somebody set the clock
 _PROFILE_TTL_S = 3600.0  # a key may be revoked, a server may change: an older profile is only a hint
 _MIN_PACE = 1e-4  # bounds of all values of a stored pace, to reject garbage
 _MAX_PACE = 1e6
@@ -94,7 +94,7 @@ class RouteCoordinator:
         try:
             while True:
                 await self.refresh(active=True)
-                await asyncio.sleep(POLL_INTERVAL_S)
+                await asyncio.sleep(PEERS_POLL_INTERVAL_S)
         finally:
             self._active_queries -= 1
             if self._active_queries == 0:
@@ -138,7 +138,7 @@ class RouteCoordinator:
         snapshot = await work
         if snapshot is not None:
             pause_s = snapshot.resume_at - time.time()
-            self.resume_at = self._clock() + (pause_s if pause_s < _MAX_PAUSE_S else 0.0)
+            self.resume_at = self._clock() + (pause_s if pause_s < _MAX_PLAUSIBLE_PAUSE_S else 0.0)
             rank = sorted({*snapshot.owners, self._owner}).index(self._owner)
             self.quota_share = quota_share(self._max_concurrency, rank, len(snapshot.owners))
 

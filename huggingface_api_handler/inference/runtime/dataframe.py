@@ -41,7 +41,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Is called with the inputs that are done, and all of them."""
 
-_POLL_INTERVAL_S = 0.1
+_WATCH_INTERVAL_S = 0.1
 _SIGNAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 5.0
 
@@ -217,7 +217,7 @@ async def _watch(
             remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
             logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)
             state.save()
-        await asyncio.sleep(_POLL_INTERVAL_S)
+        await asyncio.sleep(_WATCH_INTERVAL_S)
 
 
 def _columns(

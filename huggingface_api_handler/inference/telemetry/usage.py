@@ -19,7 +19,7 @@ _MIN_LATENCY_S = 1e-6
 _MAX_HEADER_CHARS = 100
 """Characters kept of a request's id and of a model's revision. Real ones are shorter."""
 
-_MAX_NUMBER = 1e12
+_MAX_REPORTED_NUMBER = 1e12
 """Counts and times from a server above this are taken for a mistake."""
 
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
@@ -227,4 +227,4 @@ def _parse_number(value: object) -> float:
         number = float(value or 0)
     except ValueError:
         return 0.0
-    return number if 0 <= number < _MAX_NUMBER else 0.0
+    return number if 0 <= number < _MAX_REPORTED_NUMBER else 0.0

@@ -14,7 +14,7 @@ MAX_WAIT_S = 30 * 24 * 3600.0
 _MIN_EPOCH_S = 1e9
 """``X-RateLimit-Reset`` is in seconds from now with some services and since 1970 with others. Larger means 1970."""
 
-_MAX_NUMBER = 1e18
+_MAX_HEADER_NUMBER = 1e18
 """Larger numbers, infinity and NaN are taken for a server's mistake."""
 
 _POLICY_PATTERN = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
@@ -132,4 +132,4 @@ def _parse_number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < _MAX_NUMBER else None
+    return value if abs(value) < _MAX_HEADER_NUMBER else None

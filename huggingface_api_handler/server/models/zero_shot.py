@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..model_card import ModelCard
 from ..protocol.errors import HTTPError, invalid_field
-from ..protocol.inputs import MAX_BATCH_SIZE, parse_texts
+from ..protocol.inputs import MAX_REQUEST_INPUTS, parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import ZeroShotScores
 from ..protocol.parameters import get_bool, get_candidate_labels, reject_unknown
@@ -90,8 +90,8 @@ def _ranked(text: str, labels: Sequence[str], scores: Sequence[float]) -> ZeroSh
 
 def _labels(parameters: Parameters) -> list[str]:
     labels = get_candidate_labels(parameters)
-    if len(labels) > MAX_BATCH_SIZE:
-        raise invalid_field("parameters.candidate_labels", f"{len(labels)} labels, {MAX_BATCH_SIZE} is the most")
+    if len(labels) > MAX_REQUEST_INPUTS:
+        raise invalid_field("parameters.candidate_labels", f"{len(labels)} labels, {MAX_REQUEST_INPUTS} is the most")
     return labels
 
 

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 from .errors import HTTPError, batch_too_large, invalid_audio, invalid_field, invalid_image
 from .request_body import json_type_name
 
-MAX_BATCH_SIZE = 128
+MAX_REQUEST_INPUTS = 128
 # hf-inference sends this as `x-compute-characters` for inputs that are not text.
 NO_CHARACTERS = -1
 
@@ -142,8 +142,8 @@ def parse_image(inputs: object) -> ModelInputs[bytes]:
 def _checked_texts(field: str, values: list[object]) -> list[str]:
     if not values:
         raise invalid_field(field, "the list is empty, send at least one text")
-    if len(values) > MAX_BATCH_SIZE:
-        raise batch_too_large(len(values), MAX_BATCH_SIZE)
+    if len(values) > MAX_REQUEST_INPUTS:
+        raise batch_too_large(len(values), MAX_REQUEST_INPUTS)
     texts = []
     for position, value in enumerate(values):
         if not isinstance(value, str):

@@ -20,7 +20,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control import coordination, route_registry
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.coordination import (
-    POLL_INTERVAL_S,
+    PEERS_POLL_INTERVAL_S,
     RouteCoordinator,
     from_json,
     quota_share,
@@ -103,7 +103,7 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
     if late:
         while not refused_at:
             time.sleep(0.01)
-        time.sleep(4 * POLL_INTERVAL_S)
+        time.sleep(4 * PEERS_POLL_INTERVAL_S)
     rows = 100 if late else 4000
 
     class Enough:
@@ -114,7 +114,7 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
     process.kill() if not late else join(process)
     process.communicate()
     (moment,) = refused_at
-    assert [each for each in arrived if moment + 2 * POLL_INTERVAL_S < each < moment + seconds] == []
+    assert [each for each in arrived if moment + 2 * PEERS_POLL_INTERVAL_S < each < moment + seconds] == []
     assert any(each > moment + seconds for each in arrived)
 
 
@@ -158,7 +158,7 @@ def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path:
     while lease_count(tmp_path) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(3 * POLL_INTERVAL_S)
+    time.sleep(3 * PEERS_POLL_INTERVAL_S)
     assert all(process.poll() is None for process in both), "both are at work"
     service.most_in_flight = service.in_flight
     time.sleep(0.5)

@@ -123,7 +123,7 @@ class Run:
         assert all(failure.kind.in_rows for failure in self.results.failures.values())
 
     @property
-    def batch_size(self) -> list[int]:
+    def request_sizes(self) -> list[int]:
         return [len(sent) if isinstance(sent, list) else 1 for sent in self.sent]
 
 
@@ -155,8 +155,8 @@ def test_a_route_that_takes_batches_gets_them() -> None:
     run = Run(can_batch, TEXTS)
     assert_right(run)
     assert run.profile.accepts_batches is True
-    # one alone, three to qualify, the same three together, and 96 in batches of 32
-    assert sorted(run.batch_size) == [1, 1, 1, 1, 3, 32, 32, 32]
+    # one alone, three of the probe, the same three together, and 96 in batches of 32
+    assert sorted(run.request_sizes) == [1, 1, 1, 1, 3, 32, 32, 32]
 
 
 def test_what_was_learned_is_used_by_the_next_query() -> None:
@@ -164,11 +164,11 @@ def test_what_was_learned_is_used_by_the_next_query() -> None:
         can_batch, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
     )
     assert_right(run)
-    assert run.batch_size == [32, 32, 32, 4]
+    assert run.request_sizes == [32, 32, 32, 4]
 
 
-def test_few_inputs_are_not_worth_qualifying() -> None:
-    assert Run(can_batch, TEXTS[:8]).batch_size == [1] * 8
+def test_few_inputs_are_not_worth_a_probe() -> None:
+    assert Run(can_batch, TEXTS[:8]).request_sizes == [1] * 8
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,9 @@ def test_a_list_that_is_misread_never_gives_a_wrong_row(service: Service, tried:
     run = Run(service, TEXTS)
     assert_right(run)
     assert run.profile.accepts_batches is False
-    assert sorted(run.batch_size) == [1] * 100 + [3] * tried  # what may be a fault in passing is tried more than once
+    assert (
+        sorted(run.request_sizes) == [1] * 100 + [3] * tried
+    )  # what may be a fault in passing is tried more than once
 
 
 def test_answers_too_much_alike_prove_no_order() -> None:
@@ -232,7 +234,7 @@ def test_one_fault_in_passing_does_not_cost_a_route_its_batches(fault: Any) -> N
     run = Run(only_batches(fault, times=1), TEXTS)
     assert_right(run)
     assert run.profile.accepts_batches is True
-    assert sum(size > 3 for size in run.batch_size) == 3
+    assert sum(size > 3 for size in run.request_sizes) == 3
 
 
 def test_a_bad_row_among_those_that_batches_are_tried_with_does_not_cost_a_route_its_batches() -> None:
@@ -265,7 +267,7 @@ def test_a_list_answered_badly_is_asked_again_whole_and_then_in_halves(fault: An
     twice = Run(only_batches(fault, times=2), TEXTS[:4], RouteProfile(has_answered=True, accepts_batches=True))
     for run, sizes in ((once, [4, 4]), (twice, [4, 4, 2, 2])):
         assert_right(run, TEXTS[:4])
-        assert run.batch_size == sizes
+        assert run.request_sizes == sizes
         assert run.profile.accepts_batches is True
 
 
@@ -290,7 +292,7 @@ def test_batches_lost_are_not_sent_once_more_for_each_batch_that_was_packed() ->
               RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert_right(run, texts)
     assert run.profile.accepts_batches is False
-    assert sum(size > 1 for size in run.batch_size) <= 8 + 5  # those in flight when the fifth bad answer came
+    assert sum(size > 1 for size in run.request_sizes) <= 8 + 5  # those in flight when the fifth bad answer came
 
 
 def test_a_route_loses_batches_after_repeated_ambiguity() -> None:
@@ -346,7 +348,7 @@ def test_rate_limited_is_no_attempt_and_keeps_the_batch() -> None:
         busy, TEXTS, RouteProfile(has_answered=True, accepts_batches=True, batch_size=BatchSizeTuner(settled=True))
     )
     assert_right(run)
-    assert set(run.batch_size) <= {32, 4}
+    assert set(run.request_sizes) <= {32, 4}
     assert run.usage.rate_limit_waits == 20
     assert run.usage.retries == 0
 
@@ -443,13 +445,13 @@ def test_the_smallest_batches_are_halved_to_the_row(size: int) -> None:
     refuse = error(400, "index out of range")
     run = Run(lambda asked: refuse if texts[0] in asked["inputs"] else can_batch(asked), texts, RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
     assert [isinstance(result, Failure) for result in run.results] == [True] + [False] * (size - 1)
-    assert run.batch_size == ([2, 1, 1] if size == 2 else [3, 2, 1, 1, 1])
+    assert run.request_sizes == ([2, 1, 1] if size == 2 else [3, 2, 1, 1, 1])
 
 
 def test_a_batch_that_fails_in_passing_is_halved_after_two_attempts_and_a_row_of_it_has_five_of_its_own() -> None:
     bad = TEXTS[0]
     run = Run(lambda asked: error(500) if bad in asked["inputs"] else can_batch(asked), TEXTS[:2], RouteProfile(has_answered=True, accepts_batches=True))  # fmt: skip
-    assert run.batch_size == [2, 2] + [1] * (MAX_ATTEMPTS + 1)
+    assert run.request_sizes == [2, 2] + [1] * (MAX_ATTEMPTS + 1)
     assert run.results[0].attempts == MAX_ATTEMPTS
     assert isinstance(run.results[1], Prediction)
 
