@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from textwrap import wrap
 
 from ..config.normalize import task_named
 from ..config.reference import arguments_of
@@ -11,6 +12,8 @@ from ..console import text_table
 from ..errors import InputError
 from ..tasks import TASKS, Task
 from ..tasks.listing import markdown
+
+_DESCRIPTION_CHARS = 60
 
 
 def show_tasks(args: argparse.Namespace) -> int:
@@ -41,8 +44,9 @@ def _all_tasks() -> str:
 
 
 def _arguments(task: Task) -> str:
-    rows = [
-        [argument.name, argument.type, "yes" if argument.required else "no", argument.description]
-        for argument in arguments_of(task)
-    ]
+    rows = []
+    for argument in arguments_of(task):
+        first, *more = wrap(argument.description, _DESCRIPTION_CHARS) or [""]
+        rows.append([argument.name, argument.type, "yes" if argument.required else "no", first])
+        rows += [["", "", "", line] for line in more]
     return text_table(["argument", "type", "required", "description"], rows, max_rows=len(rows))
