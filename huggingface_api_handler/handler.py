@@ -43,7 +43,7 @@ class ConnectionStorage(Protocol):
     """What ``create_validation`` reads of MindsDB's HandlerStorage."""
 
     def get_connection_args(self) -> Using | None:
-        """Give the arguments of CREATE ML_ENGINE, as MindsDB stored them."""
+        """Give the arguments of CREATE ML_ENGINE, as MindsDB stored them; None where there are none."""
 
 
 class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # MindsDB ships no types

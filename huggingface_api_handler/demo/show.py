@@ -44,10 +44,33 @@ class Server(Protocol):
     """What the script needs of a running MindsDB."""
 
     def sql(self, statement: str) -> Table:
-        """Run one statement; see `MindsDB.sql`."""
+        """Run one statement.
+
+        Args:
+            statement: The statement, without a semicolon.
+
+        Returns:
+            Its result.
+
+        Raises:
+            SQLError: It was refused.
+            ServerError: Nothing answers.
+        """
 
     def wait_for_model(self, name: str, project: str) -> float:
-        """Wait until CREATE MODEL is done; see `MindsDB.wait_for_model`."""
+        """Wait until CREATE MODEL is done.
+
+        Args:
+            name: The model's name.
+            project: The project it is in.
+
+        Returns:
+            The seconds it took.
+
+        Raises:
+            SQLError: The model failed, or was not done in time.
+            ServerError: Nothing answers.
+        """
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,9 @@ def run_demo(examples: Path | None = None) -> int:
 
     Returns:
         The exit status: 1 where something failed, with the reason on stderr, else 0.
+
+    Raises:
+        SystemExit: SIGTERM came; the exit status is 143.
     """
     folder = examples or Path(__file__).resolve().parents[2] / "examples"
     started = time.monotonic()
@@ -142,6 +168,7 @@ def run_script(server: Server, script: list[str]) -> Summary:
 
     Raises:
         SQLError: A statement was refused, or a model failed.
+        ServerError: Nothing answers.
     """
     started, rows = time.monotonic(), 0
     for statement in script:

@@ -80,7 +80,10 @@ def move(source: Path, destination: Path, staging: Path) -> None:
     Args:
         source: The folder.
         destination: Its new path. It must not exist.
-        staging: Where the copy is made before it is renamed.
+        staging: Where the copy is made before it is renamed. What is there is removed.
+
+    Raises:
+        OSError: The folder can be neither renamed nor copied.
     """
     try:
         source.rename(destination)

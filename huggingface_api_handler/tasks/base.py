@@ -130,6 +130,9 @@ def unwrap_single(inputs: Sequence[str]) -> str | list[str]:
 
     Args:
         inputs: the texts of one request, at least one.
+
+    Returns:
+        The text of a single input, else the list of all texts.
     """
     return inputs[0] if len(inputs) == 1 else list(inputs)
 
@@ -139,7 +142,10 @@ def with_parameters(body: JSONObject, settings: Settings) -> JSONObject:
 
     Args:
         body: ``{"inputs": ...}``; it is changed and returned.
-        settings: the model's settings.
+        settings: of which ``parameters`` is read.
+
+    Returns:
+        ``body``, with ``"parameters": {...}`` in it where there are parameters.
     """
     if settings.parameters:
         body["parameters"] = dict(settings.parameters)
@@ -154,7 +160,7 @@ def text_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
         settings: the model's settings.
 
     Returns:
-        ``{"inputs": text or [text, ...], "parameters": {...}}``.
+        ``{"inputs": text or [text, ...]}``, with ``"parameters": {...}`` where there are parameters.
     """
     return with_parameters({"inputs": unwrap_single(inputs)}, settings)
 
@@ -187,7 +193,8 @@ def split_typed(part_type: type) -> Split:
         part_type: the type of the answer to one input.
 
     Returns:
-        A function of answer and count, as ``split_one_to_one``.
+        A function of answer and count, as ``split_one_to_one``. It raises UnreadableAnswer also where a part of
+        several is not of ``part_type``.
     """
 
     def split(answer: object, count: int) -> list[Any]:
@@ -204,12 +211,19 @@ def ambiguous_answer(count: int) -> UnreadableAnswer:
 
     Args:
         count: the number of inputs that the request carried.
+
+    Returns:
+        The error, for the caller to raise.
     """
     return UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
 
 
 def single_group(_input: Input) -> Hashable:
-    """The group of a task whose inputs may all go together."""
+    """The group of a task whose inputs may all go together.
+
+    Returns:
+        None, for every input.
+    """
     return None
 
 
@@ -277,6 +291,9 @@ def unwrap(answer: object) -> object:
 
     Args:
         answer: the server's answer, as parsed JSON.
+
+    Returns:
+        The answer without these lists.
     """
     while isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
@@ -288,6 +305,9 @@ def best_of(answer: object) -> object:
 
     Args:
         answer: the server's answer, as parsed JSON.
+
+    Returns:
+        The first item of a list; an answer that is no list, or an empty one, as it is.
     """
     answer = unwrap(answer)
     return answer[0] if isinstance(answer, list) and answer else answer
@@ -298,6 +318,9 @@ def unwrap_list(answer: object) -> object:
 
     Args:
         answer: the server's answer, as parsed JSON.
+
+    Returns:
+        The inner list of ``[[...]]``; any other answer as it is.
     """
     return answer[0] if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list) else answer
 
@@ -335,7 +358,10 @@ def unreadable(task: str, answer: object) -> UnreadableAnswer:
 
     Args:
         task: the task's name, for the sentence.
-        answer: what came, of which only the shape is told.
+        answer: what came. The sentence tells its type only, and the first six keys of an object.
+
+    Returns:
+        The error, for the caller to raise.
     """
     shape = type(answer).__name__ if not isinstance(answer, dict) else f"an object with {sorted(map(str, answer))[:6]}"
     return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")

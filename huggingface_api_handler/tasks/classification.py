@@ -120,6 +120,9 @@ def read_scores(answer: object, _input: Input, settings: Settings) -> Prediction
         answer: the server's labels with scores (see ``scores_of``).
         settings: of which ``labels``, ``output``, ``threshold`` and ``below_threshold`` are read.
 
+    Returns:
+        As ``choose_label``, under the names that ``labels`` gives.
+
     Raises:
         UnreadableAnswer: the answer holds no labels, or ``labels`` does not fit them.
     """
@@ -134,7 +137,9 @@ def choose_label(pairs: Scores, settings: Settings) -> Prediction:
         settings: of which ``output``, ``threshold`` and ``below_threshold`` are read.
 
     Returns:
-        A label, a map or a list for the target; the best score; ``{label: score}``.
+        The target is the best label, or ``below_threshold`` where its score is under the threshold. Where ``output``
+        is 'scores', it is ``{label: score}``; where it is 'all', ``[{"label", "score"}, ...]``, best first. The
+        confidence is the best score, None where the server sent none. ``explain`` is ``{label: score}``.
     """
     label, score = pairs[0]
     explain = dict(pairs)
@@ -157,6 +162,9 @@ def split_scores(answer: object, count: int) -> list[Any]:
         answer: the server's answer, as parsed JSON.
         count: the number of inputs that the request carried.
 
+    Returns:
+        ``count`` parts, in the order of the inputs, for ``scores_of`` to read.
+
     Raises:
         UnreadableAnswer: it cannot be told which labels are whose.
     """
@@ -170,11 +178,14 @@ def split_scores(answer: object, count: int) -> list[Any]:
 
 
 def candidate_labels(item: Input, settings: Settings) -> Sequence[str]:
-    """The labels that an input is asked about: its row's own, else those of the model.
+    """The labels that an input is asked about.
 
     Args:
         item: the input of one row.
         settings: of which the parameter ``candidate_labels`` is read.
+
+    Returns:
+        The row's own labels where a column brings them, else those of the parameter.
     """
     if isinstance(item, (LabelledText, LabelledMedia)):
         return item.labels
@@ -200,12 +211,17 @@ def _split_zero_shot(answer: object, count: int) -> list[Any]:
 
 
 def read_zero_shot(answer: object, item: Input, settings: Settings) -> Prediction:
-    """As ``read_scores``; with ``multi_label``, the target is the list of labels that reach the threshold (0.5).
+    """The best of the labels that were asked about, or, with ``multi_label``, all that reach the threshold.
 
     Args:
         answer: the server's labels with scores (see ``scores_of``).
         item: the input that was sent, whose labels the answer must keep to.
-        settings: as in ``read_scores``, and the parameters ``candidate_labels`` and ``multi_label``.
+        settings: of which ``output``, ``threshold``, ``below_threshold`` and the parameters ``candidate_labels`` and
+            ``multi_label`` are read.
+
+    Returns:
+        As ``choose_label``. With ``multi_label``, and where ``output`` is 'label', the target is the list of the labels
+        whose score is the threshold (0.5 by default) or more, best first; ``below_threshold`` where there are none.
 
     Raises:
         UnreadableAnswer: the answer holds no labels, or others than were asked about.

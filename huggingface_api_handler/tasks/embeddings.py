@@ -36,7 +36,8 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
         settings: of which ``pooling`` ('mean', 'cls', 'none') says what is made of token vectors.
 
     Returns:
-        A list of floats; with ``pooling = 'none'`` a list of them where the answer has one for each token.
+        The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them where the answer has one
+        for each token. No confidence and no ``explain``.
 
     Raises:
         UnreadableAnswer: the answer holds anything but numbers, or vectors of several lengths.
@@ -81,6 +82,9 @@ def read_similarity(answer: object, _input: Input, _settings: Settings) -> Predi
 
     Args:
         answer: the score, a number.
+
+    Returns:
+        The score as a float for the target, without confidence and ``explain``.
 
     Raises:
         UnreadableAnswer: the answer is no number.

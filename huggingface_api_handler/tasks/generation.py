@@ -22,6 +22,10 @@ def read_generated(answer: object, _input: Input, _settings: Settings) -> Predic
     Args:
         answer: ``{"generated_text", "details"}``, or a list of these, best first.
 
+    Returns:
+        The text for the target. ``explain`` is ``{"finish_reason", "tokens"}`` with the number of generated tokens;
+        None where the server sent no details.
+
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
@@ -68,6 +72,11 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
     Args:
         answer: OpenAI's chat completion, of which the first choice counts.
         settings: of which ``output_schema`` is read.
+
+    Returns:
+        For the target the text, or ``{field: value}`` under ``output_schema``. ``explain`` is
+        ``{"finish_reason", "tokens"}``, each None where the server does not say. The tokens are those of prompt and
+        reply together.
 
     Raises:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.

@@ -136,6 +136,9 @@ def loaded_media(item: Input) -> Media:
     Args:
         item: an input that has media, already loaded (see ``with_media``).
 
+    Returns:
+        Its bytes with their content type.
+
     Raises:
         TypeError: it has none, or it is not loaded.
     """
@@ -151,6 +154,9 @@ def with_media(item: Input, media: Media) -> Input:
     Args:
         item: an input that has media (see ``media_in``).
         media: what its reference was loaded as.
+
+    Returns:
+        A copy of the input with ``media`` in it; ``media`` itself for an input that is nothing else.
     """
     return item._replace(media=media) if isinstance(item, _WITH_MEDIA) else media
 

@@ -75,6 +75,9 @@ def find_column(frame: pd.DataFrame, name: str, argument: str) -> Series:
         name: of the column.
         argument: the USING argument that names it, for the error.
 
+    Returns:
+        The column, one cell for each row of ``frame``.
+
     Raises:
         InputError: there is no such column, or more than one; the sentence lists those there are.
     """

@@ -20,7 +20,8 @@ def read_generated_media(task: str, *keys: str) -> Read:
         keys: under which the base64 may stand.
 
     Returns:
-        A function of answer, input and settings that makes the prediction, or raises UnreadableAnswer.
+        A function of answer, input and settings that makes the prediction, or raises UnreadableAnswer. The target is
+        ``Media``, and ``explain`` is ``{"content_type", "bytes"}``.
     """
 
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -62,6 +63,10 @@ def read_tracks(answer: object, _input: Input, _settings: Settings) -> Predictio
 
     Args:
         answer: ``[{"blob": base64, "content-type", "label"}, ...]``, one of these, or the bytes of one track.
+
+    Returns:
+        For the target the ``Media`` of a single track, or the list of several. ``explain`` is
+        ``[{"label", "content_type", "bytes"}, ...]``, one for each track; without ``label`` where bytes came.
 
     Raises:
         UnreadableAnswer: the answer has another shape, or no track.

@@ -39,6 +39,9 @@ def to_base64(media: Media) -> str:
 
     Args:
         media: of which the bytes are taken.
+
+    Returns:
+        The text, without line breaks.
     """
     return b64encode(media.data).decode("ascii")
 
@@ -102,6 +105,9 @@ def read_objects(answer: object, _input: Input, _settings: Settings) -> Predicti
     Args:
         answer: ``[{"label", "score", "box" or "mask"}, ...]``, or the same in a list of one.
 
+    Returns:
+        For the target the list of objects, best first, which may be empty. ``explain`` is ``{label: count}``.
+
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
@@ -124,6 +130,9 @@ def read_named_objects(answer: object, item: Input, settings: Settings) -> Predi
         item: the input that was sent.
         settings: the model's settings.
 
+    Returns:
+        For the target the list of objects, best first, which may be empty. ``explain`` is ``{label: best score}``.
+
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
@@ -137,6 +146,9 @@ def read_transcript(answer: object, _input: Input, _settings: Settings) -> Predi
 
     Args:
         answer: ``{"text", "chunks"}``, or the same in a list of one.
+
+    Returns:
+        The text for the target. ``explain`` is the list of chunks as the server sent it; None where it sent none.
 
     Raises:
         UnreadableAnswer: the answer has another shape.
@@ -155,6 +167,10 @@ def read_visual_answer(answer: object, item: Input, settings: Settings) -> Predi
         answer: ``{"answer", "score"}``, or a list of these.
         item: the input that was sent.
         settings: the model's settings.
+
+    Returns:
+        As ``read_answer``, of the answers that the model found. Where it found none, the target and ``explain`` are
+        None, and the confidence is the score that came first.
 
     Raises:
         UnreadableAnswer: the answer has another shape.

@@ -30,6 +30,9 @@ def fill(template: str, cells: Mapping[str, str]) -> str:
         template: a text with ``{{column}}`` in it.
         cells: the text of each column that the template names.
 
+    Returns:
+        The prompt.
+
     >>> fill("{{product}}: {{text}}", {"product": "Lamp", "text": "Broken, {{product}}"})
     'Lamp: Broken, {{product}}'
     """

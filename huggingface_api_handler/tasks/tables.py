@@ -36,6 +36,10 @@ def read_table_answer(answer: object, _input: Input, _settings: Settings) -> Pre
     Args:
         answer: ``{"answer", "cells", "coordinates", "aggregator"}``, or a list of these, best first.
 
+    Returns:
+        The answer's text for the target. ``explain`` holds ``cells``, ``coordinates`` and ``aggregator``, those that
+        the server sent.
+
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
@@ -67,6 +71,9 @@ def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction
     Args:
         answer: a text or a number.
 
+    Returns:
+        The class for the target, as the server sent it.
+
     Raises:
         UnreadableAnswer: the answer is neither.
     """
@@ -76,10 +83,13 @@ def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction
 
 
 def read_value(answer: object, _input: Input, _settings: Settings) -> Prediction:
-    """The number of one row, as a float.
+    """The number of one row.
 
     Args:
         answer: a number.
+
+    Returns:
+        The number for the target, as a float.
 
     Raises:
         UnreadableAnswer: the answer is no number.

@@ -48,6 +48,9 @@ def read_entities(answer: object, _input: Input, _settings: Settings) -> Predict
     Args:
         answer: ``[{"entity_group" or "entity", "word", ...}, ...]``, or the same in a list of one.
 
+    Returns:
+        For the target the list of entities, which may be empty. ``explain`` is ``{group: [word, ...]}``.
+
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
@@ -73,6 +76,10 @@ def read_answer(answer: object, _input: Input, _settings: Settings) -> Predictio
 
     Args:
         answer: ``{"answer", "score", "start", "end"}``, or a list of these; ``start`` and ``end`` in characters.
+
+    Returns:
+        The answer's text for the target; its score, None where the server sent none. ``explain`` holds ``score``,
+        ``start`` and ``end``, those that the server sent.
 
     Raises:
         UnreadableAnswer: the answer has another shape.
@@ -109,11 +116,16 @@ def _fill_mask_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
 
 
 def read_filled_mask(answer: object, text: str, settings: Settings) -> Prediction:
-    """The best sequence and ``{sequence: score}``; with several masks, the text with each mask's best word.
+    """The text with the best word in place of its mask.
 
     Args:
         answer: ``[{"sequence", "score", "token_str"}, ...]``, or a list of these for each mask.
         text: the text that was sent, with its masks.
+        settings: the model's settings, which are not read.
+
+    Returns:
+        With one mask, the best sequence for the target, its score, and ``{sequence: score}`` for ``explain``. With
+        several, the text with the best word of each mask, the product of their scores, and the list of these words.
 
     Raises:
         UnreadableAnswer: the answer has another shape, or is to another number of masks.
@@ -159,7 +171,8 @@ def read_text(key: str, task: str) -> Read:
         task: the task's name, for the error.
 
     Returns:
-        A function of answer, input and settings that makes the prediction, or raises UnreadableAnswer.
+        A function of answer, input and settings. It makes a prediction with the text for the target, or raises
+        UnreadableAnswer where the answer has another shape.
     """
 
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:

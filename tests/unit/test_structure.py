@@ -1,19 +1,26 @@
-"""How the package is cut: modules of a few screens, classes with one job, real types, one constant to a line."""
+"""How the package is cut: modules of a few screens, classes with one job, real types, one constant to a line.
+
+And what its docstrings say of a public function: each argument, the result, and what it raises.
+"""
 
 from __future__ import annotations
 
 import ast
 import doctest
 import importlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from tools.check_names import LIST, OldName, old_names, retired, uses_in
 
 pytestmark = pytest.mark.same_on_every_python
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 PACKAGE = Path(__file__).resolve().parents[2] / "huggingface_api_handler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -31,14 +38,18 @@ def name(module: Path) -> str:
     return str(module.relative_to(PACKAGE.parent))
 
 
-def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions(module: Path) -> Iterator[Function]:
     return (node for node in ast.walk(tree(module)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-def annotated_types(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+def arguments(function: Function) -> list[ast.arg]:
     signature = function.args
     every = [*signature.posonlyargs, *signature.args, *signature.kwonlyargs, signature.vararg, signature.kwarg]
-    yield from (argument.annotation for argument in every if argument is not None and argument.annotation is not None)
+    return [argument for argument in every if argument is not None]
+
+
+def annotated_types(function: Function) -> Iterator[ast.expr]:
+    yield from (argument.annotation for argument in arguments(function) if argument.annotation is not None)
     if function.returns is not None:
         yield function.returns
 
@@ -52,6 +63,57 @@ def self_attributes(node: ast.ClassDef) -> set[str]:
         and isinstance(found.value, ast.Name)
         and found.value.id == "self"
     }
+
+
+def public_functions(node: ast.Module | ast.ClassDef) -> Iterator[Function]:
+    """Those of a module and of its public classes, without functions inside functions."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from public_functions(child)
+        elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not child.name.startswith("_"):
+            yield child
+
+
+def caught_by(node: ast.Try) -> set[str]:
+    types = [handler.type for handler in node.handlers if handler.type is not None]
+    return {ast.unparse(part) for each in types for part in ast.walk(each) if isinstance(part, ast.expr)}
+
+
+def raised_by(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[str]:
+    """What ``raise X(...)`` calls, without functions inside the function, and without what it catches itself."""
+    for child in ast.iter_child_nodes(node):
+        here = caught | caught_by(node) if isinstance(node, ast.Try) and child in node.body else caught
+        if isinstance(child, ast.Raise) and isinstance(child.exc, ast.Call):
+            yield from {ast.unparse(child.exc.func)} - here
+        elif not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from raised_by(child, here)
+
+
+def sections(docstring: str) -> dict[str, set[str]]:
+    """The headings, each with the names that it describes."""
+    parts = re.split(r"^(Args|Returns|Yields|Raises):$", docstring, flags=re.MULTILINE)
+    entry = re.compile(r"^ {4}\**([\w.]+): \S", re.MULTILINE)
+    return {heading: set(entry.findall(text)) for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def missing_in_docstring(function: Function) -> Iterator[str]:
+    docstring = ast.get_docstring(function) or ""
+    found = sections(docstring)
+    named = {each.arg for each in arguments(function) if not each.arg.startswith("_")} - {"self", "cls"}
+    yield from sorted(named - found.get("Args", set()))
+
+    is_property = any("property" in ast.unparse(decorator) for decorator in function.decorator_list)
+    gives = function.returns is not None and ast.unparse(function.returns) not in ("None", "NoReturn")
+    says_it_all = not named and "\n" not in docstring  # the one line says what it gives
+    if gives and not is_property and not says_it_all and not found.keys() & {"Returns", "Yields"}:
+        yield "Returns"
+
+    for error in raised_by(function):
+        first = error.rpartition(".")[2][0]
+        if first.isupper() and error not in found.get("Raises", set()):
+            yield f"Raises {error}"
+        elif first.islower() and "Raises" not in found:  # of a function that makes the exception
+            yield f"Raises, for {error}()"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)
@@ -102,6 +164,15 @@ def test_the_name_of_a_number_means_one_thing() -> None:
             if isinstance(node.value, ast.Constant) and isinstance(node.value.value, (int, float)):
                 values.setdefault(node.targets[0].id.lstrip("_"), set()).add(node.value.value)
     assert {name: several for name, several in values.items() if len(several) > 1} == {}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_docstrings_tell_arguments_results_and_exceptions(module: Path) -> None:
+    assert [
+        f"{function.name}, line {function.lineno}: {missing}"
+        for function in public_functions(tree(module))
+        for missing in missing_in_docstring(function)
+    ] == []
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if ">>>" in each.read_text("utf-8")], ids=name)

@@ -100,6 +100,9 @@ def singles(batch: Batch) -> list[Batch]:
 
     Args:
         batch: on a route that takes one input in a request.
+
+    Returns:
+        The new batches, in the order of the inputs.
     """
     return [Batch([index]) for index in batch.indexes]
 

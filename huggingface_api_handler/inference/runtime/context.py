@@ -151,6 +151,9 @@ class Query:
 
         Args:
             server: the Text Embeddings Inference that answers there; None for any other server.
+
+        Returns:
+            Its limiter, profile and coordinator: the same object for all queries of this event loop.
         """
         return await route_state(self._routed(server), server, self.engine, self.store)
 
@@ -184,6 +187,10 @@ def outcome_of(result: RequestResult, seconds: float, inputs: int) -> Outcome:
         result: the answer or the failure that came.
         seconds: that the request was out.
         inputs: that it carried.
+
+    Returns:
+        How it went, for ``Limiter.release``. Where a rate limit rejected it, the pause that the server announced is in
+        it; else what remains of the server's limit, and ``inputs``.
     """
     failure = result.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
@@ -197,6 +204,9 @@ async def save_media(prediction: Prediction, save: Save) -> Prediction:
     Args:
         prediction: of which the value is ``Media``, or a list of them.
         save: makes a cell of media.
+
+    Returns:
+        The prediction with the cell, or the list of cells, as its value; all else as it was.
     """
     value = prediction.value
     saved = [await save(media) for media in value] if isinstance(value, list) else await save(value)

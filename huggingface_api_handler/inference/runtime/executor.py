@@ -87,7 +87,11 @@ class QueryExecutor:
         return self._handler.done
 
     async def run(self) -> None:
-        """Ask for everything that no stored answer serves, until done or stopped."""
+        """Ask for everything that no stored answer serves, until done or stopped.
+
+        Raises:
+            Exception: a defect of ours by which a task of the query failed.
+        """
         self._pool.start(self._queue.fill())
         try:
             canary = await self._warm_up()

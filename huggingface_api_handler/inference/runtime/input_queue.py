@@ -128,6 +128,9 @@ class InputQueue:
 
         Args:
             index: of the input.
+
+        Returns:
+            The input with its media; with the reference to it where the media is not loaded.
         """
         return self._loaded.get(index, self._inputs[index])
 

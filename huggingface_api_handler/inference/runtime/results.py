@@ -19,7 +19,10 @@ Result = Prediction | Failure | None
 
 
 class Results(Sequence[Result]):
-    """A place for each input: its prediction, its failure, or None while there is neither.
+    """One item for each input: its prediction, its failure, or None while there is neither.
+
+    Args:
+        size: the number of inputs.
 
     Attributes:
         values: the target of each input, None where it has none.

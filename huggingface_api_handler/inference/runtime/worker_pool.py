@@ -28,6 +28,9 @@ class WorkerPool:
 
         Args:
             work: what is to be done.
+
+        Returns:
+            The task, which ``close`` cancels.
         """
         task = asyncio.create_task(work)
         self._tasks.add(task)
