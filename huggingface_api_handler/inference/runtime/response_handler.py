@@ -72,10 +72,7 @@ class ResponseHandler:
         again = []
         for index, part in zip(indexes, parts, strict=True):
             try:
-                prediction = self._task.read(part, self._inputs[index], self._model)
-                if self._task.makes_media:
-                    prediction = await save_media(prediction, self._deps.save)
-                self.results.put(index, prediction)
+                await self._read_into_results(index, part)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(queue, index, part, error) or len(indexes) > 1:
                     again.append(Batch([index]))
@@ -83,7 +80,6 @@ class ResponseHandler:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
             queue.answered(index, part)
-            self.done += 1
         if len(again) < len(indexes):
             self._breaker.on_response()
         return again
@@ -99,14 +95,10 @@ class ResponseHandler:
             Whether it serves; one that cannot be read any more does not.
         """
         try:
-            prediction = self._task.read(part, self._inputs[index], self._model)
-            if self._task.makes_media:
-                prediction = await save_media(prediction, self._deps.save)
-            self.results.put(index, prediction)
+            await self._read_into_results(index, part)
         except (UnreadableAnswer, MediaError):
             return False
         self._usage.cache_hits += 1
-        self.done += 1
         return True
 
     def fail(self, index: int, failure: Failure) -> None:
@@ -134,6 +126,14 @@ class ResponseHandler:
             return [read(part, self._inputs[index], self._model) for index, part in zip(indexes, parts, strict=True)]
         except UnreadableAnswer as error:
             return Failure(FailureKind.TRANSIENT, str(error), 200)
+
+    async def _read_into_results(self, index: int, part: object) -> None:
+        """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""
+        prediction = self._task.read(part, self._inputs[index], self._model)
+        if self._task.makes_media:
+            prediction = await save_media(prediction, self._deps.save)
+        self.results.put(index, prediction)
+        self.done += 1
 
     def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:
         """Whether one more request, which says what did not fit, may bring an answer that does."""
