@@ -74,6 +74,27 @@ def public_functions(node: ast.Module | ast.ClassDef) -> Iterator[Function]:
             yield child
 
 
+def numbers(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """The constants that are numbers, or made of numbers alone: their names and what they are set to."""
+    for node in module.body:
+        if isinstance(node, ast.Assign):
+            target: ast.expr = node.targets[0]
+        elif isinstance(node, ast.AnnAssign):
+            target = node.target
+        else:
+            continue
+        if isinstance(target, ast.Name) and node.value is not None and is_number(node.value):
+            yield target.id, ast.unparse(node.value)
+
+
+def is_number(value: ast.expr) -> bool:
+    if isinstance(value, ast.BinOp):
+        return is_number(value.left) and is_number(value.right)
+    if isinstance(value, ast.UnaryOp):
+        return is_number(value.operand)
+    return isinstance(value, ast.Constant) and isinstance(value.value, (int, float))
+
+
 def caught_by(node: ast.Try) -> set[str]:
     types = [handler.type for handler in node.handlers if handler.type is not None]
     return {ast.unparse(part) for each in types for part in ast.walk(each) if isinstance(part, ast.expr)}
@@ -150,20 +171,37 @@ def test_a_constant_has_a_line_of_its_own(module: Path) -> None:
     several = [
         node.lineno
         for node in tree(module).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+        if isinstance(node, ast.Assign)
+        and (
+            (isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple))
+            or sum(isinstance(target, ast.Name) for target in node.targets) > 1
+        )
     ]
     assert several == []
 
 
 def test_the_name_of_a_number_means_one_thing() -> None:
-    values: dict[str, set[float]] = {}
+    values: dict[str, set[str]] = {}
     for module in MODULES:
-        for node in tree(module).body:
-            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-                continue
-            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, (int, float)):
-                values.setdefault(node.targets[0].id.lstrip("_"), set()).add(node.value.value)
-    assert {name: several for name, several in values.items() if len(several) > 1} == {}
+        for constant, number in numbers(tree(module)):
+            values.setdefault(constant.lstrip("_"), set()).add(number)
+    assert {constant: several for constant, several in values.items() if len(several) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("A = 1", [("A", "1")]),
+        ("A: Final = 1.5", [("A", "1.5")]),
+        ("A = 16 * 2**20", [("A", "16 * 2 ** 20")]),
+        ("A = -1", [("A", "-1")]),
+        ("A = 'text'", []),
+        ("A = B * 2", []),
+        ("A: int", []),
+    ],
+)
+def test_a_number_is_found_however_it_is_written(source: str, found: list[tuple[str, str]]) -> None:
+    assert list(numbers(ast.parse(source))) == found
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)
