@@ -18,7 +18,7 @@ import pytest
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
-from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.transport.client import default_client
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
@@ -48,7 +48,7 @@ def held() -> dict[str, int]:
         "threads": threading.active_count(),
         "sockets": links["socket"],
         "files": sum(links.values()) - links["socket"],
-        "tasks": client.submit(tasks()).result(10),
+        "tasks": default_client().submit(tasks()).result(10),
         "kilobytes": pages * PAGE // 1024,
         "objects": len(gc.get_objects()),
     }

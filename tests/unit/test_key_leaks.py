@@ -46,6 +46,7 @@ from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.codec import Request
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.context import Query
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from huggingface_api_handler.inference.telemetry.usage import Usage
@@ -404,7 +405,7 @@ def test_an_exception_of_an_http_library_is_told_by_its_class(
     async def post(*_: Any) -> client.Response:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(client, "post", post)
+    monkeypatch.setattr(client.default_client(), "post", post)
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     engine = {"endpoint": "http://127.0.0.1:9", "api_key": KEY}
     text = everything(engine, log, tmp_path, {**USING, "max_requests": 7})
@@ -422,7 +423,7 @@ def test_so_are_those_met_at_create_and_describe(
     def model_info(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(client, "get", get)
+    monkeypatch.setattr(client.default_client(), "get", get)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
     messages = [preflight.check_engine(engine), preflight.check_engine(engine_settings({"api_key": KEY}))]
@@ -451,7 +452,7 @@ def test_so_are_those_of_a_providers_helper(
     mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="m", providerId="fal-ai/m", status="live", task="text-to-image")  # fmt: skip
     monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
     monkeypatch.setattr(helper, step, broken)
-    monkeypatch.setattr(client, "post", post)
+    monkeypatch.setattr(client.default_client(), "post", post)
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
@@ -484,7 +485,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
     provider = hub_providers.Provider("fal-ai", "m", helper, api_key, dict(route.headers))
     things = [
         engine, model, route, dataclasses.replace(route, provider=provider), provider, api_key,
-        Request(route.url, route.headers, KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), Scope("s")),
+        Request(route.url, route.headers, KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), default_session(), Scope("s")),
         EngineSettings.model_validate({"api_key": KEY}), engine.model_dump(mode="json"), engine.model_dump_json(), engine.model_copy(),
     ]  # fmt: skip
     for thing in things:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...tasks import Batching, Input, Task
 from ...tasks.input_types import text_length
@@ -26,12 +26,12 @@ def can_batch(task: Task, profile: RouteProfile) -> bool:
     return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and profile.accepts_batches is True)
 
 
-def next_batch(task: Task, inputs: Sequence[Input], waiting: deque[int], profile: RouteProfile) -> Sequence[int]:
+def next_batch(task: Task, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile) -> Sequence[int]:
     """Take the inputs of the next request.
 
     Args:
         task: What the model does. It says which inputs may go together.
-        inputs: All inputs of the query.
+        inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
         profile: What requests have shown about the route.
 

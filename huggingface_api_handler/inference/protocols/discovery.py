@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
-from ..transport import client
+from ..transport.client import default_client
 from . import hub_providers, tei
 from .routing import resolve_route
 
@@ -61,7 +61,8 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
         return {}
     if route.provider is not None:
         return {"provider": hub_providers.provider_mapping(route.provider)}
-    server = client.submit(tei.detect(route, model.task)).result()
+    http = default_client()
+    server = http.submit(tei.detect(http, route, model.task)).result()
     return {"tei": {"url": route.url, "largest_batch": server.max_batch_size}} if server is not None else {}
 
 

@@ -12,7 +12,7 @@ from ...config.settings import EngineSettings, ModelSettings
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
 from ...redaction import preview, redact
 from ..failures import classify_exception
-from ..transport import client
+from ..transport.client import default_client
 from .routing import is_key_allowed_for, resolve_route
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,9 @@ def check_engine(engine: EngineSettings) -> str:
     headers = {}
     if key is not None and (is_key_allowed_for(url, engine) or url.startswith(constants.ENDPOINT)):
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
+    http = default_client()
     try:
-        response = client.submit(client.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
+        response = http.submit(http.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
         reason = classify_exception(error, host=url.split("/")[2]).message
         logger.warning("the engine could not be checked: %s", reason)
@@ -116,10 +117,9 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, ob
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
     if route.provider is not None:
         return {**address, "provider": route.provider.name}
+    http = default_client()
     try:
-        response = client.submit(
-            client.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)
-        ).result()
+        response = http.submit(http.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
     model_info = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from ...tasks import JSONObject, Settings
-from ..transport import client
+from ..transport.client import HttpClient
 from .routing import Route
 
 PATHS = {
@@ -41,10 +41,11 @@ class Server:
 _servers: dict[str, Server | None] = {}  # by the URL of the endpoint; None for any other kind of server
 
 
-async def detect(route: Route, task: str) -> Server | None:
+async def detect(http: HttpClient, route: Route, task: str) -> Server | None:
     """Ask an endpoint of one model for its ``/info``, once a process.
 
     Args:
+        http: Sends the request, on its own event loop.
         route: The route of a query, as ``routing.resolve_route`` gives it.
         task: The name of the task.
 
@@ -56,7 +57,7 @@ async def detect(route: Route, task: str) -> Server | None:
         return None
     if route.url not in _servers:
         try:
-            response = await client.get(f"{route.url}/info", route.headers, _INFO_TIMEOUT_S)
+            response = await http.get(f"{route.url}/info", route.headers, _INFO_TIMEOUT_S)
         except Exception:  # the query itself will say what is wrong with this host
             return None
         _servers[route.url] = _parse_info(response.status, response.body)

@@ -16,18 +16,18 @@ from ..failures import FailureKind
 from ..flow_control.limiter import Outcome
 from ..flow_control.retry import RetryPolicy
 from ..flow_control.route_profile import RouteProfile
-from ..flow_control.route_registry import RouteState, route_state
+from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
 from ..protocols import tei
 from ..protocols.request import Post, RequestResult
-from ..protocols.routing import Route
+from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
-from ..storage.sqlite import Store, open_store
+from ..storage.sqlite import Store
 from ..telemetry.usage import Usage
-from ..transport import client
+from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
@@ -91,6 +91,7 @@ class Query:
         engine: the checked arguments of CREATE ML_ENGINE.
         route: where its requests go.
         usage: counts what it asks and takes.
+        session: the connections, stores and routes that it uses.
         scope: whose it is; None from Python without a name.
         store: the file of what outlives the process.
         answers: the stored answers that it may use.
@@ -100,15 +101,37 @@ class Query:
     engine: EngineSettings
     route: Route
     usage: Usage
+    session: Session
     scope: Scope | None = None
     store: Store = field(init=False)
     answers: ResponseCache | NoResponseCache = field(init=False)
 
     def __post_init__(self) -> None:
-        store = open_store(self.engine.cache_dir)
+        store = self.session.store(self.engine.cache_dir)
         store.opened.result()
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
+
+    @classmethod
+    def of(cls, model: ModelSettings, engine: EngineSettings, session: Session | None, scope: Scope | None) -> Query:
+        """A query, with its route.
+
+        Args:
+            model: the checked arguments of CREATE MODEL and SELECT.
+            engine: the checked arguments of CREATE ML_ENGINE.
+            session: the connections, stores and routes to use; None for those of the process.
+            scope: whose it is; None from Python without a name.
+
+        Returns:
+            The query, of which nothing is sent yet.
+
+        Raises:
+            InputError: the model has no route (see ``routing.resolve_route``).
+            InferenceError: the Hub cannot be asked for the model's name at the provider.
+        """
+        route = resolve_route(engine, model)
+        usage = Usage(model.task, model.model, route.host)
+        return cls(model, engine, route, usage, session or default_session(), scope)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.
@@ -116,7 +139,7 @@ class Query:
         Returns:
             The route as its server wants to be asked, what this process knows of it, and what the query uses.
         """
-        server = await tei.detect(self.route, self.model.task)
+        server = await tei.detect(self.session.http, self.route, self.model.task)
         route, state = self._routed(server), await self.route_state(server)
         limits = {
             name: limit
@@ -134,9 +157,10 @@ class Query:
             """A cell of media."""
             return await asyncio.to_thread(loader.save, media, output_dir)
 
+        slots = self.session.limiter
         dependencies = Dependencies(
-            client.post,
-            state.limiter,
+            self.session.http.post,
+            state.limiter if slots is None else _LimiterWithSlots(state.limiter, slots),
             state.profile,
             load,
             save,
@@ -155,7 +179,7 @@ class Query:
         Returns:
             Its limiter, profile and coordinator: the same object for all queries of this event loop.
         """
-        return await route_state(self._routed(server), server, self.engine, self.store)
+        return await self.session.routes.state(self._routed(server), server, self.engine, self.store)
 
     def _routed(self, server: tei.Server | None) -> Route:
         return self.route if server is None else tei.task_route(self.route, self.model.task)
@@ -174,6 +198,25 @@ class Query:
             return self.scope.engine
         account = self.route.headers.get("authorization", "")
         return f"{self.engine.endpoint} {hashlib.sha256(account.encode()).hexdigest()}"
+
+
+class _LimiterWithSlots:
+    """The route's limiter behind a limit of the person's own, so that a request waits for both."""
+
+    def __init__(self, limiter: Limiter, slots: ConcurrencyLimiter) -> None:
+        self._limiter, self._slots = limiter, slots
+
+    async def acquire(self) -> float:
+        await self._slots.acquire()
+        try:
+            return await self._limiter.acquire()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def release(self, outcome: Outcome | None) -> None:
+        self._limiter.release(outcome)
+        self._slots.release()
 
 
 def _path(folder: str | None) -> Path | None:

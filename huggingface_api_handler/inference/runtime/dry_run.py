@@ -14,7 +14,6 @@ from ...tasks.input_types import media_in
 from ..flow_control.batching import can_batch
 from ..protocols import tei
 from ..storage.response_cache import NoResponseCache
-from ..transport import client
 from .context import Query
 
 _LOOKUP_ROWS = 2048
@@ -45,7 +44,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
         no query has shown how fast the route is.
     """
     usage = query.usage
-    estimate = client.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
+    estimate = query.session.http.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
     usage.cache_hits = estimate.cached
     time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
     sentence = (

@@ -52,9 +52,9 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 def status_of(url: str, headers: dict[str, str] | None = None) -> int:
     async def send() -> client.Response:
-        return await client.post(url, b"{}", headers or {}, 5)
+        return await client.default_client().post(url, b"{}", headers or {}, 5)
 
-    return client.submit(send()).result().status
+    return client.default_client().submit(send()).result().status
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
