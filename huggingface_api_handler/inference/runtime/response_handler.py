@@ -83,6 +83,7 @@ class ResponseHandler:
             queue.answered(index, part)
         if len(again) < len(indexes):
             self._breaker.on_response()
+            self._results.notify()
         return again
 
     async def on_cached(self, index: int, part: object) -> bool:
@@ -100,6 +101,7 @@ class ResponseHandler:
         except (UnreadableAnswer, MediaError):
             return False
         self._usage.cache_hits += 1
+        self._results.notify()
         return True
 
     def fail(self, index: int, failure: Failure) -> None:
@@ -110,6 +112,7 @@ class ResponseHandler:
             failure: its reason.
         """
         self._results.fail(index, failure)
+        self._results.notify()
         self.done += 1
 
     def predictions(self, indexes: Sequence[int], answer: object) -> list[Prediction] | Failure:

@@ -106,8 +106,6 @@ class Results(Sequence[Result]):
         self._states[place] = _ANSWERED
         if self.failures:
             self.failures.pop(index, None)
-        if index == self._watched:
-            self._watch_next()
 
     def fail(self, index: int, failure: Failure) -> None:
         """Keep the failure of an input, unless it has a prediction.
@@ -120,8 +118,6 @@ class Results(Sequence[Result]):
         if self._states[place] != _ANSWERED:
             self._states[place] = _FAILED
             self.failures[index] = failure
-            if index == self._watched:
-                self._watch_next()
 
     def fail_remaining(self, failure: Failure) -> None:
         """Give ``failure`` to all inputs that have neither prediction nor failure.
@@ -133,6 +129,7 @@ class Results(Sequence[Result]):
         while place >= 0:
             self.fail(self.start + place, failure)
             place = self._states.find(_OPEN, place)
+        self.notify()
 
     def when_done(self, stop: int, on_done: Callable[[], None]) -> None:
         """Call a function once all inputs before ``stop`` have their prediction or failure. One at a time is watched.
@@ -142,13 +139,20 @@ class Results(Sequence[Result]):
             on_done: what to call.
         """
         self._watched, self._watched_stop, self._on_done = self.start, stop, on_done
-        self._watch_next()
+        self.notify()
 
-    def _watch_next(self) -> None:
-        place = self._states.find(_OPEN, max(0, self._watched - self.start), max(0, self._watched_stop - self.start))
-        if place >= 0:
-            self._watched = self.start + place
+    def notify(self) -> None:
+        """Look whether what ``when_done`` waits for is done. Call it after each answer, not for each of its inputs."""
+        if self._watched < 0:
             return
+        place, stop = self._watched - self.start, self._watched_stop - self.start
+        if place < stop:
+            place = self._states.find(_OPEN, place, stop)
+            if place < 0 and stop > len(self._states):
+                place = len(self._states)
+            if place >= 0:
+                self._watched = self.start + place
+                return
         self._watched = -1
         self._on_done()
 

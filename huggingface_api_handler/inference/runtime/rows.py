@@ -82,15 +82,16 @@ class Deduplicator:
             self._indexes, self._start = {}, self._count
         indexes, start = self._indexes, self._start
         rows = Rows(frame, start=start)
+        add = rows.inputs.append
         for row, item in enumerate(items):
             if item is None:
                 rows.nulls += 1
-                rows.inputs.append(NO_INPUT)
+                add(NO_INPUT)
             elif isinstance(item, InvalidCell):
                 rows.invalid[row] = Failure(FailureKind.INPUT_REJECTED, item.reason)
-                rows.inputs.append(NO_INPUT)
+                add(NO_INPUT)
             else:
-                rows.inputs.append(indexes.setdefault(item, start + len(indexes)))
+                add(indexes.setdefault(item, start + len(indexes)))
         rows.stop = start + len(indexes)
         rows.new = list(islice(reversed(indexes), rows.stop - self._count))[::-1]
         self._count = rows.stop
