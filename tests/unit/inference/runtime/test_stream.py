@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import output_schema, predict, predict_batches
 from huggingface_api_handler.inference.runtime import stream
+from huggingface_api_handler.inference.runtime.query_run import QueryRun
 from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.telemetry import usage_log
 from tests.conftest import Reply, Service
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
@@ -95,7 +97,7 @@ def test_what_was_given_back_is_forgotten(service: Service, monkeypatch: pytest.
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
     runs = []
 
-    class Remembered(stream.QueryRun):
+    class Remembered(QueryRun):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             runs.append(self)
@@ -265,7 +267,7 @@ def test_frames_without_rows_keep_their_columns(service: Service) -> None:
 def test_usage_is_stored_once_for_all_frames(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.answer = answer
     recorded = []
-    monkeypatch.setattr(stream.usage_log, "record", lambda store, scope, usage: recorded.append(usage.rows))
+    monkeypatch.setattr(usage_log, "record", lambda store, scope, usage: recorded.append(usage.rows))
     list(predict_batches(frames_of(["a", "b", "c"], 1, 1, 1), USING, {"endpoint": service.url}))
     assert recorded == [3]
 
