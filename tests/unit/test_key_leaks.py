@@ -40,10 +40,10 @@ from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError, MediaError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception, classify_response
+from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
-from huggingface_api_handler.inference.protocols.codec import Request
+from huggingface_api_handler.inference.protocols.base import Body
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.storage.scope import Scope
@@ -52,6 +52,7 @@ from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.redaction import preview
 from tests.conftest import Reply, Service
+from tests.support.refusals import classify
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = str(ROOT / "huggingface_api_handler")
@@ -311,7 +312,7 @@ def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
-    monkeypatch.setattr("huggingface_api_handler.inference.protocols.tei._INFO_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.discovery._INFO_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
         text = everything(engine, log, tmp_path, {**USING, "max_requests": 3})
@@ -481,10 +482,10 @@ def test_nothing_of_ours_prints_a_key() -> None:
     helper = get_provider_helper("fal-ai", "text-to-image", "m")
     api_key = resolve_api_key(engine)
     assert api_key is not None
-    provider = hub_providers.Provider("fal-ai", "m", helper, api_key, dict(route.headers))
+    provider = hub_providers.HubProvider("fal-ai", "m", helper, api_key, dict(route.headers))
     things = [
-        engine, model, route, dataclasses.replace(route, provider=provider), provider, api_key,
-        Request(route.url, route.headers, KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), Scope("s")),
+        engine, model, route, dataclasses.replace(route, protocol=provider), provider, api_key,
+        Body(KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), Scope("s")),
         EngineSettings.model_validate({"api_key": KEY}), engine.model_dump(mode="json"), engine.model_dump_json(), engine.model_copy(),
     ]  # fmt: skip
     for thing in things:
@@ -505,7 +506,7 @@ def test_no_error_of_ours_carries_a_key_whoever_words_it(error: type[Exception],
 
 def test_what_looks_like_a_key_is_masked_though_nobody_gave_it() -> None:
     body = json.dumps({"error": f"token {KEY} of https://me:pass-word@host/ is bad"}).encode()
-    message = classify_response(400, CIMultiDict(), body).message
+    message = classify(400, CIMultiDict(), body).message
     assert message == "token ... of https://...@host/ is bad"
     assert classify_exception(RuntimeError(KEY), host="h").message == "the connection to h broke (RuntimeError)"
 

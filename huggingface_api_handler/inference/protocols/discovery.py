@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TypedDict
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
+from ...tasks import Task
 from ..transport import client
 from . import hub_providers, tei
-from .routing import resolve_route
+from .hf_inference import HFInference
+from .hub_providers import HubProvider
+from .routing import Route, resolve_route
+from .tei import Tei
 
 logger = logging.getLogger(__name__)
+
+_INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
+
+_detected: dict[str, Tei | None] = {}
+"""What answers at an endpoint, by its URL; None for a server that speaks what it was taken to speak."""
 
 
 class TeiServer(TypedDict):
@@ -30,8 +40,8 @@ class Discovery(TypedDict, total=False):
     """What is stored with a model. Empty if there was nothing to find out.
 
     Attributes:
-        provider: The Hub's mapping of the model to its name at a provider, as ``hub_providers.provider_mapping``
-            gives it.
+        provider: The Hub's mapping of the model to its name at a provider, as ``HubProvider.mapping`` gives
+            it.
         tei: The server at the endpoint, if it is Text Embeddings Inference.
     """
 
@@ -59,10 +69,10 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
     except InferenceError as error:
         logger.warning("%s", error)
         return {}
-    if route.provider is not None:
-        return {"provider": hub_providers.provider_mapping(route.provider)}
-    server = client.submit(tei.detect(route, model.task)).result()
-    return {"tei": {"url": route.url, "largest_batch": server.max_batch_size}} if server is not None else {}
+    if isinstance(route.protocol, HubProvider):
+        return {"provider": route.protocol.mapping()}
+    protocol = client.submit(detect_protocol(route, model.definition)).result().protocol
+    return {"tei": {"url": route.url, "largest_batch": protocol.max_batch_size}} if isinstance(protocol, Tei) else {}
 
 
 def restore(discovery: Discovery) -> None:
@@ -74,4 +84,45 @@ def restore(discovery: Discovery) -> None:
     if "provider" in discovery:
         hub_providers.register_mapping(discovery["provider"])
     if "tei" in discovery:
-        tei.register_server(discovery["tei"]["url"], discovery["tei"]["largest_batch"])
+        _detected.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
+
+
+async def detect_protocol(route: Route, task: Task) -> Route:
+    """Find out what the server of an endpoint speaks. Asks it once a process, if it may be one that can be recognised.
+
+    Args:
+        route: The route of a query, as ``routing.resolve_route`` gives it.
+        task: The task to ask for.
+
+    Returns:
+        The route to that server in its own protocol; ``route`` as it is where the server was not recognised, cannot be
+        reached, or is not asked because nothing else could serve the task there.
+    """
+    if _may_be_recognised(route, task) and route.url not in _detected:
+        try:
+            response = await client.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
+        except Exception:  # the query itself will say what is wrong with this host
+            return route
+        _detected[route.url] = tei.from_info(response)
+    return known_route(route, task)
+
+
+def known_route(route: Route, task: Task) -> Route:
+    """Use what ``detect_protocol`` found at an endpoint before. Sends no request.
+
+    Args:
+        route: The route of a query, as ``routing.resolve_route`` gives it.
+        task: The task to ask for.
+
+    Returns:
+        As of ``detect_protocol``; ``route`` as it is where the endpoint was not asked.
+    """
+    protocol = _detected.get(route.url)
+    if protocol is None or not _may_be_recognised(route, task):
+        return route
+    return replace(route, url=protocol.url(route.url, route.model, task), protocol=protocol)
+
+
+def _may_be_recognised(route: Route, task: Task) -> bool:
+    """Whether the endpoint is one model's, and was taken to speak hf-inference only for want of anything better."""
+    return not route.serves_many_models and isinstance(route.protocol, HFInference) and tei.serves(task)

@@ -13,6 +13,7 @@ from ...errors import HuggingFaceAPIError, InferenceError, InputError
 from ...redaction import preview, redact
 from ..failures import classify_exception
 from ..transport import client
+from .hub_providers import HubProvider
 from .routing import is_key_allowed_for, resolve_route
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,8 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, ob
     """
     route = resolve_route(engine, model)
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
-    if route.provider is not None:
-        return {**address, "provider": route.provider.name}
+    if isinstance(route.protocol, HubProvider):
+        return {**address, "provider": route.protocol.name}
     try:
         response = client.submit(
             client.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)

@@ -12,6 +12,7 @@ from ...tasks import Input, MediaRef, Task
 from ...tasks.input_types import loaded_media, media_in, text_length, with_media
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.retry import Batch
+from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
 
@@ -26,6 +27,7 @@ class InputQueue:
 
     Args:
         task: whose inputs these are.
+        batching: what the protocol says of several inputs in one request.
         inputs: the distinct inputs of the query. ``replace_input`` changes them in place.
         dependencies: the route's profile, the stored answers, and how media is loaded.
         on_cached: is given the index and the stored part of an answer, and says whether it could be read.
@@ -33,6 +35,7 @@ class InputQueue:
         on_change: is called whenever there may be more to take.
 
     Attributes:
+        batching: what the protocol says of several inputs in one request.
         waiting: indexes of inputs that are ready to be sent.
         finished: whether nothing more will be added to ``waiting``.
     """
@@ -40,12 +43,14 @@ class InputQueue:
     def __init__(
         self,
         task: Task,
+        batching: Batching,
         inputs: list[Input],
         dependencies: Dependencies,
         on_cached: Callable[[int, object], Awaitable[bool]],
         on_media_error: Callable[[int, MediaError], None],
         on_change: Callable[[], None],
     ) -> None:
+        self.batching = batching
         self.waiting: deque[int] = deque()
         self.finished = False
         self._task, self._inputs, self._deps = task, inputs, dependencies
@@ -54,7 +59,6 @@ class InputQueue:
         self._loaded: dict[int, Input] = {}
         self._keys: dict[int, bytes] = {}
         self._media_bytes = 0
-        self._has_media = any(media_in(item) is not None for item in inputs[:1])
         self._only_cached = False
         self._room = asyncio.Event()
 
@@ -78,6 +82,10 @@ class InputQueue:
         self.finished = True
         self._on_change()
 
+    @property
+    def _has_media(self) -> bool:
+        return any(media_in(item) is not None for item in self._inputs[:1])
+
     def _is_full(self) -> bool:
         return len(self.waiting) >= _MAX_WAITING_ROWS or self._media_bytes >= _MAX_MEDIA_BYTES
 
@@ -92,13 +100,18 @@ class InputQueue:
             self._only_cached = True
             self._room.set()
 
+    @property
+    def can_batch(self) -> bool:
+        """Whether several inputs may go in one request, by the protocol and by what the route has shown."""
+        return can_batch(self.batching, self._deps.profile)
+
     def ready(self) -> bool:
         """Whether a part of a split batch can be taken, a whole batch, or what remains at the end."""
         if self._parts:
             return True
         if not self.waiting:
             return False
-        if self.finished or not can_batch(self._task, self._deps.profile):
+        if self.finished or not self.can_batch:
             return True
         return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
 
@@ -111,7 +124,7 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self._task, self._inputs, self.waiting, self._deps.profile))
+        batch = Batch(next_batch(self._task, self.batching, self._inputs, self.waiting, self._deps.profile))
         self._room.set()
         return batch
 
@@ -207,7 +220,7 @@ class InputQueue:
 
     def _in_order(self, indexes: list[int]) -> list[int]:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
-        if not can_batch(self._task, self._deps.profile) and self._deps.profile.accepts_batches is False:
+        if self.batching is Batching.NEVER or self._deps.profile.accepts_batches is False:
             return indexes
         group, inputs = self._task.group, self._inputs
         groups: dict[Hashable, list[int]] = {}
