@@ -21,7 +21,7 @@ _MIN_ECHO_CHARS = 4
 _TRUNCATED_ECHO_CHARS = 40
 """Servers cut long texts: so much of a text's beginning counts as an echo of it."""
 
-_MAX_LEAF_CHARS = 2000
+_MAX_LEAF_CHARS = 600
 """Of a text of the request only so much is looked for. Error messages are shorter."""
 
 _GAP = " \N{HORIZONTAL ELLIPSIS} "
@@ -51,27 +51,28 @@ def without_echoes(message: str, sent: bytes) -> str:
     'cannot read:  \N{HORIZONTAL ELLIPSIS} '
     """
     text = message.lower()
-    # The longest first: a short text of the request may be a part of a longer one.
-    for form in sorted(set(_forms_sent(sent)), key=len, reverse=True):
-        text = _without(text, form)
+    pieces, end = [], 0
+    for span in sorted(span for form in set(_forms_sent(sent)) for span in _echoes(text, form)):
+        if span[0] >= end:
+            pieces.append(text[end : span[0]])
+        end = max(end, span[1])
+    own = _GAP.join([*pieces, text[end:]])
     # JSON within the message: what stands in such a field was said, and not quoted.
-    return _QUOTED.sub(_GAP, _MESSAGE_FIELD.sub(r"\3", text))
+    return _QUOTED.sub(_GAP, _MESSAGE_FIELD.sub(r"\3", own))
 
 
-def _without(text: str, form: str) -> str:
-    """The text without what repeats ``form``, or its beginning. A part of a word is no repetition."""
+def _echoes(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Where a text repeats ``form``, or its beginning: begin and end. A part of a word is no repetition."""
     needle = form[:_TRUNCATED_ECHO_CHARS]
     at = text.find(needle)
     while at >= 0:
         end, length = at + len(needle), len(needle)
         while length < len(form) and text[end : end + 1] == form[length]:
             end, length = end + 1, length + 1
-        is_cut_off = length < len(form) or len(form) > _TRUNCATED_ECHO_CHARS
+        is_cut_off = length < len(form)
         if _is_word_boundary(text, at) and (is_cut_off or _is_word_boundary(text, end)):
-            text = f"{text[:at]}{_GAP}{text[end:]}"
-            end = at + len(_GAP)
-        at = text.find(needle, end)
-    return text
+            yield at, end
+        at = text.find(needle, at + 1)
 
 
 def _is_word_boundary(text: str, at: int) -> bool:
@@ -85,13 +86,13 @@ def _forms_sent(sent: bytes) -> Iterator[str]:
     except ValueError:  # media
         return
     for leaf in _leaves(body):
-        head = leaf[:_MAX_LEAF_CHARS]
+        head = redact(leaf[:_MAX_LEAF_CHARS])
         forms = {head}
         if not (head.isascii() and head.isprintable()) or set(head) & set("\\\"'<>&"):
             forms |= {json.dumps(head)[1:-1], json.dumps(head, ensure_ascii=False)[1:-1], repr(head)[1:-1]}
             forms.add(html.escape(head))
         for form in forms:
-            line = " ".join(redact(form).split()).lower()
+            line = " ".join(form.split()).lower()
             if len(line) >= _MIN_ECHO_CHARS:
                 yield line
 

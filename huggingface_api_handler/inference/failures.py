@@ -180,7 +180,8 @@ class ServerError:
     @cached_property
     def verdict_text(self) -> str:
         """The code and the server's own words, without what they repeat of the request, in lower case."""
-        return self._code_words + without_echoes(self.message, self.sent)
+        is_own = self.code and any(map(str.isalnum, without_echoes(self.code, self.sent)))
+        return (self._code_words if is_own else "") + without_echoes(self.message, self.sent)
 
     def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """Search ``verdict_text``.

@@ -91,7 +91,7 @@ def input_of(task: str) -> Any:
 @pytest.fixture
 def protocol(provider: str, task: str, key: str, monkeypatch: pytest.MonkeyPatch) -> HubProvider:
     helper_task = HELPER_TASKS.get(task, task)
-    mapping = InferenceProviderMapping(
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
         provider=provider, hf_model_id="owner/m", providerId="their/m", status="live", task=helper_task
     )
     hardcoded: dict[str, Any] = {provider: {"owner/m": mapping}}
@@ -118,7 +118,7 @@ def test_a_request_is_what_the_helper_would_send(protocol: HubProvider, provider
     assert their_name in request.url + json.dumps(request.json) + str(request.data)
     headers = dict(protocol.headers(definition))
     assert {**headers, "content-type": request.headers["content-type"]} == request.headers
-    assert key in headers["authorization"]
+    assert key in " ".join(headers.values())
     assert OWN_HEADERS.items() <= headers.items()
     body = protocol.encode(definition, [input_of(task)], settings)
     if request.data is None:
@@ -179,8 +179,9 @@ def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
 @pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) is None])
 def test_what_is_no_answer_is_a_value_error(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     assert protocol.blocks
-    with pytest.raises(ValueError):
-        protocol.decode(TASKS[task], Response(200, CIMultiDict(), b"[1]"), 1)
+    with pytest.raises(ValueError):  # noqa: PT011, PT012 - the words are huggingface_hub's, or ours of what it let pass
+        decoded = protocol.decode(TASKS[task], Response(200, CIMultiDict(), b"[1]"), 1)
+        TASKS[task].read(decoded.parts[0], input_of(task), settings_of(task))
 
 
 def parameters_of(function: Any) -> list[str]:
@@ -209,7 +210,7 @@ def test_every_helper_reads_answers_in_the_same_form_and_knows_its_task() -> Non
 
 
 def test_the_hubs_mapping_survives_being_stored() -> None:
-    mapping = InferenceProviderMapping(
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
         provider="together", hf_model_id="owner/m", providerId="their/m", status="live", task="conversational"
     )
     assert vars(mapping)["provider_id"] == mapping.provider_id == "their/m"
