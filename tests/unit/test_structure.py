@@ -210,7 +210,9 @@ def names_told_apart(module: ast.Module, names: Collection[str]) -> Iterator[str
     """The texts of a module that are one of the names, docstrings excepted."""
     docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
     for node in ast.walk(module):
-        if isinstance(node, ast.Constant) and node.value in names and id(node) not in docstrings:
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        if isinstance(node.value, str) and node.value in names:
             yield f"line {node.lineno}: {node.value}"
 
 

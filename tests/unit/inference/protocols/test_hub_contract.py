@@ -179,7 +179,7 @@ def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
 @pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) is None])
 def test_what_is_no_answer_is_a_value_error(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     assert protocol.blocks
-    with pytest.raises(ValueError):  # noqa: PT011, PT012 - the words are huggingface_hub's, or ours of what it let pass
+    with pytest.raises(ValueError):
         decoded = protocol.decode(TASKS[task], Response(200, CIMultiDict(), b"[1]"), 1)
         TASKS[task].read(decoded.parts[0], input_of(task), settings_of(task))
 
