@@ -72,7 +72,6 @@ def _columns_beside_template(settings: ModelSettings) -> list[str]:
 def _refuse_two_inputs(settings: ModelSettings) -> None:
     if {"column", "messages_column"} <= settings.columns.keys():
         raise InputError("give column or messages_column, not both: messages are the whole of a prompt")
-    if settings.task == "table-question-answering" and len(settings.columns) != 2:
-        raise InputError(
-            f"{settings.task} needs table_column, a column of tables as JSON, or table_columns, columns of this table"
-        )
+    check_columns = settings.definition.check_columns
+    if check_columns is not None:
+        check_columns(settings.columns)

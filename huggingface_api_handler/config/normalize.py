@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from ..errors import InputError
 from ..redaction import preview
-from ..tasks import ALIASES, TASKS, Task
+from ..tasks import ALIASES, TASKS, Task, canonical_task
 
 Using = Mapping[str, object]
 """A USING clause as SQL or a Python caller wrote it: nothing is known of its values before they are checked."""
@@ -184,7 +184,7 @@ def task_named(name: object) -> Task:
     if not isinstance(name, str) or not name:
         raise InputError(f"task must be the name of a task, got {preview(name)}. Tasks: {', '.join(sorted(TASKS))}")
     spelled = name.strip().lower().replace("_", "-")[:_MAX_COMPARED_CHARS]
-    task = ALIASES.get(spelled, "translation" if re.fullmatch(r"translation-\w+-to-\w+", spelled) else spelled)
+    task = canonical_task(spelled)
     if task not in TASKS:
         raise InputError(f"there is no task {preview(name)}{suggest(spelled, [*TASKS, *ALIASES])}")
     return TASKS[task]

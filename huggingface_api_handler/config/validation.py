@@ -5,7 +5,6 @@ Every error is an ``InputError`` that names the argument, the value where it is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
@@ -177,26 +176,20 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
         )
     task = task_named(arguments["task"])
     served_by_router = not any(arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
-    return TASKS["chat-completion"] if task.name == "text-generation" and served_by_router else task
+    return TASKS[task.router_task] if task.router_task is not None and served_by_router else task
 
 
 def _default_model(task: Task, arguments: Using, endpoint: object) -> str:
-    if task.name == "translation":
+    if task.choose_model is not None:
         nested = arguments.get("parameters")
-        merged = {**arguments, **(nested if isinstance(nested, dict) else {})}
-        source = merged.get("src_lang", merged.get("lang_input"))
-        target = merged.get("tgt_lang", merged.get("lang_output"))
-        if _is_language_code(source) and _is_language_code(target):
-            return f"Helsinki-NLP/opus-mt-{source}-{target}"
+        chosen = task.choose_model({**arguments, **(nested if isinstance(nested, dict) else {})})
+        if chosen is not None:
+            return chosen
     if task.default_model is None and endpoint and not str(endpoint).rstrip("/").endswith("/models"):
         return "the endpoint's own"
     if task.default_model is None:
         raise InputError(f"{task.name} has no default model. Name one: model = 'owner/name'")
     return task.default_model
-
-
-def _is_language_code(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[a-z]{2,3}", value) is not None
 
 
 def _partition_arguments(task: Task, arguments: Using) -> _Arguments:

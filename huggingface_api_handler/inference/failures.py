@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TypeGuard
+from functools import cached_property
 
 from ..redaction import redact
+from .echoes import without_echoes
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
 
@@ -135,6 +135,8 @@ class Failure:
         is_estimated: Whether ``retry_after_s`` is only the server's guess, as for a loading model.
         is_unreachable: Whether no connection to the host could be made.
         attempts: How often the request was sent.
+        is_batch_too_large: Whether the server says that the request carried too many inputs.
+        stated_max_batch_size: The most inputs in one request, where the server names it.
     """
 
     kind: FailureKind
@@ -144,6 +146,8 @@ class Failure:
     is_estimated: bool = False
     is_unreachable: bool = False
     attempts: int = 1
+    is_batch_too_large: bool = False
+    stated_max_batch_size: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact(self.message))
@@ -154,6 +158,48 @@ class Failure:
         status = f" {self.status}" if self.status else ""
         tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{self.kind.value}{status}: {self.message}{tries}"
+
+
+@dataclass(frozen=True)
+class ServerError:
+    """What a server says of a request that it did not answer. ``protocols`` reads it from a response.
+
+    Attributes:
+        message: The server's words in one line, with keys and passwords redacted. They can repeat what was sent.
+        code: The server's word for programs, such as ``model_not_found``, or None.
+        estimated_wait_s: Seconds until a model is loaded, as the server guesses them: not positive where the guess
+            cannot be read, None where it says nothing of the kind.
+        sent: The body of the request.
+    """
+
+    message: str
+    code: str | None = None
+    estimated_wait_s: float | None = None
+    sent: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def verdict_text(self) -> str:
+        """The code and the server's own words, without what they repeat of the request, in lower case."""
+        is_own = self.code and any(map(str.isalnum, without_echoes(self.code, self.sent)))
+        return (self._code_words if is_own else "") + without_echoes(self.message, self.sent)
+
+    def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Search ``verdict_text``.
+
+        Args:
+            pattern: What to look for.
+
+        Returns:
+            The first match, None where there is none.
+        """
+        # Echoes are looked for only where they could matter: a service that refuses many requests costs little.
+        if pattern.search(self._code_words + self.message) is None:
+            return None
+        return pattern.search(self.verdict_text)
+
+    @property
+    def _code_words(self) -> str:
+        return f"{self.code.replace('_', ' ').lower()}: " if self.code else ""
 
 
 _ADVICE = {
@@ -177,63 +223,73 @@ _LISTS_UNSUPPORTED = re.compile(
     r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
     re.I,
 )
-_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
-
-_MAX_MESSAGE_CHARS = 500
-"""A message stands in a cell of a table."""
-
-# An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
-_MAX_TEXT_BYTES = 30_000
-_MAX_BODY_TEXT_CHARS = 20_000
-_MAX_JSON_BYTES = 1_000_000
-_MAX_LISTED_ERRORS = 10
+_BATCH_SIZE = re.compile(r"batch.?size", re.I)
+_STATED_MAXIMUM = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
 
 def classify_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, batch_size: int = 1, wait_for_model: bool = True
+    status: int, headers: Mapping[str, str], error: ServerError, *, batch_size: int = 1, wait_for_model: bool = True
 ) -> Failure:
     """Classify a response whose status is not 200.
 
     Args:
         status: The HTTP status.
         headers: The response headers. Names must be looked up without regard to case, as in aiohttp.
-        body: The response body.
+        error: What the server says. Only its own words count, not what they repeat of the request.
         batch_size: The number of inputs in the request.
         wait_for_model: Whether a model that is still loading is waited for. If not, the query stops.
 
     Returns:
         The failure, with the server's own words, the wait it announced, and advice if there is some.
 
-    >>> failure = classify_response(429, {"Retry-After": "7"}, b'{"error": "slow down"}')
+    >>> failure = classify_response(429, {"Retry-After": "7"}, ServerError("slow down"))
     >>> failure.kind.value, failure.retry_after_s
     ('rate limited', 7.0)
-    >>> classify_response(413, {}, b'{"error": "too many inputs"}', batch_size=8).reason
+    >>> classify_response(413, {}, ServerError("too many inputs"), batch_size=8).reason
     'rejected batch 413: too many inputs'
     """
-    message, answer = _parse_error_body(body)
-    retry_after_s = parse_retry_after(headers)
+    message, retry_after_s = error.message, parse_retry_after(headers)
     failure = Failure(FailureKind.FATAL, message or f"HTTP {status} with no explanation", status, retry_after_s)
+    if batch_size > 1:
+        failure = _with_batch_limit(failure, error)
 
     if 300 <= status < 400:
         target = _redirect_host(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
-        if retry_after_s is None and _LOGIN_REQUIRED.search(message):
+        if retry_after_s is None and error.search(_LOGIN_REQUIRED):
             return replace(failure, message=f"{message}. {_ADVICE[401]}")
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
-        return _classify_unavailable(failure, answer, wait_for_model)
+        return _classify_unavailable(failure, error, wait_for_model)
     if status in _ADVICE:
         return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
     if status in (408, 425) or status >= 500:
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
-    if _MODEL_UNSUPPORTED.search(message) and not message.startswith("Error in"):
+    if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
         return failure
     if batch_size > 1:
-        unsupported = _LISTS_UNSUPPORTED.search(message)
+        unsupported = error.search(_LISTS_UNSUPPORTED)
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
     return replace(failure, kind=FailureKind.INPUT_REJECTED)
+
+
+def classify_error_in_answer(error: ServerError, *, batch_size: int = 1) -> Failure:
+    """Classify an error that came with status 200.
+
+    Args:
+        error: What the server says.
+        batch_size: The number of inputs in the request.
+
+    Returns:
+        The failure: what the request carried was rejected.
+
+    >>> classify_error_in_answer(ServerError("CUDA out of memory")).reason
+    'rejected input 200: CUDA out of memory'
+    """
+    failure = Failure(rejection_kind(batch_size), error.message, 200)
+    return _with_batch_limit(failure, error) if batch_size > 1 else failure
 
 
 def classify_exception(error: BaseException, *, host: str) -> Failure:
@@ -270,75 +326,28 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
     return Failure(FailureKind.TRANSIENT, f"the connection to {host} broke ({name})")
 
 
-def error_in_answer(answer: object, *, batch_size: int = 1) -> Failure | None:
-    """Find an error in a response of status 200: some servers send ``{"error": ...}`` with it.
-
-    Args:
-        answer: The parsed JSON of the response, or media.
-        batch_size: The number of inputs in the request.
-
-    Returns:
-        The failure, or None if ``answer`` is no error.
-
-    >>> error_in_answer({"error": "CUDA out of memory"}).reason
-    'rejected input 200: CUDA out of memory'
-    >>> error_in_answer([{"label": "error", "score": 0.9}]) is None
-    True
-    """
-    if (
-        isinstance(answer, dict)
-        and "error" in answer
-        and not (answer.keys() - {"error", "error_type", "warnings", "status"})
-    ):
-        return Failure(rejection_kind(batch_size), _error_text(answer["error"]), 200)
-    return None
+def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
+    """The failure of a batch with what the server says of the size of batches."""
+    if failure.status != 413 and not error.search(_BATCH_SIZE):
+        return failure
+    stated = error.search(_STATED_MAXIMUM)
+    return replace(failure, is_batch_too_large=True, stated_max_batch_size=int(stated.group(1)) if stated else None)
 
 
-def _classify_unavailable(failure: Failure, answer: object, wait_for_model: bool) -> Failure:
-    estimate_s = answer.get("estimated_time") if isinstance(answer, dict) else None
-    is_loading = estimate_s is not None or bool(_LOADING.search(failure.message))
-    if not is_loading:
-        should_wait = failure.retry_after_s is not None or _OVERLOADED.search(failure.message)
+def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: bool) -> Failure:
+    estimate_s = error.estimated_wait_s
+    if estimate_s is None and not error.search(_LOADING):
+        should_wait = failure.retry_after_s is not None or error.search(_OVERLOADED)
         return replace(failure, kind=FailureKind.RATE_LIMITED if should_wait else FailureKind.TRANSIENT)
+    if estimate_s is not None and not 0 < estimate_s <= MAX_WAIT_S:
+        estimate_s = None
     if not wait_for_model:
-        seconds = f" It expects to need {estimate_s:.0f} seconds." if _is_plausible_wait(estimate_s) else ""
+        seconds = f" It expects to need {estimate_s:.0f} seconds." if estimate_s is not None else ""
         return replace(failure, message=f"{failure.message}.{seconds} Try again shortly, or let wait_for_model be true")
     failure = replace(failure, kind=FailureKind.RATE_LIMITED)
-    if failure.retry_after_s is None and _is_plausible_wait(estimate_s):
-        return replace(failure, retry_after_s=float(estimate_s), is_estimated=True)
+    if failure.retry_after_s is None and estimate_s is not None:
+        return replace(failure, retry_after_s=estimate_s, is_estimated=True)
     return failure
-
-
-def _is_plausible_wait(estimate: object) -> TypeGuard[float]:
-    """Whether ``estimated_time``, which may be any JSON, is a number of seconds to wait."""
-    return isinstance(estimate, (int, float)) and not isinstance(estimate, bool) and 0 < estimate <= MAX_WAIT_S
-
-
-def _parse_error_body(body: bytes) -> tuple[str, object]:
-    """The server's message in one line, and the parsed JSON, None if the body is no JSON."""
-    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_BODY_TEXT_CHARS]
-    try:
-        answer = json.loads(body[:_MAX_JSON_BYTES])
-    except (ValueError, RecursionError):
-        title = _HTML_TITLE.search(text)
-        if text[:1] == "<":
-            text = f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})"
-        return _shorten(text), None
-    return _error_text(answer), answer
-
-
-def _error_text(value: object) -> str:
-    if isinstance(value, dict):
-        inner = next((value[key] for key in ("error", "message", "detail", "title") if value.get(key)), None)
-        return _error_text(inner) if inner is not None else _shorten(json.dumps(value))
-    if isinstance(value, list):
-        return _shorten("; ".join(_error_text(item) for item in value[:_MAX_LISTED_ERRORS]))
-    return _shorten(str(value))
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(redact(text).split())  # before the cut: half a key would not be recognised
-    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def _redirect_host(location: str) -> str:

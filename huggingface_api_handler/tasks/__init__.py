@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from . import classification, embeddings, generation, media_generation, media_understanding, tables, text
-from .base import JSON, Batching, Column, JSONObject, Prediction, Settings, Task
+from .base import JSON, Column, JSONObject, Prediction, Settings, Task
 from .input_types import Input, InvalidCell, Media, MediaRef
 from .inputs import read_inputs
 from .schemas import Parameter, parameters_of
@@ -15,11 +17,29 @@ TASKS: dict[str, Task] = {
 }
 ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias in task.aliases}
 
+
+def canonical_task(name: str) -> str:
+    """The name of the task that another name stands for.
+
+    Args:
+        name: a name in lower case, with ``-`` between its words.
+
+    Returns:
+        The task's own name; ``name`` itself where it is one, or stands for none.
+
+    >>> canonical_task("translation-en-to-fr")
+    'translation'
+    """
+    if name in ALIASES:
+        return ALIASES[name]
+    patterns = ((task.name, task.alias_pattern) for task in TASKS.values() if task.alias_pattern is not None)
+    return next((task for task, pattern in patterns if re.fullmatch(pattern, name)), name)
+
+
 __all__ = [
     "ALIASES",
     "JSON",
     "TASKS",
-    "Batching",
     "Column",
     "Input",
     "InvalidCell",
@@ -30,6 +50,7 @@ __all__ = [
     "Prediction",
     "Settings",
     "Task",
+    "canonical_task",
     "parameters_of",
     "read_inputs",
 ]

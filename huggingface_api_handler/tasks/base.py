@@ -1,19 +1,19 @@
-"""What a task is: the columns it reads, the request it makes of them, and how its answer is read.
+"""What a task is: the columns it reads, the parameters it takes, and how its answer is read.
 
 A task is a value, not a class to inherit from: to add one, write one more ``Task(...)`` in a module of this package.
-All functions here are pure. Shapes of requests and answers are those of Hugging Face's task specifications,
-https://huggingface.co/docs/inference-providers/tasks, whose parameter schemas are in ``specs/``.
+All functions here are pure. Answers are those of Hugging Face's task specifications,
+https://huggingface.co/docs/inference-providers/tasks, whose parameter schemas are in ``specs/``. What goes over the
+wire is not said here but in ``inference.protocols``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
-from .input_types import Input, Media
+from .input_types import Input
 
 JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
 """What JSON can hold."""
@@ -96,14 +96,6 @@ class Settings(Protocol):
         ...
 
 
-class Batching(Enum):
-    """Whether several inputs may go in one request."""
-
-    NEVER = "never"
-    PROBE = "probe"  # only on a route whose answers to a batch were those to its inputs alone
-    NATIVE = "native"  # the protocol itself carries many
-
-
 class Column(NamedTuple):
     """A column that a task reads, by the USING argument that names it.
 
@@ -119,103 +111,8 @@ class Column(NamedTuple):
 TEXT = (Column("column"),)
 
 # A task's functions take the named type of its own inputs (``input_types``), which one table of all tasks cannot say.
-Body: TypeAlias = Callable[[Sequence[Any], Settings], "JSONObject | Media"]
 Read: TypeAlias = Callable[[object, Any, Settings], Prediction]
-Split: TypeAlias = Callable[[object, int], list[Any]]
 Combine: TypeAlias = Callable[..., Input]
-
-
-def unwrap_single(inputs: Sequence[str]) -> str | list[str]:
-    """One input alone, as most servers want it, or the list of several.
-
-    Args:
-        inputs: the texts of one request, at least one.
-
-    Returns:
-        The text of a single input, else the list of all texts.
-    """
-    return inputs[0] if len(inputs) == 1 else list(inputs)
-
-
-def with_parameters(body: JSONObject, settings: Settings) -> JSONObject:
-    """A body with the request parameters beside its inputs, where there are any.
-
-    Args:
-        body: ``{"inputs": ...}``; it is changed and returned.
-        settings: of which ``parameters`` is read.
-
-    Returns:
-        ``body``, with ``"parameters": {...}`` in it where there are parameters.
-    """
-    if settings.parameters:
-        body["parameters"] = dict(settings.parameters)
-    return body
-
-
-def text_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
-    """The body of most text tasks.
-
-    Args:
-        inputs: the texts of one request, at least one.
-        settings: the model's settings.
-
-    Returns:
-        ``{"inputs": text or [text, ...]}``, with ``"parameters": {...}`` where there are parameters.
-    """
-    return with_parameters({"inputs": unwrap_single(inputs)}, settings)
-
-
-def split_one_to_one(answer: object, count: int) -> list[Any]:
-    """Split an answer into one part for each input. Its shape must prove which part is whose.
-
-    Args:
-        answer: the server's answer, as parsed JSON.
-        count: the number of inputs that the request carried.
-
-    Returns:
-        ``count`` parts, in the order of the inputs.
-
-    Raises:
-        UnreadableAnswer: the answer has another number of parts.
-    """
-    if count == 1:
-        return [answer]
-    if isinstance(answer, list) and len(answer) == count:
-        return answer
-    size = f"{len(answer)} parts" if isinstance(answer, list) else type(answer).__name__
-    raise UnreadableAnswer(f"{count} inputs were answered with {size}")
-
-
-def split_typed(part_type: type) -> Split:
-    """``split_one_to_one`` for a task whose parts are of one type, so that a flattened answer is seen.
-
-    Args:
-        part_type: the type of the answer to one input.
-
-    Returns:
-        A function of answer and count, as ``split_one_to_one``. It raises UnreadableAnswer also where a part of
-        several is not of ``part_type``.
-    """
-
-    def split(answer: object, count: int) -> list[Any]:
-        parts = split_one_to_one(answer, count)
-        if count > 1 and not all(isinstance(part, part_type) for part in parts):
-            raise ambiguous_answer(count)
-        return parts
-
-    return split
-
-
-def ambiguous_answer(count: int) -> UnreadableAnswer:
-    """The error for an answer that hides which part is whose.
-
-    Args:
-        count: the number of inputs that the request carried.
-
-    Returns:
-        The error, for the caller to raise.
-    """
-    return UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")
 
 
 def single_group(_input: Input) -> Hashable:
@@ -245,18 +142,21 @@ class Task:
         description: what it does, in a few words.
         read: ``read(part, input, settings)`` makes the prediction of an answer's part, or raises UnreadableAnswer.
         default_model: the model of a CREATE MODEL that names none.
+        choose_model: ``choose_model(arguments)`` gives the default model that the arguments of CREATE MODEL call for,
+            None where they call for none, and ``default_model`` counts.
+        router_task: the name of the task that takes its place where no endpoint and no provider is named, since Hugging
+            Face's router does not serve it; None where the router does.
         aliases: other names that people use.
+        alias_pattern: a regular expression for more of these names; None where there are none.
         columns: the columns that it reads.
+        check_columns: ``check_columns(arguments)`` raises InputError where the column arguments that were given do not
+            fit together; None where ``columns`` says it all.
         combine: makes the input of a row of the cells of ``columns``, where more than one is read.
-        body: ``body(inputs, settings)`` makes the request's body for the inputs of one ``group``.
-        split: ``split(answer, count)`` gives each input its part of the answer, or raises UnreadableAnswer.
         group: inputs of equal ``group(input)`` may go in one request.
-        batching: whether several inputs may go in one request.
         arguments: USING arguments of our own that it understands beside its columns and ``parameters``.
         required_parameters: request parameters that must be given, or brought by a column ``<name>_column``.
         more_parameters: request parameters that servers take though the specification leaves them out.
         rename: spellings of parameters seen in the wild, to the specification's.
-        protocol: 'chat' for OpenAI's chat completions, else 'inference'.
         repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
             not be read; None where there is nothing to repair.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
@@ -271,18 +171,18 @@ class Task:
     description: str
     read: Read
     default_model: str | None = None
+    choose_model: Callable[[Mapping[str, object]], str | None] | None = None
+    router_task: str | None = None
     aliases: tuple[str, ...] = ()
+    alias_pattern: str | None = None
     columns: tuple[Column, ...] = TEXT
+    check_columns: Callable[[Collection[str]], None] | None = None
     combine: Combine | None = None
-    body: Body = text_body
-    split: Split = split_one_to_one
     group: Callable[[Any], Hashable] = single_group
-    batching: Batching = Batching.NEVER
     arguments: frozenset[str] = frozenset()
     required_parameters: tuple[str, ...] = ()
     more_parameters: Mapping[str, type] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
-    protocol: str = "inference"
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
     deterministic: bool = True
     scored: bool = False

@@ -11,17 +11,12 @@ from typing import Any, cast
 from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
-    Batching,
     Column,
-    JSONObject,
     Prediction,
     Settings,
     Task,
-    ambiguous_answer,
     number,
-    split_one_to_one,
     unreadable,
-    unwrap_single,
 )
 from .input_types import Input, LabelledMedia, LabelledText
 
@@ -152,31 +147,6 @@ def choose_label(pairs: Scores, settings: Settings) -> Prediction:
     return Prediction(label, score, explain)
 
 
-def split_scores(answer: object, count: int) -> list[Any]:
-    """One list of labels for each input.
-
-    Some servers answer several inputs with the best label of each in one flat list, which looks like many labels of
-    one input. A label that occurs twice tells them apart, since one input never has it twice.
-
-    Args:
-        answer: the server's answer, as parsed JSON.
-        count: the number of inputs that the request carried.
-
-    Returns:
-        ``count`` parts, in the order of the inputs, for ``scores_of`` to read.
-
-    Raises:
-        UnreadableAnswer: it cannot be told which labels are whose.
-    """
-    parts = split_one_to_one(answer, count)
-    if count == 1 or all(isinstance(part, list) for part in parts):
-        return parts
-    flat = all(isinstance(part, dict) and "label" in part for part in parts)
-    if flat and len({str(part["label"]) for part in parts}) < count:
-        return parts
-    raise ambiguous_answer(count)
-
-
 def candidate_labels(item: Input, settings: Settings) -> Sequence[str]:
     """The labels that an input is asked about.
 
@@ -192,22 +162,8 @@ def candidate_labels(item: Input, settings: Settings) -> Sequence[str]:
     return cast("Sequence[str]", settings.parameters["candidate_labels"])
 
 
-def _zero_shot_body(inputs: Sequence[str | LabelledText], settings: Settings) -> JSONObject:
-    """Inputs of one request share their labels."""
-    texts = [item.text if isinstance(item, LabelledText) else item for item in inputs]
-    labels = list(candidate_labels(inputs[0], settings))
-    return {"inputs": unwrap_single(texts), "parameters": {**settings.parameters, "candidate_labels": labels}}
-
-
 def _labels_group(item: str | LabelledText) -> Hashable:
     return item.labels if isinstance(item, LabelledText) else None
-
-
-def _split_zero_shot(answer: object, count: int) -> list[Any]:
-    parts = split_one_to_one(answer, count)
-    if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
-        raise ambiguous_answer(count)
-    return parts
 
 
 def read_zero_shot(answer: object, item: Input, settings: Settings) -> Prediction:
@@ -244,8 +200,6 @@ TASKS = (
         aliases=("sentiment-analysis",),
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
         read=read_scores,
-        split=split_scores,
-        batching=Batching.PROBE,
         arguments=LABEL_ARGUMENTS,
         more_parameters={"truncation": bool, "max_length": int},
         scored=True,
@@ -259,10 +213,7 @@ TASKS = (
         columns=(*TEXT, LABELS_COLUMN),
         combine=LabelledText,
         read=read_zero_shot,
-        body=_zero_shot_body,
-        split=_split_zero_shot,
         group=_labels_group,
-        batching=Batching.PROBE,
         arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Hashable
 
-from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
-    Batching,
     Column,
-    JSONObject,
     Prediction,
     Settings,
     Task,
     number,
-    split_typed,
     unreadable,
-    unwrap_single,
-    with_parameters,
 )
 from .input_types import Input, TextPair
-
-
-def _embedding_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
-    """``{"inputs": ..., "normalize": ...}``: this task's parameters stand beside the inputs."""
-    return {"inputs": unwrap_single(inputs), **settings.parameters}
 
 
 def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction:
@@ -63,20 +51,6 @@ def _all_numbers(values: list[object]) -> bool:
     return all(type(value) is float or type(value) is int for value in values)
 
 
-def _similarity_body(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
-    """One source with all the sentences that are compared with it."""
-    sentences = [pair.text for pair in inputs]
-    return with_parameters({"inputs": {"source_sentence": inputs[0].source, "sentences": sentences}}, settings)
-
-
-def _split_similarity(answer: object, count: int) -> list[Any]:
-    """One score for each sentence, which this protocol answers as a list even for one."""
-    if not isinstance(answer, list) or len(answer) != count:
-        size = f"{len(answer)} scores" if isinstance(answer, list) else type(answer).__name__
-        raise UnreadableAnswer(f"{count} sentences were answered with {size}")
-    return answer
-
-
 def read_similarity(answer: object, _input: Input, _settings: Settings) -> Prediction:
     """The score of one pair of texts.
 
@@ -95,21 +69,6 @@ def read_similarity(answer: object, _input: Input, _settings: Settings) -> Predi
     return Prediction(score)
 
 
-def _ranking_body(inputs: Sequence[TextPair], _settings: Settings) -> JSONObject:
-    """One query with all its texts, as Text Embeddings Inference's ``/rerank`` takes them."""
-    return {"query": inputs[0].source, "texts": [pair.text for pair in inputs]}
-
-
-def _split_ranking(answer: object, count: int) -> list[Any]:
-    """Scores in the order of the texts; the answer comes best first, each with the index of its text."""
-    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
-        raise unreadable("text-ranking", answer)
-    by_index = {item.get("index"): item.get("score") for item in answer}
-    if len(answer) != count or by_index.keys() != set(range(count)):
-        raise UnreadableAnswer(f"{count} texts were answered with scores for others")
-    return [by_index[index] for index in range(count)]
-
-
 def _source(item: TextPair) -> Hashable:
     return item.source
 
@@ -121,9 +80,6 @@ TASKS = (
         aliases=("embeddings", "embedding"),
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         read=read_vector,
-        body=_embedding_body,
-        split=split_typed(list),
-        batching=Batching.PROBE,
         arguments=frozenset({"pooling"}),
     ),
     Task(
@@ -133,10 +89,7 @@ TASKS = (
         columns=(*TEXT, Column("column2")),
         combine=TextPair,
         read=read_similarity,
-        body=_similarity_body,
-        split=_split_similarity,
         group=_source,
-        batching=Batching.NATIVE,
     ),
     Task(
         name="text-ranking",
@@ -146,10 +99,7 @@ TASKS = (
         columns=(*TEXT, Column("column2")),
         combine=TextPair,
         read=read_similarity,
-        body=_ranking_body,
-        split=_split_ranking,
         group=_source,
-        batching=Batching.NATIVE,
         spec="",
     ),
 )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import Column, JSONObject, Prediction, Settings, Task, best_of, unreadable, with_parameters
+from .base import Column, Prediction, Settings, Task, best_of, unreadable
 from .input_types import Conversation, Input, Repair
-from .structured_output import parse_fields, response_format
-
-
-def _prompt_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
-    return with_parameters({"inputs": inputs[0]}, settings)
+from .structured_output import parse_fields
 
 
 def read_generated(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -37,33 +31,6 @@ def read_generated(answer: object, _input: Input, _settings: Settings) -> Predic
     if isinstance(details, dict):
         explain = {"finish_reason": details.get("finish_reason"), "tokens": details.get("generated_tokens")}
     return Prediction(answer["generated_text"], None, explain)
-
-
-def _chat_body(inputs: Sequence[str | Conversation | Repair], settings: Settings) -> JSONObject:
-    """OpenAI's chat completion form, which Hugging Face's router and most servers speak.
-
-    ``system_prompt`` comes first, but for a conversation that begins with a system message of its own.
-    """
-    messages = _messages(inputs[0])
-    if settings.system_prompt and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": settings.system_prompt})
-    body: JSONObject = {"model": settings.model, "messages": messages}
-    if settings.output_schema:
-        body["response_format"] = response_format(settings.output_schema)
-    return {**body, **settings.parameters}
-
-
-def _messages(item: str | Conversation | Repair) -> list[JSONObject]:
-    if isinstance(item, Repair):
-        return [
-            *_messages(item.prompt),
-            {"role": "assistant", "content": item.answer},
-            {"role": "user", "content": item.complaint},
-        ]
-    if isinstance(item, Conversation):
-        messages: list[JSONObject] = json.loads(item.messages)
-        return messages
-    return [{"role": "user", "content": item}]
 
 
 def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
@@ -124,9 +91,9 @@ TASKS = (
         name="text-generation",
         description="Goes on from a prompt",
         default_model="Qwen/Qwen2.5-7B-Instruct",
+        router_task="chat-completion",
         columns=_PROMPT,
         read=read_generated,
-        body=_prompt_body,
         arguments=frozenset({"prompt_template"}),
         rename={"max_length": "max_new_tokens", "max_output_length": "max_new_tokens", "max_tokens": "max_new_tokens"},
         more_parameters={"num_return_sequences": int},
@@ -140,11 +107,9 @@ TASKS = (
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
-        body=_chat_body,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
         repair=_repair,
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
-        protocol="chat",
         deterministic=False,
         explained=True,
     ),

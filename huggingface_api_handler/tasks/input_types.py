@@ -6,6 +6,7 @@ reads several columns, a small named type holds one cell of each.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -159,6 +160,30 @@ def with_media(item: Input, media: Media) -> Input:
         A copy of the input with ``media`` in it; ``media`` itself for an input that is nothing else.
     """
     return item._replace(media=media) if isinstance(item, _WITH_MEDIA) else media
+
+
+def to_base64(media: Media) -> str:
+    """The bytes of media as base64 text, as JSON carries them.
+
+    Args:
+        media: of which the bytes are taken.
+
+    Returns:
+        The text, without line breaks.
+    """
+    return b64encode(media.data).decode("ascii")
+
+
+def data_uri(media: Media) -> str:
+    """Media as a ``data:`` URI, which carries its content type.
+
+    Args:
+        media: what the URI is to hold.
+
+    Returns:
+        The URI, in base64.
+    """
+    return f"data:{media.content_type};base64,{to_base64(media)}"
 
 
 def text_length(item: Input) -> int:

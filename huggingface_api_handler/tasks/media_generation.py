@@ -7,9 +7,9 @@ from base64 import b64decode
 from collections.abc import Sequence
 
 from ..errors import UnreadableAnswer
-from .base import JSONObject, Prediction, Read, Settings, Task, unreadable, unwrap
-from .input_types import Input, Media, PromptedMedia, loaded_media
-from .media_understanding import AUDIO, IMAGE, PROMPT, media_body, to_base64
+from .base import Prediction, Read, Settings, Task, unreadable, unwrap
+from .input_types import Input, Media, PromptedMedia
+from .media_understanding import AUDIO, IMAGE, PROMPT
 
 
 def read_generated_media(task: str, *keys: str) -> Read:
@@ -48,14 +48,6 @@ def _decoded(answer: object, keys: Sequence[str], task: str) -> Media:
     if not data:
         raise UnreadableAnswer(f"the server's answer to {task} is empty")
     return Media(data, declared if isinstance(declared, str) and declared else "application/octet-stream")
-
-
-def _prompted_media_body(inputs: Sequence[Media | PromptedMedia], settings: Settings) -> JSONObject | Media:
-    """As ``media_body``; the prompt is the row's, where a column brings it."""
-    item = inputs[0]
-    if isinstance(item, Media):
-        return media_body([item], settings)
-    return {"inputs": to_base64(loaded_media(item)), "parameters": {**settings.parameters, "prompt": item.prompt}}
 
 
 def read_tracks(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -105,7 +97,6 @@ def _from_image(name: str, description: str, *keys: str, prompted: bool = True) 
         description=description,
         columns=(*IMAGE, PROMPT) if prompted else IMAGE,
         combine=PromptedMedia if prompted else None,
-        body=_prompted_media_body,
         read=read_generated_media(name, *keys),
         deterministic=False,
         explained=True,
@@ -127,7 +118,6 @@ TASKS = (
         name="audio-to-audio",
         description="Cleans or separates sound",
         columns=AUDIO,
-        body=media_body,
         read=read_tracks,
         explained=True,
         makes_media=True,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
 
 from .base import (
-    Body,
     Column,
-    JSONObject,
     Prediction,
     Settings,
     Task,
@@ -18,11 +14,10 @@ from .base import (
     unreadable,
     unwrap,
     unwrap_list,
-    with_parameters,
 )
 from .classification import LABEL_ARGUMENTS, LABELS_COLUMN, read_scores, read_zero_shot
 from .generation import read_chat
-from .input_types import Input, LabelledMedia, Media, MediaQuestion, PromptedMedia, loaded_media
+from .input_types import Input, LabelledMedia, MediaQuestion, PromptedMedia
 from .text import read_answer, read_text
 
 IMAGE = (Column("column", "image"),)
@@ -30,73 +25,6 @@ AUDIO = (Column("column", "audio"),)
 VIDEO = (Column("column", "video"),)
 QUESTION = Column("question_column")
 PROMPT = Column("prompt_column", required=False)
-
-_DEFAULT_PROMPT = "Describe the image."
-
-
-def to_base64(media: Media) -> str:
-    """The bytes of media as base64 text, as JSON carries them.
-
-    Args:
-        media: of which the bytes are taken.
-
-    Returns:
-        The text, without line breaks.
-    """
-    return b64encode(media.data).decode("ascii")
-
-
-def _data_uri(media: Media) -> str:
-    return f"data:{media.content_type};base64,{to_base64(media)}"
-
-
-def media_body(inputs: Sequence[Media], settings: Settings) -> JSONObject | Media:
-    """The body of a task that reads one image, sound or video.
-
-    Args:
-        inputs: the media of one request, exactly one.
-        settings: the model's settings.
-
-    Returns:
-        The media itself, or ``{"inputs": base64, "parameters": {...}}`` where there are parameters.
-    """
-    media = inputs[0]
-    if not settings.parameters:
-        return media
-    return with_parameters({"inputs": to_base64(media)}, settings)
-
-
-def _labelled_media_body(inputs: Sequence[Media | LabelledMedia], settings: Settings) -> JSONObject:
-    """As ``media_body`` with parameters; the labels are those of the row, where a column brings them."""
-    item = inputs[0]
-    parameters = dict(settings.parameters)
-    if isinstance(item, LabelledMedia):
-        parameters["candidate_labels"] = list(item.labels)
-    return {"inputs": to_base64(loaded_media(item)), "parameters": parameters}
-
-
-def _question_body(key: str) -> Body:
-    """Body of a question on an image: ``{"inputs": {key: base64, "question": ...}}``."""
-
-    def body(inputs: Sequence[MediaQuestion], settings: Settings) -> JSONObject:
-        item = inputs[0]
-        return with_parameters({"inputs": {key: to_base64(loaded_media(item)), "question": item.question}}, settings)
-
-    return body
-
-
-def _image_chat_body(inputs: Sequence[Media | PromptedMedia], settings: Settings) -> JSONObject:
-    """One user message with the image as a ``data:`` URI and the prompt beside it (OpenAI's form of images in chat)."""
-    item = inputs[0]
-    prompt = item.prompt if isinstance(item, PromptedMedia) else _DEFAULT_PROMPT
-    content: list[JSONObject] = [
-        {"type": "text", "text": prompt},
-        {"type": "image_url", "image_url": {"url": _data_uri(loaded_media(item))}},
-    ]
-    messages: list[JSONObject] = [{"role": "user", "content": content}]
-    if settings.system_prompt:
-        messages.insert(0, {"role": "system", "content": settings.system_prompt})
-    return {"model": settings.model, "messages": messages, **settings.parameters}
 
 
 def read_objects(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -190,7 +118,6 @@ def _classifier(name: str, description: str, columns: tuple[Column, ...], defaul
         description=description,
         default_model=default_model,
         columns=columns,
-        body=media_body,
         read=read_scores,
         arguments=LABEL_ARGUMENTS,
         scored=True,
@@ -205,7 +132,6 @@ def _asked_about(name: str, description: str, default_model: str) -> Task:
         default_model=default_model,
         columns=(*IMAGE, QUESTION),
         combine=MediaQuestion,
-        body=_question_body("image"),
         read=read_visual_answer,
         scored=True,
         explained=True,
@@ -218,7 +144,6 @@ def _finder(name: str, description: str, default_model: str) -> Task:
         description=description,
         default_model=default_model,
         columns=IMAGE,
-        body=media_body,
         read=read_objects,
         explained=True,
     )
@@ -239,7 +164,6 @@ TASKS = (
         default_model="google/siglip-so400m-patch14-224",
         columns=(*IMAGE, LABELS_COLUMN),
         combine=LabelledMedia,
-        body=_labelled_media_body,
         read=read_zero_shot,
         arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),
@@ -254,7 +178,6 @@ TASKS = (
         default_model="google/owlv2-base-patch16-ensemble",
         columns=(*IMAGE, LABELS_COLUMN),
         combine=LabelledMedia,
-        body=_labelled_media_body,
         read=read_named_objects,
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
@@ -271,7 +194,6 @@ TASKS = (
         aliases=("image-captioning",),
         default_model="Salesforce/blip-image-captioning-large",
         columns=IMAGE,
-        body=media_body,
         read=read_text("generated_text", "image-to-text"),
     ),
     Task(
@@ -280,10 +202,8 @@ TASKS = (
         default_model="Qwen/Qwen2.5-VL-7B-Instruct",
         columns=(*IMAGE, PROMPT),
         combine=PromptedMedia,
-        body=_image_chat_body,
         read=read_chat,
         arguments=frozenset({"prompt_template", "system_prompt"}),
-        protocol="chat",
         spec="chat-completion",
         deterministic=False,
         explained=True,
@@ -298,7 +218,6 @@ TASKS = (
         aliases=("asr", "speech-recognition", "speech-to-text"),
         default_model="openai/whisper-large-v3",
         columns=AUDIO,
-        body=media_body,
         read=read_transcript,
         explained=True,
     ),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection
 
-from ..errors import UnreadableAnswer
+from ..errors import InputError
 from .base import (
     TEXT,
-    Batching,
     Column,
-    JSONObject,
     Prediction,
     Read,
     Settings,
@@ -19,15 +15,24 @@ from .base import (
     best_of,
     number,
     unreadable,
-    with_parameters,
 )
-from .input_types import Input, TableQuestion, TableRow
+from .input_types import Input, TableQuestion
 
 
-def _table_question_body(inputs: Sequence[TableQuestion], settings: Settings) -> JSONObject:
-    """``{"inputs": {"query", "table": {column: [text, ...]}}}``, as recorded (the schema says ``question``)."""
-    question, table = inputs[0]
-    return with_parameters({"inputs": {"query": question, "table": json.loads(table)}}, settings)
+def check_table_columns(arguments: Collection[str]) -> None:
+    """Refuse a question without a table, or with two.
+
+    Args:
+        arguments: the column arguments that were given.
+
+    Raises:
+        InputError: neither or both of ``table_column`` and ``table_columns`` are among them.
+    """
+    if len({"table_column", "table_columns"} & set(arguments)) != 1:
+        raise InputError(
+            "table-question-answering needs table_column, a column of tables as JSON, or table_columns, columns of "
+            "this table"
+        )
 
 
 def read_table_answer(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -49,20 +54,6 @@ def read_table_answer(answer: object, _input: Input, _settings: Settings) -> Pre
     return Prediction(
         answer["answer"], None, {key: answer[key] for key in ("cells", "coordinates", "aggregator") if key in answer}
     )
-
-
-def _rows_body(inputs: Sequence[TableRow], settings: Settings) -> JSONObject:
-    """Rows turned into ``{"data": {column: [value, ...]}}``: the protocol carries many rows in a request."""
-    names = settings.columns["columns"]
-    columns = zip(*(row.values for row in inputs), strict=True)
-    return {"inputs": {"data": {name: list(values) for name, values in zip(names, columns, strict=True)}}}
-
-
-def _split_rows(answer: object, count: int) -> list[Any]:
-    if not isinstance(answer, list) or len(answer) != count:
-        size = f"{len(answer)} values" if isinstance(answer, list) else type(answer).__name__
-        raise UnreadableAnswer(f"{count} rows were answered with {size}")
-    return answer
 
 
 def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -106,10 +97,7 @@ def _tabular(name: str, description: str, default_model: str, read: Read) -> Tas
         description=description,
         default_model=default_model,
         columns=(Column("columns", "values"),),
-        body=_rows_body,
-        split=_split_rows,
         read=read,
-        batching=Batching.NATIVE,
         spec="",
     )
 
@@ -126,7 +114,7 @@ TASKS = (
             Column("table_columns", "whole table", required=False),
         ),
         combine=TableQuestion,
-        body=_table_question_body,
+        check_columns=check_table_columns,
         read=read_table_answer,
         explained=True,
     ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 
 from ..errors import UnreadableAnswer
 from .base import (
     TEXT,
-    Batching,
     Column,
-    JSONObject,
     Prediction,
     Read,
     Settings,
@@ -17,12 +16,8 @@ from .base import (
     best_of,
     number,
     objects_of,
-    split_typed,
-    text_body,
     unreadable,
     unwrap_list,
-    unwrap_single,
-    with_parameters,
 )
 from .input_types import ContextQuestion, Input
 
@@ -66,11 +61,6 @@ def read_entities(answer: object, _input: Input, _settings: Settings) -> Predict
     return Prediction(answer, None, groups)
 
 
-def _question_body(inputs: Sequence[ContextQuestion], settings: Settings) -> JSONObject:
-    question, context = inputs[0]
-    return with_parameters({"inputs": {"question": question, "context": context}}, settings)
-
-
 def read_answer(answer: object, _input: Input, _settings: Settings) -> Prediction:
     """The best answer, its score, and where it stands in the context.
 
@@ -109,10 +99,18 @@ def mask_of(settings: Settings) -> str:
     return _ANGLE_MASK if any(family in name for family in _ANGLE_MASK_FAMILIES) else _SQUARE_MASK
 
 
-def _fill_mask_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
+def with_mask_of(settings: Settings, text: str) -> str:
+    """A text with the mask that the model was trained with, whichever common one it was written with.
+
+    Args:
+        settings: as for ``mask_of``.
+        text: the text, with ``[MASK]`` or ``<mask>`` in it.
+
+    Returns:
+        The text with the model's own mask.
+    """
     mask = mask_of(settings)
-    texts = [text.replace(_SQUARE_MASK, mask).replace(_ANGLE_MASK, mask) for text in inputs]
-    return {**text_body(inputs, settings), "inputs": unwrap_single(texts)}
+    return text.replace(_SQUARE_MASK, mask).replace(_ANGLE_MASK, mask)
 
 
 def read_filled_mask(answer: object, text: str, settings: Settings) -> Prediction:
@@ -184,6 +182,26 @@ def read_text(key: str, task: str) -> Read:
     return read
 
 
+def model_of_languages(arguments: Mapping[str, object]) -> str | None:
+    """The translation model for two languages.
+
+    Args:
+        arguments: of which ``src_lang`` and ``tgt_lang``, or their older names, are read.
+
+    Returns:
+        The model's name where both are codes such as 'en'; else None.
+    """
+    source = arguments.get("src_lang", arguments.get("lang_input"))
+    target = arguments.get("tgt_lang", arguments.get("lang_output"))
+    if _is_language_code(source) and _is_language_code(target):
+        return f"Helsinki-NLP/opus-mt-{source}-{target}"
+    return None
+
+
+def _is_language_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[a-z]{2,3}", value) is not None
+
+
 _GENERATION_PARAMETERS = {
     **dict.fromkeys(("min_length", "max_length", "max_new_tokens", "num_beams", "top_k"), int),
     **dict.fromkeys(("temperature", "top_p", "repetition_penalty", "max_time"), float),
@@ -198,8 +216,6 @@ TASKS = (
         aliases=("ner", "named-entity-recognition"),
         default_model="dslim/bert-base-NER",
         read=read_entities,
-        split=split_typed(list),
-        batching=Batching.PROBE,
         explained=True,
     ),
     Task(
@@ -209,7 +225,6 @@ TASKS = (
         columns=(*TEXT, Column("context_column")),
         combine=ContextQuestion,
         read=read_answer,
-        body=_question_body,
         scored=True,
         explained=True,
     ),
@@ -218,9 +233,6 @@ TASKS = (
         description="Fills the masked word of a text",
         default_model="google-bert/bert-base-uncased",
         read=read_filled_mask,
-        body=_fill_mask_body,
-        split=split_typed(list),
-        batching=Batching.PROBE,
         arguments=frozenset({"mask_token"}),
         scored=True,
         explained=True,
@@ -230,8 +242,6 @@ TASKS = (
         description="Shortens a text",
         default_model="facebook/bart-large-cnn",
         read=read_text("summary_text", "summarization"),
-        split=split_typed(dict),
-        batching=Batching.PROBE,
         more_parameters=_GENERATION_PARAMETERS,
         rename=_RENAMED_LENGTHS,
     ),
@@ -239,9 +249,9 @@ TASKS = (
         name="translation",
         description="Translates a text",
         default_model="facebook/mbart-large-50-many-to-many-mmt",
+        choose_model=model_of_languages,
+        alias_pattern=r"translation-\w+-to-\w+",
         read=read_text("translation_text", "translation"),
-        split=split_typed(dict),
-        batching=Batching.PROBE,
         more_parameters=_GENERATION_PARAMETERS,
         rename={**_RENAMED_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},
     ),

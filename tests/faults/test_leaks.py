@@ -18,7 +18,7 @@ import pytest
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import Session, predict, predict_batches
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
-from huggingface_api_handler.inference.transport.client import default_client
+from huggingface_api_handler.inference.runtime.session import default_session
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
@@ -38,7 +38,7 @@ def held() -> dict[str, int]:
         await asyncio.sleep(0.05)  # cancelled ones get their turn to end
         return len(asyncio.all_tasks()) - 1
 
-    running = default_client().submit(tasks()).result(10)
+    running = default_session().http.submit(tasks()).result(10)
     gc.collect()
     links: Counter[str] = Counter()
     for entry in Path("/proc/self/fd").iterdir():

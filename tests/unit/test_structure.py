@@ -9,13 +9,15 @@ import ast
 import doctest
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from huggingface_hub.inference._providers import PROVIDERS
 
+from huggingface_api_handler.tasks import TASKS
 from tools.check_names import LIST, OldName, old_names, retired, uses_in
 
 pytestmark = pytest.mark.same_on_every_python
@@ -202,6 +204,34 @@ def test_the_name_of_a_number_means_one_thing() -> None:
 )
 def test_a_number_is_found_however_it_is_written(source: str, found: list[tuple[str, str]]) -> None:
     assert list(numbers(ast.parse(source))) == found
+
+
+def names_told_apart(module: ast.Module, names: Collection[str]) -> Iterator[str]:
+    """The texts of a module that are one of the names, docstrings excepted."""
+    docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        if isinstance(node.value, str) and node.value in names:
+            yield f"line {node.lineno}: {node.value}"
+
+
+MAY_NAME_TASKS = ("inference/protocols", "tasks", "server", "demo")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [each for each in MODULES if not each.relative_to(PACKAGE).as_posix().startswith(MAY_NAME_TASKS)],
+    ids=name,
+)
+def test_only_protocols_and_tasks_know_a_task_or_a_provider_by_its_name(module: Path) -> None:
+    assert list(names_told_apart(tree(module), {*TASKS, *PROVIDERS, "auto"})) == []
+
+
+def test_a_name_is_found_wherever_it_is_compared() -> None:
+    source = """'translation'\nif task.name == "translation" or name in ("together",): f"translation"; x = {"fill-mask": 1}"""
+    found = sorted(names_told_apart(ast.parse(source), {*TASKS, *PROVIDERS}))
+    assert found == ["line 2: fill-mask", "line 2: together", "line 2: translation", "line 2: translation"]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)

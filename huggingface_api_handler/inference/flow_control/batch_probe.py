@@ -6,9 +6,10 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 
-from ...tasks import Batching, Input, Prediction, Task
+from ...tasks import Input, Prediction, Task
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
+from ..protocols.base import Batching
 from .route_profile import RouteProfile
 
 _MIN_INPUTS = 8  # a probe costs up to three requests, which fewer inputs would not win back
@@ -22,18 +23,18 @@ AskSingle = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
 """Sends the inputs of these indices one by one and records the results: the answers of those that got one."""
 
 
-def should_probe_batching(task: Task, profile: RouteProfile, waiting: Sequence[int]) -> bool:
+def should_probe_batching(batching: Batching, profile: RouteProfile, waiting: Sequence[int]) -> bool:
     """Whether to find out if the route takes batches.
 
     Args:
-        task: What the model does.
+        batching: What the protocol says of the task.
         profile: What requests have shown about the route.
         waiting: Indices of the inputs that wait to be sent.
 
     Returns:
         True where the route may take batches, was not probed yet, and enough inputs wait to win back the cost.
     """
-    return task.batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _MIN_INPUTS
+    return batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _MIN_INPUTS
 
 
 async def probe_batching(

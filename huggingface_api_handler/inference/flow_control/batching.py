@@ -5,32 +5,39 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from ...tasks import Batching, Input, Task
+from ...tasks import Input, Task
 from ...tasks.input_types import text_length
+from ..protocols.base import Batching
 from .route_profile import RouteProfile
 
 MAX_BATCH_CHARS = 1_000_000
 """Characters in one request at most: a common limit of proxies on a body is 1 MB (nginx's default)."""
 
 
-def can_batch(task: Task, profile: RouteProfile) -> bool:
+def can_batch(batching: Batching, profile: RouteProfile) -> bool:
     """Whether several inputs may go in one request.
 
     Args:
-        task: What the model does.
+        batching: What the protocol says of the task.
         profile: What requests have shown about the route.
 
     Returns:
-        True where the protocol carries many, or a probe has shown that the route answers batches rightly.
+        True where the protocol carries many and the route did not show otherwise, or where a probe has shown that the
+        route answers batches rightly.
     """
-    return task.batching is Batching.NATIVE or (task.batching is Batching.PROBE and profile.accepts_batches is True)
+    if batching is Batching.PROBE:
+        return profile.accepts_batches is True
+    return batching is Batching.NATIVE and profile.accepts_batches is not False
 
 
-def next_batch(task: Task, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile) -> Sequence[int]:
+def next_batch(
+    task: Task, batching: Batching, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile
+) -> Sequence[int]:
     """Take the inputs of the next request.
 
     Args:
         task: What the model does. It says which inputs may go together.
+        batching: What the protocol says of the task.
         inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
         profile: What requests have shown about the route.
@@ -39,7 +46,7 @@ def next_batch(task: Task, inputs: Mapping[int, Input], waiting: deque[int], pro
         Indices of inputs of one group, in order: as many as the route takes, of ``MAX_BATCH_CHARS`` together at most.
     """
     batch = [waiting.popleft()]
-    if not can_batch(task, profile):
+    if not can_batch(batching, profile):
         return batch
     max_size = profile.batch_size.next_size(len(waiting) + 1)
     group = task.group(inputs[batch[0]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,8 +13,6 @@ from .route_profile import RouteProfile
 
 MAX_ATTEMPTS = 5
 """Attempts for a row whose requests fail in passing, where the engine says nothing else."""
-
-_STATED_MAXIMUM = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
 
 
 @dataclass
@@ -124,9 +121,8 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
         return singles(batch)
     count, sizes = len(batch.indexes), profile.batch_size
     size = (count + 1) // 2
-    if failure.status == 413 or "batch size" in failure.message.lower():
-        stated = _STATED_MAXIMUM.search(failure.message)
-        if sizes.on_reject(count, int(stated.group(1)) if stated else None):
+    if failure.is_batch_too_large:
+        if sizes.on_reject(count, failure.stated_max_batch_size):
             size = sizes.best
     elif failure.kind is FailureKind.TRANSIENT and count > sizes.best and sizes.on_reject(count):
         size = sizes.best

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass
 
 from ...config.settings import EngineSettings
-from ..protocols import tei
 from ..protocols.routing import Route
 from ..storage.sqlite import Store
 from .batch_size import BatchSizeTuner
@@ -55,12 +54,11 @@ class RouteRegistry:
         """Start without any."""
         self._states: dict[tuple[int, Store, str], RouteState] = {}
 
-    async def state(self, route: Route, server: tei.Server | None, engine: EngineSettings, store: Store) -> RouteState:
+    async def state(self, route: Route, engine: EngineSettings, store: Store) -> RouteState:
         """What is known about a route, read from the store the first time.
 
         Args:
             route: Where the requests go.
-            server: The server that discovery found there; None where it is not one that we recognise.
             engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
             store: Where other processes and earlier queries left what they found.
 
@@ -82,16 +80,13 @@ class RouteRegistry:
             self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
-        if not route.accepts_batches:
-            state.profile.accepts_batches = False
-        if server is not None:
-            state.profile.accepts_batches = True
-            if not state.profile.batch_size.settled:
-                state.profile.batch_size = BatchSizeTuner(best=server.max_batch_size, settled=True)
+        max_batch_size = route.protocol.max_batch_size
+        if max_batch_size is not None and not state.profile.batch_size.settled:
+            state.profile.batch_size = BatchSizeTuner(best=max_batch_size, settled=True)
         return state
 
 
 def _route_name(route: Route) -> str:
     """The key's hash, the URL and the model: what one key may do says nothing about another key."""
-    account = hashlib.sha256(route.headers.get("authorization", "").encode()).hexdigest()
+    account = hashlib.sha256(route.account.encode()).hexdigest()
     return f"{account} {route.url} {route.model}"

@@ -1,60 +1,49 @@
-"""What goes over the wire: a task's body as the bytes of a request, and a response's bytes as an answer."""
+"""JSON and media over the wire: a payload as bytes, and the bytes of a response as an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import orjson
 
-from ...tasks import Media, Task
+from ...errors import UnreadableAnswer
+from ...tasks import JSON, Media, Task
+from ..transport.client import Response
+from .base import Body, Decoded, Split
+from .reported_usage import reported_usage
+
+Payload: TypeAlias = Mapping[str, JSON] | Media
+"""What a request carries: a JSON object, or media alone."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """One POST.
-
-    Attributes:
-        url: Where it goes.
-        headers: Its headers. They can hold the key, so they stay out of ``repr``.
-        body: Its body in bytes.
-    """
-
-    url: str
-    headers: dict[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-def encode(url: str, headers: dict[str, str], body: Mapping[str, object] | Media) -> Request:
-    """Encode a task's body: JSON, or the media itself with its content type.
+def encode(payload: Payload) -> Body:
+    """Write a payload as bytes.
 
     Args:
-        url: Where the request goes.
-        headers: The headers of a request with a JSON body.
-        body: What the task made of its inputs.
+        payload: A JSON object, or the media itself, which goes with its own content type.
 
     Returns:
-        The request to send.
+        The body to send.
 
     Raises:
-        TypeError: ``body`` holds a value that JSON cannot hold.
-        ValueError: ``body`` holds text that is not valid Unicode.
+        TypeError: ``payload`` holds a value that JSON cannot hold.
+        ValueError: ``payload`` holds text that is not valid Unicode.
 
-    >>> encode("https://host/m", {}, {"inputs": "a cat"}).body
+    >>> encode({"inputs": "a cat"}).data
     b'{"inputs":"a cat"}'
     """
-    if isinstance(body, Media):
-        return Request(url, {**headers, "content-type": body.content_type}, body.data)
-    return Request(url, headers, orjson.dumps(body))
+    if isinstance(payload, Media):
+        return Body(payload.data, payload.content_type)
+    return Body(orjson.dumps(payload))
 
 
-def decode(task: Task, headers: Mapping[str, str], body: bytes) -> object:
-    """Decode the body of a response of status 200.
+def parse(task: Task, response: Response) -> Any:
+    """Parse the body of a response of status 200.
 
     Args:
         task: The task that was asked for.
-        headers: The response headers.
-        body: The response body.
+        response: The response.
 
     Returns:
         ``Media`` if the task makes media and the content type says so, else the parsed JSON.
@@ -63,7 +52,26 @@ def decode(task: Task, headers: Mapping[str, str], body: bytes) -> object:
         ValueError: The body is neither.
     """
     if task.makes_media:
-        content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type.partition("/")[0] in ("image", "audio", "video"):
-            return Media(body, content_type)
-    return orjson.loads(body)
+            return Media(response.body, content_type)
+    return orjson.loads(response.body)
+
+
+def take_apart(answer: object, count: int, split: Split, headers: Mapping[str, str]) -> Decoded:
+    """Give each input its part of an answer.
+
+    Args:
+        answer: The answer, as ``parse`` gave it.
+        count: The number of inputs that the request carried.
+        split: Splits the answer, or raises ``UnreadableAnswer``.
+        headers: The response headers, for the usage that they report.
+
+    Returns:
+        The parts and the reported usage, which counts even where the parts cannot be told apart.
+    """
+    usage = reported_usage(headers, answer)
+    try:
+        return Decoded(split(answer, count), usage)
+    except UnreadableAnswer as error:
+        return Decoded([], usage, error)

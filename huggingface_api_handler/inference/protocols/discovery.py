@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TypedDict
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
-from ..transport.client import default_client
+from ...tasks import Task
+from ..transport.client import HttpClient
 from . import hub_providers, tei
-from .routing import resolve_route
+from .hf_inference import HFInference
+from .hub_providers import HubProvider
+from .routing import Route, resolve_route
+from .tei import Tei
 
 logger = logging.getLogger(__name__)
+
+_INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
 
 
 class TeiServer(TypedDict):
@@ -30,8 +37,8 @@ class Discovery(TypedDict, total=False):
     """What is stored with a model. Empty if there was nothing to find out.
 
     Attributes:
-        provider: The Hub's mapping of the model to its name at a provider, as ``hub_providers.provider_mapping``
-            gives it.
+        provider: The Hub's mapping of the model to its name at a provider, as ``HubProvider.mapping`` gives
+            it.
         tei: The server at the endpoint, if it is Text Embeddings Inference.
     """
 
@@ -39,7 +46,7 @@ class Discovery(TypedDict, total=False):
     tei: TeiServer
 
 
-def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
+def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> Discovery:
     """Ask the Hub for the model's name at its provider, or the endpoint which server it is.
 
     Takes a few seconds at most. A host that cannot be reached is only a warning: the query asks it again.
@@ -47,9 +54,10 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
     Args:
         engine: The settings of the engine.
         model: The settings of the model.
+        http: Sends the request, on its own event loop.
 
     Returns:
-        What to store with the model, and to give to ``restore`` before a query.
+        What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
         InputError: The provider does not serve the model.
@@ -59,20 +67,67 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
     except InferenceError as error:
         logger.warning("%s", error)
         return {}
-    if route.provider is not None:
-        return {"provider": hub_providers.provider_mapping(route.provider)}
-    http = default_client()
-    server = http.submit(tei.detect(http, route, model.task)).result()
-    return {"tei": {"url": route.url, "largest_batch": server.max_batch_size}} if server is not None else {}
+    if isinstance(route.protocol, HubProvider):
+        return {"provider": route.protocol.mapping()}
+    protocol = http.submit(DetectedServers().detect(http, route, model.definition)).result().protocol
+    return {"tei": {"url": route.url, "largest_batch": protocol.max_batch_size}} if isinstance(protocol, Tei) else {}
 
 
-def restore(discovery: Discovery) -> None:
-    """Use in this process what ``discover`` found in another.
+class DetectedServers:
+    """What answers at the endpoints that a session has met."""
 
-    Args:
-        discovery: What ``discover`` returned.
-    """
-    if "provider" in discovery:
-        hub_providers.register_mapping(discovery["provider"])
-    if "tei" in discovery:
-        tei.register_server(discovery["tei"]["url"], discovery["tei"]["largest_batch"])
+    def __init__(self) -> None:
+        """Start without any."""
+        # By the endpoint's URL; None for a server that speaks what it was taken to speak.
+        self._protocols: dict[str, Tei | None] = {}
+
+    def restore(self, discovery: Discovery) -> None:
+        """Use here what ``discover`` found in another process.
+
+        Args:
+            discovery: What ``discover`` returned.
+        """
+        if "provider" in discovery:
+            hub_providers.register_mapping(discovery["provider"])
+        if "tei" in discovery:
+            self._protocols.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
+
+    async def detect(self, http: HttpClient, route: Route, task: Task) -> Route:
+        """Find out what the server of an endpoint speaks. Asks it once, if it may be one that can be recognised.
+
+        Args:
+            http: Sends the request, on its own event loop.
+            route: The route of a query, as ``routing.resolve_route`` gives it.
+            task: The task to ask for.
+
+        Returns:
+            The route to that server in its own protocol; ``route`` as it is where the server was not recognised,
+            cannot be reached, or is not asked because nothing else could serve the task there.
+        """
+        if _may_be_recognised(route, task) and route.url not in self._protocols:
+            try:
+                response = await http.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
+            except Exception:  # the query itself will say what is wrong with this host
+                return route
+            self._protocols[route.url] = tei.from_info(response)
+        return self.known(route, task)
+
+    def known(self, route: Route, task: Task) -> Route:
+        """Use what ``detect`` found at an endpoint before. Sends no request.
+
+        Args:
+            route: The route of a query, as ``routing.resolve_route`` gives it.
+            task: The task to ask for.
+
+        Returns:
+            As of ``detect``; ``route`` as it is where the endpoint was not asked.
+        """
+        protocol = self._protocols.get(route.url)
+        if protocol is None or not _may_be_recognised(route, task):
+            return route
+        return replace(route, url=protocol.url(route.url, route.model, task), protocol=protocol)
+
+
+def _may_be_recognised(route: Route, task: Task) -> bool:
+    """Whether the endpoint is one model's, and was taken to speak hf-inference only for want of anything better."""
+    return not route.serves_many_models and isinstance(route.protocol, HFInference) and tei.serves(task)

@@ -1,119 +1,198 @@
 """Hugging Face's inference providers, through the helpers that huggingface_hub has for each of them.
 
 A helper builds the URL, the headers and the payload of one input, and converts the provider's answer to the form that
-hf-inference sends. Some providers answer with a job, which their helper polls.
+hf-inference sends. Some providers answer with a job, which their helper polls. This is the only module that touches
+private names of huggingface_hub; ``tests/unit/inference/protocols/test_hub_contract.py`` holds what it needs of them.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import orjson
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
+from ..._version import __version__
 from ...config.normalize import suggest
-from ...config.settings import ModelSettings
 from ...errors import InferenceError, InputError
-from ...tasks import JSON, Input, Media, Task
+from ...tasks import JSON, Input, Media, Settings, Task
 from ...tasks.input_types import media_in
+from ..failures import ServerError
 from ..media.sniffing import content_type_of
+from ..transport.client import Response
 from . import codec
+from .base import JSON_TYPE, Batching, Body, Decoded
+from .hf_inference import form_of
+from .openai_chat import chat_payload, decode_chat
+from .server_errors import read_error
 
-HELPER_TASKS = {"chat-completion": "conversational", "image-text-to-text": "conversational"}
+_CHAT = "conversational"
+"""What the helpers call chat, with images or without."""
+
+HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
 
 
 @dataclass(frozen=True)
-class Provider:
+class HubProvider:
     """One task of one model at one provider.
 
     Attributes:
         name: The provider, as huggingface_hub names it.
         model: The model's name on the Hub.
         helper: huggingface_hub's helper for the provider and task.
-        key: The key of Hugging Face or of the provider. It stays out of ``repr``, as the headers do.
-        headers: Headers of our own for each request.
+        key: The key of Hugging Face or of the provider. It stays out of ``repr``.
+        common_headers: Headers of our own for each request.
     """
 
     name: str
     model: str
     helper: TaskProviderHelper = field(repr=False)
     key: SecretStr
-    headers: dict[str, str] = field(repr=False)
+    common_headers: Mapping[str, str] = field(repr=False)
+    max_batch_size: ClassVar[int | None] = None
 
-    def encode(
-        self, task: Task, inputs: Sequence[Input], model: ModelSettings
-    ) -> tuple[codec.Request, RequestParameters]:
-        """Build the request for one input.
+    @property
+    def blocks(self) -> bool:
+        """Whether ``decode`` may poll a job or fetch a file: all but chat may."""
+        return self.helper.task != _CHAT
+
+    def supports(self, task: Task) -> bool:
+        """Whether the helper is that of a task.
 
         Args:
             task: The task to ask for.
-            inputs: The input, media loaded, in a sequence of one.
-            model: The settings of the model.
 
         Returns:
-            The request to send, and the helper's own form of it, which ``decode`` needs.
+            True for the one task that this is for.
+        """
+        return HELPER_TASKS.get(task.name, task.name) == self.helper.task
+
+    def url(self, _base: str, _model: str, _task: Task) -> str:
+        """The address of every request, which the helper knows.
+
+        Returns:
+            The URL: the provider's own, or Hugging Face's router for a key of Hugging Face.
+        """
+        return self._request.url
+
+    def headers(self, _task: Task) -> Mapping[str, str]:
+        """Headers of every request, the key among them, which providers take in different forms.
+
+        Returns:
+            The headers by lower-case name, with ``common_headers`` among them.
+        """
+        return self._request.headers
+
+    def batching(self, _task: Task) -> Batching:
+        """Whether several inputs may go in one request.
+
+        Returns:
+            ``NEVER``: helpers build requests of one input.
+        """
+        return Batching.NEVER
+
+    def encode(self, task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
+        """Write the body of a request.
+
+        Args:
+            task: The task to ask for.
+            inputs: Exactly one input, media loaded.
+            settings: The settings of the model.
+
+        Returns:
+            The body, ready to send.
 
         Raises:
             ValueError: The provider cannot take this input or these parameters.
         """
-        helper_inputs, parameters = _helper_inputs(task, inputs[0], model)
-        provider_request = self.helper.prepare_request(
+        helper_inputs, parameters = _helper_inputs(task, inputs[0], settings)
+        request = self.helper.prepare_request(
             inputs=helper_inputs,
             parameters=parameters,
-            headers=dict(self.headers),
+            headers=dict(self.common_headers),
             model=self.model,
             api_key=self.key.get_secret_value(),
         )
-        data = provider_request.data
-        body = orjson.dumps(provider_request.json) if data is None else bytes(data)
-        headers = {name: str(value) for name, value in provider_request.headers.items()}
-        return codec.Request(provider_request.url, headers, body), provider_request
+        if request.data is None:
+            return Body(orjson.dumps(request.json))
+        return Body(bytes(request.data), str(request.headers.get("content-type", JSON_TYPE)))
 
-    async def decode(
-        self, task: Task, provider_request: RequestParameters | None, headers: Mapping[str, str], body: bytes
-    ) -> object:
-        """Convert the provider's response to the answer that hf-inference would have sent.
+    def decode(self, task: Task, response: Response, count: int) -> Decoded:
+        """Take a response of status 200 apart, as hf-inference would have sent it. May poll a job or fetch a file.
 
         Args:
             task: The task that was asked for.
-            provider_request: What ``encode`` gave beside the request.
-            headers: The response headers.
-            body: The response body.
+            response: The response.
+            count: The number of inputs that the request carried, which is one.
 
         Returns:
-            The parsed JSON, or ``Media`` if the task makes media.
+            The answer to the one input, or in ``unreadable`` why there is none.
 
         Raises:
             ValueError: The response holds no such answer.
             Exception: Whatever the helper raises while it polls a job or fetches a file.
         """
-        if task.protocol == "chat":
-            return codec.decode(task, headers, body)
-        # Some helpers poll a job or fetch a file with a blocking client, so they run off the loop.
+        if not self.blocks:
+            return decode_chat(task, response, count)
         try:
-            answer = await asyncio.to_thread(self.helper.get_response, body, provider_request)
+            answer = self.helper.get_response(response.body, self._request)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"{self.name} sent no answer to {task.name} ({type(error).__name__})") from None
-        # The helpers of huggingface_hub's first 1.x releases give the text of a transcript alone.
-        if isinstance(answer, str):
-            return {"text": answer}
-        if not isinstance(answer, bytes):
-            return answer
-        return Media(answer, content_type_of(answer)) if task.makes_media else orjson.loads(answer)
+        return codec.take_apart(_as_hf_inference(answer, task), count, form_of(task).split, response.headers)
+
+    def error(self, response: Response) -> ServerError | None:
+        """Read the error that a response tells.
+
+        Args:
+            response: The response, of any status.
+
+        Returns:
+            The provider's words and code. None for a response of status 200 that is no error.
+        """
+        return read_error(response)
+
+    def mapping(self) -> dict[str, str | None]:
+        """What the Hub says of the model at its provider, as JSON can hold it.
+
+        Returns:
+            The arguments of huggingface_hub's ``InferenceProviderMapping``.
+        """
+        mapping = vars(self.helper._prepare_mapping_info(self.model))
+        plain = {name: value for name, value in mapping.items() if isinstance(value, (str, type(None)))}
+        names = {"provider_id": "providerId", "adapter_weights_path": "adapterWeightsPath"}
+        return {names.get(name, name): value for name, value in plain.items()}
+
+    @cached_property
+    def _request(self) -> RequestParameters:
+        """What all requests have in common. Helpers that poll jobs use the URL and the headers of it."""
+        key, helper = self.key.get_secret_value(), self.helper
+        provider_id = helper._prepare_mapping_info(self.model).provider_id
+        headers = helper._normalize_headers(helper._prepare_headers(dict(self.common_headers), key), {}, None)
+        return RequestParameters(
+            url=helper._prepare_url(key, provider_id),
+            task=helper.task,
+            model=provider_id,
+            json=None,
+            data=None,
+            headers={name: str(value) for name, value in headers.items()},
+        )
 
 
-def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers: dict[str, str]) -> Provider:
+def provider_for(model: str, task: Task, name: str, key: SecretStr | None, headers: Mapping[str, str]) -> HubProvider:
     """Find the provider of a model and task. Asks the Hub for the model's name there, once a process.
 
     Args:
-        model: The settings of the model.
+        model: The model's name on the Hub.
+        task: The task to ask for.
         name: A provider of huggingface_hub's, or ``auto``.
         key: The key to send.
         headers: Headers of our own for each request.
@@ -129,59 +208,65 @@ def provider_for(model: ModelSettings, name: str, key: SecretStr | None, headers
         raise InputError(f"there is no provider {name[:80]!r}{suggest(name, [*PROVIDERS, 'auto'])}")
     if key is None:
         raise InputError(f"provider {name!r} needs a key: give api_key to CREATE ML_ENGINE, or set HF_TOKEN")
-    task = HELPER_TASKS.get(model.task, model.task)
+    helper_task = HELPER_TASKS.get(task.name, task.name)
     try:
-        helper = get_provider_helper(name, task, model.model)  # type: ignore[arg-type]
-        mapping = helper._prepare_mapping_info(model.model)
+        helper = get_provider_helper(name, helper_task, model)  # type: ignore[arg-type]
+        mapping = helper._prepare_mapping_info(model)
     except ValueError as error:
         raise InputError(f"{name} does not serve this: {error}") from None
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
         raise InferenceError(
-            f"the Hub could not be asked where {name} serves {model.model!r} "
+            f"the Hub could not be asked where {name} serves {model!r} "
             f"({type(error).__name__}). Check that this machine reaches huggingface.co, and try again"
         ) from None
     # The helper looks the mapping up again for every request; this saves the request to the Hub.
-    HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(helper.provider, {})[model.model] = mapping
-    return Provider(helper.provider, model.model, helper, key, headers)
-
-
-def provider_mapping(provider: Provider) -> dict[str, str | None]:
-    """What the Hub says of the model at its provider, as JSON can hold it.
-
-    Args:
-        provider: What ``provider_for`` gave.
-
-    Returns:
-        The arguments of huggingface_hub's ``InferenceProviderMapping``.
-    """
-    mapping = vars(provider.helper._prepare_mapping_info(provider.model))
-    plain = {name: value for name, value in mapping.items() if isinstance(value, (str, type(None)))}
-    names = {"provider_id": "providerId", "adapter_weights_path": "adapterWeightsPath"}
-    return {names.get(name, name): value for name, value in plain.items()}
+    HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(helper.provider, {})[model] = mapping
+    return HubProvider(helper.provider, model, helper, key, headers)
 
 
 def register_mapping(mapping: Mapping[str, str | None]) -> None:
-    """Use a mapping of ``provider_mapping`` in a process that did not ask the Hub.
+    """Use a mapping of ``HubProvider.mapping`` in a process that did not ask the Hub.
 
     Args:
-        mapping: What ``provider_mapping`` returned.
+        mapping: What ``HubProvider.mapping`` returned.
     """
     models = HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(str(mapping["provider"]), {})
     models.setdefault(str(mapping["hf_model_id"]), InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
 
 
-def _helper_inputs(task: Task, item: Input, model: ModelSettings) -> tuple[JSON | bytes, dict[str, JSON]]:
+@lru_cache(maxsize=1)
+def user_agent_headers() -> Mapping[str, str]:
+    """The headers by which this package names itself, as huggingface_hub writes them.
+
+    Returns:
+        The headers by lower-case name. No key is among them.
+    """
+    # token=False: without it, huggingface_hub would add this machine's token to headers for any host.
+    return dict(build_hf_headers(token=False, library_name="huggingface_api_handler", library_version=__version__))
+
+
+def _helper_inputs(task: Task, item: Input, settings: Settings) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
-    body = task.body([item], model)
-    if isinstance(body, Media):
-        return body.data, {}
-    if task.protocol == "chat":
-        return body["messages"], {name: value for name, value in body.items() if name not in ("messages", "model")}
-    parameters = {name: value for name, value in body.items() if name not in ("inputs", "parameters")}
-    nested = body.get("parameters")
+    if HELPER_TASKS.get(task.name) == _CHAT:
+        chat = chat_payload([item], settings)
+        return chat["messages"], {name: value for name, value in chat.items() if name not in ("messages", "model")}
+    payload = form_of(task).encode([item], settings)
+    if isinstance(payload, Media):
+        return payload.data, {}
+    parameters = {name: value for name, value in payload.items() if name not in ("inputs", "parameters")}
+    nested = payload.get("parameters")
     if isinstance(nested, Mapping):
         parameters = {**nested, **parameters}
     media = media_in(item)
-    if isinstance(media, Media) and isinstance(body["inputs"], str):
+    if isinstance(media, Media) and isinstance(payload["inputs"], str):
         return media.data, parameters
-    return body["inputs"], parameters
+    return payload["inputs"], parameters
+
+
+def _as_hf_inference(answer: Any, task: Task) -> object:
+    # The helpers of huggingface_hub's first 1.x releases give the text of a transcript alone.
+    if isinstance(answer, str):
+        return {"text": answer}
+    if not isinstance(answer, bytes):
+        return answer
+    return Media(answer, content_type_of(answer)) if task.makes_media else orjson.loads(answer)

@@ -1,20 +1,28 @@
-"""One request and its response: encoded, sent, classified, decoded."""
+"""One request and its response: sent, classified, decoded."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
-
-from huggingface_hub.inference._common import RequestParameters
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
+from ...errors import UnreadableAnswer
 from ...redaction import leaks_secret
-from ...tasks import Input
-from ..failures import Failure, FailureKind, classify_exception, classify_response, error_in_answer, rejection_kind
+from ..failures import (
+    Failure,
+    FailureKind,
+    ServerError,
+    classify_error_in_answer,
+    classify_exception,
+    classify_response,
+    rejection_kind,
+)
 from ..transport.client import Response, ResponseTooLarge
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
-from . import codec
+from .base import JSON_TYPE, Body, Decoded, ReportedUsage
+from .reported_usage import reported_usage
 from .routing import Route
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
@@ -31,97 +39,81 @@ class RequestResult(NamedTuple):
     """The result of one request: an answer or a failure.
 
     Attributes:
-        answer: The parsed JSON of the response, or ``Media``; None if the request failed.
+        parts: The answer to each input, in the order of the inputs. Empty where there is none.
         failure: Why there is no answer, else None.
+        unreadable: Why it cannot be told which part of an answer is whose, else None.
+        usage: What the service reports of its own work, None where it reports nothing.
         bytes_received: The size of the response body in bytes.
         headers: The response headers, empty if there was no response.
         rate_limit: The rate limit that the response headers announce, if any.
     """
 
-    answer: object = None
+    parts: Sequence[Any] = ()
     failure: Failure | None = None
+    unreadable: UnreadableAnswer | None = None
+    usage: ReportedUsage | None = None
     bytes_received: int = 0
     headers: Mapping[str, str] = _NO_HEADERS
     rate_limit: RateLimitStatus | None = None
 
 
-def build_request(
-    route: Route, model: ModelSettings, inputs: Sequence[Input]
-) -> tuple[codec.Request, RequestParameters | None]:
-    """Build the request for ``inputs``.
-
-    Args:
-        route: Where the request goes.
-        model: The settings of the model.
-        inputs: The inputs of one batch, media loaded. A provider takes one.
-
-    Returns:
-        The request, and what the provider's helper needs to read its answer, None on a route to no provider.
-
-    Raises:
-        TypeError: An input cannot be written as JSON.
-        ValueError: An input cannot be sent to this server.
-    """
-    task = model.definition
-    if route.provider is not None:
-        return route.provider.encode(task, inputs, model)
-    return codec.encode(route.url, route.headers, (route.body or task.body)(inputs, model)), None
-
-
 async def send_request(
-    post: Post,
-    route: Route,
-    model: ModelSettings,
-    request: codec.Request,
-    provider_request: RequestParameters | None,
-    batch_size: int,
-    timeout_s: float,
+    post: Post, route: Route, model: ModelSettings, body: Body, batch_size: int, timeout_s: float
 ) -> RequestResult:
-    """Send ``request`` and decode its response. Raises nothing but cancellation.
+    """Send a request and decode its response. Raises nothing but cancellation.
 
     Args:
         post: Sends the POST.
-        route: The route that ``request`` was built for.
+        route: The route that ``body`` was encoded for.
         model: The settings of the model.
-        request: What to send.
-        provider_request: What ``build_request`` gave beside ``request``.
-        batch_size: The number of inputs in ``request``.
+        body: What to send.
+        batch_size: The number of inputs in ``body``.
         timeout_s: Seconds until the whole response must be there.
 
     Returns:
-        The answer or the failure, with the size and headers of the response.
+        The parts of the answer or the failure, with the size and headers of the response.
     """
+    sent_headers = route.headers
+    if body.content_type != JSON_TYPE:
+        sent_headers = {**sent_headers, "content-type": body.content_type}
     try:
-        response = await post(request.url, request.body, request.headers, timeout_s)
+        response = await post(route.url, body.data, sent_headers, timeout_s)
     except ResponseTooLarge:
         return RequestResult(failure=Failure(rejection_kind(batch_size), "the answer is too large to read"))
     except asyncio.CancelledError:
         raise
     except Exception as error:
         return RequestResult(failure=classify_exception(error, host=route.host))
+    if route.protocol.blocks:  # on a helper that waits with a blocking client
+        outcome = await asyncio.to_thread(_read, response, route, model, body, batch_size)
+    else:
+        outcome = _read(response, route, model, body, batch_size)
     size, headers = len(response.body), response.headers
     rate_limit = parse_rate_limit(headers)
+    if isinstance(outcome, Failure):
+        return RequestResult((), outcome, None, reported_usage(headers), size, headers, rate_limit)
+    return RequestResult(outcome.parts, None, outcome.unreadable, outcome.usage, size, headers, rate_limit)
+
+
+def _read(response: Response, route: Route, model: ModelSettings, body: Body, batch_size: int) -> Decoded | Failure:
+    """What a response says: the parts of an answer, or why there are none."""
+    protocol, task = route.protocol, model.definition
+    if response.status == 200 and leaks_secret(response.body):
+        return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
+    error = protocol.error(response)
     if response.status != 200:
+        server_error = ServerError("") if error is None else replace(error, sent=body.data)
         wait = model.options.wait_for_model
-        failure = classify_response(response.status, headers, response.body, batch_size=batch_size, wait_for_model=wait)
-        return RequestResult(None, failure, size, headers, rate_limit)
-    if leaks_secret(response.body):
-        failure = Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
-        return RequestResult(None, failure, size, headers, rate_limit)
-    task = model.definition
-    try:
-        if route.provider is not None:
-            answer = await route.provider.decode(task, provider_request, headers, response.body)
-        else:
-            answer = codec.decode(task, headers, response.body)
-    except ValueError:
-        return RequestResult(
-            None,
-            Failure(FailureKind.TRANSIENT, "the answer is not JSON, or was cut off", 200),
-            size,
-            headers,
-            rate_limit,
+        return classify_response(
+            response.status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
         )
-    except Exception as error:  # a provider's helper polls and fetches, so any HTTP error can come of it
-        return RequestResult(None, classify_exception(error, host=route.host), size, headers, rate_limit)
-    return RequestResult(answer, error_in_answer(answer, batch_size=batch_size), size, headers, rate_limit)
+    if error is not None:
+        return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
+    try:
+        return protocol.decode(task, response, batch_size)
+    except UnreadableAnswer as unreadable:
+        return Decoded([], reported_usage(response.headers), unreadable)
+    except ValueError:
+        return Failure(FailureKind.TRANSIENT, "the answer is not JSON, or was cut off", 200)
+    except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
+        return classify_exception(failed, host=route.host)

@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
-from urllib.parse import quote, urlsplit
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from pydantic import SecretStr
 
-from ..._version import __version__
 from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
-from ...tasks.base import Body
+from ...tasks import Task
 from ...urls import is_secure_url
-from .hub_providers import Provider, provider_for
+from .base import JSON_TYPE, WireProtocol
+from .hf_inference import HF_INFERENCE, serves_many_models
+from .hub_providers import provider_for, user_agent_headers
+from .openai_chat import OpenAIChat
 
 ROUTER = "https://router.huggingface.co"
 """Where requests go that name no endpoint."""
 
+_HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
 _HUGGING_FACE_HOST = re.compile(r"([a-z0-9.-]+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
 
-# Models of these tasks often serve another one by default, so the task is part of the path:
-# https://huggingface.co/docs/inference-providers/providers/hf-inference
-_TASKS_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
+
+class Server(NamedTuple):
+    """A kind of server that is asked directly.
+
+    Attributes:
+        protocol: What it speaks.
+        path_ending: How the path of its endpoint ends. Any path ends with the empty text.
+        router_base: Where Hugging Face's router speaks this protocol, None where it does not.
+    """
+
+    protocol: WireProtocol
+    path_ending: str = ""
+    router_base: str | None = None
+
+
+SERVERS = (
+    Server(OpenAIChat(), router_base=ROUTER),
+    Server(HF_INFERENCE, router_base=_HF_INFERENCE_BASE),
+)
+"""All of them. The first that supports the task, and fits the endpoint, is taken."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +57,9 @@ class Route:
         headers: The headers of every request. They hold the key, so they stay out of ``repr``.
         has_key: Whether the key is sent.
         serves_many_models: Whether other models are served beside this one, so that the address says nothing of it.
-        provider: The inference provider, or None if the server is asked directly.
-        body: Makes the body of a request if the server wants another form than the task's own.
+        protocol: What the server speaks.
+        account: Tells whose the requests are: what one key may do, and what was answered to it, says nothing about
+            another key. It holds the key, so it stays out of ``repr``.
     """
 
     url: str
@@ -46,18 +67,13 @@ class Route:
     headers: dict[str, str] = field(repr=False)
     has_key: bool
     serves_many_models: bool = False
-    provider: Provider | None = None
-    body: Body | None = None
+    protocol: WireProtocol = HF_INFERENCE
+    account: str = field(default="", repr=False)
 
     @property
     def host(self) -> str:
         """The host, and port if there is one, as an error may show it."""
         return urlsplit(self.url).netloc
-
-    @property
-    def accepts_batches(self) -> bool:
-        """Whether several inputs may go in one request: the providers' helpers build requests of one input."""
-        return self.provider is None
 
 
 def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
@@ -77,25 +93,42 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
             or the provider does not serve the model.
         InferenceError: The Hub cannot be asked for the model's name at the provider.
     """
+    task = model.definition
     endpoint = model.endpoint or engine.endpoint
     provider_name = model.provider or (engine.provider if model.endpoint is None else None)
-    headers = _headers(engine, model)
-    uses_router = provider_name == "hf-inference" or (provider_name == "auto" and model.definition.protocol == "chat")
-    if provider_name and not uses_router:
-        return _provider_route(engine, model, provider_name, headers)
-    url = _endpoint_url(endpoint, model) if endpoint else _router_url(model, provider_name)
-    headers = {**headers, "content-type": "application/json"}
+    server = _server(task, endpoint)
+    if provider_name and not _is_asked_directly(provider_name, server):
+        return _provider_route(engine, model, provider_name)
+    base = endpoint or (_HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else server.router_base) or ROUTER
+    url = server.protocol.url(base, model.model, task)
+    headers = {**_headers(model), "content-type": JSON_TYPE, **server.protocol.headers(task)}
     key = resolve_api_key(engine) if is_key_allowed_for(url, engine, model.endpoint) else None
     if key is not None:
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
         if engine.bill_to:
             headers["x-hf-bill-to"] = engine.bill_to
-    serves_many_models = endpoint is None or urlsplit(endpoint).path.endswith("/models")
-    return Route(url, model.model, headers, key is not None, serves_many_models)
+    many = endpoint is None or serves_many_models(endpoint)
+    account = headers.get("authorization", "")
+    return Route(url, model.model, headers, key is not None, many, server.protocol, account)
 
 
-def _headers(engine: EngineSettings, model: ModelSettings) -> dict[str, str]:
-    headers: dict[str, str] = dict(_user_agent())
+def _server(task: Task, endpoint: str | None) -> Server:
+    path = urlsplit(endpoint).path if endpoint else None
+    return next(
+        server
+        for server in SERVERS
+        if server.protocol.supports(task)
+        and (server.router_base is not None if path is None else path.endswith(server.path_ending))
+    )
+
+
+def _is_asked_directly(provider: str, server: Server) -> bool:
+    """Whether a provider is Hugging Face itself: its own, or its router, which chooses one for what it serves."""
+    return provider == HF_INFERENCE.name or (provider == "auto" and server.router_base == ROUTER)
+
+
+def _headers(model: ModelSettings) -> dict[str, str]:
+    headers = dict(user_agent_headers())
     if not model.options.use_cache:
         headers["x-use-cache"] = "false"
     if model.options.wait_for_model:
@@ -103,7 +136,20 @@ def _headers(engine: EngineSettings, model: ModelSettings) -> dict[str, str]:
     return headers
 
 
-def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, headers: dict[str, str]) -> Route:
+def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> Route:
+    key = _provider_key(engine, name)
+    headers = _headers(model)
+    if engine.bill_to:
+        headers["x-hf-bill-to"] = engine.bill_to
+    task = model.definition
+    protocol = provider_for(model.model, task, name, key, headers)
+    # The account is the key alone, as it always was: stored answers are found by it.
+    account = protocol.key.get_secret_value()
+    url = protocol.url(ROUTER, model.model, task)
+    return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account)
+
+
+def _provider_key(engine: EngineSettings, name: str) -> SecretStr | None:
     if engine.endpoint is not None and engine.has_own_key:
         raise InputError(
             f"the engine's key belongs to its endpoint, and would go to provider {name!r}. Create another engine for "
@@ -115,12 +161,7 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hea
             f"the engine's key is not Hugging Face's, so it belongs to one provider: name {name!r} in CREATE ML_ENGINE "
             "beside it, and not in CREATE MODEL"
         )
-    if engine.bill_to:
-        headers = {**headers, "x-hf-bill-to": engine.bill_to}
-    provider = provider_for(model, name, key, headers)
-    secret = provider.key.get_secret_value()
-    url = provider.helper._prepare_url(secret, provider.helper._prepare_mapping_info(model.model).provider_id)
-    return Route(url, model.model, {"authorization": secret}, has_key=True, serves_many_models=True, provider=provider)
+    return key
 
 
 def is_key_allowed_for(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
@@ -154,37 +195,3 @@ def is_key_allowed_for(url: str, engine: EngineSettings, model_endpoint: str | N
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
-
-
-def _router_url(model: ModelSettings, provider: str | None) -> str:
-    if model.definition.protocol == "chat" and provider != "hf-inference":
-        return f"{ROUTER}/v1/chat/completions"
-    return _model_url(f"{ROUTER}/hf-inference/models", model)
-
-
-def _endpoint_url(endpoint: str, model: ModelSettings) -> str:
-    """``endpoint`` as given. A path that ends in ``/models`` serves many models, so the model's name follows it."""
-    if urlsplit(endpoint).path.endswith("/models"):
-        return _model_url(endpoint, model)
-    if model.definition.protocol == "chat":
-        return _chat_url(endpoint)
-    return endpoint
-
-
-def _model_url(base: str, model: ModelSettings) -> str:
-    url = f"{base}/{quote(model.model, safe='/@:.-_')}"
-    if model.definition.protocol == "chat":
-        return _chat_url(url)
-    return f"{url}/pipeline/{model.task}" if model.task in _TASKS_NAMED_IN_PATH else url
-
-
-def _chat_url(base: str) -> str:
-    if base.endswith("/chat/completions"):
-        return base
-    return f"{base}/chat/completions" if base.endswith("/v1") else f"{base}/v1/chat/completions"
-
-
-@lru_cache(maxsize=1)
-def _user_agent() -> dict[str, str]:
-    # token=False: without it, huggingface_hub would add this machine's token to headers for any host.
-    return dict(build_hf_headers(token=False, library_name="huggingface_api_handler", library_version=__version__))

@@ -1,4 +1,4 @@
-"""Text Embeddings Inference: detected by its ``/info``, and asked in the form of batch that it reads correctly.
+"""Text Embeddings Inference: asked on its own paths, in the form of batch that it reads correctly.
 
 Its routes and shapes: https://huggingface.github.io/text-embeddings-inference. On ``/predict`` it reads
 ``["a", "b"]`` as one pair of sentences; several inputs go as ``[["a"], ["b"]]``.
@@ -6,102 +6,29 @@ Its routes and shapes: https://huggingface.github.io/text-embeddings-inference. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import orjson
 
-from ...tasks import JSONObject, Settings
-from ..transport.client import HttpClient
-from .routing import Route
+from ...tasks import Input, JSONObject, Settings, Task
+from ..failures import ServerError
+from ..transport.client import Response
+from . import codec
+from .base import Batching, Body, Decoded
+from .hf_inference import form_of
+from .hf_payloads import Encode
+from .server_errors import read_error
 
-PATHS = {
-    "feature-extraction": "/embed",
-    "text-classification": "/predict",
-    "text-ranking": "/rerank",
-    "sentence-similarity": "/similarity",
-}
-"""The path of each task that such a server answers."""
+INFO_PATH = "/info"
+"""Where a server says what it is."""
 
-_INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
 _DEFAULT_MAX_BATCH_SIZE = 32  # the server's own default of --max-client-batch-size, if /info does not say
 
 
-@dataclass(frozen=True)
-class Server:
-    """A Text Embeddings Inference server.
-
-    Attributes:
-        max_batch_size: The maximum number of inputs in one request.
-    """
-
-    max_batch_size: int
-
-
-_servers: dict[str, Server | None] = {}  # by the URL of the endpoint; None for any other kind of server
-
-
-async def detect(http: HttpClient, route: Route, task: str) -> Server | None:
-    """Ask an endpoint of one model for its ``/info``, once a process.
-
-    Args:
-        http: Sends the request, on its own event loop.
-        route: The route of a query, as ``routing.resolve_route`` gives it.
-        task: The name of the task.
-
-    Returns:
-        The server, or None if the endpoint is another kind of server, cannot be reached, or is not asked because
-        the route or task is none of such a server.
-    """
-    if route.serves_many_models or route.provider is not None or task not in PATHS:
-        return None
-    if route.url not in _servers:
-        try:
-            response = await http.get(f"{route.url}/info", route.headers, _INFO_TIMEOUT_S)
-        except Exception:  # the query itself will say what is wrong with this host
-            return None
-        _servers[route.url] = _parse_info(response.status, response.body)
-    return _servers[route.url]
-
-
-def register_server(url: str, max_batch_size: int) -> None:
-    """Assume such a server at ``url`` without asking it, because it answered there before.
-
-    Args:
-        url: The URL of the endpoint.
-        max_batch_size: The maximum number of inputs in one request.
-    """
-    _servers.setdefault(url, Server(max_batch_size))
-
-
-def cached_server(route: Route) -> Server | None:
-    """The server that ``detect`` found at this endpoint before. Sends no request.
-
-    Args:
-        route: The route of a query.
-
-    Returns:
-        The server, or None if none was found, or if it was not asked.
-    """
-    return _servers.get(route.url)
-
-
-def task_route(route: Route, task: str) -> Route:
-    """The route of one task on such a server.
-
-    Args:
-        route: The route to the server.
-        task: One of ``PATHS``.
-
-    Returns:
-        ``route`` with the path of the task and the form of body that the server reads.
-    """
-    body = predict_body if task == "text-classification" else None
-    return replace(route, url=route.url.removesuffix(PATHS[task]) + PATHS[task], body=body)
-
-
-def predict_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
-    """The body of a request to ``/predict``.
+def predict_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
+    """The payload of a request to ``/predict``.
 
     Args:
         inputs: One or several texts.
@@ -114,12 +41,135 @@ def predict_body(inputs: Sequence[str], settings: Settings) -> JSONObject:
     return {"inputs": [[text] for text in inputs] if len(inputs) > 1 else inputs[0], **settings.parameters}
 
 
-def _parse_info(status: int, body: bytes) -> Server | None:
+_PATHS = {
+    "feature-extraction": "/embed",
+    "text-classification": "/predict",
+    "text-ranking": "/rerank",
+    "sentence-similarity": "/similarity",
+}
+"""The path of each task that such a server answers."""
+
+_ENCODERS: dict[str, Encode] = {"text-classification": predict_payload}
+"""The tasks whose payload is another than hf-inference's."""
+
+
+def serves(task: Task) -> bool:
+    """Whether such a server answers a task.
+
+    Args:
+        task: The task to ask for.
+
+    Returns:
+        True for the tasks that have a path of their own.
+    """
+    return task.name in _PATHS
+
+
+@dataclass(frozen=True)
+class Tei:
+    """A Text Embeddings Inference server.
+
+    Attributes:
+        max_batch_size: The maximum number of inputs in one request.
+    """
+
+    max_batch_size: int
+    name: ClassVar[str] = "text-embeddings-inference"
+    blocks: ClassVar[bool] = False
+
+    def supports(self, task: Task) -> bool:
+        """Whether such a server answers a task.
+
+        Args:
+            task: The task to ask for.
+
+        Returns:
+            True for the tasks that have a path of their own.
+        """
+        return serves(task)
+
+    def url(self, base: str, _model: str, task: Task) -> str:
+        """The address of every request.
+
+        Args:
+            base: The endpoint as it was given.
+            task: The task to ask for.
+
+        Returns:
+            ``base`` with the path of the task, as far as it does not end so already.
+        """
+        path = _PATHS[task.name]
+        return base.removesuffix(path) + path
+
+    def headers(self, _task: Task) -> Mapping[str, str]:
+        """Headers that only this protocol needs.
+
+        Returns:
+            None of them.
+        """
+        return {}
+
+    def batching(self, _task: Task) -> Batching:
+        """Whether several inputs may go in one request.
+
+        Returns:
+            ``NATIVE``, up to ``max_batch_size``.
+        """
+        return Batching.NATIVE
+
+    def encode(self, task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
+        """Write the body of a request.
+
+        Args:
+            task: The task to ask for.
+            inputs: The inputs of one batch.
+            settings: The settings of the model.
+
+        Returns:
+            The body, ready to send.
+        """
+        encode = _ENCODERS.get(task.name, form_of(task).encode)
+        return codec.encode(encode(inputs, settings))
+
+    def decode(self, task: Task, response: Response, count: int) -> Decoded:
+        """Take a response of status 200 apart.
+
+        Args:
+            task: The task that was asked for.
+            response: The response.
+            count: The number of inputs that the request carried.
+
+        Returns:
+            A part for each input, or in ``unreadable`` why there is none.
+        """
+        return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
+
+    def error(self, response: Response) -> ServerError | None:
+        """Read the error that a response tells.
+
+        Args:
+            response: The response, of any status.
+
+        Returns:
+            The server's words and code. None for a response of status 200 that is no error.
+        """
+        return read_error(response)
+
+
+def from_info(response: Response) -> Tei | None:
+    """Recognise the server by what it says at ``INFO_PATH``.
+
+    Args:
+        response: The response to a GET.
+
+    Returns:
+        The protocol, with the server's batch size; None for any other kind of server.
+    """
     try:
-        info = orjson.loads(body) if status == 200 else None
+        info = orjson.loads(response.body) if response.status == 200 else None
     except ValueError:
         info = None
     if not isinstance(info, dict) or "model_type" not in info or "model_id" not in info:
         return None
     size = info.get("max_client_batch_size")
-    return Server(size if isinstance(size, int) and size > 0 else _DEFAULT_MAX_BATCH_SIZE)
+    return Tei(size if isinstance(size, int) and size > 0 else _DEFAULT_MAX_BATCH_SIZE)

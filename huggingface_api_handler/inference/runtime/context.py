@@ -19,7 +19,6 @@ from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
-from ..protocols import tei
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
@@ -139,8 +138,9 @@ class Query:
         Returns:
             The route as its server wants to be asked, what this process knows of it, and what the query uses.
         """
-        server = await tei.detect(self.session.http, self.route, self.model.task)
-        route, state = self._routed(server), await self.route_state(server)
+        session, task = self.session, self.model.definition
+        route = await session.servers.detect(session.http, self.route, task)
+        state = await self.route_state(route)
         limits = {
             name: limit
             for name in ("requests_per_hour", "requests_per_month")
@@ -170,19 +170,16 @@ class Query:
         )
         return route, state, dependencies
 
-    async def route_state(self, server: tei.Server | None) -> RouteState:
+    async def route_state(self, route: Route) -> RouteState:
         """What this process knows of the route.
 
         Args:
-            server: the Text Embeddings Inference that answers there; None for any other server.
+            route: the query's, as its server wants to be asked.
 
         Returns:
             Its limiter, profile and coordinator: the same object for all queries of this event loop.
         """
-        return await self.session.routes.state(self._routed(server), server, self.engine, self.store)
-
-    def _routed(self, server: tei.Server | None) -> Route:
-        return self.route if server is None else tei.task_route(self.route, self.model.task)
+        return await self.session.routes.state(route, self.engine, self.store)
 
     def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine
@@ -196,8 +193,7 @@ class Query:
         """The engine, or, from Python without a name, the account."""
         if self.scope is not None:
             return self.scope.engine
-        account = self.route.headers.get("authorization", "")
-        return f"{self.engine.endpoint} {hashlib.sha256(account.encode()).hexdigest()}"
+        return f"{self.engine.endpoint} {hashlib.sha256(self.route.account.encode()).hexdigest()}"
 
 
 class _LimiterWithSlots:

@@ -12,7 +12,6 @@ import pandas as pd
 from ...tasks import Input
 from ...tasks.input_types import media_in
 from ..flow_control.batching import can_batch
-from ..protocols import tei
 from ..storage.response_cache import NoResponseCache
 from .context import Query
 
@@ -68,9 +67,10 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     task = query.model.definition
-    state = await query.route_state(tei.cached_server(query.route))
+    route = query.session.servers.known(query.route, task)
+    state = await query.route_state(route)
     uncached = await _uncached(query, inputs)
-    batch_size = state.profile.batch_size.best if can_batch(task, state.profile) else 1
+    batch_size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1
     groups = Counter(map(task.group, uncached))
     requests = sum(math.ceil(members / batch_size) for members in groups.values())
     pace = state.pace()

@@ -12,7 +12,6 @@ from ...tasks import Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
 from ..flow_control.batch_probe import probe_batching, should_probe_batching
-from ..flow_control.batching import can_batch
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.concurrency import FIRST_RESPONSE_TIMEOUT_S
 from ..flow_control.retry import Batch, Retry, Split
@@ -74,6 +73,7 @@ class QueryExecutor:
         )
         self._queue = InputQueue(
             model.definition,
+            route.protocol.batching(model.definition),
             source,
             results,
             dependencies,
@@ -121,14 +121,15 @@ class QueryExecutor:
 
     async def _probe_batching(self, canary: int | None) -> None:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
-        task, waiting, profile = self._model.definition, self._queue.waiting, self._deps.profile
-        if await self._has_work() and not self._queue.has_parts and should_probe_batching(task, profile, waiting):
+        task, queue, profile = self._model.definition, self._queue, self._deps.profile
+        waiting, batching = queue.waiting, queue.batching
+        if await self._has_work() and not queue.has_parts and should_probe_batching(batching, profile, waiting):
             answered = canary if canary is not None and isinstance(self.results[canary], Prediction) else None
             ask = self._ask_batched, self._ask_single
             accepts = await probe_batching(task, self._inputs, waiting, *ask, answered)
             profile.accepts_batches = profile.accepts_batches if accepts is None else accepts
-        if can_batch(task, profile) and profile.batch_size.should_probe(len(waiting)) and await self._has_work():
-            await self._send_canary(self._queue.take(), _FIRST_BATCH_HEAD_START_S)
+        if queue.can_batch and profile.batch_size.should_probe(len(waiting)) and await self._has_work():
+            await self._send_canary(queue.take(), _FIRST_BATCH_HEAD_START_S)
 
     async def _drain(self) -> None:
         """Ask for all that waits, as many requests at once as the limiter allows."""
@@ -217,7 +218,7 @@ class QueryExecutor:
             if not has_slot:
                 await self._sender.acquire_slot()
             has_slot = False
-            if len(batch.indexes) > 1 and not can_batch(self._model.definition, self._deps.profile):  # lost meanwhile
+            if len(batch.indexes) > 1 and not self._queue.can_batch:  # lost meanwhile
                 self._sender.release_slot()
                 return retry.singles(batch)
             batch.attempts += 1
@@ -251,7 +252,7 @@ class QueryExecutor:
         result = await self._sender.send([self._queue.item(index) for index in indexes])
         outcome: Failure | Sequence[Batch]
         if isinstance(result, RequestResult):
-            outcome = result.failure or await self._handler.record(self._queue, indexes, result.answer)
+            outcome = result.failure or await self._handler.record(self._queue, indexes, result)
         else:
             outcome = result
         self._in_flight -= 1
@@ -294,4 +295,4 @@ class QueryExecutor:
             if result.kind is FailureKind.NOT_SENT:
                 self._stop_sending(result)
             return result
-        return result.failure or self._handler.predictions(indexes, result.answer)
+        return result.failure or self._handler.predictions(indexes, result)

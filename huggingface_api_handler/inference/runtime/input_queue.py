@@ -12,6 +12,7 @@ from ...tasks import Input, MediaRef, Task
 from ...tasks.input_types import loaded_media, media_in, text_length, with_media
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.retry import Batch
+from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
 from .input_stream import InputStream
@@ -29,6 +30,7 @@ class InputQueue:
 
     Args:
         task: whose inputs these are.
+        batching: what the protocol says of several inputs in one request.
         source: where the distinct inputs of the query come from. ``replace_input`` changes them in place.
         results: makes room for inputs as they come.
         dependencies: the route's profile, the stored answers, and how media is loaded.
@@ -37,6 +39,7 @@ class InputQueue:
         on_change: is called whenever there may be more to take.
 
     Attributes:
+        batching: what the protocol says of several inputs in one request.
         waiting: indexes of inputs that are ready to be sent.
         finished: whether nothing more will be added to ``waiting``.
     """
@@ -44,6 +47,7 @@ class InputQueue:
     def __init__(
         self,
         task: Task,
+        batching: Batching,
         source: InputStream,
         results: Results,
         dependencies: Dependencies,
@@ -51,6 +55,7 @@ class InputQueue:
         on_media_error: Callable[[int, MediaError], None],
         on_change: Callable[[], None],
     ) -> None:
+        self.batching = batching
         self.waiting: deque[int] = deque()
         self.finished = False
         self._task, self._inputs, self._deps = task, source.inputs, dependencies
@@ -112,13 +117,18 @@ class InputQueue:
             self._only_cached = True
             self._room.set()
 
+    @property
+    def can_batch(self) -> bool:
+        """Whether several inputs may go in one request, by the protocol and by what the route has shown."""
+        return can_batch(self.batching, self._deps.profile)
+
     def ready(self) -> bool:
         """Whether a part of a split batch can be taken, a whole batch, or what remains at the end."""
         if self._parts:
             return True
         if not self.waiting:
             return False
-        if self.finished or self._is_starved or not can_batch(self._task, self._deps.profile):
+        if self.finished or self._is_starved or not self.can_batch:
             return True
         return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
 
@@ -131,7 +141,7 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self._task, self._inputs, self.waiting, self._deps.profile))
+        batch = Batch(next_batch(self._task, self.batching, self._inputs, self.waiting, self._deps.profile))
         self._room.set()
         return batch
 
@@ -227,7 +237,7 @@ class InputQueue:
 
     def _in_order(self, indexes: list[int]) -> list[int]:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
-        if not can_batch(self._task, self._deps.profile) and self._deps.profile.accepts_batches is False:
+        if self.batching is Batching.NEVER or self._deps.profile.accepts_batches is False:
             return indexes
         group, inputs = self._task.group, self._inputs
         groups: dict[Hashable, list[int]] = {}

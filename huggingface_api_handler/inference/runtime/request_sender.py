@@ -8,7 +8,7 @@ from ...config.settings import ModelSettings
 from ...tasks import Input
 from ..failures import Failure, FailureKind, rejection_kind
 from ..flow_control.limiter import Outcome
-from ..protocols.request import RequestResult, build_request, send_request
+from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route
 from ..telemetry.usage import Usage
 from .context import Dependencies, outcome_of
@@ -70,22 +70,20 @@ class RequestSender:
         outcome: Outcome | None = None
         try:
             try:
-                request, provider_request = build_request(self._route, self._model, items)
+                body = self._route.protocol.encode(self._model.definition, items, self._model)
             except (TypeError, ValueError) as error:
                 return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
             if self._has_budget and (spent := await self._take_from_budget()) is not None:
                 return spent
             self.sent += 1
-            usage.record_request(len(items), len(request.body))
+            usage.record_request(len(items), len(body.data))
             started = deps.clock()
-            result = await send_request(
-                deps.post, self._route, self._model, request, provider_request, len(items), self._timeout_s
-            )
+            result = await send_request(deps.post, self._route, self._model, body, len(items), self._timeout_s)
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
         self.received += 1
-        usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.answer)
+        usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.usage)
         if result.failure is None and len(items) > 1:
             deps.profile.batch_size.on_success(len(items), outcome.seconds)
         return result

@@ -10,6 +10,7 @@ from ...tasks import Input, Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
+from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
@@ -47,31 +48,31 @@ class ResponseHandler:
         self._model, self._task, self._inputs = model, model.definition, inputs
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
 
-    async def record(self, queue: InputQueue, indexes: Sequence[int], answer: object) -> Failure | Sequence[Batch]:
+    async def record(
+        self, queue: InputQueue, indexes: Sequence[int], result: RequestResult
+    ) -> Failure | Sequence[Batch]:
         """Read an answer into ``results``. What it leaves in doubt is asked again, whole or by input.
 
         Args:
             queue: stores the answers, and takes what a repair asks instead.
             indexes: of the inputs that the request carried.
-            answer: the server's answer, as parsed JSON.
+            result: the answer to them, which may be unreadable.
 
         Returns:
             The parts still to be asked, or why the whole is to be asked again.
         """
         profile = self._deps.profile
-        try:
-            parts = self._task.split(answer, len(indexes))
-        except UnreadableAnswer as error:
+        if result.unreadable is not None:
             if len(indexes) > 1:
                 profile.on_ambiguous()
-                return Failure(FailureKind.TRANSIENT, str(error), 200)
-            self._on_rejected(indexes[0], Failure(FailureKind.INPUT_REJECTED, str(error), 200))
+                return Failure(FailureKind.TRANSIENT, str(result.unreadable), 200)
+            self._on_rejected(indexes[0], Failure(FailureKind.INPUT_REJECTED, str(result.unreadable), 200))
             return ()
         profile.has_answered = True
         if len(indexes) > 1:
             profile.on_unambiguous()
         again = []
-        for index, part in zip(indexes, parts, strict=True):
+        for index, part in zip(indexes, result.parts, strict=True):
             try:
                 await self._read_into_results(index, part)
             except (UnreadableAnswer, MediaError) as error:
@@ -115,19 +116,21 @@ class ResponseHandler:
         self._results.notify()
         self.done += 1
 
-    def predictions(self, indexes: Sequence[int], answer: object) -> list[Prediction] | Failure:
+    def predictions(self, indexes: Sequence[int], result: RequestResult) -> list[Prediction] | Failure:
         """Read the answer to a batch that is not yet to be trusted. Nothing is recorded.
 
         Args:
             indexes: of the inputs that the request carried.
-            answer: the server's answer, as parsed JSON.
+            result: the answer to them, which may be unreadable.
 
         Returns:
             A prediction for each input, or why there are none.
         """
         try:
-            parts, read = self._task.split(answer, len(indexes)), self._task.read
-            return [read(part, self._inputs[index], self._model) for index, part in zip(indexes, parts, strict=True)]
+            if result.unreadable is not None:
+                raise result.unreadable
+            read, by_index = self._task.read, zip(indexes, result.parts, strict=True)
+            return [read(part, self._inputs[index], self._model) for index, part in by_index]
         except UnreadableAnswer as error:
             return Failure(FailureKind.TRANSIENT, str(error), 200)
 

@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import Protocol
 
 from ..flow_control.route_registry import RouteRegistry
+from ..protocols.discovery import DetectedServers
 from ..storage.sqlite import Store, open_store, release_stores
-from ..transport.client import HttpClient, default_client
+from ..transport.client import HttpClient
 
 
 class ConcurrencyLimiter(Protocol):
@@ -51,6 +52,7 @@ class Session:
         self.limiter = limiter
         self.http = HttpClient()
         self.routes = RouteRegistry()
+        self.servers = DetectedServers()
 
     def store(self, folder: str | None) -> Store:
         """The store of a folder, kept open until the session is closed.
@@ -80,7 +82,6 @@ class Session:
 
 
 _default = Session()
-_default.http = default_client()
 
 
 def default_session() -> Session:

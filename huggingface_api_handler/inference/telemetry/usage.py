@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...redaction import redact
+from ..protocols.base import ReportedUsage
 
 _BUCKETS_PER_DOUBLING = 8
 """Histogram buckets between a latency and its double. With eight, a quantile is right to within 5 %."""
@@ -18,9 +19,6 @@ _MIN_LATENCY_S = 1e-6
 
 _MAX_HEADER_CHARS = 100
 """Characters kept of a request's id and of a model's revision. Real ones are shorter."""
-
-_MAX_REPORTED_NUMBER = 1e12
-"""Counts and times from a server above this are taken for a mistake."""
 
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 """Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
@@ -98,23 +96,23 @@ class Usage:
         self.batches += inputs > 1
         self.bytes_sent += size
 
-    def record_response(self, seconds: float, size: int, headers: Mapping[str, str], answer: object = None) -> None:
+    def record_response(
+        self, seconds: float, size: int, headers: Mapping[str, str], reported: ReportedUsage | None = None
+    ) -> None:
         """Count the response to a request, and what the service says there of its own work.
 
         Args:
             seconds: The request's latency.
             size: Size of the response's body in bytes.
-            headers: The response's headers. Reads ``x-compute-time``, ``x-compute-characters``,
-                ``x-total-tokens`` or ``x-compute-tokens``, ``x-request-id`` and ``x-sha``.
-            answer: The parsed body. Tokens are read from its ``usage``, where it has one.
+            headers: The response's headers. Reads ``x-request-id`` and ``x-sha``.
+            reported: What the protocol read there of the service's own work.
         """
         self.latencies[round(math.log2(max(seconds, _MIN_LATENCY_S)) * _BUCKETS_PER_DOUBLING)] += 1
         self.bytes_received += size
-        if "x-compute-time" in headers:
-            self.compute_seconds += _compute_seconds(headers["x-compute-time"])
-        if "x-compute-characters" in headers:
-            self.compute_characters += int(_parse_number(headers["x-compute-characters"]))
-        self.tokens += _count_tokens(headers, answer)
+        if reported is not None:
+            self.tokens += reported.tokens
+            self.compute_seconds += reported.compute_seconds
+            self.compute_characters += reported.compute_characters
         if "x-request-id" in headers:
             self.request_id = redact(headers["x-request-id"])[:_MAX_HEADER_CHARS]
         if "x-sha" in headers:
@@ -202,29 +200,3 @@ class Usage:
         values["errors"] = Counter(values.get("errors", {}))
         values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
         return cls(**values)
-
-
-def _compute_seconds(text: str) -> float:
-    # hf-inference sends seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
-    return _parse_number(text) if "." in text else _parse_number(text) / 1000
-
-
-def _count_tokens(headers: Mapping[str, str], answer: object) -> int:
-    """Tokens read and generated: from the answer's ``usage``, else from the headers of those two servers."""
-    usage = answer.get("usage") if isinstance(answer, dict) else None
-    if isinstance(usage, dict):
-        both = _parse_number(usage.get("prompt_tokens")) + _parse_number(usage.get("completion_tokens"))
-        return int(_parse_number(usage.get("total_tokens")) or both)
-    text = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
-    return int(_parse_number(text)) if text else 0
-
-
-def _parse_number(value: object) -> float:
-    """A count or time from a server; 0 where it is missing or cannot be right."""
-    if not isinstance(value, (str, int, float)):
-        return 0.0
-    try:
-        number = float(value or 0)
-    except ValueError:
-        return 0.0
-    return number if 0 <= number < _MAX_REPORTED_NUMBER else 0.0

@@ -204,18 +204,6 @@ def _close_all_connections() -> None:
         client._close_connections()
 
 
-_default = HttpClient()
-
-
-def default_client() -> HttpClient:
-    """The client of whoever has no session of their own.
-
-    Returns:
-        The same client for the whole process.
-    """
-    return _default
-
-
 async def _shut_down(transport: _Transport) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

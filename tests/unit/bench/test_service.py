@@ -16,7 +16,8 @@ from multidict import CIMultiDict
 from bench.ideal_client import best_batch, best_seconds
 from bench.measure import running_service
 from bench.service import IN_TRANSIT_S, Plan, Service, score
-from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_response
+from huggingface_api_handler.inference.failures import Failure, FailureKind
+from tests.support.refusals import classify
 
 RECORDED = [
     json.loads(line)
@@ -59,7 +60,7 @@ class Run:
     def failure(self, batch: int = 1) -> Failure:
         """What our own classification makes of the last reply."""
         _, _, status, body, headers = self.replies[-1]
-        return classify_response(status, headers, json.dumps(body).encode(), batch_size=batch)
+        return classify(status, headers, json.dumps(body).encode(), batch_size=batch)
 
 
 def shape(value: Any) -> Any:

@@ -26,6 +26,7 @@ from huggingface_api_handler.config.settings import EngineSettings, ModelSetting
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.protocols.hf_inference import form_of
 from huggingface_api_handler.tasks import TASKS, Task, parameters_of
 from tests.conftest import Reply, Service
 
@@ -188,7 +189,7 @@ def same(given: Any, stored: Any) -> bool:
 
 
 # Parameters that are the same in several tasks are tried with one of those.
-PARAMETERS = [*{(task.body, parameter): (task.name, name) for task in TASKS.values() for name, parameter in parameters_of(task).items()}.values()]  # fmt: skip
+PARAMETERS = [*{(form_of(task).encode, parameter): (task.name, name) for task in TASKS.values() for name, parameter in parameters_of(task).items()}.values()]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "parameter"), PARAMETERS)

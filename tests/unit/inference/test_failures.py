@@ -12,12 +12,8 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from huggingface_api_handler.inference.failures import (
-    FailureKind,
-    classify_exception,
-    classify_response,
-    error_in_answer,
-)
+from huggingface_api_handler.inference.failures import FailureKind, classify_exception
+from tests.support.refusals import classify, error_in
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 
@@ -45,7 +41,7 @@ def expected(exchange: dict[str, Any]) -> FailureKind:
 @pytest.mark.parametrize("exchange", recorded_errors(), ids=lambda exchange: f"{exchange['status']}-{exchange['id']}")
 def test_recorded_refusals_land_in_the_right_class(exchange: dict[str, Any]) -> None:
     headers = CIMultiDict(exchange["response_headers"] or {})
-    failure = classify_response(exchange["status"], headers, body_of(exchange["response"]))
+    failure = classify(exchange["status"], headers, body_of(exchange["response"]))
     assert failure.kind is expected(exchange)
     assert failure.message
     assert "<html" not in failure.message
@@ -66,7 +62,7 @@ def test_the_list_of_recorded_refusals_covers_each_status() -> None:
     ],
 )  # fmt: skip
 def test_statuses(status: int, batch_size: int, kind: FailureKind) -> None:
-    assert classify_response(status, CIMultiDict(), b"{}", batch_size=batch_size).kind is kind
+    assert classify(status, CIMultiDict(), b"{}", batch_size=batch_size).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -78,8 +74,8 @@ def test_statuses(status: int, batch_size: int, kind: FailureKind) -> None:
     ],
 )
 def test_a_route_that_takes_no_batches_is_told_from_a_bad_row(message: str) -> None:
-    assert classify_response(400, CIMultiDict(), message.encode(), batch_size=8).kind is FailureKind.BATCH_UNSUPPORTED
-    assert classify_response(400, CIMultiDict(), message.encode(), batch_size=1).kind is FailureKind.INPUT_REJECTED
+    assert classify(400, CIMultiDict(), message.encode(), batch_size=8).kind is FailureKind.BATCH_UNSUPPORTED
+    assert classify(400, CIMultiDict(), message.encode(), batch_size=1).kind is FailureKind.INPUT_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -117,21 +113,21 @@ def test_a_route_that_takes_no_batches_is_told_from_a_bad_row(message: str) -> N
     ],
 )
 def test_announced_waits_are_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
-    assert classify_response(429, CIMultiDict(headers), b"").retry_after_s == seconds
+    assert classify(429, CIMultiDict(headers), b"").retry_after_s == seconds
 
 
 def test_retry_after_as_a_date_is_seconds_from_now() -> None:
     date = email.utils.formatdate(time.time() + 30, usegmt=True)
-    wait = classify_response(503, CIMultiDict({"Retry-After": date}), b"").retry_after_s
+    wait = classify(503, CIMultiDict({"Retry-After": date}), b"").retry_after_s
     assert wait is not None
     assert 27 <= wait <= 31
 
 
 def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":20.0}'
-    wait = classify_response(503, CIMultiDict(), body)
+    wait = classify(503, CIMultiDict(), body)
     assert (wait.kind, wait.retry_after_s, wait.is_estimated) == (FailureKind.RATE_LIMITED, 20.0, True)
-    no_wait = classify_response(503, CIMultiDict(), body, wait_for_model=False)
+    no_wait = classify(503, CIMultiDict(), body, wait_for_model=False)
     assert no_wait.kind is FailureKind.FATAL
     assert "20 seconds" in no_wait.message
 
@@ -143,7 +139,7 @@ def test_a_loading_model_is_waited_for_unless_the_person_says_no() -> None:
 @pytest.mark.parametrize("wait_for_model", [True, False])
 def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None:
     body = f'{{"error":"Model x is currently loading","estimated_time":{estimate}}}'.encode()
-    failure = classify_response(503, CIMultiDict(), body, wait_for_model=wait_for_model)
+    failure = classify(503, CIMultiDict(), body, wait_for_model=wait_for_model)
     assert failure.kind is (FailureKind.RATE_LIMITED if wait_for_model else FailureKind.FATAL)
     assert failure.retry_after_s is None
     assert "expects to need" not in failure.message
@@ -151,61 +147,61 @@ def test_an_absurd_estimate_is_none(estimate: str, wait_for_model: bool) -> None
 
 def test_an_announced_wait_comes_before_an_estimate() -> None:
     body = b'{"error":"Model x is currently loading","estimated_time":600}'
-    failure = classify_response(503, CIMultiDict({"Retry-After": "2"}), body)
+    failure = classify(503, CIMultiDict({"Retry-After": "2"}), body)
     assert (failure.kind, failure.retry_after_s, failure.is_estimated) == (FailureKind.RATE_LIMITED, 2.0, False)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425])
 def test_an_announced_wait_makes_a_passing_fault_one_to_wait_for(status: int) -> None:
-    assert classify_response(status, CIMultiDict(), b"").kind is FailureKind.TRANSIENT
-    assert classify_response(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is FailureKind.TRANSIENT
-    assert classify_response(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is FailureKind.TRANSIENT
-    assert classify_response(status, CIMultiDict({"Retry-After": "0"}), b"").kind is FailureKind.RATE_LIMITED
+    assert classify(status, CIMultiDict(), b"").kind is FailureKind.TRANSIENT
+    assert classify(status, CIMultiDict({"Retry-After": "soon"}), b"").kind is FailureKind.TRANSIENT
+    assert classify(status, CIMultiDict({"Retry-After": "1e12"}), b"").kind is FailureKind.TRANSIENT
+    assert classify(status, CIMultiDict({"Retry-After": "0"}), b"").kind is FailureKind.RATE_LIMITED
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
 def test_an_announced_wait_changes_nothing_where_waiting_helps_nothing(status: int) -> None:
-    with_header = classify_response(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch_size=2)
-    assert with_header.kind is classify_response(status, CIMultiDict(), b"{}", batch_size=2).kind
+    with_header = classify(status, CIMultiDict({"Retry-After": "1"}), b"{}", batch_size=2)
+    assert with_header.kind is classify(status, CIMultiDict(), b"{}", batch_size=2).kind
 
 
 def test_too_many_requests_that_ask_to_log_in_stop_unless_they_announce_a_wait() -> None:
     body = b'{"error":"Rate limit reached. Please log in or use a HF access token"}'
-    assert classify_response(429, CIMultiDict(), body).kind is FailureKind.FATAL
-    assert classify_response(429, CIMultiDict({"Retry-After": "5"}), body).kind is FailureKind.RATE_LIMITED
+    assert classify(429, CIMultiDict(), body).kind is FailureKind.FATAL
+    assert classify(429, CIMultiDict({"Retry-After": "5"}), body).kind is FailureKind.RATE_LIMITED
 
 
 def test_a_batch_of_two_is_a_batch() -> None:
-    assert classify_response(400, CIMultiDict(), b"{}", batch_size=2).kind is FailureKind.BATCH_REJECTED
-    assert error_in_answer({"error": "x"}, batch_size=2).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
+    assert classify(400, CIMultiDict(), b"{}", batch_size=2).kind is FailureKind.BATCH_REJECTED
+    assert error_in(b'{"error": "x"}', batch_size=2).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
 @pytest.mark.parametrize("location", ["", "https://elsewhere.example/a?token=hf_secret", "//elsewhere.example", "\x00"])
 def test_no_redirect_is_more_than_its_host(status: int, location: str) -> None:
-    failure = classify_response(status, CIMultiDict({"Location": location}), b"")
+    failure = classify(status, CIMultiDict({"Location": location}), b"")
     assert failure.kind is FailureKind.FATAL
     assert "hf_secret" not in failure.message
 
 
 def test_a_web_page_is_named_as_one() -> None:
-    failure = classify_response(502, CIMultiDict(), b"<html><head><title>Bad Gateway</title></head>...")
+    failure = classify(502, CIMultiDict(), b"<html><head><title>Bad Gateway</title></head>...")
     assert failure.message == "a web page instead of an answer (Bad Gateway)"
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(classify_response(400, CIMultiDict(), json.dumps({"error": "x" * 10_000}).encode()).message) == 500
+    assert len(classify(400, CIMultiDict(), json.dumps({"error": "x" * 10_000}).encode()).message) == 500
 
 
 def test_deeply_nested_error_bodies_are_read_without_harm() -> None:
-    assert classify_response(400, CIMultiDict(), b"[" * 100_000).kind is FailureKind.INPUT_REJECTED
+    assert classify(400, CIMultiDict(), b"[" * 100_000).kind is FailureKind.INPUT_REJECTED
 
 
 def test_an_error_with_status_200_is_an_error() -> None:
-    assert error_in_answer({"error": "CUDA out of memory"}).kind is FailureKind.INPUT_REJECTED  # type: ignore[union-attr]
-    assert error_in_answer({"error": "x"}, batch_size=4).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
-    assert error_in_answer({"answer": "42", "error": None, "score": 1}) is None
-    assert error_in_answer([{"label": "error"}]) is None
+    assert error_in(b'{"error": "CUDA out of memory"}').kind is FailureKind.INPUT_REJECTED  # type: ignore[union-attr]
+    assert error_in(b'{"error": "x"}', batch_size=4).kind is FailureKind.BATCH_REJECTED  # type: ignore[union-attr]
+    assert error_in(b'{"answer": "42", "error": null, "score": 1}') is None
+    assert error_in(b'[{"label": "error"}]') is None
 
 
 def test_exceptions_are_told_without_their_text() -> None:
@@ -223,5 +219,5 @@ def test_a_timeout_tells_which_argument_to_raise() -> None:
 def test_a_reason_holds_kind_status_words_and_attempts() -> None:
     from dataclasses import replace
 
-    failure = classify_response(500, CIMultiDict(), b'{"error":"boom"}')
+    failure = classify(500, CIMultiDict(), b'{"error":"boom"}')
     assert replace(failure, attempts=5).reason == "temporary failure 500: boom (after 5 attempts)"

@@ -16,8 +16,10 @@ import pytest
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
+from huggingface_api_handler.inference.protocols.base import Batching
+from huggingface_api_handler.inference.protocols.hf_inference import form_of
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
-from huggingface_api_handler.tasks import TASKS, Batching
+from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 
 RECORDED = Path(__file__).parents[2] / "recorded"
@@ -360,8 +362,10 @@ def test_recorded_answers_are_read_through_the_whole_path(service: Service, task
         reply = Reply(base64.b64decode(response["base64"]), 200, {"Content-Type": headers["content-type"]})
     else:
         reply = Reply(response["json"])
-    if len(frame) > 1 and TASKS[task].batching is Batching.PROBE:  # a recorded list: lists are only sent once qualified
-        assert len(TASKS[task].split(response["json"], len(frame))) == len(frame)
+    if (
+        len(frame) > 1 and form_of(TASKS[task]).batching is Batching.PROBE
+    ):  # a recorded list: lists are only sent once qualified
+        assert len(form_of(TASKS[task]).split(response["json"], len(frame))) == len(frame)
         reply = Reply([response["json"][0]])
         frame = frame.head(1)
     service.answer = lambda *_: reply

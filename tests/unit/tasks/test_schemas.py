@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import UnreadableAnswer
-from huggingface_api_handler.inference.failures import classify_response, error_in_answer
-from huggingface_api_handler.tasks import TASKS, Media, Prediction
+from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
+from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
+from huggingface_api_handler.inference.transport.client import Response
+from huggingface_api_handler.tasks import TASKS, Media, Prediction, Task
+from tests.support.refusals import classify, error_in
 from tests.unit.tasks.test_tasks import COLUMNS, settings_for
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -93,6 +96,15 @@ def _spoken(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def split_answer(task: Task, answer: Any, count: int) -> list[Any]:
+    """Each input's part of an answer, as the protocol of the task takes it apart."""
+    protocol = next(each for each in (OpenAIChat(), HF_INFERENCE) if each.supports(task))
+    decoded = protocol.decode(task, Response(200, {}, json.dumps(answer).encode()), count)
+    if decoded.unreadable is not None:
+        raise decoded.unreadable
+    return decoded.parts
+
+
 ITEM = {"question-answering": ("q", "c"), "sentence-similarity": ("a", "b")}
 
 
@@ -103,7 +115,7 @@ def test_every_valid_answer_is_read(task: str) -> None:
     @settings(max_examples=60, deadline=None)
     @given(answers_of(task))
     def law(answer: Any) -> None:
-        (part,) = definition.split(json.loads(json.dumps(answer)), 1)
+        (part,) = split_answer(definition, json.loads(json.dumps(answer)), 1)
         prediction = definition.read(part, ITEM.get(task, "text"), using)
         assert isinstance(prediction, Prediction)
         if definition.scored and prediction.confidence is not None:
@@ -122,9 +134,9 @@ def test_no_answer_at_all_brings_anything_but_a_prediction_or_a_reason(task: str
     @settings(max_examples=150, deadline=None)
     @given(ANY_JSON, st.integers(1, 4))
     def law(answer: Any, count: int) -> None:
-        error_in_answer(answer, batch_size=count)
+        error_in(json.dumps(answer).encode(), batch_size=count)
         try:
-            parts = definition.split(answer, count)
+            parts = split_answer(definition, answer, count)
             assert len(parts) == count
             for part in parts:
                 assert isinstance(definition.read(part, ITEM.get(task, "text"), using), Prediction)
@@ -137,7 +149,7 @@ def test_no_answer_at_all_brings_anything_but_a_prediction_or_a_reason(task: str
 @settings(max_examples=300, deadline=None)
 @given(st.integers(100, 599).filter(lambda status: status != 200), st.binary(max_size=60), st.integers(1, 4))
 def test_any_refusal_is_classified(status: int, body: bytes, batch: int) -> None:
-    failure = classify_response(status, {}, body, batch_size=batch)
+    failure = classify(status, {}, body, batch_size=batch)
     assert failure.message
     assert failure.reason
 

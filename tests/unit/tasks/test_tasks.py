@@ -11,6 +11,8 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError, UnreadableAnswer
+from huggingface_api_handler.inference.protocols.hf_inference import form_of
+from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat, chat_payload
 from huggingface_api_handler.tasks import TASKS, InvalidCell, Media, MediaRef, read_inputs
 from huggingface_api_handler.tasks.input_types import (
     Conversation,
@@ -50,9 +52,16 @@ def read(task: str, answer: Any, item: Any = "text", **more: Any) -> Any:
     return TASKS[task].read(answer, item, settings_for(task, **more))
 
 
+def payload(task: str, inputs: Sequence[Any], settings: Any) -> Any:
+    """What a request carries, as the protocol of the task writes it."""
+    if OpenAIChat().supports(TASKS[task]):
+        return chat_payload(inputs, settings)
+    return form_of(TASKS[task]).encode(inputs, settings)
+
+
 def json_body(task: str, inputs: Sequence[Any], settings: Any) -> dict[str, Any]:
     """The body of a request that is JSON, with whatever it holds."""
-    body = TASKS[task].body(inputs, settings)
+    body = payload(task, inputs, settings)
     assert isinstance(body, dict)
     return body
 
@@ -173,14 +182,14 @@ def test_token_vectors_are_pooled() -> None:
 
 def test_similarity_is_grouped_by_source_and_split_by_sentence() -> None:
     task, settings = TASKS["sentence-similarity"], settings_for("sentence-similarity")
-    assert task.body([TextPair("s", "a"), TextPair("s", "b")], settings) == {
+    assert payload(task.name, [TextPair("s", "a"), TextPair("s", "b")], settings) == {
         "inputs": {"source_sentence": "s", "sentences": ["a", "b"]}
     }
-    assert task.split([0.1, 0.2], 2) == [0.1, 0.2]
+    assert form_of(task).split([0.1, 0.2], 2) == [0.1, 0.2]
     assert task.read(0.1, TextPair("s", "a"), settings).value == 0.1
     for answer, count in (([0.1, 0.2], 1), ([0.1], 2), ({"x": 1}, 1)):
         with pytest.raises(UnreadableAnswer):
-            task.split(answer, count)
+            form_of(task).split(answer, count)
 
 
 def test_generation_and_chat() -> None:
@@ -237,19 +246,19 @@ IMAGE = Media(b"\x89PNG", "image/png")
 
 
 def test_media_goes_raw_without_parameters_and_as_base64_with_them() -> None:
-    body = TASKS["image-classification"].body
+    body = form_of(TASKS["image-classification"]).encode
     assert body([IMAGE], settings_for("image-classification")) is IMAGE
     assert body([IMAGE], settings_for("image-classification", top_k=2)) == {
         "inputs": "iVBORw==",
         "parameters": {"top_k": 2},
     }
-    asked = TASKS["visual-question-answering"].body(
-        [MediaQuestion(IMAGE, "what?")], settings_for("visual-question-answering")
+    asked = payload(
+        "visual-question-answering", [MediaQuestion(IMAGE, "what?")], settings_for("visual-question-answering")
     )
     assert asked == {"inputs": {"image": "iVBORw==", "question": "what?"}}
-    labels = TASKS["zero-shot-image-classification"].body([IMAGE], settings_for("zero-shot-image-classification"))
+    labels = payload("zero-shot-image-classification", [IMAGE], settings_for("zero-shot-image-classification"))
     assert labels == {"inputs": "iVBORw==", "parameters": {"candidate_labels": ["a", "b"]}}
-    prompted = TASKS["image-to-image"].body([PromptedMedia(IMAGE, "red")], settings_for("image-to-image"))
+    prompted = payload("image-to-image", [PromptedMedia(IMAGE, "red")], settings_for("image-to-image"))
     assert prompted == {"inputs": "iVBORw==", "parameters": {"prompt": "red"}}
     chat = json_body("image-text-to-text", [PromptedMedia(IMAGE, "what?")], settings_for("image-text-to-text"))
     assert chat["messages"][0]["content"][1] == {
@@ -297,7 +306,7 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
     rows = read_inputs(task, frame, settings_for("table-question-answering"))
     assert rows[0] == rows[1]
     assert isinstance(rows[2], InvalidCell)
-    assert task.body([rows[0]], settings_for("table-question-answering")) == {
+    assert payload(task.name, [rows[0]], settings_for("table-question-answering")) == {
         "inputs": {"query": "how many?", "table": {"a": ["1"]}}
     }
     whole = model_settings({"task": "table-qa", "column": "t", "table_columns": ["n"], "target": "y"})
@@ -308,22 +317,22 @@ def test_tables_go_as_columns_and_rows_of_a_batch_in_one_request() -> None:
     frame = pd.DataFrame({"t": [1, 2, 3], "u": ["x", "y", None]})
     rows = read_inputs(tabular, frame, settings_for("tabular-regression"))
     assert rows == [TableRow(("1", "x")), TableRow(("2", "y")), None]
-    assert tabular.body(rows[:2], settings_for("tabular-regression")) == {
+    assert payload(tabular.name, rows[:2], settings_for("tabular-regression")) == {
         "inputs": {"data": {"t": ["1", "2"], "u": ["x", "y"]}}
     }
     assert read("tabular-regression", 1.5).value == 1.5
     odd: list[Any] = [[1.0], "x", {}]
     for answer in odd:
         with pytest.raises(UnreadableAnswer):
-            tabular.split(answer, 2)
+            form_of(tabular).split(answer, 2)
 
 
 def test_ranking_answers_come_back_to_their_texts() -> None:
     task = TASKS["text-ranking"]
-    assert task.split([{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], 2) == [0.1, 0.9]
+    assert form_of(task).split([{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], 2) == [0.1, 0.9]
     for answer in ([{"index": 0, "score": 0.9}], [{"index": 0, "score": 1}, {"index": 0, "score": 1}], [0.1, 0.2]):
         with pytest.raises(UnreadableAnswer):
-            task.split(answer, 2)
+            form_of(task).split(answer, 2)
 
 
 NOT_ANSWERS: list[Any] = [None, 3, "text", {}, {"x": 1}, [3, "x"], [[[]]], [None], {"labels": ["a"], "scores": []}]
@@ -360,11 +369,11 @@ def test_what_is_no_answer_is_refused(task: str, answer: Any) -> None:
 )
 def test_an_answer_to_a_list_counts_only_when_its_shape_proves_it(task: str, answer: Any, count: int) -> None:
     with pytest.raises(UnreadableAnswer):
-        TASKS[task].split(answer, count)
+        form_of(TASKS[task]).split(answer, count)
 
 
 def test_flat_best_labels_count_when_a_label_repeats() -> None:
-    assert TASKS["text-classification"].split([P, P, N], 3) == [P, P, N]
+    assert form_of(TASKS["text-classification"]).split([P, P, N], 3) == [P, P, N]
 
 
 def test_inputs_keep_order_and_tell_null_blank_and_refused_apart() -> None:
@@ -409,7 +418,7 @@ def test_labels_may_come_from_a_column() -> None:
     frame = pd.DataFrame({"t": ["a", "b", "c", "d"], "l": [["x", "y"], "x, y", '["x","y"]', None]})
     task = TASKS["zero-shot-classification"]
     assert read_inputs(task, frame, settings) == [*(LabelledText(text, ("x", "y")) for text in "abc"), None]
-    body = task.body([LabelledText(text, ("x", "y")) for text in "ab"], settings)
+    body = payload(task.name, [LabelledText(text, ("x", "y")) for text in "ab"], settings)
     assert body == {"inputs": ["a", "b"], "parameters": {"candidate_labels": ["x", "y"]}}
 
 

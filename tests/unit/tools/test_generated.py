@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.errors import InputError
-from huggingface_api_handler.inference.failures import FailureKind, classify_response, rejection_kind
+from huggingface_api_handler.inference.failures import FailureKind, rejection_kind
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
+from tests.support.refusals import classify
 from tools import generated, reliability_report, write_creation_args, write_reference
 
 
@@ -66,7 +67,7 @@ def test_the_texts_of_failures_name_the_numbers_that_hold() -> None:
 
 def test_a_request_of_one_input_fails_with_a_kind_that_a_row_can_have_unless_it_waits() -> None:
     bodies = b"", b'{"error": "must be a str, lists are not supported"}', b'{"error": "batch size > maximum 1"}'
-    kinds = {classify_response(status, {}, body).kind for status in range(300, 600) for body in bodies}
+    kinds = {classify(status, {}, body).kind for status in range(300, 600) for body in bodies}
     assert {kind for kind in kinds if not kind.in_rows} == {FailureKind.RATE_LIMITED}
     assert rejection_kind(1).in_rows and not rejection_kind(2).in_rows
 

@@ -19,7 +19,7 @@ from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveC
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
-from huggingface_api_handler.inference.protocols.routing import Route
+from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
@@ -114,7 +114,7 @@ class Run:
         dependencies = Dependencies(
             post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now
         )
-        route = Route("http://h", "m", {}, has_key=False)
+        route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
 
         async def query() -> QueryExecutor:
             executor = QueryExecutor(

@@ -16,6 +16,7 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference.protocols.reported_usage import reported_usage
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
@@ -171,7 +172,7 @@ def test_compute_time_of_recorded_answers_is_in_seconds() -> None:
     usage, compute_seconds = Usage("t", "m", "h"), 0.0
     for exchange in RECORDED:
         headers = exchange["response_headers"] or {}
-        usage.record_response(1.0, 10, headers)
+        usage.record_response(1.0, 10, headers, reported_usage(headers))
         compute_seconds += float(headers.get("x-compute-time", 0))
     assert usage.compute_seconds == pytest.approx(compute_seconds)
     assert compute_seconds > 90
@@ -198,6 +199,6 @@ def test_compute_time_and_tokens_as_servers_tell_them(
     headers: dict[str, str], answer: Any, seconds: float, tokens: int
 ) -> None:
     usage = Usage("t", "m", "h")
-    usage.record_response(1.0, 10, headers, answer)
+    usage.record_response(1.0, 10, headers, reported_usage(headers, answer))
     assert usage.compute_seconds == pytest.approx(seconds)
     assert usage.tokens == tokens

@@ -1,0 +1,141 @@
+"""Which part of an hf-inference answer is whose: one answer to several inputs, split into one part for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UnreadableAnswer
+from ...tasks.base import unreadable
+from .base import Split
+
+
+def split_one_to_one(answer: object, count: int) -> list[Any]:
+    """Split an answer into one part for each input. Its shape must prove which part is whose.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        ``count`` parts, in the order of the inputs.
+
+    Raises:
+        UnreadableAnswer: The answer has another number of parts.
+    """
+    if count == 1:
+        return [answer]
+    if isinstance(answer, list) and len(answer) == count:
+        return answer
+    raise UnreadableAnswer(f"{count} inputs were answered with {_size(answer, 'parts')}")
+
+
+def split_typed(part_type: type) -> Split:
+    """``split_one_to_one`` for a task whose parts are of one type, so that a flattened answer is seen.
+
+    Args:
+        part_type: The type of the answer to one input.
+
+    Returns:
+        A function of answer and count, as ``split_one_to_one``. It raises UnreadableAnswer also where a part of
+        several is not of ``part_type``.
+    """
+
+    def split(answer: object, count: int) -> list[Any]:
+        parts = split_one_to_one(answer, count)
+        if count > 1 and not all(isinstance(part, part_type) for part in parts):
+            raise _ambiguous_answer(count)
+        return parts
+
+    return split
+
+
+def split_list(unit: str, plural_parts: str) -> Split:
+    """For a protocol that itself carries many, and answers even one input with a list.
+
+    Args:
+        unit: What the inputs are, in the plural, for the error.
+        plural_parts: What the parts are, in the plural, for the error.
+
+    Returns:
+        A function of answer and count that gives the list, or raises UnreadableAnswer where it has another length.
+    """
+
+    def split(answer: object, count: int) -> list[Any]:
+        if not isinstance(answer, list) or len(answer) != count:
+            raise UnreadableAnswer(f"{count} {unit} were answered with {_size(answer, plural_parts)}")
+        return answer
+
+    return split
+
+
+def split_scores(answer: object, count: int) -> list[Any]:
+    """One list of labels for each input.
+
+    Some servers answer several inputs with the best label of each in one flat list, which looks like many labels of
+    one input. A label that occurs twice tells them apart, since one input never has it twice.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        ``count`` parts, in the order of the inputs, for ``tasks.classification.scores_of`` to read.
+
+    Raises:
+        UnreadableAnswer: It cannot be told which labels are whose.
+    """
+    parts = split_one_to_one(answer, count)
+    if count == 1 or all(isinstance(part, list) for part in parts):
+        return parts
+    flat = all(isinstance(part, dict) and "label" in part for part in parts)
+    if flat and len({str(part["label"]) for part in parts}) < count:
+        return parts
+    raise _ambiguous_answer(count)
+
+
+def split_zero_shot(answer: object, count: int) -> list[Any]:
+    """One list of labels, or one object with ``labels``, for each input.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        ``count`` parts, in the order of the inputs.
+
+    Raises:
+        UnreadableAnswer: The answer has another number of parts, or parts of another shape.
+    """
+    parts = split_one_to_one(answer, count)
+    if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
+        raise _ambiguous_answer(count)
+    return parts
+
+
+def split_ranking(answer: object, count: int) -> list[Any]:
+    """Scores in the order of the texts; the answer comes best first, each with the index of its text.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of texts that the request carried.
+
+    Returns:
+        ``count`` scores.
+
+    Raises:
+        UnreadableAnswer: The answer has scores for other texts.
+    """
+    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+        raise unreadable("text-ranking", answer)
+    by_index = {item.get("index"): item.get("score") for item in answer}
+    if len(answer) != count or by_index.keys() != set(range(count)):
+        raise UnreadableAnswer(f"{count} texts were answered with scores for others")
+    return [by_index[index] for index in range(count)]
+
+
+def _size(answer: object, parts: str) -> str:
+    return f"{len(answer)} {parts}" if isinstance(answer, list) else type(answer).__name__
+
+
+def _ambiguous_answer(count: int) -> UnreadableAnswer:
+    return UnreadableAnswer(f"{count} inputs were answered in a shape that hides which part belongs to which input")

@@ -1,0 +1,115 @@
+"""The error bodies that servers send, in the shapes that most of them share, read as words, a code and a wait."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from ...redaction import redact
+from ..failures import ServerError
+from ..transport.client import Response
+
+_MAX_MESSAGE_CHARS = 500
+"""A message stands in a cell of a table."""
+
+# An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
+_MAX_TEXT_BYTES = 30_000
+_MAX_BODY_TEXT_CHARS = 20_000
+_MAX_JSON_BYTES = 1_000_000
+_MAX_LISTED_ERRORS = 10
+_MAX_LISTED_KEYS = 10
+_MAX_LEADING_BYTES = 64
+_MAX_INT_DIGITS = 20
+
+_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MESSAGE_KEYS = ("error", "message", "detail", "title")
+_CODE_KEYS = ("code", "type", "error_type")
+_KEYS_OF_ERROR_IN_ANSWER = {"error", "error_type", "warnings", "status"}
+
+
+def read_error(response: Response) -> ServerError | None:
+    """Read the error of a response in any of the usual shapes.
+
+    Args:
+        response: The response. Its JSON may be ``{"error": ...}``, with ``error_type`` or ``estimated_time`` beside it
+            or ``message``, ``type`` and ``code`` within it, or ``{"detail": ...}`` with pydantic's list of errors.
+            Some servers send ``{"error": ...}`` with status 200.
+
+    Returns:
+        The error. None for a response of status 200 that is no object with an ``error`` alone.
+
+    >>> read_error(Response(413, {}, b'{"error": "too many inputs", "error_type": "Validation"}')).code
+    'Validation'
+    >>> read_error(Response(200, {}, b'[{"label": "error", "score": 0.9}]')) is None
+    True
+    """
+    if response.status != 200:
+        return _parse(response.body)
+    # Nearly every response ends here, at the first byte of a list.
+    if response.body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or b'"error"' not in response.body:
+        return None
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    is_error = isinstance(answer, dict) and "error" in answer and not answer.keys() - _KEYS_OF_ERROR_IN_ANSWER
+    return ServerError(_message(answer["error"]), _code(answer)) if is_error else None
+
+
+def _parse(body: bytes) -> ServerError:
+    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_BODY_TEXT_CHARS]
+    try:
+        # Python reads no whole number of more than 4,300 digits, but a float of any number.
+        answer = json.loads(body[:_MAX_JSON_BYTES], parse_int=_parse_int)
+    except (ValueError, RecursionError):
+        title = _HTML_TITLE.search(text)
+        if text[:1] == "<":
+            text = f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})"
+        return ServerError(_one_line(text))
+    return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))
+
+
+def _parse_int(digits: str) -> float:
+    return int(digits) if len(digits) < _MAX_INT_DIGITS else float(digits)
+
+
+def _message(value: object) -> str:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("msg"), str):  # pydantic's, whose "input" and "ctx" repeat what was sent
+            place = value.get("loc")
+            where = ".".join(map(str, place)) if isinstance(place, list) else ""
+            return _one_line(f"{where}: {value['msg']}" if where else value["msg"])
+        inner = next((value[key] for key in _MESSAGE_KEYS if value.get(key)), None)
+        if inner is not None:
+            return _message(inner)
+        keys = ", ".join(map(str, list(value)[:_MAX_LISTED_KEYS]))
+        return _one_line(f"an error without a message, but with {keys}") if keys else ""
+    if isinstance(value, list):
+        return _one_line("; ".join(_message(item) for item in value[:_MAX_LISTED_ERRORS]))
+    return _one_line(str(value))
+
+
+def _code(answer: object) -> str | None:
+    """The words that programs are meant to read, where they look like such."""
+    if not isinstance(answer, Mapping):
+        return None
+    inner = answer.get("error")
+    found = [each.get(key) for each in (inner, answer) if isinstance(each, Mapping) for key in _CODE_KEYS]
+    return " ".join(code for code in found if isinstance(code, str) and _CODE.fullmatch(code)) or None
+
+
+def _estimated_wait_s(answer: object) -> float | None:
+    estimate = answer.get("estimated_time") if isinstance(answer, Mapping) else None
+    if estimate is None:
+        return None
+    try:
+        return float(estimate) if isinstance(estimate, (int, float)) and not isinstance(estimate, bool) else 0.0
+    except OverflowError:
+        return 0.0
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(redact(text).split())  # before the cut: half a key would not be recognised
+    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"

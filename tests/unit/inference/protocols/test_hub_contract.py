@@ -1,0 +1,223 @@
+"""What the adapter of providers needs of huggingface_hub, private names included. Run it on each release that is allowed.
+
+No network is used: the Hub's answer is put where huggingface_hub looks for it first, and only answers are read that
+come whole in one response.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+from typing import Any
+
+import pytest
+from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.inference._common import RequestParameters
+from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from multidict import CIMultiDict
+from pydantic import SecretStr
+
+from huggingface_api_handler.config.validation import model_settings
+from huggingface_api_handler.inference.protocols import hub_providers
+from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
+from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS, HubProvider, provider_for
+from huggingface_api_handler.inference.transport.client import Response
+from huggingface_api_handler.tasks import TASKS, Media
+from huggingface_api_handler.tasks.input_types import (
+    ContextQuestion,
+    LabelledMedia,
+    LabelledText,
+    MediaQuestion,
+    PromptedMedia,
+    TableQuestion,
+    TableRow,
+    TextPair,
+)
+
+PNG = Media(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde", "image/png")  # fmt: skip
+WAV = Media(b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00", "audio/wav")  # fmt: skip
+KEYS = ["hf_ContractSecret", "sk-contract-secret"]
+OWN_HEADERS = {"user-agent": "ours", "x-use-cache": "false"}
+
+INPUTS: dict[str, Any] = {
+    "question-answering": ContextQuestion("who?", "Ann is here."),
+    "sentence-similarity": TextPair("a cat", "a dog"),
+    "table-question-answering": TableQuestion("how many?", '{"n": ["1"]}'),
+    "tabular-classification": TableRow(("1", "x")),
+    "tabular-regression": TableRow(("1", "x")),
+    "zero-shot-classification": LabelledText("a cat", ("animal", "thing")),
+    "zero-shot-image-classification": LabelledMedia(PNG, ("animal", "thing")),
+    "visual-question-answering": MediaQuestion(PNG, "what?"),
+    "document-question-answering": MediaQuestion(PNG, "what?"),
+    "image-text-to-text": PromptedMedia(PNG, "what?"),
+    "image-to-image": PromptedMedia(PNG, "red"),
+    "image-to-video": PromptedMedia(PNG, "red"),
+    "image-text-to-image": PromptedMedia(PNG, "red"),
+    "image-text-to-video": PromptedMedia(PNG, "red"),
+}
+BY_DATA_TYPE = {"text": "a cat", "image": PNG, "audio": WAV}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "question-answering": {"context_column": "c"},
+    "sentence-similarity": {"column2": "u"},
+    "table-question-answering": {"table_column": "b"},
+    "tabular-classification": {"column": None, "columns": ["n", "m"]},
+    "tabular-regression": {"column": None, "columns": ["n", "m"]},
+    "zero-shot-classification": {"candidate_labels": ["animal", "thing"]},
+    "zero-shot-image-classification": {"candidate_labels": ["animal", "thing"]},
+    "visual-question-answering": {"question_column": "q"},
+    "document-question-answering": {"question_column": "q"},
+    "zero-shot-object-detection": {"candidate_labels": ["animal", "thing"]},
+}
+
+OURS = [
+    (provider, name)
+    for provider, tasks in PROVIDERS.items()
+    for name in TASKS
+    if HELPER_TASKS.get(name, name) in tasks and provider != "hf-inference"  # which is asked without a helper
+]
+
+
+def settings_of(task: str) -> Any:
+    using = {"task": task, "column": "t", "model": "owner/m", "provider": "together", **ARGUMENTS.get(task, {})}
+    return model_settings({name: value for name, value in using.items() if value is not None})
+
+
+def input_of(task: str) -> Any:
+    return INPUTS.get(task, BY_DATA_TYPE.get(TASKS[task].columns[0].data_type))
+
+
+@pytest.fixture
+def protocol(provider: str, task: str, key: str, monkeypatch: pytest.MonkeyPatch) -> HubProvider:
+    helper_task = HELPER_TASKS.get(task, task)
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
+        provider=provider, hf_model_id="owner/m", providerId="their/m", status="live", task=helper_task
+    )
+    hardcoded: dict[str, Any] = {provider: {"owner/m": mapping}}
+    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
+    if provider == "openai" and key.startswith("hf_"):
+        pytest.skip("openai takes its own keys only")
+    return provider_for("owner/m", TASKS[task], provider, SecretStr(key), OWN_HEADERS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("provider", "task"), OURS)
+def test_a_request_is_what_the_helper_would_send(protocol: HubProvider, provider: str, task: str, key: str) -> None:
+    definition, settings = TASKS[task], settings_of(task)
+    assert protocol.supports(definition)
+    assert protocol.batching(definition) is Batching.NEVER
+    inputs, parameters = hub_providers._helper_inputs(definition, input_of(task), settings)
+    request = protocol.helper.prepare_request(
+        inputs=inputs, parameters=parameters, headers=dict(OWN_HEADERS), model="owner/m", api_key=key
+    )
+    assert protocol.url("", "owner/m", definition) == request.url
+    their_name = protocol.mapping()["providerId"]
+    assert their_name == ("owner/m" if provider == "openai" else "their/m")
+    assert their_name in request.url + json.dumps(request.json) + str(request.data)
+    headers = dict(protocol.headers(definition))
+    assert {**headers, "content-type": request.headers["content-type"]} == request.headers
+    assert key in " ".join(headers.values())
+    assert OWN_HEADERS.items() <= headers.items()
+    body = protocol.encode(definition, [input_of(task)], settings)
+    if request.data is None:
+        assert json.loads(body.data) == request.json
+        assert body.content_type == headers["content-type"] == JSON_TYPE
+    else:
+        assert body.content_type.partition(";")[0] == request.headers["content-type"].partition(";")[0]
+    assert key not in repr(protocol) + repr(body)
+
+
+CHAT = {"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}], "usage": {"total_tokens": 3}}
+COMPLETION = {"choices": [{"text": "on and on", "finish_reason": "stop"}]}
+IMAGE = {"data": [{"b64_json": base64.b64encode(PNG.data).decode()}]}
+VECTOR = {"data": [{"embedding": [0.5, 1.0]}]}
+
+ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
+    ("deepinfra", "automatic-speech-recognition"): ({"text": "hello"}, "hello"),
+    ("deepinfra", "feature-extraction"): (VECTOR, [0.5, 1.0]),
+    ("deepinfra", "text-generation"): (COMPLETION, "on and on"),
+    ("deepinfra", "text-to-speech"): (WAV.data, WAV),
+    ("fal-ai", "automatic-speech-recognition"): ({"text": "hello"}, "hello"),
+    ("featherless-ai", "text-generation"): (COMPLETION, "on and on"),
+    ("novita", "text-generation"): (COMPLETION, "on and on"),
+    ("nebius", "feature-extraction"): (VECTOR, [0.5, 1.0]),
+    ("nebius", "text-to-image"): (IMAGE, PNG),
+    ("nscale", "text-to-image"): (IMAGE, PNG),
+    ("scaleway", "feature-extraction"): (VECTOR, [0.5, 1.0]),
+    ("together", "feature-extraction"): (VECTOR, [0.5, 1.0]),
+    ("together", "text-generation"): ({"choices": [{"text": "on and on", "finish_reason": "stop", "seed": 1}]}, "on and on"),
+    ("together", "text-to-image"): (IMAGE, PNG),
+    ("together", "text-to-speech"): (WAV.data, WAV),
+}  # fmt: skip
+"""Answers that come whole in one response, and what they mean. Others are polled for, or name a file to fetch."""
+
+
+def answer_of(provider: str, task: str) -> tuple[Any, Any] | None:
+    return (CHAT, "Paris") if HELPER_TASKS.get(task) else ANSWERS.get((provider, task))
+
+
+@pytest.mark.parametrize("key", KEYS[:1])
+@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) and pair[0] != "openai"])
+def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
+    protocol: HubProvider, provider: str, task: str, key: str
+) -> None:
+    found = answer_of(provider, task)
+    assert found is not None
+    body = found[0] if isinstance(found[0], bytes) else json.dumps(found[0]).encode()
+    decoded = protocol.decode(TASKS[task], Response(200, CIMultiDict(), body), 1)
+    assert decoded.unreadable is None
+    (part,) = decoded.parts
+    assert TASKS[task].read(part, input_of(task), settings_of(task)).value == found[1]
+    if HELPER_TASKS.get(task):
+        assert part == CHAT
+        assert decoded.usage is not None and decoded.usage.tokens == 3
+
+
+@pytest.mark.parametrize("key", KEYS[:1])
+@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) is None])
+def test_what_is_no_answer_is_a_value_error(protocol: HubProvider, provider: str, task: str, key: str) -> None:
+    assert protocol.blocks
+    with pytest.raises(ValueError):
+        decoded = protocol.decode(TASKS[task], Response(200, CIMultiDict(), b"[1]"), 1)
+        TASKS[task].read(decoded.parts[0], input_of(task), settings_of(task))
+
+
+def parameters_of(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def test_the_names_that_the_adapter_uses_are_there() -> None:
+    helper = _common.TaskProviderHelper
+    assert parameters_of(get_provider_helper) == ["provider", "task", "model"]
+    assert parameters_of(helper._prepare_mapping_info) == ["model"]
+    assert parameters_of(helper._prepare_url) == ["api_key", "mapped_model"]
+    assert parameters_of(helper._prepare_headers) == ["headers", "api_key"]
+    assert parameters_of(helper._normalize_headers) == ["headers", "payload", "data"]
+    assert parameters_of(helper.get_response) == ["response", "request_params"]
+    assert {"inputs", "parameters", "headers", "model", "api_key"} <= set(parameters_of(helper.prepare_request))
+    assert parameters_of(RequestParameters) == ["url", "task", "model", "json", "data", "headers"]
+    assert {"token", "library_name", "library_version"} <= set(parameters_of(build_hf_headers))
+    assert isinstance(_common.HARDCODED_MODEL_INFERENCE_MAPPING, dict)
+
+
+def test_every_helper_reads_answers_in_the_same_form_and_knows_its_task() -> None:
+    for provider, tasks in PROVIDERS.items():
+        for task, helper in tasks.items():
+            assert (helper.provider, helper.task) == (provider, task)
+            assert parameters_of(helper.get_response) == ["response", "request_params"]
+
+
+def test_the_hubs_mapping_survives_being_stored() -> None:
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
+        provider="together", hf_model_id="owner/m", providerId="their/m", status="live", task="conversational"
+    )
+    assert vars(mapping)["provider_id"] == mapping.provider_id == "their/m"
+
+
+def test_no_token_of_the_machine_is_in_the_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_ambient")
+    hub_providers.user_agent_headers.cache_clear()
+    assert "hf_ambient" not in str(hub_providers.user_agent_headers())
+    assert list(hub_providers.user_agent_headers()) == ["user-agent"]
