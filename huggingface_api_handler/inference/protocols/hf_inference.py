@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ...tasks import Input, Settings, Task
-from ..failures import ServerError
 from ..transport.client import Response
 from . import codec, hf_payloads, hf_splits
 from .base import Batching, Body, Decoded, Split
 from .hf_payloads import Encode
-from .server_errors import read_error
+from .json_server import JSONServer
 
 
 class TaskForm(NamedTuple):
@@ -118,12 +117,11 @@ def model_url(base: str, model: str) -> str:
     return f"{base}/{quote(model, safe='/@:.-_')}" if serves_many_models(base) else base
 
 
-class HFInference:
+class HFInference(JSONServer):
     """hf-inference: ``{"inputs": ..., "parameters": {...}}``, or media alone, and the answer of the task's pipeline."""
 
     name = "hf-inference"
     max_batch_size = None
-    blocks = False
 
     def supports(self, _task: Task) -> bool:
         """Whether such a server answers a task.
@@ -147,14 +145,6 @@ class HFInference:
         url = model_url(base, model)
         named = serves_many_models(base) and task.name in _TASKS_NAMED_IN_PATH
         return f"{url}/pipeline/{task.name}" if named else url
-
-    def headers(self, _task: Task) -> Mapping[str, str]:
-        """Headers that only this protocol needs.
-
-        Returns:
-            None of them.
-        """
-        return {}
 
     def batching(self, task: Task) -> Batching:
         """Whether several inputs may go in one request.
@@ -192,17 +182,6 @@ class HFInference:
             A part for each input, or in ``unreadable`` why there is none.
         """
         return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
-
-    def error(self, response: Response) -> ServerError | None:
-        """Read the error that a response tells.
-
-        Args:
-            response: The response, of any status.
-
-        Returns:
-            The server's words and code. None for a response of status 200 that is no error.
-        """
-        return read_error(response)
 
 
 HF_INFERENCE = HFInference()

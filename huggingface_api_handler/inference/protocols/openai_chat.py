@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...tasks import Input, JSONObject, Media, Settings, Task
 from ...tasks.input_types import Conversation, PromptedMedia, Repair, data_uri, loaded_media
 from ...tasks.structured_output import response_format
-from ..failures import ServerError
 from ..transport.client import Response
 from . import codec
 from .base import Batching, Body, Decoded
 from .hf_inference import model_url
 from .hf_splits import split_one_to_one
-from .server_errors import read_error
+from .json_server import JSONServer
 
 _TASKS = ("chat-completion", "image-text-to-text")
 _DEFAULT_PROMPT = "Describe the image."
@@ -80,12 +79,11 @@ def decode_chat(task: Task, response: Response, count: int) -> Decoded:
     return codec.take_apart(codec.parse(task, response), count, split_one_to_one, response.headers)
 
 
-class OpenAIChat:
+class OpenAIChat(JSONServer):
     """Chat completions: ``{"model", "messages", ...}``, answered with ``{"choices", "usage"}``."""
 
     name = "openai-chat"
     max_batch_size = None
-    blocks = False
 
     def supports(self, task: Task) -> bool:
         """Whether such a server answers a task.
@@ -112,14 +110,6 @@ class OpenAIChat:
         if url.endswith("/chat/completions"):
             return url
         return f"{url}/chat/completions" if url.endswith("/v1") else f"{url}/v1/chat/completions"
-
-    def headers(self, _task: Task) -> Mapping[str, str]:
-        """Headers that only this protocol needs.
-
-        Returns:
-            None of them.
-        """
-        return {}
 
     def batching(self, _task: Task) -> Batching:
         """Whether several inputs may go in one request.
@@ -153,14 +143,3 @@ class OpenAIChat:
             The whole chat completion as the only part.
         """
         return decode_chat(task, response, count)
-
-    def error(self, response: Response) -> ServerError | None:
-        """Read the error that a response tells.
-
-        Args:
-            response: The response, of any status.
-
-        Returns:
-            The server's words and code. None for a response of status 200 that is no error.
-        """
-        return read_error(response)

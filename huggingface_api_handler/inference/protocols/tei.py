@@ -6,20 +6,19 @@ Its routes and shapes: https://huggingface.github.io/text-embeddings-inference. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import orjson
 
 from ...tasks import Input, JSONObject, Settings, Task
-from ..failures import ServerError
 from ..transport.client import Response
 from . import codec
 from .base import Batching, Body, Decoded
 from .hf_inference import form_of
 from .hf_payloads import Encode
-from .server_errors import read_error
+from .json_server import JSONServer
 
 INFO_PATH = "/info"
 """Where a server says what it is."""
@@ -66,7 +65,7 @@ def serves(task: Task) -> bool:
 
 
 @dataclass(frozen=True)
-class Tei:
+class Tei(JSONServer):
     """A Text Embeddings Inference server.
 
     Attributes:
@@ -75,7 +74,6 @@ class Tei:
 
     max_batch_size: int
     name: ClassVar[str] = "text-embeddings-inference"
-    blocks: ClassVar[bool] = False
 
     def supports(self, task: Task) -> bool:
         """Whether such a server answers a task.
@@ -100,14 +98,6 @@ class Tei:
         """
         path = _PATHS[task.name]
         return base.removesuffix(path) + path
-
-    def headers(self, _task: Task) -> Mapping[str, str]:
-        """Headers that only this protocol needs.
-
-        Returns:
-            None of them.
-        """
-        return {}
 
     def batching(self, _task: Task) -> Batching:
         """Whether several inputs may go in one request.
@@ -143,17 +133,6 @@ class Tei:
             A part for each input, or in ``unreadable`` why there is none.
         """
         return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
-
-    def error(self, response: Response) -> ServerError | None:
-        """Read the error that a response tells.
-
-        Args:
-            response: The response, of any status.
-
-        Returns:
-            The server's words and code. None for a response of status 200 that is no error.
-        """
-        return read_error(response)
 
 
 def from_info(response: Response) -> Tei | None:
