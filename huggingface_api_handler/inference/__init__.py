@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ..config.normalize import Using
@@ -17,6 +19,7 @@ from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
 from .runtime.dataframe import Cancel, Progress, predict_frame
 from .storage.scope import Scope
+from .telemetry.hooks import InferenceHook
 
 
 def predict(
@@ -26,6 +29,7 @@ def predict(
     *,
     progress: Progress | bool | None = None,
     cancel: Cancel | None = None,
+    hooks: Sequence[InferenceHook] = (),
 ) -> pd.DataFrame:
     """Predict every row of a table.
 
@@ -36,6 +40,7 @@ def predict(
             endpoint and the account).
         progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar.
         cancel: an event such as ``threading.Event``; once it is set, the query ends with what it has.
+        hooks: objects of subclasses of ``telemetry.hooks.InferenceHook``, which are told of the query and its requests.
 
     Returns:
         A DataFrame with the index of ``df`` and the columns ``<target>``; ``<target>_confidence`` (float in [0, 1]) and
@@ -57,7 +62,9 @@ def predict(
         del engine_using, engine  # which hold the key as text, where a crash report would print it
     model = model_settings(using, engine_checked)
     if progress is not True:
-        return predict_frame(df, model, engine_checked, progress=progress or None, cancel=cancel, scope=scope)
+        return predict_frame(
+            df, model, engine_checked, progress=progress or None, cancel=cancel, scope=scope, hooks=hooks
+        )
     from tqdm.auto import tqdm
 
     with tqdm(total=None, unit="input") as bar:
@@ -66,7 +73,7 @@ def predict(
             bar.total = total
             bar.update(done - bar.n)
 
-        out = predict_frame(df, model, engine_checked, progress=show, cancel=cancel, scope=scope)
+        out = predict_frame(df, model, engine_checked, progress=show, cancel=cancel, scope=scope, hooks=hooks)
         show(out.attrs["usage"]["distinct"], out.attrs["usage"]["distinct"])
         return out
 

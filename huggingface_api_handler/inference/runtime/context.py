@@ -26,6 +26,7 @@ from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
 from ..storage.sqlite import Store, open_store
+from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
 from ..transport import client
 
@@ -68,6 +69,7 @@ class Dependencies:
         answers: the stored answers.
         quota: the engine's budget of requests.
         retry_policy: what is tried again after a failure.
+        hooks: who is told of requests; None where there is nobody.
     """
 
     post: Post
@@ -80,6 +82,7 @@ class Dependencies:
     answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Query:
         route: where its requests go.
         usage: counts what it asks and takes.
         scope: whose it is; None from Python without a name.
+        hooks: who is told of it; None where there is nobody.
         store: the file of what outlives the process.
         answers: the stored answers that it may use.
     """
@@ -101,6 +105,7 @@ class Query:
     route: Route
     usage: Usage
     scope: Scope | None = None
+    hooks: Hooks | None = None
     store: Store = field(init=False)
     answers: ResponseCache | NoResponseCache = field(init=False)
 
@@ -143,6 +148,7 @@ class Query:
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
+            hooks=self.hooks,
         )
         return route, state, dependencies
 

@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from array import array
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -23,6 +24,7 @@ from ..flow_control.route_registry import RouteState
 from ..protocols.routing import resolve_route
 from ..storage.scope import Scope
 from ..telemetry import usage_log
+from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
 from ..transport import client
 from .context import Query
@@ -62,6 +64,7 @@ def predict_frame(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     scope: Scope | None = None,
+    hooks: Sequence[InferenceHook] = (),
 ) -> pd.DataFrame:
     """Predict every row of a table.
 
@@ -72,6 +75,7 @@ def predict_frame(
         progress: is called about ten times a second.
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
+        hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.
 
     Returns:
         A DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
@@ -86,22 +90,46 @@ def predict_frame(
     route = resolve_route(engine, model)
     usage = Usage(task.name, model.model, route.host)
     inputs, rows = _deduplicate(read_inputs(task, frame, model), usage)
-    query = Query(model, engine, route, usage, scope)
+    told = hooks_of(hooks, usage)
+    query = Query(model, engine, route, usage, scope, told)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-    results, fatal = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
-    usage.seconds = time.monotonic() - started
-    failures = rows.failures(results)
-    usage.errors.update(failure.kind.value for failure in failures.values())
-    usage.answered = usage.rows - usage.nulls - len(failures)
-    usage_log.record(query.store, scope, usage)
-    if fatal is not None:
-        raise InferenceError(fatal.message)
-    if failures and (usage.rows == 1 or model.on_error == "raise"):
-        raise InferenceError(failures[min(failures)].message)
+    with _telling(told, usage):
+        results, fatal = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
+        usage.seconds = time.monotonic() - started
+        failures = rows.failures(results)
+        usage.errors.update(failure.kind.value for failure in failures.values())
+        usage.answered = usage.rows - usage.nulls - len(failures)
+        usage_log.record(query.store, scope, usage)
+        if fatal is not None:
+            raise InferenceError(fatal.message)
+        if failures and (usage.rows == 1 or model.on_error == "raise"):
+            raise InferenceError(failures[min(failures)].message)
     out = _columns(rows.input_index, results, failures, frame, model)
     out.attrs["usage"] = usage.as_dict()
     return out
+
+
+@contextmanager
+def _telling(hooks: Hooks | None, usage: Usage) -> Iterator[None]:
+    """Tell hooks, on the loop's thread, that a query begins and that it ends."""
+    if hooks is None:
+        yield
+        return
+
+    async def tell(event: Callable[..., None], *facts: object) -> None:
+        event(*facts)
+
+    client.submit(tell(hooks.query_started, usage)).result()
+    try:
+        yield
+    except Exception as error:
+        client.submit(tell(hooks.query_ended, usage, error)).result()
+        raise
+    except BaseException as error:  # Ctrl-C does not wait for hooks
+        client.submit(tell(hooks.query_ended, usage, error))
+        raise
+    client.submit(tell(hooks.query_ended, usage, None)).result()
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Usage:
             self.compute_seconds += _compute_seconds(headers["x-compute-time"])
         if "x-compute-characters" in headers:
             self.compute_characters += int(_parse_number(headers["x-compute-characters"]))
-        self.tokens += _count_tokens(headers, answer)
+        self.tokens += count_tokens(headers, answer)
         if "x-request-id" in headers:
             self.request_id = redact(headers["x-request-id"])[:_MAX_HEADER_CHARS]
         if "x-sha" in headers:
@@ -209,8 +209,16 @@ def _compute_seconds(text: str) -> float:
     return _parse_number(text) if "." in text else _parse_number(text) / 1000
 
 
-def _count_tokens(headers: Mapping[str, str], answer: object) -> int:
-    """Tokens read and generated: from the answer's ``usage``, else from the headers of those two servers."""
+def count_tokens(headers: Mapping[str, str], answer: object) -> int:
+    """Count the tokens that a service says it read and generated.
+
+    Args:
+        headers: The response's headers, which Text Generation and Text Embeddings Inference put the count into.
+        answer: The parsed body, whose ``usage`` comes before the headers.
+
+    Returns:
+        The tokens; 0 where the service says nothing.
+    """
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if isinstance(usage, dict):
         both = _parse_number(usage.get("prompt_tokens")) + _parse_number(usage.get("completion_tokens"))
