@@ -108,7 +108,7 @@ class RequestFailed(NamedTuple):
     tokens: int
 
 
-class Retry(NamedTuple):
+class RetryScheduled(NamedTuple):
     """Inputs are to be sent again after a temporary failure.
 
     Attributes:
@@ -126,7 +126,7 @@ class Retry(NamedTuple):
     status: int | None
 
 
-class Pause(NamedTuple):
+class RoutePaused(NamedTuple):
     """The service asked to wait, for all requests of the route. Requests in flight together may each bring one.
 
     Attributes:

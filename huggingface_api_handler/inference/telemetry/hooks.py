@@ -19,14 +19,14 @@ from ...redaction import redact
 from ..failures import Failure
 from .events import (
     CANCELLED,
-    Pause,
     QueryEnded,
     QueryInfo,
     QueryStarted,
     RequestAnswered,
     RequestFailed,
     RequestSent,
-    Retry,
+    RetryScheduled,
+    RoutePaused,
 )
 from .usage import Usage
 
@@ -81,14 +81,14 @@ class InferenceHook:
             event: How it went.
         """
 
-    def on_retry(self, event: Retry) -> None:
+    def on_retry(self, event: RetryScheduled) -> None:
         """Inputs are to be sent again after a temporary failure.
 
         Args:
             event: How often they were sent, and when the next attempt may go.
         """
 
-    def on_pause(self, event: Pause) -> None:
+    def on_pause(self, event: RoutePaused) -> None:
         """The service asked to wait.
 
         Args:
@@ -222,7 +222,7 @@ class Hooks:
             inputs: How many inputs.
             delay_s: Seconds until the next attempt may go.
         """
-        self._tell("on_retry", Retry(self._query, inputs, attempt, delay_s, failure.status))
+        self._tell("on_retry", RetryScheduled(self._query, inputs, attempt, delay_s, failure.status))
 
     def pause(self, failure: Failure, inputs: int) -> None:
         """Tell that the service asked to wait.
@@ -231,7 +231,7 @@ class Hooks:
             failure: The rejection, with the announced wait.
             inputs: Inputs of the rejected request.
         """
-        self._tell("on_pause", Pause(self._query, inputs, failure.retry_after_s, failure.status))
+        self._tell("on_pause", RoutePaused(self._query, inputs, failure.retry_after_s, failure.status))
 
     def query_ended(self, usage: Usage, error: BaseException | None) -> None:
         """Tell that the query ends.
