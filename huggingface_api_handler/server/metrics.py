@@ -27,31 +27,38 @@ class Metrics:
     """Metrics of one application, in a registry of their own. Labels are the task and the status of the response.
 
     The task is empty where a request was refused before it was known.
+
+    Attributes:
+        registry: The metrics, and the process's CPU and memory.
     """
 
     def __init__(self) -> None:
         """Begin to count."""
-        self._registry = registry = CollectorRegistry()
-        prefix = "huggingface_api_server"
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
-            f"{prefix}_requests_total", "Requests for inference.", ("task", "status"), registry=registry
+            "huggingface_api_server_requests_total",
+            "Requests for inference. The status is that of the response.",
+            ("task", "status"),
+            registry=registry,
         )
         self._seconds = Histogram(
-            f"{prefix}_request_duration_seconds",
+            "huggingface_api_server_request_duration_seconds",
             "Time from a request's arrival to its response.",
             ("task",),
             registry=registry,
             buckets=_DURATION_BUCKETS_S,
         )
         self._in_flight = Gauge(
-            f"{prefix}_requests_in_flight",
+            "huggingface_api_server_requests_in_flight",
             "Requests that a model is loaded for or works on.",
             ("task",),
             registry=registry,
         )
-        self._inputs = Counter(f"{prefix}_inputs_total", "Inputs that were answered.", ("task",), registry=registry)
+        self._inputs = Counter(
+            "huggingface_api_server_inputs_total", "Inputs that were answered.", ("task",), registry=registry
+        )
         self._tokens = Counter(
-            f"{prefix}_tokens_total", "Tokens of chats, read and generated.", ("task",), registry=registry
+            "huggingface_api_server_tokens_total", "Tokens of chats, read and generated.", ("task",), registry=registry
         )
         ProcessCollector(registry=registry)
 
@@ -89,6 +96,9 @@ class Metrics:
             request: The request, whose task is known from here on.
             task: The task's name.
             inputs: Inputs that the request carries.
+
+        Yields:
+            Nothing.
         """
         request.state.task = task
         with self._in_flight.labels(task).track_inprogress():
@@ -110,4 +120,4 @@ class Metrics:
         Returns:
             The response in Prometheus' text format.
         """
-        return Response(generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(generate_latest(self.registry), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -7,7 +7,7 @@ is any text that a person writes.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -56,56 +56,45 @@ class PrometheusHook(InferenceHook):
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._rows = Counter(
-            "huggingface_api_rows_total", "Rows of finished queries, by outcome.", _OUTCOME, registry=registry
+        counter = partial(Counter, labelnames=_ROUTE, registry=registry)
+        gauge = partial(Gauge, labelnames=_ROUTE, registry=registry)
+        histogram = partial(Histogram, labelnames=_ROUTE, registry=registry)
+        self._rows = counter(
+            "huggingface_api_rows_total",
+            "Rows of finished queries. The outcome is answered, null, or the kind of failure.",
+            labelnames=_OUTCOME,
         )
-        self._cache_hits = Counter(
-            "huggingface_api_cache_hits_total", "Different inputs whose answer was stored.", _ROUTE, registry=registry
+        self._cache_hits = counter(
+            "huggingface_api_cache_hits_total", "Inputs whose answer was stored. Equal ones count once."
         )
-        self._requests = Counter(
-            "huggingface_api_requests_total", "Requests that ended, by outcome.", _OUTCOME, registry=registry
+        self._requests = counter(
+            "huggingface_api_requests_total",
+            "Requests that ended. The outcome is answered, the kind of failure, or cancelled.",
+            labelnames=_OUTCOME,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = histogram(
             "huggingface_api_request_duration_seconds",
             "Time from sending a request to its answer or failure.",
-            _ROUTE,
-            registry=registry,
             buckets=_REQUEST_BUCKETS_S,
         )
-        self._in_flight = Gauge(
-            "huggingface_api_requests_in_flight",
-            "Requests in flight.",
-            _ROUTE,
-            registry=registry,
-            multiprocess_mode="livesum",
+        # Without the modes, which are for several processes, each process would have a series of its own.
+        self._in_flight = gauge(
+            "huggingface_api_requests_in_flight", "Requests in flight.", multiprocess_mode="livesum"
         )
-        self._slots = Gauge(
+        self._slots = gauge(
             "huggingface_api_slots",
             "Requests that may be in flight on the route, as last found.",
-            _ROUTE,
-            registry=registry,
             multiprocess_mode="livemostrecent",
         )
-        self._tokens = Counter(
-            "huggingface_api_tokens_total", "Tokens that services say they read and made.", _ROUTE, registry=registry
+        self._tokens = counter("huggingface_api_tokens_total", "Tokens that services say they read and made.")
+        self._retries = counter("huggingface_api_retries_total", "Requests sent again after a temporary failure.")
+        self._pauses = counter("huggingface_api_pauses_total", "Requests that a service answered with a wait.")
+        self._paused_seconds = counter(
+            "huggingface_api_paused_seconds_total", "Time in which requests of finished queries waited for a pause."
         )
-        self._retries = Counter(
-            "huggingface_api_retries_total", "Requests sent again after a temporary failure.", _ROUTE, registry=registry
-        )
-        self._pauses = Counter(
-            "huggingface_api_pauses_total", "Requests that a service answered with a wait.", _ROUTE, registry=registry
-        )
-        self._paused_seconds = Counter(
-            "huggingface_api_paused_seconds_total",
-            "Time in which requests of finished queries waited for a pause.",
-            _ROUTE,
-            registry=registry,
-        )
-        self._query_seconds = Histogram(
+        self._query_seconds = histogram(
             "huggingface_api_query_duration_seconds",
             "Time from a query's begin to its end.",
-            _ROUTE,
-            registry=registry,
             buckets=_QUERY_BUCKETS_S,
         )
 

@@ -6,14 +6,17 @@ import asyncio
 import gc
 import inspect
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+import huggingface_api_handler
 from huggingface_api_handler import InferenceError, InputError, predict
 from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
@@ -312,3 +315,25 @@ def test_no_key_no_input_and_no_answer_is_in_an_event(service: Service) -> None:
     everything = repr(recorder.events)
     assert KEY not in everything and "private" not in everything
     assert len(METHODS) == len({type(event) for event in recorder.events})
+
+
+def test_the_example_of_the_documentation_runs(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(huggingface_api_handler.__file__).parents[1] / "docs" / "observability.md").read_text("utf-8")
+    example, registering = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[:2]
+    assert "http://127.0.0.1:8900" in example
+    service.answer = lambda body, *_: score(body["inputs"])
+    names: dict[str, Any] = {}
+    exec(example.replace("http://127.0.0.1:8900", service.url), names)
+    assert capsys.readouterr().out == "2 of 2 rows, 2 requests\n"
+    exec(registering, names)
+    assert [type(hook) for hook in hooks._registered] == [names["Watch"]]
+
+
+def test_the_documentation_lists_every_method_and_what_its_event_holds() -> None:
+    page = (Path(huggingface_api_handler.__file__).parents[1] / "docs" / "observability.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(on_\w+)` \|[^|]*\|(.*)\|$", page, re.M))
+    assert tuple(rows) == METHODS
+    for method, cells in rows.items():
+        event = getattr(events, str(inspect.signature(getattr(InferenceHook, method)).parameters["event"].annotation))
+        if "the same" not in cells:
+            assert re.findall(r"`(\w+)`", cells) == [name for name in event._fields if name != "query"]

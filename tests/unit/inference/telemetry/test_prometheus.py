@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,14 +103,6 @@ def test_the_time_of_pauses_is_counted() -> None:
     run = Run(SERVICES["every third asks to wait"](), TEXTS)
     PrometheusHook(registry).on_query_ended(QueryEnded(QUERY, run.usage, None))
     assert total(registry, "paused_seconds_total") == run.usage.seconds_waited > 0
-
-
-def test_the_documentation_lists_these_metrics() -> None:
-    hook_registry = CollectorRegistry()
-    PrometheusHook(hook_registry)
-    made = {family.name + ("_total" if family.type == "counter" else "") for family in hook_registry.collect()}
-    text = (ROOT / "docs" / "observability.md").read_text("utf-8")
-    assert made == set(re.findall(r"^\| `(huggingface_api_(?!server)\w+)`", text, re.M))
 
 
 def test_the_default_registry_is_used_once() -> None:
