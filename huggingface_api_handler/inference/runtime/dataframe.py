@@ -75,7 +75,7 @@ def predict_frame(
         progress: is called about ten times a second.
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
-        hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.
+        hooks: who is query_hooks of the query, beside the hooks that are registered. Not of a dry run.
 
     Returns:
         A DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
@@ -90,11 +90,11 @@ def predict_frame(
     route = resolve_route(engine, model)
     usage = Usage(task.name, model.model, route.host)
     inputs, rows = _deduplicate(read_inputs(task, frame, model), usage)
-    told = hooks_of(hooks, usage)
-    query = Query(model, engine, route, usage, scope, told)
+    query_hooks = hooks_of(hooks, usage)
+    query = Query(model, engine, route, usage, scope, query_hooks)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-    with _telling(told, usage):
+    with _telling(query_hooks, usage):
         results, fatal = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
         usage.seconds = time.monotonic() - started
         failures = rows.failures(results)
