@@ -75,7 +75,7 @@ def predict_frame(
         progress: is called about ten times a second.
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
-        hooks: who is query_hooks of the query, beside the hooks that are registered. Not of a dry run.
+        hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.
 
     Returns:
         A DataFrame with the index of ``frame`` and the columns ``<target>``, ``<target>_confidence`` and
