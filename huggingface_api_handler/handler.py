@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 import orjson
@@ -37,6 +38,12 @@ Target = str | Sequence[str] | None
 """The column that PREDICT names; MindsDB hands over a list of one in some statements."""
 
 _Value = TypeVar("_Value")
+
+if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # with which MindsDB serves /metrics, and its processes count together
+    with suppress(ModuleNotFoundError):
+        from .inference.telemetry import prometheus
+
+        prometheus.register_default()
 
 
 class ConnectionStorage(Protocol):

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -27,6 +27,7 @@ from .runtime.query_run import Cancel, Progress
 from .runtime.session import ConcurrencyLimiter, Session
 from .runtime.stream import predict_frames
 from .storage.scope import Scope
+from .telemetry.hooks import InferenceHook
 
 Table = TypeVar("Table")
 """A pandas DataFrame, a pyarrow Table or RecordBatch, or a Polars DataFrame: what comes in goes out."""
@@ -40,6 +41,7 @@ def predict(
     session: Session | None = None,
     progress: Progress | bool | None = None,
     cancel: Cancel | None = None,
+    hooks: Sequence[InferenceHook] = (),
 ) -> Table:
     """Predict every row of a table.
 
@@ -51,6 +53,7 @@ def predict(
         session: the connections, stores and routes to use; None for those of the process.
         progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar.
         cancel: an event such as ``threading.Event``; once it is set, the query ends with what it has.
+        hooks: objects of subclasses of ``telemetry.hooks.InferenceHook``, which are told of the query and its requests.
 
     Returns:
         A DataFrame with the index of ``df`` and the columns ``<target>``; ``<target>_confidence`` (float in [0, 1]) and
@@ -66,7 +69,7 @@ def predict(
         settings = _settings(using, engine)
     finally:
         del engine  # which holds the key as text, where a crash report would print it
-    (out,) = _predict_batches([df], settings, session, progress, cancel)
+    (out,) = _predict_batches([df], settings, session, progress, cancel, hooks)
     return out
 
 
@@ -78,6 +81,7 @@ def predict_batches(
     session: Session | None = None,
     progress: Progress | bool | None = None,
     cancel: Cancel | None = None,
+    hooks: Sequence[InferenceHook] = (),
 ) -> Iterator[Table]:
     """Predict every row of a table that comes in pieces, as one query: one budget, one usage, one set of limits.
 
@@ -91,6 +95,7 @@ def predict_batches(
         session: as for ``predict``.
         progress: as for ``predict``; all inputs are those that were read so far.
         cancel: as for ``predict``. Pieces that were read are given back, and no more are read.
+        hooks: as for ``predict``.
 
     Returns:
         An iterator of what ``predict`` returns for each piece, in their order. ``attrs["usage"]`` of each is the
@@ -111,7 +116,7 @@ def predict_batches(
         settings = _settings(using, engine)
     finally:
         del engine
-    return _predict_batches(frames, settings, session, progress, cancel)
+    return _predict_batches(frames, settings, session, progress, cancel, hooks)
 
 
 def output_schema(using: Using, engine: Using | None = None) -> dict[str, str]:
@@ -161,6 +166,7 @@ def _predict_batches(
     session: Session | None,
     progress: Progress | bool | None,
     cancel: Cancel | None,
+    hooks: Sequence[InferenceHook],
 ) -> Iterator[Table]:
     model = settings.model
     ways_back = []
@@ -171,7 +177,7 @@ def _predict_batches(
             ways_back.append(way_back)
             yield frame
 
-    query = Query.of(model, settings.engine, session, settings.scope)
+    query = Query.of(model, settings.engine, session, settings.scope, hooks)
     with _progress(progress) as shown:
         for out in predict_frames(opened(), query, progress=shown, cancel=cancel):
             yield ways_back.pop(0)(out)
@@ -196,4 +202,4 @@ def _progress(progress: Progress | bool | None) -> Iterator[Progress | None]:
         yield show
 
 
-__all__ = ["ConcurrencyLimiter", "Session", "output_schema", "predict", "predict_batches"]
+__all__ = ["ConcurrencyLimiter", "InferenceHook", "Session", "output_schema", "predict", "predict_batches"]

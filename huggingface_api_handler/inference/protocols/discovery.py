@@ -110,9 +110,9 @@ class DetectedServers:
             except Exception:  # the query itself will say what is wrong with this host
                 return route
             self._protocols[route.url] = tei.from_info(response)
-        return self.known(route, task)
+        return self.route_to(route, task)
 
-    def known(self, route: Route, task: Task) -> Route:
+    def route_to(self, route: Route, task: Task) -> Route:
         """Use what ``detect`` found at an endpoint before. Sends no request.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
 from ..storage.sqlite import Store
+from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
 from .session import ConcurrencyLimiter, Session, default_session
 
@@ -67,6 +68,7 @@ class Dependencies:
         answers: the stored answers.
         quota: the engine's budget of requests.
         retry_policy: what is tried again after a failure.
+        hooks: who is told of requests; None where there is nobody.
     """
 
     post: Post
@@ -79,6 +81,7 @@ class Dependencies:
     answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Query:
         usage: counts what it asks and takes.
         session: the connections, stores and routes that it uses.
         scope: whose it is; None from Python without a name.
+        hooks: who is told of it; None where there is nobody.
         store: the file of what outlives the process.
         answers: the stored answers that it may use.
     """
@@ -102,6 +106,7 @@ class Query:
     usage: Usage
     session: Session
     scope: Scope | None = None
+    hooks: Hooks | None = None
     store: Store = field(init=False)
     answers: ResponseCache | NoResponseCache = field(init=False)
 
@@ -112,7 +117,14 @@ class Query:
         object.__setattr__(self, "answers", self._answers(store))
 
     @classmethod
-    def of(cls, model: ModelSettings, engine: EngineSettings, session: Session | None, scope: Scope | None) -> Query:
+    def of(
+        cls,
+        model: ModelSettings,
+        engine: EngineSettings,
+        session: Session | None,
+        scope: Scope | None,
+        hooks: Sequence[InferenceHook] = (),
+    ) -> Query:
         """A query, with its route.
 
         Args:
@@ -120,6 +132,7 @@ class Query:
             engine: the checked arguments of CREATE ML_ENGINE.
             session: the connections, stores and routes to use; None for those of the process.
             scope: whose it is; None from Python without a name.
+            hooks: who is told of it, beside the session's hooks and those that are registered.
 
         Returns:
             The query, of which nothing is sent yet.
@@ -130,7 +143,9 @@ class Query:
         """
         route = resolve_route(engine, model)
         usage = Usage(model.task, model.model, route.host)
-        return cls(model, engine, route, usage, session or default_session(), scope)
+        used = session or default_session()
+        told = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
+        return cls(model, engine, route, usage, used, scope, told)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.
@@ -167,6 +182,7 @@ class Query:
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
+            hooks=self.hooks,
         )
         return route, state, dependencies
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ...config.settings import EngineSettings, ModelSettings
 from ..storage.scope import Scope
+from ..telemetry.hooks import InferenceHook
 from .context import Query
 from .query_run import Cancel, Progress
 from .session import Session
@@ -21,6 +24,7 @@ def predict_frame(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     scope: Scope | None = None,
+    hooks: Sequence[InferenceHook] = (),
 ) -> pd.DataFrame:
     """Predict every row of a table.
 
@@ -32,6 +36,7 @@ def predict_frame(
         progress: is called about ten times a second.
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
+        hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.
 
     Returns:
         A DataFrame with the index of ``frame`` and the columns of ``columns.prediction_columns``; ``attrs["usage"]``
@@ -41,6 +46,6 @@ def predict_frame(
         InputError: the arguments or the table cannot be used. No request was sent.
         InferenceError: no row can be answered, a row failed and ``on_error`` is 'raise', or the only row failed.
     """
-    query = Query.of(model, engine, session, scope)
+    query = Query.of(model, engine, session, scope, hooks)
     (out,) = predict_frames([frame], query, progress=progress, cancel=cancel)
     return out

@@ -67,7 +67,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     task = query.model.definition
-    route = query.session.servers.known(query.route, task)
+    route = query.session.servers.route_to(query.route, task)
     state = await query.route_state(route)
     uncached = await _uncached(query, inputs)
     batch_size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1

@@ -235,10 +235,14 @@ class QueryExecutor:
                 return self._give_up(batch, replace(outcome, attempts=batch.attempts), decision)
             if decision.counts:
                 self._usage.retries += 1
+                if self._deps.hooks is not None:
+                    self._deps.hooks.retry(outcome, batch.attempts, len(batch.indexes), decision.delay_s)
                 await self._deps.sleep(decision.delay_s)
                 continue
             batch.attempts -= 1
             self._usage.rate_limit_waits += 1
+            if self._deps.hooks is not None:
+                self._deps.hooks.pause(outcome, len(batch.indexes))
             if (reason := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                 self.stop(reason)
         return ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol
 
 from ..flow_control.route_registry import RouteRegistry
 from ..protocols.discovery import DetectedServers
 from ..storage.sqlite import Store, open_store, release_stores
+from ..telemetry.hooks import InferenceHook
 from ..transport.client import HttpClient
 
 
@@ -37,6 +39,7 @@ class Session:
 
     Args:
         limiter: A limit of your own, beside the one that is found for each route.
+        hooks: Who is told of all queries of the session.
 
     Example:
         >>> import pandas as pd
@@ -48,8 +51,9 @@ class Session:
         'dry run: 1 rows, 0 NULL or blank, 1 distinct inputs, 0 answers stored, 1 requests, unknown time'
     """
 
-    def __init__(self, *, limiter: ConcurrencyLimiter | None = None) -> None:
+    def __init__(self, *, limiter: ConcurrencyLimiter | None = None, hooks: Sequence[InferenceHook] = ()) -> None:
         self.limiter = limiter
+        self.hooks = tuple(hooks)
         self.http = HttpClient()
         self.routes = RouteRegistry()
         self.servers = DetectedServers()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import pandas as pd
 
-from ...errors import InferenceError
+from ...errors import InferenceError, SessionClosedError
 from ...tasks import read_inputs
 from ..telemetry import usage_log
+from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
 from .columns import prediction_columns
 from .context import Query
@@ -52,15 +55,18 @@ def predict_frames(
     if query.model.dry_run:
         yield from _dry_runs(frames, query)
         return
-    usage, deduplicator, run = query.usage, Deduplicator(), QueryRun(query, progress, cancel)
+    usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
-    live_rows = 0
+    live_rows, has_begun = 0, False
     try:
         for frame in frames:
             most_rows = _max_live_rows(usage)
             rows = deduplicator.rows(frame, read_inputs(query.model.definition, frame, query.model), most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
+            if hooks is not None and not has_begun:
+                query.session.http.submit(_told(hooks.query_started, usage)).result()
+            has_begun = True
             run.ask(rows)
             pending.append(rows)
             live_rows += len(frame)
@@ -77,8 +83,10 @@ def predict_frames(
     finally:
         run.abandon()
         usage.seconds = time.monotonic() - started
-        if usage.rows:
+        if has_begun:
             usage_log.record(query.store, query.scope, usage)
+        if hooks is not None and has_begun:
+            _tell_end(hooks, query, sys.exc_info()[1])
     if last is not None:
         last.attrs["usage"] = usage.as_dict()
         yield last
@@ -100,6 +108,20 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query) -> pd.DataFram
     if pending and pending[0].start > run.results.start:
         run.drop_before(pending[0].start)
     return out
+
+
+def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:
+    if isinstance(error, GeneratorExit):  # whoever reads the frames has enough of them
+        error = None
+    with suppress(SessionClosedError):
+        telling = query.session.http.submit(_told(hooks.query_ended, query.usage, error))
+        if not isinstance(error, KeyboardInterrupt):  # Ctrl-C does not wait for hooks
+            telling.result()
+
+
+async def _told(event: Callable[..., None], *facts: object) -> None:
+    """Tell hooks on the event loop's thread, as of all events."""
+    event(*facts)
 
 
 def _max_live_rows(usage: Usage) -> int:

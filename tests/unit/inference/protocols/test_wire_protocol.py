@@ -169,10 +169,10 @@ def test_what_was_recognised_for_one_task_serves_no_other_than_its_own(monkeypat
     servers = DetectedServers()
     servers.restore({"tei": {"url": "http://h", "largest_batch": 8}})
     route = Route("http://h", "m", {}, has_key=False)
-    assert servers.known(route, TASKS["feature-extraction"]).url == "http://h/embed"
-    assert servers.known(route, TASKS["question-answering"]) is route
+    assert servers.route_to(route, TASKS["feature-extraction"]).url == "http://h/embed"
+    assert servers.route_to(route, TASKS["question-answering"]) is route
     many = replace(route, serves_many_models=True)
-    assert servers.known(many, TASKS["feature-extraction"]) is many
+    assert servers.route_to(many, TASKS["feature-extraction"]) is many
 
 
 def test_what_is_stored_of_a_server_stays_as_it_was(service: Service) -> None:

@@ -24,6 +24,7 @@ from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
 from huggingface_api_handler.inference.runtime.results import Results
+from huggingface_api_handler.inference.telemetry.hooks import Hooks
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
@@ -86,6 +87,7 @@ class Run:
         profile: RouteProfile | None = None,
         limiter: Any = None,
         turns: int = 1,
+        hooks: Hooks | None = None,
         **using: Any,
     ) -> None:
         self.clock = Clock()
@@ -112,7 +114,7 @@ class Run:
             raise AssertionError("no media here")
 
         dependencies = Dependencies(
-            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now
+            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now, hooks=hooks
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
 
