@@ -73,6 +73,7 @@ class Metrics:
         """
 
         async def measure(request: Request) -> Response:
+            """Answer one request, and count it."""
             status, started = _STATUS_INTERNAL_ERROR, time.perf_counter()
             request.state.task = ""
             try:

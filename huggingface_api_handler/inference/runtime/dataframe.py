@@ -90,11 +90,11 @@ def predict_frame(
     route = resolve_route(engine, model)
     usage = Usage(task.name, model.model, route.host)
     inputs, rows = _deduplicate(read_inputs(task, frame, model), usage)
-    told = hooks_of(hooks, usage)
-    query = Query(model, engine, route, usage, scope, told)
+    query_hooks = hooks_of(hooks, usage)
+    query = Query(model, engine, route, usage, scope, query_hooks)
     if model.dry_run:
         return dry_run(query, inputs, frame)
-    with _telling(told, usage):
+    with _telling(query_hooks, usage):
         results, fatal = _run(query, inputs, progress, cancel) if inputs else (Results(0), None)
         usage.seconds = time.monotonic() - started
         failures = rows.failures(results)
