@@ -52,7 +52,8 @@ async def probe_batching(
     Args:
         task: What the model does.
         inputs: The inputs of the query by their index.
-        waiting: Indices of the inputs that wait to be sent. Those that the probe sends are removed.
+        waiting: Indices of the inputs that wait to be sent. Those that the probe sends are removed. Others may be
+            taken meanwhile.
         ask_batched: Sends a batch.
         ask_single: Sends inputs one by one.
         answered_index: The index of an input that has its answer already, None where there is none.
@@ -61,20 +62,22 @@ async def probe_batching(
         Whether batches are answered rightly; None where no trial was clear.
     """
     for trial in range(_MAX_TRIALS):
-        probes = choose_probes(task, inputs, list(islice(waiting, _CANDIDATES)), trial, answered_index)
+        candidates = list(islice(waiting, _CANDIDATES))
+        probes = choose_probes(task, inputs, candidates, trial, answered_index) if candidates else ()
         if not probes:
             return None
+        claimed = [index for index in probes if index != answered_index]
+        for index in claimed:
+            waiting.remove(index)
         batched = await ask_batched(probes)
         if isinstance(batched, Failure):
+            waiting.extendleft(reversed(claimed))
             if batched.kind is FailureKind.NOT_SENT:
                 return None
             is_last = trial == _MAX_TRIALS - 1 and batched.kind is not FailureKind.RATE_LIMITED
             if is_last or batched.kind is FailureKind.BATCH_UNSUPPORTED:
                 return False
             continue
-        for index in probes:
-            if index != answered_index:
-                waiting.remove(index)
         single = await ask_single(probes)
         verdict = answers_match(single, batched) if len(single) == len(probes) else None
         if verdict is not None:

@@ -58,10 +58,10 @@ class QueryExecutor:
     ) -> None:
         self.stopped: Failure | None = None
         self.results = results
-        self._model, self._usage, self._deps, self._inputs = model, usage, dependencies, source.inputs
+        self._model, self._usage, self._deps = model, usage, dependencies
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
-        self._aborted = False
+        self._aborted = self._has_probed = False
         self._active_batches = self._in_flight = 0
         self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s)
         self._pool = WorkerPool(self._abort)
@@ -69,7 +69,7 @@ class QueryExecutor:
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None
         )
         self._handler = ResponseHandler(
-            model, self._inputs, results, usage, dependencies, self._breaker, on_rejected=self._reject
+            model, source.inputs, results, usage, dependencies, self._breaker, on_rejected=self._reject
         )
         self._queue = InputQueue(
             model.definition,
@@ -121,15 +121,30 @@ class QueryExecutor:
 
     async def _probe_batching(self, canary: int | None) -> None:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
-        task, queue, profile = self._model.definition, self._queue, self._deps.profile
-        waiting, batching = queue.waiting, queue.batching
-        if await self._has_work() and not queue.has_parts and should_probe_batching(batching, profile, waiting):
-            answered = canary if canary is not None and isinstance(self.results[canary], Prediction) else None
-            ask = self._ask_batched, self._ask_single
-            accepts = await probe_batching(task, self._inputs, waiting, *ask, answered)
-            profile.accepts_batches = profile.accepts_batches if accepts is None else accepts
-        if queue.can_batch and profile.batch_size.should_probe(len(waiting)) and await self._has_work():
+        queue, profile = self._queue, self._deps.profile
+        if await self._has_work() and self._can_probe():
+            await self._probe(canary if canary is not None and isinstance(self.results[canary], Prediction) else None)
+        if queue.can_batch and profile.batch_size.should_probe(len(queue.waiting)) and await self._has_work():
             await self._send_canary(queue.take(), _FIRST_BATCH_HEAD_START_S)
+
+    def _can_probe(self) -> bool:
+        queue = self._queue
+        return (
+            not (self._has_probed or queue.has_parts)
+            and self.stopped is None
+            and should_probe_batching(queue.batching, self._deps.profile, queue.waiting)
+        )
+
+    async def _probe(self, answered: int | None = None) -> None:
+        """Probe the route once a query. ``answered`` is an input that has its answer already."""
+        self._has_probed = True
+        self._active_batches += 1
+        queue, profile = self._queue, self._deps.profile
+        ask = self._ask_batched, self._ask_single
+        accepts = await probe_batching(self._model.definition, queue.inputs, queue.waiting, *ask, answered)
+        profile.accepts_batches = profile.accepts_batches if accepts is None else accepts
+        self._active_batches -= 1
+        self._changed.set()
 
     async def _drain(self) -> None:
         """Ask for all that waits, as many requests at once as the limiter allows."""
@@ -185,6 +200,10 @@ class QueryExecutor:
     async def _worker(self) -> None:
         me, pool, queue = cast("asyncio.Task[None]", asyncio.current_task()), self._pool, self._queue
         while await self._has_work():
+            if not self._has_probed and self._can_probe():  # inputs came slowly, and there were too few before
+                self._has_probed = True
+                pool.start(self._probe())
+                continue
             if self._deps.answers.is_backlogged:
                 await self._deps.answers.wait_for_backlog()
             await self._sender.acquire_slot()

@@ -40,6 +40,7 @@ class InputQueue:
 
     Attributes:
         batching: what the protocol says of several inputs in one request.
+        inputs: the inputs of the query by their index.
         waiting: indexes of inputs that are ready to be sent.
         finished: whether nothing more will be added to ``waiting``.
     """
@@ -58,7 +59,7 @@ class InputQueue:
         self.batching = batching
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self._inputs, self._deps = task, source.inputs, dependencies
+        self._task, self.inputs, self._deps = task, source.inputs, dependencies
         self._source, self._results = source, results
         self._on_cached, self._on_media_error, self._on_change = on_cached, on_media_error, on_change
         self._parts: deque[Batch] = deque()
@@ -141,7 +142,7 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self._task, self.batching, self._inputs, self.waiting, self._deps.profile))
+        batch = Batch(next_batch(self._task, self.batching, self.inputs, self.waiting, self._deps.profile))
         self._room.set()
         return batch
 
@@ -162,7 +163,7 @@ class InputQueue:
         Returns:
             The input with its media; with the reference to it where the media is not loaded.
         """
-        return self._loaded.get(index, self._inputs[index])
+        return self._loaded.get(index, self.inputs[index])
 
     def replace_input(self, index: int, item: Input) -> None:
         """Ask something else for this input. Its answer is still stored under what was asked first.
@@ -171,7 +172,7 @@ class InputQueue:
             index: of the input.
             item: what is asked instead.
         """
-        self._inputs[index] = item
+        self.inputs[index] = item
 
     def answered(self, index: int, part: object) -> None:
         """Store the answer of an input, and forget all else of it.
@@ -203,7 +204,7 @@ class InputQueue:
         return [index for index, is_loaded in zip(indexes, loaded, strict=True) if is_loaded]
 
     async def _load_media(self, index: int) -> bool:
-        item = self._inputs[index]
+        item = self.inputs[index]
         reference = media_in(item)
         if not isinstance(reference, MediaRef):
             return True
@@ -239,7 +240,7 @@ class InputQueue:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
         if self.batching is Batching.NEVER or self._deps.profile.accepts_batches is False:
             return indexes
-        group, inputs = self._task.group, self._inputs
+        group, inputs = self._task.group, self.inputs
         groups: dict[Hashable, list[int]] = {}
         for index in indexes:
             groups.setdefault(group(inputs[index]), []).append(index)

@@ -125,6 +125,25 @@ def test_rows_wait_for_others_to_fill_a_batch(service: Service) -> None:
     assert len(service.asked) < 200, "frames of one row each still go in batches"
 
 
+def test_a_route_is_probed_once_enough_inputs_came(service: Service) -> None:
+    answered = threading.Event()
+
+    def telling(body: Any, *_: Any) -> Any:
+        answered.set()
+        return answer(body)
+
+    service.answer = telling
+
+    def frames() -> Iterator[pd.DataFrame]:
+        yield pd.DataFrame({"text": ["few"]})
+        assert answered.wait(20)
+        yield pd.DataFrame({"text": [f"text {number} {'x' * (number % 50)}" for number in range(400)]})
+
+    outs = list(predict_batches(frames(), USING, {"endpoint": service.url}))
+    assert pd.concat(outs)["y_error"].isna().all()
+    assert len(service.asked) < 200
+
+
 def test_what_waits_goes_when_no_more_comes_for_now(service: Service) -> None:
     service.answer = answer
     answered = threading.Event()
