@@ -1,14 +1,13 @@
 """What a wire protocol is: how a server is addressed, how it is asked, and how its response is taken apart.
 
 A task says what an answer means (``Task.read``). A protocol says what goes over the wire: to serve a new kind of
-server, write one more implementation in a module of this package and name it in ``routing.SERVERS``. ``json_server.JSONServer``
-has what most of them have in common.
+server, write one more implementation in a module of this package and name it in ``routing.SERVERS``. What most of
+them have in common is in ``json_server.JSONServer``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -32,17 +31,19 @@ class Batching(Enum):
     NATIVE = "native"  # the protocol itself carries many
 
 
-@dataclass(frozen=True)
-class Body:
-    """The body of one request. It can hold what a row holds, so it stays out of ``repr``.
+class Body(NamedTuple):
+    """The body of one request.
 
     Attributes:
-        data: The bytes to send.
+        data: The bytes to send. They can hold what a row holds, so they stay out of ``repr``.
         content_type: What they are.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     content_type: str = JSON_TYPE
+
+    def __repr__(self) -> str:
+        return f"Body({len(self.data)} bytes of {self.content_type})"
 
 
 class ReportedUsage(NamedTuple):
