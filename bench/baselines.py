@@ -12,6 +12,7 @@ import cProfile
 import gc
 import importlib
 import json
+import math
 import pstats
 import resource
 import struct
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 import zlib
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,6 +60,7 @@ class Job:
         plan: How the service behaves. Only the ideal client reads it.
         cache: Whether ours stores responses. None: its default.
         folder: Where ours stores responses and where images are written.
+        frame_rows: Rows of each frame that ours gets as they are made. 0: all are in memory before the clock starts.
         profile: Whether the client prints a profile to stderr.
     """
 
@@ -73,6 +76,7 @@ class Job:
     plan: Plan | None = None
     cache: bool | None = None
     folder: str | None = None
+    frame_rows: int = 0
     profile: bool = False
 
     @classmethod
@@ -238,11 +242,38 @@ def ours(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
 
     from huggingface_api_handler.inference import predict
 
-    wanted = {"cache": job.cache, "cache_dir": job.folder, "media_dir": job.folder}
-    engine = {name: value for name, value in wanted.items() if has_setting(name) and value is not None}
-    using = {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
-    out = predict(pd.DataFrame({"input": inputs}), using, {"endpoint": job.url, **engine})
+    out = predict(pd.DataFrame({"input": inputs}), _using(job), _engine(job))
     return lambda: _read_frame(out)
+
+
+def ours_in_frames(job: Job, _inputs: list[str]) -> Callable[[], ClientScores]:
+    """This package's ``predict_batches``, on frames of ``job.frame_rows`` rows that are made as they are read."""
+    import pandas as pd
+
+    from huggingface_api_handler.inference import predict_batches
+
+    frames = (
+        pd.DataFrame({"input": [review_text(job.seed, number) for number in range(start, start + job.frame_rows)]})
+        for start in range(0, job.rows, job.frame_rows)
+    )
+    scores, usage = array("d"), {}
+    for out in predict_batches(frames, _using(job), _engine(job)):
+        read = _read_frame(out)
+        scores.extend(math.nan if score is None else score for score in read.scores)
+        usage = dict(read.usage)
+    return lambda: ClientScores([None if score != score else score for score in scores], usage)
+
+
+def _using(job: Job) -> dict[str, str]:
+    return {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
+
+
+def _engine(job: Job) -> dict[str, object]:
+    wanted = {"cache": job.cache, "cache_dir": job.folder, "media_dir": job.folder}
+    return {
+        "endpoint": job.url,
+        **{name: value for name, value in wanted.items() if has_setting(name) and value is not None},
+    }
 
 
 def _read_frame(out: pd.DataFrame) -> ClientScores:
@@ -299,6 +330,7 @@ def hub(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
 
 _IMPORTS = {
     "ours": ("huggingface_api_handler.inference",),
+    "ours_in_frames": ("huggingface_api_handler.inference",),
     "hub": ("huggingface_hub.inference._generated._async_client",),
     "hugging_py_face": ("hugging_py_face",),
     "ray_data": ("ray.data.llm",),
@@ -347,7 +379,7 @@ def main() -> None:
     job = Job.from_json(sys.stdin.read())
     client = _load_client(sys.argv[1])
     startup_cpu_seconds, startup_bytes = _cpu_seconds(), _memory_bytes("VmRSS")
-    inputs = job.inputs()
+    inputs = [] if job.frame_rows else job.inputs()
     gc.collect()
     loaded_bytes = _memory_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, so that the peak is this run's
@@ -356,7 +388,7 @@ def main() -> None:
     read = client(job, inputs)
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
     peak_bytes = _memory_bytes("VmHWM")
-    answers = read()
+    answers, inputs = read(), inputs or job.inputs()
     items: Sequence[Item] = [Path(each).read_bytes() for each in inputs] if job.kind == "image" else inputs
     result = ClientResult(
         seconds=seconds,

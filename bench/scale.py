@@ -1,7 +1,8 @@
 """4. Scale: rows per second and peak memory, from 10,000 rows to 1,000,000.
 
-Each size runs in a fresh process, on a service that takes lists. The peak is the resident memory during the query,
-beyond what was resident with the table loaded.
+Each size runs in a fresh process, on a service that takes lists: as one table, and in frames that are made as they
+are read. The peak is the resident memory during the query, beyond what was resident with the table loaded, or, in
+frames, after the imports.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ PLAN = Plan(latency=0.01, capacity=64, largest_batch=64)
 TABLE_FACTOR = 1.5
 EXTRA_BYTES = 200 * 1024 * 1024
 """The bound of the peak memory: the size of the table times the factor, plus the extra."""
+FRAME_ROWS = 10_000
+QUICK_FRAME_ROWS = 1000
+FRAMES_BOUND_BYTES = 300 * 1000 * 1000
+"""The bound of the peak memory of a table in frames, of any length."""
 
 
 class Run(TypedDict):
@@ -52,14 +57,20 @@ class Run(TypedDict):
     process_memory_ratio: float
 
 
-def run(service: RemoteService, rows: int) -> Run:
+def run(service: RemoteService, rows: int, frame_rows: int = 0) -> Run:
     """Run ours once on a number of rows.
+
+    Args:
+        service: The service. Its plan is replaced.
+        rows: How many rows.
+        frame_rows: Rows of each frame; 0 for one table.
 
     Raises:
         RuntimeError: A row has no answer, or a wrong one.
     """
     service.set_plan(PLAN)
-    result = run_client("ours", Job(service.url, rows))
+    client = "ours_in_frames" if frame_rows else "ours"
+    result = run_client(client, Job(service.url, rows, frame_rows=frame_rows))
     result.raise_if_incomplete("ours")
     memory = result.memory
     bound_bytes = TABLE_FACTOR * result.frame_bytes + EXTRA_BYTES
@@ -88,11 +99,19 @@ def main() -> None:
         results.body["service"] = service_throughput(service, 2000 if options.quick else 20_000)
         times = {rows: 1 if rows >= ONE_RUN_FROM else options.repeat for rows in sizes}
         runs = [median_of_runs(times[rows], partial(run, service, rows), "seconds") for rows in sizes]
+        frame_rows = QUICK_FRAME_ROWS if options.quick else FRAME_ROWS
+        in_frames = [median_of_runs(times[rows], partial(run, service, rows, frame_rows), "seconds") for rows in sizes]
     results.body["sizes"] = runs
     for each in runs:
         name = f"{each['rows']:,} rows"
         results.check(f"{name}: rows per second", each["rows_per_second"], None)
         results.check(f"{name}: peak memory, relative to 1.5 times the table + 200 MB", each["memory_ratio"], 1)
+    results.body["in_frames"] = in_frames
+    for each, whole in zip(in_frames, runs, strict=True):
+        name = f"{each['rows']:,} rows in frames of {frame_rows:,}"
+        over_imports = each["peak_bytes"] - each["startup_bytes"]
+        results.check(f"{name}: rows per second, relative to one table", whole["seconds"] / each["seconds"], None)
+        results.check(f"{name}: peak memory over the imports, relative to 300 MB", over_imports / FRAMES_BOUND_BYTES, 1)
     first, last = runs[0], runs[-1]
     if last is not first:
         slower = first["rows_per_second"] / last["rows_per_second"]

@@ -25,6 +25,14 @@ class InferenceError(HuggingFaceAPIError, RuntimeError):
     """No prediction could be made. The message says why, and what to do about it."""
 
 
+class SessionClosedError(InferenceError):
+    """A session was used after it was closed, or closed while a query ran in it."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("the session is closed. Open another one: with Session() as session: ...")
+
+
 class UnreadableAnswer(HuggingFaceAPIError, ValueError):  # noqa: N818 - read as what happened
     """A server's answer does not have the shape that its task has."""
 

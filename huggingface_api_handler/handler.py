@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 import orjson
@@ -20,8 +21,8 @@ from .errors import HuggingFaceAPIError, InputError
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.runtime.dataframe import predict_frame
+from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
-from .inference.storage.sqlite import open_store
 from .inference.telemetry import usage_log
 
 # Keys in MindsDB's storages, which models of earlier versions have.
@@ -37,6 +38,12 @@ Target = str | Sequence[str] | None
 """The column that PREDICT names; MindsDB hands over a list of one in some statements."""
 
 _Value = TypeVar("_Value")
+
+if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # with which MindsDB serves /metrics, and its processes count together
+    with suppress(ModuleNotFoundError):
+        from .inference.telemetry import prometheus
+
+        prometheus.register_default()
 
 
 class ConnectionStorage(Protocol):
@@ -66,7 +73,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             InferenceError: The key is refused. A host that cannot be reached is only a warning.
         """
         with _without_traceback():
-            check_engine(engine_settings(connection_args))
+            check_engine(engine_settings(connection_args), default_session().http)
             self.engine_storage.json_set(_SCOPE_KEY, {"id": secrets.token_hex(16)})
 
     def update_engine(self, connection_args: Using) -> None:
@@ -80,7 +87,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             InferenceError: The key is refused.
         """
         with _without_traceback():
-            check_engine(engine_settings(connection_args))
+            check_engine(engine_settings(connection_args), default_session().http)
 
     @staticmethod
     def create_validation(
@@ -118,7 +125,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             engine = _engine(self.engine_storage)
             using, model = _new_model(target, args, engine)
             self.model_storage.json_set(_USING_KEY, using)
-            discovered = {"id": secrets.token_hex(8), **discovery.discover(engine, model)}
+            discovered = {"id": secrets.token_hex(8), **discovery.discover(engine, model, default_session().http)}
             self.model_storage.json_set(_DISCOVERY_KEY, discovered)
 
     def predict(self, df: pd.DataFrame, args: MindsDBArgs | None = None) -> pd.DataFrame:
@@ -141,7 +148,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             with cancellation(in_threads="threads" in overrides) as cancel:
                 engine = _engine(self.engine_storage)
                 discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
-                discovery.restore(discovered)
+                default_session().servers.restore(discovered)
                 model = model_settings(merge_select_overrides(self._using(), overrides), engine)
                 out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
@@ -187,9 +194,11 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 return _task_table(model)
             if attribute == "usage":
                 discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
-                return usage_log.usage_table(open_store(engine.cache_dir), str(self._scope(discovered).model))
+                return usage_log.usage_table(
+                    default_session().store(engine.cache_dir), str(self._scope(discovered).model)
+                )
             if attribute == "model":
-                return _table("property", describe_model(engine, model))
+                return _table("property", describe_model(engine, model, default_session().http))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self, discovered: Mapping[str, object]) -> Scope:

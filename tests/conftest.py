@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from huggingface_api_handler.inference.protocols import discovery
+from huggingface_api_handler.inference.protocols.discovery import DetectedServers
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 
 
@@ -115,6 +116,6 @@ def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
 def a_store_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
     """No test finds what another one stored or learned."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "hf-home"))
-    monkeypatch.setattr(discovery, "_detected", {})  # a port may have been another test's
+    monkeypatch.setattr(default_session(), "servers", DetectedServers())  # a port may have been another test's
     yield
     close_stores()

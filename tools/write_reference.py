@@ -1,9 +1,12 @@
-"""``python -m tools.write_reference [--check]``: the tables of tasks, arguments and failures in README.md and docs/.
+"""``python -m tools.write_reference [--check]``: the tables of tasks, arguments, failures and
+metrics in README.md and docs/.
 
 A page gets a table between two lines of its own, ``<!-- arguments: WHAT ... -->`` and ``<!-- /arguments -->``. The first
 word, WHAT, is ``engine`` (CREATE ML_ENGINE), ``model`` (CREATE MODEL), ``options``, or the name of a task. Between
 ``<!-- tasks: ... -->`` and ``<!-- /tasks -->`` goes the table of all tasks, between ``<!-- failure kinds: ... -->`` and
-``<!-- /failure kinds -->`` that of what ``<target>_error`` can say. What else the first line says is for people.
+``<!-- /failure kinds -->`` that of what ``<target>_error`` can say. Between ``<!-- metrics: WHAT ... -->`` and
+``<!-- /metrics -->`` go the metrics for Prometheus, where WHAT is ``client`` or ``server``. What else the first line says
+is for people.
 """
 
 from __future__ import annotations
@@ -12,23 +15,28 @@ import re
 import sys
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from huggingface_api_handler.config.normalize import task_named
 from huggingface_api_handler.config.reference import arguments_of, markdown, settings_arguments
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings, Options
 from huggingface_api_handler.inference.failures import FailureKind
+from huggingface_api_handler.inference.telemetry.prometheus import PrometheusHook
+from huggingface_api_handler.server.metrics import Metrics
 from huggingface_api_handler.tasks import TASKS, listing
 from tools.generated import ROOT, run
 
 SETTINGS = {"engine": EngineSettings, "model": ModelSettings, "options": Options}
-_BLOCK = re.compile(r"(<!-- (tasks|arguments|failure kinds): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (tasks|arguments|failure kinds|metrics): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 
 def table(block: str, subject: str) -> str:
     """Write the table for one block.
 
     Args:
-        block: 'tasks', 'arguments' or 'failure kinds'.
-        subject: Whose arguments: 'engine', 'model', 'options' or the name of a task.
+        block: 'tasks', 'arguments', 'failure kinds' or 'metrics'.
+        subject: Whose arguments: 'engine', 'model', 'options' or the name of a task. Whose metrics: 'client' or
+            'server'.
 
     Returns:
         The table in Markdown, without a line break at its end.
@@ -40,6 +48,8 @@ def table(block: str, subject: str) -> str:
         return listing.markdown(TASKS)
     if block == "failure kinds":
         return failure_kinds()
+    if block == "metrics":
+        return metrics(subject)
     if subject in SETTINGS:
         return markdown(settings_arguments(SETTINGS[subject]).values())
     return markdown(arguments_of(task_named(subject)))
@@ -58,6 +68,26 @@ def failure_kinds() -> str:
     for kind in FailureKind:
         cells = [f"`{kind.value}`", "yes" if kind.in_rows else "never", kind.meaning, kind.handling, kind.advice]
         lines.append("| " + " | ".join([*cells, f"`{kind.former_word}`"]) + " |")
+    return "\n".join(lines)
+
+
+def metrics(subject: str) -> str:
+    """Write the table of metrics.
+
+    Args:
+        subject: 'client' or 'server'.
+
+    Returns:
+        The table in Markdown, without a line break at its end.
+    """
+    registry = Metrics().registry if subject == "server" else CollectorRegistry()
+    if subject == "client":
+        PrometheusHook(registry)
+    lines = ["| metric | type | meaning |", "|---|---|---|"]
+    for family in registry.collect():
+        if family.name.startswith("huggingface_api_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines)
 
 
@@ -87,7 +117,7 @@ if __name__ == "__main__":
     sys.exit(
         run(
             "python -m tools.write_reference",
-            "Write the tables of tasks, arguments and failures in README.md and docs/.",
+            "Write the tables of tasks, arguments, failures and metrics in README.md and docs/.",
             pages(),
         )
     )

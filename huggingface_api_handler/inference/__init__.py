@@ -10,54 +10,187 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
 import pandas as pd
 
 from ..config.normalize import Using
+from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
-from .runtime.dataframe import Cancel, Progress, predict_frame
+from .runtime.columns import column_types
+from .runtime.context import Query
+from .runtime.frames import open_frame
+from .runtime.query_run import Cancel, Progress
+from .runtime.session import ConcurrencyLimiter, Session
+from .runtime.stream import predict_frames
 from .storage.scope import Scope
+from .telemetry.hooks import InferenceHook
+
+Table = TypeVar("Table")
+"""A pandas DataFrame, a pyarrow Table or RecordBatch, or a Polars DataFrame: what comes in goes out."""
 
 
 def predict(
-    df: pd.DataFrame,
+    df: Table,
     using: Using,
     engine: Using | None = None,
     *,
+    session: Session | None = None,
     progress: Progress | bool | None = None,
     cancel: Cancel | None = None,
-) -> pd.DataFrame:
+    hooks: Sequence[InferenceHook] = (),
+) -> Table:
     """Predict every row of a table.
 
     Args:
-        df: the table, which stays as it is.
+        df: a pandas DataFrame, which stays as it is; or a pyarrow Table or RecordBatch, or a Polars DataFrame.
         using: what CREATE MODEL ... USING takes, and ``target``, the name of the prediction's column ('prediction').
         engine: what CREATE ML_ENGINE ... USING takes, and ``name``, under which answers are stored (by default the
             endpoint and the account).
+        session: the connections, stores and routes to use; None for those of the process.
         progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar.
         cancel: an event such as ``threading.Event``; once it is set, the query ends with what it has.
+        hooks: objects of subclasses of ``telemetry.hooks.InferenceHook``, which are told of the query and its requests.
 
     Returns:
         A DataFrame with the index of ``df`` and the columns ``<target>``; ``<target>_confidence`` (float in [0, 1]) and
         ``<target>_explain`` where the task has scores or parts; and ``<target>_error``, None or the reason. What was
-        asked and taken is in ``out.attrs["usage"]``.
+        asked and taken is in ``out.attrs["usage"]``. A table of another kind than pandas gets one of its kind, with the
+        types of ``output_schema``.
 
     Raises:
         InputError: the arguments or the table cannot be used. No request was sent.
         InferenceError: no row can be answered (a wrong key, an unknown model, a dead host), or the only row failed.
     """
+    try:
+        settings = _settings(using, engine)
+    finally:
+        del engine  # which holds the key as text, where a crash report would print it
+    (out,) = _predict_batches([df], settings, session, progress, cancel, hooks)
+    return out
+
+
+def predict_batches(
+    frames: Iterable[Table],
+    using: Using,
+    engine: Using | None = None,
+    *,
+    session: Session | None = None,
+    progress: Progress | bool | None = None,
+    cancel: Cancel | None = None,
+    hooks: Sequence[InferenceHook] = (),
+) -> Iterator[Table]:
+    """Predict every row of a table that comes in pieces, as one query: one budget, one usage, one set of limits.
+
+    Reads ahead of what it gives back, some 16,000 rows at most, so that a table of any length fits in memory. Equal
+    inputs that are further apart than that are asked for again where answers are not stored.
+
+    Args:
+        frames: the pieces, in any sizes, each of a kind that ``predict`` takes. They are read from your thread.
+        using: as for ``predict``.
+        engine: as for ``predict``.
+        session: as for ``predict``.
+        progress: as for ``predict``; all inputs are those that were read so far.
+        cancel: as for ``predict``. Pieces that were read are given back, and no more are read.
+        hooks: as for ``predict``.
+
+    Returns:
+        An iterator of what ``predict`` returns for each piece, in their order. ``attrs["usage"]`` of each is the
+        usage of the whole query up to there. If you leave it early (``close()``, or ``break`` and no more reference),
+        the query ends.
+
+    Raises:
+        InputError: the arguments cannot be used, at once; or a piece cannot, as it is read.
+        InferenceError: as for ``predict``, as the iterator gets there.
+
+    >>> import pandas as pd
+    >>> pieces = (pd.DataFrame({"text": [text, None]}) for text in ("a", "b"))
+    >>> using = {"task": "text-classification", "column": "text", "dry_run": True}
+    >>> [len(out) for out in predict_batches(pieces, using)]
+    [2, 2]
+    """
+    try:
+        settings = _settings(using, engine)
+    finally:
+        del engine
+    return _predict_batches(frames, settings, session, progress, cancel, hooks)
+
+
+def output_schema(using: Using, engine: Using | None = None) -> dict[str, str]:
+    """The columns of a prediction, before anything is asked. Sends nothing.
+
+    Args:
+        using: as for ``predict``.
+        engine: as for ``predict``.
+
+    Returns:
+        The SQL type of each column by its name, in order: VARCHAR, DOUBLE, BIGINT, BOOLEAN, JSON, FLOAT[] or
+        VARCHAR[]. In a DataFrame of pandas, JSON is the parsed value.
+
+    Raises:
+        InputError: the arguments cannot be used.
+
+    >>> output_schema({"task": "text-classification", "column": "text", "target": "mood"})
+    {'mood': 'VARCHAR', 'mood_confidence': 'DOUBLE', 'mood_explain': 'JSON', 'mood_error': 'VARCHAR'}
+    """
+    try:
+        return column_types(_settings(using, engine).model)
+    finally:
+        del engine
+
+
+class _Settings(NamedTuple):
+    model: ModelSettings
+    engine: EngineSettings
+    scope: Scope | None
+
+
+def _settings(using: Using, engine: Using | None) -> _Settings:
     engine_using = dict(engine or {})
     name = engine_using.pop("name", None)
-    scope = Scope(str(name)) if name is not None else None
     try:
-        engine_checked = engine_settings(engine_using)
+        checked = engine_settings(engine_using)
     except InputError as error:
         raise error.with_traceback(None) from None
     finally:
-        del engine_using, engine  # which hold the key as text, where a crash report would print it
-    model = model_settings(using, engine_checked)
+        del engine_using, engine
+    return _Settings(model_settings(using, checked), checked, Scope(str(name)) if name is not None else None)
+
+
+def _predict_batches(
+    frames: Iterable[Table],
+    settings: _Settings,
+    session: Session | None,
+    progress: Progress | bool | None,
+    cancel: Cancel | None,
+    hooks: Sequence[InferenceHook],
+) -> Iterator[Table]:
+    model = settings.model
+    ways_back = []
+
+    def opened() -> Iterator[pd.DataFrame]:
+        for table in frames:
+            frame, way_back = open_frame(table, model)
+            ways_back.append(way_back)
+            yield frame
+
+    query = Query.of(model, settings.engine, session, settings.scope, hooks)
+    with _progress(progress) as shown:
+        for out in predict_frames(opened(), query, progress=shown, cancel=cancel):
+            yield ways_back.pop(0)(out)
+        if progress is True and shown is not None:
+            shown(query.usage.distinct, query.usage.distinct)
+
+
+@contextmanager
+def _progress(progress: Progress | bool | None) -> Iterator[Progress | None]:
+    """What is called of the progress, with a bar where True was given."""
     if progress is not True:
-        return predict_frame(df, model, engine_checked, progress=progress or None, cancel=cancel, scope=scope)
+        yield progress or None
+        return
     from tqdm.auto import tqdm
 
     with tqdm(total=None, unit="input") as bar:
@@ -66,9 +199,7 @@ def predict(
             bar.total = total
             bar.update(done - bar.n)
 
-        out = predict_frame(df, model, engine_checked, progress=show, cancel=cancel, scope=scope)
-        show(out.attrs["usage"]["distinct"], out.attrs["usage"]["distinct"])
-        return out
+        yield show
 
 
-__all__ = ["predict"]
+__all__ = ["ConcurrencyLimiter", "InferenceHook", "Session", "output_schema", "predict", "predict_batches"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,6 +30,9 @@ from .protocol.json_types import JSON, Parameters
 from .protocol.outputs import ChatAnswer, ChatMessage
 from .protocol.request_body import MAX_BODY_BYTES, parse_request_body
 from .responses import error_response, json_response, output_response
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 PATH_PREFIXES = ("", "/hf-inference")
 # More digits name no length that could be allowed, and int() would take long for millions of them.
@@ -50,8 +54,9 @@ def create_app(token: str | None = None) -> Starlette:
     """
     if token is not None and not token.strip():
         raise ValueError("The token is empty. Give one with characters in it, or none to serve without.")
+    metrics = _create_metrics()
     app = Starlette(
-        routes=_routes(),
+        routes=_routes(metrics),
         middleware=[Middleware(BearerTokenMiddleware, token=token)] if token is not None else [],
         exception_handlers={
             HTTPError: _handle_http_error,
@@ -61,7 +66,16 @@ def create_app(token: str | None = None) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.pool = ModelPool()
+    app.state.metrics = metrics
     return app
+
+
+def _create_metrics() -> Metrics | None:
+    try:
+        from .metrics import Metrics
+    except ModuleNotFoundError:  # the extra metrics is not installed
+        return None
+    return Metrics()
 
 
 @asynccontextmanager
@@ -70,19 +84,21 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.pool.close()
 
 
-def _routes() -> list[Route]:
+def _routes(metrics: Metrics | None) -> list[Route]:
+    chat, predict = (_chat, _predict) if metrics is None else (metrics.measured(_chat), metrics.measured(_predict))
     routes = [
         Route("/health", _health, methods=["GET"]),
+        Route("/metrics", _metrics, methods=["GET"]),
         Route("/info", _info, methods=["GET"]),
-        Route("/v1/chat/completions", _chat, methods=["POST"]),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
     ]
     for prefix in PATH_PREFIXES:
         routes += [
             Route(f"{prefix}/models", _list_models, methods=["GET"]),
             # The longer paths first: an id takes slashes too.
-            Route(f"{prefix}/models/{{model_id:path}}/v1/chat/completions", _chat, methods=["POST"]),
-            Route(f"{prefix}/models/{{model_id:path}}/pipeline/{{task}}", _predict, methods=["POST"]),
-            Route(f"{prefix}/models/{{model_id:path}}", _predict, methods=["POST"]),
+            Route(f"{prefix}/models/{{model_id:path}}/v1/chat/completions", chat, methods=["POST"]),
+            Route(f"{prefix}/models/{{model_id:path}}/pipeline/{{task}}", predict, methods=["POST"]),
+            Route(f"{prefix}/models/{{model_id:path}}", predict, methods=["POST"]),
             Route(f"{prefix}/models/{{model_id:path}}", _get_model, methods=["GET"]),
         ]
     return routes
@@ -109,9 +125,11 @@ async def _run_model(
     """Return the model's outputs, and the headers that describe them."""
     wait = wait or request.headers.get("x-wait-for-model", "").lower() in ("true", "1")
     pool: ModelPool = request.app.state.pool
-    model = await pool.get(card, request.path_params.get("model_id", card.name), wait)
-    started = time.perf_counter()
-    outputs = await model.predict(inputs.items, parameters)
+    metrics: Metrics | None = request.app.state.metrics
+    with nullcontext() if metrics is None else metrics.running(request, card.task, len(inputs.items)):
+        model = await pool.get(card, request.path_params.get("model_id", card.name), wait)
+        started = time.perf_counter()
+        outputs = await model.predict(inputs.items, parameters)
     headers = {
         "x-compute-time": f"{time.perf_counter() - started:.3f}",
         "x-compute-type": "cpu",
@@ -138,6 +156,14 @@ async def _read_body(request: Request) -> bytes:
 
 async def _health(request: Request) -> Response:
     return json_response({"status": "ok"})
+
+
+async def _metrics(request: Request) -> Response:
+    metrics: Metrics | None = request.app.state.metrics
+    if metrics is None:
+        advice = 'Install it with: pip install "huggingface_api_handler[metrics]", and start the server again'
+        raise HTTPError(404, f"Metrics need prometheus_client. {advice}")
+    return metrics.response()
 
 
 async def _info(request: Request) -> Response:
@@ -184,6 +210,9 @@ async def _chat(request: Request) -> Response:
         raise HTTPError(400, [f"Error in `model`: name one of this server's chat models: {', '.join(models)}"])
     card: ModelCard[list[ChatMessage], ChatAnswer] = registry.select_card(model_id, chat_completion.TASK, body.messages)
     outputs, headers = await _run_model(request, card, card.parse_inputs(body.messages), body.parameters, False)
+    metrics: Metrics | None = request.app.state.metrics
+    if metrics is not None:
+        metrics.on_tokens(card.task, outputs[0]["usage"]["total_tokens"])
     fingerprint = card.sha()[:_FINGERPRINT_CHARS]
     return json_response(chat_completion.chat_completion(outputs[0], model_id, fingerprint), headers=headers)
 

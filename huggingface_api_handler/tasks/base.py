@@ -124,6 +124,15 @@ def single_group(_input: Input) -> Hashable:
     return None
 
 
+def text_value(_settings: Settings) -> str:
+    """The type of a target that is a text.
+
+    Returns:
+        VARCHAR.
+    """
+    return "VARCHAR"
+
+
 @dataclass(frozen=True)
 class Task:
     """One task of Hugging Face inference.
@@ -154,6 +163,7 @@ class Task:
         scored: whether there is a column ``<target>_confidence``.
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
+        value_type: ``value_type(settings)`` is the SQL type of the target: VARCHAR, DOUBLE, JSON or FLOAT[].
         spec: the name of its file in ``specs/`` where it is not ``name``; empty where it takes no parameters.
     """
 
@@ -178,6 +188,7 @@ class Task:
     scored: bool = False
     explained: bool = False
     makes_media: bool = False
+    value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
 
     @property

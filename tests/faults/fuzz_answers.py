@@ -29,6 +29,7 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.tasks import TASKS
 from tests.faults.plan import fraction
@@ -206,7 +207,7 @@ def through(
             raise reply
         return reply
 
-    client.post = post
+    default_session().http.post = post  # type: ignore[method-assign]
     # A route that nothing is known of, and no answer of the query before.
     engine = {
         "endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models",

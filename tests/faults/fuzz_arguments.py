@@ -33,6 +33,7 @@ from huggingface_api_handler.config.settings import EngineSettings, ModelSetting
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.tasks import ALIASES, TASKS, parameters_of
 from tests.faults.fuzz_answers import JUNK, frame_of, often
@@ -141,7 +142,7 @@ def any_cells(task: str, data: st.DataObject) -> None:
         assert SECRET not in str(headers)
         return client.Response(400, CIMultiDict(), b'{"error": "seen"}')
 
-    client.post = post
+    default_session().http.post = post  # type: ignore[method-assign]
     engine = {"endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models", "cache": False}
     out = counted("cells", outcome_of(lambda: predict(frame, using, engine)))
     assert [list(map(id, frame[name])) for name in frame.columns] == before, "the table was changed"

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.errors import InferenceError
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import Session, predict, predict_batches
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
-from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.runtime.session import default_session
 from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
@@ -38,6 +38,7 @@ def held() -> dict[str, int]:
         await asyncio.sleep(0.05)  # cancelled ones get their turn to end
         return len(asyncio.all_tasks()) - 1
 
+    running = default_session().http.submit(tasks()).result(10)
     gc.collect()
     links: Counter[str] = Counter()
     for entry in Path("/proc/self/fd").iterdir():
@@ -48,7 +49,7 @@ def held() -> dict[str, int]:
         "threads": threading.active_count(),
         "sockets": links["socket"],
         "files": sum(links.values()) - links["socket"],
-        "tasks": client.submit(tasks()).result(10),
+        "tasks": running,
         "kilobytes": pages * PAGE // 1024,
         "objects": len(gc.get_objects()),
     }
@@ -74,6 +75,13 @@ def badly(faulty: FaultyService, number: int) -> None:
         predict(pd.DataFrame({"text": [f"a {number}", f"b {number}"]}), USING, {"endpoint": faulty.url(plan)})
 
 
+def in_a_session_of_its_own(faulty: FaultyService, number: int) -> None:
+    with Session() as session:
+        frames = (pd.DataFrame({"text": [f"{number} {row}"]}) for row in range(3))
+        outs = predict_batches(frames, USING, {"endpoint": faulty.url(Plan(share=0.0))}, session=session)
+        assert sum(len(out) for out in outs) == 3
+
+
 class Soon:
     """Set when it is looked at for the third time."""
 
@@ -94,12 +102,12 @@ def cancelled(faulty: FaultyService, number: int) -> None:
 STALLED = Plan(share=1.0, kinds=("stall",), tag="leaks")
 
 
-@pytest.mark.parametrize("ask", [well, badly, cancelled])
+@pytest.mark.parametrize("ask", [well, badly, cancelled, in_a_session_of_its_own])
 def test_a_thousand_queries_leave_nothing_behind(
     ask: Callable[[FaultyService, int], None], faulty: FaultyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.0 * 2.0 ** (attempt - 1))
-    monkeypatch.setattr("huggingface_api_handler.inference.runtime.dataframe._WATCH_INTERVAL_S", 0.004)
+    monkeypatch.setattr("huggingface_api_handler.inference.runtime.query_run._WATCH_INTERVAL_S", 0.004)
     for number in range(WARM):
         ask(faulty, number)
     before: dict[str, Any] = held()

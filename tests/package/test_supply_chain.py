@@ -24,7 +24,19 @@ def test_every_requirement_has_an_upper_bound(required: Requirement) -> None:
 
 
 def test_all_extras_are_looked_at() -> None:
-    assert {"local", "local-ner", "local-all", "transformers", "mindsdb", "test", "bench", "bench-ray"} <= set(EXTRAS)
+    known = {
+        "local",
+        "local-ner",
+        "local-all",
+        "transformers",
+        "metrics",
+        "tracing",
+        "mindsdb",
+        "test",
+        "bench",
+        "bench-ray",
+    }
+    assert known <= set(EXTRAS)
     assert sum(required.marker is None for required in REQUIRED) == 5
 
 
@@ -62,7 +74,11 @@ def is_gpl(text: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("extras", [("",), ("local",), ("local-all",)], ids=["none", "local", "local-all"])
+@pytest.mark.parametrize(
+    "extras",
+    [("",), ("local",), ("metrics", "tracing"), ("local-all",)],
+    ids=["none", "local", "telemetry", "local-all"],
+)
 def test_licences_are_known_and_the_gpl_comes_with_local_all_only(extras: tuple[str, ...]) -> None:
     licences = {re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower(): licence(found) for found in installed(extras)}
     for name, text in sorted(licences.items()):

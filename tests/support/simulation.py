@@ -32,6 +32,8 @@ from huggingface_api_handler.inference.flow_control.route_profile import RoutePr
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
+from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
@@ -203,6 +205,7 @@ def simulate(
         async def save(_: Media) -> str:
             raise AssertionError("no media here")
 
+        results = Results()
         limiter, usage = Limiter(clock=loop.time), Usage("", "", "")
         finished: list[float] = []
         in_flight: list[int] = []
@@ -210,7 +213,15 @@ def simulate(
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
         model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
-        executor = QueryExecutor(model, Route("http://h", "m", {}, has_key=False), 1000.0, usage, dependencies, texts)
+        executor = QueryExecutor(
+            model,
+            Route("http://h", "m", {}, has_key=False),
+            1000.0,
+            usage,
+            dependencies,
+            InputStream.of(texts),
+            results,
+        )
 
         async def watch() -> None:
             while True:
@@ -226,7 +237,7 @@ def simulate(
         finally:
             watching.cancel()
         finished.extend([loop.time()] * (executor.done - len(finished)))
-        unanswered = sum(not isinstance(result, Prediction) for result in executor.results)
+        unanswered = sum(not isinstance(result, Prediction) for result in results)
         return SimulationResult(loop.time(), unanswered, executor.stopped, service.stats(), finished, in_flight)
 
     loop = VirtualLoop()

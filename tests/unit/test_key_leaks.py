@@ -46,6 +46,7 @@ from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.protocols.base import Body
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.context import Query
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from huggingface_api_handler.inference.telemetry.usage import Usage
@@ -255,9 +256,9 @@ def test_no_key_goes_along_a_redirect(
         text = everything(arguments, log, tmp_path)
         assert "redirect" in text and "Give the final address" in text
     elif statement == "CREATE ML_ENGINE":
-        text = preflight.check_engine(engine)
+        text = preflight.check_engine(engine, default_session().http)
     else:
-        text = str(preflight.describe_model(engine, model_settings(USING, engine)))
+        text = str(preflight.describe_model(engine, model_settings(USING, engine), default_session().http))
     assert service.headers or service.fetched
     assert elsewhere.received == []
     assert not leaks(text + log.text, KEY)
@@ -405,7 +406,7 @@ def test_an_exception_of_an_http_library_is_told_by_its_class(
     async def post(*_: Any) -> client.Response:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(client, "post", post)
+    monkeypatch.setattr(default_session().http, "post", post)
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     engine = {"endpoint": "http://127.0.0.1:9", "api_key": KEY}
     text = everything(engine, log, tmp_path, {**USING, "max_requests": 7})
@@ -423,11 +424,14 @@ def test_so_are_those_met_at_create_and_describe(
     def model_info(*_: Any, **__: Any) -> Any:
         raise LEAKY[leaky]()
 
-    monkeypatch.setattr(client, "get", get)
+    monkeypatch.setattr(default_session().http, "get", get)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     engine = engine_settings({"endpoint": "http://127.0.0.1:9", "api_key": KEY})
-    messages = [preflight.check_engine(engine), preflight.check_engine(engine_settings({"api_key": KEY}))]
-    messages.append(str(preflight.describe_model(engine, model_settings(USING, engine))))
+    messages = [
+        preflight.check_engine(engine, default_session().http),
+        preflight.check_engine(engine_settings({"api_key": KEY}), default_session().http),
+    ]
+    messages.append(str(preflight.describe_model(engine, model_settings(USING, engine), default_session().http)))
     with pytest.raises(InputError) as unknown:
         preflight.task_of("m", engine)
     messages.append(error_text(unknown.value))
@@ -452,7 +456,7 @@ def test_so_are_those_of_a_providers_helper(
     mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="m", providerId="fal-ai/m", status="live", task="text-to-image")  # fmt: skip
     monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
     monkeypatch.setattr(helper, step, broken)
-    monkeypatch.setattr(client, "post", post)
+    monkeypatch.setattr(default_session().http, "post", post)
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
     text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
@@ -469,7 +473,7 @@ def test_so_are_those_of_a_providers_helper(
 def test_describe_shows_what_a_server_says_without_the_key(service: Service) -> None:
     settings = engine_settings({"endpoint": service.url, "api_key": KEY})
     service.answer = lambda _, headers, __: {"model_id": "m", "saw": dict(headers), "as": echo(headers)}
-    described = preflight.describe_model(settings, model_settings(USING, settings))
+    described = preflight.describe_model(settings, model_settings(USING, settings), default_session().http)
     assert described["model_id"] == "m" and described["key sent"] is True
     assert not leaks(str(described), KEY)
 
@@ -485,7 +489,7 @@ def test_nothing_of_ours_prints_a_key() -> None:
     provider = hub_providers.HubProvider("fal-ai", "m", helper, api_key, dict(route.headers))
     things = [
         engine, model, route, dataclasses.replace(route, protocol=provider), provider, api_key,
-        Body(KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), Scope("s")),
+        Body(KEY.encode()), Usage("t", "m", route.host), Query(model, engine, route, Usage("t", "m", route.host), default_session(), Scope("s")),
         EngineSettings.model_validate({"api_key": KEY}), engine.model_dump(mode="json"), engine.model_dump_json(), engine.model_copy(),
     ]  # fmt: skip
     for thing in things:

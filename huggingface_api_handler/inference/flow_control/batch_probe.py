@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 
 from ...tasks import Input, Prediction, Task
@@ -39,7 +39,7 @@ def should_probe_batching(batching: Batching, profile: RouteProfile, waiting: Se
 
 async def probe_batching(
     task: Task,
-    inputs: Sequence[Input],
+    inputs: Mapping[int, Input],
     waiting: deque[int],
     ask_batched: AskBatched,
     ask_single: AskSingle,
@@ -51,7 +51,7 @@ async def probe_batching(
 
     Args:
         task: What the model does.
-        inputs: All inputs of the query.
+        inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent. Those that the probe sends are removed.
         ask_batched: Sends a batch.
         ask_single: Sends inputs one by one.
@@ -83,13 +83,13 @@ async def probe_batching(
 
 
 def choose_probes(
-    task: Task, inputs: Sequence[Input], waiting: Sequence[int], trial: int, answered_index: int | None = None
+    task: Task, inputs: Mapping[int, Input], waiting: Sequence[int], trial: int, answered_index: int | None = None
 ) -> Sequence[int]:
     """Choose the inputs of a trial: a short one, a middle one and a long one, others for each trial.
 
     Args:
         task: What the model does. It says which inputs may go together.
-        inputs: All inputs of the query.
+        inputs: The inputs of the query by their index.
         waiting: Indices of the inputs to choose from, at least one.
         trial: The number of the trial, from 0.
         answered_index: An input that has its answer already. In the first trial it stands in for the middle one, so

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...tasks import Input, Task
 from ...tasks.input_types import text_length
@@ -31,14 +31,14 @@ def can_batch(batching: Batching, profile: RouteProfile) -> bool:
 
 
 def next_batch(
-    task: Task, batching: Batching, inputs: Sequence[Input], waiting: deque[int], profile: RouteProfile
+    task: Task, batching: Batching, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile
 ) -> Sequence[int]:
     """Take the inputs of the next request.
 
     Args:
         task: What the model does. It says which inputs may go together.
         batching: What the protocol says of the task.
-        inputs: All inputs of the query.
+        inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
         profile: What requests have shown about the route.
 

@@ -71,6 +71,7 @@ class Limiter:
         concurrency: How many requests may be in flight.
         rate_estimator: How fast they may follow one another.
         in_flight: Requests in flight now.
+        slots: How many requests of this process may be in flight now.
 
     Example:
         >>> async def send() -> float:
@@ -176,7 +177,7 @@ class Limiter:
             waited += max(0.0, pause)
 
     async def _acquire_slot(self) -> None:
-        if self._slots_used < self._slot_limit():
+        if self._slots_used < self.slots:
             self._slots_used += 1
             return
         slot = asyncio.get_running_loop().create_future()
@@ -218,7 +219,7 @@ class Limiter:
 
     def _wake_waiters(self) -> None:
         self._wakes_waiters_soon = False
-        while self._waiters and self._slots_used < self._slot_limit():
+        while self._waiters and self._slots_used < self.slots:
             slot, _ = self._waiters.popleft()
             if not slot.done():
                 self._slots_used += 1
@@ -270,7 +271,9 @@ class Limiter:
     def _resumes_at(self) -> float:
         return self._resume_at if self._peers is None else max(self._resume_at, self._peers.resume_at)
 
-    def _slot_limit(self) -> float:
+    @property
+    def slots(self) -> float:
+        """How many requests of this process may be in flight now."""
         if self._peers is None:
             return self.concurrency.limit
         return max(1.0, min(self.concurrency.limit, self._max_concurrency * self._peers.quota_share))

@@ -1,4 +1,4 @@
-"""What this process knows about each route: its limiter, its profile, and its coordination with other processes."""
+"""What a session knows about each route: its limiter, its profile, and its coordination with other processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .route_profile import RouteProfile
 
 @dataclass
 class RouteState:
-    """One route as this process knows it. Belongs to one event loop.
+    """One route as this session knows it. Belongs to one event loop.
 
     Attributes:
         limiter: Says when a request may go.
@@ -47,38 +47,43 @@ class RouteState:
         self.coordinator.save_profile(self.profile, self.pace())
 
 
-_states: dict[tuple[int, Store, str], RouteState] = {}
+class RouteRegistry:
+    """The routes that the queries of one session have used."""
 
+    def __init__(self) -> None:
+        """Start without any."""
+        self._states: dict[tuple[int, Store, str], RouteState] = {}
 
-async def route_state(route: Route, engine: EngineSettings, store: Store) -> RouteState:
-    """What is known about a route, read from the store the first time.
+    async def state(self, route: Route, engine: EngineSettings, store: Store) -> RouteState:
+        """What is known about a route, read from the store the first time.
 
-    Args:
-        route: Where the requests go.
-        engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
-        store: Where other processes and earlier queries left what they found.
+        Args:
+            route: Where the requests go.
+            engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
+            store: Where other processes and earlier queries left what they found.
 
-    Returns:
-        The state, the same object for all queries of this event loop.
-    """
-    key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_route_name(route)}")
-    if key not in _states:
-        max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
-        coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
-        profile, pace = await coordinator.load_profile()
-        limiter = Limiter(
-            max_concurrency,
-            concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
-            rate_estimator=RateEstimator(pace.get("rate")),
-            peers=coordinator,
-        )
-        _states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
-    state = _states[key]
-    await state.coordinator.refresh()  # so that another process's pause holds from the first request on
-    max_batch_size = route.protocol.max_batch_size
-    if max_batch_size is not None and not state.profile.batch_size.settled:
-        state.profile.batch_size = BatchSizeTuner(best=max_batch_size, settled=True)
-    return state
+        Returns:
+            The state, the same object for all queries of this event loop.
+        """
+        # By the loop too: a forked child has the registry of its parent, and a limiter belongs to one loop.
+        key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_route_name(route)}")
+        if key not in self._states:
+            max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
+            coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
+            profile, pace = await coordinator.load_profile()
+            limiter = Limiter(
+                max_concurrency,
+                concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
+                rate_estimator=RateEstimator(pace.get("rate")),
+                peers=coordinator,
+            )
+            self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
+        state = self._states[key]
+        await state.coordinator.refresh()  # so that another process's pause holds from the first request on
+        max_batch_size = route.protocol.max_batch_size
+        if max_batch_size is not None and not state.profile.batch_size.settled:
+            state.profile.batch_size = BatchSizeTuner(best=max_batch_size, settled=True)
+        return state
 
 
 def _route_name(route: Route) -> str:

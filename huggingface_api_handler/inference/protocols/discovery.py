@@ -9,7 +9,7 @@ from typing import TypedDict
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
 from ...tasks import Task
-from ..transport import client
+from ..transport.client import HttpClient
 from . import hub_providers, tei
 from .hf_inference import HFInference
 from .hub_providers import HubProvider
@@ -19,9 +19,6 @@ from .tei import Tei
 logger = logging.getLogger(__name__)
 
 _INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
-
-_detected: dict[str, Tei | None] = {}
-"""What answers at an endpoint, by its URL; None for a server that speaks what it was taken to speak."""
 
 
 class TeiServer(TypedDict):
@@ -49,7 +46,7 @@ class Discovery(TypedDict, total=False):
     tei: TeiServer
 
 
-def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
+def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> Discovery:
     """Ask the Hub for the model's name at its provider, or the endpoint which server it is.
 
     Takes a few seconds at most. A host that cannot be reached is only a warning: the query asks it again.
@@ -57,9 +54,10 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
     Args:
         engine: The settings of the engine.
         model: The settings of the model.
+        http: Sends the request, on its own event loop.
 
     Returns:
-        What to store with the model, and to give to ``restore`` before a query.
+        What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
         InputError: The provider does not serve the model.
@@ -71,56 +69,63 @@ def discover(engine: EngineSettings, model: ModelSettings) -> Discovery:
         return {}
     if isinstance(route.protocol, HubProvider):
         return {"provider": route.protocol.mapping()}
-    protocol = client.submit(detect_protocol(route, model.definition)).result().protocol
+    protocol = http.submit(DetectedServers().detect(http, route, model.definition)).result().protocol
     return {"tei": {"url": route.url, "largest_batch": protocol.max_batch_size}} if isinstance(protocol, Tei) else {}
 
 
-def restore(discovery: Discovery) -> None:
-    """Use in this process what ``discover`` found in another.
+class DetectedServers:
+    """What answers at the endpoints that a session has met."""
 
-    Args:
-        discovery: What ``discover`` returned.
-    """
-    if "provider" in discovery:
-        hub_providers.register_mapping(discovery["provider"])
-    if "tei" in discovery:
-        _detected.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
+    def __init__(self) -> None:
+        """Start without any."""
+        # By the endpoint's URL; None for a server that speaks what it was taken to speak.
+        self._protocols: dict[str, Tei | None] = {}
 
+    def restore(self, discovery: Discovery) -> None:
+        """Use here what ``discover`` found in another process.
 
-async def detect_protocol(route: Route, task: Task) -> Route:
-    """Find out what the server of an endpoint speaks. Asks it once a process, if it may be one that can be recognised.
+        Args:
+            discovery: What ``discover`` returned.
+        """
+        if "provider" in discovery:
+            hub_providers.register_mapping(discovery["provider"])
+        if "tei" in discovery:
+            self._protocols.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
 
-    Args:
-        route: The route of a query, as ``routing.resolve_route`` gives it.
-        task: The task to ask for.
+    async def detect(self, http: HttpClient, route: Route, task: Task) -> Route:
+        """Find out what the server of an endpoint speaks. Asks it once, if it may be one that can be recognised.
 
-    Returns:
-        The route to that server in its own protocol; ``route`` as it is where the server was not recognised, cannot be
-        reached, or is not asked because nothing else could serve the task there.
-    """
-    if _may_be_recognised(route, task) and route.url not in _detected:
-        try:
-            response = await client.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
-        except Exception:  # the query itself will say what is wrong with this host
+        Args:
+            http: Sends the request, on its own event loop.
+            route: The route of a query, as ``routing.resolve_route`` gives it.
+            task: The task to ask for.
+
+        Returns:
+            The route to that server in its own protocol; ``route`` as it is where the server was not recognised,
+            cannot be reached, or is not asked because nothing else could serve the task there.
+        """
+        if _may_be_recognised(route, task) and route.url not in self._protocols:
+            try:
+                response = await http.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
+            except Exception:  # the query itself will say what is wrong with this host
+                return route
+            self._protocols[route.url] = tei.from_info(response)
+        return self.route_to(route, task)
+
+    def route_to(self, route: Route, task: Task) -> Route:
+        """Use what ``detect`` found at an endpoint before. Sends no request.
+
+        Args:
+            route: The route of a query, as ``routing.resolve_route`` gives it.
+            task: The task to ask for.
+
+        Returns:
+            As of ``detect``; ``route`` as it is where the endpoint was not asked.
+        """
+        protocol = self._protocols.get(route.url)
+        if protocol is None or not _may_be_recognised(route, task):
             return route
-        _detected[route.url] = tei.from_info(response)
-    return known_route(route, task)
-
-
-def known_route(route: Route, task: Task) -> Route:
-    """Use what ``detect_protocol`` found at an endpoint before. Sends no request.
-
-    Args:
-        route: The route of a query, as ``routing.resolve_route`` gives it.
-        task: The task to ask for.
-
-    Returns:
-        As of ``detect_protocol``; ``route`` as it is where the endpoint was not asked.
-    """
-    protocol = _detected.get(route.url)
-    if protocol is None or not _may_be_recognised(route, task):
-        return route
-    return replace(route, url=protocol.url(route.url, route.model, task), protocol=protocol)
+        return replace(route, url=protocol.url(route.url, route.model, task), protocol=protocol)
 
 
 def _may_be_recognised(route: Route, task: Task) -> bool:

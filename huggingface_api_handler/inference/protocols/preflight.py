@@ -12,7 +12,7 @@ from ...config.settings import EngineSettings, ModelSettings
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
 from ...redaction import preview, redact
 from ..failures import classify_exception
-from ..transport import client
+from ..transport.client import HttpClient
 from .hub_providers import HubProvider
 from .routing import is_key_allowed_for, resolve_route
 
@@ -22,13 +22,14 @@ PREFLIGHT_TIMEOUT_S = 5.0
 """Seconds for each of these requests: a person waits for the statement, and a server that is up answers at once."""
 
 
-def check_engine(engine: EngineSettings) -> str:
+def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     """Check the engine's key and, if it has an endpoint, that its server answers.
 
     A host that cannot be reached is only a warning, since it may be up by the time of the first query.
 
     Args:
         engine: The settings of the engine.
+        http: Sends the request, on its own event loop.
 
     Returns:
         One sentence that says what was checked and what was found.
@@ -49,7 +50,7 @@ def check_engine(engine: EngineSettings) -> str:
     if key is not None and (is_key_allowed_for(url, engine) or url.startswith(constants.ENDPOINT)):
         headers["authorization"] = f"Bearer {key.get_secret_value()}"
     try:
-        response = client.submit(client.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
+        response = http.submit(http.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
         reason = classify_exception(error, host=url.split("/")[2]).message
         logger.warning("the engine could not be checked: %s", reason)
@@ -98,12 +99,13 @@ def task_of(model: str, engine: EngineSettings) -> str:
     return str(info.pipeline_tag)
 
 
-def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, object]:
+def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> dict[str, object]:
     """Ask the server about the model, with a GET of its address.
 
     Args:
         engine: The settings of the engine.
         model: The settings of the model.
+        http: Sends the request, on its own event loop.
 
     Returns:
         ``model``, ``address`` and ``key sent``, then the provider's name, or what the server says, or in ``server``
@@ -118,9 +120,7 @@ def describe_model(engine: EngineSettings, model: ModelSettings) -> dict[str, ob
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
     try:
-        response = client.submit(
-            client.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)
-        ).result()
+        response = http.submit(http.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
     model_info = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,18 +16,18 @@ from ..failures import FailureKind
 from ..flow_control.limiter import Outcome
 from ..flow_control.retry import RetryPolicy
 from ..flow_control.route_profile import RouteProfile
-from ..flow_control.route_registry import RouteState, route_state
+from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
-from ..protocols import discovery
 from ..protocols.request import Post, RequestResult
-from ..protocols.routing import Route
+from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope
-from ..storage.sqlite import Store, open_store
+from ..storage.sqlite import Store
+from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
-from ..transport import client
+from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
@@ -68,6 +68,7 @@ class Dependencies:
         answers: the stored answers.
         quota: the engine's budget of requests.
         retry_policy: what is tried again after a failure.
+        hooks: who is told of requests; None where there is nobody.
     """
 
     post: Post
@@ -80,6 +81,7 @@ class Dependencies:
     answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class Query:
         engine: the checked arguments of CREATE ML_ENGINE.
         route: where its requests go.
         usage: counts what it asks and takes.
+        session: the connections, stores and routes that it uses.
         scope: whose it is; None from Python without a name.
+        hooks: who is told of it; None where there is nobody.
         store: the file of what outlives the process.
         answers: the stored answers that it may use.
     """
@@ -100,15 +104,48 @@ class Query:
     engine: EngineSettings
     route: Route
     usage: Usage
+    session: Session
     scope: Scope | None = None
+    hooks: Hooks | None = None
     store: Store = field(init=False)
     answers: ResponseCache | NoResponseCache = field(init=False)
 
     def __post_init__(self) -> None:
-        store = open_store(self.engine.cache_dir)
+        store = self.session.store(self.engine.cache_dir)
         store.opened.result()
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
+
+    @classmethod
+    def of(
+        cls,
+        model: ModelSettings,
+        engine: EngineSettings,
+        session: Session | None,
+        scope: Scope | None,
+        hooks: Sequence[InferenceHook] = (),
+    ) -> Query:
+        """A query, with its route.
+
+        Args:
+            model: the checked arguments of CREATE MODEL and SELECT.
+            engine: the checked arguments of CREATE ML_ENGINE.
+            session: the connections, stores and routes to use; None for those of the process.
+            scope: whose it is; None from Python without a name.
+            hooks: who is told of it, beside the session's hooks and those that are registered.
+
+        Returns:
+            The query, of which nothing is sent yet.
+
+        Raises:
+            InputError: the model has no route (see ``routing.resolve_route``).
+            InferenceError: the Hub cannot be asked for the model's name at the provider.
+        """
+        route = resolve_route(engine, model)
+        usage = Usage(model.task, model.model, route.host)
+        used = session or default_session()
+        told = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
+        return cls(model, engine, route, usage, used, scope, told)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.
@@ -116,7 +153,8 @@ class Query:
         Returns:
             The route as its server wants to be asked, what this process knows of it, and what the query uses.
         """
-        route = await discovery.detect_protocol(self.route, self.model.definition)
+        session, task = self.session, self.model.definition
+        route = await session.servers.detect(session.http, self.route, task)
         state = await self.route_state(route)
         limits = {
             name: limit
@@ -134,15 +172,17 @@ class Query:
             """A cell of media."""
             return await asyncio.to_thread(loader.save, media, output_dir)
 
+        slots = self.session.limiter
         dependencies = Dependencies(
-            client.post,
-            state.limiter,
+            self.session.http.post,
+            state.limiter if slots is None else _LimiterWithSlots(state.limiter, slots),
             state.profile,
             load,
             save,
             answers=self.answers,
             quota=Quota(self.store, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
+            hooks=self.hooks,
         )
         return route, state, dependencies
 
@@ -155,7 +195,7 @@ class Query:
         Returns:
             Its limiter, profile and coordinator: the same object for all queries of this event loop.
         """
-        return await route_state(route, self.engine, self.store)
+        return await self.session.routes.state(route, self.engine, self.store)
 
     def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
         model, engine = self.model, self.engine
@@ -170,6 +210,25 @@ class Query:
         if self.scope is not None:
             return self.scope.engine
         return f"{self.engine.endpoint} {hashlib.sha256(self.route.account.encode()).hexdigest()}"
+
+
+class _LimiterWithSlots:
+    """The route's limiter behind a limit of the person's own, so that a request waits for both."""
+
+    def __init__(self, limiter: Limiter, slots: ConcurrencyLimiter) -> None:
+        self._limiter, self._slots = limiter, slots
+
+    async def acquire(self) -> float:
+        await self._slots.acquire()
+        try:
+            return await self._limiter.acquire()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def release(self, outcome: Outcome | None) -> None:
+        self._limiter.release(outcome)
+        self._slots.release()
 
 
 def _path(folder: str | None) -> Path | None:

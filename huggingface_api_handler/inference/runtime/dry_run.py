@@ -12,9 +12,7 @@ import pandas as pd
 from ...tasks import Input
 from ...tasks.input_types import media_in
 from ..flow_control.batching import can_batch
-from ..protocols import discovery
 from ..storage.response_cache import NoResponseCache
-from ..transport import client
 from .context import Query
 
 _LOOKUP_ROWS = 2048
@@ -45,7 +43,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
         no query has shown how fast the route is.
     """
     usage = query.usage
-    estimate = client.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
+    estimate = query.session.http.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
     usage.cache_hits = estimate.cached
     time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
     sentence = (
@@ -69,7 +67,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
 
 async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     task = query.model.definition
-    route = discovery.known_route(query.route, task)
+    route = query.session.servers.route_to(query.route, task)
     state = await query.route_state(route)
     uncached = await _uncached(query, inputs)
     batch_size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1

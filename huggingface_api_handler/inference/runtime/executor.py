@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import cast
 
 from ...config.settings import ModelSettings
-from ...tasks import Input, Prediction
+from ...tasks import Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
 from ..flow_control.batch_probe import probe_batching, should_probe_batching
@@ -20,6 +20,7 @@ from ..protocols.routing import Route
 from ..telemetry.usage import Usage
 from .context import Dependencies
 from .input_queue import InputQueue
+from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
 from .results import Results
@@ -37,9 +38,11 @@ class QueryExecutor:
         timeout_s: seconds that one request may take.
         usage: counts what is asked and taken.
         dependencies: what the query uses.
-        inputs: the distinct inputs.
+        source: the distinct inputs.
+        results: where predictions and failures go as answers land.
 
     Attributes:
+        results: the predictions and failures.
         stopped: why the query ended before its time, or None.
     """
 
@@ -50,10 +53,12 @@ class QueryExecutor:
         timeout_s: float,
         usage: Usage,
         dependencies: Dependencies,
-        inputs: Sequence[Input],
+        source: InputStream,
+        results: Results,
     ) -> None:
         self.stopped: Failure | None = None
-        self._model, self._usage, self._deps, self._inputs = model, usage, dependencies, list(inputs)
+        self.results = results
+        self._model, self._usage, self._deps, self._inputs = model, usage, dependencies, source.inputs
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
         self._aborted = False
@@ -64,12 +69,13 @@ class QueryExecutor:
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None
         )
         self._handler = ResponseHandler(
-            model, self._inputs, usage, dependencies, self._breaker, on_rejected=self._reject
+            model, self._inputs, results, usage, dependencies, self._breaker, on_rejected=self._reject
         )
         self._queue = InputQueue(
             model.definition,
             route.protocol.batching(model.definition),
-            self._inputs,
+            source,
+            results,
             dependencies,
             self._handler.on_cached,
             lambda index, error: self._reject(index, Failure(FailureKind.INPUT_REJECTED, str(error))),
@@ -77,14 +83,14 @@ class QueryExecutor:
         )
 
     @property
-    def results(self) -> Results:
-        """The predictions and failures, which fill as answers land."""
-        return self._handler.results
-
-    @property
     def done(self) -> int:
         """Inputs that have their prediction or their failure."""
         return self._handler.done
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether the query was ended before its time, what is in flight included."""
+        return self._aborted
 
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped.
@@ -229,10 +235,14 @@ class QueryExecutor:
                 return self._give_up(batch, replace(outcome, attempts=batch.attempts), decision)
             if decision.counts:
                 self._usage.retries += 1
+                if self._deps.hooks is not None:
+                    self._deps.hooks.retry(outcome, batch.attempts, len(batch.indexes), decision.delay_s)
                 await self._deps.sleep(decision.delay_s)
                 continue
             batch.attempts -= 1
             self._usage.rate_limit_waits += 1
+            if self._deps.hooks is not None:
+                self._deps.hooks.pause(outcome, len(batch.indexes))
             if (reason := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                 self.stop(reason)
         return ()

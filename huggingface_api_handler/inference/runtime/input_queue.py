@@ -15,11 +15,14 @@ from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
+from .input_stream import InputStream
+from .results import Results
 
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
 _MAX_WAITING_ROWS = 8192
 _MAX_MEDIA_BYTES = 64 * 1024 * 1024
+_LINGER_S = 0.02  # for more inputs, before those that wait go in a request that is not full
 
 
 class InputQueue:
@@ -28,7 +31,8 @@ class InputQueue:
     Args:
         task: whose inputs these are.
         batching: what the protocol says of several inputs in one request.
-        inputs: the distinct inputs of the query. ``replace_input`` changes them in place.
+        source: where the distinct inputs of the query come from. ``replace_input`` changes them in place.
+        results: makes room for inputs as they come.
         dependencies: the route's profile, the stored answers, and how media is loaded.
         on_cached: is given the index and the stored part of an answer, and says whether it could be read.
         on_media_error: is given the index of an input whose media cannot be had, and why.
@@ -44,7 +48,8 @@ class InputQueue:
         self,
         task: Task,
         batching: Batching,
-        inputs: list[Input],
+        source: InputStream,
+        results: Results,
         dependencies: Dependencies,
         on_cached: Callable[[int, object], Awaitable[bool]],
         on_media_error: Callable[[int, MediaError], None],
@@ -53,23 +58,19 @@ class InputQueue:
         self.batching = batching
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self._inputs, self._deps = task, inputs, dependencies
+        self._task, self._inputs, self._deps = task, source.inputs, dependencies
+        self._source, self._results = source, results
         self._on_cached, self._on_media_error, self._on_change = on_cached, on_media_error, on_change
         self._parts: deque[Batch] = deque()
         self._loaded: dict[int, Input] = {}
         self._keys: dict[int, bytes] = {}
         self._media_bytes = 0
-        self._only_cached = False
+        self._has_media = self._only_cached = self._is_starved = False
         self._room = asyncio.Event()
 
     async def fill(self) -> None:
         """Add window after window, as fast as they are taken."""
-        window = _MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS
-        for start in range(0, len(self._inputs), window):
-            while not self._only_cached and self._is_full():
-                self._room.clear()
-                await self._room.wait()
-            indexes = list(range(start, min(start + window, len(self._inputs))))
+        while indexes := await self._next_window():
             if self._has_media:
                 indexes = await self._with_media(indexes)
             uncached = await self._uncached(indexes)
@@ -82,9 +83,25 @@ class InputQueue:
         self.finished = True
         self._on_change()
 
-    @property
-    def _has_media(self) -> bool:
-        return any(media_in(item) is not None for item in self._inputs[:1])
+    async def _next_window(self) -> list[int]:
+        """The next inputs, once there is room for them; none at the end."""
+        source = self._source
+        while not self._only_cached and self._is_full():
+            self._room.clear()
+            await self._room.wait()
+        if not source.has_next:
+            try:
+                await asyncio.wait_for(source.wait(), _LINGER_S)
+            except asyncio.TimeoutError:
+                self._is_starved = True
+                self._on_change()
+                await source.wait()
+                self._is_starved = False
+        first = source.peek()
+        self._has_media = first is not None and media_in(first) is not None
+        indexes = source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
+        self._results.extend(len(indexes))
+        return indexes
 
     def _is_full(self) -> bool:
         return len(self.waiting) >= _MAX_WAITING_ROWS or self._media_bytes >= _MAX_MEDIA_BYTES
@@ -111,7 +128,7 @@ class InputQueue:
             return True
         if not self.waiting:
             return False
-        if self.finished or not self.can_batch:
+        if self.finished or self._is_starved or not self.can_batch:
             return True
         return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
 

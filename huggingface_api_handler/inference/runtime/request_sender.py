@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ...config.settings import ModelSettings
 from ...tasks import Input
 from ..failures import Failure, FailureKind, rejection_kind
-from ..flow_control.limiter import Outcome
+from ..flow_control.limiter import Limiter, Outcome
 from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route
 from ..telemetry.usage import Usage
@@ -66,8 +66,9 @@ class RequestSender:
         Returns:
             What came of it; a failure where it cannot be built, or the budget is spent.
         """
-        deps, usage = self._deps, self._usage
+        deps, usage, hooks = self._deps, self._usage, self._deps.hooks
         outcome: Outcome | None = None
+        number = 0
         try:
             try:
                 body = self._route.protocol.encode(self._model.definition, items, self._model)
@@ -75,18 +76,29 @@ class RequestSender:
                 return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
             if self._has_budget and (spent := await self._take_from_budget()) is not None:
                 return spent
-            self.sent += 1
             usage.record_request(len(items), len(body.data))
             started = deps.clock()
+            number = self.sent = self.sent + 1
+            if hooks is not None:
+                hooks.request_sent(number, len(items), len(body.data), number - self.received, self._slots())
             result = await send_request(deps.post, self._route, self._model, body, len(items), self._timeout_s)
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
+            if outcome is None and number and hooks is not None:
+                hooks.request_cancelled(number, len(items), deps.clock() - started)
         self.received += 1
         usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.usage)
+        if hooks is not None:
+            tokens = result.usage.tokens if result.usage is not None else 0
+            hooks.request_ended(number, len(items), outcome.seconds, result.failure, result.bytes_received, tokens)
         if result.failure is None and len(items) > 1:
             deps.profile.batch_size.on_success(len(items), outcome.seconds)
         return result
+
+    def _slots(self) -> float | None:
+        """How many requests may be in flight on the route; None where the limiter is not ours."""
+        return self._deps.limiter.slots if isinstance(self._deps.limiter, Limiter) else None
 
     async def _take_from_budget(self) -> Failure | None:
         limit, quota = self._model.max_requests, self._deps.quota

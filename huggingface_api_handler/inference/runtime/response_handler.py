@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
@@ -22,27 +22,28 @@ class ResponseHandler:
 
     Args:
         model: the checked arguments of the model.
-        inputs: the distinct inputs.
+        inputs: the distinct inputs by their index.
+        results: fills as answers land.
         usage: counts what stored answers spared, and repairs.
         dependencies: the route's profile, and how media is saved.
         breaker: is told of answers.
         on_rejected: is given the index of an input whose answer cannot be read, and why.
 
     Attributes:
-        results: fills as answers land.
         done: inputs that have their prediction or their failure.
     """
 
     def __init__(
         self,
         model: ModelSettings,
-        inputs: list[Input],
+        inputs: Mapping[int, Input],
+        results: Results,
         usage: Usage,
         dependencies: Dependencies,
         breaker: CircuitBreaker,
         on_rejected: Callable[[int, Failure], None],
     ) -> None:
-        self.results = Results(len(inputs))
+        self._results = results
         self.done = 0
         self._model, self._task, self._inputs = model, model.definition, inputs
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
@@ -83,6 +84,7 @@ class ResponseHandler:
             queue.answered(index, part)
         if len(again) < len(indexes):
             self._breaker.on_response()
+            self._results.notify()
         return again
 
     async def on_cached(self, index: int, part: object) -> bool:
@@ -100,6 +102,7 @@ class ResponseHandler:
         except (UnreadableAnswer, MediaError):
             return False
         self._usage.cache_hits += 1
+        self._results.notify()
         return True
 
     def fail(self, index: int, failure: Failure) -> None:
@@ -109,7 +112,8 @@ class ResponseHandler:
             index: of the input.
             failure: its reason.
         """
-        self.results.fail(index, failure)
+        self._results.fail(index, failure)
+        self._results.notify()
         self.done += 1
 
     def predictions(self, indexes: Sequence[int], result: RequestResult) -> list[Prediction] | Failure:
@@ -135,7 +139,7 @@ class ResponseHandler:
         prediction = self._task.read(part, self._inputs[index], self._model)
         if self._task.makes_media:
             prediction = await save_media(prediction, self._deps.save)
-        self.results.put(index, prediction)
+        self._results.put(index, prediction)
         self.done += 1
 
     def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:

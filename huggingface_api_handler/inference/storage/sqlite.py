@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -280,16 +281,20 @@ def _is_corruption(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
+# One store for a file in a process: closing any descriptor of a file gives up all of the process's locks on it
+# (https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled"). Sessions share it, and are counted.
 _stores_lock = threading.Lock()
 _stores: dict[tuple[int, Path], Store] = {}
+_holders: dict[Store, weakref.WeakSet[object]] = {}
 
 
-def open_store(folder: str | None) -> Store:
+def open_store(folder: str | None, holder: object | None = None) -> Store:
     """Open the store in a folder, or return the one that this process has open there.
 
     Args:
         folder: The folder, ``~`` allowed. None means ``huggingface_api_handler`` in Hugging Face's cache folder
             (``HF_HOME``).
+        holder: Who keeps it open until ``release_stores``; None for a look.
 
     Returns:
         The store. It may still be opening its file; wait for ``store.opened`` where you need ``store.secret``.
@@ -299,13 +304,32 @@ def open_store(folder: str | None) -> Store:
         key = (os.getpid(), path.expanduser().absolute())
         if key not in _stores:
             _stores[key] = Store(key[1])
+        if holder is not None:
+            _holders.setdefault(_stores[key], weakref.WeakSet()).add(holder)
         return _stores[key]
+
+
+def release_stores(holder: object) -> None:
+    """Let go of all stores that ``holder`` opened. Those that nobody else holds finish their operations and close.
+
+    Args:
+        holder: Who was given to ``open_store``.
+    """
+    with _stores_lock:
+        for key, store in list(_stores.items()):
+            holders = _holders.get(store, weakref.WeakSet[object]())
+            if key[0] == os.getpid() and holder in holders:
+                holders.discard(holder)
+                if not holders:
+                    del _stores[key], _holders[store]
+                    store.close()
 
 
 @atexit.register
 def close_stores() -> None:
     """Finish all operations of this process's stores and close them. The next ``open_store`` opens them again."""
     with _stores_lock:
+        _holders.clear()
         for pid, folder in list(_stores):
             store = _stores.pop((pid, folder))
             if pid == os.getpid():

@@ -1,4 +1,4 @@
-"""HTTP: one event loop in a daemon thread of each process, and one aiohttp session on it.
+"""HTTP: an event loop in a daemon thread, and one aiohttp session on it.
 
 Both are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
 do not survive a fork.
@@ -11,7 +11,8 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Coroutine, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from ...errors import SessionClosedError
 from ...urls import is_loopback
 from .timeouts import Deadlines
 
@@ -59,63 +61,158 @@ class Response(NamedTuple):
 
 @dataclass
 class _Transport:
-    """The loop of this process, and what lives on it."""
+    """A running loop, and what lives on it."""
 
     loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
     deadlines: Deadlines
     session: aiohttp.ClientSession | None = None
 
 
-_lock = threading.Lock()
-_transport: _Transport | None = None
+class HttpClient:
+    """One event loop in a daemon thread, with one pool of connections. Both start on first use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._transport: _Transport | None = None
+        self._is_closed = False
+        _clients.add(self)
+
+    def submit(self, coroutine: Coroutine[object, None, T]) -> Future[T]:
+        """Start a coroutine on the event loop, from any other thread.
+
+        Args:
+            coroutine: What to run.
+
+        Returns:
+            A future of its result. Cancelling it cancels the coroutine.
+
+        Raises:
+            SessionClosedError: The client was closed.
+        """
+        try:
+            loop = self._running().loop
+        except SessionClosedError:
+            coroutine.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call a function on the event loop, from any other thread.
+
+        Args:
+            function: What to call. It must not block.
+
+        Raises:
+            SessionClosedError: The client was closed.
+        """
+        self._running().loop.call_soon_threadsafe(function)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
+        """POST a body and read the whole response. Await it on the client's event loop.
+
+        Args:
+            url: Where to send it. Redirects are not followed.
+            body: What to send.
+            headers: The request's headers.
+            timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
+
+        Returns:
+            The response, whatever its status.
+
+        Raises:
+            aiohttp.ClientError: Where the connection fails.
+            asyncio.TimeoutError: Where it takes too long.
+            ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
+        """
+        transport = self._transport or self._running()
+        return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers))
+
+    def get(self, url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[object, None, Response]:
+        """GET a URL and read the whole response. Await it on the client's event loop.
+
+        Args:
+            url: What to get. Redirects are not followed.
+            headers: The request's headers.
+            timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
+
+        Returns:
+            The response, whatever its status.
+
+        Raises:
+            aiohttp.ClientError: Where the connection fails.
+            asyncio.TimeoutError: Where it takes too long.
+            ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
+        """
+        transport = self._transport or self._running()
+        return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
+
+    def close(self) -> None:
+        """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing."""
+        with self._lock:
+            self._is_closed, transport, self._transport = True, self._transport, None
+        if transport is None:
+            return
+        asyncio.run_coroutine_threadsafe(_shut_down(transport), transport.loop).result()
+        transport.loop.call_soon_threadsafe(transport.loop.stop)
+        transport.thread.join()
+        transport.loop.close()
+
+    def _running(self) -> _Transport:
+        with self._lock:
+            if self._is_closed:
+                raise SessionClosedError
+            if self._transport is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True)
+                thread.start()
+                self._transport = _Transport(loop, thread, Deadlines())
+            return self._transport
+
+    def _forget_after_fork(self) -> None:
+        _inherited.append(self._transport)
+        self._transport, self._lock = None, threading.Lock()
+
+    def _close_connections(self) -> None:
+        """As the process ends: no more than the connections, since the loop's thread dies with the process."""
+        transport = self._transport
+        if transport is None or transport.session is None or not transport.loop.is_running():
+            return
+        with contextlib.suppress(Exception):
+            closing = asyncio.run_coroutine_threadsafe(transport.session.close(), transport.loop)
+            closing.result(timeout=_CLOSE_TIMEOUT_S)
 
 
-def _get_transport() -> _Transport:
-    return _transport or _start_transport()
-
-
-def _start_transport() -> _Transport:
-    global _transport  # noqa: PLW0603 - one loop a process is what this module is for
-    with _lock:
-        if _transport is None:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True).start()
-            _transport = _Transport(loop, Deadlines())
-        return _transport
-
-
-def _forget_after_fork() -> None:
-    global _transport, _lock
-    _inherited.append(_transport)
-    _transport, _lock = None, threading.Lock()
-
+_clients: weakref.WeakSet[HttpClient] = weakref.WeakSet()
 
 # Kept, so that nothing closes a parent's session in its child: the sockets would vanish from the parent's loop too.
 _inherited: list[_Transport | None] = []
-os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def _forget_all_after_fork() -> None:
+    for client in list(_clients):
+        client._forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_all_after_fork)
 
 
 @atexit.register
-def _close() -> None:
+def _close_all_connections() -> None:
     """Close the connections of this process, so that servers see an orderly end."""
-    transport = _transport
-    if transport is None or transport.session is None or not transport.loop.is_running():
-        return
-    with contextlib.suppress(Exception):
-        closing = asyncio.run_coroutine_threadsafe(transport.session.close(), transport.loop)
-        closing.result(timeout=_CLOSE_TIMEOUT_S)
+    for client in list(_clients):
+        client._close_connections()
 
 
-def submit(coroutine: Coroutine[object, None, T]) -> Future[T]:
-    """Start a coroutine on this process's event loop, from any other thread.
-
-    Args:
-        coroutine: What to run.
-
-    Returns:
-        A future of its result. Cancelling it cancels the coroutine.
-    """
-    return asyncio.run_coroutine_threadsafe(coroutine, _get_transport().loop)
+async def _shut_down(transport: _Transport) -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if transport.session is not None:
+        await transport.session.close()
+    await transport.loop.shutdown_asyncgens()
+    await transport.loop.shutdown_default_executor()
 
 
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
@@ -139,47 +236,6 @@ def _proxy_url(url: str) -> str | None:
         return None
     proxy = getproxies().get(parts.scheme)
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-
-
-def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
-    """POST a body and read the whole response. Await it on this process's event loop.
-
-    Args:
-        url: Where to send it. Redirects are not followed.
-        body: What to send.
-        headers: The request's headers.
-        timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
-
-    Returns:
-        The response, whatever its status.
-
-    Raises:
-        aiohttp.ClientError: Where the connection fails.
-        asyncio.TimeoutError: Where it takes too long.
-        ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
-    """
-    transport = _get_transport()
-    return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers))
-
-
-def get(url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[object, None, Response]:
-    """GET a URL and read the whole response. Await it on this process's event loop.
-
-    Args:
-        url: What to get. Redirects are not followed.
-        headers: The request's headers.
-        timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
-
-    Returns:
-        The response, whatever its status.
-
-    Raises:
-        aiohttp.ClientError: Where the connection fails.
-        asyncio.TimeoutError: Where it takes too long.
-        ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
-    """
-    transport = _get_transport()
-    return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
 
 
 async def _request(

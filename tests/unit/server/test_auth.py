@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from huggingface_api_handler.server import create_app
 
-EVERY_PATH = ["/health", "/info", "/models", "/models/local/sentiment", "/", "/nothing"]
+EVERY_PATH = ["/health", "/metrics", "/info", "/models", "/models/local/sentiment", "/", "/nothing"]
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control import coordination, route_registry
+from huggingface_api_handler.inference.flow_control import coordination
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.coordination import (
     PEERS_POLL_INTERVAL_S,
@@ -28,6 +28,7 @@ from huggingface_api_handler.inference.flow_control.coordination import (
 )
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Reply, Service
 
@@ -234,14 +235,18 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     frame = pd.DataFrame({"text": [f"{'x' * (number % 90)} {number}" for number in range(5000)]})
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked) == 1
-    (before,) = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path]
+    (before,) = [
+        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+    ]
     pace = before.pace()
     close_stores()
     service.asked.clear()
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked[:-1]) > 1, "lists are known to be taken"
     assert max(size(body) for body in service.asked) <= 48, "and how long they may be"
-    latest = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path][-1]
+    latest = [
+        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+    ][-1]
     assert latest is not before
     assert latest.stored_pace["places"] == pytest.approx(pace["places"], rel=0.5)
 
@@ -300,7 +305,9 @@ def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Se
     frame = pd.DataFrame({"text": ["a"]})
     for bound in (2, 3):
         predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": bound})
-    two, three = [state for (_, store, _), state in route_registry._states.items() if store.path.parent == tmp_path]
+    two, three = [
+        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+    ]
     assert two.limiter is not three.limiter
 
     async def rate_limit() -> None:

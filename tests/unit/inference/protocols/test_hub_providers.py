@@ -17,6 +17,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
 from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 
@@ -176,11 +177,11 @@ def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
 ) -> None:
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
-    found = json.loads(json.dumps(discovery.discover(engine, model_settings(using, engine))))
+    found = json.loads(json.dumps(discovery.discover(engine, model_settings(using, engine), default_session().http)))
     assert len(hub) == 1
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", _common.HARDCODED_MODEL_INFERENCE_MAPPING)
-    discovery.restore(found)
+    default_session().servers.restore(found)
     service.answer = lambda body, *_: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}
     out = ask("together", "text-to-image", ["a cat"])
     assert out["y"][0].startswith("data:image/png")
@@ -197,6 +198,6 @@ def test_a_hub_that_cannot_be_asked_is_only_a_warning_at_create(
     monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", down)
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
-    assert discovery.discover(engine, model_settings(using, engine)) == {}
+    assert discovery.discover(engine, model_settings(using, engine), default_session().http) == {}
     assert "could not be asked" in caplog.text
     assert "password" not in caplog.text

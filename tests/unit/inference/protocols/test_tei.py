@@ -10,6 +10,8 @@ import pytest
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols import discovery
+from huggingface_api_handler.inference.protocols.discovery import DetectedServers
+from huggingface_api_handler.inference.runtime.session import default_session
 from tests.conftest import Reply, Service
 
 
@@ -86,7 +88,7 @@ def test_ranking_and_similarity_send_a_query_with_its_texts(server: Service) -> 
 def test_another_server_is_not_taken_for_one(service: Service) -> None:
     others: list[Any] = [None, {"models": []}, [1], {"model_id": "m"}]
     for info in others:
-        discovery._detected.clear()
+        default_session().servers = DetectedServers()
         service.info = info
         service.answer = lambda body, headers, path: [{"label": "A", "score": 0.9}] if path == "/" else Reply({}, 404)
         out = predict(
@@ -99,10 +101,10 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
     service.info = {"model_id": "m", "model_type": {"embedding": {}}, "max_client_batch_size": 7}
     engine = engine_settings({"endpoint": service.url})
     using = {"task": "feature-extraction", "column": "t", "target": "y"}
-    found = discovery.discover(engine, model_settings(using, engine))
+    found = discovery.discover(engine, model_settings(using, engine), default_session().http)
     assert found["tei"]["largest_batch"] == 7
-    discovery._detected.clear()
-    discovery.restore(found)
+    default_session().servers = DetectedServers()
+    default_session().servers.restore(found)
     service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
     predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
     assert service.fetched == ["/info"]

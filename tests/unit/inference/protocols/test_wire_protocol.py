@@ -27,11 +27,13 @@ from huggingface_api_handler.inference.protocols.base import (
     ReportedUsage,
     WireProtocol,
 )
+from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
 from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
 from huggingface_api_handler.inference.protocols.routing import SERVERS, Route, Server, resolve_route
 from huggingface_api_handler.inference.protocols.tei import Tei
 from huggingface_api_handler.inference.runtime.context import Query
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Input, Prediction, Settings, Task
@@ -172,18 +174,19 @@ def test_a_route_that_showed_otherwise_gets_no_batches_whatever_its_protocol_car
 
 
 def test_what_was_recognised_for_one_task_serves_no_other_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "_detected", {"http://h": Tei(8)})
+    servers = DetectedServers()
+    servers.restore({"tei": {"url": "http://h", "largest_batch": 8}})
     route = Route("http://h", "m", {}, has_key=False)
-    assert discovery.known_route(route, TASKS["feature-extraction"]).url == "http://h/embed"
-    assert discovery.known_route(route, TASKS["question-answering"]) is route
+    assert servers.route_to(route, TASKS["feature-extraction"]).url == "http://h/embed"
+    assert servers.route_to(route, TASKS["question-answering"]) is route
     many = replace(route, serves_many_models=True)
-    assert discovery.known_route(many, TASKS["feature-extraction"]) is many
+    assert servers.route_to(many, TASKS["feature-extraction"]) is many
 
 
 def test_what_is_stored_of_a_server_stays_as_it_was(service: Service) -> None:
     service.info = {"model_id": "m", "model_type": {"embedding": {}}, "max_client_batch_size": 7}
     engine = engine_settings({"endpoint": service.url})
-    assert discovery.discover(engine, model_settings(USING, engine)) == {
+    assert discovery.discover(engine, model_settings(USING, engine), default_session().http) == {
         "tei": {"url": service.url, "largest_batch": 7}
     }
 
@@ -204,7 +207,7 @@ def test_stored_answers_are_found_by_the_account_as_since_the_first_release(
     settings = engine_settings(engine)
     model = model_settings({"task": "chat", "column": "t", "target": "y", "model": "m"}, settings)
     route = resolve_route(settings, model)
-    assert Query(model, settings, route, Usage("", "", ""))._owner() == (
+    assert Query(model, settings, route, Usage("", "", ""), default_session())._owner() == (
         f"{settings.endpoint} {hashlib.sha256(account.encode()).hexdigest()}"
     )
     assert not account or account not in repr(route)

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control.route_registry import RouteState
-from huggingface_api_handler.inference.protocols import discovery
+from huggingface_api_handler.inference.flow_control.route_registry import RouteRegistry, RouteState
+from huggingface_api_handler.inference.protocols.discovery import DetectedServers
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.conftest import Service
 
@@ -83,8 +84,8 @@ def test_requests_and_seconds_come_from_what_was_learned(
     usage = taken.attrs["usage"]
     if later:
         close_stores()
-        monkeypatch.setattr(discovery, "_detected", {})
-        monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_registry._states", {})
+        monkeypatch.setattr(default_session(), "servers", DetectedServers())
+        monkeypatch.setattr(default_session(), "routes", RouteRegistry())
     found = plan_of(pd.DataFrame({"text": [f"new {number}" for number in range(6000)]}), USING, engine)
     assert 6000 / 1024 <= found["requests"] <= 6000 / 32 + 1
     assert found["stored"] == 0

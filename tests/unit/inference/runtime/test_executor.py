@@ -22,6 +22,9 @@ from huggingface_api_handler.inference.flow_control.route_profile import RoutePr
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
+from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.runtime.results import Results
+from huggingface_api_handler.inference.telemetry.hooks import Hooks
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
@@ -84,12 +87,14 @@ class Run:
         profile: RouteProfile | None = None,
         limiter: Any = None,
         turns: int = 1,
+        hooks: Hooks | None = None,
         **using: Any,
     ) -> None:
         self.clock = Clock()
         self.sent: list[Any] = []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
+        self.results = Results()
         self.usage = Usage("", "", "")
         self.profile = profile or RouteProfile()
 
@@ -109,17 +114,18 @@ class Run:
             raise AssertionError("no media here")
 
         dependencies = Dependencies(
-            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now
+            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now, hooks=hooks
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
 
         async def query() -> QueryExecutor:
-            executor = QueryExecutor(settings, route, 10, self.usage, dependencies, list(inputs))
+            executor = QueryExecutor(
+                settings, route, 10, self.usage, dependencies, InputStream.of(inputs), self.results
+            )
             await asyncio.wait_for(executor.run(), 30)
             return executor
 
         self.executor = asyncio.run(query())
-        self.results = self.executor.results
         assert all(failure.kind.in_rows for failure in self.results.failures.values())
 
     @property
@@ -663,6 +669,6 @@ def test_waits_use_up_no_attempts() -> None:
 def test_batches_are_tried_with_inputs_that_differ(waiting: int) -> None:
     task = model_settings({"task": "text-classification", "column": "t", "target": "y"}, ENDPOINT).definition
     for trial in range(4):
-        probed = choose_probes(task, TEXTS, range(waiting), trial)
+        probed = choose_probes(task, dict(enumerate(TEXTS)), range(waiting), trial)
         assert len(set(probed)) == len(probed)
-    assert len(choose_probes(task, TEXTS, range(waiting), 0)) == 3
+    assert len(choose_probes(task, dict(enumerate(TEXTS)), range(waiting), 0)) == 3

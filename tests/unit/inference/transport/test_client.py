@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from huggingface_api_handler.inference.failures import classify_exception
+from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
 
 AWAY = "http://service.example/models/m"
@@ -52,9 +53,9 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 def status_of(url: str, headers: dict[str, str] | None = None) -> int:
     async def send() -> client.Response:
-        return await client.post(url, b"{}", headers or {}, 5)
+        return await default_session().http.post(url, b"{}", headers or {}, 5)
 
-    return client.submit(send()).result().status
+    return default_session().http.submit(send()).result().status
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])

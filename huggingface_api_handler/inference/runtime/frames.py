@@ -1,0 +1,115 @@
+"""Tables of other libraries at the door: pyarrow and Polars in, the same kind out. Imports neither of them itself."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from ...config.settings import ModelSettings
+from ...errors import InputError
+from ...tasks.prompts import template_columns
+from .columns import column_types
+
+
+class OpenedFrame(NamedTuple):
+    """A table of any kind as a DataFrame.
+
+    Attributes:
+        frame: The table; of other kinds than pandas only the columns that the model reads.
+        close: Makes a table of the same kind of its prediction.
+    """
+
+    frame: pd.DataFrame
+    close: Callable[[pd.DataFrame], Any]
+
+
+def open_frame(table: Any, model: ModelSettings) -> OpenedFrame:
+    """Take a table at the door.
+
+    Args:
+        table: A pandas DataFrame, a pyarrow Table or RecordBatch, or a Polars DataFrame.
+        model: Says which columns are read, and which come out.
+
+    Returns:
+        The table as a DataFrame, and the way back.
+
+    Raises:
+        InputError: It is no such table.
+    """
+    if isinstance(table, pd.DataFrame):
+        return OpenedFrame(table, lambda out: out)
+    kind = type(table).__module__.partition(".")[0], type(table).__name__
+    if kind in (("pyarrow", "Table"), ("pyarrow", "RecordBatch")):
+        cells = _cells(table, table.schema.names, "to_pylist", model)
+        return OpenedFrame(cells, lambda out: _arrow(kind[1], out, model))
+    if kind == ("polars", "DataFrame"):
+        return OpenedFrame(_cells(table, table.columns, "to_list", model), lambda out: _polars(out, model))
+    if kind == ("polars", "LazyFrame"):
+        raise InputError("a Polars LazyFrame has no rows yet. Give its collect(), or the batches of collect_batches()")
+    raise InputError(
+        f"a table must be a pandas DataFrame, a pyarrow Table or RecordBatch, or a Polars DataFrame, and not "
+        f"{type(table).__name__}"
+    )
+
+
+def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings) -> pd.DataFrame:
+    """The columns that are read, cell by cell: pandas would make floats of integers with a NULL among them."""
+    read = [name for named in model.columns.values() for name in ([named] if isinstance(named, str) else named)]
+    read += template_columns(model.prompt_template or "")
+    wanted = {name.lower() for name in read}
+    columns = {
+        name: np.fromiter(getattr(table[name], as_list)(), dtype=object, count=len(table[name]))
+        for name in names
+        if name.lower() in wanted
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
+
+
+def _plain(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:
+    """The SQL type of each column, and its cells as values of that type, None for NULL."""
+    types: Mapping[str, str] = column_types(model)
+    return {name: (types[name], [_as_type(types[name], cell) for cell in out[name]]) for name in out.columns}
+
+
+def _as_type(sql_type: str, cell: object) -> object:
+    if cell is None or (isinstance(cell, float) and cell != cell):
+        return None
+    if sql_type == "JSON" or (sql_type == "VARCHAR" and not isinstance(cell, str)):
+        return orjson.dumps(cell).decode()
+    return cell
+
+
+def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
+    arrow = importlib.import_module("pyarrow")
+    types = {
+        "VARCHAR": arrow.string(),
+        "JSON": arrow.string(),
+        "DOUBLE": arrow.float64(),
+        "BIGINT": arrow.int64(),
+        "BOOLEAN": arrow.bool_(),
+        "FLOAT[]": arrow.list_(arrow.float32()),
+        "VARCHAR[]": arrow.list_(arrow.string()),
+    }
+    columns = {name: arrow.array(cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()}
+    return getattr(arrow, kind).from_pydict(columns)
+
+
+def _polars(out: pd.DataFrame, model: ModelSettings) -> Any:
+    polars = importlib.import_module("polars")
+    types = {
+        "VARCHAR": polars.String,
+        "JSON": polars.String,
+        "DOUBLE": polars.Float64,
+        "BIGINT": polars.Int64,
+        "BOOLEAN": polars.Boolean,
+        "FLOAT[]": polars.List(polars.Float32),
+        "VARCHAR[]": polars.List(polars.String),
+    }
+    return polars.DataFrame(
+        [polars.Series(name, cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()]
+    )

@@ -1,0 +1,131 @@
+"""The distinct inputs of a query on their way from the caller's thread to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from ...tasks import Input
+
+CallSoon = Callable[[Callable[[], None]], None]
+"""Calls a function on the event loop, from any thread (see ``HttpClient.call_soon``)."""
+
+
+class InputStream:
+    """Inputs by their index, which is counted over the whole query.
+
+    ``add``, ``end`` and ``drop_before`` are the caller's, the other methods the event loop's.
+
+    Args:
+        call_soon: wakes the event loop; None where all inputs are there and the stream is ended before it runs.
+
+    Attributes:
+        inputs: those that are held. The loop may replace an input.
+        count: how many were added.
+        ended: whether no more will be added.
+        closed: whether the query has ended, so that what is added is not sent.
+    """
+
+    def __init__(self, call_soon: CallSoon | None = None) -> None:
+        self.inputs: dict[int, Input] = {}
+        self.count = 0
+        self.ended = self.closed = False
+        self._call_soon = call_soon
+        self._next = self._start = 0
+        self._lock = threading.Lock()
+        self._added = asyncio.Event()
+
+    @classmethod
+    def of(cls, inputs: Iterable[Input]) -> InputStream:
+        """A stream that is ended.
+
+        Args:
+            inputs: all that is to be asked.
+
+        Returns:
+            The stream of them.
+        """
+        stream = cls()
+        stream.add(list(inputs))
+        stream.end()
+        return stream
+
+    def add(self, inputs: Sequence[Input]) -> bool:
+        """Ask for more inputs.
+
+        Args:
+            inputs: the next ones, in their order.
+
+        Returns:
+            Whether the query takes them; False once it has ended.
+        """
+        with self._lock:
+            if not self.closed:
+                self.inputs.update(enumerate(inputs, self.count))
+            self.count += len(inputs)
+            is_taken = not self.closed
+        self._wake()
+        return is_taken
+
+    def end(self) -> None:
+        """Say that no more inputs come."""
+        self.ended = True
+        self._wake()
+
+    def drop_before(self, index: int) -> None:
+        """Forget the inputs before ``index``, which are answered.
+
+        Args:
+            index: of the first input that is still needed.
+        """
+        for dropped in range(self._start, index):
+            self.inputs.pop(dropped, None)
+        self._start = index
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there are inputs to take, or none will come."""
+        return self.ended or self._next < self.count
+
+    async def wait(self) -> None:
+        """Wait until ``has_next``."""
+        while not self.has_next:
+            self._added.clear()
+            if not self.has_next:
+                await self._added.wait()
+
+    def peek(self) -> Input | None:
+        """The next input, which stays there.
+
+        Returns:
+            The input; None where there is none to take.
+        """
+        return self.inputs.get(self._next)
+
+    def take(self, most: int) -> list[int]:
+        """Take the next inputs.
+
+        Args:
+            most: how many at most.
+
+        Returns:
+            Their indexes; none at the end.
+        """
+        first = self._next
+        self._next = min(self.count, first + most)
+        return list(range(first, self._next))
+
+    def close(self) -> int:
+        """Take no more inputs.
+
+        Returns:
+            How many were added.
+        """
+        with self._lock:
+            self.closed = True
+            return self.count
+
+    def _wake(self) -> None:
+        if self._call_soon is not None:
+            self._call_soon(self._added.set)

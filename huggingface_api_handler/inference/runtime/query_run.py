@@ -1,0 +1,259 @@
+"""One query on the event loop, driven from the caller's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ...errors import SessionClosedError
+from ..failures import Failure, FailureKind
+from ..flow_control.route_registry import RouteState
+from ..telemetry.usage import UsageValue
+from .context import Query
+from .executor import QueryExecutor
+from .input_stream import InputStream
+from .results import Results
+from .rows import Rows
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Is called with the inputs that are done, and all of them that are known."""
+
+_WATCH_INTERVAL_S = 0.1
+_SIGNAL_INTERVAL_S = 0.5
+_LOG_INTERVAL_S = 5.0
+_INTERRUPT_TIMEOUT_S = 1.0
+
+
+class Cancel(Protocol):
+    """Any event: ``threading.Event`` and its kin."""
+
+    def is_set(self) -> bool:
+        """Whether the query is to end."""
+        ...
+
+
+@dataclass
+class _FrameWatch:
+    """The frame that is waited for: ``event`` is set once it is done, and ``usage`` is what was taken by then."""
+
+    rows: Rows
+    event: threading.Event = field(default_factory=threading.Event)
+    usage: dict[str, UsageValue] | None = None
+
+
+class QueryRun:
+    """A query that is asked as its inputs come. All methods are called from the caller's thread.
+
+    Args:
+        query: what is asked, and of which route.
+        progress: is called about ten times a second, on the event loop's thread.
+        cancel: ends the query once it is set, with what it has.
+
+    Attributes:
+        results: what became of the inputs. Read only those that ``wait_for`` has waited for.
+    """
+
+    def __init__(self, query: Query, progress: Progress | None, cancel: Cancel | None) -> None:
+        self.results = Results()
+        self._query, self._progress, self._cancel = query, progress, cancel
+        self._http = query.session.http
+        self._source = InputStream(self._http.call_soon)
+        self._finished = threading.Event()
+        self._future: Future[None] | None = None
+        self._executor: QueryExecutor | None = None
+        self._watched: _FrameWatch | None = None
+
+    @property
+    def fatal(self) -> Failure | None:
+        """Why the query ended without any answer, or at its first failure where ``on_error`` is 'raise'; else None."""
+        stopped = self._executor.stopped if self._executor is not None else None
+        if stopped is None or self._query.model.on_error == "raise":
+            return stopped
+        return stopped if stopped.kind is FailureKind.FATAL and not self.results.answered else None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller's event has ended the query."""
+        return self._finished.is_set() and self._cancel is not None and self._cancel.is_set()
+
+    def ask(self, rows: Rows) -> None:
+        """Ask about the new inputs of a frame.
+
+        Args:
+            rows: the rows of the frame.
+        """
+        if not rows.new:
+            return
+        if self._future is None:
+            self._future = self._http.submit(self._execute())
+        if not self._source.add(rows.new):
+            self._join()
+            self._fail_unasked(rows.stop)
+
+    def has_answered(self, rows: Rows) -> bool:
+        """Whether all inputs of a frame are done. Does not wait.
+
+        Args:
+            rows: the rows of the frame, the oldest that was not given back.
+
+        Returns:
+            True where ``wait_for`` would not wait.
+        """
+        return self._future is None or self._finished.is_set() or self._watch(rows).event.is_set()
+
+    def wait_for(self, rows: Rows) -> dict[str, UsageValue]:
+        """Wait until all inputs of a frame are done.
+
+        Args:
+            rows: the rows of the frame, the oldest that was not given back.
+
+        Returns:
+            What the query had asked and taken by then, as ``Usage.as_dict``.
+
+        Raises:
+            SessionClosedError: the session was closed meanwhile.
+            Exception: a defect of ours by which the query failed.
+        """
+        if self._future is None:
+            return self._query.usage.as_dict()
+        watch = self._watch(rows)
+        if not self._finished.is_set():
+            self._wait(watch.event)
+        if self._finished.is_set() or (self._executor is not None and self._executor.is_aborted):
+            self._join()
+        return watch.usage or self._query.usage.as_dict()
+
+    def end(self) -> None:
+        """Say that no more inputs come, and wait for the end of the query: answers stored, leases given back.
+
+        Raises:
+            SessionClosedError: the session was closed meanwhile.
+            Exception: a defect of ours by which the query failed.
+        """
+        self._source.end()
+        if self._future is not None:
+            self._wait(self._finished)
+            self._join()
+
+    def abandon(self) -> None:
+        """End the query now. Answers that are there are stored. Does nothing once it has ended."""
+        if self._future is not None and not self._finished.is_set():
+            self._future.cancel()  # counts as cancelled at once, while the query still has answers to store
+            self._finished.wait(_INTERRUPT_TIMEOUT_S)
+
+    def drop_before(self, index: int) -> None:
+        """Forget inputs whose frames were given back.
+
+        Args:
+            index: of the first input that is still needed.
+        """
+        if self._future is not None and not self._finished.is_set():
+            self._http.submit(self._drop_before(index)).result()
+
+    def _watch(self, rows: Rows) -> _FrameWatch:
+        if self._watched is None or self._watched.rows is not rows:
+            watch = self._watched = _FrameWatch(rows)
+
+            def on_done() -> None:
+                watch.usage = self._query.usage.as_dict()  # here, where nothing changes it meanwhile
+                watch.event.set()
+
+            if not self._finished.is_set():
+                self._http.call_soon(lambda: self.results.when_done(rows.stop, on_done))
+        return self._watched
+
+    def _wait(self, event: threading.Event) -> None:
+        """Wait for an event, or for the end of the query. Ctrl-C here ends the query on its thread, answers stored."""
+        try:
+            # In turns: a signal that another thread was given does not end a wait of this one.
+            while not event.wait(_SIGNAL_INTERVAL_S) and not self._finished.is_set():
+                pass
+        except KeyboardInterrupt:
+            self.abandon()
+            raise
+
+    def _join(self) -> None:
+        self._finished.wait()
+        try:
+            if self._future is not None:
+                self._future.result()
+        except CancelledError:
+            raise SessionClosedError from None
+
+    def _fail_unasked(self, stop: int) -> None:
+        """Give inputs that came after the end of the query its reason. The event loop reads no results any more."""
+        self.results.extend(stop - len(self.results))
+        stopped = self._executor.stopped if self._executor is not None else None
+        self.results.fail_remaining(stopped or _not_sent("the query ended before this row"))
+
+    async def _drop_before(self, index: int) -> None:
+        self.results.drop_before(index)
+        self._source.drop_before(index)
+
+    async def _execute(self) -> None:
+        try:
+            route, state, dependencies = await self._query.dependencies()
+            self._executor = executor = QueryExecutor(
+                self._query.model,
+                route,
+                self._query.engine.timeout,
+                self._query.usage,
+                dependencies,
+                self._source,
+                self.results,
+            )
+            try:
+                await self._run(executor, state)
+            finally:
+                state.save()
+                await asyncio.gather(dependencies.answers.flush(), dependencies.quota.release())
+        finally:
+            self._fail_unasked(self._source.close())
+            self._finished.set()
+
+    async def _run(self, executor: QueryExecutor, state: RouteState) -> None:
+        peers = asyncio.create_task(state.coordinator.watch())
+        watcher = asyncio.create_task(self._report(executor, state))
+        work = asyncio.create_task(executor.run())
+        try:
+            await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
+            if watcher.done():
+                watcher.result()
+        finally:
+            for task in (watcher, work, peers):
+                task.cancel()
+            await asyncio.gather(work, watcher, peers, return_exceptions=True)
+        if not work.cancelled():
+            work.result()
+
+    async def _report(self, executor: QueryExecutor, state: RouteState) -> None:
+        """Tell of progress, and end the query when it is cancelled or its time is up."""
+        max_seconds = self._query.model.max_seconds
+        started = logged = time.monotonic()
+        while True:
+            now, total = time.monotonic(), self._source.count
+            if self._progress is not None:
+                self._progress(executor.done, total)
+            if self._cancel is not None and self._cancel.is_set():
+                return executor.stop(_not_sent("the query was cancelled before this row"))
+            if max_seconds is not None and now - started >= max_seconds:
+                return executor.stop(_not_sent(f"max_seconds = {max_seconds:g} was reached before this row"))
+            if now - logged >= _LOG_INTERVAL_S:
+                logged = now
+                rate = executor.done / (now - started)
+                remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
+                logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)
+                state.save()
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+
+
+def _not_sent(reason: str) -> Failure:
+    return Failure(FailureKind.NOT_SENT, reason)

@@ -1,0 +1,97 @@
+"""A session: the connections, stores and routes that queries share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+from ..flow_control.route_registry import RouteRegistry
+from ..protocols.discovery import DetectedServers
+from ..storage.sqlite import Store, open_store, release_stores
+from ..telemetry.hooks import InferenceHook
+from ..transport.client import HttpClient
+
+
+class ConcurrencyLimiter(Protocol):
+    """A limit of your own on requests in flight, such as ``asyncio.Semaphore(4)``.
+
+    It stands beside the limit that is found for each route: a request waits for both. Both methods are called on the
+    session's event loop.
+    """
+
+    async def acquire(self) -> object:
+        """Wait until one more request may go. Who waits may be cancelled."""
+        ...
+
+    def release(self) -> object:
+        """Note that a request has ended. Must not block."""
+        ...
+
+
+class Session:
+    """An event loop with its connections, and what was found out about routes.
+
+    Queries of one session share connections, limits and pauses. Two sessions share only the store of answers. Without
+    a session of your own, all queries of a process use the default one, which is never closed.
+
+    A session may be used from several threads. It survives a fork: the child makes connections of its own.
+
+    Args:
+        limiter: A limit of your own, beside the one that is found for each route.
+        hooks: Who is told of all queries of the session.
+
+    Example:
+        >>> import pandas as pd
+        >>> from huggingface_api_handler.inference import Session, predict
+        >>> using = {"task": "text-classification", "column": "text", "dry_run": True}
+        >>> with Session() as session:
+        ...     out = predict(pd.DataFrame({"text": ["I love you."]}), using, session=session)
+        >>> out["prediction"][0]
+        'dry run: 1 rows, 0 NULL or blank, 1 distinct inputs, 0 answers stored, 1 requests, unknown time'
+    """
+
+    def __init__(self, *, limiter: ConcurrencyLimiter | None = None, hooks: Sequence[InferenceHook] = ()) -> None:
+        self.limiter = limiter
+        self.hooks = tuple(hooks)
+        self.http = HttpClient()
+        self.routes = RouteRegistry()
+        self.servers = DetectedServers()
+
+    def store(self, folder: str | None) -> Store:
+        """The store of a folder, kept open until the session is closed.
+
+        Args:
+            folder: The engine's ``cache_dir``.
+
+        Returns:
+            The store, the same object for all sessions of the process.
+        """
+        return open_store(folder, self)
+
+    def close(self) -> None:
+        """End the queries that run, close the connections, and write what is to be stored. May be called twice."""
+        self.http.close()
+        release_stores(self)
+
+    def __enter__(self) -> Session:
+        """Return the session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+
+_default = Session()
+
+
+def default_session() -> Session:
+    """The session of whoever has none of their own.
+
+    Returns:
+        The same session for the whole process.
+    """
+    return _default

@@ -1,0 +1,142 @@
+"""Frames in, frames out: one query for all of them, in windows, so that a table of any length fits in memory."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+import pandas as pd
+
+from ...errors import InferenceError, SessionClosedError
+from ...tasks import read_inputs
+from ..telemetry import usage_log
+from ..telemetry.hooks import Hooks
+from ..telemetry.usage import Usage
+from .columns import prediction_columns
+from .context import Query
+from .dry_run import dry_run
+from .query_run import Cancel, Progress, QueryRun
+from .rows import Deduplicator, Rows
+
+_MAX_LIVE_ROWS = 16_384  # two windows of the input queue, so that it never runs dry
+_MIN_LIVE_ROWS = 1024
+_MAX_LIVE_BYTES = 32 * 1024 * 1024  # of answers as JSON; in Python they take some times as much
+
+
+def predict_frames(
+    frames: Iterable[pd.DataFrame],
+    query: Query,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Predict every row of every frame, in their order.
+
+    Reads ahead as far as a window: some frames are being asked while earlier ones are given back.
+
+    Args:
+        frames: the frames, which are read from this thread.
+        query: what is asked, and of which route.
+        progress: is called about ten times a second.
+        cancel: ends the query once it is set. Frames that were read are given back, with what they have.
+
+    Yields:
+        For each frame one with its index and the columns of ``prediction_columns``; ``attrs["usage"]`` holds the usage
+        up to there.
+
+    Raises:
+        InputError: a frame cannot be used.
+        InferenceError: no row can be answered, or a row failed and ``on_error`` is 'raise'.
+    """
+    started = time.monotonic()
+    if query.model.dry_run:
+        yield from _dry_runs(frames, query)
+        return
+    usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
+    pending: deque[Rows] = deque()
+    live_rows, has_begun = 0, False
+    try:
+        for frame in frames:
+            most_rows = _max_live_rows(usage)
+            rows = deduplicator.rows(frame, read_inputs(query.model.definition, frame, query.model), most_rows)
+            usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
+            usage.distinct = rows.stop
+            if hooks is not None and not has_begun:
+                query.session.http.submit(_told(hooks.query_started, usage)).result()
+            has_begun = True
+            run.ask(rows)
+            pending.append(rows)
+            live_rows += len(frame)
+            while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
+                live_rows -= len(pending[0].frame)
+                yield _give_back(pending, run, query)
+            if run.is_cancelled:
+                break
+        del deduplicator  # as large as what it remembers
+        while len(pending) > 1:
+            yield _give_back(pending, run, query)
+        run.end()
+        last = _give_back(pending, run, query) if pending else None
+    finally:
+        run.abandon()
+        usage.seconds = time.monotonic() - started
+        if has_begun:
+            usage_log.record(query.store, query.scope, usage)
+        if hooks is not None and has_begun:
+            _tell_end(hooks, query, sys.exc_info()[1])
+    if last is not None:
+        last.attrs["usage"] = usage.as_dict()
+        yield last
+
+
+def _give_back(pending: deque[Rows], run: QueryRun, query: Query) -> pd.DataFrame:
+    """The prediction of the oldest frame, once its inputs are done."""
+    taken = run.wait_for(pending[0])
+    rows, usage, fatal = pending.popleft(), query.usage, run.fatal
+    failures = rows.failures(run.results)
+    usage.errors.update(failure.kind.value for failure in failures.values())
+    usage.answered += len(rows.frame) - rows.nulls - len(failures)
+    if fatal is not None:
+        raise InferenceError(fatal.message)
+    if failures and (usage.rows == 1 or query.model.on_error == "raise"):
+        raise InferenceError(failures[min(failures)].message)
+    out = prediction_columns(rows, run.results, failures, query.model)
+    out.attrs["usage"] = taken
+    if pending and pending[0].start > run.results.start:
+        run.drop_before(pending[0].start)
+    return out
+
+
+def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:
+    if isinstance(error, GeneratorExit):  # whoever reads the frames has enough of them
+        error = None
+    with suppress(SessionClosedError):
+        telling = query.session.http.submit(_told(hooks.query_ended, query.usage, error))
+        if not isinstance(error, KeyboardInterrupt):  # Ctrl-C does not wait for hooks
+            telling.result()
+
+
+async def _told(event: Callable[..., None], *facts: object) -> None:
+    """Tell hooks on the event loop's thread, as of all events."""
+    event(*facts)
+
+
+def _max_live_rows(usage: Usage) -> int:
+    """How many rows may be on their way, so that vectors take no more memory than labels."""
+    answered = usage.distinct - usage.cache_hits
+    if not usage.bytes_received or answered <= 0:
+        return _MAX_LIVE_ROWS
+    most = int(_MAX_LIVE_BYTES / (usage.bytes_received / answered))
+    return max(_MIN_LIVE_ROWS, min(_MAX_LIVE_ROWS, most))
+
+
+def _dry_runs(frames: Iterable[pd.DataFrame], query: Query) -> Iterator[pd.DataFrame]:
+    """What each frame would ask, with the usage up to there."""
+    for frame in frames:
+        rows = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
+        usage = query.usage
+        usage.rows, usage.nulls, usage.distinct = len(frame), rows.nulls, rows.stop
+        yield dry_run(query, rows.new, frame)

@@ -1,0 +1,194 @@
+"""Sessions: what is shared in one, and what two of them share."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from huggingface_api_handler.errors import SessionClosedError
+from huggingface_api_handler.inference import Session, predict, predict_batches
+from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.storage import sqlite
+from tests.conftest import Reply, Service
+
+USING = {"task": "text-classification", "column": "text", "target": "y"}
+
+
+def answer(body: Any, *_: Any) -> Any:
+    inputs = body["inputs"]
+    return [[{"label": text, "score": 0.9}] for text in inputs] if isinstance(inputs, list) else [{"label": inputs, "score": 0.9}]  # fmt: skip
+
+
+def ask(service: Service, text: str, session: Session | None = None, **using: Any) -> Any:
+    frame = pd.DataFrame({"text": [text]})
+    return predict(frame, {**USING, **using}, {"endpoint": service.url}, session=session)["y"][0]
+
+
+def io_threads() -> int:
+    return sum(thread.name == "huggingface-api-io" for thread in threading.enumerate())
+
+
+def test_two_sessions_share_the_store_and_nothing_else(service: Service) -> None:
+    service.answer = answer
+    known = len(default_session().routes._states)
+    with Session() as one, Session() as two:
+        assert ask(service, "a", one) == ask(service, "a", two) == "a"
+        assert len(service.asked) == 1, "the answer that one stored serves the other"
+        assert one.store(None) is two.store(None)
+        (first,), (second,) = one.routes._states.values(), two.routes._states.values()
+        assert first.limiter is not second.limiter
+        assert first.profile is not second.profile
+        assert one.http._transport is not None
+        assert two.http._transport is not None
+        assert one.http._transport.loop is not two.http._transport.loop
+        assert len(default_session().routes._states) == known
+
+
+def test_queries_of_a_session_share_connections_and_what_it_learned(service: Service) -> None:
+    service.answer = answer
+    with Session() as session:
+        for text in "abc":
+            ask(service, text, session)
+        assert len(session.routes._states) == 1
+
+
+def test_closing_ends_the_thread_and_the_store_that_nobody_else_holds(service: Service) -> None:
+    service.answer = answer
+    before = io_threads()
+    one, two = Session(), Session()
+    ask(service, "a", one)
+    ask(service, "b", two)
+    assert io_threads() == before + 2
+    store = one.store(None)
+    one.close()
+    assert io_threads() == before + 1
+    assert store in sqlite._stores.values(), "the other session still holds it"
+    two.close()
+    two.close()
+    assert io_threads() == before
+    assert store not in sqlite._stores.values()
+    assert ask(service, "a") == "a"
+    assert len(service.asked) == 2, "what was stored is on disk"
+
+
+def test_a_closed_session_says_so(service: Service) -> None:
+    session = Session()
+    session.close()
+    with pytest.raises(SessionClosedError, match="with Session"):
+        ask(service, "a", session)
+    assert service.asked == []
+
+
+def test_a_session_that_is_closed_ends_its_queries(service: Service) -> None:
+    asked = threading.Event()
+    raised: list[BaseException] = []
+
+    async def never(*_: Any) -> Any:
+        asked.set()
+        await asyncio.sleep(3600)
+
+    service.answer = never
+    session = Session()
+
+    def query() -> None:
+        try:
+            ask(service, "a", session)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    assert asked.wait(20)
+    session.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [type(error) for error in raised] == [SessionClosedError]
+
+
+def test_a_session_serves_several_threads(service: Service) -> None:
+    service.answer = answer
+    found: dict[str, str] = {}
+    with Session() as session:
+
+        def query(text: str) -> None:
+            found[text] = ask(service, text, session)
+
+        threads = [threading.Thread(target=query, args=(f"t{number}",)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert found == {f"t{number}": f"t{number}" for number in range(8)}
+
+
+@pytest.mark.parametrize("kind", ["own", "default"])
+def test_a_forked_child_asks_in_the_session_of_its_parent(kind: str, service: Service) -> None:
+    service.answer = answer
+    session = Session() if kind == "own" else None
+    assert ask(service, "parent", session) == "parent"
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sender.send(ask(service, "child", session))
+        finally:
+            os._exit(0)
+    assert receiver.poll(20)
+    assert receiver.recv() == "child"
+    os.waitpid(pid, 0)
+    assert ask(service, "parent again", session) == "parent again"
+    if session is not None:
+        session.close()
+
+
+class Counting:
+    """A limit of two, which counts what is taken and given back."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(2)
+        self.acquired = self.released = 0
+
+    async def acquire(self) -> None:
+        await self.slots.acquire()
+        self.acquired += 1
+
+    def release(self) -> None:
+        self.slots.release()
+        self.released += 1
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_limit_of_ones_own_holds_beside_the_routes(refused: bool, service: Service) -> None:
+    asked = 0
+
+    def reply(*_: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if refused and asked % 5 == 0:
+            return Reply({"error": "slow down"}, 429, {"Retry-After": "0.01"})
+        return {"answer": "x", "score": 0.5}
+
+    service.answer = reply
+    limiter = Counting()
+    using = {**USING, "task": "question-answering", "context_column": "text"}
+    with Session(limiter=limiter) as session:
+        frame = pd.DataFrame({"text": [f"t{number}" for number in range(40)]})
+        out = predict(frame, using, {"endpoint": service.url, "cache": False}, session=session)
+    assert out["y_error"].isna().all()
+    assert service.most_in_flight <= 2
+    assert limiter.acquired == limiter.released >= 40
+
+
+def test_a_semaphore_is_such_a_limit(service: Service) -> None:
+    service.answer = answer
+    with Session(limiter=asyncio.Semaphore(1)) as session:
+        frames = (pd.DataFrame({"text": [f"{number} a", f"{number} b"]}) for number in range(5))
+        outs = list(predict_batches(frames, USING, {"endpoint": service.url}, session=session))
+    assert pd.concat(outs)["y_error"].isna().all()
+    assert service.most_in_flight == 1
