@@ -159,6 +159,7 @@ class Task:
         rename: spellings of parameters seen in the wild, to the specification's.
         repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
             not be read; None where there is nothing to repair.
+        operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
         scored: whether there is a column ``<target>_confidence``.
         explained: whether there is a column ``<target>_explain``.
@@ -184,6 +185,7 @@ class Task:
     more_parameters: Mapping[str, type] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
+    operation: str | None = None
     deterministic: bool = True
     scored: bool = False
     explained: bool = False

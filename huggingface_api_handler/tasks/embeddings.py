@@ -78,6 +78,7 @@ TASKS = (
         name="feature-extraction",
         description="Turns a text into a vector for search, clustering and similarity",
         aliases=("embeddings", "embedding"),
+        operation="embeddings",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         read=read_vector,
         arguments=frozenset({"pooling"}),

@@ -8,7 +8,6 @@ server, write one more implementation in a module of this package and name it in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -32,17 +31,19 @@ class Batching(Enum):
     NATIVE = "native"  # the protocol itself carries many
 
 
-@dataclass(frozen=True)
-class Body:
-    """The body of one request. It can hold what a row holds, so it stays out of ``repr``.
+class Body(NamedTuple):
+    """The body of one request.
 
     Attributes:
-        data: The bytes to send.
+        data: The bytes to send. They can hold what a row holds, so they stay out of ``repr``.
         content_type: What they are.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     content_type: str = JSON_TYPE
+
+    def __repr__(self) -> str:
+        return f"Body({len(self.data)} bytes of {self.content_type})"
 
 
 class ReportedUsage(NamedTuple):

@@ -32,14 +32,19 @@ def reported_usage(headers: Mapping[str, str], answer: object = None) -> Reporte
         text = headers.get("x-total-tokens") or headers.get("x-compute-tokens")
         tokens = int(_parse_number(text)) if text else 0
     seconds, characters = headers.get("x-compute-time"), headers.get("x-compute-characters")
-    if not tokens and seconds is None and characters is None:
-        return None
-    return ReportedUsage(tokens, _compute_seconds(seconds or "0"), int(_parse_number(characters)))
+    if seconds is None and characters is None:
+        return ReportedUsage(tokens) if tokens else None
+    return ReportedUsage(
+        tokens,
+        0.0 if seconds is None else _compute_seconds(seconds),
+        0 if characters is None else int(_parse_number(characters)),
+    )
 
 
 def _compute_seconds(text: str) -> float:
     # hf-inference sends seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
-    return _parse_number(text) if "." in text else _parse_number(text) / 1000
+    seconds = _parse_number(text)
+    return seconds if "." in text else seconds / 1000
 
 
 def _parse_number(value: object) -> float:

@@ -19,6 +19,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from ..._version import __version__
+from ...tasks import TASKS
 from .events import (
     QueryEnded,
     QueryInfo,
@@ -33,9 +34,6 @@ from .hooks import InferenceHook
 
 _PROVIDER = "huggingface"
 _STATUS_OK = 200
-
-# Tasks that the conventions have a name for. Others keep their own.
-_OPERATIONS = {"chat-completion": "chat", "text-generation": "text_completion", "feature-extraction": "embeddings"}
 
 _USAGE = ("answered", "requests", "batches", "retries", "rate_limit_waits", "cache_hits", "tokens")
 
@@ -61,7 +59,7 @@ class OpenTelemetryHook(InferenceHook):
             event: What is known of it.
         """
         query = event.query
-        operation = _OPERATIONS.get(query.task, query.task)
+        operation = TASKS[query.task].operation or query.task
         attributes = {
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": _PROVIDER,

@@ -126,6 +126,14 @@ def test_tokens_count_even_where_no_part_can_be_told_from_another(service: Servi
     assert out.attrs["usage"]["tokens"] > 0
 
 
+@pytest.mark.parametrize("protocol", [HF_INFERENCE, Tei(8)], ids=lambda protocol: protocol.name)
+def test_the_usage_of_an_unreadable_answer_is_kept(protocol: WireProtocol) -> None:
+    response = Response(200, CIMultiDict({"x-compute-tokens": "31"}), b"[[0.5]]")
+    decoded = protocol.decode(TASKS["feature-extraction"], response, 2)
+    assert str(decoded.unreadable) == "2 inputs were answered with 1 parts"
+    assert (decoded.parts, decoded.usage) == ([], ReportedUsage(tokens=31))
+
+
 def test_a_task_that_reads_a_text_needs_no_entry_of_its_form() -> None:
     def read(part: Any, _item: Input, _settings: Settings) -> Prediction:
         return Prediction(part["text"])
