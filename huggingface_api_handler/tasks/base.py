@@ -125,12 +125,30 @@ def single_group(_input: Input) -> Hashable:
 
 
 def text_value(_settings: Settings) -> str:
-    """The type of a target that is a text.
+    """The SQL type of a target that is a text.
 
     Returns:
         VARCHAR.
     """
     return "VARCHAR"
+
+
+def number_value(_settings: Settings) -> str:
+    """The SQL type of a target that is a number.
+
+    Returns:
+        DOUBLE.
+    """
+    return "DOUBLE"
+
+
+def json_value(_settings: Settings) -> str:
+    """The SQL type of a target that is a list or a map.
+
+    Returns:
+        JSON.
+    """
+    return "JSON"
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,19 @@ def read_scores(answer: object, _input: Input, settings: Settings) -> Prediction
     return choose_label(renamed(scores_of(answer), settings.labels), settings)
 
 
+def label_value(settings: Settings) -> str:
+    """The SQL type of the target of ``choose_label`` and ``read_zero_shot``.
+
+    Args:
+        settings: of which ``output`` and the parameter ``multi_label`` are read.
+
+    Returns:
+        VARCHAR for one label, JSON for several or for scores.
+    """
+    has_one_label = settings.output == "label" and not settings.parameters.get("multi_label")
+    return "VARCHAR" if has_one_label else "JSON"
+
+
 def choose_label(pairs: Scores, settings: Settings) -> Prediction:
     """The prediction that ``output`` and ``threshold`` make of labels with scores.
 
@@ -200,6 +213,7 @@ TASKS = (
         aliases=("sentiment-analysis",),
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
         read=read_scores,
+        value_type=label_value,
         arguments=LABEL_ARGUMENTS,
         more_parameters={"truncation": bool, "max_length": int},
         scored=True,
@@ -213,6 +227,7 @@ TASKS = (
         columns=(*TEXT, LABELS_COLUMN),
         combine=LabelledText,
         read=read_zero_shot,
+        value_type=label_value,
         group=_labels_group,
         arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),

@@ -11,6 +11,7 @@ from .base import (
     Settings,
     Task,
     number,
+    number_value,
     unreadable,
 )
 from .input_types import Input, TextPair
@@ -47,6 +48,18 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
     return Prediction(answer)
 
 
+def vector_value(settings: Settings) -> str:
+    """The SQL type of the target of ``read_vector``.
+
+    Args:
+        settings: of which ``pooling`` is read.
+
+    Returns:
+        FLOAT[]; JSON with ``pooling = 'none'``, which may give a list of vectors.
+    """
+    return "JSON" if settings.pooling == "none" else "FLOAT[]"
+
+
 def _all_numbers(values: list[object]) -> bool:
     return all(type(value) is float or type(value) is int for value in values)
 
@@ -81,6 +94,7 @@ TASKS = (
         operation="embeddings",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
         read=read_vector,
+        value_type=vector_value,
         arguments=frozenset({"pooling"}),
     ),
     Task(
@@ -90,6 +104,7 @@ TASKS = (
         columns=(*TEXT, Column("column2")),
         combine=TextPair,
         read=read_similarity,
+        value_type=number_value,
         group=_source,
     ),
     Task(
@@ -100,6 +115,7 @@ TASKS = (
         columns=(*TEXT, Column("column2")),
         combine=TextPair,
         read=read_similarity,
+        value_type=number_value,
         group=_source,
         spec="",
     ),

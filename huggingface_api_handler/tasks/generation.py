@@ -53,6 +53,18 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
     return Prediction(value, None, explain)
 
 
+def reply_value(settings: Settings) -> str:
+    """The SQL type of the target of ``read_chat``.
+
+    Args:
+        settings: of which ``output_schema`` is read.
+
+    Returns:
+        JSON under ``output_schema``, else VARCHAR.
+    """
+    return "JSON" if settings.output_schema else "VARCHAR"
+
+
 def _repair(
     item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
 ) -> Repair | None:
@@ -109,6 +121,7 @@ TASKS = (
         default_model="Qwen/Qwen2.5-7B-Instruct",
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
+        value_type=reply_value,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
         repair=_repair,
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},

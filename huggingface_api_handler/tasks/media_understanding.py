@@ -9,14 +9,15 @@ from .base import (
     Prediction,
     Settings,
     Task,
+    json_value,
     number,
     objects_of,
     unreadable,
     unwrap,
     unwrap_list,
 )
-from .classification import LABEL_ARGUMENTS, LABELS_COLUMN, read_scores, read_zero_shot
-from .generation import read_chat
+from .classification import LABEL_ARGUMENTS, LABELS_COLUMN, label_value, read_scores, read_zero_shot
+from .generation import read_chat, reply_value
 from .input_types import Input, LabelledMedia, MediaQuestion, PromptedMedia
 from .text import read_answer, read_text
 
@@ -119,6 +120,7 @@ def _classifier(name: str, description: str, columns: tuple[Column, ...], defaul
         default_model=default_model,
         columns=columns,
         read=read_scores,
+        value_type=label_value,
         arguments=LABEL_ARGUMENTS,
         scored=True,
         explained=True,
@@ -145,6 +147,7 @@ def _finder(name: str, description: str, default_model: str) -> Task:
         default_model=default_model,
         columns=IMAGE,
         read=read_objects,
+        value_type=json_value,
         explained=True,
     )
 
@@ -165,6 +168,7 @@ TASKS = (
         columns=(*IMAGE, LABELS_COLUMN),
         combine=LabelledMedia,
         read=read_zero_shot,
+        value_type=label_value,
         arguments=LABEL_ARGUMENTS - {"labels"},
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
@@ -179,6 +183,7 @@ TASKS = (
         columns=(*IMAGE, LABELS_COLUMN),
         combine=LabelledMedia,
         read=read_named_objects,
+        value_type=json_value,
         required_parameters=("candidate_labels",),
         rename={"labels": "candidate_labels"},
         explained=True,
@@ -203,6 +208,7 @@ TASKS = (
         columns=(*IMAGE, PROMPT),
         combine=PromptedMedia,
         read=read_chat,
+        value_type=reply_value,
         arguments=frozenset({"prompt_template", "system_prompt"}),
         spec="chat-completion",
         deterministic=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ..errors import InputError
 from .base import (
@@ -14,6 +14,8 @@ from .base import (
     Task,
     best_of,
     number,
+    number_value,
+    text_value,
     unreadable,
 )
 from .input_types import Input, TableQuestion
@@ -91,13 +93,16 @@ def read_value(answer: object, _input: Input, _settings: Settings) -> Prediction
     return Prediction(value)
 
 
-def _tabular(name: str, description: str, default_model: str, read: Read) -> Task:
+def _tabular(
+    name: str, description: str, default_model: str, read: Read, value_type: Callable[[Settings], str] = text_value
+) -> Task:
     return Task(
         name=name,
         description=description,
         default_model=default_model,
         columns=(Column("columns", "values"),),
         read=read,
+        value_type=value_type,
         spec="",
     )
 
@@ -121,5 +126,11 @@ TASKS = (
     _tabular(
         "tabular-classification", "Puts a class on each row of a table", "scikit-learn/tabular-playground", read_class
     ),
-    _tabular("tabular-regression", "Puts a number on each row of a table", "scikit-learn/Fish-Weight", read_value),
+    _tabular(
+        "tabular-regression",
+        "Puts a number on each row of a table",
+        "scikit-learn/Fish-Weight",
+        read_value,
+        number_value,
+    ),
 )

@@ -14,6 +14,7 @@ from .base import (
     Settings,
     Task,
     best_of,
+    json_value,
     number,
     objects_of,
     unreadable,
@@ -216,6 +217,7 @@ TASKS = (
         aliases=("ner", "named-entity-recognition"),
         default_model="dslim/bert-base-NER",
         read=read_entities,
+        value_type=json_value,
         explained=True,
     ),
     Task(
