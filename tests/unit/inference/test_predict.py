@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.errors import InferenceError, InputError
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import output_schema, predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols.base import Batching
 from huggingface_api_handler.inference.protocols.hf_inference import form_of
@@ -370,14 +370,27 @@ def test_recorded_answers_are_read_through_the_whole_path(service: Service, task
         frame = frame.head(1)
     service.answer = lambda *_: reply
     model = {} if TASKS[task].default_model else {"model": "a/b"}
-    out = predict(frame, {"task": task, "target": "y", **model, **using}, {"endpoint": service.url})
+    whole_using = {"task": task, "target": "y", **model, **using}
+    out = predict(frame, whole_using, {"endpoint": service.url})
     assert out["y_error"].isna().all()
     assert out["y"].notna().all()
     assert len(service.asked) == 1
+    told = output_schema(whole_using, {"endpoint": service.url})
+    assert list(told) == list(out.columns)
+    for name, sql_type in told.items():
+        assert all(cell is None or isinstance(cell, CELL_TYPES[sql_type]) for cell in out[name]), name
     if task in ("sentence-similarity", "tabular-classification", "tabular-regression"):
         assert list(out["y"]) == response["json"]
     if "base64" in response:
         assert out["y"][0] == f"data:{reply.headers['Content-Type']};base64,{response['base64']}"
+
+
+CELL_TYPES: dict[str, tuple[type, ...]] = {
+    "VARCHAR": (str, int),  # the class of a row of a table is what the server sent
+    "DOUBLE": (float,),
+    "JSON": (list, dict),
+    "FLOAT[]": (list,),
+}
 
 
 def test_every_recorded_file_is_of_a_task() -> None:
