@@ -386,7 +386,7 @@ def test_recorded_answers_are_read_through_the_whole_path(service: Service, task
 
 
 CELL_TYPES: dict[str, tuple[type, ...]] = {
-    "VARCHAR": (str, int),  # the class of a row of a table is what the server sent
+    "VARCHAR": (str, int, list),  # the class of a row of a table is what the server sent; tracks can be several
     "DOUBLE": (float,),
     "JSON": (list, dict),
     "FLOAT[]": (list,),
