@@ -33,7 +33,6 @@ from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
-from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import rate_limit_headers
 from huggingface_api_handler.inference.transport.client import Response
@@ -205,7 +204,6 @@ def simulate(
         async def save(_: Media) -> str:
             raise AssertionError("no media here")
 
-        results = Results()
         limiter, usage = Limiter(clock=loop.time), Usage("", "", "")
         finished: list[float] = []
         in_flight: list[int] = []
@@ -220,7 +218,6 @@ def simulate(
             usage,
             dependencies,
             InputStream.of(texts),
-            results,
         )
 
         async def watch() -> None:
@@ -237,7 +234,7 @@ def simulate(
         finally:
             watching.cancel()
         finished.extend([loop.time()] * (executor.done - len(finished)))
-        unanswered = sum(not isinstance(result, Prediction) for result in results)
+        unanswered = sum(not isinstance(result, Prediction) for result in executor.results)
         return SimulationResult(loop.time(), unanswered, executor.stopped, service.stats(), finished, in_flight)
 
     loop = VirtualLoop()

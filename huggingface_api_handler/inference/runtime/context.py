@@ -144,8 +144,8 @@ class Query:
         route = resolve_route(engine, model)
         usage = Usage(model.task, model.model, route.host)
         used = session or default_session()
-        told = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
-        return cls(model, engine, route, usage, used, scope, told)
+        listeners = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
+        return cls(model, engine, route, usage, used, scope, listeners)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.

@@ -23,7 +23,6 @@ from .input_queue import InputQueue
 from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
-from .results import Results
 from .worker_pool import WorkerPool
 
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
@@ -38,11 +37,9 @@ class QueryExecutor:
         timeout_s: seconds that one request may take.
         usage: counts what is asked and taken.
         dependencies: what the query uses.
-        source: the distinct inputs.
-        results: where predictions and failures go as answers land.
+        source: the distinct inputs, with the place for their results.
 
     Attributes:
-        results: the predictions and failures.
         stopped: why the query ended before its time, or None.
     """
 
@@ -54,10 +51,8 @@ class QueryExecutor:
         usage: Usage,
         dependencies: Dependencies,
         source: InputStream,
-        results: Results,
     ) -> None:
         self.stopped: Failure | None = None
-        self.results = results
         self._model, self._usage, self._deps = model, usage, dependencies
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
@@ -68,19 +63,21 @@ class QueryExecutor:
         self._sender = RequestSender(
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None
         )
-        self._handler = ResponseHandler(
-            model, source.inputs, results, usage, dependencies, self._breaker, on_rejected=self._reject
-        )
+        self._handler = ResponseHandler(model, source, usage, dependencies, self._breaker, on_rejected=self._reject)
         self._queue = InputQueue(
             model.definition,
             route.protocol.batching(model.definition),
             source,
-            results,
             dependencies,
             self._handler.on_cached,
             lambda index, error: self._reject(index, Failure(FailureKind.INPUT_REJECTED, str(error))),
             self._changed.set,
         )
+
+    @property
+    def results(self) -> Results:
+        """The predictions and failures, which fill as answers land."""
+        return self._handler.results
 
     @property
     def done(self) -> int:
@@ -272,7 +269,7 @@ class QueryExecutor:
             self._sender.release_slot()
             return ()
         self._in_flight += 1
-        result = await self._sender.send([self._queue.item(index) for index in indexes])
+        result = await self._sender.send(self._queue.items(indexes))
         outcome: Failure | Sequence[Batch]
         if isinstance(result, RequestResult):
             outcome = result.failure or await self._handler.record(self._queue, indexes, result)
@@ -313,7 +310,7 @@ class QueryExecutor:
         if self.stopped is not None:
             self._sender.release_slot()
             return Failure(FailureKind.NOT_SENT, "the query has ended")
-        result = await self._sender.send([self._queue.item(index) for index in indexes])
+        result = await self._sender.send(self._queue.items(indexes))
         if isinstance(result, Failure):
             if result.kind is FailureKind.NOT_SENT:
                 self._stop_sending(result)

@@ -8,21 +8,19 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
 from ...errors import MediaError
-from ...tasks import Input, MediaRef, Task
-from ...tasks.input_types import loaded_media, media_in, text_length, with_media
+from ...tasks import Input, Task
+from ...tasks.input_types import media_in, text_length
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
 from .input_stream import InputStream
-from .results import Results
+from .loaded_media import LoadedMedia
 
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
 _MAX_WAITING_ROWS = 8192
-_MAX_MEDIA_BYTES = 64 * 1024 * 1024
-_LINGER_S = 0.02  # for more inputs, before those that wait go in a request that is not full
 
 
 class InputQueue:
@@ -32,7 +30,6 @@ class InputQueue:
         task: whose inputs these are.
         batching: what the protocol says of several inputs in one request.
         source: where the distinct inputs of the query come from. ``replace_input`` changes them in place.
-        results: makes room for inputs as they come.
         dependencies: the route's profile, the stored answers, and how media is loaded.
         on_cached: is given the index and the stored part of an answer, and says whether it could be read.
         on_media_error: is given the index of an input whose media cannot be had, and why.
@@ -50,7 +47,6 @@ class InputQueue:
         task: Task,
         batching: Batching,
         source: InputStream,
-        results: Results,
         dependencies: Dependencies,
         on_cached: Callable[[int, object], Awaitable[bool]],
         on_media_error: Callable[[int, MediaError], None],
@@ -60,20 +56,18 @@ class InputQueue:
         self.waiting: deque[int] = deque()
         self.finished = False
         self._task, self.inputs, self._deps = task, source.inputs, dependencies
-        self._source, self._results = source, results
-        self._on_cached, self._on_media_error, self._on_change = on_cached, on_media_error, on_change
+        self._source, self._on_cached, self._on_change = source, on_cached, on_change
+        self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
-        self._loaded: dict[int, Input] = {}
         self._keys: dict[int, bytes] = {}
-        self._media_bytes = 0
-        self._has_media = self._only_cached = self._is_starved = False
+        self._has_media = self._only_cached = False
         self._room = asyncio.Event()
 
     async def fill(self) -> None:
         """Add window after window, as fast as they are taken."""
         while indexes := await self._next_window():
             if self._has_media:
-                indexes = await self._with_media(indexes)
+                indexes = await self._media.load(indexes)
             uncached = await self._uncached(indexes)
             if self._only_cached:
                 for index in uncached:
@@ -90,22 +84,13 @@ class InputQueue:
         while not self._only_cached and self._is_full():
             self._room.clear()
             await self._room.wait()
-        if not source.has_next:
-            try:
-                await asyncio.wait_for(source.wait(), _LINGER_S)
-            except asyncio.TimeoutError:
-                self._is_starved = True
-                self._on_change()
-                await source.wait()
-                self._is_starved = False
+        await source.wait(self._on_change)
         first = source.peek()
         self._has_media = first is not None and media_in(first) is not None
-        indexes = source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
-        self._results.extend(len(indexes))
-        return indexes
+        return source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:
-        return len(self.waiting) >= _MAX_WAITING_ROWS or self._media_bytes >= _MAX_MEDIA_BYTES
+        return len(self.waiting) >= _MAX_WAITING_ROWS or self._media.is_full
 
     def only_cached(self) -> None:
         """From now on add nothing to ask, and look only for stored answers.
@@ -129,7 +114,7 @@ class InputQueue:
             return True
         if not self.waiting:
             return False
-        if self.finished or self._is_starved or not self.can_batch:
+        if self.finished or self._source.is_starved or not self.can_batch:
             return True
         return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
 
@@ -154,16 +139,16 @@ class InputQueue:
         """
         self._parts.extend(parts)
 
-    def item(self, index: int) -> Input:
-        """An input as it is sent, its media loaded.
+    def items(self, indexes: Sequence[int]) -> list[Input]:
+        """Inputs as they are sent (see ``LoadedMedia.items``).
 
         Args:
-            index: of the input.
+            indexes: of the inputs.
 
         Returns:
-            The input with its media; with the reference to it where the media is not loaded.
+            The inputs with their media.
         """
-        return self._loaded.get(index, self.inputs[index])
+        return self._media.items(indexes)
 
     def replace_input(self, index: int, item: Input) -> None:
         """Ask something else for this input. Its answer is still stored under what was asked first.
@@ -184,8 +169,8 @@ class InputQueue:
         key = self._keys.pop(index, None)
         if key is not None:
             self._deps.answers.put(key, part)
-        if self._loaded:
-            self.drop(index)
+        if self._has_media and self._media.drop(index):
+            self._room.set()
 
     def drop(self, index: int) -> None:
         """Forget all of an input that is done with.
@@ -194,35 +179,15 @@ class InputQueue:
             index: of the input.
         """
         self._keys.pop(index, None)
-        item = self._loaded.pop(index, None)
-        if item is not None:
-            self._media_bytes -= len(loaded_media(item).data)
+        if self._media.drop(index):
             self._room.set()
-
-    async def _with_media(self, indexes: Sequence[int]) -> list[int]:
-        loaded = await asyncio.gather(*map(self._load_media, indexes))
-        return [index for index, is_loaded in zip(indexes, loaded, strict=True) if is_loaded]
-
-    async def _load_media(self, index: int) -> bool:
-        item = self.inputs[index]
-        reference = media_in(item)
-        if not isinstance(reference, MediaRef):
-            return True
-        try:
-            media = await self._deps.load(reference)
-        except MediaError as error:
-            self._on_media_error(index, error)
-            return False
-        self._loaded[index] = with_media(item, media)
-        self._media_bytes += len(media.data)
-        return True
 
     async def _uncached(self, indexes: Sequence[int]) -> list[int]:
         """Those of ``indexes`` that no stored answer serves."""
         answers = self._deps.answers
         if isinstance(answers, NoResponseCache):
             return list(indexes)
-        keys = {index: answers.key(self.item(index)) for index in indexes}
+        keys = dict(zip(indexes, map(answers.key, self.items(indexes)), strict=True))
         stored = await answers.lookup(list(keys.values()))
         self._keys.update(keys)
         if not stored:

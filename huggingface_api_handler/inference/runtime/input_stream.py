@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from ...tasks import Input
+from .results import Results
+
+_LINGER_S = 0.02  # for more inputs, before those that wait go in a request that is not full
 
 CallSoon = Callable[[Callable[[], None]], None]
 """Calls a function on the event loop, from any thread (see ``HttpClient.call_soon``)."""
@@ -18,19 +21,23 @@ class InputStream:
     ``add``, ``end`` and ``drop_before`` are the caller's, the other methods the event loop's.
 
     Args:
+        results: gets room for inputs as the loop takes them.
         call_soon: wakes the event loop; None where all inputs are there and the stream is ended before it runs.
 
     Attributes:
+        results: what becomes of the inputs.
         inputs: those that are held. The loop may replace an input.
         count: how many were added.
         ended: whether no more will be added.
+        is_starved: whether the loop has waited for inputs in vain, so that those that it has should go.
         closed: whether the query has ended, so that what is added is not sent.
     """
 
-    def __init__(self, call_soon: CallSoon | None = None) -> None:
+    def __init__(self, results: Results, call_soon: CallSoon | None = None) -> None:
+        self.results = results
         self.inputs: dict[int, Input] = {}
         self.count = 0
-        self.ended = self.closed = False
+        self.ended = self.closed = self.is_starved = False
         self._call_soon = call_soon
         self._next = self._start = 0
         self._lock = threading.Lock()
@@ -46,7 +53,7 @@ class InputStream:
         Returns:
             The stream of them.
         """
-        stream = cls()
+        stream = cls(Results())
         stream.add(list(inputs))
         stream.end()
         return stream
@@ -88,8 +95,23 @@ class InputStream:
         """Whether there are inputs to take, or none will come."""
         return self.ended or self._next < self.count
 
-    async def wait(self) -> None:
-        """Wait until ``has_next``."""
+    async def wait(self, on_starved: Callable[[], None]) -> None:
+        """Wait until ``has_next``.
+
+        Args:
+            on_starved: is called where no inputs come for a while.
+        """
+        if self.has_next:
+            return
+        try:
+            await asyncio.wait_for(self._wait(), _LINGER_S)
+        except asyncio.TimeoutError:
+            self.is_starved = True
+            on_starved()
+            await self._wait()
+            self.is_starved = False
+
+    async def _wait(self) -> None:
         while not self.has_next:
             self._added.clear()
             if not self.has_next:
@@ -114,6 +136,7 @@ class InputStream:
         """
         first = self._next
         self._next = min(self.count, first + most)
+        self.results.extend(self._next - first)
         return list(range(first, self._next))
 
     def close(self) -> int:

@@ -65,7 +65,7 @@ class QueryRun:
         self.results = Results()
         self._query, self._progress, self._cancel = query, progress, cancel
         self._http = query.session.http
-        self._source = InputStream(self._http.call_soon)
+        self._source = InputStream(self.results, self._http.call_soon)
         self._finished = threading.Event()
         self._future: Future[None] | None = None
         self._executor: QueryExecutor | None = None
@@ -208,7 +208,6 @@ class QueryRun:
                 self._query.usage,
                 dependencies,
                 self._source,
-                self.results,
             )
             try:
                 await self._run(executor, state)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
-from ...tasks import Input, Prediction
+from ...tasks import Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
@@ -14,7 +14,7 @@ from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
-from .results import Results
+from .input_stream import InputStream
 
 
 class ResponseHandler:
@@ -22,30 +22,29 @@ class ResponseHandler:
 
     Args:
         model: the checked arguments of the model.
-        inputs: the distinct inputs by their index.
-        results: fills as answers land.
+        source: the distinct inputs by their index, with the place for their results.
         usage: counts what stored answers spared, and repairs.
         dependencies: the route's profile, and how media is saved.
         breaker: is told of answers.
         on_rejected: is given the index of an input whose answer cannot be read, and why.
 
     Attributes:
+        results: the predictions and failures, which fill as answers land.
         done: inputs that have their prediction or their failure.
     """
 
     def __init__(
         self,
         model: ModelSettings,
-        inputs: Mapping[int, Input],
-        results: Results,
+        source: InputStream,
         usage: Usage,
         dependencies: Dependencies,
         breaker: CircuitBreaker,
         on_rejected: Callable[[int, Failure], None],
     ) -> None:
-        self._results = results
+        self.results = source.results
         self.done = 0
-        self._model, self._task, self._inputs = model, model.definition, inputs
+        self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
 
     async def record(
@@ -84,7 +83,7 @@ class ResponseHandler:
             queue.answered(index, part)
         if len(again) < len(indexes):
             self._breaker.on_response()
-            self._results.notify()
+            self.results.notify()
         return again
 
     async def on_cached(self, index: int, part: object) -> bool:
@@ -102,7 +101,7 @@ class ResponseHandler:
         except (UnreadableAnswer, MediaError):
             return False
         self._usage.cache_hits += 1
-        self._results.notify()
+        self.results.notify()
         return True
 
     def fail(self, index: int, failure: Failure) -> None:
@@ -112,8 +111,8 @@ class ResponseHandler:
             index: of the input.
             failure: its reason.
         """
-        self._results.fail(index, failure)
-        self._results.notify()
+        self.results.fail(index, failure)
+        self.results.notify()
         self.done += 1
 
     def predictions(self, indexes: Sequence[int], result: RequestResult) -> list[Prediction] | Failure:
@@ -139,7 +138,7 @@ class ResponseHandler:
         prediction = self._task.read(part, self._inputs[index], self._model)
         if self._task.makes_media:
             prediction = await save_media(prediction, self._deps.save)
-        self._results.put(index, prediction)
+        self.results.put(index, prediction)
         self.done += 1
 
     def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:

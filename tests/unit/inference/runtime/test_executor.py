@@ -23,7 +23,6 @@ from huggingface_api_handler.inference.protocols.routing import Route, resolve_r
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
-from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.inference.telemetry.hooks import Hooks
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -94,7 +93,6 @@ class Run:
         self.sent: list[Any] = []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
-        self.results = Results()
         self.usage = Usage("", "", "")
         self.profile = profile or RouteProfile()
 
@@ -119,13 +117,12 @@ class Run:
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
 
         async def query() -> QueryExecutor:
-            executor = QueryExecutor(
-                settings, route, 10, self.usage, dependencies, InputStream.of(inputs), self.results
-            )
+            executor = QueryExecutor(settings, route, 10, self.usage, dependencies, InputStream.of(inputs))
             await asyncio.wait_for(executor.run(), 30)
             return executor
 
         self.executor = asyncio.run(query())
+        self.results = self.executor.results
         assert all(failure.kind.in_rows for failure in self.results.failures.values())
 
     @property
