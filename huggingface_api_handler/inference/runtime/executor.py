@@ -23,6 +23,7 @@ from .input_queue import InputQueue
 from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
+from .results import Results
 from .worker_pool import WorkerPool
 
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
