@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,17 @@ _CROPPED_PIXELS = 32
 _CROP_RATIO = IMAGE_SIDE_PIXELS / (IMAGE_SIDE_PIXELS + _CROPPED_PIXELS)
 
 
+@dataclass(frozen=True)
 class ImageClassifier:
-    """An image to `[{"label", "score"}, ...]`, the highest score first."""
+    """An image to `[{"label", "score"}, ...]`, the highest score first.
 
-    def __init__(self, network: EfficientNet, labels: list[str]) -> None:
-        """Put network and labels together.
+    Attributes:
+        network: The loaded network.
+        labels: The name of each of its 1,000 classes.
+    """
 
-        Args:
-            network: The loaded network.
-            labels: The name of each of its 1,000 classes.
-        """
-        self._network = network
-        self._labels = labels
+    network: EfficientNet
+    labels: list[str]
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[list[LabelScore]]:
         """Classify images.
@@ -63,9 +63,9 @@ class ImageClassifier:
         return [self._classify(content, function)[:top_k] for content in inputs]
 
     def _classify(self, content: bytes, function: str) -> list[LabelScore]:
-        scores = _scores(self._network.logits(_center_crop(decode_image(content))), function)
+        scores = _scores(self.network.logits(_center_crop(decode_image(content))), function)
         order = np.argsort(-scores, kind="stable")
-        return [{"label": self._labels[index], "score": float(scores[index])} for index in order]
+        return [{"label": self.labels[index], "score": float(scores[index])} for index in order]
 
 
 def _center_crop(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,16 +42,15 @@ ENTITY_GROUPS = {
 }
 
 
+@dataclass(frozen=True)
 class EntityRecognizer:
-    """A text to `[{"entity_group", "word", "start", "end"}, ...]`; positions count characters."""
+    """A text to `[{"entity_group", "word", "start", "end"}, ...]`; positions count characters.
 
-    def __init__(self, pipeline: Language) -> None:
-        """Wrap spaCy's pipeline.
+    Attributes:
+        pipeline: The loaded pipeline.
+    """
 
-        Args:
-            pipeline: The loaded pipeline.
-        """
-        self._pipeline = pipeline
+    pipeline: Language
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[list[Entity]]:
         """Find named entities.
@@ -70,14 +70,14 @@ class EntityRecognizer:
         get_choice(parameters, "aggregation_strategy", ("simple", "first", "average", "max"))
         ignored_groups = _ignored_groups(parameters)
         longest = max(map(len, inputs))
-        if longest > self._pipeline.max_length:
-            raise input_too_long(f"a text has {longest} characters, {self._pipeline.max_length} is the most")
+        if longest > self.pipeline.max_length:
+            raise input_too_long(f"a text has {longest} characters, {self.pipeline.max_length} is the most")
         # One text at a time: what spaCy finds must not depend on its neighbours.
         return [self._entities(text, ignored_groups) for text in inputs]
 
     def _entities(self, text: str, ignored_groups: set[str]) -> list[Entity]:
         found: list[Entity] = []
-        for entity in self._pipeline(text).ents:
+        for entity in self.pipeline(text).ents:
             group = ENTITY_GROUPS.get(entity.label_)
             if group is not None and group not in ignored_groups:
                 found.append(

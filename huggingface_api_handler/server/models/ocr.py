@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,16 +41,15 @@ class OCREngine(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class TextRecognizer:
-    """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text."""
+    """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text.
 
-    def __init__(self, engine: OCREngine) -> None:
-        """Wrap the engine.
+    Attributes:
+        engine: The loaded engine.
+    """
 
-        Args:
-            engine: The loaded engine.
-        """
-        self._engine = engine
+    engine: OCREngine
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[GeneratedText]:
         """Read the text in images.
@@ -69,7 +69,7 @@ class TextRecognizer:
 
     def _text(self, content: bytes) -> str:
         # The engine was made for OpenCV's order of colours.
-        lines, _ = self._engine(decode_image(content)[:, :, ::-1])
+        lines, _ = self.engine(decode_image(content)[:, :, ::-1])
         return "\n".join(text for _, text, _ in lines or [])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,16 +78,15 @@ class Whisper(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SpeechRecognizer:
-    """An audio file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds."""
+    """An audio file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds.
 
-    def __init__(self, model: Whisper) -> None:
-        """Wrap Whisper.
+    Attributes:
+        model: The loaded model.
+    """
 
-        Args:
-            model: The loaded model.
-        """
-        self._model = model
+    model: Whisper
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[Transcript]:
         """Transcribe audio files.
@@ -112,8 +111,8 @@ class SpeechRecognizer:
         language = parameters.get("language")
         if language is None:
             return None
-        if not isinstance(language, str) or language not in self._model.supported_languages:
-            supported = ", ".join(sorted(self._model.supported_languages))
+        if not isinstance(language, str) or language not in self.model.supported_languages:
+            supported = ", ".join(sorted(self.model.supported_languages))
             raise invalid_field("parameters.language", f"expected one of {supported}, got {language!r:.80}")
         return language
 
@@ -122,9 +121,7 @@ class SpeechRecognizer:
         if not samples.size:
             return {"text": "", "chunks": []} if timestamps else {"text": ""}
         # Other temperatures sample, and the same audio must give the same text.
-        segments, _ = self._model.transcribe(
-            samples, language=language, temperature=0, condition_on_previous_text=False
-        )
+        segments, _ = self.model.transcribe(samples, language=language, temperature=0, condition_on_previous_text=False)
         chunks: list[TranscriptChunk] = [
             {"text": segment.text, "timestamp": [segment.start, segment.end]} for segment in segments
         ]

@@ -6,6 +6,7 @@ import importlib
 import io
 import wave
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,18 +70,17 @@ class PiperVoice(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SpeechSynthesizer:
-    """A text to a WAV file: mono, 16 bits, 22,050 samples a second."""
+    """A text to a WAV file: mono, 16 bits, 22,050 samples a second.
 
-    def __init__(self, voice: PiperVoice, config: SynthesisConfig) -> None:
-        """Wrap a voice.
+    Attributes:
+        voice: The loaded voice.
+        config: How it speaks.
+    """
 
-        Args:
-            voice: The loaded voice.
-            config: How it speaks.
-        """
-        self._voice = voice
-        self._config = config
+    voice: PiperVoice
+    config: SynthesisConfig
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[MediaFile]:
         """Speak texts.
@@ -101,14 +101,14 @@ class SpeechSynthesizer:
     def _synthesize(self, text: str) -> bytes:
         if len(text) > MAX_TEXT_CHARS:
             raise input_too_long(f"the text has {len(text)} characters, {MAX_TEXT_CHARS} is the most")
-        samples = b"".join(chunk.audio_int16_bytes for chunk in self._voice.synthesize(text, self._config))
+        samples = b"".join(chunk.audio_int16_bytes for chunk in self.voice.synthesize(text, self.config))
         if not samples:
             raise HTTPError(400, ["Error in `inputs`: the text has no word that can be spoken"])
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)
             writer.setsampwidth(_SAMPLE_BYTES)
-            writer.setframerate(self._voice.config.sample_rate)
+            writer.setframerate(self.voice.config.sample_rate)
             writer.writeframes(samples)
         return file.getvalue()
 

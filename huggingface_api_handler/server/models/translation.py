@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,18 +58,17 @@ class TranslationEngine(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class Translator:
-    """A text to `{"translation_text": ...}`, in one direction."""
+    """A text to `{"translation_text": ...}`, in one direction.
 
-    def __init__(self, engine: TranslationEngine, direction: str) -> None:
-        """Fix the direction of the engine.
+    Attributes:
+        engine: The loaded engine.
+        direction: en-pt or pt-en.
+    """
 
-        Args:
-            engine: The loaded engine.
-            direction: en-pt or pt-en.
-        """
-        self._engine = engine
-        self._direction = direction
+    engine: TranslationEngine
+    direction: str
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[TranslationText]:
         """Translate texts.
@@ -85,10 +85,10 @@ class Translator:
             HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters.
         """
         reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
-        for name, language in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
+        for name, language in zip(("src_lang", "tgt_lang"), self.direction.split("-"), strict=True):
             value = parameters.get(name)
             if value is not None and not _is_language(value, language):
-                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {value!r:.80}")
+                raise invalid_field(f"parameters.{name}", f"this model translates {self.direction}, got {value!r:.80}")
         longest = max(map(len, inputs))
         if longest > MAX_TEXT_CHARS:
             raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
@@ -96,7 +96,7 @@ class Translator:
 
     def _translate(self, text: str) -> str:
         # The package refuses blank text, which is its own translation.
-        return str(self._engine.translate(text, self._direction)) if text.strip() else text
+        return str(self.engine.translate(text, self.direction)) if text.strip() else text
 
 
 def _is_language(value: object, language: str) -> bool:

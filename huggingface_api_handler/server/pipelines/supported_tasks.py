@@ -182,14 +182,14 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
     PipelineTask(
         "question-answering",
         parse_context_question,
-        task_calls.call_with_context,
+        task_calls.call_with_fields,
         postprocessing.unwrap_single,
         (*_QUESTION_PARAMETERS, "align_to_words"),
     ),
     PipelineTask(
         "table-question-answering",
         parse_table_question,
-        task_calls.call_with_table,
+        task_calls.call_with_fields,
         postprocessing.unwrap_single,
         ("sequential", "padding", "truncation"),
         required_modules=("pandas",),
