@@ -11,17 +11,8 @@ import time
 from dataclasses import replace
 from typing import TypedDict
 
+from . import measure
 from .baselines import Job
-from .measure import (
-    RemoteService,
-    Results,
-    parse_arguments,
-    run_client,
-    running_service,
-    service_throughput,
-    start_client,
-    temporary_folder,
-)
 from .service import Plan
 
 BATCH_SIZE = 32
@@ -63,7 +54,7 @@ class KilledRun(TypedDict):
     service_requests_per_second: float
 
 
-def run_ours(service: RemoteService, plan: Plan, job: Job, unanswered: int = 0) -> Run:
+def run_ours(service: measure.RemoteService, plan: Plan, job: Job, unanswered: int = 0) -> Run:
     """Run ours once.
 
     Args:
@@ -76,22 +67,22 @@ def run_ours(service: RemoteService, plan: Plan, job: Job, unanswered: int = 0) 
         RuntimeError: A row has a wrong answer, or another number of rows has none.
     """
     service.set_plan(plan)
-    result = run_client("ours", job)
+    result = measure.run_client("ours", job)
     result.raise_if_incomplete("ours", unanswered)
     stats = service.stats()
     return {"requests": stats["requests"], "refused": stats["refused"], "seconds": result.seconds}
 
 
-def kill_and_rerun(service: RemoteService, rows: int) -> KilledRun:
+def kill_and_rerun(service: measure.RemoteService, rows: int) -> KilledRun:
     """Kill a query with SIGKILL when half of the rows are answered, then run it again.
 
     Raises:
         RuntimeError: The query ended before it was killed, or the second one left a row unanswered.
     """
-    with temporary_folder() as folder:
+    with measure.temporary_folder() as folder:
         job = Job(service.url, rows, folder=folder)
         service.set_plan(SINGLES)
-        process = start_client("ours", job)
+        process = measure.start_client("ours", job)
         while (killed := service.stats())["answered"] < rows // 2:
             if process.poll() is not None:
                 raise RuntimeError(f"the client ended before it was killed: {process.communicate()[1][-500:]}")
@@ -114,8 +105,8 @@ def kill_and_rerun(service: RemoteService, rows: int) -> KilledRun:
 
 def main() -> None:
     """Run the benchmark and write its results."""
-    options = parse_arguments(__doc__ or "")
-    results = Results("request_cost", options.quick)
+    options = measure.parse_arguments(__doc__ or "")
+    results = measure.Results("request_cost", options.quick)
     rows = 1000 if options.quick else 10_000
 
     def record(name: str, minimum: int, run: Run | KilledRun, bound: float) -> None:
@@ -127,12 +118,12 @@ def main() -> None:
         else:
             results.check(f"{name}: requests (fewest: {minimum})", run["requests"], bound)
 
-    with running_service() as service:
-        results.body["service"] = service_throughput(service, rows)
+    with measure.running_service() as service:
+        results.body["service"] = measure.service_throughput(service, rows)
         job = Job(service.url, rows, distinct=rows // 2)
         # One more than the fewest: a list is tried, and rejected.
         record("half of the rows are duplicates", rows // 2, run_ours(service, SINGLES, job), 1 + 2 / rows)
-        with temporary_folder() as folder:
+        with measure.temporary_folder() as folder:
             job = Job(service.url, rows, folder=folder)
             run_ours(service, SINGLES, job)
             record("a rerun", 0, run_ours(service, SINGLES, job), 0)

@@ -10,16 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TypedDict
 
+from . import measure
 from .baselines import Job
-from .measure import (
-    RemoteService,
-    Results,
-    median_of_runs,
-    parse_arguments,
-    run_client,
-    running_service,
-    service_throughput,
-)
 from .service import Plan
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -57,7 +49,7 @@ class Run(TypedDict):
     process_memory_ratio: float
 
 
-def run(service: RemoteService, rows: int, frame_rows: int = 0) -> Run:
+def run(service: measure.RemoteService, rows: int, frame_rows: int = 0) -> Run:
     """Run ours once on a number of rows.
 
     Args:
@@ -70,7 +62,7 @@ def run(service: RemoteService, rows: int, frame_rows: int = 0) -> Run:
     """
     service.set_plan(PLAN)
     client = "ours_in_frames" if frame_rows else "ours"
-    result = run_client(client, Job(service.url, rows, frame_rows=frame_rows))
+    result = measure.run_client(client, Job(service.url, rows, frame_rows=frame_rows))
     result.raise_if_incomplete("ours")
     memory = result.memory
     bound_bytes = TABLE_FACTOR * result.frame_bytes + EXTRA_BYTES
@@ -92,15 +84,17 @@ def run(service: RemoteService, rows: int, frame_rows: int = 0) -> Run:
 
 def main() -> None:
     """Run the benchmark and write its results."""
-    options = parse_arguments(__doc__ or "", rows={"type": int, "help": "the one size to run"})
-    results = Results("scale", options.quick)
+    options = measure.parse_arguments(__doc__ or "", rows={"type": int, "help": "the one size to run"})
+    results = measure.Results("scale", options.quick)
     sizes = (options.rows,) if options.rows else QUICK_SIZES if options.quick else SIZES
-    with running_service() as service:
-        results.body["service"] = service_throughput(service, 2000 if options.quick else 20_000)
+    with measure.running_service() as service:
+        results.body["service"] = measure.service_throughput(service, 2000 if options.quick else 20_000)
         times = {rows: 1 if rows >= ONE_RUN_FROM else options.repeat for rows in sizes}
-        runs = [median_of_runs(times[rows], partial(run, service, rows), "seconds") for rows in sizes]
+        runs = [measure.median_of_runs(times[rows], partial(run, service, rows), "seconds") for rows in sizes]
         frame_rows = QUICK_FRAME_ROWS if options.quick else FRAME_ROWS
-        in_frames = [median_of_runs(times[rows], partial(run, service, rows, frame_rows), "seconds") for rows in sizes]
+        in_frames = [
+            measure.median_of_runs(times[rows], partial(run, service, rows, frame_rows), "seconds") for rows in sizes
+        ]
     results.body["sizes"] = runs
     for each in runs:
         name = f"{each['rows']:,} rows"

@@ -59,7 +59,7 @@ def page() -> str:
     through_sql = tasks_in(
         *(ROOT / "examples").glob("*.sql"), integration / "test_sql.py", integration / "test_sql_local_models.py"
     )
-    packages = {card.task: card.package.replace("huggingface_api_handler (head) on ", "") for card in CARDS}
+    packages = {card.task: card.package.name.replace("huggingface_api_handler (head) on ", "") for card in CARDS}
     real = {task: f"yes: {packages[task]}" for task in through_sql if task in packages}
     documented = tasks_in(ROOT / "tests" / "integration" / "test_documented_sql.py")
     texts = "".join(file.read_text("utf-8") for file in (ROOT / "tests" / "transformers").glob("*.py"))

@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._version import __version__
+
+if TYPE_CHECKING:
+    from ..installation import Report
 
 PROGRAM = "python -m huggingface_api_handler"
 
@@ -90,20 +94,22 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
 
 
 def _install(_: argparse.Namespace) -> int:
-    from ..installation import InstallationError, install
+    from ..installation import install
 
-    try:
-        print("\n".join(install().sentences))
-    except InstallationError as error:
-        return _failed(error)
-    return 0
+    return _report(install)
 
 
 def _uninstall(_: argparse.Namespace) -> int:
-    from ..installation import InstallationError, uninstall
+    from ..installation import uninstall
+
+    return _report(uninstall)
+
+
+def _report(step: Callable[[], Report]) -> int:
+    from ..installation import InstallationError
 
     try:
-        print("\n".join(uninstall().sentences))
+        print("\n".join(step().sentences))
     except InstallationError as error:
         return _failed(error)
     return 0

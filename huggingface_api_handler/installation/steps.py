@@ -78,13 +78,13 @@ def uninstall(package: Path | None = None) -> Report:
     """Take this handler out of MindsDB and put back what was there before. Safe to repeat.
 
     Args:
-        package: MindsDB's package folder; by default that of the running environment.
+        package: As in ``install``.
 
     Returns:
         What was changed.
 
     Raises:
-        InstallationError: There is no MindsDB, or its folder cannot be written.
+        InstallationError: As in ``install``.
     """
     mindsdb = _mindsdb(package)
     with _exclusively(mindsdb):

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from .protocol.inputs import InputT, ModelInputs
 from .protocol.json_types import JSON, Parameters
 from .protocol.outputs import Output
+from .weights import WeightsPackage
 
 OutputT = TypeVar("OutputT", bound="Output")
 OutputT_co = TypeVar("OutputT_co", bound="Output", covariant=True)
@@ -43,9 +44,7 @@ class ModelCard(Generic[InputT, OutputT]):
         load: Loads the model: slow, called once, in a thread. Raises WeightsError or ImportError that says how to
             repair it.
         parse_inputs: Checks the request's `inputs`. Raises HTTPError.
-        package: The package that the weights come from.
-        version: That package's version.
-        license: Licences of weights and code.
+        package: The package that the weights come from, with its licences.
         quality: How good the model is, in figures where there are figures.
         sha: SHA-256 of the weights, hexadecimal, as pinned, or the commit of a model of the Hub; sent as `x-sha`.
         hub_alias: The id of the Hub's default model for the task, where there is one; this model answers under it
@@ -59,9 +58,7 @@ class ModelCard(Generic[InputT, OutputT]):
     task: str
     load: Callable[[], Model[InputT, OutputT]]
     parse_inputs: Callable[[object], ModelInputs[InputT]]
-    package: str
-    version: str
-    license: str
+    package: WeightsPackage
     quality: str
     sha: Callable[[], str]
     hub_alias: str | None
@@ -98,17 +95,17 @@ class ModelCard(Generic[InputT, OutputT]):
             "id": model_id,
             "pipeline_tag": self.task,
             "task": self.task,
-            "package": self.package,
-            "version": self.version,
-            "license": self.license,
+            "package": self.package.name,
+            "version": self.package.version,
+            "license": self.package.license,
             "quality": self.quality,
             "sha": self.sha(),
             "local_stand_in": model_id != self.name,
         }
         if model_id != self.name:
             facts["note"] = (
-                f"Local stand-in: this is not {model_id} but {self.name}, from the package {self.package} "
-                f"{self.version}. Its answers differ from those of {model_id}."
+                f"Local stand-in: this is not {model_id} but {self.name}, from the package "
+                f"{self.package.name} {self.package.version}. Its answers differ from those of {model_id}."
             )
         if missing := self.missing_requirements():
             facts["unavailable"] = missing

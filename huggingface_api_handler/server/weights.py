@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _BLOCK_BYTES = 1 << 20
@@ -11,6 +12,29 @@ _BLOCK_BYTES = 1 << 20
 
 class WeightsError(RuntimeError):
     """A file of weights is missing, or is not the file that was measured and pinned."""
+
+
+@dataclass(frozen=True)
+class WeightsPackage:
+    """The package that weights come from.
+
+    Attributes:
+        name: Its name; of several, all names.
+        version: Its version.
+        license: Licences of weights and code.
+    """
+
+    name: str
+    version: str
+    license: str
+
+    def reinstall_command(self) -> str:
+        """Build the command that puts a damaged package's files back.
+
+        Returns:
+            The command.
+        """
+        return f'pip install --force-reinstall --no-deps "{self.name}=={self.version}"'
 
 
 def verify_sha256(path: Path, sha256: str, repair: str) -> Path:
@@ -56,19 +80,6 @@ def file_sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def reinstall_command(package: str, version: str) -> str:
-    """Build the command that puts a damaged package's files back.
-
-    Args:
-        package: Name of the package.
-        version: The version to install.
-
-    Returns:
-        The command.
-    """
-    return f'pip install --force-reinstall --no-deps "{package}=={version}"'
 
 
 def combined_sha256(digests: Iterable[str]) -> str:

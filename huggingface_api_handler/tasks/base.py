@@ -270,6 +270,25 @@ def objects_of(answer: object) -> list[dict[str, Any]]:
     return objects if len(objects) == len(items) else []
 
 
+def object_with_text(answer: object, key: str, task: str) -> dict[str, Any]:
+    """An answer that is an object with a text under a key.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+        key: under which the text stands.
+        task: the task's name, for the error.
+
+    Returns:
+        The answer.
+
+    Raises:
+        UnreadableAnswer: the answer is no object, or has no text there.
+    """
+    if not isinstance(answer, dict) or not isinstance(answer.get(key), str):
+        raise unreadable(task, answer)
+    return answer
+
+
 def number(value: object) -> float | None:
     """A score as a float.
 
@@ -282,6 +301,26 @@ def number(value: object) -> float | None:
     if isinstance(value, float):
         return value
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def read_number(task: str) -> Read:
+    """A reader of an answer that is a number.
+
+    Args:
+        task: the task's name, for the error.
+
+    Returns:
+        A function of answer, input and settings. It makes a prediction with the number as a float for the target, or
+        raises UnreadableAnswer where the answer is no number.
+    """
+
+    def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
+        value = number(answer)
+        if value is None:
+            raise unreadable(task, answer)
+        return Prediction(value)
+
+    return read
 
 
 def unreadable(task: str, answer: object) -> UnreadableAnswer:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from sys import intern
 from typing import Any, cast
 
 from ..errors import UnreadableAnswer
-from .base import (
-    TEXT,
-    Column,
-    Prediction,
-    Settings,
-    Task,
-    number,
-    unreadable,
-)
+from .base import TEXT, Column, Prediction, Settings, Task, number, unreadable
 from .input_types import Input, LabelledMedia, LabelledText
 
 Scores = list[tuple[str, float | None]]
@@ -206,33 +199,38 @@ def read_zero_shot(answer: object, item: Input, settings: Settings) -> Predictio
     return choose_label(pairs, settings)
 
 
+classification_task = partial(
+    Task, read=read_scores, value_type=label_value, arguments=LABEL_ARGUMENTS, scored=True, explained=True
+)
+"""A task whose model has labels of its own; what it reads is still to be said."""
+
+zero_shot_task = partial(
+    Task,
+    read=read_zero_shot,
+    value_type=label_value,
+    arguments=LABEL_ARGUMENTS - {"labels"},
+    required_parameters=("candidate_labels",),
+    rename={"labels": "candidate_labels"},
+    scored=True,
+    explained=True,
+)
+"""A task that is told the labels; what it reads is still to be said."""
+
 TASKS = (
-    Task(
+    classification_task(
         name="text-classification",
         description="Puts a label on a text: sentiment, spam, toxicity, prompt injection, ...",
         aliases=("sentiment-analysis",),
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-        read=read_scores,
-        value_type=label_value,
-        arguments=LABEL_ARGUMENTS,
         more_parameters={"truncation": bool, "max_length": int},
-        scored=True,
-        explained=True,
     ),
-    Task(
+    zero_shot_task(
         name="zero-shot-classification",
         description="Puts one of your own labels on a text, with no training",
         aliases=("zero-shot",),
         default_model="facebook/bart-large-mnli",
         columns=(*TEXT, LABELS_COLUMN),
         combine=LabelledText,
-        read=read_zero_shot,
-        value_type=label_value,
         group=_labels_group,
-        arguments=LABEL_ARGUMENTS - {"labels"},
-        required_parameters=("candidate_labels",),
-        rename={"labels": "candidate_labels"},
-        scored=True,
-        explained=True,
     ),
 )

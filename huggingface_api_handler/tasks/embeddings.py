@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 
-from .base import (
-    TEXT,
-    Column,
-    Prediction,
-    Settings,
-    Task,
-    number,
-    number_value,
-    unreadable,
-)
+from .base import TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
 from .input_types import Input, TextPair
 
 
@@ -64,27 +56,18 @@ def _all_numbers(values: list[object]) -> bool:
     return all(type(value) is float or type(value) is int for value in values)
 
 
-def read_similarity(answer: object, _input: Input, _settings: Settings) -> Prediction:
-    """The score of one pair of texts.
-
-    Args:
-        answer: the score, a number.
-
-    Returns:
-        The score as a float for the target, without confidence and ``explain``.
-
-    Raises:
-        UnreadableAnswer: the answer is no number.
-    """
-    score = number(answer)
-    if score is None:
-        raise unreadable("sentence-similarity", answer)
-    return Prediction(score)
-
-
 def _source(item: TextPair) -> Hashable:
     return item.source
 
+
+_pair_task = partial(
+    Task,
+    columns=(*TEXT, Column("column2")),
+    combine=TextPair,
+    read=read_number("sentence-similarity"),
+    value_type=number_value,
+    group=_source,
+)
 
 TASKS = (
     Task(
@@ -97,26 +80,16 @@ TASKS = (
         value_type=vector_value,
         arguments=frozenset({"pooling"}),
     ),
-    Task(
+    _pair_task(
         name="sentence-similarity",
         description="Says how alike two texts are in meaning, from -1 to 1",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
-        columns=(*TEXT, Column("column2")),
-        combine=TextPair,
-        read=read_similarity,
-        value_type=number_value,
-        group=_source,
     ),
-    Task(
+    _pair_task(
         name="text-ranking",
         description="Says how well a text answers a query",
         aliases=("rerank", "reranking"),
         default_model="BAAI/bge-reranker-base",
-        columns=(*TEXT, Column("column2")),
-        combine=TextPair,
-        read=read_similarity,
-        value_type=number_value,
-        group=_source,
         spec="",
     ),
 )

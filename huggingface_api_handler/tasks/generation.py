@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import Column, Prediction, Settings, Task, best_of, unreadable
+from .base import Column, Prediction, Settings, Task, best_of, object_with_text, unreadable
 from .input_types import Conversation, Input, Repair
 from .structured_output import parse_fields
 
@@ -23,14 +23,12 @@ def read_generated(answer: object, _input: Input, _settings: Settings) -> Predic
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
-    answer = best_of(answer)
-    if not isinstance(answer, dict) or not isinstance(answer.get("generated_text"), str):
-        raise unreadable("text-generation", answer)
-    details = answer.get("details")
+    generated = object_with_text(best_of(answer), "generated_text", "text-generation")
+    details = generated.get("details")
     explain = None
     if isinstance(details, dict):
         explain = {"finish_reason": details.get("finish_reason"), "tokens": details.get("generated_tokens")}
-    return Prediction(answer["generated_text"], None, explain)
+    return Prediction(generated["generated_text"], None, explain)
 
 
 def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:

@@ -183,6 +183,20 @@ def _valid(cells: Iterable[T | InvalidCell]) -> list[T] | InvalidCell:
     return valid
 
 
+def _is_blank(cell: Cell) -> bool:
+    return isinstance(cell, str) and not cell.strip()
+
+
+def _from_json(cell: Cell) -> Any:
+    """What a cell of text holds as JSON, None where it is no JSON. Any other cell is returned as it is."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+
+
 def labels_from(value: object) -> list[str] | None:
     """Labels from what people write for them.
 
@@ -193,20 +207,14 @@ def labels_from(value: object) -> list[str] | None:
         The labels, each once, without blanks around; None where ``value`` is none of these.
     """
     if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                return None
-        else:
-            value = value.split(",")
+        value = _from_json(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
         return None
     return list(dict.fromkeys(label.strip() for label in value if label.strip())) or None
 
 
 def _labels(cell: Cell) -> tuple[str, ...] | InvalidCell | None:
-    if isinstance(cell, str) and not cell.strip():
+    if _is_blank(cell):
         return None
     labels = labels_from(cell)
     if not labels:
@@ -217,13 +225,11 @@ def _labels(cell: Cell) -> tuple[str, ...] | InvalidCell | None:
 
 def _table(cell: Cell) -> str | InvalidCell | None:
     """A table as JSON text ``{column: [text, ...]}``, from that, from a list of records, or from their objects."""
-    if isinstance(cell, str):
-        if not cell.strip():
-            return None
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            return InvalidCell("expected a table as JSON, {column: [cells]} or [{column: cell}]")
+    if _is_blank(cell):
+        return None
+    cell = _from_json(cell)
+    if cell is None:
+        return InvalidCell("expected a table as JSON, {column: [cells]} or [{column: cell}]")
     if isinstance(cell, list) and cell and all(isinstance(record, dict) for record in cell):
         names = list(dict.fromkeys(str(name) for record in cell for name in record))
         cell = {name: [record.get(name, "") for record in cell] for name in names}
@@ -247,13 +253,9 @@ def _table(cell: Cell) -> str | InvalidCell | None:
 
 def _messages(cell: Cell) -> Conversation | InvalidCell | None:
     """A conversation as its JSON text, from that or from its objects. Contents are texts, or lists of parts."""
-    if isinstance(cell, str):
-        if not cell.strip():
-            return None
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            cell = None
+    if _is_blank(cell):
+        return None
+    cell = _from_json(cell)
     if not isinstance(cell, list) or not cell or not all(map(_is_message, cell)):
         return InvalidCell("expected messages as JSON, [{'role': 'user', 'content': '...'}, ...]")
     try:

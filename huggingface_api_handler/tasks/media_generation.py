@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Sequence
+from functools import partial
 
 from ..errors import UnreadableAnswer
 from .base import Prediction, Read, Settings, Task, unreadable, unwrap
@@ -76,31 +77,30 @@ def read_tracks(answer: object, _input: Input, _settings: Settings) -> Predictio
     return Prediction(decoded[0] if len(decoded) == 1 else decoded, None, explain)
 
 
+_media_task = partial(Task, explained=True, makes_media=True)
+
+
 def _from_text(
     name: str, description: str, default_model: str | None, *keys: str, aliases: tuple[str, ...] = ()
 ) -> Task:
-    return Task(
+    return _media_task(
         name=name,
         description=description,
         default_model=default_model,
         aliases=aliases,
         read=read_generated_media(name, *keys),
         deterministic=False,
-        explained=True,
-        makes_media=True,
     )
 
 
 def _from_image(name: str, description: str, *keys: str, prompted: bool = True) -> Task:
-    return Task(
+    return _media_task(
         name=name,
         description=description,
         columns=(*IMAGE, PROMPT) if prompted else IMAGE,
         combine=PromptedMedia if prompted else None,
         read=read_generated_media(name, *keys),
         deterministic=False,
-        explained=True,
-        makes_media=True,
     )
 
 
@@ -114,13 +114,7 @@ TASKS = (
     _from_image("image-text-to-image", "Makes an image of an image and a prompt", "image"),
     _from_image("image-text-to-video", "Makes a video of an image and a prompt", "video"),
     _from_image("depth-estimation", "Says how far each point of an image is", "depth", "image", prompted=False),
-    Task(
-        name="audio-to-audio",
-        description="Cleans or separates sound",
-        columns=AUDIO,
-        read=read_tracks,
-        explained=True,
-        makes_media=True,
-        spec="",
+    _media_task(
+        name="audio-to-audio", description="Cleans or separates sound", columns=AUDIO, read=read_tracks, spec=""
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from .base import (
     Column,
@@ -11,12 +12,13 @@ from .base import (
     Task,
     json_value,
     number,
+    object_with_text,
     objects_of,
     unreadable,
     unwrap,
     unwrap_list,
 )
-from .classification import LABEL_ARGUMENTS, LABELS_COLUMN, label_value, read_scores, read_zero_shot
+from .classification import LABELS_COLUMN, classification_task, zero_shot_task
 from .generation import read_chat, reply_value
 from .input_types import Input, LabelledMedia, MediaQuestion, PromptedMedia
 from .text import read_answer, read_text
@@ -82,11 +84,9 @@ def read_transcript(answer: object, _input: Input, _settings: Settings) -> Predi
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
-    answer = unwrap(answer)
-    if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
-        raise unreadable("automatic-speech-recognition", answer)
-    chunks = answer.get("chunks")
-    return Prediction(answer["text"], None, chunks if isinstance(chunks, list) else None)
+    transcript = object_with_text(unwrap(answer), "text", "automatic-speech-recognition")
+    chunks = transcript.get("chunks")
+    return Prediction(transcript["text"], None, chunks if isinstance(chunks, list) else None)
 
 
 def read_visual_answer(answer: object, item: Input, settings: Settings) -> Prediction:
@@ -113,69 +113,37 @@ def read_visual_answer(answer: object, item: Input, settings: Settings) -> Predi
     return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
 
 
-def _classifier(name: str, description: str, columns: tuple[Column, ...], default_model: str | None) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        default_model=default_model,
-        columns=columns,
-        read=read_scores,
-        value_type=label_value,
-        arguments=LABEL_ARGUMENTS,
-        scored=True,
-        explained=True,
-    )
-
-
-def _asked_about(name: str, description: str, default_model: str) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        default_model=default_model,
-        columns=(*IMAGE, QUESTION),
-        combine=MediaQuestion,
-        read=read_visual_answer,
-        scored=True,
-        explained=True,
-    )
-
-
-def _finder(name: str, description: str, default_model: str) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        default_model=default_model,
-        columns=IMAGE,
-        read=read_objects,
-        value_type=json_value,
-        explained=True,
-    )
-
+_question_task = partial(
+    Task, columns=(*IMAGE, QUESTION), combine=MediaQuestion, read=read_visual_answer, scored=True, explained=True
+)
+_detection_task = partial(Task, columns=IMAGE, read=read_objects, value_type=json_value, explained=True)
 
 TASKS = (
-    _classifier("image-classification", "Puts a label on an image", IMAGE, "google/vit-base-patch16-224"),
-    _classifier("video-classification", "Puts a label on a video", VIDEO, None),
-    _classifier(
-        "audio-classification",
-        "Puts a label on a sound: emotion, language, instrument, ...",
-        AUDIO,
-        "MIT/ast-finetuned-audioset-10-10-0.4593",
+    classification_task(
+        name="image-classification",
+        description="Puts a label on an image",
+        default_model="google/vit-base-patch16-224",
+        columns=IMAGE,
     ),
-    Task(
+    classification_task(name="video-classification", description="Puts a label on a video", columns=VIDEO),
+    classification_task(
+        name="audio-classification",
+        description="Puts a label on a sound: emotion, language, instrument, ...",
+        default_model="MIT/ast-finetuned-audioset-10-10-0.4593",
+        columns=AUDIO,
+    ),
+    zero_shot_task(
         name="zero-shot-image-classification",
         description="Puts one of your own labels on an image",
         default_model="google/siglip-so400m-patch14-224",
         columns=(*IMAGE, LABELS_COLUMN),
         combine=LabelledMedia,
-        read=read_zero_shot,
-        value_type=label_value,
-        arguments=LABEL_ARGUMENTS - {"labels"},
-        required_parameters=("candidate_labels",),
-        rename={"labels": "candidate_labels"},
-        scored=True,
-        explained=True,
     ),
-    _finder("object-detection", "Finds things in an image, each with a box", "facebook/detr-resnet-50"),
+    _detection_task(
+        name="object-detection",
+        description="Finds things in an image, each with a box",
+        default_model="facebook/detr-resnet-50",
+    ),
     Task(
         name="zero-shot-object-detection",
         description="Finds things that you name in an image, each with a box",
@@ -188,10 +156,10 @@ TASKS = (
         rename={"labels": "candidate_labels"},
         explained=True,
     ),
-    _finder(
-        "image-segmentation",
-        "Cuts an image into labelled parts, each with a mask",
-        "nvidia/segformer-b0-finetuned-ade-512-512",
+    _detection_task(
+        name="image-segmentation",
+        description="Cuts an image into labelled parts, each with a mask",
+        default_model="nvidia/segformer-b0-finetuned-ade-512-512",
     ),
     Task(
         name="image-to-text",
@@ -214,9 +182,15 @@ TASKS = (
         deterministic=False,
         explained=True,
     ),
-    _asked_about("visual-question-answering", "Answers a question on an image", "dandelin/vilt-b32-finetuned-vqa"),
-    _asked_about(
-        "document-question-answering", "Answers a question on the image of a document", "impira/layoutlm-invoices"
+    _question_task(
+        name="visual-question-answering",
+        description="Answers a question on an image",
+        default_model="dandelin/vilt-b32-finetuned-vqa",
+    ),
+    _question_task(
+        name="document-question-answering",
+        description="Answers a question on the image of a document",
+        default_model="impira/layoutlm-invoices",
     ),
     Task(
         name="automatic-speech-recognition",

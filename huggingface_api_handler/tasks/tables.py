@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from functools import partial
 
 from ..errors import InputError
 from .base import (
     TEXT,
     Column,
     Prediction,
-    Read,
     Settings,
     Task,
     best_of,
-    number,
     number_value,
-    text_value,
+    object_with_text,
+    read_number,
     unreadable,
 )
 from .input_types import Input, TableQuestion
@@ -50,12 +50,9 @@ def read_table_answer(answer: object, _input: Input, _settings: Settings) -> Pre
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
-    answer = best_of(answer)
-    if not isinstance(answer, dict) or not isinstance(answer.get("answer"), str):
-        raise unreadable("table-question-answering", answer)
-    return Prediction(
-        answer["answer"], None, {key: answer[key] for key in ("cells", "coordinates", "aggregator") if key in answer}
-    )
+    found = object_with_text(best_of(answer), "answer", "table-question-answering")
+    explain = {key: found[key] for key in ("cells", "coordinates", "aggregator") if key in found}
+    return Prediction(found["answer"], None, explain)
 
 
 def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -75,37 +72,7 @@ def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction
     return Prediction(answer)
 
 
-def read_value(answer: object, _input: Input, _settings: Settings) -> Prediction:
-    """The number of one row.
-
-    Args:
-        answer: a number.
-
-    Returns:
-        The number for the target, as a float.
-
-    Raises:
-        UnreadableAnswer: the answer is no number.
-    """
-    value = number(answer)
-    if value is None:
-        raise unreadable("tabular-regression", answer)
-    return Prediction(value)
-
-
-def _tabular(
-    name: str, description: str, default_model: str, read: Read, value_type: Callable[[Settings], str] = text_value
-) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        default_model=default_model,
-        columns=(Column("columns", "values"),),
-        read=read,
-        value_type=value_type,
-        spec="",
-    )
-
+_tabular_task = partial(Task, columns=(Column("columns", "values"),), spec="")
 
 TASKS = (
     Task(
@@ -123,14 +90,17 @@ TASKS = (
         read=read_table_answer,
         explained=True,
     ),
-    _tabular(
-        "tabular-classification", "Puts a class on each row of a table", "scikit-learn/tabular-playground", read_class
+    _tabular_task(
+        name="tabular-classification",
+        description="Puts a class on each row of a table",
+        default_model="scikit-learn/tabular-playground",
+        read=read_class,
     ),
-    _tabular(
-        "tabular-regression",
-        "Puts a number on each row of a table",
-        "scikit-learn/Fish-Weight",
-        read_value,
-        number_value,
+    _tabular_task(
+        name="tabular-regression",
+        description="Puts a number on each row of a table",
+        default_model="scikit-learn/Fish-Weight",
+        read=read_number("tabular-regression"),
+        value_type=number_value,
     ),
 )

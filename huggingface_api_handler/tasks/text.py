@@ -16,6 +16,7 @@ from .base import (
     best_of,
     json_value,
     number,
+    object_with_text,
     objects_of,
     unreadable,
     unwrap_list,
@@ -175,10 +176,7 @@ def read_text(key: str, task: str) -> Read:
     """
 
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
-        answer = best_of(answer)
-        if not isinstance(answer, dict) or not isinstance(answer.get(key), str):
-            raise unreadable(task, answer)
-        return Prediction(answer[key])
+        return Prediction(object_with_text(best_of(answer), key, task)[key])
 
     return read
 

@@ -106,25 +106,25 @@ def test_a_cut_off_file_is_heard_to_its_end_or_refused(client: TestClient, fox: 
     assert response.status_code in (200, 400)
 
 
-def test_a_recording_without_samples_has_no_text(client: TestClient) -> None:
+def wave_file(frames: bytes, *, sample_bytes: int, rate_hz: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16000)
-        sound.writeframes(b"")
-    response = client.post(f"/models/{WHISPER}", content=file.getvalue(), headers={"content-type": "audio/wav"})
+        sound.setsampwidth(sample_bytes)
+        sound.setframerate(rate_hz)
+        sound.writeframes(frames)
+    return file.getvalue()
+
+
+def test_a_recording_without_samples_has_no_text(client: TestClient) -> None:
+    content = wave_file(b"", sample_bytes=2, rate_hz=16_000)
+    response = client.post(f"/models/{WHISPER}", content=content, headers={"content-type": "audio/wav"})
     assert response.json() in ({"text": ""}, {"error": ["Error in `inputs`: Malformed soundfile"]})
 
 
 def test_too_long_a_sound_is_413(client: TestClient) -> None:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(1)
-        sound.setframerate(4000)
-        sound.writeframes(bytes([128]) * (4000 * 1801))
-    response = client.post(f"/models/{WHISPER}", content=file.getvalue(), headers={"content-type": "audio/wav"})
+    content = wave_file(bytes([128]) * (4000 * 1801), sample_bytes=1, rate_hz=4000)
+    response = client.post(f"/models/{WHISPER}", content=content, headers={"content-type": "audio/wav"})
     assert response.status_code == 413 and "30 minutes" in response.json()["error"]
 
 

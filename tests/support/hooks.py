@@ -1,19 +1,12 @@
-"""Hooks for tests: one that keeps every event, and one that always raises."""
+"""Hooks for tests: they keep every event, cancel the query, or always raise."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any, NoReturn
 
-from huggingface_api_handler.inference.telemetry.events import (
-    QueryEnded,
-    QueryInfo,
-    QueryStarted,
-    RequestAnswered,
-    RequestFailed,
-    RequestSent,
-    RetryScheduled,
-    RoutePaused,
-)
+from huggingface_api_handler.inference.telemetry.events import QueryInfo
 from huggingface_api_handler.inference.telemetry.hooks import InferenceHook
 
 QUERY = QueryInfo(1, "text-classification", "m", "h")
@@ -30,26 +23,30 @@ class Recorder(InferenceHook):
         """The events of some types."""
         return [event for event in self.events if isinstance(event, types)]
 
-    def on_query_started(self, event: QueryStarted) -> None:
+    def _keep(self, event: Any) -> None:
         self.events.append(event)
 
-    def on_request_sent(self, event: RequestSent) -> None:
-        self.events.append(event)
+    on_query_started = on_request_sent = on_request_answered = on_request_failed = _keep
+    on_retry = on_pause = on_query_ended = _keep
 
-    def on_request_answered(self, event: RequestAnswered) -> None:
-        self.events.append(event)
 
-    def on_request_failed(self, event: RequestFailed) -> None:
-        self.events.append(event)
+class Cancelling(InferenceHook):
+    """Cancels its query as soon as a request is sent.
 
-    def on_retry(self, event: RetryScheduled) -> None:
-        self.events.append(event)
+    Args:
+        cancel: What the query was given to be cancelled with.
+    """
 
-    def on_pause(self, event: RoutePaused) -> None:
-        self.events.append(event)
+    def __init__(self, cancel: threading.Event) -> None:
+        self.cancel = cancel
 
-    def on_query_ended(self, event: QueryEnded) -> None:
-        self.events.append(event)
+    def on_request_sent(self, event: object) -> None:
+        self.cancel.set()
+
+
+async def no_answer(*_: object) -> None:
+    """Keep a request waiting until it is given up: the answer of a service."""
+    await asyncio.Event().wait()
 
 
 class Raising(InferenceHook):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -19,8 +19,8 @@ from ...errors import MediaError
 ALLOWED_PORTS = {"https": frozenset({443}), "http": frozenset({80})}
 """The ports of each scheme that a URL may name unless private addresses are allowed."""
 
-_NON_PUBLIC_V4 = tuple(
-    (IPv4Network(network), reason)
+_NON_PUBLIC = tuple(
+    (ip_network(network), reason)
     for network, reason in {
         "0.0.0.0/8": "unspecified",
         "10.0.0.0/8": "private",
@@ -38,12 +38,6 @@ _NON_PUBLIC_V4 = tuple(
         "203.0.113.0/24": "reserved",
         "224.0.0.0/4": "multicast",
         "240.0.0.0/4": "reserved",
-    }.items()
-)
-_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
-_NON_PUBLIC_V6 = tuple(
-    (IPv6Network(network), reason)
-    for network, reason in {
         "::/128": "unspecified",
         "::1/128": "this machine's own (loopback)",
         "fc00::/7": "private",
@@ -55,6 +49,7 @@ _NON_PUBLIC_V6 = tuple(
         "3fff::/20": "reserved",
     }.items()
 )
+_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
 
@@ -87,14 +82,17 @@ def non_public_reason(address: str) -> str | None:
     except ValueError:
         return "no address"
     if isinstance(ip, IPv4Address):
-        return next((reason for network, reason in _NON_PUBLIC_V4 if ip in network), None)
+        return _listed_reason(ip)
     if ip.scope_id is not None:
         return "link-local"
     embedded = _embedded_ipv4(ip)
     if embedded is not None:
         return non_public_reason(str(embedded))
-    reason = next((reason for network, reason in _NON_PUBLIC_V6 if ip in network), None)
-    return reason or (None if ip in _GLOBAL_UNICAST_V6 else "reserved")
+    return _listed_reason(ip) or (None if ip in _GLOBAL_UNICAST_V6 else "reserved")
+
+
+def _listed_reason(ip: IPv4Address | IPv6Address) -> str | None:
+    return next((reason for network, reason in _NON_PUBLIC if ip in network), None)
 
 
 def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:

@@ -92,6 +92,23 @@ def form_of(task: Task) -> TaskForm:
     return _TASK_FORMS.get(task.name, _DEFAULT_FORM)
 
 
+def decode_by_form(task: Task, response: Response, count: int) -> Decoded:
+    """Take a response apart by the task's form on the wire.
+
+    Args:
+        task: The task that was asked for.
+        response: The response, of status 200.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        A part for each input, or in ``unreadable`` why there is none.
+
+    Raises:
+        ValueError: The body is neither JSON nor the task's media.
+    """
+    return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
+
+
 def serves_many_models(base: str) -> bool:
     """Whether an address is that of a server of many models.
 
@@ -170,18 +187,7 @@ class HFInference(JSONServer):
         """
         return codec.encode(form_of(task).encode(inputs, settings))
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take a response of status 200 apart.
-
-        Args:
-            task: The task that was asked for.
-            response: The response.
-            count: The number of inputs that the request carried.
-
-        Returns:
-            A part for each input, or in ``unreadable`` why there is none.
-        """
-        return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
+    decode = staticmethod(decode_by_form)
 
 
 HF_INFERENCE = HFInference()

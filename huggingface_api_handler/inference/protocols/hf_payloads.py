@@ -65,7 +65,7 @@ def masked_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject
         settings: The settings of the model.
 
     Returns:
-        ``{"inputs": text or [text, ...]}``, with ``"parameters": {...}`` where there are parameters.
+        As ``text_payload``.
     """
     return text_payload([with_mask_of(settings, text) for text in inputs], settings)
 

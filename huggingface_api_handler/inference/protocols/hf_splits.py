@@ -101,7 +101,7 @@ def split_zero_shot(answer: object, count: int) -> list[Any]:
         count: The number of inputs that the request carried.
 
     Returns:
-        ``count`` parts, in the order of the inputs.
+        As ``split_one_to_one``.
 
     Raises:
         UnreadableAnswer: The answer has another number of parts, or parts of another shape.

@@ -25,7 +25,6 @@ from ...config.normalize import suggest
 from ...errors import InferenceError, InputError
 from ...tasks import JSON, Input, Media, Settings, Task
 from ...tasks.input_types import media_in
-from ..failures import ServerError
 from ..media.sniffing import content_type_of
 from ..transport.client import Response
 from . import codec
@@ -149,16 +148,7 @@ class HubProvider:
             raise ValueError(f"{self.name} sent no answer to {task.name} ({type(error).__name__})") from None
         return codec.take_apart(_as_hf_inference(answer, task), count, form_of(task).split, response.headers)
 
-    def error(self, response: Response) -> ServerError | None:
-        """Read the error that a response tells.
-
-        Args:
-            response: The response, of any status.
-
-        Returns:
-            The provider's words and code. None for a response of status 200 that is no error.
-        """
-        return read_error(response)
+    error = staticmethod(read_error)
 
     def mapping(self) -> dict[str, str | None]:
         """What the Hub says of the model at its provider, as JSON can hold it.

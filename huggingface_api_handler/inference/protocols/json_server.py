@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...tasks import Task
-from ..failures import ServerError
-from ..transport.client import Response
 from .server_errors import read_error
 
 
@@ -23,13 +21,4 @@ class JSONServer:
         """
         return {}
 
-    def error(self, response: Response) -> ServerError | None:
-        """Read the error that a response tells.
-
-        Args:
-            response: The response, of any status.
-
-        Returns:
-            The server's words and code. None for a response of status 200 that is no error.
-        """
-        return read_error(response)
+    error = staticmethod(read_error)

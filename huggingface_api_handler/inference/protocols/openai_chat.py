@@ -131,15 +131,4 @@ class OpenAIChat(JSONServer):
         """
         return codec.encode(chat_payload(inputs, settings))
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take a response of status 200 apart.
-
-        Args:
-            task: The task that was asked for.
-            response: The response.
-            count: The number of conversations that the request carried, which is one.
-
-        Returns:
-            The whole chat completion as the only part.
-        """
-        return decode_chat(task, response, count)
+    decode = staticmethod(decode_chat)

@@ -15,8 +15,8 @@ import orjson
 from ...tasks import Input, JSONObject, Settings, Task
 from ..transport.client import Response
 from . import codec
-from .base import Batching, Body, Decoded
-from .hf_inference import form_of
+from .base import Batching, Body
+from .hf_inference import decode_by_form, form_of
 from .hf_payloads import Encode
 from .json_server import JSONServer
 
@@ -121,18 +121,7 @@ class Tei(JSONServer):
         encode = _ENCODERS.get(task.name, form_of(task).encode)
         return codec.encode(encode(inputs, settings))
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take a response of status 200 apart.
-
-        Args:
-            task: The task that was asked for.
-            response: The response.
-            count: The number of inputs that the request carried.
-
-        Returns:
-            A part for each input, or in ``unreadable`` why there is none.
-        """
-        return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
+    decode = staticmethod(decode_by_form)
 
 
 def from_info(response: Response) -> Tei | None:

@@ -20,16 +20,7 @@ except ModuleNotFoundError as error:
 
 from ..._version import __version__
 from ...tasks import TASKS
-from .events import (
-    QueryEnded,
-    QueryInfo,
-    QueryStarted,
-    RequestAnswered,
-    RequestFailed,
-    RequestSent,
-    RetryScheduled,
-    RoutePaused,
-)
+from . import events
 from .hooks import InferenceHook
 
 _PROVIDER = "huggingface"
@@ -52,7 +43,7 @@ class OpenTelemetryHook(InferenceHook):
         self._queries: dict[int, Span] = {}
         self._requests: dict[tuple[int, int], Span] = {}
 
-    def on_query_started(self, event: QueryStarted) -> None:
+    def on_query_started(self, event: events.QueryStarted) -> None:
         """Begin the span of a query.
 
         Args:
@@ -72,7 +63,7 @@ class OpenTelemetryHook(InferenceHook):
         }
         self._queries[query.id] = self._tracer.start_span(f"{operation} {query.model}", attributes=attributes)
 
-    def on_request_sent(self, event: RequestSent) -> None:
+    def on_request_sent(self, event: events.RequestSent) -> None:
         """Begin the span of a request.
 
         Args:
@@ -92,7 +83,7 @@ class OpenTelemetryHook(InferenceHook):
             attributes=attributes,
         )
 
-    def on_request_answered(self, event: RequestAnswered) -> None:
+    def on_request_answered(self, event: events.RequestAnswered) -> None:
         """End the span of a request.
 
         Args:
@@ -100,7 +91,7 @@ class OpenTelemetryHook(InferenceHook):
         """
         self._end_request(event, event.status)
 
-    def on_request_failed(self, event: RequestFailed) -> None:
+    def on_request_failed(self, event: events.RequestFailed) -> None:
         """End the span of a request with an error.
 
         Args:
@@ -108,7 +99,7 @@ class OpenTelemetryHook(InferenceHook):
         """
         self._end_request(event, event.status, event.kind)
 
-    def on_retry(self, event: RetryScheduled) -> None:
+    def on_retry(self, event: events.RetryScheduled) -> None:
         """Add an event to the span of the query.
 
         Args:
@@ -117,7 +108,7 @@ class OpenTelemetryHook(InferenceHook):
         facts = {"inputs": event.inputs, "attempt": event.attempt, "delay_s": event.delay_s}
         self._add_event(event.query, "huggingface_api.retry", facts)
 
-    def on_pause(self, event: RoutePaused) -> None:
+    def on_pause(self, event: events.RoutePaused) -> None:
         """Add an event to the span of the query.
 
         Args:
@@ -126,7 +117,7 @@ class OpenTelemetryHook(InferenceHook):
         facts = {} if event.delay_s is None else {"delay_s": event.delay_s}
         self._add_event(event.query, "huggingface_api.pause", {"inputs": event.inputs, **facts})
 
-    def on_query_ended(self, event: QueryEnded) -> None:
+    def on_query_ended(self, event: events.QueryEnded) -> None:
         """End the span of a query, with its usage.
 
         Args:
@@ -142,7 +133,9 @@ class OpenTelemetryHook(InferenceHook):
             span.set_status(Status(StatusCode.ERROR))
         span.end()
 
-    def _end_request(self, event: RequestAnswered | RequestFailed, status: int | None, kind: str | None = None) -> None:
+    def _end_request(
+        self, event: events.RequestAnswered | events.RequestFailed, status: int | None, kind: str | None = None
+    ) -> None:
         span = self._requests.pop((event.query.id, event.number), None)
         if span is None:
             return
@@ -155,12 +148,12 @@ class OpenTelemetryHook(InferenceHook):
             span.set_status(Status(StatusCode.ERROR, kind))
         span.end()
 
-    def _add_event(self, query: QueryInfo, name: str, facts: dict[str, int | float]) -> None:
+    def _add_event(self, query: events.QueryInfo, name: str, facts: dict[str, int | float]) -> None:
         if (span := self._queries.get(query.id)) is not None:
             span.add_event(name, {f"huggingface_api.{key}": value for key, value in facts.items()})
 
 
-def _server(query: QueryInfo) -> dict[str, str | int]:
+def _server(query: events.QueryInfo) -> dict[str, str | int]:
     """The address and the port, where it is not the usual one."""
     parts = urlsplit(f"//{query.host}")
     address: dict[str, str | int] = {"server.address": parts.hostname or query.host}

@@ -134,15 +134,13 @@ class HttpClient:
         Args:
             url: What to get. Redirects are not followed.
             headers: The request's headers.
-            timeout: Seconds for all of it, connecting included (see ``Deadlines.within``).
+            timeout: As in ``post``.
 
         Returns:
             The response, whatever its status.
 
         Raises:
-            aiohttp.ClientError: Where the connection fails.
-            asyncio.TimeoutError: Where it takes too long.
-            ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
+            aiohttp.ClientError, asyncio.TimeoutError, ResponseTooLarge: As in ``post``.
         """
         transport = self._transport or self._running()
         return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))

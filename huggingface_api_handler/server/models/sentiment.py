@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 from ..model_card import ModelCard
 from ..protocol.inputs import parse_texts
@@ -13,18 +14,17 @@ from ..weights import combined_sha256
 from . import linear_head, minilm
 
 
+@dataclass(frozen=True)
 class SentimentClassifier:
-    """A text to `[{"label", "score"}, ...]`, the higher score first."""
+    """A text to `[{"label", "score"}, ...]`, the higher score first.
 
-    def __init__(self, encoder: minilm.SentenceEncoder, head: linear_head.LinearHead) -> None:
-        """Put a head on the encoder.
+    Attributes:
+        encoder: The loaded encoder.
+        head: The loaded head.
+    """
 
-        Args:
-            encoder: The loaded encoder.
-            head: The loaded head.
-        """
-        self._encoder = encoder
-        self._head = head
+    encoder: minilm.SentenceEncoder
+    head: linear_head.LinearHead
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[list[LabelScore]]:
         """Classify texts.
@@ -42,7 +42,7 @@ class SentimentClassifier:
         reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
         top_k = get_positive_int(parameters, "top_k")
         function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
-        log_odds = self._head.log_odds(inputs, self._encoder.encode(inputs))
+        log_odds = self.head.log_odds(inputs, self.encoder.encode(inputs))
         return [_label_scores(value, function)[:top_k] for value in log_odds]
 
 
@@ -84,9 +84,11 @@ CARD: ModelCard[str, list[LabelScore]] = ModelCard(
     task="text-classification",
     load=lambda: SentimentClassifier(minilm.shared_encoder(), linear_head.load_head()),
     parse_inputs=parse_texts,
-    package=f"huggingface_api_handler (head) on {minilm.PACKAGE}",
-    version=minilm.PACKAGE_VERSION,
-    license="Apache-2.0 (vectors), MIT (training data)",
+    package=replace(
+        minilm.PACKAGE,
+        name=f"huggingface_api_handler (head) on {minilm.PACKAGE.name}",
+        license="Apache-2.0 (vectors), MIT (training data)",
+    ),
     quality=_quality(),
     sha=_sha,
     hub_alias="distilbert/distilbert-base-uncased-finetuned-sst-2-english",

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from ..model_card import ModelCard
+from dataclasses import dataclass
+
 from ..protocol.inputs import SimilarityInput, parse_similarity_input
 from ..protocol.json_types import Parameters
 from ..protocol.parameters import reject_unknown
 from . import embedding, minilm
 
 
+@dataclass(frozen=True)
 class SimilarityModel:
-    """A sentence and others to the cosine, -1 to 1, of each of them with it."""
+    """A sentence and others to the cosine, -1 to 1, of each of them with it.
 
-    def __init__(self, encoder: minilm.SentenceEncoder) -> None:
-        """Wrap the encoder.
+    Attributes:
+        encoder: The loaded encoder.
+    """
 
-        Args:
-            encoder: The loaded encoder.
-        """
-        self._encoder = encoder
+    encoder: minilm.SentenceEncoder
 
     def predict(self, inputs: list[SimilarityInput], parameters: Parameters) -> list[list[float]]:
         """Compare sentences.
@@ -37,19 +37,15 @@ class SimilarityModel:
         return [self._cosines(item.source_sentence, item.sentences) for item in inputs]
 
     def _cosines(self, source_sentence: str, sentences: list[str]) -> list[float]:
-        embeddings = self._encoder.encode([source_sentence, *sentences])
+        embeddings = self.encoder.encode([source_sentence, *sentences])
         return [float(embeddings[0] @ other) for other in embeddings[1:]]
 
 
-CARD: ModelCard[SimilarityInput, list[float]] = ModelCard(
-    name=embedding.CARD.name,
-    task="sentence-similarity",
-    load=lambda: SimilarityModel(minilm.shared_encoder()),
-    parse_inputs=parse_similarity_input,
-    package=embedding.CARD.package,
-    version=embedding.CARD.version,
-    license=embedding.CARD.license,
+CARD = minilm.model_card(
+    embedding.CARD.name,
+    "sentence-similarity",
+    SimilarityModel,
+    parse_similarity_input,
     quality=embedding.CARD.quality,
-    sha=embedding.CARD.sha,
-    hub_alias=embedding.CARD.hub_alias,
+    hub_alias="sentence-transformers/all-MiniLM-L6-v2",
 )

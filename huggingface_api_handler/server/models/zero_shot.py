@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..model_card import ModelCard
 from ..protocol.errors import HTTPError, invalid_field
 from ..protocol.inputs import MAX_REQUEST_INPUTS, parse_texts
 from ..protocol.json_types import Parameters
@@ -110,18 +109,14 @@ def _template(parameters: Parameters) -> str:
     return template
 
 
-CARD: ModelCard[str, ZeroShotScores] = ModelCard(
-    name="local/zero-shot-minilm",
-    task="zero-shot-classification",
-    load=lambda: ZeroShotClassifier(minilm.shared_encoder()),
-    parse_inputs=parse_texts,
-    package=minilm.PACKAGE,
-    version=minilm.PACKAGE_VERSION,
-    license="Apache-2.0",
+CARD = minilm.model_card(
+    "local/zero-shot-minilm",
+    "zero-shot-classification",
+    ZeroShotClassifier,
+    parse_texts,
     quality=(
         "Not an NLI model: it compares the topic of sentence vectors, so it is right on clear topics and unfit "
         "for stance, negation or entailment. No accuracy measured; scores are not probabilities."
     ),
-    sha=lambda: minilm.WEIGHTS_SHA256,
     hub_alias="facebook/bart-large-mnli",
 )

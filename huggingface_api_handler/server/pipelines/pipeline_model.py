@@ -20,6 +20,7 @@ from ..protocol.errors import HTTPError
 from ..protocol.inputs import InputT, SimilarityInput
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Output
+from ..weights import WeightsPackage
 from . import embeddings, model_argument, supported_tasks
 from .model_argument import ModelArgument
 from .supported_tasks import PipelineTask
@@ -219,9 +220,7 @@ def _card(
         task=task.name,
         load=lambda: PipelineModel(source, task),
         parse_inputs=task.parse_inputs,
-        package="transformers",
-        version=version,
-        license="the model's own, see its model card",
+        package=WeightsPackage("transformers", version, "the model's own, see its model card"),
         quality=(
             f"That of {where} {argument.reference}, run as it is by a transformers pipeline; nothing measured here."
         ),

@@ -69,10 +69,7 @@ def unwrap_single(output: object) -> JSON:
     Returns:
         The output for one input.
     """
-    value = to_json(output)
-    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], (list, dict)):
-        value = value[0]
-    return value
+    return _unwrap(output, (list, dict))
 
 
 def as_list(output: object) -> list[JSON]:
@@ -97,10 +94,7 @@ def as_detections(output: object) -> JSON:
     Returns:
         What was found in one input.
     """
-    value = to_json(output)
-    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        value = value[0]
-    return value
+    return _unwrap(output, (list,))
 
 
 def sort_by_score(output: object) -> list[JSON]:
@@ -167,6 +161,14 @@ def audio_file(output: GeneratedAudio | list[GeneratedAudio]) -> MediaFile:
     """
     generated = output[0] if isinstance(output, list) else output
     return media_codecs.audio_file(generated["audio"], int(generated["sampling_rate"]))
+
+
+def _unwrap(output: object, kinds: tuple[type, ...]) -> JSON:
+    """The output without lists of one around it, down to an item of other ``kinds``."""
+    value = to_json(output)
+    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], kinds):
+        [value] = value
+    return value
 
 
 def _mapping(value: JSON) -> Mapping[str, JSON]:

@@ -116,7 +116,19 @@ _QUESTION_PARAMETERS = (
     "max_question_len",
     "handle_impossible_answer",
 )
-_SEQ2SEQ_PARAMETERS = ("truncation", "clean_up_tokenization_spaces")
+
+
+def _seq2seq_task(name: str, *parameters: str) -> PipelineTask[str]:
+    return PipelineTask(
+        name,
+        parse_texts,
+        generation.generate_seq2seq,
+        postprocessing.unwrap_single,
+        ("truncation", "clean_up_tokenization_spaces", *parameters),
+        accepts_generation_parameters=True,
+        wrap_single=True,
+    )
+
 
 _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
     PipelineTask(
@@ -146,33 +158,9 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         postprocessing.unwrap_single,
         ("candidate_labels", "hypothesis_template", "multi_label"),
     ),
-    PipelineTask(
-        "summarization",
-        parse_texts,
-        generation.generate_seq2seq,
-        postprocessing.unwrap_single,
-        _SEQ2SEQ_PARAMETERS,
-        accepts_generation_parameters=True,
-        wrap_single=True,
-    ),
-    PipelineTask(
-        "translation",
-        parse_texts,
-        generation.generate_seq2seq,
-        postprocessing.unwrap_single,
-        (*_SEQ2SEQ_PARAMETERS, "src_lang", "tgt_lang"),
-        accepts_generation_parameters=True,
-        wrap_single=True,
-    ),
-    PipelineTask(
-        "text2text-generation",
-        parse_texts,
-        generation.generate_seq2seq,
-        postprocessing.unwrap_single,
-        _SEQ2SEQ_PARAMETERS,
-        accepts_generation_parameters=True,
-        wrap_single=True,
-    ),
+    _seq2seq_task("summarization"),
+    _seq2seq_task("translation", "src_lang", "tgt_lang"),
+    _seq2seq_task("text2text-generation"),
     PipelineTask(
         "text-generation",
         parse_texts,
@@ -194,14 +182,14 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
     PipelineTask(
         "question-answering",
         parse_context_question,
-        task_calls.call_with_context,
+        task_calls.call_with_fields,
         postprocessing.unwrap_single,
         (*_QUESTION_PARAMETERS, "align_to_words"),
     ),
     PipelineTask(
         "table-question-answering",
         parse_table_question,
-        task_calls.call_with_table,
+        task_calls.call_with_fields,
         postprocessing.unwrap_single,
         ("sequential", "padding", "truncation"),
         required_modules=("pandas",),

@@ -120,32 +120,18 @@ def call_with_text_and_labels(pipeline: Pipeline, item: str, parameters: Paramet
     return pipeline(item, **_with_labels(parameters))
 
 
-def call_with_context(pipeline: Pipeline, item: ContextQuestion, parameters: Parameters) -> object:
-    """Call with a question and the text that holds the answer.
+def call_with_fields(pipeline: Pipeline, item: ContextQuestion | TableQuestion, parameters: Parameters) -> object:
+    """Call with a question and what holds the answer, each under its own name.
 
     Args:
         pipeline: The loaded pipeline.
-        item: Question and context.
+        item: Question and context, or query and table.
         parameters: Its parameters.
 
     Returns:
         What the pipeline returns.
     """
-    return pipeline(question=item.question, context=item.context, **parameters)
-
-
-def call_with_table(pipeline: Pipeline, item: TableQuestion, parameters: Parameters) -> object:
-    """Call with a question and a table.
-
-    Args:
-        pipeline: The loaded pipeline.
-        item: Question and table.
-        parameters: Its parameters.
-
-    Returns:
-        What the pipeline returns.
-    """
-    return pipeline(table=item.table, query=item.query, **parameters)
+    return pipeline(**item._asdict(), **parameters)
 
 
 def call_with_image_question(pipeline: Pipeline, item: ImageQuestion, parameters: Parameters) -> object:

@@ -109,34 +109,25 @@ def parse_similarity_input(inputs: object) -> ModelInputs[SimilarityInput]:
     return ModelInputs([SimilarityInput(source, texts)], False, len(source) + sum(map(len, texts)))
 
 
-def parse_audio(inputs: object) -> ModelInputs[bytes]:
-    """Parse one audio file: the bytes of a raw body, base64, or a `data:` URI.
+def file_parser(undecodable: Callable[[], HTTPError]) -> Callable[[object], ModelInputs[bytes]]:
+    """Make a parser of one file: the bytes of a raw body, base64, or a `data:` URI.
 
     Args:
-        inputs: The request's `inputs`.
+        undecodable: Makes the error for base64 that cannot be decoded, and for an empty file.
 
     Returns:
-        The file's bytes as the only item; they are not decoded yet.
-
-    Raises:
-        HTTPError: 400 for another type, and for base64 that cannot be decoded.
+        A function of the request's `inputs`. Its only item is the file's bytes, which are not decoded yet. It raises
+        HTTPError 400 for another type, and where the file is undecodable.
     """
-    return ModelInputs([_file_bytes(inputs, invalid_audio)], False, NO_CHARACTERS)
+
+    def parse(inputs: object) -> ModelInputs[bytes]:
+        return ModelInputs([_file_bytes(inputs, undecodable)], False, NO_CHARACTERS)
+
+    return parse
 
 
-def parse_image(inputs: object) -> ModelInputs[bytes]:
-    """Parse one image file: the bytes of a raw body, base64, or a `data:` URI.
-
-    Args:
-        inputs: The request's `inputs`.
-
-    Returns:
-        The file's bytes as the only item; they are not decoded yet.
-
-    Raises:
-        HTTPError: 400 for another type, and for base64 that cannot be decoded.
-    """
-    return ModelInputs([_file_bytes(inputs, invalid_image)], False, NO_CHARACTERS)
+parse_audio = file_parser(invalid_audio)
+parse_image = file_parser(invalid_image)
 
 
 def _checked_texts(field: str, values: list[object]) -> list[str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -276,18 +277,18 @@ def _runs(number: int) -> bool:
         return False
 
 
+SLEEP = "import time; time.sleep(60)"
+
+
+def python_server(code: str, folder: Path, **options: Any) -> AbstractContextManager[Path]:
+    command = [sys.executable, "-c", code]
+    return running("Test server", command, environment=dict(os.environ), folder=folder, **options)
+
+
 def test_a_server_that_stops_early_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "print('no such option'); raise SystemExit(3)"]
     with (
         pytest.raises(ServerError, match=r"status 3[\s\S]*no such option[\s\S]*All of it: ") as caught,
-        running(
-            "Test server",
-            command,
-            environment=dict(os.environ),
-            folder=tmp_path,
-            ready=lambda: False,
-            timeout=20,
-        ),
+        python_server("print('no such option'); raise SystemExit(3)", tmp_path, ready=lambda: False, timeout=20),
     ):
         raise AssertionError("never entered")
     log = Path(str(caught.value).rsplit("All of it: ", 1)[1])
@@ -297,14 +298,11 @@ def test_a_server_that_stops_early_shows_the_end_of_its_log(tmp_path: Path) -> N
 
 def test_a_server_that_does_not_answer_is_stopped(tmp_path: Path) -> None:
     seconds: list[float] = []
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with (
         pytest.raises(ServerError, match="did not answer within 0 s") as caught,
-        running(
-            "Test server",
-            command,
-            environment=dict(os.environ),
-            folder=tmp_path,
+        python_server(
+            SLEEP,
+            tmp_path,
             ready=lambda: False,
             timeout=0.1,
             progress=lambda _name, elapsed: seconds.append(elapsed),
@@ -321,14 +319,7 @@ def test_the_log_is_kept_where_an_error_ends_the_block(
 ) -> None:
     with (
         contextlib.suppress(KeyboardInterrupt, ValueError),
-        running(
-            "Test server",
-            [sys.executable, "-c", "import time; time.sleep(60)"],
-            environment=dict(os.environ),
-            folder=tmp_path,
-            ready=lambda: True,
-            timeout=5,
-        ) as log,
+        python_server(SLEEP, tmp_path, ready=lambda: True, timeout=5) as log,
     ):
         if ending is not None:
             raise ending

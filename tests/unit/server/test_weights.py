@@ -15,12 +15,21 @@ from huggingface_api_handler.server.weights import WeightsError
 SERVER = "huggingface_api_handler.server"
 
 
+def is_cached(value: object) -> bool:
+    return hasattr(value, "cache_clear")
+
+
+def held_by(function: object) -> list[object]:
+    """What a function has from the one that made it, as those of ``load_once`` have their cache."""
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+
+
 def load_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let functions of the server that keep what they loaded load it each time. What others loaded stays theirs."""
     for name, module in list(sys.modules.items()):
         if name.startswith(SERVER):
             for attribute, value in list(vars(module).items()):
-                if hasattr(value, "cache_clear"):
+                if is_cached(value) or any(is_cached(held) for held in held_by(value)):
                     monkeypatch.setattr(module, attribute, value.__wrapped__)
 
 

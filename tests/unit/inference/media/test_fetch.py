@@ -25,6 +25,7 @@ from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference.media import fetch, loader, ssrf
 from huggingface_api_handler.inference.media.loader import MediaPolicy, load
 from tests.support import hostile_cells
+from tests.support.listening import accept_connections
 
 PUBLIC, PRIVATE = "127.0.0.9", "127.0.0.1"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -49,17 +50,11 @@ class Server:
         self._listening.bind((address, port))
         self._listening.listen()
         self.port: int = self._listening.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self._thread = accept_connections(self._listening, self._on_connection)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                stream, _ = self._listening.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+    def _on_connection(self, stream: socket.socket) -> None:
+        self.connections += 1
+        threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
 
     def _serve(self, stream: Any) -> None:
         stream.settimeout(10)

@@ -23,6 +23,7 @@ from huggingface_api_handler.inference.media.ssrf import non_public_reason
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service
 from tests.support import hostile_cells
+from tests.support.listening import accept_connections
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00"
@@ -62,16 +63,11 @@ class Listener:
         self.socket.listen()
         self.port = self.socket.getsockname()[1]
         self.connections = 0
-        threading.Thread(target=self._count, daemon=True).start()
+        accept_connections(self.socket, self._count)
 
-    def _count(self) -> None:
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            connection.close()
+    def _count(self, connection: socket.socket) -> None:
+        self.connections += 1
+        connection.close()
 
 
 @pytest.fixture(scope="module")

@@ -24,17 +24,7 @@ from huggingface_api_handler.inference.protocols import hub_providers
 from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
 from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS, HubProvider, provider_for
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.tasks import TASKS, Media
-from huggingface_api_handler.tasks.input_types import (
-    ContextQuestion,
-    LabelledMedia,
-    LabelledText,
-    MediaQuestion,
-    PromptedMedia,
-    TableQuestion,
-    TableRow,
-    TextPair,
-)
+from huggingface_api_handler.tasks import TASKS, Media, input_types
 
 PNG = Media(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde", "image/png")  # fmt: skip
 WAV = Media(b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00", "audio/wav")  # fmt: skip
@@ -42,20 +32,20 @@ KEYS = ["hf_ContractSecret", "sk-contract-secret"]
 OWN_HEADERS = {"user-agent": "ours", "x-use-cache": "false"}
 
 INPUTS: dict[str, Any] = {
-    "question-answering": ContextQuestion("who?", "Ann is here."),
-    "sentence-similarity": TextPair("a cat", "a dog"),
-    "table-question-answering": TableQuestion("how many?", '{"n": ["1"]}'),
-    "tabular-classification": TableRow(("1", "x")),
-    "tabular-regression": TableRow(("1", "x")),
-    "zero-shot-classification": LabelledText("a cat", ("animal", "thing")),
-    "zero-shot-image-classification": LabelledMedia(PNG, ("animal", "thing")),
-    "visual-question-answering": MediaQuestion(PNG, "what?"),
-    "document-question-answering": MediaQuestion(PNG, "what?"),
-    "image-text-to-text": PromptedMedia(PNG, "what?"),
-    "image-to-image": PromptedMedia(PNG, "red"),
-    "image-to-video": PromptedMedia(PNG, "red"),
-    "image-text-to-image": PromptedMedia(PNG, "red"),
-    "image-text-to-video": PromptedMedia(PNG, "red"),
+    "question-answering": input_types.ContextQuestion("who?", "Ann is here."),
+    "sentence-similarity": input_types.TextPair("a cat", "a dog"),
+    "table-question-answering": input_types.TableQuestion("how many?", '{"n": ["1"]}'),
+    "tabular-classification": input_types.TableRow(("1", "x")),
+    "tabular-regression": input_types.TableRow(("1", "x")),
+    "zero-shot-classification": input_types.LabelledText("a cat", ("animal", "thing")),
+    "zero-shot-image-classification": input_types.LabelledMedia(PNG, ("animal", "thing")),
+    "visual-question-answering": input_types.MediaQuestion(PNG, "what?"),
+    "document-question-answering": input_types.MediaQuestion(PNG, "what?"),
+    "image-text-to-text": input_types.PromptedMedia(PNG, "what?"),
+    "image-to-image": input_types.PromptedMedia(PNG, "red"),
+    "image-to-video": input_types.PromptedMedia(PNG, "red"),
+    "image-text-to-image": input_types.PromptedMedia(PNG, "red"),
+    "image-text-to-video": input_types.PromptedMedia(PNG, "red"),
 }
 BY_DATA_TYPE = {"text": "a cat", "image": PNG, "audio": WAV}
 ARGUMENTS: dict[str, dict[str, Any]] = {

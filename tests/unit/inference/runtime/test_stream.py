@@ -32,6 +32,17 @@ def answer(body: Any, *_: Any) -> Any:
     return [scores(text) for text in inputs] if isinstance(inputs, list) else [scores(inputs)]
 
 
+def answer_and_set(event: threading.Event, word: str) -> Any:
+    """As ``answer``, and sets the event once a request holds the word."""
+
+    def answering(body: Any, *_: Any) -> Any:
+        if word in str(body):
+            event.set()
+        return answer(body)
+
+    return answering
+
+
 def asked_texts(service: Service) -> list[str]:
     return [
         text
@@ -127,12 +138,7 @@ def test_rows_wait_for_others_to_fill_a_batch(service: Service) -> None:
 
 def test_a_route_is_probed_once_enough_inputs_came(service: Service) -> None:
     answered = threading.Event()
-
-    def telling(body: Any, *_: Any) -> Any:
-        answered.set()
-        return answer(body)
-
-    service.answer = telling
+    service.answer = answer_and_set(answered, "")
 
     def frames() -> Iterator[pd.DataFrame]:
         yield pd.DataFrame({"text": ["few"]})
@@ -145,15 +151,8 @@ def test_a_route_is_probed_once_enough_inputs_came(service: Service) -> None:
 
 
 def test_what_waits_goes_when_no_more_comes_for_now(service: Service) -> None:
-    service.answer = answer
     answered = threading.Event()
-
-    def slow_service(body: Any, *_: Any) -> Any:
-        if "last" in str(body):
-            answered.set()
-        return answer(body)
-
-    service.answer = slow_service
+    service.answer = answer_and_set(answered, "last")
 
     def frames() -> Iterator[pd.DataFrame]:
         yield pd.DataFrame({"text": ["first", "last"]})
@@ -231,13 +230,7 @@ def test_leaving_early_ends_the_query(service: Service) -> None:
 
 def test_a_cancelled_query_gives_back_what_it_read_and_reads_no_more(service: Service) -> None:
     cancel = threading.Event()
-
-    def cancelling(body: Any, *_: Any) -> Any:
-        if "40" in str(body):
-            cancel.set()
-        return answer(body)
-
-    service.answer = cancelling
+    service.answer = answer_and_set(cancel, "40")
     read = 0
 
     def endless() -> Iterator[pd.DataFrame]:

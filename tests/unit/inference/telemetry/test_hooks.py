@@ -21,19 +21,9 @@ from huggingface_api_handler import InferenceError, InputError, predict
 from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.telemetry import events, hooks
-from huggingface_api_handler.inference.telemetry.events import (
-    CANCELLED,
-    QueryEnded,
-    QueryStarted,
-    RequestAnswered,
-    RequestFailed,
-    RequestSent,
-    RetryScheduled,
-    RoutePaused,
-)
 from huggingface_api_handler.inference.telemetry.hooks import Hooks, InferenceHook
 from tests.conftest import Reply, Service
-from tests.support.hooks import METHODS, QUERY, Raising, Recorder
+from tests.support.hooks import METHODS, QUERY, Cancelling, Raising, Recorder, no_answer
 from tests.unit.inference.runtime.test_executor import TEXTS, Run, can_batch, error, refuses_batches, score
 
 KEY = "hf_SecretOfTheHooks0123456789"
@@ -97,7 +87,7 @@ SERVICES: dict[str, Callable[[], Callable[[Any], Any]]] = {
 def test_events_add_up_to_the_usage(name: str, using: dict[str, Any]) -> None:
     recorder = Recorder()
     run = Run(SERVICES[name](), TEXTS, hooks=Hooks([recorder], QUERY), **using)
-    sent, ended = recorder.of(RequestSent), recorder.of(RequestAnswered, RequestFailed)
+    sent, ended = recorder.of(events.RequestSent), recorder.of(events.RequestAnswered, events.RequestFailed)
     assert len(sent) == len(ended) == run.usage.requests == len(run.sent)
     assert [event.number for event in sent] == list(range(1, len(sent) + 1))
     assert sorted((event.number, event.inputs) for event in ended) == [(event.number, event.inputs) for event in sent]
@@ -105,26 +95,26 @@ def test_events_add_up_to_the_usage(name: str, using: dict[str, Any]) -> None:
     assert sum(event.inputs > 1 for event in sent) == run.usage.batches
     assert sum(event.bytes_sent for event in sent) == run.usage.bytes_sent
     assert sum(event.bytes_received for event in ended) == run.usage.bytes_received
-    assert len(recorder.of(RetryScheduled)) == run.usage.retries
-    assert len(recorder.of(RoutePaused)) == run.usage.rate_limit_waits
-    cancelled = [event for event in ended if getattr(event, "kind", "") == CANCELLED]
+    assert len(recorder.of(events.RetryScheduled)) == run.usage.retries
+    assert len(recorder.of(events.RoutePaused)) == run.usage.rate_limit_waits
+    cancelled = [event for event in ended if getattr(event, "kind", "") == events.CANCELLED]
     assert len(ended) - len(cancelled) == sum(run.usage.latencies.values())
-    kinds = {kind.value for kind in FailureKind} | {CANCELLED}
-    assert {event.kind for event in recorder.of(RequestFailed)} <= kinds
+    kinds = {kind.value for kind in FailureKind} | {events.CANCELLED}
+    assert {event.kind for event in recorder.of(events.RequestFailed)} <= kinds
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("every third fails", {RequestFailed, RetryScheduled}),
-        ("every third asks to wait", {RequestFailed, RoutePaused}),
-        ("at most eight", {RequestFailed}),
+        ("every third fails", {events.RequestFailed, events.RetryScheduled}),
+        ("every third asks to wait", {events.RequestFailed, events.RoutePaused}),
+        ("at most eight", {events.RequestFailed}),
     ],
 )
 def test_what_went_wrong_is_told(name: str, expected: set[type]) -> None:
     recorder = Recorder()
     Run(SERVICES[name](), TEXTS, hooks=Hooks([recorder], QUERY))
-    assert {type(event) for event in recorder.events} == {RequestSent, RequestAnswered, *expected}
+    assert {type(event) for event in recorder.events} == {events.RequestSent, events.RequestAnswered, *expected}
 
 
 def test_a_retry_and_a_pause_say_how_long() -> None:
@@ -132,18 +122,18 @@ def test_a_retry_and_a_pause_say_how_long() -> None:
     replies = iter([error(500), error(429, Retry_After="7"), score("a")])
     run = Run(lambda asked: next(replies), ["a"], hooks=Hooks([recorder], QUERY))
     assert run.results.answered == 1
-    (retry,), (pause,) = recorder.of(RetryScheduled), recorder.of(RoutePaused)
+    (retry,), (pause,) = recorder.of(events.RetryScheduled), recorder.of(events.RoutePaused)
     assert (retry.inputs, retry.attempt, retry.status) == (1, 1, 500) and retry.delay_s > 0
-    assert pause == RoutePaused(QUERY, 1, 7.0, 429)
-    assert [event.kind for event in recorder.of(RequestFailed)] == ["temporary failure", "rate limited"]
+    assert pause == events.RoutePaused(QUERY, 1, 7.0, 429)
+    assert [event.kind for event in recorder.of(events.RequestFailed)] == ["temporary failure", "rate limited"]
 
 
 def test_the_slots_of_our_limiter_are_told_and_those_of_another_are_not() -> None:
     recorder, other = Recorder(), Recorder()
     Run(can_batch, TEXTS, limiter=Limiter(), hooks=Hooks([recorder], QUERY))
     Run(can_batch, TEXTS, hooks=Hooks([other], QUERY))
-    assert all(1 <= event.in_flight <= event.slots for event in recorder.of(RequestSent))
-    assert {event.slots for event in other.of(RequestSent)} == {None}
+    assert all(1 <= event.in_flight <= event.slots for event in recorder.of(events.RequestSent))
+    assert {event.slots for event in other.of(events.RequestSent)} == {None}
 
 
 def test_without_hooks_no_event_is_made(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
@@ -173,8 +163,8 @@ def test_predict_tells_the_hooks_it_is_given_and_those_that_are_registered(servi
     )
     assert given.events == registered.events
     started, ended = given.events[0], given.events[-1]
-    assert started == QueryStarted(started.query, rows=4, nulls=1, distinct=2)
-    assert isinstance(ended, QueryEnded) and ended.error is None
+    assert started == events.QueryStarted(started.query, rows=4, nulls=1, distinct=2)
+    assert isinstance(ended, events.QueryEnded) and ended.error is None
     assert ended.usage.as_dict() == out.attrs["usage"]
     assert {event.query for event in given.events} == {started.query}
     assert started.query[1:] == ("text-classification", ended.usage.model, ended.usage.host)
@@ -189,8 +179,8 @@ def test_stored_answers_and_empty_tables_are_queries_too(service: Service) -> No
     recorder = Recorder()
     for texts in (("a",), ("a",), (None,)):
         predict(table(*texts), USING, {"endpoint": service.url}, hooks=[recorder])
-    assert [event.usage.cache_hits for event in recorder.of(QueryEnded)] == [0, 1, 0]
-    assert len(recorder.of(RequestSent)) == 1
+    assert [event.usage.cache_hits for event in recorder.of(events.QueryEnded)] == [0, 1, 0]
+    assert len(recorder.of(events.RequestSent)) == 1
 
 
 def test_an_exception_of_the_query_is_named_in_its_last_event(service: Service) -> None:
@@ -205,19 +195,17 @@ def test_an_exception_of_the_query_is_named_in_its_last_event(service: Service) 
 def test_a_request_that_is_given_up_is_told_as_cancelled(service: Service) -> None:
     cancel = threading.Event()
 
-    class CancelAtOnce(Recorder):
-        def on_request_sent(self, event: RequestSent) -> None:
-            super().on_request_sent(event)
-            cancel.set()
-
-    async def never(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    service.answer = never
-    recorder = CancelAtOnce()
-    predict(table("a", "b"), USING, {"endpoint": service.url}, cancel=cancel, hooks=[recorder])
-    assert [type(event) for event in recorder.events] == [QueryStarted, RequestSent, RequestFailed, QueryEnded]
-    assert (recorder.events[2].kind, recorder.events[2].status) == (CANCELLED, None)
+    service.answer = no_answer
+    recorder = Recorder()
+    hooked = [recorder, Cancelling(cancel)]
+    predict(table("a", "b"), USING, {"endpoint": service.url}, cancel=cancel, hooks=hooked)
+    assert [type(event) for event in recorder.events] == [
+        events.QueryStarted,
+        events.RequestSent,
+        events.RequestFailed,
+        events.QueryEnded,
+    ]
+    assert (recorder.events[2].kind, recorder.events[2].status) == (events.CANCELLED, None)
 
 
 def test_a_dry_run_tells_nothing() -> None:
@@ -241,13 +229,13 @@ def test_hooks_run_on_one_thread_in_the_context_of_the_caller(service: Service) 
     found = set()
 
     class Where(InferenceHook):
-        def on_query_started(self, event: QueryStarted) -> None:
+        def on_query_started(self, event: events.QueryStarted) -> None:
             found.add((threading.current_thread().name, variable.get()))
 
-        def on_request_sent(self, event: RequestSent) -> None:
+        def on_request_sent(self, event: events.RequestSent) -> None:
             self.on_query_started(event)  # type: ignore[arg-type]
 
-        def on_query_ended(self, event: QueryEnded) -> None:
+        def on_query_ended(self, event: events.QueryEnded) -> None:
             self.on_query_started(event)  # type: ignore[arg-type]
 
     variable.set("the caller's")
@@ -262,7 +250,7 @@ def test_a_hook_that_raises_loses_no_row(name: str, caplog: pytest.LogCaptureFix
     raising, recorder = Raising(ZeroDivisionError("in the hook")), Recorder()
     run = Run(SERVICES[name](), TEXTS, hooks=Hooks([raising, recorder], QUERY))
     assert list(run.results) == list(expected.results) and run.usage.requests == expected.usage.requests
-    assert len(recorder.of(RequestSent)) == run.usage.requests  # and other hooks are told
+    assert len(recorder.of(events.RequestSent)) == run.usage.requests  # and other hooks are told
     methods = [record.getMessage().split()[0] for record in caplog.records if "in the hook" in record.getMessage()]
     assert len(methods) == len(set(methods)) and {"on_request_sent", "on_request_answered"} <= set(methods)
 
@@ -310,7 +298,7 @@ def test_no_key_no_input_and_no_answer_is_in_an_event(service: Service) -> None:
     engine = {"endpoint": service.url, "api_key": KEY}
     predict(table("a private text", "another private text"), USING, engine, hooks=[recorder])
     assert {type(event) for event in recorder.events} == {
-        QueryStarted, RequestSent, RequestAnswered, RequestFailed, RetryScheduled, RoutePaused, QueryEnded,
+        events.QueryStarted, events.RequestSent, events.RequestAnswered, events.RequestFailed, events.RetryScheduled, events.RoutePaused, events.QueryEnded,
     }  # fmt: skip
     everything = repr(recorder.events)
     assert KEY not in everything and "private" not in everything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections import Counter
@@ -17,11 +16,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from huggingface_api_handler import InferenceError, predict
 from huggingface_api_handler.inference.telemetry import opentelemetry
-from huggingface_api_handler.inference.telemetry.events import RequestSent
 from huggingface_api_handler.inference.telemetry.hooks import Hooks
 from huggingface_api_handler.inference.telemetry.opentelemetry import OpenTelemetryHook
 from tests.conftest import Reply, Service
-from tests.support.hooks import QUERY
+from tests.support.hooks import QUERY, Cancelling, no_answer
 from tests.unit.inference.runtime.test_executor import TEXTS, Run
 from tests.unit.inference.telemetry.test_hooks import SERVICES, USING
 
@@ -100,19 +98,11 @@ def test_a_query_that_raises_ends_its_span_with_the_error(service: Service) -> N
 def test_no_span_of_a_cancelled_query_stays_open(service: Service) -> None:
     cancel = threading.Event()
 
-    class Cancelling(OpenTelemetryHook):
-        def on_request_sent(self, event: RequestSent) -> None:
-            super().on_request_sent(event)
-            cancel.set()
-
-    async def never(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    service.answer = never
+    service.answer = no_answer
     traced = Traced()
-    hook = Cancelling(traced.provider)
-    predict(pd.DataFrame({"text": ["a", "b"]}), USING, {"endpoint": service.url}, cancel=cancel, hooks=[hook])
-    assert hook._requests == {} and hook._queries == {}
+    hooks = [traced.hook, Cancelling(cancel)]
+    predict(pd.DataFrame({"text": ["a", "b"]}), USING, {"endpoint": service.url}, cancel=cancel, hooks=hooks)
+    assert traced.hook._requests == {} and traced.hook._queries == {}
     (request,) = traced.requests
     assert attributes(request)["error.type"] == "cancelled"
 
