@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ..errors import UnreadableAnswer
 from .base import JSON, JSONObject
@@ -16,6 +17,8 @@ FIELD_TYPES: dict[str, tuple[type, JSONObject]] = {
     "list": (list, {"type": "array", "items": {"type": "string"}}),
 }
 """The types that a field may have: the type of its value, and the JSON schema that asks for it."""
+
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1  # those of SQL's BIGINT
 
 FIELD_TYPE_ALIASES = {
     "string": "str",
@@ -74,15 +77,23 @@ def parse_fields(text: str, fields: Mapping[str, str]) -> JSONObject:
         raise UnreadableAnswer(f"the model's answer is not JSON ({type(error).__name__})") from None
     if not isinstance(answer, dict):
         raise UnreadableAnswer("the model's answer holds no JSON object")
-    return {name: _field(answer, name, kind) for name, kind in fields.items()}
+    values = {name: _field(answer, name, kind) for name, kind in fields.items()}
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # an escape such as \\ud800, which neither a database nor Arrow takes
+        raise UnreadableAnswer("the model's answer is not valid Unicode (it holds a lone surrogate)") from None
+    return values
 
 
 def _field(answer: JSONObject, name: str, kind: str) -> JSON:
     if name not in answer:
         raise UnreadableAnswer(f"the model's answer has no field {name!r}")
     value, field_type = answer[name], FIELD_TYPES[kind][0]
-    if field_type is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if field_type is float and type(value) is int:
+        with suppress(OverflowError):
+            value = float(value)
+    if type(value) is int and field_type in (int, float) and not _MIN_INT <= value <= _MAX_INT:
+        raise UnreadableAnswer(f"field {name!r} of the model's answer does not fit in 64 bits")
     if type(value) is not field_type:
         raise UnreadableAnswer(f"field {name!r} of the model's answer is not of type {kind}")
     return value

@@ -23,7 +23,7 @@ from .input_queue import InputQueue
 from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
-from .results import Results
+from .results import Result, Results
 from .worker_pool import WorkerPool
 
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
@@ -121,9 +121,14 @@ class QueryExecutor:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
         queue, profile = self._queue, self._deps.profile
         if await self._has_work() and self._can_probe():
-            await self._probe(canary if canary is not None and isinstance(self.results[canary], Prediction) else None)
+            await self._probe(canary if self._is_held_with_answer(canary) else None)
         if queue.can_batch and profile.batch_size.should_probe(len(queue.waiting)) and await self._has_work():
             await self._send_canary(queue.take(), _FIRST_BATCH_HEAD_START_S)
+
+    def _is_held_with_answer(self, index: int | None) -> bool:
+        """Whether an input has its answer, and will not be forgotten: where more inputs come, it may be at any time."""
+        is_kept = index is not None and self._queue.has_all and index >= self.results.start
+        return is_kept and isinstance(self.results[index], Prediction)
 
     def _can_probe(self) -> bool:
         queue = self._queue
@@ -150,6 +155,8 @@ class QueryExecutor:
             self._pool.spawn_worker(self._worker())
             await self._end.wait()
         while not self._aborted and (self._in_flight or not self._queue.finished):
+            if self.stopped is not None and not self._in_flight and self._queue.is_starved:
+                self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
             self._changed.clear()
             await self._changed.wait()
 
@@ -301,9 +308,14 @@ class QueryExecutor:
 
     async def _ask_single(self, indexes: Sequence[int]) -> list[Prediction]:
         """Ask for inputs one by one, and give the predictions of those that got one."""
-        unanswered = [index for index in indexes if self.results[index] is None]
-        await asyncio.gather(*(self._finish(Batch([index])) for index in unanswered))
-        return [result for index in indexes if isinstance(result := self.results[index], Prediction)]
+
+        async def ask(index: int) -> Result:
+            if self.results[index] is None:
+                await self._finish(Batch([index]))
+            return self.results[index]  # at once: while others are out, it may be given back and forgotten
+
+        results = await asyncio.gather(*map(ask, indexes))
+        return [result for result in results if isinstance(result, Prediction)]
 
     async def _ask_batched(self, indexes: Sequence[int]) -> list[Prediction] | Failure:
         """The predictions of a batch, which are not yet to be trusted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from ...config.settings import ModelSettings
 from ...errors import InputError
+from ...redaction import preview
 from ...tasks.prompts import template_columns
 from .columns import column_types
 
@@ -62,6 +64,9 @@ def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings)
     read = [name for named in model.columns.values() for name in ([named] if isinstance(named, str) else named)]
     read += template_columns(model.prompt_template or "")
     wanted = {name.lower() for name in read}
+    for name in names:
+        if name.lower() in wanted and names.count(name) > 1:
+            raise InputError(f"the table has {names.count(name)} columns named {preview(name)}. Rename them")
     columns = {
         name: np.fromiter(getattr(table[name], as_list)(), dtype=object, count=len(table[name]))
         for name in names
@@ -80,8 +85,17 @@ def _as_type(sql_type: str, cell: object) -> object:
     if cell is None or (isinstance(cell, float) and cell != cell):
         return None
     if sql_type == "JSON" or (sql_type == "VARCHAR" and not isinstance(cell, str)):
-        return orjson.dumps(cell).decode()
+        return _json(cell)
+    if sql_type == "VARCHAR[]" and isinstance(cell, list):  # a model may write what it was not asked for
+        return [_as_type("VARCHAR", each) for each in cell]
     return cell
+
+
+def _json(cell: object) -> str:
+    try:
+        return orjson.dumps(cell).decode()
+    except TypeError:  # a number of more than 64 bits, in a list of a model
+        return json.dumps(cell, ensure_ascii=False)
 
 
 def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:

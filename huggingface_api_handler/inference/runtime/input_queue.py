@@ -116,7 +116,17 @@ class InputQueue:
             return False
         if self.finished or self._source.is_starved or not self.can_batch:
             return True
-        return len(self.waiting) >= 2 * self._deps.profile.batch_size.best
+        return self._is_full() or len(self.waiting) >= 2 * self._deps.profile.batch_size.best
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether all inputs so far were looked up, and more are waited for in vain."""
+        return self._source.is_starved
+
+    @property
+    def has_all(self) -> bool:
+        """Whether no more inputs will come. From then on none is forgotten."""
+        return self._source.ended
 
     @property
     def has_parts(self) -> bool:

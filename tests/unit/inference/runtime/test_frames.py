@@ -124,3 +124,36 @@ def test_neither_library_is_imported_for_pandas() -> None:
         "assert 'polars' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("table", KINDS)
+@pytest.mark.parametrize(
+    ("odd", "fields"),
+    [
+        ('{"n": 1, "f": 1, "l": [1, {"b": 2}, null, 9999999999999999999999]}', (1, 1.0, ["1", '{"b":2}', None, "9999999999999999999999"])),
+        ('{"n": 9999999999999999999999, "f": 1, "l": []}', None),
+        ('{"n": 1, "f": %s, "l": []}' % ("9" * 400), None),
+        ('{"n": 1, "f": 1, "l": ["\\ud800"]}', None),
+    ],
+)  # fmt: skip
+def test_what_a_model_writes_costs_its_own_row_at_most(odd: str, fields: Any, table: Any, service: Service) -> None:
+    def chat(body: Any, *_: Any) -> Any:
+        asked = str(body["messages"][0])
+        return {"choices": [{"message": {"content": odd if "odd" in asked else '{"n": 2, "f": 2.5, "l": ["x"]}'}}]}
+
+    service.answer = chat
+    using = {"task": "chat", "column": "text", "target": "y", "output_schema": {"n": "int", "f": "float", "l": "list"}}
+    out = predict(table({"text": ["usual", "odd"]}), using, {"endpoint": service.url})
+    usual, other = out.to_dicts() if isinstance(out, pl.DataFrame) else out.to_pylist()
+    assert (usual["n"], usual["f"], usual["l"]) == (2, 2.5, ["x"])
+    if fields is None:
+        assert other["y"] is None
+        assert "of the model's answer" in other["y_error"] or "not valid Unicode" in other["y_error"]
+    else:
+        assert (other["n"], other["f"], other["l"]) == fields
+
+
+def test_two_columns_of_the_name_that_is_read_are_refused(service: Service) -> None:
+    given = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    with pytest.raises(InputError, match="2 columns named 'text'"):
+        predict(given, USING, {"endpoint": service.url})

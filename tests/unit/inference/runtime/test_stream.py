@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import InferenceError, InputError
-from huggingface_api_handler.inference import output_schema, predict, predict_batches
+from huggingface_api_handler.inference import Session, output_schema, predict, predict_batches
 from huggingface_api_handler.inference.runtime import stream
 from huggingface_api_handler.inference.runtime.query_run import QueryRun
 from huggingface_api_handler.inference.runtime.session import default_session
@@ -171,6 +173,62 @@ def test_a_budget_is_for_all_frames_together(service: Service) -> None:
     errors = pd.concat(outs)["y_error"]
     assert errors.isna().sum() == 4
     assert errors.dropna().str.contains("max_requests = 4").all()
+
+
+def test_a_spent_budget_does_not_block_a_table_of_many_windows(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer = answer
+    monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
+    monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
+    engine = {"endpoint": service.url}
+    predict(pd.DataFrame({"text": ["text 950", "text 951"]}), USING, engine)  # so stored answers are looked for
+    texts: list[str | None] = [f"text {number}" for number in range(1000)]
+    using = {**USING, "max_requests": 2}
+    result = pd.concat(predict_batches(frames_of(texts, *[20] * 50), using, engine))
+    assert list(result.index) == list(range(1000))
+    assert result["y_error"].iloc[100] == "not sent: max_requests = 2 was reached before this row"
+    assert result["y_error"].iloc[950:952].isna().all(), "what is stored is still found"
+
+
+def test_batches_larger_than_what_may_wait_are_sent(service: Service) -> None:
+    service.info = {"model_type": {"embedding": {}}, "model_id": "m", "max_client_batch_size": 5000}
+    service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(9000)]})
+    out = predict(frame, {**USING, "task": "feature-extraction"}, {"endpoint": service.url, "cache": False})
+    assert out["y_error"].isna().all()
+
+
+def test_a_probe_needs_no_input_that_was_given_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.answer = answer
+    monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 40)
+    monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 40)
+    runs: list[QueryRun] = []
+    forgotten: list[int] = []
+
+    class Remembered(QueryRun):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            runs.append(self)
+
+    stored = [f"stored {number}" for number in range(100)]
+    engine = {"endpoint": service.url}
+    predict(pd.DataFrame({"text": stored}), USING, engine)
+    with closing(sqlite3.connect(default_session().store(None).path)) as store, store:
+        store.execute("DELETE FROM routes")  # as after an hour: the route is probed again
+    monkeypatch.setattr(stream, "QueryRun", Remembered)
+
+    def frames() -> Iterator[pd.DataFrame]:
+        yield pd.DataFrame({"text": ["new"]})
+        for start in range(0, len(stored), 5):
+            yield pd.DataFrame({"text": stored[start : start + 5]})
+        forgotten.append(runs[0].results.start)
+        yield pd.DataFrame({"text": [f"text {number} {'x' * number}" for number in range(30)]})
+
+    with Session() as session:
+        outs = list(predict_batches(frames(), USING, engine, session=session))
+    assert forgotten[0] > 0
+    assert pd.concat(outs)["y_error"].isna().all()
 
 
 def test_three_equal_refusals_of_different_frames_stop_the_query(service: Service) -> None:
