@@ -137,6 +137,10 @@ class Failure:
         attempts: How often the request was sent.
         is_batch_too_large: Whether the server says that the request carried too many inputs.
         stated_max_batch_size: The most inputs in one request, where the server names it.
+        input_message: The server's words alone, where the refusal may be of this input only, though most such refusals
+            are of every request; else None.
+        is_about_input: Whether the server says that something is wrong with the input: its length, its content.
+        error: What the server says, while it is still to be judged. It holds the request, so it is not kept.
     """
 
     kind: FailureKind
@@ -148,6 +152,9 @@ class Failure:
     attempts: int = 1
     is_batch_too_large: bool = False
     stated_max_batch_size: int | None = None
+    input_message: str | None = None
+    is_about_input: bool = False
+    error: ServerError | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact(self.message))
@@ -158,6 +165,31 @@ class Failure:
         status = f" {self.status}" if self.status else ""
         tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{self.kind.value}{status}: {self.message}{tries}"
+
+    @property
+    def own_words(self) -> str:
+        """What the server says, without what it repeats of the request: alike for all that one reason refuses."""
+        return self.message if self.error is None else self.error.verdict_text
+
+    def of_input(self, batch_size: int) -> Failure:
+        """The refusal, taken for one of an input.
+
+        Args:
+            batch_size: The number of inputs in the request.
+
+        Returns:
+            A rejection with the server's words alone.
+        """
+        message = self.message if self.input_message is None else self.input_message
+        return replace(self, kind=rejection_kind(batch_size), message=message, input_message=None)
+
+    def without_request(self) -> Failure:
+        """The failure as it is kept.
+
+        Returns:
+            The same without the request.
+        """
+        return self if self.error is None else replace(self, error=None)
 
 
 @dataclass(frozen=True)
@@ -214,6 +246,17 @@ _ADVICE = {
     410: "This address is gone. Check the endpoint and the model",
 }
 
+MAY_BE_OF_ONE_INPUT = (403, 404, 405, 410)
+"""Statuses by which gateways refuse what a row says, beside keys, models and addresses."""
+
+_ABOUT_INPUT = re.compile(
+    r"content.?(filter|policy|management)|moderat|flagged|safety|mask.?token"
+    r"|too long|too large|(context|sequence|input|prompt).{0,20} (length|limit)|must have less than"
+    r"|exceeds?\b.{0,40}(length|tokens)"
+    r"|is empty|empty (input|string|text|sequence)|must not be empty",
+    re.I,
+)
+
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
 _MODEL_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
@@ -249,7 +292,8 @@ def classify_response(
     'rejected batch 413: too many inputs'
     """
     message, retry_after_s = error.message, parse_retry_after(headers)
-    failure = Failure(FailureKind.FATAL, message or f"HTTP {status} with no explanation", status, retry_after_s)
+    words = message or f"HTTP {status} with no explanation"
+    failure = Failure(FailureKind.FATAL, words, status, retry_after_s, error=error)
     if batch_size > 1:
         failure = _with_batch_limit(failure, error)
 
@@ -263,12 +307,15 @@ def classify_response(
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
         return _classify_unavailable(failure, error, wait_for_model)
+    if status in MAY_BE_OF_ONE_INPUT:
+        failure = replace(failure, input_message=words)
     if status in _ADVICE:
         return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
     if status in (408, 425) or status >= 500:
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
     if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
-        return failure
+        return replace(failure, input_message=words)
+    failure = replace(failure, is_about_input=error.search(_ABOUT_INPUT) is not None)
     if batch_size > 1:
         unsupported = error.search(_LISTS_UNSUPPORTED)
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
@@ -288,7 +335,8 @@ def classify_error_in_answer(error: ServerError, *, batch_size: int = 1) -> Fail
     >>> classify_error_in_answer(ServerError("CUDA out of memory")).reason
     'rejected input 200: CUDA out of memory'
     """
-    failure = Failure(rejection_kind(batch_size), error.message, 200)
+    is_about_input = error.search(_ABOUT_INPUT) is not None
+    failure = Failure(rejection_kind(batch_size), error.message, 200, is_about_input=is_about_input, error=error)
     return _with_batch_limit(failure, error) if batch_size > 1 else failure
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 
 from ...config.settings import ModelSettings
-from ..failures import Failure, FailureKind
+from ..failures import MAY_BE_OF_ONE_INPUT, Failure, FailureKind, rejection_kind
 
 MAX_STALL_S = 300.0
 """Seconds without any response, while the server asks to wait, after which a query stops."""
 
-_MAX_IDENTICAL_REJECTIONS = 3  # of different rows with none answered: more would only repeat the message
+_MAX_IDENTICAL_REJECTIONS = 3  # of ordinary inputs with none answered: more would only repeat the message
+_MAX_INPUT_REJECTIONS = 30  # the same where the server blames the input, as where all of a table are too long
+_MIN_SAVED_REQUESTS = 8  # for fewer inputs that wait a query does not stop: they may be the good ones
+_MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
+_FORBIDDEN = 403
 
 
 class CircuitBreaker:
@@ -31,11 +37,55 @@ class CircuitBreaker:
         self._has_answer = False
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
+        self._ordinary: set[int] = set()
+        self._ordinary_rejections: Counter[str] = Counter()
+        self._refusals_in_a_row = 0
 
     def on_response(self) -> None:
         """Note that a row was answered."""
         self._has_answer = True
         self._stalled_since = None
+        self._refusals_in_a_row = 0
+
+    def note_ordinary(self, indexes: Iterable[int]) -> None:
+        """Note inputs that are like most others, by which a request can be judged.
+
+        Args:
+            indexes: Of the inputs.
+        """
+        self._ordinary.update(indexes)
+
+    def judge(self, failure: Failure, batch_size: int, *, is_route_known: bool) -> Failure:
+        """Say what a refusal is taken for, which may be of one input or of every request.
+
+        Args:
+            failure: Of the request.
+            batch_size: The number of inputs that it carried.
+            is_route_known: Whether the route has answered an earlier query.
+
+        Returns:
+            A rejection of the input where others were answered. Where none was, it is one too on a route that is known,
+            and with 403, since services that look at what a row says answer with it: ordinary inputs decide then.
+            Every other refusal is as it was.
+        """
+        if failure.input_message is None:
+            return failure
+        if self._has_answer:
+            return failure.of_input(batch_size)
+        if is_route_known or failure.status == _FORBIDDEN:
+            return replace(failure, kind=rejection_kind(batch_size))
+        return failure
+
+    @property
+    def wants_ordinary(self) -> bool:
+        """Whether only odd inputs were refused so far, and ordinary ones should be asked to tell why."""
+        most = max(self._rejections.values(), default=0)
+        return not self._has_answer and most >= _MAX_IDENTICAL_REJECTIONS > len(self._ordinary)
+
+    @property
+    def doubts_route(self) -> bool:
+        """Whether so many inputs were refused in a row that the key may have been taken back."""
+        return self._refusals_in_a_row >= _MAX_REFUSALS_IN_A_ROW
 
     def on_rate_limited(self, failure: Failure, now: float) -> Failure | None:
         """Note that the server asks to wait.
@@ -56,25 +106,43 @@ class CircuitBreaker:
         message = f"{failure.message} ({wait}). Try again later: what is answered is not asked again"
         return Failure(FailureKind.FATAL, message, failure.status)
 
-    def on_rejected(self, failure: Failure) -> Failure | None:
+    def on_batch_rejected(self, failure: Failure) -> None:
+        """Note that a batch was refused as a whole, one of its inputs perhaps at fault.
+
+        Args:
+            failure: Of the request.
+        """
+        if not self._has_answer and failure.kind is FailureKind.BATCH_REJECTED:
+            self._rejections[failure.own_words] += 1
+
+    def on_rejected(self, index: int, failure: Failure, waiting: int) -> Failure | None:
         """Note that a row failed for good.
 
         Args:
+            index: Of the input.
             failure: The failure of the row.
+            waiting: How many inputs wait to be sent.
 
         Returns:
-            The reason to stop where the server gave the same reason for several rows and answered none.
+            The reason to stop where the server gave the same reason for several ordinary inputs and answered none.
         """
         # Only what the server rejected says something about the request: a cell that was rejected here, before any
         # request, says something about its row only.
-        if self._has_answer or failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
+        if failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
             return None
-        self._rejections[failure.message] += 1
-        if self._rejections[failure.message] < _MAX_IDENTICAL_REJECTIONS:
+        if self._has_answer:
+            self._refusals_in_a_row += failure.status in MAY_BE_OF_ONE_INPUT
+            return None
+        words = failure.own_words
+        self._rejections[words] += 1
+        self._ordinary_rejections[words] += index in self._ordinary
+        limit = _MAX_INPUT_REJECTIONS if failure.is_about_input else _MAX_IDENTICAL_REJECTIONS
+        is_clear = self._ordinary_rejections[words] >= _MAX_IDENTICAL_REJECTIONS and self._rejections[words] >= limit
+        if not is_clear or waiting < _MIN_SAVED_REQUESTS:
             return None
         parameters = ", ".join(sorted(self._model.parameters)) or "none"
         message = (
-            f"{failure.message} (the same for {_MAX_IDENTICAL_REJECTIONS} different rows and no row answered, so the "
+            f"{failure.message} (the same for {self._rejections[words]} different rows and no row answered, so the "
             f"request is at fault: check the model, its task, and the parameters sent: {parameters})"
         )
         return Failure(FailureKind.FATAL, message, failure.status)

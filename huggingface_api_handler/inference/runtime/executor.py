@@ -26,6 +26,7 @@ from .response_handler import ResponseHandler
 from .results import Result, Results
 from .worker_pool import WorkerPool
 
+_ORDINARY_INPUTS = 3  # enough to tell a wrong request from odd rows
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
 
 
@@ -111,6 +112,8 @@ class QueryExecutor:
         """
         canary = None
         while not self._deps.profile.has_answered and await self._has_work():
+            if not self._queue.can_batch:  # a batch has others beside an odd one
+                self._breaker.note_ordinary(self._queue.bring_forward(1))
             batch = self._queue.take()
             canary = batch.indexes[0]
             if await self._send_canary(batch, FIRST_RESPONSE_TIMEOUT_S):
@@ -176,7 +179,7 @@ class QueryExecutor:
         Args:
             failure: the reason of every input that has not been answered.
         """
-        self.stopped = self.stopped or failure
+        self.stopped = self.stopped or failure.without_request()
         self._abort()
 
     def _stop_sending(self, failure: Failure) -> None:
@@ -254,6 +257,8 @@ class QueryExecutor:
                 return ()
             if outcome.is_unreachable and not self._deps.profile.has_answered:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
+            is_known = self._deps.profile.has_answered
+            outcome = self._breaker.judge(outcome, len(batch.indexes), is_route_known=is_known)
             decision = self._deps.retry_policy.decide(outcome, batch.attempts, len(batch.indexes))
             if not isinstance(decision, Retry):
                 return self._give_up(batch, replace(outcome, attempts=batch.attempts), decision)
@@ -291,6 +296,8 @@ class QueryExecutor:
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
         if isinstance(decision, Split):
+            self._breaker.on_batch_rejected(failure)
+            self._follow_up()
             return retry.split(batch, failure, self._deps.profile)
         if decision.whole_query:
             self.stop(failure)
@@ -299,12 +306,33 @@ class QueryExecutor:
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:
-        self._handler.fail(index, failure)
+        self._handler.fail(index, failure.without_request())
         self._queue.drop(index)
         if self._model.on_error == "raise":
             self.stop(failure)
-        elif (reason := self._breaker.on_rejected(failure)) is not None:
+        elif (reason := self._breaker.on_rejected(index, failure, len(self._queue.waiting))) is not None:
             self.stop(reason)
+        else:
+            self._follow_up()
+
+    def _follow_up(self) -> None:
+        """Find out what refusals mean that may be of the rows or of every request."""
+        if self._breaker.wants_ordinary:
+            self._breaker.note_ordinary(self._queue.bring_forward(_ORDINARY_INPUTS))
+        elif self._breaker.doubts_route:
+            self._breaker.on_response()
+            self._pool.start(self._check_route())
+
+    async def _check_route(self) -> None:
+        """Ask once more for an input that was answered. Where it is refused too, nothing will be answered any more."""
+        index = self._handler.last_answered
+        if index is None:
+            return
+        await self._sender.acquire_slot()
+        result = await self._sender.send(self._queue.items([index]))
+        failure = result.failure if isinstance(result, RequestResult) else None
+        if failure is not None and failure.kind is FailureKind.FATAL:
+            self.stop(failure)
 
     async def _ask_single(self, indexes: Sequence[int]) -> list[Prediction]:
         """Ask for inputs one by one, and give the predictions of those that got one."""

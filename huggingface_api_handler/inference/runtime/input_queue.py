@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from itertools import islice
 from typing import Any
 
 from ...errors import MediaError
@@ -21,6 +22,7 @@ from .loaded_media import LoadedMedia
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
 _MAX_WAITING_ROWS = 8192
+_CANDIDATES = 1000  # inputs among which ordinary ones are chosen
 
 
 class InputQueue:
@@ -132,6 +134,25 @@ class InputQueue:
     def has_parts(self) -> bool:
         """Whether parts of split batches are to be asked, which go first."""
         return bool(self._parts)
+
+    def bring_forward(self, count: int) -> list[int]:
+        """Ask some ordinary inputs next, each alone: of middle length, like most of those that wait.
+
+        Args:
+            count: how many.
+
+        Returns:
+            Their indexes; fewer where fewer wait.
+        """
+        if not self.waiting:
+            return []
+        candidates = sorted(islice(self.waiting, _CANDIDATES), key=lambda index: text_length(self.inputs[index]))
+        places = {len(candidates) * (number + 1) // (count + 1) for number in range(count)}
+        chosen = [candidates[place] for place in sorted(places)]
+        for index in chosen:
+            self.waiting.remove(index)
+        self._parts.extendleft(Batch([index]) for index in reversed(chosen))
+        return chosen
 
     def take(self) -> Batch:
         """The batch of the next request."""

@@ -31,6 +31,7 @@ class ResponseHandler:
     Attributes:
         results: the predictions and failures, which fill as answers land.
         done: inputs that have their prediction or their failure.
+        last_answered: the index of the last input that got a prediction, None before the first one.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ResponseHandler:
     ) -> None:
         self.results = source.results
         self.done = 0
+        self.last_answered: int | None = None
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
 
@@ -70,7 +72,7 @@ class ResponseHandler:
         profile.has_answered = True
         if len(indexes) > 1:
             profile.on_unambiguous()
-        again = []
+        again, answered = [], None
         for index, part in zip(indexes, result.parts, strict=True):
             try:
                 await self._read_into_results(index, part)
@@ -81,7 +83,9 @@ class ResponseHandler:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
             queue.answered(index, part)
-        if len(again) < len(indexes):
+            answered = index
+        if answered is not None:  # an answer that cannot be read is none
+            self.last_answered = answered
             self._breaker.on_response()
             self.results.notify()
         return again

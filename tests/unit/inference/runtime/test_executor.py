@@ -385,7 +385,6 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(body: bytes) -> None:
     [
         (401, "Invalid credentials"),
         (402, "credits"),
-        (403, "no permission"),
         (404, "Model m does not exist"),
         (307, ""),
     ],
@@ -395,6 +394,14 @@ def test_what_dooms_every_row_is_asked_once(status: int, message: str) -> None:
     assert len(run.sent) == 1
     assert run.executor.stopped is not None
     assert run.executor.stopped.kind is FailureKind.FATAL
+
+
+def test_a_key_without_permission_is_told_from_a_forbidden_row_by_three_inputs() -> None:
+    run = Run(lambda asked: error(403, "no permission"), TEXTS)
+    assert len(run.sent) == 3
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.FATAL
+    assert "Make calls to Inference Providers" in run.executor.stopped.message
 
 
 def test_an_unreachable_host_is_asked_once() -> None:
@@ -431,9 +438,17 @@ def test_the_same_refusal_for_several_rows_is_the_requests_fault() -> None:
 
 @pytest.mark.parametrize(("refused", "stops"), [(2, False), (3, True)])
 def test_exactly_three_same_refusals_before_any_answer_are_the_requests_fault(refused: int, stops: bool) -> None:
-    run = Run(lambda asked: error(422, "bad") if asked["inputs"] in TEXTS[:refused] else refuses_batches(asked), TEXTS[:8])  # fmt: skip
+    replies = iter([error(422, "bad")] * refused)
+    run = Run(lambda asked: next(replies, None) or refuses_batches(asked), TEXTS)
     assert (run.executor.stopped is not None) is stops
-    assert len(run.sent) == (3 if stops else 8)
+    assert (len(run.sent) == 3) is stops
+
+
+def test_a_few_rows_are_all_asked_whatever_was_refused() -> None:
+    replies = iter([error(422, "bad")] * 3)
+    run = Run(lambda asked: next(replies, None) or refuses_batches(asked), TEXTS[:8])
+    assert run.executor.stopped is None
+    assert sum(isinstance(result, Prediction) for result in run.results) == 5
 
 
 def test_the_same_refusals_after_an_answer_are_the_rows_own() -> None:
