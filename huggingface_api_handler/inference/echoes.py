@@ -1,4 +1,4 @@
-"""What a server's error message repeats of the request is told apart from the server's own words.
+"""What a server says of an error, its own words told apart from what they repeat of the request.
 
 A row may hold any words, "model is overloaded" among them. A server that repeats the row in its error must not have
 these words taken for its own.
@@ -10,6 +10,8 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import orjson
 
@@ -34,6 +36,48 @@ _QUOTED = re.compile(
 )
 
 _MESSAGE_FIELD = re.compile(r"""(["'])(?:error|message|detail|msg|title)\1: ?(["'])((?:(?!\2)[^\\]|\\.)*)\2""")
+
+
+@dataclass(frozen=True)
+class ServerError:
+    """What a server says of a request that it did not answer. ``protocols`` reads it from a response.
+
+    Attributes:
+        message: The server's words in one line, with keys and passwords redacted. They can repeat what was sent.
+        code: The server's word for programs, such as ``model_not_found``, or None.
+        estimated_wait_s: Seconds until a model is loaded, as the server guesses them: not positive where the guess
+            cannot be read, None where it says nothing of the kind.
+        sent: The body of the request.
+    """
+
+    message: str
+    code: str | None = None
+    estimated_wait_s: float | None = None
+    sent: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def verdict_text(self) -> str:
+        """The code and the server's own words, without what they repeat of the request, in lower case."""
+        is_own = self.code and any(map(str.isalnum, without_echoes(self.code, self.sent)))
+        return (self._code_words if is_own else "") + without_echoes(self.message, self.sent)
+
+    def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Search ``verdict_text``.
+
+        Args:
+            pattern: What to look for.
+
+        Returns:
+            The first match, None where there is none.
+        """
+        # Echoes are looked for only where they could matter: a service that refuses many requests costs little.
+        if pattern.search(self._code_words + self.message) is None:
+            return None
+        return pattern.search(self.verdict_text)
+
+    @property
+    def _code_words(self) -> str:
+        return f"{self.code.replace('_', ' ').lower()}: " if self.code else ""
 
 
 def without_echoes(message: str, sent: bytes) -> str:

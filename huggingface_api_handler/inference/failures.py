@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
 
 from ..redaction import redact
-from .echoes import without_echoes
+from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
 
@@ -190,48 +189,6 @@ class Failure:
             The same without the request.
         """
         return self if self.error is None else replace(self, error=None)
-
-
-@dataclass(frozen=True)
-class ServerError:
-    """What a server says of a request that it did not answer. ``protocols`` reads it from a response.
-
-    Attributes:
-        message: The server's words in one line, with keys and passwords redacted. They can repeat what was sent.
-        code: The server's word for programs, such as ``model_not_found``, or None.
-        estimated_wait_s: Seconds until a model is loaded, as the server guesses them: not positive where the guess
-            cannot be read, None where it says nothing of the kind.
-        sent: The body of the request.
-    """
-
-    message: str
-    code: str | None = None
-    estimated_wait_s: float | None = None
-    sent: bytes = field(default=b"", repr=False)
-
-    @cached_property
-    def verdict_text(self) -> str:
-        """The code and the server's own words, without what they repeat of the request, in lower case."""
-        is_own = self.code and any(map(str.isalnum, without_echoes(self.code, self.sent)))
-        return (self._code_words if is_own else "") + without_echoes(self.message, self.sent)
-
-    def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Search ``verdict_text``.
-
-        Args:
-            pattern: What to look for.
-
-        Returns:
-            The first match, None where there is none.
-        """
-        # Echoes are looked for only where they could matter: a service that refuses many requests costs little.
-        if pattern.search(self._code_words + self.message) is None:
-            return None
-        return pattern.search(self.verdict_text)
-
-    @property
-    def _code_words(self) -> str:
-        return f"{self.code.replace('_', ' ').lower()}: " if self.code else ""
 
 
 _ADVICE = {

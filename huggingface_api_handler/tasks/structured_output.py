@@ -18,7 +18,8 @@ FIELD_TYPES: dict[str, tuple[type, JSONObject]] = {
 }
 """The types that a field may have: the type of its value, and the JSON schema that asks for it."""
 
-_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1  # those of SQL's BIGINT
+_MIN_INT = -(2**63)  # that of SQL's BIGINT
+_MAX_INT = 2**63 - 1
 
 FIELD_TYPE_ALIASES = {
     "string": "str",

@@ -14,7 +14,7 @@ MAX_STALL_S = 300.0
 
 _MAX_IDENTICAL_REJECTIONS = 3  # of ordinary inputs with none answered: more would only repeat the message
 _MAX_INPUT_REJECTIONS = 30  # the same where the server blames the input, as where all of a table are too long
-_MIN_SAVED_REQUESTS = 8  # for fewer inputs that wait a query does not stop: they may be the good ones
+_MIN_WAITING_INPUTS = 8  # for fewer inputs that wait a query does not stop: they may be the good ones
 _MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
 _FORBIDDEN = 403
 
@@ -79,8 +79,8 @@ class CircuitBreaker:
     @property
     def wants_ordinary(self) -> bool:
         """Whether only odd inputs were refused so far, and ordinary ones should be asked to tell why."""
-        most = max(self._rejections.values(), default=0)
-        return not self._has_answer and most >= _MAX_IDENTICAL_REJECTIONS > len(self._ordinary)
+        largest = max(self._rejections.values(), default=0)
+        return not self._has_answer and largest >= _MAX_IDENTICAL_REJECTIONS > len(self._ordinary)
 
     @property
     def doubts_route(self) -> bool:
@@ -138,7 +138,7 @@ class CircuitBreaker:
         self._ordinary_rejections[words] += index in self._ordinary
         limit = _MAX_INPUT_REJECTIONS if failure.is_about_input else _MAX_IDENTICAL_REJECTIONS
         is_clear = self._ordinary_rejections[words] >= _MAX_IDENTICAL_REJECTIONS and self._rejections[words] >= limit
-        if not is_clear or waiting < _MIN_SAVED_REQUESTS:
+        if not is_clear or waiting < _MIN_WAITING_INPUTS:
             return None
         parameters = ", ".join(sorted(self._model.parameters)) or "none"
         message = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ...errors import UnreadableAnswer
 from ...tasks import Input, Settings, Task
-from ..failures import ServerError
+from ..echoes import ServerError
 from ..transport.client import Response
 
 JSON_TYPE = "application/json"

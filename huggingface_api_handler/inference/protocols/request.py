@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from ...config.settings import ModelSettings
 from ...errors import UnreadableAnswer
 from ...redaction import leaks_secret
+from ..echoes import ServerError
 from ..failures import (
     Failure,
     FailureKind,
-    ServerError,
     classify_error_in_answer,
     classify_exception,
     classify_response,

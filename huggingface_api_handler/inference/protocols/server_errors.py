@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from ...redaction import redact
-from ..failures import ServerError
+from ..echoes import ServerError
 from ..transport.client import Response
 
 _MAX_MESSAGE_CHARS = 500

@@ -326,7 +326,7 @@ class QueryExecutor:
     async def _check_route(self) -> None:
         """Ask once more for an input that was answered. Where it is refused too, nothing will be answered any more."""
         index = self._handler.last_answered
-        if index is None:
+        if index is None or index not in self._queue.inputs:  # given back and forgotten
             return
         await self._sender.acquire_slot()
         result = await self._sender.send(self._queue.items([index]))
@@ -340,7 +340,8 @@ class QueryExecutor:
         async def ask(index: int) -> Result:
             if self.results[index] is None:
                 await self._finish(Batch([index]))
-            return self.results[index]  # at once: while others are out, it may be given back and forgotten
+            result: Result = self.results[index]  # at once: while others are out, it may be given back and forgotten
+            return result
 
         results = await asyncio.gather(*map(ask, indexes))
         return [result for result in results if isinstance(result, Prediction)]

@@ -147,8 +147,8 @@ class InputQueue:
         if not self.waiting:
             return []
         candidates = sorted(islice(self.waiting, _CANDIDATES), key=lambda index: text_length(self.inputs[index]))
-        places = {len(candidates) * (number + 1) // (count + 1) for number in range(count)}
-        chosen = [candidates[place] for place in sorted(places)]
+        ranks = {len(candidates) * (number + 1) // (count + 1) for number in range(count)}
+        chosen = [candidates[rank] for rank in sorted(ranks)]
         for index in chosen:
             self.waiting.remove(index)
         self._parts.extendleft(Batch([index]) for index in reversed(chosen))

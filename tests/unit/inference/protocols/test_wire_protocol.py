@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.failures import ServerError
+from huggingface_api_handler.inference.echoes import ServerError
 from huggingface_api_handler.inference.flow_control.batching import can_batch
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols import discovery, routing
