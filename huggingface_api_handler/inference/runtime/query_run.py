@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ...errors import SessionClosedError
+from ...errors import InferenceError, SessionClosedError
 from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import RouteState
 from ..telemetry.usage import UsageValue
@@ -69,6 +70,7 @@ class QueryRun:
         self._finished = threading.Event()
         self._future: Future[None] | None = None
         self._executor: QueryExecutor | None = None
+        self._pid = os.getpid()
         self._watched: _FrameWatch | None = None
 
     @property
@@ -84,6 +86,11 @@ class QueryRun:
         """Whether the caller's event has ended the query."""
         return self._finished.is_set() and self._cancel is not None and self._cancel.is_set()
 
+    @property
+    def was_forked(self) -> bool:
+        """Whether the query belongs to the process that this one was forked from, where its event loop is."""
+        return os.getpid() != self._pid
+
     def ask(self, rows: Rows) -> None:
         """Ask about the new inputs of a frame.
 
@@ -92,6 +99,7 @@ class QueryRun:
         """
         if not rows.new:
             return
+        self._check_process()
         if self._future is None:
             self._future = self._http.submit(self._execute())
         if not self._source.add(rows.new):
@@ -120,8 +128,10 @@ class QueryRun:
 
         Raises:
             SessionClosedError: the session was closed meanwhile.
+            InferenceError: this process was forked from the query's.
             Exception: a defect of ours by which the query failed.
         """
+        self._check_process()
         if self._future is None:
             return self._query.usage.as_dict()
         watch = self._watch(rows)
@@ -136,8 +146,10 @@ class QueryRun:
 
         Raises:
             SessionClosedError: the session was closed meanwhile.
+            InferenceError: this process was forked from the query's.
             Exception: a defect of ours by which the query failed.
         """
+        self._check_process()
         self._source.end()
         if self._future is not None:
             self._wait(self._finished)
@@ -145,9 +157,10 @@ class QueryRun:
 
     def abandon(self) -> None:
         """End the query now. Answers that are there are stored. Does nothing once it has ended."""
-        if self._future is not None and not self._finished.is_set():
+        if self._future is not None and not (self._finished.is_set() or self.was_forked):
             self._future.cancel()  # counts as cancelled at once, while the query still has answers to store
-            self._finished.wait(_INTERRUPT_TIMEOUT_S)
+            if not self._http.is_on_loop:  # where a garbage collection ends it
+                self._finished.wait(_INTERRUPT_TIMEOUT_S)
 
     def drop_before(self, index: int) -> None:
         """Forget inputs whose frames were given back.
@@ -155,7 +168,9 @@ class QueryRun:
         Args:
             index: of the first input that is still needed.
         """
-        if self._future is not None and not self._finished.is_set():
+        if self._finished.is_set():  # so nothing else reads them
+            self._forget(index)
+        elif self._future is not None:
             self._http.submit(self._drop_before(index)).result()
 
     def _watch(self, rows: Rows) -> _FrameWatch:
@@ -188,6 +203,10 @@ class QueryRun:
         except CancelledError:
             raise SessionClosedError from None
 
+    def _check_process(self) -> None:
+        if self.was_forked:
+            raise InferenceError("the query belongs to the process that this one was forked from. Begin one here")
+
     def _fail_unasked(self, stop: int) -> None:
         """Give inputs that came after the end of the query its reason. The event loop reads no results any more."""
         self.results.extend(stop - len(self.results))
@@ -195,6 +214,9 @@ class QueryRun:
         self.results.fail_remaining(stopped or _not_sent("the query ended before this row"))
 
     async def _drop_before(self, index: int) -> None:
+        self._forget(index)
+
+    def _forget(self, index: int) -> None:
         self.results.drop_before(index)
         self._source.drop_before(index)
 

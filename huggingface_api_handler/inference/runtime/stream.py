@@ -6,7 +6,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 
 import pandas as pd
 
@@ -72,27 +71,27 @@ def predict_frames(
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
                 live_rows -= len(pending[0].frame)
-                yield _give_back(pending, run, query)
+                yield _give_back(pending, run, query, started)
             if run.is_cancelled:
                 break
         del deduplicator  # as large as what it remembers
         while len(pending) > 1:
-            yield _give_back(pending, run, query)
+            yield _give_back(pending, run, query, started)
         run.end()
-        last = _give_back(pending, run, query) if pending else None
+        last = _give_back(pending, run, query, started) if pending else None
     finally:
         run.abandon()
         usage.seconds = time.monotonic() - started
-        if has_begun:
+        if has_begun and not run.was_forked:  # there the query goes on, and is counted at its end
             usage_log.record(query.store, query.scope, usage)
-        if hooks is not None and has_begun:
-            _tell_end(hooks, query, sys.exc_info()[1])
+            if hooks is not None:
+                _tell_end(hooks, query, sys.exc_info()[1])
     if last is not None:
         last.attrs["usage"] = usage.as_dict()
         yield last
 
 
-def _give_back(pending: deque[Rows], run: QueryRun, query: Query) -> pd.DataFrame:
+def _give_back(pending: deque[Rows], run: QueryRun, query: Query, started: float) -> pd.DataFrame:
     """The prediction of the oldest frame, once its inputs are done."""
     taken = run.wait_for(pending[0])
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal
@@ -104,7 +103,8 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query) -> pd.DataFram
     if failures and (usage.rows == 1 or query.model.on_error == "raise"):
         raise InferenceError(failures[min(failures)].message)
     out = prediction_columns(rows, run.results, failures, query.model)
-    out.attrs["usage"] = taken
+    seconds = time.monotonic() - started
+    out.attrs["usage"] = {**taken, "answered": usage.answered, "errors": dict(usage.errors), "seconds": seconds}
     if pending and pending[0].start > run.results.start:
         run.drop_before(pending[0].start)
     return out
@@ -113,10 +113,15 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query) -> pd.DataFram
 def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:
     if isinstance(error, GeneratorExit):  # whoever reads the frames has enough of them
         error = None
-    with suppress(SessionClosedError):
-        telling = query.session.http.submit(_told(hooks.query_ended, query.usage, error))
-        if not isinstance(error, KeyboardInterrupt):  # Ctrl-C does not wait for hooks
-            telling.result()
+    http = query.session.http
+    try:
+        telling = None if http.is_on_loop else http.submit(_told(hooks.query_ended, query.usage, error))
+    except SessionClosedError:
+        telling = None
+    if telling is None:  # by a garbage collection on the loop's thread, or after the end of that thread
+        hooks.query_ended(query.usage, error)
+    elif not isinstance(error, KeyboardInterrupt):  # Ctrl-C does not wait for hooks
+        telling.result()
 
 
 async def _told(event: Callable[..., None], *facts: object) -> None:

@@ -69,13 +69,13 @@ class WorkerPool:
         """Cancel all tasks and wait for them.
 
         Raises:
-            Exception: the defect by which a task failed.
+            BaseException: the defect by which a task failed, or what a hook raised to end the process.
         """
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
+            if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
                 raise ended
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:

@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from ...errors import SessionClosedError
+from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
 from .timeouts import Deadlines
 
@@ -73,7 +73,7 @@ class HttpClient:
     """One event loop in a daemon thread, with one pool of connections. Both start on first use."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection in it may end a query, which takes it again
         self._transport: _Transport | None = None
         self._is_closed = False
         _clients.add(self)
@@ -89,13 +89,15 @@ class HttpClient:
 
         Raises:
             SessionClosedError: The client was closed.
+            InferenceError: This is the event loop's own thread, which would wait for itself.
         """
         try:
-            loop = self._running().loop
-        except SessionClosedError:
+            with self._lock:  # so that ``close`` comes before or after it, and cancels what was started
+                self._check_thread()
+                return asyncio.run_coroutine_threadsafe(coroutine, self._running().loop)
+        except InferenceError:
             coroutine.close()
             raise
-        return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call a function on the event loop, from any other thread.
@@ -106,7 +108,14 @@ class HttpClient:
         Raises:
             SessionClosedError: The client was closed.
         """
-        self._running().loop.call_soon_threadsafe(function)
+        with self._lock:
+            self._running().loop.call_soon_threadsafe(function)
+
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether this is the event loop's own thread, as in a hook."""
+        transport = self._transport
+        return transport is not None and transport.thread is threading.current_thread()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
         """POST a body and read the whole response. Await it on the client's event loop.
@@ -146,8 +155,13 @@ class HttpClient:
         return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
 
     def close(self) -> None:
-        """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing."""
+        """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
+
+        Raises:
+            InferenceError: This is the event loop's own thread, which would wait for itself.
+        """
         with self._lock:
+            self._check_thread()
             self._is_closed, transport, self._transport = True, self._transport, None
         if transport is None:
             return
@@ -162,14 +176,20 @@ class HttpClient:
                 raise SessionClosedError
             if self._transport is None:
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=loop.run_forever, name="huggingface-api-io", daemon=True)
+                thread = threading.Thread(target=_run, args=(loop,), name="huggingface-api-io", daemon=True)
                 thread.start()
                 self._transport = _Transport(loop, thread, Deadlines())
             return self._transport
 
+    def _check_thread(self) -> None:
+        if self.is_on_loop:
+            raise InferenceError(
+                "a hook or a progress function cannot use the session that calls it. Hand that to another thread"
+            )
+
     def _forget_after_fork(self) -> None:
         _inherited.append(self._transport)
-        self._transport, self._lock = None, threading.Lock()
+        self._transport, self._lock = None, threading.RLock()
 
     def _close_connections(self) -> None:
         """As the process ends: no more than the connections, since the loop's thread dies with the process."""
@@ -200,6 +220,16 @@ def _close_all_connections() -> None:
     """Close the connections of this process, so that servers see an orderly end."""
     for client in list(_clients):
         client._close_connections()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped. Tasks that raise these end it; whoever waits for the task gets them too."""
+    while True:
+        try:
+            loop.run_forever()
+            return
+        except (KeyboardInterrupt, SystemExit):
+            continue
 
 
 async def _shut_down(transport: _Transport) -> None:

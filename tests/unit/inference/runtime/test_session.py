@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from huggingface_api_handler.errors import SessionClosedError
-from huggingface_api_handler.inference import Session, predict, predict_batches
+from huggingface_api_handler.errors import InferenceError, SessionClosedError
+from huggingface_api_handler.inference import InferenceHook, Session, predict, predict_batches
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage import sqlite
+from huggingface_api_handler.inference.telemetry.events import QueryEnded, RequestAnswered
 from tests.conftest import Reply, Service
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
@@ -192,3 +195,107 @@ def test_a_semaphore_is_such_a_limit(service: Service) -> None:
         outs = list(predict_batches(frames, USING, {"endpoint": service.url}, session=session))
     assert pd.concat(outs)["y_error"].isna().all()
     assert service.most_in_flight == 1
+
+
+class Ending(InferenceHook):
+    """Does something on the event loop's thread, and remembers how the query ended."""
+
+    def __init__(self, act: Callable[[], object] = lambda: None) -> None:
+        self.act = act
+        self.ended: list[str | None] = []
+        self.raised: list[BaseException] = []
+
+    def on_request_answered(self, event: RequestAnswered) -> None:
+        try:
+            self.act()
+        except Exception as error:
+            self.raised.append(error)
+
+    def on_query_ended(self, event: QueryEnded) -> None:
+        self.ended.append(event.error)
+
+
+@pytest.mark.parametrize("kind", ["predict", "close"])
+def test_a_hook_that_uses_its_session_is_refused_and_does_not_wait_for_itself(kind: str, service: Service) -> None:
+    service.answer = answer
+    with Session() as session:
+        hook = Ending((lambda: ask(service, "b", session)) if kind == "predict" else session.close)
+        out = predict(pd.DataFrame({"text": ["a"]}), USING, {"endpoint": service.url}, session=session, hooks=[hook])
+    assert out["y"][0] == "a"
+    assert [type(error) for error in hook.raised] == [InferenceError]
+    assert "another thread" in str(hook.raised[0])
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_hook_that_ends_the_process_ends_its_query_and_not_the_session(
+    error: type[BaseException], service: Service
+) -> None:
+    service.answer = answer
+
+    def leave() -> None:
+        raise error
+
+    with Session() as session:
+        using, hook = {"endpoint": service.url}, Ending(leave)
+        with pytest.raises(error):
+            predict(pd.DataFrame({"text": ["a"]}), USING, using, session=session, hooks=[hook])
+        assert ask(service, "b", session) == "b"
+
+
+def test_a_stream_that_is_collected_on_the_loops_thread_ends(service: Service) -> None:
+    service.answer = answer
+    hook, collected = Ending(), threading.Event()
+
+    def begin() -> None:
+        pieces = (pd.DataFrame({"text": [f"{number}"]}) for number in range(100))
+        outs = predict_batches(pieces, USING, {"endpoint": service.url}, session=session, hooks=[hook])
+        next(outs)
+        cycle: list[Any] = [outs]
+        cycle.append(cycle)
+
+    def collect() -> None:
+        gc.collect()
+        collected.set()
+
+    with Session() as session:
+        gc.disable()
+        try:
+            begin()
+            session.http.call_soon(collect)
+            assert collected.wait(20)
+        finally:
+            gc.enable()
+        assert hook.ended == [None]
+        assert ask(service, "b", session) == "b"
+
+
+def test_hooks_are_told_of_the_end_by_a_closed_session(service: Service) -> None:
+    service.answer = answer
+    hook, session = Ending(), Session()
+    pieces = (pd.DataFrame({"text": [f"{number}"]}) for number in range(100))
+    outs = predict_batches(pieces, USING, {"endpoint": service.url}, session=session, hooks=[hook])
+    next(outs)
+    session.close()
+    with pytest.raises(SessionClosedError):
+        list(outs)
+    assert hook.ended == ["SessionClosedError"]
+
+
+def test_a_stream_stays_with_the_process_that_began_it(service: Service) -> None:
+    service.answer = answer
+    pieces = (pd.DataFrame({"text": [f"{number}"]}) for number in range(100))
+    outs = predict_batches(pieces, USING, {"endpoint": service.url})
+    next(outs)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            list(outs)
+        except BaseException as error:
+            sender.send(str(error))
+        finally:
+            os._exit(0)
+    assert receiver.poll(20)
+    assert "forked" in receiver.recv()
+    os.waitpid(pid, 0)
+    assert len(list(outs)) == 99

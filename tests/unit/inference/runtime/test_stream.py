@@ -231,6 +231,32 @@ def test_a_probe_needs_no_input_that_was_given_back(service: Service, monkeypatc
     assert pd.concat(outs)["y_error"].isna().all()
 
 
+def test_results_are_forgotten_after_the_end_of_the_query_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer = answer
+    monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
+    monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
+    runs = []
+
+    class Remembered(QueryRun):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            runs.append(self)
+
+    monkeypatch.setattr(stream, "QueryRun", Remembered)
+    texts: list[str | None] = [f"text {number}" for number in range(2000)]
+    using, engine = {**USING, "max_requests": 1}, {"endpoint": service.url, "cache": False}
+    held = [len(runs[0].results.values) for _ in predict_batches(frames_of(texts, *[20] * 100), using, engine)]
+    assert max(held) <= 2 * 100 + 3 * 20
+
+
+def test_the_usage_of_a_frame_counts_the_frame(service: Service) -> None:
+    service.answer = answer
+    outs = predict_batches(frames_of(["a", "b", "c", "d"], 1, 1, 1, 1), USING, {"endpoint": service.url})
+    assert [out.attrs["usage"]["answered"] for out in outs] == [1, 2, 3, 4]
+
+
 def test_three_equal_refusals_of_different_frames_stop_the_query(service: Service) -> None:
     service.answer = lambda *_: Reply({"error": "unknown parameter"}, 400)
     with pytest.raises(InferenceError, match="the request is at fault"):
