@@ -43,7 +43,7 @@ PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), Tei(8)]
 
 
 class Vectors:
-    """OpenAI's embeddings, which the package does not speak."""
+    """Speaks much as OpenAI's embeddings, with a header and words for errors of its own."""
 
     name = "openai-embeddings"
     max_batch_size = 4
