@@ -312,7 +312,8 @@ class QueryExecutor:
         async def ask(index: int) -> Result:
             if self.results[index] is None:
                 await self._finish(Batch([index]))
-            return self.results[index]  # at once: while others are out, it may be given back and forgotten
+            result: Result = self.results[index]  # at once: while others are out, it may be forgotten
+            return result
 
         results = await asyncio.gather(*map(ask, indexes))
         return [result for result in results if isinstance(result, Prediction)]
