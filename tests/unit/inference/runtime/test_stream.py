@@ -338,6 +338,8 @@ def test_a_cancelled_query_gives_back_what_it_read_and_reads_no_more(service: Se
 
 
 def test_bad_arguments_are_told_at_once_and_a_bad_frame_as_it_is_read(service: Service) -> None:
+    with pytest.raises(InputError, match="hook"):
+        predict_batches([], USING, {"endpoint": service.url}, hooks=[object()])  # type: ignore[list-item]
     with pytest.raises(InputError, match="task"):
         predict_batches([], {"task": "no such"}, {"endpoint": service.url})
     service.answer = answer
@@ -357,6 +359,19 @@ def test_the_iterators_own_error_comes_through(service: Service) -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         list(predict_batches(broken(), USING, {"endpoint": service.url}))
+
+
+def test_a_frame_may_be_used_again_for_the_next_piece(service: Service) -> None:
+    service.answer = answer
+
+    def frames() -> Iterator[pd.DataFrame]:
+        frame = pd.DataFrame({"text": ["a", "b"]})
+        for number in range(3):
+            frame.index = pd.Index([f"{number}a", f"{number}b"])
+            yield frame
+
+    outs = list(predict_batches(frames(), USING, {"endpoint": service.url}))
+    assert [list(out.index) for out in outs] == [["0a", "0b"], ["1a", "1b"], ["2a", "2b"]]
 
 
 def test_no_frames_are_no_query(service: Service) -> None:
