@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import Session, output_schema, predict, predict_batches
-from huggingface_api_handler.inference.runtime import stream
+from huggingface_api_handler.inference.runtime import input_queue, stream
+from huggingface_api_handler.inference.runtime.loaded_media import LoadedMedia
 from huggingface_api_handler.inference.runtime.query_run import QueryRun
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.telemetry import usage_log
@@ -372,6 +373,23 @@ def test_a_frame_may_be_used_again_for_the_next_piece(service: Service) -> None:
 
     outs = list(predict_batches(frames(), USING, {"endpoint": service.url}))
     assert [list(out.index) for out in outs] == [["0a", "0b"], ["1a", "1b"], ["2a", "2b"]]
+
+
+def test_media_is_forgotten_once_it_is_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.answer = lambda *_: [{"label": "cat", "score": 0.9}]
+    held = []
+
+    class Remembered(LoadedMedia):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            held.append(self)
+
+    monkeypatch.setattr(input_queue, "LoadedMedia", Remembered)
+    images = [b"\x89PNG\r\n\x1a\n" + bytes([number]) for number in range(20)]
+    using = {**USING, "task": "image-classification", "column": "image"}
+    out = predict(pd.DataFrame({"image": images}), using, {"endpoint": service.url})
+    assert out["y_error"].isna().all()
+    assert held[0]._items == {}
 
 
 def test_no_frames_are_no_query(service: Service) -> None:
