@@ -21,6 +21,7 @@ from huggingface_api_handler.inference.runtime.query_run import QueryRun
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.telemetry import usage_log
 from tests.conftest import Reply, Service
+from tests.unit.inference.test_predict import PNG
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
 
@@ -372,7 +373,7 @@ def test_media_is_forgotten_once_it_is_answered(service: Service, monkeypatch: p
             held.append(self)
 
     monkeypatch.setattr(input_queue, "LoadedMedia", Remembered)
-    images = [b"\x89PNG\r\n\x1a\n" + bytes([number]) for number in range(20)]
+    images = [PNG + bytes([number]) for number in range(20)]
     using = {**USING, "task": "image-classification", "column": "image"}
     out = predict(pd.DataFrame({"image": images}), using, {"endpoint": service.url})
     assert out["y_error"].isna().all()
