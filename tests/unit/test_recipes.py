@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ COMMON_TESTS = (
     "tests/package/test_task_matrix.py",
 )
 SCHEMA_TEST = "tests/unit/tasks/test_schemas.py::test_every_valid_answer_is_read[{task}]"
+MARKS = "not same_on_every_python"
 MAX_RECIPE_LINES = 24  # a screen
 REFRESH = """
 {name}.patch does not fit the tree: {reason}
@@ -77,6 +79,15 @@ def applied(name: str, tree: Path) -> list[str]:
         pytest.fail(REFRESH.format(name=name, reason=error), pytrace=False)
 
 
+def importers(paths: Iterable[str], tree: Path) -> list[str]:
+    """The unit tests that import one of these modules."""
+    modules = [Path(path).with_suffix("").as_posix().replace("/", ".") for path in paths if path.startswith(PACKAGE)]
+    parts = [re.escape(module).rpartition(r"\.") for module in modules]
+    imports = "|".join(rf"from {parent}(?:\.{name} import|.* import .*\b{name}\b)" for parent, _, name in parts)
+    files = sorted((tree / "tests" / "unit").rglob("test_*.py"))
+    return [str(file.relative_to(tree)) for file in files if re.search(imports, file.read_text("utf-8"))]
+
+
 def run(tree: Path, *command: str) -> None:
     """Run a tool in the copy, which is imported and not the package that is installed."""
     apart = ("PYTEST_", "COV_", "COVERAGE_", "WRITE_DOCS")
@@ -88,9 +99,28 @@ def run(tree: Path, *command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
 
 
+# The longest begin first and apart, so that two processes share the time.
+def test_all_recipes_together_pass_the_checks(tree: Path) -> None:
+    """Together, since most of the time goes into what they do not touch."""
+    modules = {path for name in RECIPES for path in applied(name, tree) if path.endswith(".py")}
+    run(tree, sys.executable, "-m", "ruff", "check", *modules)
+    run(tree, sys.executable, "-m", "ruff", "format", "--check", *modules)
+    run(tree, sys.executable, "-m", "mypy", "--follow-imports=silent", *modules)
+    run(tree, str(Path(sysconfig.get_path("scripts")) / "lint-imports"), "--no-cache")
+    run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *COMMON_TESTS)
+
+
 def test_each_recipe_has_a_patch_and_each_patch_a_recipe() -> None:
     assert RECIPES.keys() == {path.stem for path in PATCHES.glob("*.patch")}
     assert len(RECIPES) >= 5
+
+
+def test_all_recipes_together_break_no_test_of_what_they_touch(tree: Path) -> None:
+    """Those of each recipe are run below; these know an inside that it may have changed."""
+    paths = {path for name in RECIPES for path in applied(name, tree)}
+    tests = set(importers(paths, tree)) - paths - set(COMMON_TESTS)
+    assert "tests/unit/test_key_leaks.py" in tests
+    run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", MARKS, *sorted(tests))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -109,16 +139,6 @@ def test_a_recipe_touches_the_files_that_it_says_and_works(name: str, tree: Path
     assert tests, "a recipe has tests of its own"
     tests += [SCHEMA_TEST.format(task=Path(path).stem) for path in paths if path.startswith("tests/specs/")]
     run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
-
-
-def test_all_recipes_together_pass_the_checks(tree: Path) -> None:
-    """Together, since most of the time goes into what they do not touch."""
-    modules = {path for name in RECIPES for path in applied(name, tree) if path.endswith(".py")}
-    run(tree, sys.executable, "-m", "ruff", "check", *modules)
-    run(tree, sys.executable, "-m", "ruff", "format", "--check", *modules)
-    run(tree, sys.executable, "-m", "mypy", "--follow-imports=silent", *modules)
-    run(tree, str(Path(sysconfig.get_path("scripts")) / "lint-imports"), "--no-cache")
-    run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *COMMON_TESTS)
 
 
 PATCH = """\
