@@ -69,7 +69,8 @@ def predict(
         settings = _settings(using, engine)
     finally:
         del engine  # which holds the key as text, where a crash report would print it
-    (out,) = _predict_batches([df], settings, session, progress, cancel, hooks)
+    query = Query.of(settings.model, settings.engine, session, settings.scope, hooks)
+    (out,) = _predict_batches([df], query, progress, cancel)
     return out
 
 
@@ -116,7 +117,8 @@ def predict_batches(
         settings = _settings(using, engine)
     finally:
         del engine
-    return _predict_batches(frames, settings, session, progress, cancel, hooks)
+    query = Query.of(settings.model, settings.engine, session, settings.scope, hooks)
+    return _predict_batches(frames, query, progress, cancel)
 
 
 def output_schema(using: Using, engine: Using | None = None) -> dict[str, str]:
@@ -161,23 +163,16 @@ def _settings(using: Using, engine: Using | None) -> _Settings:
 
 
 def _predict_batches(
-    frames: Iterable[Table],
-    settings: _Settings,
-    session: Session | None,
-    progress: Progress | bool | None,
-    cancel: Cancel | None,
-    hooks: Sequence[InferenceHook],
+    frames: Iterable[Table], query: Query, progress: Progress | bool | None, cancel: Cancel | None
 ) -> Iterator[Table]:
-    model = settings.model
     ways_back = []
 
     def opened() -> Iterator[pd.DataFrame]:
         for table in frames:
-            frame, way_back = open_frame(table, model)
+            frame, way_back = open_frame(table, query.model)
             ways_back.append(way_back)
             yield frame
 
-    query = Query.of(model, settings.engine, session, settings.scope, hooks)
     with _progress(progress) as shown:
         for out in predict_frames(opened(), query, progress=shown, cancel=cancel):
             yield ways_back.pop(0)(out)

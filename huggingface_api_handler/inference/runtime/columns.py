@@ -68,7 +68,7 @@ def prediction_columns(
         ``<target>``; ``<target>_confidence`` and ``<target>_explain`` where the task has them; the fields of
         ``output_schema``; ``<target>_error``. The index is the frame's.
     """
-    task, target, index = model.definition, model.target, rows.frame.index
+    task, target, index = model.definition, model.target, rows.index
     values = _by_row(results.values, rows, results.start, None)
     columns = {target: _objects(values, index)}
     if task.scored:

@@ -367,7 +367,7 @@ class QueryExecutor:
         async def ask(index: int) -> Result:
             if self.results[index] is None:
                 await self._finish(Batch([index]))
-            result: Result = self.results[index]  # at once: while others are out, it may be given back and forgotten
+            result: Result = self.results[index]  # at once: while others are out, it may be forgotten
             return result
 
         results = await asyncio.gather(*map(ask, indexes))

@@ -88,7 +88,8 @@ class InputQueue:
             await self._room.wait()
         await source.wait(self._on_change)
         first = source.peek()
-        self._has_media = first is not None and media_in(first) is not None
+        if first is not None:  # else it is the end, and media of earlier windows are still on their way
+            self._has_media = media_in(first) is not None
         return source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ class Rows:
     """The rows of one frame.
 
     Attributes:
-        frame: the frame.
+        index: the frame's. The frame itself is not held, since its other columns may be large.
         inputs: for each row the index of its input in the query, ``NO_INPUT`` where it has none.
         invalid: the rows whose cell cannot be sent, with the reason.
         nulls: how many rows are NULL or blank.
@@ -31,7 +32,7 @@ class Rows:
         new: the inputs that no earlier row asks about, whose indexes end at ``stop``.
     """
 
-    frame: pd.DataFrame
+    index: pd.Index[Any]
     inputs: array[int] = field(default_factory=lambda: array("q"))
     invalid: dict[int, Failure] = field(default_factory=dict)
     nulls: int = 0
@@ -81,7 +82,7 @@ class Deduplicator:
         if len(self._indexes) >= window:
             self._indexes, self._start = {}, self._count
         indexes, start = self._indexes, self._start
-        rows = Rows(frame, start=start)
+        rows = Rows(frame.index, start=start)
         add = rows.inputs.append
         for row, item in enumerate(items):
             if item is None:

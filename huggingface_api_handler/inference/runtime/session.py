@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol
 
+from ...errors import SessionClosedError
 from ..flow_control.route_registry import RouteRegistry
 from ..protocols.discovery import DetectedServers
 from ..storage.sqlite import Store, open_store, release_stores
@@ -66,7 +67,12 @@ class Session:
 
         Returns:
             The store, the same object for all sessions of the process.
+
+        Raises:
+            SessionClosedError: The session was closed, so nobody would release the store.
         """
+        if self.http.is_closed:
+            raise SessionClosedError
         return open_store(folder, self)
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ def predict_frames(
             pending.append(rows)
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
-                live_rows -= len(pending[0].frame)
+                live_rows -= len(pending[0].inputs)
                 yield _give_back(pending, run, query, started)
             if run.is_cancelled:
                 break
@@ -97,7 +97,7 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query, started: float
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal
     failures = rows.failures(run.results)
     usage.errors.update(failure.kind.value for failure in failures.values())
-    usage.answered += len(rows.frame) - rows.nulls - len(failures)
+    usage.answered += len(rows.inputs) - rows.nulls - len(failures)
     if fatal is not None:
         raise InferenceError(fatal.message)
     if failures and (usage.rows == 1 or query.model.on_error == "raise"):

@@ -31,7 +31,7 @@ class QueryStarted(NamedTuple):
 
     Attributes:
         query: The query.
-        rows: Rows of its table.
+        rows: Rows of its table; of ``predict_batches`` those of the first piece, as are the next two.
         nulls: Rows without an input, which are not sent.
         distinct: Different inputs.
     """

@@ -40,7 +40,7 @@ class InferenceHook:
 
     The methods run on the thread of the event loop, between requests: they must not block. Hand anything slow to
     another thread. An exception of a method is logged once, and costs no row: the hook is told of later events, and
-    so are other hooks. Exceptions that are no ``Exception``, such as ``KeyboardInterrupt``, pass.
+    so are other hooks. Exceptions that are no ``Exception``, such as ``KeyboardInterrupt``, end the query.
 
     Example:
         >>> from huggingface_api_handler.inference import predict

@@ -112,6 +112,11 @@ class HttpClient:
             self._running().loop.call_soon_threadsafe(function)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._is_closed
+
+    @property
     def is_on_loop(self) -> bool:
         """Whether this is the event loop's own thread, as in a hook."""
         transport = self._transport

@@ -86,6 +86,7 @@ def test_a_closed_session_says_so(service: Service) -> None:
     with pytest.raises(SessionClosedError, match="with Session"):
         ask(service, "a", session)
     assert service.asked == []
+    assert all(session not in holders for holders in sqlite._holders.values()), "nobody would release it"
 
 
 def test_a_session_that_is_closed_ends_its_queries(service: Service) -> None:

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import Session, output_schema, predict, predict_batches
-from huggingface_api_handler.inference.runtime import stream
+from huggingface_api_handler.inference.runtime import input_queue, stream
+from huggingface_api_handler.inference.runtime.loaded_media import LoadedMedia
 from huggingface_api_handler.inference.runtime.query_run import QueryRun
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.telemetry import usage_log
 from tests.conftest import Reply, Service
+from tests.unit.inference.test_predict import PNG
 
 USING = {"task": "text-classification", "column": "text", "target": "y"}
 
@@ -104,11 +106,12 @@ def test_a_table_of_many_windows_is_one_query_in_order(service: Service, monkeyp
     assert [out.attrs["usage"]["rows"] for out in rows] == sorted(out.attrs["usage"]["rows"] for out in rows)
 
 
-def test_what_was_given_back_is_forgotten(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    service.answer = answer
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[QueryRun]:
+    """The queries of a test, with windows of 100 rows."""
     monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
-    runs = []
+    runs: list[QueryRun] = []
 
     class Remembered(QueryRun):
         def __init__(self, *args: Any) -> None:
@@ -116,6 +119,11 @@ def test_what_was_given_back_is_forgotten(service: Service, monkeypatch: pytest.
             runs.append(self)
 
     monkeypatch.setattr(stream, "QueryRun", Remembered)
+    return runs
+
+
+def test_what_was_given_back_is_forgotten(service: Service, runs: list[QueryRun]) -> None:
+    service.answer = answer
     texts: list[str | None] = [f"text {number}" for number in range(2000)]
     held = []
     for _ in predict_batches(frames_of(texts, *[20] * 100), USING, {"endpoint": service.url}):
@@ -231,20 +239,8 @@ def test_a_probe_needs_no_input_that_was_given_back(service: Service, monkeypatc
     assert pd.concat(outs)["y_error"].isna().all()
 
 
-def test_results_are_forgotten_after_the_end_of_the_query_too(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_are_forgotten_after_the_end_of_the_query_too(service: Service, runs: list[QueryRun]) -> None:
     service.answer = answer
-    monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
-    monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
-    runs = []
-
-    class Remembered(QueryRun):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            runs.append(self)
-
-    monkeypatch.setattr(stream, "QueryRun", Remembered)
     texts: list[str | None] = [f"text {number}" for number in range(2000)]
     using, engine = {**USING, "max_requests": 1}, {"endpoint": service.url, "cache": False}
     held = [len(runs[0].results.values) for _ in predict_batches(frames_of(texts, *[20] * 100), using, engine)]
@@ -331,6 +327,8 @@ def test_a_cancelled_query_gives_back_what_it_read_and_reads_no_more(service: Se
 
 
 def test_bad_arguments_are_told_at_once_and_a_bad_frame_as_it_is_read(service: Service) -> None:
+    with pytest.raises(InputError, match="hook"):
+        predict_batches([], USING, {"endpoint": service.url}, hooks=[object()])  # type: ignore[list-item]
     with pytest.raises(InputError, match="task"):
         predict_batches([], {"task": "no such"}, {"endpoint": service.url})
     service.answer = answer
@@ -350,6 +348,36 @@ def test_the_iterators_own_error_comes_through(service: Service) -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         list(predict_batches(broken(), USING, {"endpoint": service.url}))
+
+
+def test_a_frame_may_be_used_again_for_the_next_piece(service: Service) -> None:
+    service.answer = answer
+
+    def frames() -> Iterator[pd.DataFrame]:
+        frame = pd.DataFrame({"text": ["a", "b"]})
+        for number in range(3):
+            frame.index = pd.Index([f"{number}a", f"{number}b"])
+            yield frame
+
+    outs = list(predict_batches(frames(), USING, {"endpoint": service.url}))
+    assert [list(out.index) for out in outs] == [["0a", "0b"], ["1a", "1b"], ["2a", "2b"]]
+
+
+def test_media_is_forgotten_once_it_is_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.answer = lambda *_: [{"label": "cat", "score": 0.9}]
+    held = []
+
+    class Remembered(LoadedMedia):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            held.append(self)
+
+    monkeypatch.setattr(input_queue, "LoadedMedia", Remembered)
+    images = [PNG + bytes([number]) for number in range(20)]
+    using = {**USING, "task": "image-classification", "column": "image"}
+    out = predict(pd.DataFrame({"image": images}), using, {"endpoint": service.url})
+    assert out["y_error"].isna().all()
+    assert held[0]._items == {}
 
 
 def test_no_frames_are_no_query(service: Service) -> None:
