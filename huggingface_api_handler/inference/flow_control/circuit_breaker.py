@@ -15,7 +15,9 @@ MAX_STALL_S = 300.0
 
 _MAX_IDENTICAL_REJECTIONS = 3  # of ordinary inputs with none answered: more would only repeat the message
 _MAX_INPUT_REJECTIONS = 30  # the same where the server blames the input, as where all of a table are too long
-_MIN_WAITING_INPUTS = 8  # for fewer inputs that wait a query does not stop: they may be the good ones
+MIN_WAITING_INPUTS = 8
+"""For fewer inputs that wait a query does not stop: they may be the good ones."""
+
 _MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
 _MAX_RETRYING = 3  # requests that are tried again before the first answer, as many as show that all would fail
 _FORBIDDEN = 403
@@ -176,7 +178,7 @@ class CircuitBreaker:
         self._ordinary_rejections[words] += index in self._ordinary
         limit = _MAX_INPUT_REJECTIONS if failure.is_about_input else _MAX_IDENTICAL_REJECTIONS
         is_clear = self._ordinary_rejections[words] >= _MAX_IDENTICAL_REJECTIONS and self._rejections[words] >= limit
-        if not is_clear or waiting < _MIN_WAITING_INPUTS:
+        if not is_clear or waiting < MIN_WAITING_INPUTS:
             return None
         return Failure(FailureKind.FATAL, self._reason(failure, self._rejections[words]), failure.status)
 
