@@ -217,6 +217,7 @@ _ABOUT_INPUT = re.compile(
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
 _MODEL_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
+_QUOTA_SPENT = re.compile(r"insufficient.quota|exceeded your current quota|plan and billing", re.I)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
 _LISTS_UNSUPPORTED = re.compile(
     r"valid string|expected (a )?str|must be (a |of type )?str|str type expected"
@@ -261,6 +262,8 @@ def classify_response(
     if status == 429:
         if retry_after_s is None and error.search(_LOGIN_REQUIRED):
             return replace(failure, message=f"{message}. {_ADVICE[401]}")
+        if retry_after_s is None and error.search(_QUOTA_SPENT):
+            return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[402]}")
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
         return _classify_unavailable(failure, error, wait_for_model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,15 +15,22 @@ MAX_STALL_S = 300.0
 
 _MAX_IDENTICAL_REJECTIONS = 3  # of ordinary inputs with none answered: more would only repeat the message
 _MAX_INPUT_REJECTIONS = 30  # the same where the server blames the input, as where all of a table are too long
-_MIN_WAITING_INPUTS = 8  # for fewer inputs that wait a query does not stop: they may be the good ones
+MIN_WAITING_INPUTS = 8
+"""For fewer inputs that wait a query does not stop: they may be the good ones."""
+
 _MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
+_MAX_RETRYING = 3  # requests that are tried again before the first answer, as many as show that all would fail
 _FORBIDDEN = 403
+_NUMBER = re.compile(r"\b(?=[0-9a-f-]*\d)[0-9a-f-]{6,}\b|\d+")
 
 
 class CircuitBreaker:
     """Decides whether one query should stop.
 
     The methods that note a failure return the reason to stop, None where the query goes on.
+
+    Attributes:
+        has_answer: Whether any row was answered.
     """
 
     def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S) -> None:
@@ -34,18 +42,47 @@ class CircuitBreaker:
         """
         self._model = model
         self._max_stall_s = max_stall_s
-        self._has_answer = False
+        self.has_answer = False
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
         self._ordinary: set[int] = set()
         self._ordinary_rejections: Counter[str] = Counter()
         self._refusals_in_a_row = 0
+        self._retrying: set[int] = set()
 
     def on_response(self) -> None:
         """Note that a row was answered."""
-        self._has_answer = True
+        self.has_answer = True
         self._stalled_since = None
         self._refusals_in_a_row = 0
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether nothing was answered yet and several requests failed in passing: others would fail like these."""
+        return not self.has_answer and len(self._retrying) >= _MAX_RETRYING
+
+    def may_retry(self, index: int) -> bool:
+        """Whether a request that failed in passing may be sent again now.
+
+        Args:
+            index: Of its first input.
+
+        Returns:
+            False where nothing was answered yet and enough others are tried again.
+        """
+        if self.has_answer:
+            return True
+        if len(self._retrying) < _MAX_RETRYING:
+            self._retrying.add(index)
+        return index in self._retrying
+
+    def on_given_up(self, index: int) -> None:
+        """Note that a request is not sent again as it was.
+
+        Args:
+            index: Of its first input.
+        """
+        self._retrying.discard(index)
 
     def note_ordinary(self, indexes: Iterable[int]) -> None:
         """Note inputs that are like most others, by which a request can be judged.
@@ -70,7 +107,7 @@ class CircuitBreaker:
         """
         if failure.input_message is None:
             return failure
-        if self._has_answer:
+        if self.has_answer:
             return failure.of_input(batch_size)
         if is_route_known or failure.status == _FORBIDDEN:
             return replace(failure, kind=rejection_kind(batch_size))
@@ -80,7 +117,7 @@ class CircuitBreaker:
     def wants_ordinary(self) -> bool:
         """Whether only odd inputs were refused so far, and ordinary ones should be asked to tell why."""
         largest = max(self._rejections.values(), default=0)
-        return not self._has_answer and largest >= _MAX_IDENTICAL_REJECTIONS > len(self._ordinary)
+        return not self.has_answer and largest >= _MAX_IDENTICAL_REJECTIONS > len(self._ordinary)
 
     @property
     def doubts_route(self) -> bool:
@@ -112,8 +149,8 @@ class CircuitBreaker:
         Args:
             failure: Of the request.
         """
-        if not self._has_answer and failure.kind is FailureKind.BATCH_REJECTED:
-            self._rejections[failure.own_words] += 1
+        if not self.has_answer and failure.kind is FailureKind.BATCH_REJECTED:
+            self._rejections[_alike(failure.own_words)] += 1
 
     def on_rejected(self, index: int, failure: Failure, waiting: int) -> Failure | None:
         """Note that a row failed for good.
@@ -126,23 +163,38 @@ class CircuitBreaker:
         Returns:
             The reason to stop where the server gave the same reason for several ordinary inputs and answered none.
         """
-        # Only what the server rejected says something about the request: a cell that was rejected here, before any
-        # request, says something about its row only.
-        if failure.kind is not FailureKind.INPUT_REJECTED or failure.status is None:
+        # Only what came of a request says something about it: a cell that was rejected here, before any request, says
+        # something about its row only.
+        is_of_request = failure.kind is FailureKind.TRANSIENT or (
+            failure.kind is FailureKind.INPUT_REJECTED and failure.status is not None
+        )
+        if not is_of_request:
             return None
-        if self._has_answer:
+        if self.has_answer:
             self._refusals_in_a_row += failure.status in MAY_BE_OF_ONE_INPUT
             return None
-        words = failure.own_words
+        words = _alike(failure.own_words)
         self._rejections[words] += 1
         self._ordinary_rejections[words] += index in self._ordinary
         limit = _MAX_INPUT_REJECTIONS if failure.is_about_input else _MAX_IDENTICAL_REJECTIONS
         is_clear = self._ordinary_rejections[words] >= _MAX_IDENTICAL_REJECTIONS and self._rejections[words] >= limit
-        if not is_clear or waiting < _MIN_WAITING_INPUTS:
+        if not is_clear or waiting < MIN_WAITING_INPUTS:
             return None
+        return Failure(FailureKind.FATAL, self._reason(failure, self._rejections[words]), failure.status)
+
+    def _reason(self, failure: Failure, rows: int) -> str:
+        if failure.kind is FailureKind.TRANSIENT:
+            return (
+                f"{failure.message} (the same for {rows} different rows, each asked {failure.attempts} times, and no "
+                "row answered: the service is down or this is not its address. Check the endpoint, and try again later)"
+            )
         parameters = ", ".join(sorted(self._model.parameters)) or "none"
-        message = (
-            f"{failure.message} (the same for {self._rejections[words]} different rows and no row answered, so the "
+        return (
+            f"{failure.message} (the same for {rows} different rows and no row answered, so the "
             f"request is at fault: check the model, its task, and the parameters sent: {parameters})"
         )
-        return Failure(FailureKind.FATAL, message, failure.status)
+
+
+def _alike(words: str) -> str:
+    """Words without numbers and the names of requests, which differ where all else is the same."""
+    return _NUMBER.sub("#", words)

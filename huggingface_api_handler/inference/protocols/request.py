@@ -24,6 +24,7 @@ from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
 from .reported_usage import reported_usage
 from .routing import Route
+from .server_errors import web_page
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
 """Sends a POST: URL, body, headers and timeout in seconds (see ``transport.client.post``)."""
@@ -114,6 +115,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     except UnreadableAnswer as unreadable:
         return Decoded([], reported_usage(response.headers), unreadable)
     except ValueError:
-        return Failure(FailureKind.TRANSIENT, "the answer is not JSON, or was cut off", 200)
+        words = web_page(response.body) or "the answer is not JSON, or was cut off"
+        return Failure(FailureKind.TRANSIENT, words, 200)
     except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
         return classify_exception(failed, host=route.host)

@@ -58,16 +58,35 @@ def read_error(response: Response) -> ServerError | None:
     return ServerError(_message(answer["error"]), _code(answer)) if is_error else None
 
 
+def web_page(body: bytes) -> str | None:
+    """What to say of a web page that came in place of an answer, such as a login page or a firewall's.
+
+    Args:
+        body: The body of a response.
+
+    Returns:
+        A sentence with the page's title; None where the body is no web page.
+
+    >>> web_page(b"<html><head><title>Log in</title></head></html>")
+    'a web page instead of an answer (Log in)'
+    """
+    text = _head_of(body)
+    if text[:1] != "<":
+        return None
+    title = _HTML_TITLE.search(text)
+    return _one_line(f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})")
+
+
+def _head_of(body: bytes) -> str:
+    return redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_BODY_TEXT_CHARS]
+
+
 def _parse(body: bytes) -> ServerError:
-    text = redact(body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")).strip()[:_MAX_BODY_TEXT_CHARS]
     try:
         # Python reads no whole number of more than 4,300 digits, but a float of any number.
         answer = json.loads(body[:_MAX_JSON_BYTES], parse_int=_parse_int)
     except (ValueError, RecursionError):
-        title = _HTML_TITLE.search(text)
-        if text[:1] == "<":
-            text = f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})"
-        return ServerError(_one_line(text))
+        return ServerError(web_page(body) or _one_line(_head_of(body)))
     return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))
 
 

@@ -18,6 +18,7 @@ from ..flow_control.retry import Batch, Retry, Split
 from ..protocols.request import RequestResult
 from ..protocols.routing import Route
 from ..telemetry.usage import Usage
+from ..transport.rate_limit_headers import RateLimitStatus
 from .context import Dependencies
 from .input_queue import InputQueue
 from .input_stream import InputStream
@@ -26,6 +27,7 @@ from .response_handler import ResponseHandler
 from .results import Result, Results
 from .worker_pool import WorkerPool
 
+_STATUS_OK = 200
 _ORDINARY_INPUTS = 3  # enough to tell a wrong request from odd rows
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
 
@@ -212,6 +214,10 @@ class QueryExecutor:
                 self._has_probed = True
                 pool.start(self._probe())
                 continue
+            if self._breaker.holds_back:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
             if self._deps.answers.is_backlogged:
                 await self._deps.answers.wait_for_backlog()
             await self._sender.acquire_slot()
@@ -241,6 +247,7 @@ class QueryExecutor:
 
     async def _send_with_retries(self, batch: Batch, *, has_slot: bool = False) -> Sequence[Batch]:
         """Ask until answered, refused for good, or to be split. Returns the parts still to be asked."""
+        is_worker = has_slot
         while self.stopped is None:
             if not has_slot:
                 await self._sender.acquire_slot()
@@ -263,6 +270,8 @@ class QueryExecutor:
             if not isinstance(decision, Retry):
                 return self._give_up(batch, replace(outcome, attempts=batch.attempts), decision)
             if decision.counts:
+                if is_worker and not self._breaker.may_retry(batch.indexes[0]):
+                    return [batch]
                 self._usage.retries += 1
                 if self._deps.hooks is not None:
                     self._deps.hooks.retry(outcome, batch.attempts, len(batch.indexes), decision.delay_s)
@@ -282,19 +291,37 @@ class QueryExecutor:
             self._sender.release_slot()
             return ()
         self._in_flight += 1
+        had_answer = self._breaker.has_answer
         result = await self._sender.send(self._queue.items(indexes))
         outcome: Failure | Sequence[Batch]
         if isinstance(result, RequestResult):
             outcome = result.failure or await self._handler.record(self._queue, indexes, result)
+            if result.failure is None:
+                self._heed(result.rate_limit)
         else:
             outcome = result
         self._in_flight -= 1
-        if self.stopped is not None:
+        if self.stopped is not None or self._breaker.has_answer > had_answer:
             self._changed.set()
         return outcome
 
+    def _heed(self, rate_limit: RateLimitStatus | None) -> None:
+        """Stop where the service says with an answer that it gives no more of them for longer than a query waits."""
+        if rate_limit is None or rate_limit.remaining > 0 or rate_limit.reset_s <= self._deps.retry_policy.max_wait_s:
+            return
+        queue = self._queue
+        if queue.finished and not queue.waiting and not queue.has_parts:
+            return
+        reason = (
+            f"the service takes no more requests for {rate_limit.reset_s:.0f} s (its limit is used up). Run the query "
+            "again then: what is answered is not asked again. Or let it wait: max_wait in CREATE ML_ENGINE"
+        )
+        self._stop_sending(Failure(FailureKind.FATAL, reason, _STATUS_OK))
+
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
+        self._breaker.on_given_up(batch.indexes[0])
+        self._changed.set()
         if isinstance(decision, Split):
             self._breaker.on_batch_rejected(failure)
             self._follow_up()

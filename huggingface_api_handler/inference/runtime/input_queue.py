@@ -12,6 +12,7 @@ from ...errors import MediaError
 from ...tasks import Input, Task
 from ...tasks.input_types import media_in, text_length
 from ..flow_control.batching import can_batch, next_batch
+from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
@@ -143,9 +144,9 @@ class InputQueue:
             count: how many.
 
         Returns:
-            Their indexes; fewer where fewer wait.
+            Their indexes; none where so few wait that all are asked, in their order.
         """
-        if not self.waiting:
+        if len(self.waiting) < MIN_WAITING_INPUTS:
             return []
         candidates = sorted(islice(self.waiting, _CANDIDATES), key=lambda index: text_length(self.inputs[index]))
         ranks = {len(candidates) * (number + 1) // (count + 1) for number in range(count)}

@@ -22,6 +22,7 @@ from .rows import Deduplicator, Rows
 
 _MAX_LIVE_ROWS = 16_384  # two windows of the input queue, so that it never runs dry
 _MIN_LIVE_ROWS = 1024
+_UNKNOWN_LIVE_ROWS = 4096  # until the size of answers is known, and where all are stored ones
 _MAX_LIVE_BYTES = 32 * 1024 * 1024  # of answers as JSON; in Python they take some times as much
 
 
@@ -59,7 +60,7 @@ def predict_frames(
     live_rows, has_begun = 0, False
     try:
         for frame in frames:
-            most_rows = _max_live_rows(usage)
+            most_rows = _max_live_rows(usage, run.results.answered)
             rows = deduplicator.rows(frame, read_inputs(query.model.definition, frame, query.model), most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
@@ -129,12 +130,12 @@ async def _told(event: Callable[..., None], *facts: object) -> None:
     event(*facts)
 
 
-def _max_live_rows(usage: Usage) -> int:
+def _max_live_rows(usage: Usage, answered: int) -> int:
     """How many rows may be on their way, so that vectors take no more memory than labels."""
-    answered = usage.distinct - usage.cache_hits
-    if not usage.bytes_received or answered <= 0:
-        return _MAX_LIVE_ROWS
-    most = int(_MAX_LIVE_BYTES / (usage.bytes_received / answered))
+    asked = answered - usage.cache_hits
+    if not usage.bytes_received or asked <= 0:
+        return _UNKNOWN_LIVE_ROWS
+    most = int(_MAX_LIVE_BYTES / (usage.bytes_received / asked))
     return max(_MIN_LIVE_ROWS, min(_MAX_LIVE_ROWS, most))
 
 

@@ -18,6 +18,13 @@ _MAX_HEADER_NUMBER = 1e18
 """Larger numbers, infinity and NaN are taken for a server's mistake."""
 
 _POLICY_PATTERN = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
+_REMAINING = re.compile(r"\b(?:r|remaining)=(\d{1,12})")
+_RESET = re.compile(r"\b(?:t|reset)=(\d{1,12})")
+_LIMIT = re.compile(r"\blimit=(\d{1,12})")
+_DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d+)?)s)?(?:(\d{1,9}(?:\.\d+)?)ms)?")
+_UNITS_S = (3600.0, 60.0, 1.0, 0.001)
+"""Seconds of each unit of ``_DURATION``."""
+
 _HEADER_NAMES = [
     tuple(f"{prefix}-{name}" for name in ("Remaining", "Limit", "Reset")) for prefix in ("RateLimit", "X-RateLimit")
 ]
@@ -42,8 +49,8 @@ class RateLimitStatus(NamedTuple):
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how long to wait before the next request.
 
-    Taken from ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an HTTP date), else from a rate limit with no
-    request remaining.
+    Taken from ``retry-after-ms`` (as OpenAI sends it), else ``Retry-After`` (RFC 9110 section 10.2.3: seconds or an
+    HTTP date, and, as some send it, ``1m30s``), else from a rate limit with no request remaining.
 
     Args:
         headers: A response's headers, looked up without regard to case.
@@ -56,9 +63,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     >>> retry_after({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20"})
     20.0
     """
+    milliseconds = _parse_number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None and 0 <= milliseconds <= MAX_WAIT_S * 1000:
+        return milliseconds / 1000
     text = headers.get("Retry-After", "").strip()
     if text:
-        seconds = _parse_number(text)
+        seconds = _parse_duration(text)
         if seconds is None:
             seconds = _seconds_until(text)
         if seconds is not None and seconds <= MAX_WAIT_S:
@@ -71,21 +81,26 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
     """Read the rate limit from a response's headers.
 
     Taken from ``RateLimit: "policy";r=REMAINING;t=SECONDS`` (draft-ietf-httpapi-ratelimit-headers), from its older
-    form ``RateLimit-Remaining`` and ``RateLimit-Reset``, or from ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
+    forms ``RateLimit: limit=10, remaining=5, reset=2`` and ``RateLimit-Remaining`` with ``RateLimit-Reset``, or from
+    ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset``.
 
     Args:
         headers: A response's headers, looked up without regard to case.
 
     Returns:
-        The status. None where the headers do not say both how many requests remain and until when.
+        The status. None where the headers do not say both how many requests remain and until when. A negative number
+        that remains, such as -1, means that there is no limit, so that is None too.
 
     >>> parse_rate_limit({"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'})
     RateLimitStatus(remaining=50, reset_s=30.0, limit=100, window_s=60.0)
     """
     value = headers.get("RateLimit")
     if value is not None:
-        remaining, reset = re.search(r"\br=(\d{1,12})", value), re.search(r"\bt=(\d{1,12})", value)
-        limit, window_s = _parse_policy(headers, name=value.split(";")[0])
+        remaining, reset = _REMAINING.search(value), _RESET.search(value)
+        limit, window_s = _parse_policy(headers, name=value.split(";")[0] if ";" in value else "")
+        stated_limit = _LIMIT.search(value)
+        if limit is None and stated_limit is not None:
+            limit = int(stated_limit.group(1))
         return _to_status(remaining.group(1) if remaining else "0", reset.group(1) if reset else None, limit, window_s)
     for remaining_name, limit_name, reset_name in _HEADER_NAMES:
         remaining_text = headers.get(remaining_name)
@@ -109,14 +124,14 @@ def _parse_policy(headers: Mapping[str, str], name: str = "") -> tuple[int | Non
 def _to_status(
     remaining_text: str, reset_text: str | None, limit: int | None, window_s: float | None
 ) -> RateLimitStatus | None:
-    remaining, reset_s = _parse_number(remaining_text), _parse_number(reset_text or "")
-    if remaining is None or reset_s is None:
+    remaining, reset_s = _parse_number(remaining_text), _parse_duration(reset_text or "")
+    if remaining is None or remaining < 0 or reset_s is None:
         return None
     if reset_s > _MIN_EPOCH_S:
         reset_s -= time.time()
     if reset_s > MAX_WAIT_S:
         return None
-    return RateLimitStatus(max(0, int(remaining)), max(0.0, reset_s), limit, window_s)
+    return RateLimitStatus(int(remaining), max(0.0, reset_s), limit, window_s)
 
 
 def _seconds_until(http_date: str) -> float | None:
@@ -125,6 +140,15 @@ def _seconds_until(http_date: str) -> float | None:
         return email.utils.mktime_tz(date) - time.time() if date is not None else None
     except (ValueError, OverflowError):  # such as the 99th of a month
         return None
+
+
+def _parse_duration(text: str) -> float | None:
+    """Seconds: a plain number, or one with units, such as ``6m0s`` or ``20ms``."""
+    seconds = _parse_number(text)
+    match = _DURATION.fullmatch(text) if seconds is None and text else None
+    if match is None:
+        return seconds
+    return sum(float(part or 0) * unit_s for part, unit_s in zip(match.groups(), _UNITS_S, strict=True))
 
 
 def _parse_number(text: str) -> float | None:

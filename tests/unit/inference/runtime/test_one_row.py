@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
+from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
 from tests.unit.inference.runtime.test_executor import Run, can_batch, error, right
 
@@ -129,3 +132,93 @@ def test_unreadable_answers_are_not_bought_by_the_thousand(answer: Any) -> None:
     run = Run(lambda asked: answer if not isinstance(asked["inputs"], list) else error(400, "valid string"), ORDINARY)
     assert run.executor.stopped is not None
     assert len(run.sent) <= 40
+
+
+def test_a_used_up_limit_with_a_far_reset_is_told_at_once() -> None:
+    def reply(asked: Any) -> Any:
+        headers = CIMultiDict({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3000"})
+        return Response(200, headers, json.dumps(can_batch(asked)).encode())
+
+    run = Run(reply, ORDINARY)
+    assert run.executor.stopped is not None
+    assert "no more requests for 3000 s" in run.executor.stopped.message
+    assert len(run.sent) == sum(isinstance(result, Prediction) for result in run.results) == 1
+
+
+def test_a_limit_that_is_used_up_by_the_last_row_stops_nothing() -> None:
+    headers = CIMultiDict({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3000"})
+    run = Run(lambda asked: Response(200, headers, json.dumps(can_batch(asked)).encode()), ORDINARY[:1], on_error="raise")  # fmt: skip
+    assert run.executor.stopped is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "You exceeded your current quota, please check your plan and billing details.", "code": "insufficient_quota"}},
+        {"error": {"message": "no", "code": "insufficient_quota"}},
+    ],
+)  # fmt: skip
+def test_a_spent_quota_is_no_rate_limit(body: Any) -> None:
+    run = Run(lambda asked: Response(429, CIMultiDict(), json.dumps(body).encode()), ORDINARY)
+    assert len(run.sent) == 1
+    assert run.executor.stopped is not None
+    assert "credits" in run.executor.stopped.message
+
+
+def test_a_rate_limit_that_names_the_billing_page_is_waited_for() -> None:
+    words = "Rate limit reached for x. Try again in 6ms. Visit example.com/account/billing to raise it."
+    replies = iter([error(429, words)] * 3)
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:3])
+    assert_only(run, ORDINARY[:3], [])
+
+
+def web_page(title: str) -> Response:
+    return Response(200, CIMultiDict(), f"<!doctype html><html><head><title>{title}</title></head></html>".encode())
+
+
+class ClientConnectorError(Exception):
+    """As aiohttp names it."""
+
+
+@pytest.mark.parametrize("route", [RouteProfile, warm], ids=["new", "known"])
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (lambda number: error(500, "boom"), "boom"),
+        (lambda number: error(501, "not implemented"), "not implemented"),
+        (lambda number: error(500, f"internal error, request id 7f3a-{number:04x}-99"), "internal error"),
+        (lambda number: web_page("Log in to the corporate network"), "Log in to the corporate network"),
+        (lambda number: Response(200, CIMultiDict(), b"data: {}\n\ndata: [DONE]"), "not JSON"),
+        (lambda number: Response(200, CIMultiDict(), b'{"status": "ok"}'), "got an object with"),
+        (lambda number: ClientConnectorError(), "cannot reach"),
+    ],
+    ids=["500", "501", "500 with an id", "a login page", "a stream", "JSON of no known shape", "refused connections"],
+)
+def test_a_service_that_fails_for_everybody_ends_the_query(reply: Any, said: str, route: Any) -> None:
+    sent = 0
+
+    def fail(asked: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return reply(sent)
+
+    run = Run(fail, ORDINARY, route())
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.FATAL
+    assert said in run.executor.stopped.message
+    assert len(run.sent) <= 100
+
+
+@pytest.mark.parametrize("failing", [3, 8, 12, 30])
+def test_a_service_that_comes_back_answers_every_row(failing: int) -> None:
+    replies = iter([error(500, "boom")] * failing)
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:100], warm(False))
+    if failing < 30:
+        assert_only(run, ORDINARY[:100], [])
+    assert run.executor.stopped is None or failing == 30
+
+
+def test_most_rows_wait_while_nothing_is_answered() -> None:
+    run = Run(lambda asked: error(500, f"boom {texts_of(asked)[0]}"), ORDINARY, warm(False))
+    tried = {text for asked in run.sent for text in texts_of({"inputs": asked})}
+    assert len(tried) <= 30

@@ -83,6 +83,7 @@ def test_a_table_of_many_windows_is_one_query_in_order(service: Service, monkeyp
     service.answer = answer
     monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 200)
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 200)
+    monkeypatch.setattr(stream, "_UNKNOWN_LIVE_ROWS", 200)
     texts: list[str | None] = [f"text {number % 700} {'x' * (number % 9)}" for number in range(3000)]
     read = 0
     given_back = 0
@@ -111,6 +112,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[QueryRun]:
     """The queries of a test, with windows of 100 rows."""
     monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
+    monkeypatch.setattr(stream, "_UNKNOWN_LIVE_ROWS", 100)
     runs: list[QueryRun] = []
 
     class Remembered(QueryRun):
@@ -189,6 +191,7 @@ def test_a_spent_budget_does_not_block_a_table_of_many_windows(
     service.answer = answer
     monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 100)
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 100)
+    monkeypatch.setattr(stream, "_UNKNOWN_LIVE_ROWS", 100)
     engine = {"endpoint": service.url}
     predict(pd.DataFrame({"text": ["text 950", "text 951"]}), USING, engine)  # so stored answers are looked for
     texts: list[str | None] = [f"text {number}" for number in range(1000)]
@@ -211,6 +214,7 @@ def test_a_probe_needs_no_input_that_was_given_back(service: Service, monkeypatc
     service.answer = answer
     monkeypatch.setattr(stream, "_MAX_LIVE_ROWS", 40)
     monkeypatch.setattr(stream, "_MIN_LIVE_ROWS", 40)
+    monkeypatch.setattr(stream, "_UNKNOWN_LIVE_ROWS", 40)
     runs: list[QueryRun] = []
     forgotten: list[int] = []
 
