@@ -61,6 +61,7 @@ def test_no_input_and_no_model_that_a_client_made_up_is_in_the_metrics(fresh: Te
     assert "private" not in fresh.get("/metrics").text
 
 
+@pytest.mark.same_on_every_python  # the weights are in the first environment only
 def test_tokens_of_chats_are_counted_and_requests_in_flight(fresh: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     in_flight: list[float] = []
 
