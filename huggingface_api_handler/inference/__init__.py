@@ -86,8 +86,8 @@ def predict_batches(
 ) -> Iterator[Table]:
     """Predict every row of a table that comes in pieces, as one query: one budget, one usage, one set of limits.
 
-    Reads ahead of what it gives back, some 16,000 rows at most, so that a table of any length fits in memory. Equal
-    inputs that are further apart than that are asked for again where answers are not stored.
+    Reads ahead of what it gives back, some 16,000 rows and one piece at most, so that a table of any length fits in
+    memory. Equal inputs that are further apart than that are asked for again where answers are not stored.
 
     Args:
         frames: the pieces, in any sizes, each of a kind that ``predict`` takes. They are read from your thread.
@@ -100,8 +100,8 @@ def predict_batches(
 
     Returns:
         An iterator of what ``predict`` returns for each piece, in their order. ``attrs["usage"]`` of each is the
-        usage of the whole query up to there. If you leave it early (``close()``, or ``break`` and no more reference),
-        the query ends.
+        usage of the whole query up to there; a dry run counts each piece for itself. If you leave it early
+        (``close()``, or ``break`` and no more reference), the query ends.
 
     Raises:
         InputError: the arguments cannot be used, at once; or a piece cannot, as it is read.

@@ -262,9 +262,9 @@ class QueryExecutor:
             if outcome.kind is FailureKind.NOT_SENT:
                 self._stop_sending(outcome)
                 return ()
-            if outcome.is_unreachable and not self._deps.profile.has_answered:
-                outcome = replace(outcome, kind=FailureKind.FATAL)
             is_known = self._deps.profile.has_answered
+            if outcome.is_unreachable and not is_known:
+                outcome = replace(outcome, kind=FailureKind.FATAL)
             outcome = self._breaker.judge(outcome, len(batch.indexes), is_route_known=is_known)
             decision = self._deps.retry_policy.decide(outcome, batch.attempts, len(batch.indexes))
             if not isinstance(decision, Retry):

@@ -140,7 +140,7 @@ def _max_live_rows(usage: Usage, answered: int) -> int:
 
 
 def _dry_runs(frames: Iterable[pd.DataFrame], query: Query) -> Iterator[pd.DataFrame]:
-    """What each frame would ask, with the usage up to there."""
+    """What each frame would ask, counted for itself."""
     for frame in frames:
         rows = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
         usage = query.usage
