@@ -88,7 +88,7 @@ def prediction_columns(
 def _by_row(column: Sequence[T], rows: Rows, start: int, missing: T) -> Sequence[T]:
     """A column of results, which begins with input ``start``, for each row of the frame."""
     if rows.all_differ:  # a copy, since the event loop makes room for more inputs meanwhile
-        return column[rows.stop - len(rows.new) - start : rows.stop - start]
+        return column[rows.new - start : rows.stop - start]
     return [column[index - start] if index >= 0 else missing for index in rows.inputs]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ...tasks import Input
 from .results import Results
@@ -13,6 +13,49 @@ _LINGER_S = 0.02  # for more inputs, before those that wait go in a request that
 
 CallSoon = Callable[[Callable[[], None]], None]
 """Calls a function on the event loop, from any thread (see ``HttpClient.call_soon``)."""
+
+
+class HeldInputs(Mapping[int, Input]):
+    """The inputs that are held, by their index in the query: a list and where it begins, as small as can be."""
+
+    def __init__(self) -> None:
+        self._items: list[Input] = []
+        self._start = 0
+
+    def __getitem__(self, index: int) -> Input:
+        place = index - self._start
+        if place < 0:
+            raise KeyError(index)
+        return self._items[place]
+
+    def __setitem__(self, index: int, item: Input) -> None:
+        self._items[index - self._start] = item
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, int) and 0 <= index - self._start < len(self._items)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._start, self._start + len(self._items)))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def extend(self, inputs: Sequence[Input]) -> None:
+        """Hold more inputs.
+
+        Args:
+            inputs: the next ones, in their order.
+        """
+        self._items += inputs
+
+    def drop_before(self, index: int) -> None:
+        """Forget the inputs before ``index``.
+
+        Args:
+            index: of the first input that is still needed.
+        """
+        del self._items[: index - self._start]
+        self._start = index
 
 
 class InputStream:
@@ -35,11 +78,11 @@ class InputStream:
 
     def __init__(self, results: Results, call_soon: CallSoon | None = None) -> None:
         self.results = results
-        self.inputs: dict[int, Input] = {}
+        self.inputs = HeldInputs()
         self.count = 0
         self.ended = self.closed = self.is_starved = False
         self._call_soon = call_soon
-        self._next = self._start = 0
+        self._next = 0
         self._lock = threading.Lock()
         self._added = asyncio.Event()
 
@@ -69,7 +112,7 @@ class InputStream:
         """
         with self._lock:
             if not self.closed:
-                self.inputs.update(enumerate(inputs, self.count))
+                self.inputs.extend(inputs)
             self.count += len(inputs)
             is_taken = not self.closed
         self._wake()
@@ -86,9 +129,7 @@ class InputStream:
         Args:
             index: of the first input that is still needed.
         """
-        for dropped in range(self._start, index):
-            self.inputs.pop(dropped, None)
-        self._start = index
+        self.inputs.drop_before(index)
 
     @property
     def has_next(self) -> bool:
@@ -123,7 +164,7 @@ class InputStream:
         Returns:
             The input; None where there is none to take.
         """
-        return self.inputs.get(self._next)
+        return self.inputs[self._next] if self._next in self.inputs else None
 
     def take(self, most: int) -> list[int]:
         """Take the next inputs.

@@ -7,12 +7,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...errors import InferenceError, SessionClosedError
+from ...tasks import Input
 from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import RouteState
 from ..telemetry.usage import UsageValue
@@ -91,18 +92,19 @@ class QueryRun:
         """Whether the query belongs to the process that this one was forked from, where its event loop is."""
         return os.getpid() != self._pid
 
-    def ask(self, rows: Rows) -> None:
+    def ask(self, rows: Rows, inputs: Sequence[Input]) -> None:
         """Ask about the new inputs of a frame.
 
         Args:
             rows: the rows of the frame.
+            inputs: those that no earlier row asks about.
         """
-        if not rows.new:
+        if not inputs:
             return
         self._check_process()
         if self._future is None:
             self._future = self._http.submit(self._execute())
-        if not self._source.add(rows.new):
+        if not self._source.add(inputs):
             self._join()
             self._fail_unasked(rows.stop)
 

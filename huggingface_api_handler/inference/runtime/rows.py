@@ -28,8 +28,8 @@ class Rows:
         invalid: the rows whose cell cannot be sent, with the reason.
         nulls: how many rows are NULL or blank.
         start: the index of the first input that its rows may ask about.
+        new: the index of the first one that no earlier row asks about.
         stop: the index behind the last of them.
-        new: the inputs that no earlier row asks about, whose indexes end at ``stop``.
     """
 
     index: pd.Index[Any]
@@ -37,13 +37,13 @@ class Rows:
     invalid: dict[int, Failure] = field(default_factory=dict)
     nulls: int = 0
     start: int = 0
+    new: int = 0
     stop: int = 0
-    new: list[Input] = field(default_factory=list)
 
     @property
     def all_differ(self) -> bool:
         """Whether each row asks about an input of its own, in their order."""
-        return len(self.new) == len(self.inputs)
+        return self.stop - self.new == len(self.inputs)
 
     def failures(self, results: Results) -> dict[int, Failure]:
         """The rows without a prediction.
@@ -68,7 +68,9 @@ class Deduplicator:
         self._indexes: dict[Input, int] = {}
         self._start = self._count = 0
 
-    def rows(self, frame: pd.DataFrame, items: Sequence[Input | InvalidCell | None], window: int) -> Rows:
+    def rows(
+        self, frame: pd.DataFrame, items: Sequence[Input | InvalidCell | None], window: int
+    ) -> tuple[Rows, list[Input]]:
         """Number the inputs of a frame.
 
         Args:
@@ -77,12 +79,12 @@ class Deduplicator:
             window: how many distinct inputs are remembered from earlier frames.
 
         Returns:
-            The rows of the frame.
+            The rows of the frame, and the inputs that no earlier row asks about.
         """
         if len(self._indexes) >= window:
             self._indexes, self._start = {}, self._count
         indexes, start = self._indexes, self._start
-        rows = Rows(frame.index, start=start)
+        rows = Rows(frame.index, start=start, new=self._count)
         add = rows.inputs.append
         for row, item in enumerate(items):
             if item is None:
@@ -93,7 +95,7 @@ class Deduplicator:
                 add(NO_INPUT)
             else:
                 add(indexes.setdefault(item, start + len(indexes)))
-        rows.stop = start + len(indexes)
-        rows.new = list(islice(reversed(indexes), rows.stop - self._count))[::-1]
-        self._count = rows.stop
-        return rows
+        rows.stop = self._count = start + len(indexes)
+        new = list(islice(reversed(indexes), rows.stop - rows.new))
+        new.reverse()
+        return rows, new

@@ -61,13 +61,15 @@ def predict_frames(
     try:
         for frame in frames:
             most_rows = _max_live_rows(usage, run.results.answered)
-            rows = deduplicator.rows(frame, read_inputs(query.model.definition, frame, query.model), most_rows)
+            items = read_inputs(query.model.definition, frame, query.model)
+            rows, inputs = deduplicator.rows(frame, items, most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
             if hooks is not None and not has_begun:
                 query.session.http.submit(_told(hooks.query_started, usage)).result()
             has_begun = True
-            run.ask(rows)
+            run.ask(rows, inputs)
+            del items, inputs
             pending.append(rows)
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
@@ -142,7 +144,7 @@ def _max_live_rows(usage: Usage, answered: int) -> int:
 def _dry_runs(frames: Iterable[pd.DataFrame], query: Query) -> Iterator[pd.DataFrame]:
     """What each frame would ask, counted for itself."""
     for frame in frames:
-        rows = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
+        rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
         usage = query.usage
         usage.rows, usage.nulls, usage.distinct = len(frame), rows.nulls, rows.stop
-        yield dry_run(query, rows.new, frame)
+        yield dry_run(query, inputs, frame)
