@@ -75,7 +75,8 @@ class Service:
                 self.fetched.append(request.path)
             await asyncio.sleep(0)
             if request.path == "/info":
-                reply = Reply(self.info, 200 if self.info else 404)
+                info = self.info() if callable(self.info) else self.info
+                reply = info if isinstance(info, Reply) else Reply(info, 200 if info else 404)
             else:
                 reply = self.answer(body, headers, request.path)
             if isawaitable(reply):

@@ -155,8 +155,8 @@ class Options(_Arguments):
 
     wait_for_model: bool = Field(
         default=True,
-        description="Whether to wait for a model that is loading, for up to 5 minutes without any answer. Default: "
-        "true; false fails at once.",
+        description="Whether to wait for a model that starts, for up to 5 minutes without any answer. Default: true; "
+        "false waits 30 seconds, and not at all where the server says that the model is loading.",
     )
     use_cache: bool = Field(
         default=True,

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ...config.settings import ModelSettings
 from ..failures import MAY_BE_OF_ONE_INPUT, Failure, FailureKind, rejection_kind
+from .outage import Outage
 
 MAX_STALL_S = 300.0
 """Seconds without any response, while the server asks to wait, after which a query stops."""
@@ -20,6 +21,7 @@ MIN_WAITING_INPUTS = 8
 
 _MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
 _MAX_RETRYING = 3  # requests that are tried again before the first answer, as many as show that all would fail
+_MAX_FIRST_REQUESTS = 4  # on a route that has answered earlier queries, until it has had time to refuse them
 _FORBIDDEN = 403
 _NUMBER = re.compile(r"\b(?=[0-9a-f-]*\d)[0-9a-f-]{6,}\b|\d+")
 
@@ -31,6 +33,8 @@ class CircuitBreaker:
 
     Attributes:
         has_answer: Whether any row was answered.
+        outage: Whether the service is away.
+        is_cautious: Whether the service may still refuse at once what was sent first.
     """
 
     def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S) -> None:
@@ -42,37 +46,52 @@ class CircuitBreaker:
         """
         self._model = model
         self._max_stall_s = max_stall_s
-        self.has_answer = False
+        self.has_answer = self.is_cautious = False
+        self.outage = Outage(max_stall_s, wait_for_model=model.options.wait_for_model)
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
         self._ordinary: set[int] = set()
         self._ordinary_rejections: Counter[str] = Counter()
         self._refusals_in_a_row = 0
         self._retrying: set[int] = set()
+        self._max_retrying = _MAX_RETRYING
 
     def on_response(self) -> None:
         """Note that a row was answered."""
         self.has_answer = True
         self._stalled_since = None
         self._refusals_in_a_row = 0
+        self.outage.on_response()
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether nothing was answered yet and several requests failed in passing: others would fail like these."""
-        return not self.has_answer and len(self._retrying) >= _MAX_RETRYING
+    def holds_back(self, in_flight: int) -> bool:
+        """Whether what would be sent now would likely fail, as what is out may show soon.
 
-    def may_retry(self, index: int) -> bool:
-        """Whether a request that failed in passing may be sent again now.
+        Args:
+            in_flight: How many requests are out.
+
+        Returns:
+            True while one request tries a service that is away; before the first answer also while several are out for
+            the first time, or tried again.
+        """
+        if self.has_answer:
+            return self.outage.is_tried
+        is_first = self.is_cautious and in_flight >= _MAX_FIRST_REQUESTS
+        return is_first or self.outage.is_tried or len(self._retrying) >= self._max_retrying
+
+    def may_retry(self, index: int, failure: Failure) -> bool:
+        """Whether a request that failed may be sent again now.
 
         Args:
             index: Of its first input.
+            failure: How it failed.
 
         Returns:
-            False where nothing was answered yet and enough others are tried again.
+            False where nothing was answered yet and enough others are tried again: one while the service asks to wait.
         """
         if self.has_answer:
             return True
-        if len(self._retrying) < _MAX_RETRYING:
+        self._max_retrying = 1 if failure.kind is FailureKind.RATE_LIMITED else _MAX_RETRYING
+        if len(self._retrying) < self._max_retrying:
             self._retrying.add(index)
         return index in self._retrying
 

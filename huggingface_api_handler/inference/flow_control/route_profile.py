@@ -25,6 +25,15 @@ class RouteProfile:
     batch_size: BatchSizeTuner = field(default_factory=BatchSizeTuner)
     ambiguities: int = 0
 
+    def limit_batch_size(self, max_size: int | None) -> None:
+        """Send batches of the size that the server names.
+
+        Args:
+            max_size: Inputs in one request at most; None where the server names none.
+        """
+        if max_size is not None and not self.batch_size.settled:
+            self.batch_size = BatchSizeTuner(best=max_size, settled=True)
+
     def on_ambiguous(self) -> None:
         """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""
         self.ambiguities += 1

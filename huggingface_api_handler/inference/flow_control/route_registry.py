@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ...config.settings import EngineSettings
 from ..protocols.routing import Route
 from ..storage.sqlite import Store
-from .batch_size import BatchSizeTuner
 from .concurrency import MAX_CONCURRENCY, AdaptiveConcurrencyLimit
 from .coordination import RouteCoordinator
 from .limiter import Limiter
@@ -80,9 +79,7 @@ class RouteRegistry:
             self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
-        max_batch_size = route.protocol.max_batch_size
-        if max_batch_size is not None and not state.profile.batch_size.settled:
-            state.profile.batch_size = BatchSizeTuner(best=max_batch_size, settled=True)
+        state.profile.limit_batch_size(route.protocol.max_batch_size)
         return state
 
 

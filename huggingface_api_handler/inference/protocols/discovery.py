@@ -18,6 +18,7 @@ from .tei import Tei
 
 logger = logging.getLogger(__name__)
 
+_SERVER_ERROR = 500
 _INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
 
 
@@ -108,6 +109,8 @@ class DetectedServers:
             try:
                 response = await http.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
             except Exception:  # the query itself will say what is wrong with this host
+                return route
+            if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again
                 return route
             self._protocols[route.url] = tei.from_info(response)
         return self.route_to(route, task)

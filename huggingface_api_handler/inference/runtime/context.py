@@ -69,6 +69,7 @@ class Dependencies:
         quota: the engine's budget of requests.
         retry_policy: what is tried again after a failure.
         hooks: who is told of requests; None where there is nobody.
+        detect: asks the server again what it speaks; None where that is known.
     """
 
     post: Post
@@ -82,6 +83,7 @@ class Dependencies:
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
+    detect: Callable[[], Awaitable[Route]] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,12 @@ class Query:
             The route as its server wants to be asked, what this process knows of it, and what the query uses.
         """
         session, task = self.session, self.model.definition
-        route = await session.servers.detect(session.http, self.route, task)
+
+        async def detect() -> Route:
+            """The route as its server wants to be asked."""
+            return await session.servers.detect(session.http, self.route, task)
+
+        route = await detect()
         state = await self.route_state(route)
         limits = {
             name: limit
@@ -183,6 +190,7 @@ class Query:
             quota=Quota(self.store, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
+            detect=detect,
         )
         return route, state, dependencies
 

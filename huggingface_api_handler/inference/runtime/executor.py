@@ -25,6 +25,7 @@ from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
 from .results import Result, Results
+from .service_check import ServiceCheck
 from .worker_pool import WorkerPool
 
 _STATUS_OK = 200
@@ -45,6 +46,7 @@ class QueryExecutor:
 
     Attributes:
         stopped: why the query ended before its time, or None.
+        is_aborted: whether it was ended with what is in flight.
     """
 
     def __init__(
@@ -57,10 +59,10 @@ class QueryExecutor:
         source: InputStream,
     ) -> None:
         self.stopped: Failure | None = None
-        self._model, self._usage, self._deps = model, usage, dependencies
+        self._model, self._deps = model, dependencies
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
-        self._aborted = self._has_probed = False
+        self.is_aborted = self._has_probed = False
         self._active_batches = self._in_flight = 0
         self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s)
         self._pool = WorkerPool(self._abort)
@@ -77,6 +79,8 @@ class QueryExecutor:
             lambda index, error: self._reject(index, Failure(FailureKind.INPUT_REJECTED, str(error))),
             self._changed.set,
         )
+        parts = self._queue, self._sender, self._handler, self._breaker, dependencies
+        self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
 
     @property
     def results(self) -> Results:
@@ -89,9 +93,9 @@ class QueryExecutor:
         return self._handler.done
 
     @property
-    def is_aborted(self) -> bool:
-        """Whether the query was ended before its time, what is in flight included."""
-        return self._aborted
+    def is_waiting(self) -> bool:
+        """Whether the service is away, and waited for."""
+        return self._breaker.outage.is_on
 
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped.
@@ -108,12 +112,15 @@ class QueryExecutor:
             await self._pool.close()
 
     async def _warm_up(self) -> int | None:
-        """Send one request alone on a route that has not answered yet: a bad key would fail all of them.
+        """Send one request alone on a route that has not answered yet, or is to be probed: a bad key would fail all.
 
         It would be told at once, so the others need not wait for a service that takes its time.
         """
         canary = None
-        while not self._deps.profile.has_answered and await self._has_work():
+        while await self._has_work() and self._wants_canary():
+            if self._breaker.outage.is_on:
+                await self._service.trial()
+                continue
             if not self._queue.can_batch:  # a batch has others beside an odd one
                 self._breaker.note_ordinary(self._queue.bring_forward(1))
             batch = self._queue.take()
@@ -121,6 +128,9 @@ class QueryExecutor:
             if await self._send_canary(batch, FIRST_RESPONSE_TIMEOUT_S):
                 break
         return canary
+
+    def _wants_canary(self) -> bool:
+        return not self._breaker.has_answer and (not self._deps.profile.has_answered or self._can_probe())
 
     async def _probe_batching(self, canary: int | None) -> None:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
@@ -156,14 +166,21 @@ class QueryExecutor:
 
     async def _drain(self) -> None:
         """Ask for all that waits, as many requests at once as the limiter allows."""
+        if not self._breaker.has_answer and self._deps.profile.has_answered:
+            self._breaker.is_cautious = True
+            asyncio.get_running_loop().call_later(FIRST_RESPONSE_TIMEOUT_S, self._lift_caution)
         if await self._has_work():
             self._pool.spawn_worker(self._worker())
             await self._end.wait()
-        while not self._aborted and (self._in_flight or not self._queue.finished):
+        while not self.is_aborted and (self._in_flight or not self._queue.finished):
             if self.stopped is not None and not self._in_flight and self._queue.is_starved:
                 self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
             self._changed.clear()
             await self._changed.wait()
+
+    def _lift_caution(self) -> None:
+        self._breaker.is_cautious = False
+        self._changed.set()
 
     async def _send_canary(self, batch: Batch, timeout_s: float) -> bool:
         """Send one request and wait for it. True once ``timeout_s`` passed in which it was just out."""
@@ -192,7 +209,7 @@ class QueryExecutor:
         self._changed.set()
 
     def _abort(self) -> None:
-        self._aborted = True
+        self.is_aborted = True
         self._end.set()
         self._changed.set()
 
@@ -214,9 +231,12 @@ class QueryExecutor:
                 self._has_probed = True
                 pool.start(self._probe())
                 continue
-            if self._breaker.holds_back:
+            if self._breaker.holds_back(self._in_flight):
                 self._changed.clear()
                 await self._changed.wait()
+                continue
+            if self._breaker.outage.is_on:
+                pool.start(self._service.trial())  # not here, since an idle worker may be cancelled
                 continue
             if self._deps.answers.is_backlogged:
                 await self._deps.answers.wait_for_backlog()
@@ -265,24 +285,28 @@ class QueryExecutor:
             is_known = self._deps.profile.has_answered
             if outcome.is_unreachable and not is_known:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
+            if await self._service.puts_off(batch, outcome):
+                return ()
             outcome = self._breaker.judge(outcome, len(batch.indexes), is_route_known=is_known)
             decision = self._deps.retry_policy.decide(outcome, batch.attempts, len(batch.indexes))
             if not isinstance(decision, Retry):
                 return self._give_up(batch, replace(outcome, attempts=batch.attempts), decision)
+            may_retry = not is_worker or self._breaker.may_retry(batch.indexes[0], outcome)
             if decision.counts:
-                if is_worker and not self._breaker.may_retry(batch.indexes[0]):
+                if not may_retry:
                     return [batch]
-                self._usage.retries += 1
-                if self._deps.hooks is not None:
-                    self._deps.hooks.retry(outcome, batch.attempts, len(batch.indexes), decision.delay_s)
+                self._sender.note_retry(outcome, batch.attempts, len(batch.indexes), decision.delay_s)
                 await self._deps.sleep(decision.delay_s)
+                if self._breaker.outage.is_on:
+                    self._service.put_off(batch)
+                    return ()
                 continue
             batch.attempts -= 1
-            self._usage.rate_limit_waits += 1
-            if self._deps.hooks is not None:
-                self._deps.hooks.pause(outcome, len(batch.indexes))
+            self._sender.note_pause(outcome, len(batch.indexes))
             if (reason := self._breaker.on_rate_limited(outcome, self._deps.clock())) is not None:
                 self.stop(reason)
+            elif not may_retry:
+                return [batch]
         return ()
 
     async def _attempt(self, indexes: Sequence[int]) -> Failure | Sequence[Batch]:
@@ -301,7 +325,7 @@ class QueryExecutor:
         else:
             outcome = result
         self._in_flight -= 1
-        if self.stopped is not None or self._breaker.has_answer > had_answer:
+        if self.stopped is not None or not had_answer:
             self._changed.set()
         return outcome
 
@@ -348,18 +372,7 @@ class QueryExecutor:
             self._breaker.note_ordinary(self._queue.bring_forward(_ORDINARY_INPUTS))
         elif self._breaker.doubts_route:
             self._breaker.on_response()
-            self._pool.start(self._check_route())
-
-    async def _check_route(self) -> None:
-        """Ask once more for an input that was answered. Where it is refused too, nothing will be answered any more."""
-        index = self._handler.last_answered
-        if index is None or index not in self._queue.inputs:  # given back and forgotten
-            return
-        await self._sender.acquire_slot()
-        result = await self._sender.send(self._queue.items([index]))
-        failure = result.failure if isinstance(result, RequestResult) else None
-        if failure is not None and failure.kind is FailureKind.FATAL:
-            self.stop(failure)
+            self._pool.start(self._service.check_key())
 
     async def _ask_single(self, indexes: Sequence[int]) -> list[Prediction]:
         """Ask for inputs one by one, and give the predictions of those that got one."""

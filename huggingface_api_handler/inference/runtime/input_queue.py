@@ -39,6 +39,7 @@ class InputQueue:
         on_change: is called whenever there may be more to take.
 
     Attributes:
+        task: whose inputs these are.
         batching: what the protocol says of several inputs in one request.
         inputs: the inputs of the query by their index.
         waiting: indexes of inputs that are ready to be sent.
@@ -58,7 +59,7 @@ class InputQueue:
         self.batching = batching
         self.waiting: deque[int] = deque()
         self.finished = False
-        self._task, self.inputs, self._deps = task, source.inputs, dependencies
+        self.task, self.inputs, self._deps = task, source.inputs, dependencies
         self._source, self._on_cached, self._on_change = source, on_cached, on_change
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
@@ -160,7 +161,7 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self._task, self.batching, self.inputs, self.waiting, self._deps.profile))
+        batch = Batch(next_batch(self.task, self.batching, self.inputs, self.waiting, self._deps.profile))
         self._room.set()
         return batch
 
@@ -171,6 +172,14 @@ class InputQueue:
             parts: what a batch left to be asked again.
         """
         self._parts.extend(parts)
+
+    def put_off(self, batch: Batch) -> None:
+        """Ask for these after all others.
+
+        Args:
+            batch: what is to be asked again.
+        """
+        self.waiting.extend(batch.indexes)
 
     def items(self, indexes: Sequence[int]) -> list[Input]:
         """Inputs as they are sent (see ``LoadedMedia.items``).
@@ -238,7 +247,7 @@ class InputQueue:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
         if self.batching is Batching.NEVER or self._deps.profile.accepts_batches is False:
             return indexes
-        group, inputs = self._task.group, self.inputs
+        group, inputs = self.task.group, self.inputs
         groups: dict[Hashable, list[int]] = {}
         for index in indexes:
             groups.setdefault(group(inputs[index]), []).append(index)

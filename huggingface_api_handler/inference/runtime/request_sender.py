@@ -26,6 +26,7 @@ class RequestSender:
         is_stopped: whether the query has ended.
 
     Attributes:
+        route: where its requests go.
         sent: requests that were sent.
         received: those of them that have a response or a failure.
     """
@@ -40,7 +41,8 @@ class RequestSender:
         is_stopped: Callable[[], bool],
     ) -> None:
         self.sent = self.received = 0
-        self._model, self._route, self._timeout_s = model, route, timeout_s
+        self.route = route
+        self._model, self._timeout_s = model, timeout_s
         self._usage, self._deps, self._is_stopped = usage, dependencies, is_stopped
         self._has_budget = model.max_requests is not None or dependencies.quota.is_limited
         self._waited_until_s = 0.0
@@ -71,7 +73,7 @@ class RequestSender:
         number = 0
         try:
             try:
-                body = self._route.protocol.encode(self._model.definition, items, self._model)
+                body = self.route.protocol.encode(self._model.definition, items, self._model)
             except (TypeError, ValueError) as error:
                 return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
             if self._has_budget and (spent := await self._take_from_budget()) is not None:
@@ -81,7 +83,7 @@ class RequestSender:
             number = self.sent = self.sent + 1
             if hooks is not None:
                 hooks.request_sent(number, len(items), len(body.data), number - self.received, self._slots())
-            result = await send_request(deps.post, self._route, self._model, body, len(items), self._timeout_s)
+            result = await send_request(deps.post, self.route, self._model, body, len(items), self._timeout_s)
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
@@ -95,6 +97,30 @@ class RequestSender:
         if result.failure is None and len(items) > 1:
             deps.profile.batch_size.on_success(len(items), outcome.seconds)
         return result
+
+    def note_retry(self, failure: Failure, attempt: int, inputs: int, delay_s: float) -> None:
+        """Count that a request is sent again, and tell hooks.
+
+        Args:
+            failure: how it failed.
+            attempt: how many attempts there were.
+            inputs: that it carries.
+            delay_s: seconds until it is sent again.
+        """
+        self._usage.retries += 1
+        if self._deps.hooks is not None:
+            self._deps.hooks.retry(failure, attempt, inputs, delay_s)
+
+    def note_pause(self, failure: Failure, inputs: int) -> None:
+        """Count that the service is waited for, and tell hooks.
+
+        Args:
+            failure: by which it asks to wait, or shows that it is away.
+            inputs: of the request that failed.
+        """
+        self._usage.rate_limit_waits += 1
+        if self._deps.hooks is not None:
+            self._deps.hooks.pause(failure, inputs)
 
     def _slots(self) -> float | None:
         """How many requests may be in flight on the route; None where the limiter is not ours."""

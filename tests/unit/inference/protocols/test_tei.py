@@ -109,3 +109,25 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
     predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
     assert service.fetched == ["/info"]
     assert [len(asked["inputs"]) for asked in service.asked] == [7, 7]
+
+
+@pytest.mark.parametrize("asleep", [1, 3], ids=["until it is asked", "until it is asked to work"])
+def test_a_server_that_sleeps_is_asked_again_what_it_is(
+    asleep: int, server: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.outage._FIRST_PAUSE_S", 0.001)
+    turns = 0
+
+    def sleeping() -> bool:
+        nonlocal turns
+        turns += 1
+        return turns <= asleep
+
+    server.info = lambda: Reply({"error": "starting"}, 503) if sleeping() else info("embedding")
+    server.answer = lambda *request: Reply({"error": "starting"}, 503) if sleeping() else tei(*request)
+    using = {"task": "sentence-similarity", "column": "q", "column2": "t", "target": "y"}
+    for _ in range(2):
+        out = predict(FRAME, {**using, "cache": False}, {"endpoint": server.url})
+        assert list(out["y"]) == [share(text) for text in TEXTS]
+    assert set(server.paths[asleep:]) == {"/similarity"}
+    assert len(server.fetched) <= asleep + 1

@@ -86,10 +86,11 @@ class Run:
         profile: RouteProfile | None = None,
         limiter: Any = None,
         turns: int = 1,
+        clock: Clock | None = None,
         hooks: Hooks | None = None,
         **using: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.sent: list[Any] = []
         self.limiter = limiter or OpenLimiter(self.clock)
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)

@@ -1,0 +1,133 @@
+"""Single requests that find out whether the service is there, and whether it still takes the key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+
+from ..failures import Failure, FailureKind
+from ..flow_control.circuit_breaker import CircuitBreaker
+from ..flow_control.retry import Batch
+from ..protocols.request import RequestResult
+from .context import Dependencies
+from .input_queue import InputQueue
+from .request_sender import RequestSender
+from .response_handler import ResponseHandler
+
+
+class ServiceCheck:
+    """Asks for inputs that were answered before, since a new one may itself be at fault.
+
+    Args:
+        queue: the inputs that are still to be asked.
+        sender: sends the requests.
+        handler: knows what was answered.
+        breaker: judges what comes of them.
+        dependencies: the clock, and how to wait.
+        ask: asks for a batch until it is done.
+        stop: ends the query.
+        on_change: is called once a trial has ended.
+    """
+
+    def __init__(
+        self,
+        queue: InputQueue,
+        sender: RequestSender,
+        handler: ResponseHandler,
+        breaker: CircuitBreaker,
+        dependencies: Dependencies,
+        ask: Callable[[Batch], Awaitable[None]],
+        stop: Callable[[Failure], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._queue, self._sender, self._handler, self._breaker = queue, sender, handler, breaker
+        self._deps, self._ask, self._stop, self._on_change = dependencies, ask, stop, on_change
+
+    async def check_key(self) -> None:
+        """End the query where what was answered is refused now: so would be all else."""
+        index = self._answered_input()
+        failure = await self._ask_again(index) if index is not None else None
+        if failure is not None and failure.kind is FailureKind.FATAL:
+            self._stop(failure)
+
+    async def puts_off(self, batch: Batch, failure: Failure) -> bool:
+        """Put a batch off where it failed for the service's sake. It is no attempt of its inputs.
+
+        That is where the service is away, or has started meanwhile and speaks something else than it was taken to.
+        Ends the query where the service has been away for too long.
+
+        Args:
+            batch: that failed.
+            failure: of its request.
+
+        Returns:
+            Whether it was put off.
+        """
+        if not self._is_away(failure, batch.indexes[0]) and not await self._is_other_server(failure):
+            return False
+        self.put_off(batch)
+        return True
+
+    def put_off(self, batch: Batch) -> None:
+        """Ask for a batch again once the service is back.
+
+        Args:
+            batch: of which the last attempt does not count.
+        """
+        batch.attempts -= 1
+        if self._breaker.has_answer:
+            self._queue.put_back([batch])
+        else:  # another is tried next, since this one may be why
+            self._queue.put_off(batch)
+
+    def trial(self) -> Coroutine[None, None, None]:
+        """Try a service that is away once more, after a pause. From now on until it has ended, all others wait.
+
+        Returns:
+            The trial, which is to be awaited. Before the first answer each asks for another input.
+        """
+        self._breaker.outage.is_tried = True
+        return self._try()
+
+    async def _try(self) -> None:
+        outage = self._breaker.outage
+        await self._deps.sleep(outage.pause_s())
+        if (index := self._answered_input()) is not None:
+            failure = await self._ask_again(index)
+            if failure is None:
+                outage.on_trial_answered()
+            elif not self._is_away(failure, index) and failure.kind is FailureKind.FATAL:
+                self._stop(failure)
+        elif self._queue.ready():
+            await self._ask(self._queue.take())
+        outage.is_tried = False
+        self._on_change()
+
+    async def _is_other_server(self, failure: Failure) -> bool:
+        """Ask the server again what it speaks, which it may not have told while it started."""
+        if self._deps.detect is None or self._breaker.has_answer or failure.is_unreachable:
+            return False
+        route, queue = await self._deps.detect(), self._queue
+        if route == self._sender.route:
+            return False
+        self._sender.route = route
+        queue.batching = route.protocol.batching(queue.task)
+        self._deps.profile.limit_batch_size(route.protocol.max_batch_size)
+        return True
+
+    def _answered_input(self) -> int | None:
+        index = self._handler.last_answered
+        return index if index is not None and index in self._queue.inputs else None  # else given back and forgotten
+
+    async def _ask_again(self, index: int) -> Failure | None:
+        await self._sender.acquire_slot()
+        result = await self._sender.send(self._queue.items([index]))
+        return result.failure if isinstance(result, RequestResult) else result
+
+    def _is_away(self, failure: Failure, index: int) -> bool:
+        outage, now, has_answer = self._breaker.outage, self._deps.clock(), self._breaker.has_answer
+        if not outage.is_cause(failure, index, now, has_answer=has_answer):
+            return False
+        self._sender.note_pause(failure, 1)
+        if (reason := outage.reason_to_stop(failure, now, has_answer=has_answer)) is not None:
+            self._stop(reason)
+        return True
