@@ -249,10 +249,11 @@ class ModelSettings(_Arguments):
         description="Typed columns from chat, as a map of names to types (str, int, float, bool, list), such as "
         "{'topic': 'str', 'urgency': 'int'}. An answer that does not fit is asked for once more.",
     )
-    on_error: Literal["null", "raise"] = Field(
-        default="null",
+    on_error: Literal["null", "raise"] | None = Field(
+        default=None,
         description="What a row that fails does: 'null' leaves its prediction NULL, with the reason in its _error "
-        "column; 'raise' stops the query at the first failed row. Default: 'null'.",
+        "column; 'raise' stops the query at the first failed row. Default: as 'null', but a query that answers no row "
+        "fails with the commonest reason.",
     )
     max_requests: Int | None = Field(
         default=None,
@@ -278,7 +279,7 @@ class ModelSettings(_Arguments):
     options: Options = Field(
         default=Options(),
         description="Options of the former Inference API: {'wait_for_model': true, 'use_cache': true}. With "
-        "wait_for_model = false a model that is loading fails at once; with use_cache = false every row is asked "
+        "wait_for_model = false a model that starts is waited for 30 s at most; with use_cache = false every row is asked "
         "again.",
     )
 

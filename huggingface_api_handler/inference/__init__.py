@@ -63,7 +63,7 @@ def predict(
 
     Raises:
         InputError: the arguments or the table cannot be used. No request was sent.
-        InferenceError: no row can be answered (a wrong key, an unknown model, a dead host), or the only row failed.
+        InferenceError: no row was answered (a wrong key, an unknown model, a dead host, rows that all fail).
     """
     try:
         settings = _settings(using, engine)

@@ -60,7 +60,7 @@ class FailureKind(str, Enum):
         "rejected input",
         "The cell cannot be used, the server refused it, or the answer to it cannot be read.",
         "The row is not sent again. Other rows are not affected.",
-        "Read the message. Correct the cell, or the parameters of the model.",
+        "Correct the cell, or the parameters of the model, as the message says.",
         True,
         "row",
     )

@@ -169,7 +169,7 @@ class CircuitBreaker:
             failure: Of the request.
         """
         if not self.has_answer and failure.kind is FailureKind.BATCH_REJECTED:
-            self._rejections[_alike(failure.own_words)] += 1
+            self._rejections[alike(failure.own_words)] += 1
 
     def on_rejected(self, index: int, failure: Failure, waiting: int) -> Failure | None:
         """Note that a row failed for good.
@@ -192,7 +192,7 @@ class CircuitBreaker:
         if self.has_answer:
             self._refusals_in_a_row += failure.status in MAY_BE_OF_ONE_INPUT
             return None
-        words = _alike(failure.own_words)
+        words = alike(failure.own_words)
         self._rejections[words] += 1
         self._ordinary_rejections[words] += index in self._ordinary
         limit = _MAX_INPUT_REJECTIONS if failure.is_about_input else _MAX_IDENTICAL_REJECTIONS
@@ -214,6 +214,13 @@ class CircuitBreaker:
         )
 
 
-def _alike(words: str) -> str:
-    """Words without numbers and the names of requests, which differ where all else is the same."""
+def alike(words: str) -> str:
+    """Take from a message what differs where all else is the same.
+
+    Args:
+        words: The message.
+
+    Returns:
+        The words without numbers and the names of requests.
+    """
     return _NUMBER.sub("#", words)

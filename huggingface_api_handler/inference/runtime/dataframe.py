@@ -25,6 +25,7 @@ def predict_frame(
     cancel: Cancel | None = None,
     scope: Scope | None = None,
     hooks: Sequence[InferenceHook] = (),
+    min_failures: int = 1,
 ) -> pd.DataFrame:
     """Predict every row of a table.
 
@@ -37,6 +38,7 @@ def predict_frame(
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
         hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.
+        min_failures: how many rows must have failed alike for a query without any answer to fail.
 
     Returns:
         A DataFrame with the index of ``frame`` and the columns of ``columns.prediction_columns``; ``attrs["usage"]``
@@ -44,8 +46,8 @@ def predict_frame(
 
     Raises:
         InputError: the arguments or the table cannot be used. No request was sent.
-        InferenceError: no row can be answered, a row failed and ``on_error`` is 'raise', or the only row failed.
+        InferenceError: no row was answered, or a row failed and ``on_error`` is 'raise'.
     """
     query = Query.of(model, engine, session, scope, hooks)
-    (out,) = predict_frames([frame], query, progress=progress, cancel=cancel)
+    (out,) = predict_frames([frame], query, progress=progress, cancel=cancel, min_failures=min_failures)
     return out

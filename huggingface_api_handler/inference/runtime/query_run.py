@@ -76,10 +76,12 @@ class QueryRun:
 
     @property
     def fatal(self) -> Failure | None:
-        """Why the query ended without any answer, or at its first failure where ``on_error`` is 'raise'; else None."""
+        """Why the query fails: it ended without any answer, or at its first failure where ``on_error`` is 'raise'."""
         stopped = self._executor.stopped if self._executor is not None else None
         if stopped is None or self._query.model.on_error == "raise":
             return stopped
+        if self._query.model.on_error == "null":
+            return None
         return stopped if stopped.kind is FailureKind.FATAL and not self.results.answered else None
 
     @property

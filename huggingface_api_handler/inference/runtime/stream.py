@@ -17,6 +17,7 @@ from ..telemetry.usage import Usage
 from .columns import prediction_columns
 from .context import Query
 from .dry_run import dry_run
+from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
 from .rows import Deduplicator, Rows
 
@@ -32,6 +33,7 @@ def predict_frames(
     *,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    min_failures: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """Predict every row of every frame, in their order.
 
@@ -42,6 +44,7 @@ def predict_frames(
         query: what is asked, and of which route.
         progress: is called about ten times a second.
         cancel: ends the query once it is set. Frames that were read are given back, with what they have.
+        min_failures: how many rows must have failed alike for a query without any answer to fail.
 
     Yields:
         For each frame one with its index and the columns of ``prediction_columns``; ``attrs["usage"]`` holds the usage
@@ -49,7 +52,7 @@ def predict_frames(
 
     Raises:
         InputError: a frame cannot be used.
-        InferenceError: no row can be answered, or a row failed and ``on_error`` is 'raise'.
+        InferenceError: no row was answered, or a row failed and ``on_error`` is 'raise'.
     """
     started = time.monotonic()
     if query.model.dry_run:
@@ -57,6 +60,7 @@ def predict_frames(
         return
     usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
+    tally = FailureTally(min_failures)
     live_rows, has_begun = 0, False
     try:
         for frame in frames:
@@ -74,14 +78,18 @@ def predict_frames(
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
                 live_rows -= len(pending[0].inputs)
-                yield _give_back(pending, run, query, started)
+                yield _give_back(pending, run, query, tally, started)
             if run.is_cancelled:
                 break
         del deduplicator  # as large as what it remembers
         while len(pending) > 1:
-            yield _give_back(pending, run, query, started)
+            yield _give_back(pending, run, query, tally, started)
         run.end()
-        last = _give_back(pending, run, query, started) if pending else None
+        last = _give_back(pending, run, query, tally, started) if pending else None
+        if not usage.answered and query.model.on_error is None and not run.is_cancelled:
+            error = tally.error(usage.rows)
+            if error is not None:
+                raise error
     finally:
         run.abandon()
         usage.seconds = time.monotonic() - started
@@ -94,7 +102,9 @@ def predict_frames(
         yield last
 
 
-def _give_back(pending: deque[Rows], run: QueryRun, query: Query, started: float) -> pd.DataFrame:
+def _give_back(
+    pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, started: float
+) -> pd.DataFrame:
     """The prediction of the oldest frame, once its inputs are done."""
     taken = run.wait_for(pending[0])
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal
@@ -103,7 +113,9 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query, started: float
     usage.answered += len(rows.inputs) - rows.nulls - len(failures)
     if fatal is not None:
         raise InferenceError(fatal.message)
-    if failures and (usage.rows == 1 or query.model.on_error == "raise"):
+    if not usage.answered:
+        tally.add(failures.values())
+    if failures and query.model.on_error == "raise":
         raise InferenceError(failures[min(failures)].message)
     out = prediction_columns(rows, run.results, failures, query.model)
     seconds = time.monotonic() - started

@@ -38,7 +38,7 @@ def test_defaults_are_pinned() -> None:
         "prompt_template": None,
         "system_prompt": None,
         "output_schema": None,
-        "on_error": "null",
+        "on_error": None,
         "max_requests": None,
         "max_seconds": None,
         "cache": None,

@@ -178,7 +178,8 @@ def test_a_cancelled_query_keeps_what_it_has(service: Service) -> None:
 
 def test_max_seconds_ends_a_query_with_what_it_has(service: Service) -> None:
     service.answer = lambda *_: Reply({"error": "slow down"}, 429, {"Retry-After": "100"})
-    out = predict(pd.DataFrame({"text": ["a", "b"]}), {**SENTIMENT, "max_seconds": 0.2}, {"endpoint": service.url})
+    using = {**SENTIMENT, "max_seconds": 0.2, "on_error": "null"}
+    out = predict(pd.DataFrame({"text": ["a", "b"]}), using, {"endpoint": service.url})
     assert out["sentiment_error"].str.contains("max_seconds = 0.2").all()
 
 

@@ -121,7 +121,7 @@ def test_the_words_of_a_new_protocol_are_the_rows_error(service: Service, vector
 
 def test_tokens_count_even_where_no_part_can_be_told_from_another(service: Service, vectors: dict[str, Any]) -> None:
     service.answer = lambda asked, *_: {**vectors_of(asked), "data": []}
-    out = predict(FRAME.head(2), USING, vectors)
+    out = predict(FRAME.head(2), {**USING, "on_error": "null"}, vectors)
     assert out["y"].isna().all()
     assert out.attrs["usage"]["tokens"] > 0
 
