@@ -17,6 +17,8 @@ RATE_LIMITED = ("429", "429 zero", "429 seconds", "429 date", "429 past", "429 n
         "429 no date", "503 loading")  # fmt: skip
 TRANSIENT = ("500", "502 page", "503", "504", "reset before headers", "reset in headers", "reset after headers",
          "closed early", "stall", "truncated", "invalid JSON", "endless")  # fmt: skip
+STARTING = ("502 page", "503", "504")
+"""Those of ``TRANSIENT`` that are waited for before the first answer, as a model may be starting."""
 INPUT_REJECTED = ("wrong shape", "too few", "too many", "error in 200", "bomb", "endless at full speed")
 FATAL = ("redirect",)
 OF_BATCHES = ("flattened",)

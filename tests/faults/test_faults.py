@@ -144,8 +144,14 @@ SHORT = 0.5
 """Seconds that a request may take where the service stalls."""
 
 
-def ask(faulty: FaultyService, plan: Plan, texts: list[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    out = predict(pd.DataFrame({"text": texts}), USING, {"endpoint": faulty.url(plan), "timeout": SHORT})
+TEXTS = [f"text number {number}" for number in range(3 + 3 * 32)]
+
+
+def ask(
+    faulty: FaultyService, plan: Plan, texts: list[str], **engine: float
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    engine_args = {"endpoint": faulty.url(plan), "timeout": SHORT, **engine}
+    out = predict(pd.DataFrame({"text": texts}), USING, engine_args)
     return out, faulty.state(plan)
 
 
@@ -154,6 +160,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff and unannounced pauses of a hundredth of their length."""
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.005 * 2.0 ** (attempt - 1))
     monkeypatch.setattr("huggingface_api_handler.inference.flow_control.limiter._INITIAL_PAUSE_S", 0.01)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.outage._FIRST_PAUSE_S", 0.005)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -165,17 +172,27 @@ def test_a_fault_in_passing_costs_one_more_request_and_no_row(kind: str, faulty:
     assert state["requests"] == out.attrs["usage"]["requests"] == 4
     assert state["met"] == {kind: 2, "answered": 2}
     waits = out.attrs["usage"]["waits"]
-    assert waits == (2 if kind in plans.RATE_LIMITED else 0)
+    assert waits == (2 if kind in (*plans.RATE_LIMITED, *plans.STARTING) else 0)
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("kind", plans.TRANSIENT)
+@pytest.mark.parametrize("kind", [kind for kind in plans.TRANSIENT if kind not in plans.STARTING])
 def test_a_fault_that_does_not_pass_is_a_rows_reason_after_five_requests(kind: str, faulty: FaultyService) -> None:
     plan = Plan(share=1.0, kinds=(kind,), tag="always")
     with pytest.raises(InferenceError) as raised:
         ask(faulty, plan, ["one"])
     assert faulty.state(plan)["requests"] == ATTEMPTS
     assert len(str(raised.value)) > 10
+    assert "<html" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("kind", plans.STARTING)
+def test_a_model_that_never_starts_ends_the_query(kind: str, faulty: FaultyService) -> None:
+    plan = Plan(share=1.0, kinds=(kind,), tag="never")
+    with pytest.raises(InferenceError, match="The service is down, or this is not its address") as raised:
+        ask(faulty, plan, TEXTS, max_wait=0.5)
+    assert faulty.state(plan)["requests"] <= 12
     assert "<html" not in str(raised.value)
 
 
@@ -190,7 +207,6 @@ def test_what_is_no_answer_to_one_row_is_its_reason_and_is_not_paid_for_again(ki
     assert state["requests"] == 2
 
 
-TEXTS = [f"text number {number}" for number in range(3 + 3 * 32)]
 ASKED_BEFORE_BATCHES = 4
 """One alone, this and two others together, to try batches with, and these two alone."""
 
