@@ -25,7 +25,7 @@ from tests.faults.plan import Plan
 def fewest_requests(plan: Plan, cells: Iterable[str | None], best_size: int) -> int:
     """Requests that the oracle needs for ``cells``, with batches of ``best_size`` inputs."""
     distinct = list(dict.fromkeys(cell for cell in cells if cell is not None))
-    asked = [text for text in distinct if plan.poisoned(text) is None]
+    asked = [text for text in distinct if plan.refusal(text) is None]
     leads = asked[:: best_size if plan.takes_batches else 1]
     sizes = (
         [len(asked[start : start + best_size]) for start in range(0, len(asked), best_size)]

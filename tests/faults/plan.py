@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # What a fault calls for where one input was asked, by the table in docs/architecture.md.
 RATE_LIMITED = ("429", "429 zero", "429 seconds", "429 date", "429 past", "429 negative", "429 huge", "429 words",
@@ -34,6 +34,34 @@ _WEIGHTS = {
     "bomb": 0.002,
 }
 
+COMMON_SHARE = 0.9
+"""The share of inputs that get the same answer where answers are coarse."""
+
+
+class Refusal(NamedTuple):
+    """What an input is refused with."""
+
+    status: int
+    body: Any
+
+
+POISONED = (
+    Refusal(400, {"error": "index out of range in self"}),
+    Refusal(422, {"error": "index out of range in self"}),
+)
+FORBIDDEN = (
+    Refusal(403, {"error": {"code": 403, "message": "Your input was flagged"}}),
+    Refusal(403, "<html><head><title>Request blocked</title></head></html>"),
+    Refusal(404, {"error": "no such page"}),
+    Refusal(405, {"error": "method not allowed"}),
+    Refusal(410, {"error": "gone"}),
+)
+"""What moderation and web firewalls answer to one row."""
+TOO_LONG = (
+    Refusal(413, {"error": "Input validation error: `inputs` must have less than 512 tokens"}),
+    Refusal(400, {"error": "the sequence length is longer than the maximum 512"}),
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,7 +69,9 @@ class Plan:
 
     ``share`` of the requests is faulty, with a fault of ``kinds`` (all, where none is named), but for the first
     ``quiet`` requests and, of each lead, those after its first ``faults_each``. ``poison`` is the share of inputs
-    that are refused for good. ``takes_batches`` says whether the route takes several inputs in one request,
+    that are refused for good, ``forbidden`` and ``too_long`` the shares that a gateway and the model's length refuse.
+    From request ``away_at`` on nobody is answered for ``away_s`` seconds, but met by ``away``. Where it is ``coarse``,
+    there are two answers only. ``takes_batches`` says whether the route takes several inputs in one request,
     ``largest`` of them at most.
     """
 
@@ -51,8 +81,14 @@ class Plan:
     takes_batches: bool = False
     largest: int = 32
     poison: float = 0.0
+    forbidden: float = 0.0
+    too_long: float = 0.0
     quiet: int = 0
     faults_each: int = 1_000_000
+    away: str = "503"
+    away_at: int = -1
+    away_s: float = 0.0
+    coarse: bool = False
     tag: str = ""
 
     @property
@@ -80,11 +116,26 @@ class Plan:
                 return kind
         return next(iter(weights))
 
-    def poisoned(self, text: str) -> int | None:
-        """The status that ``text`` is refused with each time, or None."""
-        if self.poison == 0 or self._chance("poison", text, 0) >= self.poison:
-            return None
-        return 400 if self._chance("status", text, 0) < 0.5 else 422
+    def refusal(self, text: str) -> Refusal | None:
+        """What ``text`` is refused with each time, or None."""
+        for share, what, refusals in (
+            (self.poison, "poison", POISONED),
+            (self.forbidden, "forbidden", FORBIDDEN),
+            (self.too_long, "too long", TOO_LONG),
+        ):
+            if share and self._chance(what, text, 0) < share:
+                return refusals[int(self._chance("status", text, 0) * len(refusals))]
+        return None
+
+    def answer(self, text: str) -> list[dict[str, Any]]:
+        """The right answer: scores that no other input has, so that an answer in another's place is seen.
+
+        Where they are ``coarse``, one of two answers, most of them the same.
+        """
+        share = fraction(text)
+        if self.coarse:
+            share = 0.999 if share < COMMON_SHARE else 0.001
+        return [{"label": "POSITIVE", "score": share}, {"label": "NEGATIVE", "score": 1 - share}]
 
     def number(self, lead: str, attempt: int) -> int:
         """A number for the details of a fault."""
@@ -97,12 +148,6 @@ class Plan:
 def fraction(text: str) -> float:
     """A number in [0, 1) that is ``text``'s own."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48
-
-
-def answer(text: str) -> list[dict[str, Any]]:
-    """The right answer: scores that no other input has, so that an answer in another's place is seen."""
-    share = fraction(text)
-    return [{"label": "POSITIVE", "score": share}, {"label": "NEGATIVE", "score": 1 - share}]
 
 
 def table(rows: int) -> list[str | None]:

@@ -21,7 +21,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from tests.faults.plan import Plan, answer
+from tests.faults.plan import Plan
 
 BOMB_BYTES = 1 << 30
 _DRIP = b"x" * 65_536
@@ -41,6 +41,13 @@ class State:
     outcomes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    away_until: float = 0.0
+
+    def is_away(self) -> bool:
+        """Whether the service answers nobody now."""
+        if self.requests == self.plan.away_at + 1:
+            self.away_until = time.monotonic() + self.plan.away_s
+        return time.monotonic() < self.away_until
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -102,6 +109,9 @@ class Connection(asyncio.Protocol):
         state.batches += len(texts) > 1
         state.asked.update(texts)
         lead, plan = texts[0], state.plan
+        if state.is_away():
+            state.met["away"] += 1
+            return self.fail(plan, plan.away, texts, plan.number(lead, state.requests))
         if len(texts) > 1 and not plan.takes_batches:
             state.met["no batches"] += 1
             return self.reply(400, {"error": ["Input should be a valid string: received `inputs`"]})
@@ -114,20 +124,21 @@ class Connection(asyncio.Protocol):
         if state.requests > plan.quiet:
             state.led[lead] += 1
             kind = plan.fault(lead, attempt, together=len(texts) > 1)
-        refused = next((status for text in texts if (status := plan.poisoned(text))), None)
+        refused = next((refusal for text in texts if (refusal := plan.refusal(text))), None)
         met = kind or ("poisoned" if refused else "answered")
         state.met[met] += 1
         if len(texts) == 1:
             state.outcomes[lead].append(met)
         if kind is not None:
-            return self.fail(kind, texts, plan.number(lead, attempt))
+            return self.fail(plan, kind, texts, plan.number(lead, attempt))
         if refused is not None:
-            return self.reply(refused, {"error": "index out of range in self"})
+            body = refused.body
+            return self.reply(refused.status, body.encode() if isinstance(body, str) else body)
         state.answered.update(texts)
-        return self.reply(200, [answer(text) for text in texts])
+        return self.reply(200, [plan.answer(text) for text in texts])
 
-    def fail(self, kind: str, texts: list[str], number: int) -> None:
-        right = [answer(text) for text in texts]
+    def fail(self, plan: Plan, kind: str, texts: list[str], number: int) -> None:
+        right = [plan.answer(text) for text in texts]
         whole = json.dumps(right).encode()
         half = len(whole) // 2
         if kind.startswith("429"):

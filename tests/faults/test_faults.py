@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from tests.faults import plan as plans
 from tests.faults.conftest import ROOT, FaultyService
-from tests.faults.oracle import fewest_requests
-from tests.faults.plan import Plan, fraction, table
+from tests.faults.plan import Plan, fraction
+from tests.faults.run import Run, assert_right, figures, run_plan
 from tests.support.results import record
 
 ROWS = int(os.environ.get("FAULT_ROWS", "5000"))
@@ -38,60 +37,17 @@ PLANS = {
 }
 
 
-@dataclass
-class Run:
-    """A query that went through a plan: its rows, its usage, and what the service says of it."""
-
-    plan: Plan
-    cells: list[str | None]
-    got: dict[str, Any]
-    state: dict[str, Any]
-
-    @property
-    def ratio(self) -> float:
-        return float(self.state["requests"] / fewest_requests(self.plan, self.cells, self.plan.largest))
-
-
 @pytest.fixture(scope="module", params=PLANS)
 def run(request: pytest.FixtureRequest, faulty: FaultyService, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    plan, out = PLANS[request.param], tmp_path_factory.mktemp("run") / "out.json"
+    plan = PLANS[request.param]
     rows = max(ROWS, MIN_ROWS_IN_BATCHES) if plan.takes_batches else ROWS
-    command = [sys.executable, "-m", "tests.faults.client", faulty.url(plan), str(rows), str(out)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120 + rows / 50)
-    run = Run(plan, table(rows), json.loads(out.read_text()), faulty.state(plan))
+    run = run_plan(plan, rows, faulty, tmp_path_factory.mktemp("run"))
     record(f"faults {request.param}", figures(run))
     return run
 
 
-def figures(run: Run) -> dict[str, Any]:
-    met = {
-        kind: count for kind, count in run.state["met"].items() if kind not in ("answered", "no batches", "too large")
-    }
-    return {
-        "rows": len(run.cells),
-        "seed": run.plan.seed,
-        "requests": run.state["requests"],
-        "oracle_requests": fewest_requests(run.plan, run.cells, run.plan.largest),
-        "ratio": round(run.ratio, 3),
-        "faults": {kind: count for kind, count in met.items() if kind != "poisoned"},
-        "refusals_of_poisoned": met.get("poisoned", 0),
-        "rows_with_reason": sum(reason is not None for reason in run.got["error"]),
-        "peak_megabytes": round(run.got["megabytes_peak"]),
-        "megabytes_before": round(run.got["megabytes_before"]),
-        "seconds": round(run.got["seconds"], 1),
-    }
-
-
 def test_every_row_is_right_or_has_its_reason_and_none_is_misplaced(run: Run) -> None:
-    for cell, explain, reason in zip(run.cells, run.got["explain"], run.got["error"], strict=True):
-        if cell is None:
-            assert explain is None
-            assert reason is None
-        elif reason is None:
-            assert explain == {"POSITIVE": fraction(cell), "NEGATIVE": 1 - fraction(cell)}, cell
-        else:
-            assert explain is None
-            assert len(reason) > len("rejected input 400: ")
+    assert_right(run)
 
 
 def test_each_reason_was_deserved(run: Run) -> None:
@@ -108,7 +64,7 @@ def test_each_reason_was_deserved(run: Run) -> None:
 
 
 def test_every_poisoned_row_has_the_services_reason(run: Run) -> None:
-    poisoned = {cell for cell in run.cells if cell is not None and run.plan.poisoned(cell)}
+    poisoned = {cell for cell in run.cells if cell is not None and run.plan.refusal(cell)}
     for cell, reason in zip(run.cells, run.got["error"], strict=True):
         if cell in poisoned:
             assert reason is not None
@@ -147,9 +103,7 @@ SHORT = 0.5
 TEXTS = [f"text number {number}" for number in range(3 + 3 * 32)]
 
 
-def ask(
-    faulty: FaultyService, plan: Plan, texts: list[str], **engine: float
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def ask(faulty: FaultyService, plan: Plan, texts: list[str], **engine: float) -> tuple[pd.DataFrame, dict[str, Any]]:
     engine_args = {"endpoint": faulty.url(plan), "timeout": SHORT, **engine}
     out = predict(pd.DataFrame({"text": texts}), USING, engine_args)
     return out, faulty.state(plan)

@@ -21,7 +21,7 @@ from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN_ROWS, ResponseCache
 from huggingface_api_handler.inference.storage.sqlite import Store
 from tests.faults.conftest import ROOT, FaultyService
-from tests.faults.plan import Plan, answer
+from tests.faults.plan import Plan
 from tests.support.results import record
 
 SEED = int(os.environ.get("KILL_SEED", "1"))
@@ -45,7 +45,7 @@ def job(url: str, folder: str, rows: int) -> None:
     engine = {"endpoint": url, "cache_dir": folder, "max_concurrency": IN_FLIGHT, "name": SCOPE}
     out = predict(pd.DataFrame({"text": texts(rows)}), USING, engine)
     wrong = [text for text, share in zip(texts(rows), out["y_explain"], strict=True)
-             if share is None or share["POSITIVE"] != answer(text)[0]["score"]]  # fmt: skip
+             if share is None or share["POSITIVE"] != Plan().answer(text)[0]["score"]]  # fmt: skip
     assert wrong == []
     print(out.attrs["usage"]["stored"], flush=True)
 
