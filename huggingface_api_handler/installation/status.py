@@ -16,7 +16,8 @@ from .._version import __version__
 from ..config.credentials import KEY_VARIABLES
 from .environment import subprocess_environment
 from .folder import marker_version, read_marker
-from .mindsdb_package import MindsDBPackage, find_mindsdb, prediction_cache
+from .mindsdb_package import MindsDBPackage, find_mindsdb
+from .prediction_cache import prediction_cache
 from .steps import foreign_files, is_set_aside
 
 Active = Literal["ours", "shipped", "other", "none"]

@@ -24,7 +24,8 @@ from huggingface_api_handler.installation import status as installation_status
 from huggingface_api_handler.installation import steps as installation
 from huggingface_api_handler.installation.environment import subprocess_environment
 from huggingface_api_handler.installation.folder import MARKER, folder_contents
-from huggingface_api_handler.installation.mindsdb_package import MindsDBPackage, prediction_cache
+from huggingface_api_handler.installation.mindsdb_package import MindsDBPackage
+from huggingface_api_handler.installation.prediction_cache import prediction_cache
 
 SHIPPED = {
     "__init__.py": b"from .handler import Handler\nname = 'huggingface_api'\n",
