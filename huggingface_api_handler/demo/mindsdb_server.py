@@ -162,6 +162,7 @@ def running_mindsdb(
     with_token: bool = False,
     environment: dict[str, str] | None = None,
     python: str = sys.executable,
+    prediction_cache: str = "none",
 ) -> Iterator[MindsDB]:
     """Run a MindsDB server on free loopback ports for the length of the block.
 
@@ -173,6 +174,7 @@ def running_mindsdb(
         with_token: Let it see the Hugging Face token of this environment.
         environment: Variables to add.
         python: The interpreter of the environment that MindsDB is in.
+        prediction_cache: The type of MindsDB's prediction cache: 'none', or MindsDB's own default, 'local'.
 
     Yields:
         The server.
@@ -184,7 +186,8 @@ def running_mindsdb(
     try:
         http_port, mysql_port = free_ports(2)
         configuration = storage / "config.json"
-        configuration.write_text(json.dumps(_configuration(storage, http_port, mysql_port)), encoding="utf-8")
+        values = {**_configuration(storage, http_port, mysql_port), "cache": {"type": prediction_cache}}
+        configuration.write_text(json.dumps(values), encoding="utf-8")
         url = f"http://127.0.0.1:{http_port}"
         temporary = storage / "temporary"  # MindsDB leaves certificates and uploads where TMPDIR is
         temporary.mkdir()
@@ -277,7 +280,6 @@ def _configuration(storage: Path, http_port: int, mysql_port: int) -> dict[str, 
             "mysql": {"host": "127.0.0.1", "port": str(mysql_port)},
         },
         "gui": {"open_on_start": False, "autoupdate": False},
-        "cache": {"type": "none"},
     }
 
 
