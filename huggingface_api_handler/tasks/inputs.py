@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import InputError
 from ..redaction import preview
 from .base import Column, Settings, Task
+from .cell_kinds import BYTES, LISTS, MAPS, TEXT, only_other_kinds
 from .input_types import Conversation, Input, InvalidCell, MediaRef, TableRow
 from .prompts import fill, template_columns
 
@@ -23,15 +24,6 @@ Cell: TypeAlias = object
 T = TypeVar("T")
 
 _MAX_COLUMNS_SHOWN = 15
-_DTYPE_KINDS = {
-    "b": "booleans",
-    "i": "whole numbers",
-    "u": "whole numbers",
-    "f": "numbers",
-    "c": "numbers",
-    "M": "dates",
-    "m": "durations",
-}
 
 
 def read_inputs(task: Task, frame: pd.DataFrame, settings: Settings) -> list[Input | InvalidCell | None]:
@@ -82,15 +74,17 @@ def find_column(frame: pd.DataFrame, name: str, argument: str) -> Series:
         InputError: there is no such column, or more than one; the sentence lists those there are.
     """
     names = list(frame.columns)
-    if name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"the table has {names.count(name)} columns named {preview(name)}. Rename them, or SELECT one of them"
-            )
-        return frame[name]
-    same = [other for other in names if str(other).lower() == name.lower()]
-    if len(same) == 1:
-        return frame[same[0]]
+    found = [place for place, other in enumerate(names) if other == name]
+    found = found or [place for place, other in enumerate(names) if str(other).lower() == name.lower()]
+    if len(found) == 1:
+        return frame.iloc[:, found[0]]
+    if found:
+        raise InputError(
+            f"the table has {len(found)} columns named {preview(name)}. Rename one of them. In a JOIN, ON m.x = t.y "
+            "makes two where the table has an x of its own, and two joined tables may both have one. Then give the "
+            f"table as a subselect of the columns that you want: FROM (SELECT id, other AS {_quoted(name)} FROM ...) "
+            "AS t JOIN ..."
+        )
     exist = [preview(str(other)) for other in names if not str(other).startswith("__mindsdb")]
     listed = ", ".join(exist[:_MAX_COLUMNS_SHOWN]) or "none"
     more = f" and {len(exist) - _MAX_COLUMNS_SHOWN:,} more" if len(exist) > _MAX_COLUMNS_SHOWN else ""
@@ -105,10 +99,12 @@ def _cells(frame: pd.DataFrame, name: str | list[str], column: Column, task: Tas
             return _rows_of(frame, name, column)
         return [_whole_table(frame, name, column)] * len(frame)
     series = find_column(frame, name, column.argument)
-    missing = series.isna().tolist()
-    _refuse_wrong_dtype(series, missing, name, column, task)
-    read = _READERS[column.data_type]
-    return [None if absent else read(cell) for cell, absent in zip(series.tolist(), missing, strict=True)]
+    cells, missing = series.tolist(), series.isna().tolist()
+    read, kinds = _READERS[column.data_type]
+    present = (cell for cell, absent in zip(cells, missing, strict=True) if not absent)
+    if others := only_other_kinds(present, kinds):
+        raise _wrong_kind(others, name, column, task)
+    return [None if absent else read(cell) for cell, absent in zip(cells, missing, strict=True)]
 
 
 def _rows_of(frame: pd.DataFrame, names: Sequence[str], column: Column) -> list[Input | InvalidCell | None]:
@@ -137,14 +133,20 @@ def _whole_table(frame: pd.DataFrame, names: Sequence[str], column: Column) -> s
     return json.dumps(table)
 
 
-def _refuse_wrong_dtype(series: Series, missing: list[bool], name: str, column: Column, task: Task) -> None:
-    kind = _DTYPE_KINDS.get(getattr(series.dtype, "kind", ""))
-    if kind and not all(missing):
-        raise InputError(
-            f"column {preview(name)} holds {kind}, and {task.name} reads {column.data_type} from it. "
-            f"Name a column of {column.data_type} in {column.argument}, or convert it: "
-            f"CAST({preview(name)[1:-1]} AS VARCHAR)"
-        )
+def _wrong_kind(others: Sequence[str], name: str, column: Column, task: Task) -> InputError:
+    sentence = (
+        f"column {preview(name)} holds {' and '.join(others)}, and {task.name} reads {column.data_type} from it. "
+        f"Name a column of {column.data_type} in {column.argument}"
+    )
+    if column.data_type == TEXT:
+        quoted = _quoted(name)
+        sentence += f", or give it as text: FROM (SELECT id, CAST({quoted} AS VARCHAR) AS {quoted} FROM ...) AS t"
+    return InputError(sentence)
+
+
+def _quoted(name: str) -> str:
+    """A column's name as it stands in SQL."""
+    return f"`{preview(name)[1:-1]}`"
 
 
 def _text(cell: Cell) -> str | InvalidCell | None:
@@ -287,15 +289,21 @@ def _media(kind: str) -> Callable[[Cell], MediaRef | InvalidCell | None]:
     return read
 
 
-# Each gives an input, or, for labels, a part of one.
-_READERS: dict[str, Callable[[Cell], Any]] = {
-    "text": _text,
-    "labels": _labels,
-    "messages": _messages,
-    "table": _table,
-    "image": _media("image"),
-    "audio": _media("audio"),
-    "video": _media("video"),
+class _Reader(NamedTuple):
+    """Gives an input of a cell, or, for labels, a part of one. A column of which no cell is of ``kinds`` is refused."""
+
+    read: Callable[[Cell], Any]
+    kinds: tuple[str, ...]
+
+
+_READERS = {
+    "text": _Reader(_text, (TEXT,)),
+    "labels": _Reader(_labels, (TEXT, LISTS)),
+    "messages": _Reader(_messages, (TEXT, LISTS)),
+    "table": _Reader(_table, (TEXT, LISTS, MAPS)),
+    "image": _Reader(_media("image"), (TEXT, BYTES)),
+    "audio": _Reader(_media("audio"), (TEXT, BYTES)),
+    "video": _Reader(_media("video"), (TEXT, BYTES)),
 }
 
 
