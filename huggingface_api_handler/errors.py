@@ -21,6 +21,14 @@ class InputError(HuggingFaceAPIError, ValueError):
     """A USING clause or a table cannot be used. No request was sent for it."""
 
 
+class MissingArgumentError(InputError):
+    """A USING clause leaves out an argument that is needed."""
+
+
+class DryRunSummary(HuggingFaceAPIError):  # noqa: N818 - read as what it is
+    """The figures of a dry run, where MindsDB would keep a table of them as predictions."""
+
+
 class InferenceError(HuggingFaceAPIError, RuntimeError):
     """No prediction could be made. The message says why, and what to do about it."""
 

@@ -17,13 +17,14 @@ from .config.normalize import Using, as_map
 from .config.reference import arguments_of
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, merge_select_overrides, model_settings
-from .errors import HuggingFaceAPIError, InputError
+from .errors import HuggingFaceAPIError, InputError, MissingArgumentError
 from .inference.protocols import discovery
 from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.runtime.dataframe import predict_frame
 from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .inference.telemetry import usage_log
+from .select_statement import input_frame, refuse_to_be_kept
 
 # Keys in MindsDB's storages, which models of earlier versions have.
 _USING_KEY = "using"
@@ -142,6 +143,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         Raises:
             InputError: An argument or the table cannot be used. No request was sent.
             InferenceError: No row can be answered, or the only row failed.
+            DryRunSummary: It is a dry run, and MindsDB would keep what it says as the predictions of the table.
         """
         with _without_traceback():
             overrides = _using_of(args)
@@ -149,8 +151,12 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 engine = _engine(self.engine_storage)
                 discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
                 default_session().servers.restore(discovered)
-                model = model_settings(merge_select_overrides(self._using(), overrides), engine)
-                out = predict_frame(df, model, engine, cancel=cancel, scope=self._scope(discovered))
+                using = merge_select_overrides(self._using(), overrides)
+                model = model_settings(using, engine, statement="SELECT")
+                frame = input_frame(df, model)
+                out = predict_frame(frame, model, engine, cancel=cancel, scope=self._scope(discovered))
+            if model.dry_run:
+                refuse_to_be_kept(out, df, model)
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
@@ -245,7 +251,12 @@ def _new_model(
     model = using.get("model", using.get("model_name"))
     if "task" not in using and isinstance(model, str):
         using["task"] = task_of(model, engine)
-    settings = model_settings({**using, "target": name or "prediction"}, engine)
+    try:
+        settings = model_settings({**using, "target": name or "prediction"}, engine)
+    except MissingArgumentError as error:  # RETRAIN looks the same from here
+        raise InputError(
+            f"{error}. In RETRAIN ... USING give all arguments again: MindsDB puts them in the place of the former ones"
+        ) from None
     checked = {"task": settings.task, "model": settings.model, "target": settings.target}
     return {**using, **checked, **settings.columns}, settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InputError
+from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
 from ..tasks.prompts import template_columns
 from .settings import ModelSettings
@@ -22,11 +22,11 @@ def validate_combination(settings: ModelSettings) -> None:
     _refuse_colliding_fields(settings)
     has_required_columns = any(column.required for column in settings.definition.columns)
     if settings.prompt_template is not None and not has_required_columns:
-        columns_read = _template_instead_of_columns(settings, settings.prompt_template)
+        _validate_template_instead_of_columns(settings, settings.prompt_template)
     else:
-        columns_read = _columns_beside_template(settings)
+        _validate_columns_beside_template(settings)
     _refuse_two_inputs(settings)
-    if settings.target.lower() in {name.lower() for name in columns_read}:
+    if settings.target.lower() in {name.lower() for name in settings.column_names}:
         raise InputError(f"the target {preview(settings.target)} has the name of an input column. PREDICT another name")
 
 
@@ -40,33 +40,29 @@ def _refuse_colliding_fields(settings: ModelSettings) -> None:
         )
 
 
-def _template_instead_of_columns(settings: ModelSettings, template: str) -> list[str]:
-    """The columns that a template names, for a task that needs no column of its own."""
+def _validate_template_instead_of_columns(settings: ModelSettings, template: str) -> None:
+    """Refuse a template without columns, or with others beside it, of a task that needs no column of its own."""
     if settings.columns:
         raise InputError(
             f"give {' or '.join(settings.columns)} or prompt_template, not both: "
             "the template names its columns itself, as {{column}}"
         )
-    columns = template_columns(template)
-    if not columns:
+    if not template_columns(template):
         raise InputError("prompt_template names no column. Put one in double braces, such as 'Summarise: {{text}}'")
-    return columns
 
 
-def _columns_beside_template(settings: ModelSettings) -> list[str]:
-    """The columns that the column arguments name, with those of a template that stands beside them."""
+def _validate_columns_beside_template(settings: ModelSettings) -> None:
+    """Refuse what leaves out a column that the task needs, or names a prompt twice."""
     task = settings.definition
     for column in task.columns:
         if column.required and column.argument not in settings.columns:
-            raise InputError(f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}")
+            raise MissingArgumentError(
+                f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}"
+            )
     if not settings.columns:
-        raise InputError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
-    columns = [name for names in settings.columns.values() for name in ([names] if isinstance(names, str) else names)]
-    if settings.prompt_template is None:
-        return columns
-    if "prompt_column" in settings.columns:
+        raise MissingArgumentError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
+    if settings.prompt_template is not None and "prompt_column" in settings.columns:
         raise InputError("give prompt_column or prompt_template, not both")
-    return columns + template_columns(settings.prompt_template)
 
 
 def _refuse_two_inputs(settings: ModelSettings) -> None:

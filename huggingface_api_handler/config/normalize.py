@@ -161,6 +161,9 @@ def _unsendable(value: object) -> str | None:
     elif isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             return f"holds a map of which a name is no text: {preview(value)}"
+    elif type(value).__name__ == "Identifier":  # of MindsDB's parser
+        name = ".".join(map(str, getattr(value, "parts", ["..."])))
+        return f"needs its value in quotes: {preview(name)}"
     elif value is not None and not isinstance(value, (int, float, list, tuple)):
         return f"must be a text, a number, true or false, a list or a map, got {preview(value)}"
     return None

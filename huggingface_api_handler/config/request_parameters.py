@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..errors import InputError
+from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
 from ..tasks import Parameter, Task, parameters_of
 from ..tasks.inputs import labels_from
@@ -44,7 +44,7 @@ def check_parameters(
     checked = {name: _check_parameter(specification[name], value) for name, value in parameters.items()}
     for name in task.required_parameters:
         if not checked.get(name) and f"{name}_column" not in column_arguments:
-            raise InputError(
+            raise MissingArgumentError(
                 f"{task.name} needs {name}, such as {name} = ['first', 'second'], "
                 f"or {name}_column, the column that brings them"
             )

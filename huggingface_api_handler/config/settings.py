@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..tasks import TASKS, Task
+from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
 from .types import DirPath, FiniteFloat, Int, Key, Labels, Name, OutputFields, StrList, Url
 
@@ -287,3 +288,9 @@ class ModelSettings(_Arguments):
     def definition(self) -> Task:
         """The task's definition, which ``task`` names."""
         return TASKS[self.task]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns that are read: those of the column arguments, then those of ``prompt_template``."""
+        named = [name for names in self.columns.values() for name in ([names] if isinstance(names, str) else names)]
+        return named + template_columns(self.prompt_template or "")

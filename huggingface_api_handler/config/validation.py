@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import InputError
+from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
 from ..tasks import TASKS, Parameter, Task, parameters_of
 from ..urls import is_secure_url
@@ -104,12 +104,15 @@ def engine_settings(using: Using | None) -> EngineSettings:
     return settings
 
 
-def model_settings(using: Using | None, engine: EngineSettings | None = None) -> ModelSettings:
-    """Check the arguments of CREATE MODEL, with ``target`` among them.
+def model_settings(
+    using: Using | None, engine: EngineSettings | None = None, *, statement: str = "CREATE MODEL"
+) -> ModelSettings:
+    """Check the arguments of CREATE MODEL, with ``target`` among them, or of another statement that takes them.
 
     Args:
         using: The USING clause, or None.
         engine: Where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
+        statement: What the person wrote, for the errors.
 
     Returns:
         The settings, with the task's default model where none was given.
@@ -127,7 +130,7 @@ def model_settings(using: Using | None, engine: EngineSettings | None = None) ->
         endpoint = arguments.get("endpoint") or (engine.endpoint if engine else None)
         arguments["model"] = _default_model(task, arguments, endpoint)
     fields, columns, parameters = _partition_arguments(task, arguments)
-    settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, "CREATE MODEL")
+    settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
     checked = check_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
     validate_combination(settings)
@@ -170,7 +173,7 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
     if "task" not in arguments:
         model = arguments.get("model")
         subject = f"the model {preview(model)} is for" if model else "the model does"
-        raise InputError(
+        raise MissingArgumentError(
             f"say what {subject}: task = '...' (one of {', '.join(sorted(TASKS))}), "
             "and the column to read: column = '...'"
         )
@@ -188,7 +191,7 @@ def _default_model(task: Task, arguments: Using, endpoint: object) -> str:
     if task.default_model is None and endpoint and not str(endpoint).rstrip("/").endswith("/models"):
         return "the endpoint's own"
     if task.default_model is None:
-        raise InputError(f"{task.name} has no default model. Name one: model = 'owner/name'")
+        raise MissingArgumentError(f"{task.name} has no default model. Name one: model = 'owner/name'")
     return task.default_model
 
 

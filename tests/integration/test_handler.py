@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.config.settings import EngineSettings
-from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
+from huggingface_api_handler.errors import DryRunSummary, HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
 
@@ -169,6 +169,45 @@ def test_typed_fields_come_as_columns_that_sql_can_hold(service: Service) -> Non
     assert list(out["topic"]) == ["refund"]
     assert list(out["tags"]) == ['["late","box"]']
     assert json.loads(out["sentiment"][0]) == json.loads(content)
+
+
+def test_an_error_of_a_select_begins_with_select(service: Service) -> None:
+    with pytest.raises(InputError, match="^SELECT: threshold: "):
+        created(service).predict(pd.DataFrame({"text": ["x"]}), {"using": {"threshold": 2}})
+
+
+def test_part_of_the_arguments_says_that_retrain_replaces_all(service: Service) -> None:
+    handler = created(service)
+    for using in ({"threshold": 0.9}, {"task": "ner"}, {"task": "zero-shot", "column": "text"}):
+        for verb in (handler.create, Handler.create_validation):
+            with pytest.raises(InputError, match="RETRAIN .* give all arguments again") as refused:
+                verb("sentiment", args={"using": using})
+            assert type(refused.value) is InputError
+
+
+def test_what_mindsdb_makes_of_where_reaches_nobody(service: Service) -> None:
+    service.answer = answer
+    handler = created(service)
+    assert list(handler.predict(pd.DataFrame({"`sent`.`text`": ["x"]}), {})["sentiment"]) == ["POSITIVE"]
+    service.asked.clear()
+    with pytest.raises(InputError, match="does not filter"):
+        handler.predict(pd.DataFrame({"text": ["x"], "sentiment": ["NEGATIVE"]}), {})
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("cache", ["local", "redis", "none"])
+def test_a_dry_run_is_kept_by_no_cache(service: Service, monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+    from mindsdb.utilities.config import Config
+
+    monkeypatch.setattr(Config, "get", lambda *_: {"type": cache})
+    handler, using = created(service), {"using": {"dry_run": True}}
+    frame = pd.DataFrame({"text": ["a", "b"], "__mindsdb_row_id": [0, 1]})
+    if cache == "none":
+        assert list(handler.predict(frame, using)["rows"]) == [2, 2]
+    else:
+        with pytest.raises(DryRunSummary, match=r"^dry run: 2 rows, .* 2 requests"):
+            handler.predict(frame, using)
+    assert list(handler.predict(frame[["text"]][:1], using)["rows"]) == [1], "a single row is kept by none"
 
 
 def test_a_model_without_task_takes_its_own_from_the_hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

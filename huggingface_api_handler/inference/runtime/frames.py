@@ -14,7 +14,6 @@ import pandas as pd
 from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...redaction import preview
-from ...tasks.prompts import template_columns
 from .columns import column_types
 
 
@@ -61,9 +60,7 @@ def open_frame(table: Any, model: ModelSettings) -> OpenedFrame:
 
 def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings) -> pd.DataFrame:
     """The columns that are read, cell by cell: pandas would make floats of integers with a NULL among them."""
-    read = [name for named in model.columns.values() for name in ([named] if isinstance(named, str) else named)]
-    read += template_columns(model.prompt_template or "")
-    wanted = {name.lower() for name in read}
+    wanted = {name.lower() for name in model.column_names}
     for name in names:
         if name.lower() in wanted and names.count(name) > 1:
             raise InputError(f"the table has {names.count(name)} columns named {preview(name)}. Rename them")

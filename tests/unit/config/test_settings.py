@@ -12,7 +12,8 @@ from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.creation_args import creation_args
-from huggingface_api_handler.errors import InputError
+from huggingface_api_handler.errors import InputError, MissingArgumentError
+from huggingface_api_handler.inference import output_schema
 from huggingface_api_handler.tasks import TASKS, parameters_of
 
 BASE = {"task": "text-classification", "column": "text", "target": "sentiment"}
@@ -259,6 +260,39 @@ def test_what_is_mindsdbs_in_a_select_passes_by_whatever_it_holds(name: str) -> 
         """A name without quotes, as MindsDB's parser hands it over."""
 
     assert merge_select_overrides(BASE, {name: Identifier(), "threshold": 0.9}) == {**BASE, "threshold": 0.9}
+
+
+def test_an_error_names_the_statement_that_was_written() -> None:
+    wrong = {**BASE, "threshold": 2}
+    for statement in ("CREATE MODEL", "SELECT", "using"):
+        with pytest.raises(InputError, match=f"^{statement}: threshold: "):
+            model_settings(wrong, statement=statement)
+    with pytest.raises(InputError, match="^CREATE MODEL: threshold: "):
+        model_settings(wrong)
+    with pytest.raises(InputError, match="^using: threshold: "):
+        output_schema(wrong)
+
+
+def test_a_value_without_quotes_is_told_in_quotes() -> None:
+    class Identifier:
+        """A name without quotes, as MindsDB's parser hands it over."""
+
+        parts = ("t", "Review Text")
+
+    for name in ("column", "below_threshold", "top_k"):
+        with pytest.raises(InputError, match=f"^'{name}' needs its value in quotes: 't.Review Text'$"):
+            model_settings({**BASE, name: Identifier()})
+    with pytest.raises(InputError, match="^'provider' needs its value in quotes"):
+        engine_settings({"provider": Identifier()})
+
+
+@pytest.mark.parametrize(
+    "using",
+    [{"threshold": 0.9}, {"task": "ner"}, {"task": "zero-shot", "column": "t"}, {"task": "text-to-speech", "column": "t"}],
+)  # fmt: skip
+def test_what_is_missing_is_told_apart_from_what_is_wrong(using: dict[str, Any]) -> None:
+    with pytest.raises(MissingArgumentError):
+        model_settings(using)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)

@@ -1,0 +1,139 @@
+"""What MindsDB makes of a SELECT: the frame that it hands to ``predict``, and where it keeps what comes back.
+
+A JOIN brings the columns of its tables, then ``__mindsdb_row_id``, then what WHERE compares with a constant under the
+model's alias (``m.x = 3``), which MindsDB takes out of WHERE. A SELECT from the model alone is one row of what its
+WHERE says, and MindsDB writes these constants over the columns of the prediction.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from .config.settings import ModelSettings
+from .errors import DryRunSummary, InputError
+from .inference.runtime.columns import column_types
+from .redaction import preview
+from .tasks.inputs import find_column
+
+ROW_ID = "__mindsdb_row_id"
+"""The column that MindsDB adds to the rows of a JOIN."""
+
+_ONE_CELL = ("text", "image", "audio", "video")
+_NAME_PART = re.compile(r"`([^`]*)`|([^.`]+)")
+
+
+def input_frame(frame: pd.DataFrame, model: ModelSettings) -> pd.DataFrame:
+    """The input rows under the names that a person wrote.
+
+    Args:
+        frame: what MindsDB hands over: the rows of a JOIN, one row of constants, or rows of its HTTP API.
+        model: says which columns are read, and which come out.
+
+    Returns:
+        The frame. Names of a single row have lost backticks and qualifiers (MindsDB writes ``m.`Review Text```), where
+        the model does not read a column of that very name.
+
+    Raises:
+        InputError: WHERE compares a column with a constant, and would neither filter by it nor hand it to the model;
+            or a subselect in WHERE gave several rows, or none.
+    """
+    names = [str(name) for name in frame.columns]
+    if ROW_ID in names:
+        _refuse_join_constants(frame.iloc[:, names.index(ROW_ID) + 1 :], model)
+        return frame
+    if len(frame) != 1:
+        return frame
+    found = {name.lower() for name in model.column_names} & {name.lower() for name in names}
+    plain = [name if {name.lower(), _plain_name(name).lower()} & found else _plain_name(name) for name in names]
+    row = frame.set_axis(plain, axis="columns")
+    _refuse_outputs_of_a_row(row, model)
+    _refuse_lists(row, model)
+    return row
+
+
+def refuse_to_be_kept(out: pd.DataFrame, frame: pd.DataFrame, model: ModelSettings) -> None:
+    """Keep a dry run out of MindsDB's prediction cache, which would give it as the predictions of the table.
+
+    MindsDB caches what ``predict`` returns for a JOIN by model and table, and not by USING. It caches no error.
+
+    Args:
+        out: the dry run.
+        frame: what MindsDB handed over.
+        model: the model's settings.
+
+    Raises:
+        DryRunSummary: the cache is on and would take it; the message has the figures.
+    """
+    if ROW_ID in frame.columns and len(out) and _has_prediction_cache():
+        raise DryRunSummary(
+            f"{out[model.target].iloc[0]}. This comes as an error because MindsDB's prediction cache is on, which would "
+            "give it as the predictions of this table from now on. With the cache switched off it is a table; "
+            "`python -m huggingface_api_handler doctor` says how"
+        )
+
+
+def _has_prediction_cache() -> bool:
+    from mindsdb.utilities.config import Config
+
+    return bool(Config().get("cache", {}).get("type") != "none")
+
+
+def _plain_name(name: str) -> str:
+    """The last part of a name such as ``hf.`Review Text```, without backticks."""
+    parts = [quoted or bare for quoted, bare in _NAME_PART.findall(name)]
+    return parts[-1] if parts else name
+
+
+def _outputs(model: ModelSettings) -> set[str]:
+    """The names of the prediction's columns that are no inputs too, in lower case."""
+    types = column_types(model.model_copy(update={"dry_run": False}))
+    return {name.lower() for name in types} - {name.lower() for name in model.column_names}
+
+
+def _first(frame: pd.DataFrame, place: int) -> str:
+    """The constant that a column consists of, as a person wrote it."""
+    return preview(next(iter(frame.iloc[:, place].tolist()), None))
+
+
+def _refuse_join_constants(constants: pd.DataFrame, model: ModelSettings) -> None:
+    read, outputs = {name.lower() for name in model.column_names}, _outputs(model)
+    for place, name in enumerate(map(str, constants.columns)):
+        if name.lower() in read:
+            continue
+        value = _first(constants, place)
+        sentence = f"WHERE m.{name} = {value} does not filter: MindsDB takes it for an input of the model, which "
+        if name.lower() not in outputs:
+            listed = ", ".join(map(preview, dict.fromkeys(model.column_names)))
+            raise InputError(f"{sentence}reads {listed}")
+        raise InputError(
+            f"{sentence}gives {preview(name)} and does not read it. Leave out the model's alias (WHERE {name} = "
+            f"{value}), or filter around the query: SELECT * FROM (SELECT ... JOIN ...) AS p WHERE p.{name} = {value}"
+        )
+
+
+def _refuse_outputs_of_a_row(row: pd.DataFrame, model: ModelSettings) -> None:
+    outputs = _outputs(model)
+    for place, name in enumerate(map(str, row.columns)):
+        if name.lower() in outputs:
+            value = _first(row, place)
+            raise InputError(
+                f"WHERE {name} = {value} does not filter: MindsDB would show {value} in place of the prediction's "
+                f"{preview(name)}. Filter around the query: SELECT * FROM (SELECT ... WHERE ...) AS p WHERE p.{name} = "
+                f"{value}"
+            )
+
+
+def _refuse_lists(row: pd.DataFrame, model: ModelSettings) -> None:
+    for column in model.definition.columns:
+        name = model.columns.get(column.argument)
+        if column.data_type not in _ONE_CELL or not isinstance(name, str):
+            continue
+        cell = find_column(row, name, column.argument).iloc[0]
+        if isinstance(cell, list):
+            came = f"{len(cell):,} values" if cell else "no value"
+            raise InputError(
+                f"the subselect in WHERE {name} = (SELECT ...) gave {came}, and one {column.data_type} is read from it. "
+                "To predict each of its rows, JOIN it: SELECT ... FROM (SELECT ...) AS t JOIN the model"
+            )
