@@ -68,8 +68,8 @@ def refuse_to_be_kept(out: pd.DataFrame, frame: pd.DataFrame, model: ModelSettin
     """
     if ROW_ID in frame.columns and len(out) and _has_prediction_cache():
         raise DryRunSummary(
-            f"{out[model.target].iloc[0]}. This comes as an error because MindsDB's prediction cache is on, which would "
-            "give it as the predictions of this table from now on. With the cache switched off it is a table; "
+            f"{out[model.target].iloc[0]}. This comes as an error because MindsDB's prediction cache is on, which "
+            "would give it as the predictions of this table from now on. With the cache switched off it is a table: "
             "`python -m huggingface_api_handler doctor` says how"
         )
 
@@ -109,7 +109,7 @@ def _refuse_join_constants(constants: pd.DataFrame, model: ModelSettings) -> Non
             raise InputError(f"{sentence}reads {listed}")
         raise InputError(
             f"{sentence}gives {preview(name)} and does not read it. Leave out the model's alias (WHERE {name} = "
-            f"{value}), or filter around the query: SELECT * FROM (SELECT ... JOIN ...) AS p WHERE p.{name} = {value}"
+            f"{value}), or filter around the query: {_around('JOIN', name, value)}"
         )
 
 
@@ -120,9 +120,13 @@ def _refuse_outputs_of_a_row(row: pd.DataFrame, model: ModelSettings) -> None:
             value = _first(row, place)
             raise InputError(
                 f"WHERE {name} = {value} does not filter: MindsDB would show {value} in place of the prediction's "
-                f"{preview(name)}. Filter around the query: SELECT * FROM (SELECT ... WHERE ...) AS p WHERE p.{name} = "
-                f"{value}"
+                f"{preview(name)}. Filter around the query: {_around('WHERE', name, value)}"
             )
+
+
+def _around(clause: str, name: str, value: str) -> str:
+    """The query in another one, which filters."""
+    return f"SELECT * FROM (SELECT ... {clause} ...) AS p WHERE p.{name} = {value}"  # noqa: S608 -- for a person
 
 
 def _refuse_lists(row: pd.DataFrame, model: ModelSettings) -> None:
@@ -134,6 +138,6 @@ def _refuse_lists(row: pd.DataFrame, model: ModelSettings) -> None:
         if isinstance(cell, list):
             came = f"{len(cell):,} values" if cell else "no value"
             raise InputError(
-                f"the subselect in WHERE {name} = (SELECT ...) gave {came}, and one {column.data_type} is read from it. "
-                "To predict each of its rows, JOIN it: SELECT ... FROM (SELECT ...) AS t JOIN the model"
+                f"WHERE {name} = (...): its subselect gave {came}, and one {column.data_type} is read. To predict each of "
+                "its rows, JOIN it to the model: FROM (SELECT ...) AS t JOIN ..."
             )

@@ -16,6 +16,7 @@ def validate_combination(settings: ModelSettings) -> None:
 
     Raises:
         InputError: With what to change.
+        MissingArgumentError: With what to add.
     """
     if settings.provider and settings.endpoint:
         raise InputError("give endpoint or provider, not both")
@@ -60,7 +61,9 @@ def _validate_columns_beside_template(settings: ModelSettings) -> None:
                 f"{task.name} needs {column.argument}, the name of the column with its {column.data_type}"
             )
     if not settings.columns:
-        raise MissingArgumentError(f"{task.name} needs column, the name of the column with its text, or prompt_template")
+        raise MissingArgumentError(
+            f"{task.name} needs column, the name of the column with its text, or prompt_template"
+        )
     if settings.prompt_template is not None and "prompt_column" in settings.columns:
         raise InputError("give prompt_column or prompt_template, not both")
 

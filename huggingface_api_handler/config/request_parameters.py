@@ -37,8 +37,8 @@ def check_parameters(
         Name -> value, with texts read as what they stand for.
 
     Raises:
-        InputError: A value has the wrong type, is none of the choices or is out of range, or a required parameter is
-            missing.
+        InputError: A value has the wrong type, is none of the choices or is out of range.
+        MissingArgumentError: A required parameter is missing.
     """
     specification = parameters_of(task)
     checked = {name: _check_parameter(specification[name], value) for name, value in parameters.items()}

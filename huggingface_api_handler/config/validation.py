@@ -118,7 +118,8 @@ def model_settings(
         The settings, with the task's default model where none was given.
 
     Raises:
-        InputError: An argument is missing, unknown, not for this task or a key, or has a wrong value.
+        InputError: An argument is unknown, not for this task or a key, or has a wrong value.
+        MissingArgumentError: An argument that is needed is not given.
 
     >>> model_settings({"task": "sentiment-analysis", "input_column": "review"}).columns
     {'column': 'review'}

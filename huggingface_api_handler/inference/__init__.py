@@ -159,7 +159,8 @@ def _settings(using: Using, engine: Using | None) -> _Settings:
         raise error.with_traceback(None) from None
     finally:
         del engine_using, engine
-    return _Settings(model_settings(using, checked, statement="using"), checked, Scope(str(name)) if name is not None else None)
+    model = model_settings(using, checked, statement="using")
+    return _Settings(model, checked, Scope(str(name)) if name is not None else None)
 
 
 def _predict_batches(

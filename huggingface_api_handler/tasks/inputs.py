@@ -82,8 +82,7 @@ def find_column(frame: pd.DataFrame, name: str, argument: str) -> Series:
         raise InputError(
             f"the table has {len(found)} columns named {preview(name)}. Rename one of them. In a JOIN, ON m.x = t.y "
             "makes two where the table has an x of its own, and two joined tables may both have one. Then give the "
-            f"table as a subselect of the columns that you want: FROM (SELECT id, other AS {_quoted(name)} FROM ...) "
-            "AS t JOIN ..."
+            f"table as a subselect of the columns that you want: {_subselect('other', name)} JOIN ..."
         )
     exist = [preview(str(other)) for other in names if not str(other).startswith("__mindsdb")]
     listed = ", ".join(exist[:_MAX_COLUMNS_SHOWN]) or "none"
@@ -139,9 +138,12 @@ def _wrong_kind(others: Sequence[str], name: str, column: Column, task: Task) ->
         f"Name a column of {column.data_type} in {column.argument}"
     )
     if column.data_type == TEXT:
-        quoted = _quoted(name)
-        sentence += f", or give it as text: FROM (SELECT id, CAST({quoted} AS VARCHAR) AS {quoted} FROM ...) AS t"
+        sentence += f", or give it as text: {_subselect(f'CAST({_quoted(name)} AS VARCHAR)', name)}"
     return InputError(sentence)
+
+
+def _subselect(expression: str, name: str) -> str:
+    return f"FROM (SELECT id, {expression} AS {_quoted(name)} FROM ...) AS t"  # noqa: S608 -- for a person
 
 
 def _quoted(name: str) -> str:

@@ -172,7 +172,7 @@ def test_typed_fields_come_as_columns_that_sql_can_hold(service: Service) -> Non
 
 
 def test_an_error_of_a_select_begins_with_select(service: Service) -> None:
-    with pytest.raises(InputError, match="^SELECT: threshold: "):
+    with pytest.raises(InputError, match=r"^SELECT: threshold: "):
         created(service).predict(pd.DataFrame({"text": ["x"]}), {"using": {"threshold": 2}})
 
 
@@ -180,7 +180,7 @@ def test_part_of_the_arguments_says_that_retrain_replaces_all(service: Service) 
     handler = created(service)
     for using in ({"threshold": 0.9}, {"task": "ner"}, {"task": "zero-shot", "column": "text"}):
         for verb in (handler.create, Handler.create_validation):
-            with pytest.raises(InputError, match="RETRAIN .* give all arguments again") as refused:
+            with pytest.raises(InputError, match=r"RETRAIN .* give all arguments again") as refused:
                 verb("sentiment", args={"using": using})
             assert type(refused.value) is InputError
 

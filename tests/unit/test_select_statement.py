@@ -112,7 +112,7 @@ def test_columns_of_the_table_may_have_any_names() -> None:
 
 @pytest.mark.parametrize(("cell", "came"), [([], "no value"), (["a", "b", "c"], "3 values")])
 def test_the_list_of_a_subselect_says_what_came_and_what_to_do(cell: list[str], came: str) -> None:
-    with pytest.raises(InputError, match=rf"WHERE text = \(SELECT \.\.\.\) gave {came}.*JOIN it"):
+    with pytest.raises(InputError, match=rf"WHERE text = \(\.\.\.\): its subselect gave {came}, .*JOIN it"):
         input_frame(row(text=cell), settings())
 
 

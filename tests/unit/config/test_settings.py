@@ -267,9 +267,9 @@ def test_an_error_names_the_statement_that_was_written() -> None:
     for statement in ("CREATE MODEL", "SELECT", "using"):
         with pytest.raises(InputError, match=f"^{statement}: threshold: "):
             model_settings(wrong, statement=statement)
-    with pytest.raises(InputError, match="^CREATE MODEL: threshold: "):
+    with pytest.raises(InputError, match=r"^CREATE MODEL: threshold: "):
         model_settings(wrong)
-    with pytest.raises(InputError, match="^using: threshold: "):
+    with pytest.raises(InputError, match=r"^using: threshold: "):
         output_schema(wrong)
 
 
@@ -282,7 +282,7 @@ def test_a_value_without_quotes_is_told_in_quotes() -> None:
     for name in ("column", "below_threshold", "top_k"):
         with pytest.raises(InputError, match=f"^'{name}' needs its value in quotes: 't.Review Text'$"):
             model_settings({**BASE, name: Identifier()})
-    with pytest.raises(InputError, match="^'provider' needs its value in quotes"):
+    with pytest.raises(InputError, match=r"^'provider' needs its value in quotes"):
         engine_settings({"provider": Identifier()})
 
 
