@@ -138,6 +138,6 @@ def _refuse_lists(row: pd.DataFrame, model: ModelSettings) -> None:
         if isinstance(cell, list):
             came = f"{len(cell):,} values" if cell else "no value"
             raise InputError(
-                f"WHERE {name} = (...): its subselect gave {came}, and one {column.data_type} is read. To predict each of "
-                "its rows, JOIN it to the model: FROM (SELECT ...) AS t JOIN ..."
+                f"WHERE {name} = (...): its subselect gave {came}, and one {column.data_type} is read. To predict "
+                "each of its rows, JOIN it to the model: FROM (SELECT ...) AS t JOIN ..."
             )

@@ -50,7 +50,15 @@ def _parser() -> argparse.ArgumentParser:
         subparser.set_defaults(command=command)
         return subparser
 
-    add_command("install", "Make this the huggingface_api handler of this environment's MindsDB.", _install)
+    install = add_command("install", "Make this the huggingface_api handler of this environment's MindsDB.", _install)
+    install.add_argument(
+        "--no-prediction-cache",
+        nargs="?",
+        const=Path(),
+        type=Path,
+        metavar="CONFIG",
+        help="switch MindsDB's prediction cache off in its configuration file (default: that of MINDSDB_CONFIG_PATH)",
+    )
     add_command("uninstall", "Put MindsDB's own handler back.", _uninstall)
     add_command("status", "Show which handler is active and whether MindsDB can import it.", _status)
     add_command("doctor", "As status, and where a Hugging Face token would come from.", _doctor)
@@ -93,10 +101,17 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
 # Each command imports what it needs when it runs, so that --help is there at once and an extra may be missing.
 
 
-def _install(_: argparse.Namespace) -> int:
+def _install(args: argparse.Namespace) -> int:
     from ..installation import install
+    from ..installation.prediction_cache import prediction_cache, switch_off, warning
 
-    return _report(install)
+    config: Path | None = args.no_prediction_cache
+    if config is not None:
+        return _report(install) or _report(lambda: switch_off(config if config.name else None))
+    exit_status = _report(install)
+    for line in warning(prediction_cache()) if exit_status == 0 else ():
+        print(line)
+    return exit_status
 
 
 def _uninstall(_: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from ..config.credentials import KEY_VARIABLES
 from .environment import subprocess_environment
 from .folder import marker_version, read_marker
 from .mindsdb_package import MindsDBPackage, find_mindsdb
-from .prediction_cache import prediction_cache
+from .prediction_cache import prediction_cache, warning
 from .steps import foreign_files, is_set_aside
 
 Active = Literal["ours", "shipped", "other", "none"]
@@ -97,16 +97,7 @@ class Status:
             lines.append(f"MindsDB imports it: yes, version {self.imported.version}")
         elif self.imported is not None:
             lines.append(f"MindsDB imports it: NO, {self.imported.error}")
-        if self.prediction_cache == "none":
-            lines.append("MindsDB's prediction cache: off")
-        else:
-            lines.append(
-                f"WARNING: MindsDB's prediction cache is on ({self.prediction_cache}). It answers a table that was "
-                "asked before without regard to the SELECT's USING, and repeats rows that failed. Switch it off: "
-                '`"cache": {"type": "none"}` in MindsDB\'s configuration file, or `SET predictor_cache = 0` in a '
-                "session."
-            )
-        return lines
+        return lines + (warning(self.prediction_cache) or ["MindsDB's prediction cache: off"])
 
 
 _ACTIVE: dict[Active, str] = {

@@ -105,7 +105,12 @@ def test_a_constant_on_an_input_is_the_models() -> None:
 
 
 def test_columns_of_the_table_may_have_any_names() -> None:
-    table = {"text": ["a", "b"], "sentiment": ["x", "x"], "sentiment_error": [None, None], "topic": [1, 1]}
+    table: dict[str, list[Any]] = {
+        "text": ["a", "b"],
+        "sentiment": ["x", "x"],
+        "sentiment_error": [None, None],
+        "topic": [1, 1],
+    }
     assert input_frame(joined(table), settings()) is not None
     assert len(input_frame(pd.DataFrame(table), settings())) == 2, "rows of MindsDB's HTTP API"
 

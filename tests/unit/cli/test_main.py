@@ -14,7 +14,7 @@ import pytest
 import huggingface_api_handler
 from huggingface_api_handler import __version__, cli, demo, installation
 from huggingface_api_handler.cli import run as run_command
-from huggingface_api_handler.installation import InstallationError, Report
+from huggingface_api_handler.installation import InstallationError, Report, prediction_cache
 from huggingface_api_handler.installation import status as installation_status
 from huggingface_api_handler.installation.status import ImportOutcome, Status
 from huggingface_api_handler.tasks import TASKS
@@ -182,6 +182,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_install_and_uninstall_print_what_they_did(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
+    monkeypatch.setattr(prediction_cache, "prediction_cache", lambda: "none")
     monkeypatch.setattr(installation, verb, lambda: Report(True, ("First.", "Second.")))
     assert cli.main([verb]) == 0
     assert capsys.readouterr().out == "First.\nSecond.\n"
@@ -192,6 +193,29 @@ def test_install_and_uninstall_print_what_they_did(
     monkeypatch.setattr(installation, verb, refused)
     assert cli.main([verb]) == 1
     assert capsys.readouterr().err == "MindsDB is not installed\n"
+
+
+def test_install_warns_of_the_prediction_cache_and_can_switch_it_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MINDSDB_CONFIG_PATH", raising=False)
+    monkeypatch.setenv("MINDSDB_STORAGE_DIR", str(tmp_path))
+    monkeypatch.setattr(installation, "install", lambda: Report(True, ("Installed.",)))
+    assert cli.main(["install"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Installed.\nWARNING: MindsDB's prediction cache is on") and "another USING" in out
+    config = tmp_path / "config.json"
+    assert cli.main(["install", "--no-prediction-cache", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Installed.\nMindsDB's prediction cache is switched off in") and "WARNING" not in out
+    assert json.loads(config.read_text()) == {"cache": {"type": "none"}}
+    assert cli.main(["install", "--no-prediction-cache"]) == 1
+    assert "Name MindsDB's configuration file" in capsys.readouterr().err
+    monkeypatch.setenv("MINDSDB_CONFIG_PATH", str(config))
+    assert cli.main(["install", "--no-prediction-cache"]) == 0
+    assert "switched off already" in capsys.readouterr().out
+    assert cli.main(["install"]) == 0
+    assert "WARNING" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("error", "expected"), [(None, 0), ("ImportError: x", 1)])

@@ -25,7 +25,7 @@ from huggingface_api_handler.installation import steps as installation
 from huggingface_api_handler.installation.environment import subprocess_environment
 from huggingface_api_handler.installation.folder import MARKER, folder_contents
 from huggingface_api_handler.installation.mindsdb_package import MindsDBPackage
-from huggingface_api_handler.installation.prediction_cache import prediction_cache
+from huggingface_api_handler.installation.prediction_cache import prediction_cache, switch_off
 
 SHIPPED = {
     "__init__.py": b"from .handler import Handler\nname = 'huggingface_api'\n",
@@ -434,9 +434,79 @@ def test_the_prediction_cache_is_read_from_mindsdbs_files(tmp_path: Path, monkey
     assert prediction_cache() == "none"
     (tmp_path / "config.auto.json").write_text(json.dumps({"cache": {"type": "redis"}}))
     assert prediction_cache() == "redis"
+
+
+def test_status_says_what_the_prediction_cache_breaks_and_how_to_switch_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MINDSDB_CONFIG_PATH", raising=False)
+    monkeypatch.setenv("MINDSDB_STORAGE_DIR", str(tmp_path))
     package = fake_mindsdb(tmp_path / "site")
-    warned = installation_status.status(package, try_import=False).sentences()
-    assert any(each.startswith("WARNING") and "predictor_cache" in each for each in warned)
+    warned = "\n".join(installation_status.status(package, try_import=False).sentences())
+    assert "WARNING: MindsDB's prediction cache is on (local)" in warned
+    for said in ("USING", "dry_run", "mapping (ON", "rows that failed", "install --no-prediction-cache CONFIG"):
+        assert said in warned
+    assert '"cache": {"type": "none"}' in warned and "predictor_cache" in warned
+    (tmp_path / "config.auto.json").write_text(json.dumps({"cache": {"type": "none"}}))
+    quiet = "\n".join(installation_status.status(package, try_import=False).sentences())
+    assert "prediction cache: off" in quiet and "WARNING" not in quiet
+
+
+def test_the_prediction_cache_is_switched_off_and_all_else_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINDSDB_STORAGE_DIR", str(tmp_path))
+    config = tmp_path / "config.json"
+    monkeypatch.setenv("MINDSDB_CONFIG_PATH", str(config))
+    before = {"auth": {"password": "p"}, "cache": {"type": "redis", "connection": {"host": "h"}}, "gui": {}}
+    config.write_text(json.dumps(before))
+    config.chmod(0o640)
+    link = tmp_path / "link.json"
+    link.symlink_to(config)
+    report = switch_off(link)
+    assert report.changed and str(link) in report.sentences[0]
+    assert json.loads(config.read_text()) == {**before, "cache": {"type": "none", "connection": {"host": "h"}}}
+    assert list(json.loads(config.read_text())) == list(before)
+    assert config.stat().st_mode & 0o777 == 0o640 and link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "link.json"]
+    assert prediction_cache() == "none"
+    content = config.read_bytes()
+    again = switch_off()
+    assert not again.changed and len(again.sentences) == 1 and config.read_bytes() == content
+
+
+def test_a_configuration_that_does_not_exist_is_made_and_to_be_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MINDSDB_CONFIG_PATH", raising=False)
+    monkeypatch.setenv("MINDSDB_STORAGE_DIR", str(tmp_path))
+    config = tmp_path / "new.json"
+    said = switch_off(config).sentences
+    assert json.loads(config.read_text()) == {"cache": {"type": "none"}}
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert f"--config={config}" in said[1] and len(said) == 2
+    monkeypatch.setenv("MINDSDB_CONFIG_PATH", str(tmp_path / "other.json"))
+    (tmp_path / "config.auto.json").write_text(json.dumps({"cache": {"type": "local"}}))
+    _, ignored, overruled = switch_off(config).sentences
+    assert "other.json, which MindsDB reads instead" in ignored
+    assert "config.auto.json says otherwise" in overruled
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"{not json", "is not JSON"), (b"[1]", "no JSON object"), (b"\xff", "Cannot read")])  # fmt: skip
+def test_what_is_no_configuration_is_left_as_it_is(tmp_path: Path, content: bytes, says: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_bytes(content)
+    with pytest.raises(InstallationError, match=says):
+        switch_off(config)
+    assert config.read_bytes() == content
+
+
+def test_a_configuration_must_be_named_and_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINDSDB_CONFIG_PATH", raising=False)
+    with pytest.raises(InstallationError, match=r"Name MindsDB's configuration file.*--config"):
+        switch_off()
+    with pytest.raises(InstallationError, match="Cannot write"):
+        switch_off(tmp_path / "no_such_folder" / "config.json")
 
 
 def test_no_key_and_no_proxy_reach_a_subprocess(monkeypatch: pytest.MonkeyPatch) -> None:
