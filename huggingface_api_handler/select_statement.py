@@ -8,6 +8,7 @@ WHERE says, and MindsDB writes these constants over the columns of the predictio
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from .config.settings import ModelSettings
 from .errors import DryRunSummary, InputError
 from .inference.runtime.columns import column_types
 from .redaction import preview
-from .tasks.inputs import find_column
+from .tasks.inputs import find_column, several_columns
 
 ROW_ID = "__mindsdb_row_id"
 """The column that MindsDB adds to the rows of a JOIN."""
@@ -37,11 +38,13 @@ def input_frame(frame: pd.DataFrame, model: ModelSettings) -> pd.DataFrame:
 
     Raises:
         InputError: WHERE compares a column with a constant, and would neither filter by it nor hand it to the model;
-            or a subselect in WHERE gave several rows, or none.
+            a subselect in WHERE gave several rows, or none; or a JOIN has two columns of a name that is read, upper and
+            lower case apart.
     """
     names = [str(name) for name in frame.columns]
     if ROW_ID in names:
         _refuse_join_constants(frame.iloc[:, names.index(ROW_ID) + 1 :], model)
+        _refuse_several_columns(names, model)
         return frame
     if len(frame) != 1:
         return frame
@@ -111,6 +114,14 @@ def _refuse_join_constants(constants: pd.DataFrame, model: ModelSettings) -> Non
             f"{sentence}gives {preview(name)} and does not read it. Leave out the model's alias (WHERE {name} = "
             f"{value}), or filter around the query: {_around('JOIN', name, value)}"
         )
+
+
+def _refuse_several_columns(names: Sequence[str], model: ModelSettings) -> None:
+    """Refuse ``text`` beside ``TEXT``: ON m.TEXT = t.other makes the second, which is the one that is meant."""
+    for name in model.column_names:
+        count = sum(other.lower() == name.lower() for other in names)
+        if count > 1:
+            raise several_columns(name, count)
 
 
 def _refuse_outputs_of_a_row(row: pd.DataFrame, model: ModelSettings) -> None:

@@ -79,16 +79,29 @@ def find_column(frame: pd.DataFrame, name: str, argument: str) -> Series:
     if len(found) == 1:
         return frame.iloc[:, found[0]]
     if found:
-        raise InputError(
-            f"the table has {len(found)} columns named {preview(name)}. Rename one of them. In a JOIN, ON m.x = t.y "
-            "makes two where the table has an x of its own, and two joined tables may both have one. Then give the "
-            f"table as a subselect of the columns that you want: {_subselect('other', name)} JOIN ..."
-        )
+        raise several_columns(name, len(found))
     exist = [preview(str(other)) for other in names if not str(other).startswith("__mindsdb")]
     listed = ", ".join(exist[:_MAX_COLUMNS_SHOWN]) or "none"
     more = f" and {len(exist) - _MAX_COLUMNS_SHOWN:,} more" if len(exist) > _MAX_COLUMNS_SHOWN else ""
     raise InputError(
         f"{argument} names the column {preview(name)}, which the table does not have. Its columns: {listed}{more}"
+    )
+
+
+def several_columns(name: str, count: int) -> InputError:
+    """The error for a name that several columns of a table have.
+
+    Args:
+        name: of the columns.
+        count: how many there are.
+
+    Returns:
+        The error, for the caller to raise.
+    """
+    return InputError(
+        f"the table has {count} columns named {preview(name)}. Rename one of them. In a JOIN, ON m.x = t.y makes two "
+        "where the table has an x of its own, and two joined tables may both have one. Then give the table as a "
+        f"subselect of the columns that you want: {_subselect('other', name)} JOIN ..."
     )
 
 

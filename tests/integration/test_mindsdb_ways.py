@@ -181,8 +181,9 @@ def test_a_template_takes_such_cells_as_text(mindsdb: MindsDB, chat: str, chat_s
 
 
 def test_two_columns_of_one_name_name_the_way_out(mindsdb: MindsDB, sentiment: str, table: str) -> None:
-    with pytest.raises(SQLError, match=r"2 columns named 'text'.*FROM \(SELECT id, other AS `text` FROM"):
-        mindsdb.sql(f"SELECT t.id, m.sentiment FROM {table} AS t JOIN {sentiment} AS m ON m.text = t.mood")
+    for name in ("text", "TEXT"):
+        with pytest.raises(SQLError, match=r"2 columns named 'text'.*FROM \(SELECT id, other AS `text` FROM"):
+            mindsdb.sql(f"SELECT t.id, m.sentiment FROM {table} AS t JOIN {sentiment} AS m ON m.{name} = t.mood")
     rows = mindsdb.sql(
         f"SELECT t.id, m.sentiment FROM (SELECT id, mood AS `text` FROM {table}) AS t JOIN {sentiment} AS m"
     ).rows

@@ -115,6 +115,12 @@ def test_columns_of_the_table_may_have_any_names() -> None:
     assert len(input_frame(pd.DataFrame(table), settings())) == 2, "rows of MindsDB's HTTP API"
 
 
+def test_a_mapping_in_other_letters_is_not_taken_for_the_tables_own_column() -> None:
+    with pytest.raises(InputError, match=r"2 columns named 'text'.*subselect"):
+        input_frame(joined({"id": [1], "text": ["own"], "TEXT": ["mapped"]}), settings())
+    assert len(input_frame(joined({"TEXT": ["mapped"], "ID": [1], "id": [2]}), settings())) == 1
+
+
 @pytest.mark.parametrize(("cell", "came"), [([], "no value"), (["a", "b", "c"], "3 values")])
 def test_the_list_of_a_subselect_says_what_came_and_what_to_do(cell: list[str], came: str) -> None:
     with pytest.raises(InputError, match=rf"WHERE text = \(\.\.\.\): its subselect gave {came}, .*JOIN it"):
