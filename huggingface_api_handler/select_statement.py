@@ -147,8 +147,8 @@ def _refuse_lists(row: pd.DataFrame, model: ModelSettings) -> None:
             continue
         cell = find_column(row, name, column.argument).iloc[0]
         if isinstance(cell, list):
-            came = f"{len(cell):,} values" if cell else "no value"
+            given = f"{len(cell):,} values" if cell else "no value"
             raise InputError(
-                f"WHERE {name} = (...): its subselect gave {came}, and one {column.data_type} is read. To predict "
+                f"WHERE {name} = (...): its subselect gave {given}, and one {column.data_type} is read. To predict "
                 "each of its rows, JOIN it to the model: FROM (SELECT ...) AS t JOIN ..."
             )

@@ -121,9 +121,9 @@ def test_a_mapping_in_other_letters_is_not_taken_for_the_tables_own_column() -> 
     assert len(input_frame(joined({"TEXT": ["mapped"], "ID": [1], "id": [2]}), settings())) == 1
 
 
-@pytest.mark.parametrize(("cell", "came"), [([], "no value"), (["a", "b", "c"], "3 values")])
-def test_the_list_of_a_subselect_says_what_came_and_what_to_do(cell: list[str], came: str) -> None:
-    with pytest.raises(InputError, match=rf"WHERE text = \(\.\.\.\): its subselect gave {came}, .*JOIN it"):
+@pytest.mark.parametrize(("cell", "given"), [([], "no value"), (["a", "b", "c"], "3 values")])
+def test_the_list_of_a_subselect_says_what_came_and_what_to_do(cell: list[str], given: str) -> None:
+    with pytest.raises(InputError, match=rf"WHERE text = \(\.\.\.\): its subselect gave {given}, .*JOIN it"):
         input_frame(row(text=cell), settings())
 
 
