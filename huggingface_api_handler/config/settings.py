@@ -280,8 +280,8 @@ class ModelSettings(_Arguments):
     options: Options = Field(
         default=Options(),
         description="Options of the former Inference API: {'wait_for_model': true, 'use_cache': true}. With "
-        "wait_for_model = false a model that starts is waited for 30 s at most; with use_cache = false every row is asked "
-        "again.",
+        "wait_for_model = false a model that starts is waited for 30 s at most; with use_cache = false every row is "
+        "asked again.",
     )
 
     @property

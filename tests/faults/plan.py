@@ -38,7 +38,7 @@ COMMON_SHARE = 0.9
 """The share of inputs that get the same answer where answers are coarse."""
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """What an input is refused with."""
 
     status: int
@@ -46,20 +46,20 @@ class Refusal(NamedTuple):
 
 
 POISONED = (
-    Refusal(400, {"error": "index out of range in self"}),
-    Refusal(422, {"error": "index out of range in self"}),
+    Rejection(400, {"error": "index out of range in self"}),
+    Rejection(422, {"error": "index out of range in self"}),
 )
 FORBIDDEN = (
-    Refusal(403, {"error": {"code": 403, "message": "Your input was flagged"}}),
-    Refusal(403, "<html><head><title>Request blocked</title></head></html>"),
-    Refusal(404, {"error": "no such page"}),
-    Refusal(405, {"error": "method not allowed"}),
-    Refusal(410, {"error": "gone"}),
+    Rejection(403, {"error": {"code": 403, "message": "Your input was flagged"}}),
+    Rejection(403, "<html><head><title>Request blocked</title></head></html>"),
+    Rejection(404, {"error": "no such page"}),
+    Rejection(405, {"error": "method not allowed"}),
+    Rejection(410, {"error": "gone"}),
 )
 """What moderation and web firewalls answer to one row."""
 TOO_LONG = (
-    Refusal(413, {"error": "Input validation error: `inputs` must have less than 512 tokens"}),
-    Refusal(400, {"error": "the sequence length is longer than the maximum 512"}),
+    Rejection(413, {"error": "Input validation error: `inputs` must have less than 512 tokens"}),
+    Rejection(400, {"error": "the sequence length is longer than the maximum 512"}),
 )
 
 
@@ -116,7 +116,7 @@ class Plan:
                 return kind
         return next(iter(weights))
 
-    def refusal(self, text: str) -> Refusal | None:
+    def refusal(self, text: str) -> Rejection | None:
         """What ``text`` is refused with each time, or None."""
         for share, what, refusals in (
             (self.poison, "poison", POISONED),

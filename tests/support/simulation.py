@@ -255,7 +255,7 @@ def _state(now: float, executor: QueryExecutor, limiter: Limiter) -> str:
         f"  t={now:7.2f} done={executor.done} in_flight={limiter.in_flight} limit={concurrency.limit:.1f}"
         f" ceiling={ceiling.value:.0f} until {ceiling.expires_at:.1f} rate={rate_estimator.rate}"
         f" certain={rate_estimator._is_certain} non_rate_limited={rate_estimator.is_non_rate_limited(now)}"
-        f" size={executor._deps.profile.batch_size.best} waits={executor._usage.rate_limit_waits}"
+        f" size={executor._deps.profile.batch_size.best} waits={executor._sender._usage.rate_limit_waits}"
     )
 
 

@@ -16,8 +16,8 @@ _START_STATUSES = (502, 503, 504)  # what proxies answer while nothing behind th
 _MIN_FAILED_IN_A_ROW = 8  # different inputs; by chance that is rare, even where a third of all requests fails
 _SERVER_ERROR = 500
 
-_FIRST_PAUSE_S = 0.5
-_MAX_PAUSE_S = 15.0  # so that a start of 300 s is tried 24 times
+_FIRST_TRIAL_PAUSE_S = 0.5
+_MAX_TRIAL_PAUSE_S = 15.0  # so that a start of 300 s is tried 24 times
 _MAX_UNREACHABLE_S = 30.0
 _MAX_START_WITHOUT_WAIT_S = 30.0
 _MAX_RESTART_S = 60.0
@@ -43,7 +43,7 @@ class Outage:
         self._max_unreachable_s = min(max_wait_s, _MAX_UNREACHABLE_S)
         self._max_start_s = max_wait_s if wait_for_model else min(max_wait_s, _MAX_START_WITHOUT_WAIT_S)
         self._since = 0.0
-        self._tried = 0
+        self._trials = 0
         self._failed: set[int] = set()
         self._is_of_inputs = False
 
@@ -55,7 +55,7 @@ class Outage:
     def on_trial_answered(self) -> None:
         """Note that an input was answered which had been answered before: what fails fails for the inputs' sake."""
         self.on_response()
-        self._is_of_inputs = self._tried == 1
+        self._is_of_inputs = self._trials == 1
 
     def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool) -> bool:
         """Note a failure, and say whether it is the service's, which is away, and not the input's.
@@ -78,7 +78,7 @@ class Outage:
             self._failed.add(index)
         has_gone = len(self._failed) >= _MIN_FAILED_IN_A_ROW if has_answer else status in _START_STATUSES
         if not self.is_on and (has_gone or failure.is_unreachable):
-            self.is_on, self._since, self._tried = True, now, 0
+            self.is_on, self._since, self._trials = True, now, 0
             what = "the service to come back" if has_answer else "the model to start"
             logger.info("waiting for %s (%s)", what, failure.reason)
         return self.is_on
@@ -89,8 +89,8 @@ class Outage:
         Returns:
             Seconds, more each time, with jitter.
         """
-        self._tried += 1
-        return min(_FIRST_PAUSE_S * 2.0 ** (self._tried - 1), _MAX_PAUSE_S) * random.uniform(1.0, 1.1)
+        self._trials += 1
+        return min(_FIRST_TRIAL_PAUSE_S * 2.0 ** (self._trials - 1), _MAX_TRIAL_PAUSE_S) * random.uniform(1.0, 1.1)
 
     def reason_to_stop(self, failure: Failure, now: float, *, has_answer: bool) -> Failure | None:
         """Say whether the service has been away for too long.
@@ -113,5 +113,5 @@ class Outage:
         advice = "Run the query again later: what is answered is not asked again"
         if not has_answer:
             advice = "The service is down, or this is not its address: check the endpoint, and try again later"
-        message = f"{failure.message.rstrip('.')} (for {away_s:.0f} s, tried {self._tried} times). {advice}"
+        message = f"{failure.message.rstrip('.')} (for {away_s:.0f} s, tried {self._trials} times). {advice}"
         return Failure(FailureKind.FATAL, message, failure.status)

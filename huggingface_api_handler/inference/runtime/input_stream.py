@@ -24,7 +24,7 @@ class HeldInputs(Mapping[int, Input]):
 
     def __getitem__(self, index: int) -> Input:
         place = index - self._start
-        if place < 0:
+        if not 0 <= place < len(self._items):
             raise KeyError(index)
         return self._items[place]
 
@@ -164,7 +164,7 @@ class InputStream:
         Returns:
             The input; None where there is none to take.
         """
-        return self.inputs[self._next] if self._next in self.inputs else None
+        return self.inputs.get(self._next)
 
     def take(self, most: int) -> list[int]:
         """Take the next inputs.

@@ -102,9 +102,7 @@ def predict_frames(
         yield last
 
 
-def _give_back(
-    pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, started: float
-) -> pd.DataFrame:
+def _give_back(pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, started: float) -> pd.DataFrame:
     """The prediction of the oldest frame, once its inputs are done."""
     taken = run.wait_for(pending[0])
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal

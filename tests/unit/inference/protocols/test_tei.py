@@ -115,7 +115,7 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
 def test_a_server_that_sleeps_is_asked_again_what_it_is(
     asleep: int, server: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.outage._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.outage._FIRST_TRIAL_PAUSE_S", 0.001)
     turns = 0
 
     def sleeping() -> bool:

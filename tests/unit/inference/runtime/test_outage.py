@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,12 +144,10 @@ def test_rows_that_fail_at_the_end_are_no_outage(takes_batches: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_many_failures_in_passing_are_no_outage(seed: int) -> None:
-    import random
-
     chance = random.Random(seed)
     run = Run(lambda asked: error(500, "boom") if chance.random() < 0.4 else can_batch(asked), ORDINARY, warm(False))
     assert run.executor.stopped is None
-    failed = [failure for failure in run.results.failures.values()]
+    failed = list(run.results.failures.values())
     assert len(failed) <= 30, "four in ten to the fifth power are one in a hundred"
     assert all(failure.attempts == 5 for failure in failed)
 
