@@ -24,7 +24,7 @@ from .inference.runtime.dataframe import predict_frame
 from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .inference.telemetry import usage_log
-from .select_statement import input_frame, refuse_to_be_kept
+from .select_statement import input_frame, min_failures, refuse_to_be_kept
 
 # Keys in MindsDB's storages, which models of earlier versions have.
 _USING_KEY = "using"
@@ -142,7 +142,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
         Raises:
             InputError: An argument or the table cannot be used. No request was sent.
-            InferenceError: No row can be answered, or the only row failed.
+            InferenceError: No row was answered, and rows failed.
             DryRunSummary: It is a dry run, and MindsDB would keep what it says as the predictions of the table.
         """
         with _without_traceback():
@@ -154,7 +154,8 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 using = merge_select_overrides(self._using(), overrides)
                 model = model_settings(using, engine, statement="SELECT")
                 frame = input_frame(df, model)
-                out = predict_frame(frame, model, engine, cancel=cancel, scope=self._scope(discovered))
+                scope, fewest = self._scope(discovered), min_failures(overrides)
+                out = predict_frame(frame, model, engine, cancel=cancel, scope=scope, min_failures=fewest)
             if model.dry_run:
                 refuse_to_be_kept(out, df, model)
         for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):

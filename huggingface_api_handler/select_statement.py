@@ -12,15 +12,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from .config.normalize import Using
 from .config.settings import ModelSettings
 from .errors import DryRunSummary, InputError
 from .inference.runtime.columns import column_types
+from .inference.runtime.failure_tally import MIN_FAILURES_OF_PARTITION
 from .redaction import preview
 from .tasks.inputs import find_column, several_columns
 
 ROW_ID = "__mindsdb_row_id"
 """The column that MindsDB adds to the rows of a JOIN."""
 
+_PARTITIONING = {"batch_size", "track_column", "threads", "partition_size"}
 _ONE_CELL = ("text", "image", "audio", "video")
 _NAME_PART = re.compile(r"`([^`]*)`|([^.`]+)")
 
@@ -54,6 +57,19 @@ def input_frame(frame: pd.DataFrame, model: ModelSettings) -> pd.DataFrame:
     _refuse_outputs_of_a_row(row, model)
     _refuse_lists(row, model)
     return row
+
+
+def min_failures(overrides: Using) -> int:
+    """How many rows must fail alike for a statement without any answer to fail.
+
+    Args:
+        overrides: the SELECT's USING clause.
+
+    Returns:
+        1; more where MindsDB hands over a table in parts, each of which is a query that cannot know of the others.
+    """
+    names = {str(name).lower() for name in overrides}
+    return MIN_FAILURES_OF_PARTITION if names & _PARTITIONING else 1
 
 
 def refuse_to_be_kept(out: pd.DataFrame, frame: pd.DataFrame, model: ModelSettings) -> None:

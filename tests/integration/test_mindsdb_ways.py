@@ -230,3 +230,13 @@ def test_a_limit_beside_a_filter_on_the_prediction_comes_first(mindsdb: MindsDB,
     joined = f"SELECT t.id FROM {table} AS t JOIN {sentiment} AS m WHERE m.sentiment = 'NEGATIVE'"
     assert mindsdb.sql(f"{joined} LIMIT 1").rows == []
     assert mindsdb.sql(f"SELECT * FROM ({joined}) AS p LIMIT 1").rows == [[2]]
+
+
+def test_a_server_that_is_down_fails_the_statement_unless_the_table_is_wanted(mindsdb: MindsDB, table: str) -> None:
+    mindsdb.sql("CREATE ML_ENGINE refusing FROM huggingface_api USING endpoint = 'http://127.0.0.1:9'")
+    model = create(mindsdb, "down", "y", "engine = 'refusing', task = 'text-classification', column = 'text'")
+    joined = f"SELECT t.id, m.y, m.y_error FROM {table} AS t JOIN {model} AS m"
+    with pytest.raises(SQLError, match="cannot reach"):
+        mindsdb.sql(joined)
+    rows = mindsdb.sql(f"{joined} USING on_error = 'null'").rows
+    assert [(row[1], "cannot reach" in str(row[2])) for row in rows] == [(None, True)] * 2

@@ -11,7 +11,7 @@ from huggingface_api_handler import select_statement
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import DryRunSummary, InputError
-from huggingface_api_handler.select_statement import ROW_ID, input_frame, refuse_to_be_kept
+from huggingface_api_handler.select_statement import ROW_ID, input_frame, min_failures, refuse_to_be_kept
 from huggingface_api_handler.tasks import read_inputs
 
 ENGINE = EngineSettings(endpoint="https://e.example")
@@ -142,3 +142,11 @@ def test_a_dry_run_is_an_error_where_the_cache_would_keep_it(monkeypatch: pytest
     refuse_to_be_kept(out[:0], joined({"text": []}), model)
     monkeypatch.setattr(select_statement, "_has_prediction_cache", lambda: False)
     refuse_to_be_kept(out, joined({"text": ["a", "b"]}), model)
+
+
+@pytest.mark.parametrize(
+    ("using", "fewest"),
+    [({}, 1), ({"threshold": 0.5}, 1), ({"batch_size": 1000, "track_column": object()}, 20), ({"Threads": 2}, 20)],
+)
+def test_a_part_of_a_table_fails_only_where_many_rows_failed(using: dict[str, Any], fewest: int) -> None:
+    assert min_failures(using) == fewest
