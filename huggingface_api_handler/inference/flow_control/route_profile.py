@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from .batch_size import BatchSizeTuner
 
-_MAX_AMBIGUITIES = 4  # in a row: a server that answers one batch in twenty wrongly still answers batches
+_MAX_AMBIGUITIES = 4  # in a row, where no batch was read rightly in this process
+_MAX_AMBIGUITIES_AFTER_CLEAR = 15  # where one was: of faults in passing, three in ten, so many never come in a row
 
 
 @dataclass
@@ -18,12 +19,14 @@ class RouteProfile:
         accepts_batches: Whether batches are answered rightly, None until the route was probed.
         batch_size: Finds the size of batches.
         ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
+        has_read_batch: Whether any response to a batch was clear.
     """
 
     has_answered: bool = False
     accepts_batches: bool | None = None
     batch_size: BatchSizeTuner = field(default_factory=BatchSizeTuner)
     ambiguities: int = 0
+    has_read_batch: bool = False
 
     def limit_batch_size(self, max_size: int | None) -> None:
         """Send batches of the size that the server names.
@@ -37,9 +40,10 @@ class RouteProfile:
     def on_ambiguous(self) -> None:
         """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""
         self.ambiguities += 1
-        if self.ambiguities > _MAX_AMBIGUITIES:
+        if self.ambiguities > (_MAX_AMBIGUITIES_AFTER_CLEAR if self.has_read_batch else _MAX_AMBIGUITIES):
             self.accepts_batches = False
 
     def on_unambiguous(self) -> None:
         """Note a response to a batch of which it is clear which part is whose."""
         self.ambiguities = 0
+        self.has_read_batch = True
