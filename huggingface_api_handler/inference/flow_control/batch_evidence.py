@@ -14,7 +14,8 @@ ENOUGH_ALIKE = 8
 """Answers that are all alike, after which others are not waited for."""
 
 _MAX_KEPT = 16  # answers; of more, only the first that differs is kept
-_MAX_PROBES = 5  # two answers of two kinds each have no order that shows every mistake; three and two have
+_MAX_PROBES = 8
+_MAX_PERMUTED = 5  # two answers of two kinds each have no order that shows every mistake; three and two have
 _ALIKE = 2 * SCORE_TOLERANCE  # answers that differ by less may change places, and each still be near its own
 
 
@@ -31,6 +32,7 @@ class BatchEvidence:
     Attributes:
         count: How many answers were noted.
         is_varied: Whether two answers of one group differ by more than a batch may change an answer.
+        targets: The targets of the answers that are kept.
     """
 
     def __init__(self, task: Task) -> None:
@@ -42,6 +44,7 @@ class BatchEvidence:
         self.count = 0
         self.is_varied = False
         self._task = task
+        self.targets: set[str] = set()
         self._kept: list[Answered] = []
 
     def add(self, item: Input, prediction: Prediction) -> None:
@@ -57,6 +60,7 @@ class BatchEvidence:
         is_new = self.differs(item, prediction)
         if len(self._kept) < _MAX_KEPT or is_new:
             self._kept.append(Answered(item, prediction))
+            self.targets.add(str(prediction.value))
             self.is_varied = self.is_varied or is_new
 
     @property
@@ -111,11 +115,12 @@ class BatchEvidence:
         groups = {self._task.group(each.item): None for each in kept}
         for min_noise in (SCORE_TOLERANCE, 0.0) if self.is_varied else (0.0,):
             for group in groups:
-                candidates = _most_different([each for each in kept if self._task.group(each.item) == group])
-                for count in range(3, len(candidates) + 1):
-                    for order in permutations(candidates[:count]):
-                        if _tells_apart(order, min_noise):
-                            return order
+                members = [each for each in kept if self._task.group(each.item) == group]
+                for start in range(len(members) if self.is_varied else 1):
+                    candidates = _most_different(members[start:] + members[:start])
+                    order = _tell_tale(candidates, min_noise, min(2, len(self.targets)))
+                    if order:
+                        return order
         return ()
 
 
@@ -130,6 +135,29 @@ def _most_different(left: Sequence[Answered]) -> list[Answered]:
         del nearest[furthest]
         chosen.append(left[furthest])
     return chosen
+
+
+def _tell_tale(candidates: Sequence[Answered], min_noise: float, targets: int) -> Sequence[Answered]:
+    """The fewest of the candidates, in an order in which no mistake goes unseen; none where there is none.
+
+    Where some are alike, others are added: by chance one answer of two is right, and eight seldom are.
+    """
+    for count in range(3, min(_MAX_PERMUTED, len(candidates)) + 1):
+        if len({str(each.prediction.value) for each in candidates[:count]}) < targets:
+            continue
+        for order in permutations(candidates[:count]):
+            if _tells_apart(order, min_noise):
+                return _lengthened(order, candidates[count:], min_noise) if count > 3 else order
+    return ()
+
+
+def _lengthened(order: Sequence[Answered], others: Sequence[Answered], min_noise: float) -> Sequence[Answered]:
+    """The order with those of the others after it with which no mistake goes unseen either."""
+    longer = tuple(order)
+    for other in others:
+        if _tells_apart((*longer, other), min_noise):
+            longer = (*longer, other)
+    return longer
 
 
 def _tells_apart(order: Sequence[Answered], min_noise: float) -> bool:

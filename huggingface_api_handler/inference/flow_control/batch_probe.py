@@ -50,21 +50,6 @@ def choose_probes(
     return next((order for order in permutations(probes) if _is_unsorted([inputs[each] for each in order])), probes)
 
 
-def verdict(items: Sequence[Input], single: Sequence[Prediction], batched: Sequence[Prediction]) -> bool | None:
-    """What a probe shows.
-
-    Args:
-        items: Inputs that were sent alone and together.
-        single: Their answers alone.
-        batched: Their answers together.
-
-    Returns:
-        Whether each got its own; None where a mistake might have gone unseen.
-    """
-    match = answers_match(single, batched, sorted_orders(items))
-    return None if match and may_be_sorted(batched) else match
-
-
 def answers_match(
     single: Sequence[Prediction],
     batched: Sequence[Prediction],
@@ -139,6 +124,19 @@ def may_be_sorted(answers: Sequence[Prediction]) -> bool:
         if any(a != b for a, b in pairs) and (all(a <= b for a, b in pairs) or all(a >= b for a, b in pairs)):
             return True
     return False
+
+
+def would_show_sorting(answers: Sequence[Prediction]) -> bool:
+    """Whether answers show that a server does not sort them.
+
+    Args:
+        answers: Of a batch, whose right order is not known.
+
+    Returns:
+        True where they are unsorted, and their targets differ or those of many do not.
+    """
+    has_targets = len(answers) >= MIN_INPUTS or len({str(answer.value) for answer in answers}) > 1
+    return has_targets and not may_be_sorted(answers)
 
 
 def distance(one: Prediction, other: Prediction) -> float:

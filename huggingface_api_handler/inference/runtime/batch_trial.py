@@ -16,7 +16,15 @@ from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
 from ..flow_control.batch_evidence import Answered, BatchEvidence
-from ..flow_control.batch_probe import MIN_INPUTS, SCORE_TOLERANCE, choose_probes, distance, verdict
+from ..flow_control.batch_probe import (
+    MIN_INPUTS,
+    SCORE_TOLERANCE,
+    answers_match,
+    choose_probes,
+    distance,
+    sorted_orders,
+    would_show_sorting,
+)
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..protocols.request import RequestResult
@@ -90,8 +98,9 @@ class BatchTrial:
         self._deps, self._profile = dependencies, dependencies.profile
         self._evidence = BatchEvidence(task)
         self._held: list[_Held] = []
-        self._is_running = False
+        self._is_running = self._is_checking = self._is_matched = False
         self._next_at = self._refusals = 0
+        self._inconclusive_at = -1
 
     async def record(
         self, queue: InputQueue, indexes: Sequence[int], result: RequestResult
@@ -114,22 +123,36 @@ class BatchTrial:
             if isinstance(answer, Prediction):
                 self._evidence.add(queue.inputs[indexes[0]], answer)
             return outcome
-        if result.unreadable is not None or not queue.is_provisional:
+        if result.unreadable is not None or self._profile.accepts_batches:
             return await self._handler.record(queue, indexes, result)
+        if not queue.is_provisional:  # no more, since it was sent
+            return retry.singles(Batch(indexes))
         items = queue.items(indexes)
         try:
             predictions = self._handler.predictions(items, result)
         except UnreadableAnswer:
             return retry.singles(Batch(indexes))
         self._held.append(_Held(indexes, items, predictions, result, self._evidence.find_different(items, predictions)))
+        if self._is_matched and would_show_sorting(predictions):
+            self._conclude(accepts=True)
+            await self._release()
+        elif self._is_matched and not self._is_checking:
+            self._is_checking = True
+            await self._check()
+            self._is_checking = False
         return ()
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether the batches that ``run`` sends are the only requests for now."""
+        return self._queue.is_provisional and not self._is_matched
 
     def claim(self) -> bool:
         """Whether to call ``run`` now, which nobody else does until it has ended."""
         queue = self._queue
         if self._profile.accepts_batches is not None:
-            self.is_open = False
-        elif not self._is_running:
+            self.is_open = bool(self._held) or (self._is_matched and not self._profile.accepts_batches)
+        elif not self._is_running and not (queue.is_provisional and self._is_matched):
             has_more = self._evidence.count >= self._next_at and len(queue.waiting) >= MIN_INPUTS
             self._is_running = queue.is_provisional or (has_more and not queue.has_parts)
             return self._is_running
@@ -144,7 +167,7 @@ class BatchTrial:
         try:
             if not self._queue.is_provisional:
                 await self._probe(canary)
-            if self._queue.is_provisional:
+            if self.goes_first:
                 await self._send_provisionally()
         finally:
             self._is_running = False
@@ -152,28 +175,22 @@ class BatchTrial:
 
     async def _probe(self, canary: int | None) -> None:
         """Probe until a probe is clear, or all answers are alike. Faults in passing do not count."""
-        evidence, probes, inconclusive = self._evidence, 0, -1
+        evidence, probes = self._evidence, 0
         if evidence.count < 3:
             await self._probe_first(canary)
             probes = 1
         for turn in range(_MAX_TURNS):
-            if (
-                self._queue.is_provisional
-                or not self.is_open
-                or len(self._queue.waiting) < MIN_INPUTS
-                or self._requests.is_stopped()
-            ):
+            is_over = self._queue.is_provisional or not self.is_open or self._requests.is_stopped()
+            if is_over or len(self._queue.waiting) < MIN_INPUTS:
                 return
-            chosen = evidence.choose(self._max_chars()) if evidence.count != inconclusive else ()
+            chosen = evidence.choose(self._max_chars()) if evidence.count > self._inconclusive_at else ()
             if chosen:
                 if probes == _MAX_PROBES:
                     return
                 probes += 1
-                if await self._probe_with(chosen):
-                    inconclusive = evidence.count
+                await self._probe_with(chosen)
             elif evidence.is_alike:
                 self._queue.is_provisional = True
-                return
             elif not await self._ask_more(turn):
                 return
 
@@ -199,25 +216,35 @@ class BatchTrial:
         single = [known if index == canary else answers[index] for index in indexes]
         predictions = [answer for answer in single if isinstance(answer, Prediction)]
         if len(predictions) == len(items):
-            self._conclude(verdict(items, predictions, batched))
+            self._compare(items, predictions, batched)
 
-    async def _probe_with(self, chosen: Sequence[Answered]) -> bool:
-        """Probe with inputs that were answered alone. True where their answers are too much alike to tell."""
+    async def _probe_with(self, chosen: Sequence[Answered]) -> bool | None:
+        """Probe with inputs that were answered alone: whether each got its own answer, None where that is not clear."""
         items = [each.item for each in chosen]
         batched = await self._requests.unrecorded(items)
         if isinstance(batched, Failure | UnreadableAnswer):
             self._heed_failure(items, batched)
-            return False
-        accepts = verdict(items, [each.prediction for each in chosen], batched)
-        self._conclude(accepts)
-        return accepts is None
+            return None
+        match = self._compare(items, [each.prediction for each in chosen], batched)
+        if match is None:
+            self._inconclusive_at = self._evidence.count
+        return match
 
-    def _conclude(self, accepts: bool | None) -> None:
-        """Keep what a probe has shown, if anything."""
-        if accepts is None:
-            return
+    def _compare(
+        self, items: Sequence[Input], single: Sequence[Prediction], batched: Sequence[Prediction]
+    ) -> bool | None:
+        """Keep what a probe has shown. Where it leaves open whether answers are sorted, the next batches will show."""
+        match = answers_match(single, batched, sorted_orders(items))
+        if match is False or (match and would_show_sorting(batched)):
+            self._conclude(accepts=match)
+        elif match:
+            self._is_matched = self._queue.is_provisional = True
+        return match
+
+    def _conclude(self, *, accepts: bool) -> None:
         self._profile.accepts_batches = accepts
-        self.is_open = self._queue.is_provisional = False
+        self._queue.is_provisional = False
+        self.is_open = self._is_matched and not accepts  # then batches may be on their way that are not to be trusted
         if accepts:
             self._profile.on_unambiguous()
 
@@ -302,7 +329,8 @@ class BatchTrial:
         if passed:
             await self._release()
         elif not self._requests.is_stopped():
-            self._conclude(passed)
+            if passed is False:
+                self._conclude(accepts=False)
             self._queue.is_provisional = False
             for held in self._held:
                 self._queue.put_back(retry.singles(Batch(held.indexes)))
@@ -324,9 +352,10 @@ class BatchTrial:
             return True
         for _ in range(_MAX_ATTEMPTS):
             chosen = self._evidence.choose()
-            if self._profile.accepts_batches is None and chosen:
-                await self._probe_with(chosen)
-        return self._profile.accepts_batches
+            match = await self._probe_with(chosen) if chosen else None
+            if match is not None:
+                return match
+        return None
 
     async def _ask_again(self, item: Input) -> Prediction | None:
         """The answer to an input alone that a batch held brings already; None where requests fail."""

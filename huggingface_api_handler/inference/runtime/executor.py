@@ -218,7 +218,7 @@ class QueryExecutor:
             if self._trial.is_open and self._trial.claim():  # there were too few inputs before, or answers
                 pool.start(self._try_batches())
                 continue
-            if self._breaker.holds_back(self._in_flight) or queue.is_provisional:
+            if self._breaker.holds_back(self._in_flight) or (queue.is_provisional and self._trial.goes_first):
                 self._changed.clear()
                 await self._changed.wait()
                 continue
