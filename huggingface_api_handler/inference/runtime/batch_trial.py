@@ -37,6 +37,7 @@ _MAX_PROBES = 4  # batches in one turn: where faults in passing met all of them,
 _MAX_TURNS = 8  # of asking more inputs alone, or probing with those that were
 _MAX_REFUSALS = 4
 _SHORT_CHARS = 64  # no server refuses three inputs together for their length where none is longer
+_ANY_LENGTH = 1 << 60
 _CANDIDATES = 1000  # inputs among which those of a probe are chosen
 _BATCHES_IN_DOUBT = 3  # at once, of which none is shown before the check
 _MAX_ROUNDS_UNCHECKED = 4  # of so many batches: a kill may lose the answers of all of them
@@ -95,12 +96,13 @@ class BatchTrial:
     ) -> None:
         self.is_open = queue.batching is Batching.PROBE and dependencies.profile.accepts_batches is None
         self._task, self._queue, self._handler, self._requests = task, queue, handler, requests
-        self._deps, self._profile = dependencies, dependencies.profile
+        self._deps = dependencies
         self._evidence = BatchEvidence(task)
         self._held: list[_Held] = []
         self._is_running = self._is_checking = self._is_matched = False
         self._next_at = self._refusals = 0
         self._inconclusive_at = -1
+        self._max_chars = _ANY_LENGTH
 
     async def record(
         self, queue: InputQueue, indexes: Sequence[int], result: RequestResult
@@ -123,7 +125,7 @@ class BatchTrial:
             if isinstance(answer, Prediction):
                 self._evidence.add(queue.inputs[indexes[0]], answer)
             return outcome
-        if result.unreadable is not None or self._profile.accepts_batches:
+        if result.unreadable is not None or self._deps.profile.accepts_batches:
             return await self._handler.record(queue, indexes, result)
         if not queue.is_provisional:  # no more, since it was sent
             return retry.singles(Batch(indexes))
@@ -150,11 +152,11 @@ class BatchTrial:
     def claim(self) -> bool:
         """Whether to call ``run`` now, which nobody else does until it has ended."""
         queue = self._queue
-        if self._profile.accepts_batches is not None:
-            self.is_open = bool(self._held) or (self._is_matched and not self._profile.accepts_batches)
+        if self._deps.profile.accepts_batches is not None:
+            self.is_open = bool(self._held) or (self._is_matched and not self._deps.profile.accepts_batches)
         elif not self._is_running and not (queue.is_provisional and self._is_matched):
             has_more = self._evidence.count >= self._next_at and len(queue.waiting) >= MIN_INPUTS
-            self._is_running = queue.is_provisional or (has_more and not queue.has_parts)
+            self._is_running = queue.is_provisional or (has_more and not queue.has_parts and not self._is_refused)
             return self._is_running
         return False
 
@@ -181,9 +183,9 @@ class BatchTrial:
             probes = 1
         for turn in range(_MAX_TURNS):
             is_over = self._queue.is_provisional or not self.is_open or self._requests.is_stopped()
-            if is_over or len(self._queue.waiting) < MIN_INPUTS:
+            if is_over or self._is_refused or len(self._queue.waiting) < MIN_INPUTS:
                 return
-            chosen = evidence.choose(self._max_chars()) if evidence.count > self._inconclusive_at else ()
+            chosen = evidence.choose(self._max_chars) if evidence.count > self._inconclusive_at else ()
             if chosen:
                 if probes == _MAX_PROBES:
                     return
@@ -242,11 +244,16 @@ class BatchTrial:
         return match
 
     def _conclude(self, *, accepts: bool) -> None:
-        self._profile.accepts_batches = accepts
+        self._deps.profile.accepts_batches = accepts
         self._queue.is_provisional = False
         self.is_open = self._is_matched and not accepts  # then batches may be on their way that are not to be trusted
         if accepts:
-            self._profile.on_unambiguous()
+            self._deps.profile.on_unambiguous()
+
+    @property
+    def _is_refused(self) -> bool:
+        """Whether this query does without batches. With other inputs, the route may take them."""
+        return self._refusals >= _MAX_REFUSALS
 
     def _heed_failure(self, items: Sequence[Input], failure: Failure | UnreadableAnswer) -> None:
         """Note a probe that was refused or misread as a whole, perhaps for one of its inputs. The next are shorter."""
@@ -258,25 +265,17 @@ class BatchTrial:
                 self._conclude(accepts=False)
             is_of_route = max(map(text_length, items)) <= _SHORT_CHARS
         self._refusals += 1
-        if self._refusals < _MAX_REFUSALS:
-            return
-        if is_of_route:
-            self._conclude(accepts=False)
-        else:  # of other inputs it may take batches, so only this query does without
-            self.is_open = False
-
-    def _max_chars(self) -> float:
-        """Characters of the longest input that may be in a probe: of the shorter half after a refusal, and so on."""
-        if not self._refusals:
-            return float("inf")
         inputs = self._queue.inputs
         lengths = sorted(text_length(inputs[index]) for index in islice(self._queue.waiting, _CANDIDATES))
-        return lengths[(len(lengths) - 1) >> self._refusals]
+        if lengths:
+            self._max_chars = lengths[(len(lengths) - 1) >> self._refusals]
+        if self._refusals >= _MAX_REFUSALS and is_of_route:
+            self._conclude(accepts=False)
 
     def _choose(self, trial: int, canary: int | None = None) -> Sequence[int]:
-        queue, most = self._queue, self._max_chars()
+        queue = self._queue
         candidates = islice(queue.waiting, _CANDIDATES)
-        fitting = [index for index in candidates if text_length(queue.inputs[index]) <= most]
+        fitting = [index for index in candidates if text_length(queue.inputs[index]) <= self._max_chars]
         return choose_probes(self._task, queue.inputs, fitting, trial, canary) if fitting else ()
 
     async def _ask_more(self, turn: int) -> bool:
@@ -309,12 +308,12 @@ class BatchTrial:
                     queue.put_back(parts)
                 rounds += 1
                 is_alike = self._find_different() is None and not self._evidence.is_varied
-                is_due = rounds >= limit or not queue.ready() or self._profile.accepts_batches is not None
+                is_due = rounds >= limit or not queue.ready() or self._deps.profile.accepts_batches is not None
                 if is_due or not is_alike:
                     await self._check()
                     rounds, limit = 0, min(2 * limit, _MAX_ROUNDS_UNCHECKED)
         finally:  # where the query ends, what was alike is kept
-            if self._find_different() is None and self._profile.accepts_batches is not False:
+            if self._find_different() is None and self._deps.profile.accepts_batches is not False:
                 await self._release()
 
     def _find_different(self) -> _Held | None:
@@ -323,7 +322,7 @@ class BatchTrial:
 
     async def _check(self) -> None:
         """Check the batches held: record them where nothing speaks against them, else ask for their inputs alone."""
-        passed = self._profile.accepts_batches
+        passed = self._deps.profile.accepts_batches
         if passed is None:
             passed = await self._passes()
         if passed:
@@ -351,7 +350,7 @@ class BatchTrial:
         if not self._evidence.is_varied:
             return True
         for _ in range(_MAX_ATTEMPTS):
-            chosen = self._evidence.choose()
+            chosen = self._evidence.choose(self._max_chars)
             match = await self._probe_with(chosen) if chosen else None
             if match is not None:
                 return match

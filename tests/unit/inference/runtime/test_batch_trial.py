@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.tasks import Prediction
-from tests.unit.inference.runtime.test_executor import Run
+from tests.unit.inference.runtime.test_executor import Run, error
 
 Answer = list[dict[str, Any]]
 Score = Callable[[str], float]
@@ -141,3 +141,159 @@ def test_coarse_answers_get_their_batches(scores: str, seed: int) -> None:
     assert wrong_rows(run, texts, score) == []
     assert run.profile.accepts_batches is True
     assert len(run.sent) <= 1000 / 32 + 30
+
+
+LONG = 200
+
+
+def refusing_long(status: int, *, alone: bool = False) -> Callable[[Any], Any]:
+    """A server that refuses any list with a text of more than 200 characters, and perhaps such a text alone."""
+    server = Server(share)
+
+    def reply(asked: Any) -> Any:
+        texts = asked["inputs"]
+        is_list = isinstance(texts, list)
+        if (is_list or alone) and max(map(len, texts if is_list else [texts])) > LONG:
+            return error(status, "payload too large" if status == 413 else "bad request")
+        return server(asked)
+
+    return reply
+
+
+def with_long_rows(count: int, long: int) -> list[str]:
+    texts = texts_of(7, count)
+    for number in range(long):
+        place = number * count // long + count // (2 * long)
+        texts[place] += " and more" * (30 + 9 * number)
+    return texts
+
+
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize("alone", [False, True], ids=["in lists", "alone too"])
+@pytest.mark.parametrize("long", [0, 1, 3, 4, 8, 40])
+def test_long_rows_never_cost_a_route_its_batches(status: int, alone: bool, long: int) -> None:
+    service = refusing_long(status, alone=alone)
+    run = Run(service, with_long_rows(640, long))
+    assert run.profile.accepts_batches is True
+    assert sum(not isinstance(result, Prediction) for result in run.results) == (long if alone else 0)
+    assert long > 8 or len(run.sent) <= 120
+    again = Run(service, texts_of(8, 640), run.profile)
+    assert wrong_rows(again, texts_of(8, 640), share) == []
+    assert len(again.sent) <= 20 if long <= 8 else len(again.sent) <= 60
+
+
+def test_a_table_of_long_rows_does_not_say_what_the_route_does_with_others() -> None:
+    service = refusing_long(400)
+    run = Run(service, with_long_rows(100, 100))
+    assert run.profile.accepts_batches is None
+    assert len(run.sent) <= 100 + 4
+    assert Run(service, texts_of(8, 640), run.profile).profile.accepts_batches is True
+
+
+def test_a_route_that_refuses_short_lists_in_words_of_its_own_gets_no_more() -> None:
+    server = Server(share)
+    run = Run(lambda asked: error(400, "no") if isinstance(asked["inputs"], list) else server(asked), texts_of(1, 300))
+    assert run.profile.accepts_batches is False
+    assert len(run.sent) == 300 + 4
+
+
+@pytest.mark.parametrize("fault", [error(500), error(429, Retry_After="1"), TimeoutError(), b"[[{"])
+@pytest.mark.parametrize("times", [3, 4, 6])
+def test_faults_in_passing_that_meet_every_probe_delay_batches_and_do_not_cost_them(fault: Any, times: int) -> None:
+    server, left = Server(share), times
+
+    def reply(asked: Any) -> Any:
+        nonlocal left
+        if isinstance(asked["inputs"], list) and left:
+            left -= 1
+            return fault
+        return server(asked)
+
+    run = Run(reply, texts_of(3, 2000))
+    assert run.profile.accepts_batches is True
+    assert len(run.sent) <= 2000 / 32 + 60
+
+
+def alike_until(first: int, share_of_others: float = 0.3) -> tuple[list[str], Score]:
+    """Texts of one length, all answered alike but for some of those after the first so many."""
+    texts = [f"text number {number:06d}" for number in range(3000)]
+    return texts, lambda text: float(int(text[-6:]) > first and share(text) < share_of_others)
+
+
+@pytest.mark.parametrize("misread", ["reversed", "shifted by one", "shifted back", "by score", "by label", "by JSON"])
+@pytest.mark.parametrize("first", [1100, 1700, 2600])
+def test_where_all_answers_were_alike_a_wrong_order_is_found_within_three_lists_of_one_that_differs(
+    misread: str, first: int
+) -> None:
+    texts, score = alike_until(first)
+    lists_since = 0
+
+    class Counting(Server):
+        def __call__(self, asked: Any) -> Any:
+            nonlocal lists_since
+            if isinstance(asked["inputs"], list) and len(asked["inputs"]) > 8:
+                lists_since += lists_since > 0 or any(map(score, asked["inputs"]))
+            return super().__call__(asked)
+
+    run = Run(Counting(score, MISREAD[misread]), texts)
+    assert wrong_rows(run, texts, score) == []
+    assert run.profile.accepts_batches is False
+    assert 1 <= lists_since <= 3
+
+
+@pytest.mark.parametrize("first", [40, 1100, 2600])
+def test_where_all_answers_were_alike_the_first_that_differs_earns_the_route_its_batches(first: int) -> None:
+    texts, score = alike_until(first)
+    run = Run(Server(score), texts)
+    assert wrong_rows(run, texts, score) == []
+    assert run.profile.accepts_batches is True
+    assert len(run.sent) <= 3000 / 32 * 1.3
+
+
+def test_answers_that_are_all_alike_go_in_batches_and_prove_nothing_for_the_next_query() -> None:
+    texts = texts_of(5, 3000)
+    run = Run(Server(lambda text: 0.999), texts)
+    assert wrong_rows(run, texts, lambda text: 0.999) == []
+    assert run.profile.accepts_batches is None
+    assert len(run.sent) <= 3000 / 32 * 1.3
+
+
+class Stored:
+    """Keeps what is stored, and finds nothing."""
+
+    is_backlogged = False
+    is_known_empty = True
+
+    def __init__(self) -> None:
+        self.stored: dict[bytes, Any] = {}
+
+    async def wait_for_backlog(self) -> None:
+        pass
+
+    async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
+        return {}
+
+    def key(self, item: Any) -> bytes:
+        return str(item).encode()
+
+    def put(self, key: bytes, answer: Any) -> None:
+        self.stored[key] = answer
+
+
+@pytest.mark.parametrize("misread", ["reversed", "shifted by one", "by score"])
+def test_no_answer_of_a_misread_list_is_stored(misread: str) -> None:
+    texts, score = alike_until(1700)
+    answers = Stored()
+    run = Run(Server(score, MISREAD[misread]), texts, answers=answers)
+    assert wrong_rows(run, texts, score) == []
+    assert answers.stored.keys() == {text.encode() for text in texts}
+    stored = {text: answers.stored[text.encode()] for text in texts}
+    assert all(part in ([labels(score(text))], labels(score(text))) for text, part in stored.items())
+
+
+@pytest.mark.parametrize("budget", range(1, 40))
+def test_a_budget_that_ends_in_doubt_shows_no_wrong_row(budget: int) -> None:
+    texts, score = alike_until(200)
+    run = Run(Server(score, MISREAD["reversed"]), texts, max_requests=budget)
+    assert len(run.sent) == budget
+    assert wrong_rows(run, texts, score) == []
