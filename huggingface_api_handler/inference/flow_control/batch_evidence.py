@@ -33,6 +33,7 @@ class BatchEvidence:
         count: How many answers were noted.
         is_varied: Whether two answers of one group differ by more than a batch may change an answer.
         targets: The targets of the answers that are kept.
+        has_failures: Whether an input that was asked alone to learn more got no answer.
     """
 
     def __init__(self, task: Task) -> None:
@@ -42,7 +43,7 @@ class BatchEvidence:
             task: What the model does. It says which inputs may go together.
         """
         self.count = 0
-        self.is_varied = False
+        self.is_varied = self.has_failures = False
         self._task = task
         self.targets: set[str] = set()
         self._kept: list[Answered] = []

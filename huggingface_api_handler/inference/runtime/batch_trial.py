@@ -134,6 +134,7 @@ class BatchTrial:
             predictions = self._handler.predictions(items, result)
         except UnreadableAnswer:
             return retry.singles(Batch(indexes))
+        self._deps.profile.on_unambiguous()
         self._held.append(_Held(indexes, items, predictions, result, self._evidence.find_different(items, predictions)))
         if self._is_matched and would_show_sorting(predictions):
             self._conclude(accepts=True)
@@ -236,11 +237,13 @@ class BatchTrial:
         self, items: Sequence[Input], single: Sequence[Prediction], batched: Sequence[Prediction]
     ) -> bool | None:
         """Keep what a probe has shown. Where it leaves open whether answers are sorted, the next batches will show."""
+        self._refusals = 0
         match = answers_match(single, batched, sorted_orders(items))
         if match is False or (match and would_show_sorting(batched)):
             self._conclude(accepts=match)
         elif match:
             self._is_matched = self._queue.is_provisional = True
+            self._deps.profile.on_unambiguous()
         return match
 
     def _conclude(self, *, accepts: bool) -> None:
@@ -269,7 +272,11 @@ class BatchTrial:
         lengths = sorted(text_length(inputs[index]) for index in islice(self._queue.waiting, _CANDIDATES))
         if lengths:
             self._max_chars = lengths[(len(lengths) - 1) >> self._refusals]
-        if self._refusals >= _MAX_REFUSALS and is_of_route:
+        if not self._is_refused:
+            return
+        if self._evidence.has_failures:  # so it is not only lists that fail, and later ones may not
+            self._refusals = 0
+        elif is_of_route:
             self._conclude(accepts=False)
 
     def _choose(self, trial: int, canary: int | None = None) -> Sequence[int]:
@@ -288,7 +295,9 @@ class BatchTrial:
 
     async def _ask_alone(self, index: int) -> Result:
         await self._requests.finish(Batch([index]))
-        return self._result(index)  # at once: while others are out, it may be forgotten
+        answer = self._result(index)  # at once: while others are out, it may be forgotten
+        self._evidence.has_failures |= isinstance(answer, Failure)
+        return answer
 
     def _result(self, index: int) -> Result:
         results = self._handler.results
