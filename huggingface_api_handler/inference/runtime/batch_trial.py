@@ -54,12 +54,14 @@ class Requests(NamedTuple):
         finish: asks for a batch until it is done.
         send: asks for a batch, and gives the parts of it that are still to be asked.
         is_stopped: whether the query has ended.
+        is_away: whether the service is away, so that nothing is to be sent but what tries it.
     """
 
     unrecorded: Callable[[Sequence[Input]], Awaitable[Answer]]
     finish: Callable[[Batch], Awaitable[None]]
     send: Callable[[Batch], Awaitable[Sequence[Batch]]]
     is_stopped: Callable[[], bool]
+    is_away: Callable[[], bool]
 
 
 class _Held(NamedTuple):
@@ -94,7 +96,7 @@ class BatchTrial:
         dependencies: Dependencies,
         requests: Requests,
     ) -> None:
-        self.is_open = queue.batching is Batching.PROBE and dependencies.profile.accepts_batches is None
+        self.is_open = dependencies.profile.accepts_batches is None
         self._task, self._queue, self._handler, self._requests = task, queue, handler, requests
         self._deps = dependencies
         self._evidence = BatchEvidence(task)
@@ -125,7 +127,8 @@ class BatchTrial:
             if isinstance(answer, Prediction):
                 self._evidence.add(queue.inputs[indexes[0]], answer)
             return outcome
-        if result.unreadable is not None or self._deps.profile.accepts_batches:
+        is_known = queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is True
+        if result.unreadable is not None or is_known:
             return await self._handler.record(queue, indexes, result)
         if not queue.is_provisional:  # no more, since it was sent
             return retry.singles(Batch(indexes))
@@ -150,16 +153,30 @@ class BatchTrial:
         """Whether the batches that ``run`` sends are the only requests for now."""
         return self._queue.is_provisional and not self._is_matched
 
-    def claim(self) -> bool:
-        """Whether to call ``run`` now, which nobody else does until it has ended."""
+    @property
+    def is_due(self) -> bool:
+        """Whether ``run`` can find out more than it did."""
         queue = self._queue
-        if self._deps.profile.accepts_batches is not None:
-            self.is_open = bool(self._held) or (self._is_matched and not self._deps.profile.accepts_batches)
-        elif not self._is_running and not (queue.is_provisional and self._is_matched):
-            has_more = self._evidence.count >= self._next_at and len(queue.waiting) >= MIN_INPUTS
-            self._is_running = queue.is_provisional or (has_more and not queue.has_parts and not self._is_refused)
-            return self._is_running
-        return False
+        if queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is not None:
+            return False
+        if queue.is_provisional:
+            return not (self._is_matched or self._requests.is_away())
+        has_more = self._evidence.count >= self._next_at and len(queue.waiting) >= MIN_INPUTS
+        return has_more and not (queue.has_parts or self._is_refused or self._requests.is_stopped())
+
+    def claim(self) -> bool:
+        """Whether to call ``run`` now, which nobody else does until it has ended.
+
+        Returns:
+            Whether it is due, and not under way.
+        """
+        is_known = self._queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is not None
+        if is_known and not self._held:
+            self.is_open = self._is_matched and self._deps.profile.accepts_batches is False
+        if self._is_running or not self.is_due:
+            return False
+        self._is_running = True
+        return True
 
     async def run(self, canary: int | None = None) -> None:
         """Find out as much as the inputs that wait allow.
@@ -308,7 +325,9 @@ class BatchTrial:
         """Send batches, a few at a time, of which none is shown before it was checked, as long as inputs wait."""
         queue, rounds, limit = self._queue, 0, 1
         try:
-            while queue.is_provisional and queue.ready() and not self._requests.is_stopped():
+            while queue.is_provisional and not self._requests.is_stopped():
+                if not queue.ready() or self._requests.is_away():
+                    return
                 await self._deps.answers.wait_for_backlog()
                 batches: list[Batch] = []
                 while len(batches) < _BATCHES_IN_DOUBT and queue.ready():
@@ -321,9 +340,15 @@ class BatchTrial:
                 if is_due or not is_alike:
                     await self._check()
                     rounds, limit = 0, min(2 * limit, _MAX_ROUNDS_UNCHECKED)
-        finally:  # where the query ends, what was alike is kept
-            if self._find_different() is None and self._deps.profile.accepts_batches is not False:
-                await self._release()
+            await self._release_at_end()
+        except asyncio.CancelledError:
+            await self._release_at_end()
+            raise
+
+    async def _release_at_end(self) -> None:
+        """Record what was answered where the query has ended and nothing speaks against it."""
+        if self._find_different() is None and self._deps.profile.accepts_batches is not False:
+            await self._release()
 
     def _find_different(self) -> _Held | None:
         """A batch held with an answer that differs from the others."""

@@ -83,7 +83,11 @@ class QueryExecutor:
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
         requests = Requests(
-            self._ask_unrecorded, self._finish, self._send_with_retries, lambda: self.stopped is not None
+            self._ask_unrecorded,
+            self._finish,
+            self._send_with_retries,
+            lambda: self.stopped is not None,
+            lambda: self._breaker.outage.is_on,
         )
         self._trial = BatchTrial(model.definition, self._queue, self._handler, dependencies, requests)
 
@@ -135,7 +139,7 @@ class QueryExecutor:
         return canary
 
     def _wants_canary(self) -> bool:
-        return not self._breaker.has_answer and (not self._deps.profile.has_answered or self._can_probe())
+        return not self._breaker.has_answer and (not self._deps.profile.has_answered or self._trial.is_due)
 
     async def _probe_batching(self, canary: int | None) -> None:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
@@ -218,11 +222,12 @@ class QueryExecutor:
             if self._trial.is_open and self._trial.claim():  # there were too few inputs before, or answers
                 pool.start(self._try_batches())
                 continue
-            if self._breaker.holds_back(self._in_flight) or (queue.is_provisional and self._trial.goes_first):
+            is_away = self._breaker.outage.is_on
+            if self._breaker.holds_back(self._in_flight) or (not is_away and self._trial.goes_first):
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            if self._breaker.outage.is_on:
+            if is_away:
                 pool.start(self._service.trial())  # not here, since an idle worker may be cancelled
                 continue
             if self._deps.answers.is_backlogged:

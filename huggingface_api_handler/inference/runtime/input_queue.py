@@ -17,7 +17,7 @@ from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
-from .input_stream import InputStream
+from .input_stream import HeldInputs, InputStream
 from .loaded_media import LoadedMedia
 
 _TEXT_WINDOW_ROWS = 2048
@@ -68,7 +68,7 @@ class InputQueue:
         self._room = asyncio.Event()
 
     @property
-    def inputs(self) -> dict[int, Input]:
+    def inputs(self) -> HeldInputs:
         """The inputs of the query by their index."""
         return self._source.inputs
 
