@@ -14,7 +14,7 @@ ENOUGH_ALIKE = 8
 """Answers that are all alike, after which others are not waited for."""
 
 _MAX_KEPT = 16  # answers; of more, only the first that differs is kept
-_MAX_PROBES = 8
+_MAX_CHOSEN = 8
 _MAX_PERMUTED = 5  # two answers of two kinds each have no order that shows every mistake; three and two have
 _ALIKE = 2 * SCORE_TOLERANCE  # answers that differ by less may change places, and each still be near its own
 
@@ -129,7 +129,7 @@ def _most_different(left: Sequence[Answered]) -> list[Answered]:
     """Some of the answers: the first, and each of the next as far as can be from those before it."""
     chosen = list(left[:1])
     nearest = {place: float("inf") for place in range(1, len(left))}
-    while nearest and len(chosen) < _MAX_PROBES:
+    while nearest and len(chosen) < _MAX_CHOSEN:
         for place in nearest:
             nearest[place] = min(nearest[place], distance(chosen[-1].prediction, left[place].prediction))
         furthest = max(nearest, key=nearest.__getitem__)

@@ -29,6 +29,7 @@ from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..protocols.request import RequestResult
 from .context import Dependencies
+from .held_batches import HeldBatches
 from .input_queue import InputQueue
 from .response_handler import ResponseHandler
 from .results import Result
@@ -64,16 +65,6 @@ class Requests(NamedTuple):
     is_away: Callable[[], bool]
 
 
-class _Held(NamedTuple):
-    """An answer to a batch that was not checked yet, and the place in it of one that differs from the others."""
-
-    indexes: Sequence[int]
-    items: Sequence[Input]
-    predictions: Sequence[Prediction]
-    result: RequestResult
-    different: int | None
-
-
 class BatchTrial:
     """Finds out for one query whether its route's batches can be trusted.
 
@@ -100,7 +91,7 @@ class BatchTrial:
         self._task, self._queue, self._handler, self._requests = task, queue, handler, requests
         self._deps = dependencies
         self._evidence = BatchEvidence(task)
-        self._held: list[_Held] = []
+        self._held = HeldBatches(queue, handler)
         self._is_running = self._is_checking = self._is_matched = False
         self._next_at = self._refusals = 0
         self._inconclusive_at = -1
@@ -132,16 +123,13 @@ class BatchTrial:
             return await self._handler.record(queue, indexes, result)
         if not queue.is_provisional:  # no more, since it was sent
             return retry.singles(Batch(indexes))
-        items = queue.items(indexes)
-        try:
-            predictions = self._handler.predictions(items, result)
-        except UnreadableAnswer:
+        predictions = self._held.add(indexes, result, self._evidence)
+        if predictions is None:
             return retry.singles(Batch(indexes))
         self._deps.profile.on_unambiguous()
-        self._held.append(_Held(indexes, items, predictions, result, self._evidence.find_different(items, predictions)))
         if self._is_matched and would_show_sorting(predictions):
             self._conclude(accepts=True)
-            await self._release()
+            await self._held.release()
         elif self._is_matched and not self._is_checking:
             self._is_checking = True
             await self._check()
@@ -171,7 +159,7 @@ class BatchTrial:
             Whether it is due, and not under way.
         """
         is_known = self._queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is not None
-        if is_known and not self._held:
+        if is_known and not self._held.batches:
             self.is_open = self._is_matched and self._deps.profile.accepts_batches is False
         if self._is_running or not self.is_due:
             return False
@@ -325,9 +313,11 @@ class BatchTrial:
         """Send batches, a few at a time, of which none is shown before it was checked, as long as inputs wait."""
         queue, rounds, limit = self._queue, 0, 1
         try:
-            while queue.is_provisional and not self._requests.is_stopped():
+            while queue.is_provisional:
+                if self._requests.is_stopped():
+                    return await self._release_if_alike()
                 if not queue.ready() or self._requests.is_away():
-                    return
+                    return None
                 await self._deps.answers.wait_for_backlog()
                 batches: list[Batch] = []
                 while len(batches) < _BATCHES_IN_DOUBT and queue.ready():
@@ -335,24 +325,19 @@ class BatchTrial:
                 for parts in await asyncio.gather(*map(self._requests.send, batches)):
                     queue.put_back(parts)
                 rounds += 1
-                is_alike = self._find_different() is None and not self._evidence.is_varied
+                is_alike = self._held.find_different() is None and not self._evidence.is_varied
                 is_due = rounds >= limit or not queue.ready() or self._deps.profile.accepts_batches is not None
                 if is_due or not is_alike:
                     await self._check()
                     rounds, limit = 0, min(2 * limit, _MAX_ROUNDS_UNCHECKED)
-            await self._release_at_end()
         except asyncio.CancelledError:
-            await self._release_at_end()
+            await self._release_if_alike()
             raise
 
-    async def _release_at_end(self) -> None:
+    async def _release_if_alike(self) -> None:
         """Record what was answered where the query has ended and nothing speaks against it."""
-        if self._find_different() is None and self._deps.profile.accepts_batches is not False:
-            await self._release()
-
-    def _find_different(self) -> _Held | None:
-        """A batch held with an answer that differs from the others."""
-        return next((held for held in self._held if held.different is not None), None)
+        if self._held.find_different() is None and self._deps.profile.accepts_batches is not False:
+            await self._held.release()
 
     async def _check(self) -> None:
         """Check the batches held: record them where nothing speaks against them, else ask for their inputs alone."""
@@ -360,18 +345,18 @@ class BatchTrial:
         if passed is None:
             passed = await self._passes()
         if passed:
-            await self._release()
-        elif not self._requests.is_stopped():
+            await self._held.release()
+        elif self._requests.is_stopped():
+            await self._release_if_alike()
+        else:
             if passed is False:
                 self._conclude(accepts=False)
             self._queue.is_provisional = False
-            for held in self._held:
-                self._queue.put_back(retry.singles(Batch(held.indexes)))
-            self._held.clear()
+            self._held.put_back()
 
     async def _passes(self) -> bool | None:
         """Whether the batches held pass a check; None where its requests failed."""
-        for held in [self._find_different() or self._held[-1]] if self._held else []:
+        if (held := self._held.find_different() or self._held.last) is not None:
             last = len(held.items) - 1
             places = {last} if held.different is None else {held.different, 0, last // 2, last}
             alone = await asyncio.gather(*(self._ask_again(held.items[place]) for place in places))
@@ -397,11 +382,3 @@ class BatchTrial:
             if not isinstance(answer, Failure | UnreadableAnswer):
                 return answer[0]
         return None
-
-    async def _release(self) -> None:
-        """Record the batches held."""
-        held, self._held = self._held, []
-        for each in held:
-            outcome = await self._handler.record(self._queue, each.indexes, each.result)
-            if not isinstance(outcome, Failure):
-                self._queue.put_back(outcome)

@@ -134,11 +134,6 @@ class InputQueue:
         return self._source.is_starved
 
     @property
-    def has_all(self) -> bool:
-        """Whether no more inputs will come. From then on none is forgotten."""
-        return self._source.ended
-
-    @property
     def has_parts(self) -> bool:
         """Whether parts of split batches are to be asked, which go first."""
         return bool(self._parts)
