@@ -207,7 +207,7 @@ class BatchTrial:
         queue = self._queue
         if canary is not None and (canary not in queue.inputs or not isinstance(self._result(canary), Prediction)):
             canary = None
-        known = None if canary is None else self._result(canary)
+        canary_answer = None if canary is None else self._result(canary)
         indexes = self._choose(0, canary)
         if not indexes:
             return
@@ -221,7 +221,7 @@ class BatchTrial:
             self._heed_failure(items, batched)
             return
         answers = dict(zip(claimed, await asyncio.gather(*map(self._ask_alone, claimed)), strict=True))
-        single = [known if index == canary else answers[index] for index in indexes]
+        single = [canary_answer if index == canary else answers[index] for index in indexes]
         predictions = [answer for answer in single if isinstance(answer, Prediction)]
         if len(predictions) == len(items):
             self._compare(items, predictions, batched)
@@ -358,9 +358,9 @@ class BatchTrial:
         """Whether the batches held pass a check; None where its requests failed."""
         if (held := self._held.find_different() or self._held.last) is not None:
             last = len(held.items) - 1
-            places = {last} if held.different is None else {held.different, 0, last // 2, last}
-            alone = await asyncio.gather(*(self._ask_again(held.items[place]) for place in places))
-            for place, answer in zip(places, alone, strict=True):
+            asked = {last} if held.different is None else {held.different, 0, last // 2, last}
+            alone = await asyncio.gather(*(self._ask_again(held.items[place]) for place in asked))
+            for place, answer in zip(asked, alone, strict=True):
                 if answer is None:
                     return None
                 if distance(answer, held.predictions[place]) > SCORE_TOLERANCE:

@@ -41,7 +41,7 @@ def labels(score: float) -> Answer:
 
 
 def positive(answer: Answer) -> float:
-    return next(label["score"] for label in answer if label["label"] == "POS")
+    return float(next(label["score"] for label in answer if label["label"] == "POS"))
 
 
 Misread = Callable[[Sequence[str], Callable[[str], Answer]], Any]
