@@ -16,7 +16,9 @@ ENOUGH_ALIKE = 8
 _MAX_KEPT = 16  # answers; of more, only the first that differs is kept
 _MAX_CHOSEN = 8
 _MAX_PERMUTED = 5  # two answers of two kinds each have no order that shows every mistake; three and two have
-_ALIKE = 2 * SCORE_TOLERANCE  # answers that differ by less may change places, and each still be near its own
+_MAX_ALIKE_DISTANCE = (
+    2 * SCORE_TOLERANCE
+)  # answers that differ by less may change places, and each still be near its own
 
 
 class Answered(NamedTuple):
@@ -80,8 +82,8 @@ class BatchEvidence:
             True where it is further from the first answer of its group than a batch may change an answer.
         """
         group = self._task.group(item)
-        first = next((kept for kept in self._kept if self._task.group(kept.item) == group), None)
-        return first is not None and distance(first.prediction, prediction) > _ALIKE
+        first = next((each for each in self._kept if self._task.group(each.item) == group), None)
+        return first is not None and distance(first.prediction, prediction) > _MAX_ALIKE_DISTANCE
 
     def find_different(self, items: Sequence[Input], predictions: Sequence[Prediction]) -> int | None:
         """Look for an answer in a batch that differs from the others.
@@ -98,7 +100,7 @@ class BatchEvidence:
             (
                 place
                 for place, (item, answer) in pairs
-                if distance(predictions[0], answer) > _ALIKE or self.differs(item, answer)
+                if distance(predictions[0], answer) > _MAX_ALIKE_DISTANCE or self.differs(item, answer)
             ),
             None,
         )
@@ -112,11 +114,11 @@ class BatchEvidence:
         Returns:
             As few as suffice, in an order that shows; none where the answers are too much alike, or too few.
         """
-        kept = [each for each in self._kept if text_length(each.item) <= max_chars]
-        groups = {self._task.group(each.item): None for each in kept}
+        fitting = [each for each in self._kept if text_length(each.item) <= max_chars]
+        groups = {self._task.group(each.item): None for each in fitting}
         for min_noise in (SCORE_TOLERANCE, 0.0) if self.is_varied else (0.0,):
             for group in groups:
-                members = [each for each in kept if self._task.group(each.item) == group]
+                members = [each for each in fitting if self._task.group(each.item) == group]
                 for start in range(len(members) if self.is_varied else 1):
                     candidates = _most_different(members[start:] + members[:start])
                     order = _tell_tale(candidates, min_noise, min(2, len(self.targets)))
@@ -125,16 +127,16 @@ class BatchEvidence:
         return ()
 
 
-def _most_different(left: Sequence[Answered]) -> list[Answered]:
+def _most_different(answers: Sequence[Answered]) -> list[Answered]:
     """Some of the answers: the first, and each of the next as far as can be from those before it."""
-    chosen = list(left[:1])
-    nearest = {place: float("inf") for place in range(1, len(left))}
-    while nearest and len(chosen) < _MAX_CHOSEN:
-        for place in nearest:
-            nearest[place] = min(nearest[place], distance(chosen[-1].prediction, left[place].prediction))
-        furthest = max(nearest, key=nearest.__getitem__)
-        del nearest[furthest]
-        chosen.append(left[furthest])
+    chosen = list(answers[:1])
+    gaps = {place: float("inf") for place in range(1, len(answers))}
+    while gaps and len(chosen) < _MAX_CHOSEN:
+        for place in gaps:
+            gaps[place] = min(gaps[place], distance(chosen[-1].prediction, answers[place].prediction))
+        furthest = max(gaps, key=gaps.__getitem__)
+        del gaps[furthest]
+        chosen.append(answers[furthest])
     return chosen
 
 

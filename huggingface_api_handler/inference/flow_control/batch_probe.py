@@ -87,10 +87,10 @@ def misplacements(count: int) -> list[Sequence[int]]:
         Reversed, shifted, swapped in pairs, the first for all, the last for all: of each order, which input's answer
         stands at each place.
     """
-    places = list(range(count))
-    shifted = [places[by:] + places[:by] for by in range(1, count)]
-    swapped = [place ^ 1 if place ^ 1 < count else place for place in places]
-    return [places[::-1], *shifted, swapped, [0] * count, [count - 1] * count]
+    positions = list(range(count))
+    shifted = [positions[by:] + positions[:by] for by in range(1, count)]
+    swapped = [place ^ 1 if place ^ 1 < count else place for place in positions]
+    return [positions[::-1], *shifted, swapped, [0] * count, [count - 1] * count]
 
 
 def sorted_orders(items: Sequence[Input]) -> list[Sequence[int]]:
@@ -156,8 +156,8 @@ def distance(one: Prediction, other: Prediction) -> float:
 
 
 def _is_unsorted(items: Sequence[Input]) -> bool:
-    places = list(range(len(items)))
-    return places not in sorted_orders(items)
+    positions = list(range(len(items)))
+    return positions not in sorted_orders(items)
 
 
 def _sort_keys(answer: Prediction) -> list[Any]:
