@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -126,17 +126,20 @@ def may_be_sorted(answers: Sequence[Prediction]) -> bool:
     return False
 
 
-def would_show_sorting(answers: Sequence[Prediction]) -> bool:
+def would_show_sorting(answers: Sequence[Prediction], known_targets: Collection[str]) -> bool:
     """Whether answers show that a server does not sort them.
 
     Args:
         answers: Of a batch, whose right order is not known.
+        known_targets: The targets of answers that came alone.
 
     Returns:
-        True where they are unsorted, and their targets differ or those of many do not.
+        True where they differ and are unsorted, and so are their targets, unless those of many answers are all alike.
     """
-    has_targets = len(answers) >= MIN_INPUTS or len({str(answer.value) for answer in answers}) > 1
-    return has_targets and not may_be_sorted(answers)
+    targets = {str(answer.value) for answer in answers}
+    has_targets = len(targets) > 1 or (len(answers) >= MIN_INPUTS and targets.issuperset(known_targets))
+    differ = any(_sort_keys(one) != _sort_keys(other) for one, other in pairwise(answers))
+    return has_targets and differ and not may_be_sorted(answers)
 
 
 def distance(one: Prediction, other: Prediction) -> float:

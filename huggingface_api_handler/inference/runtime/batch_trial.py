@@ -127,7 +127,7 @@ class BatchTrial:
         if predictions is None:
             return retry.singles(Batch(indexes))
         self._deps.profile.on_unambiguous()
-        if self._is_matched and would_show_sorting(predictions):
+        if self._is_matched and would_show_sorting(predictions, self._evidence.targets):
             self._conclude(accepts=True)
             await self._held.release()
         elif self._is_matched and not self._is_checking:
@@ -244,7 +244,7 @@ class BatchTrial:
         """Keep what a probe has shown. Where it leaves open whether answers are sorted, the next batches will show."""
         self._refusals = 0
         match = answers_match(single, batched, sorted_orders(items))
-        if match is False or (match and would_show_sorting(batched)):
+        if match is False or (match and would_show_sorting(batched, self._evidence.targets)):
             self._conclude(accepts=match)
         elif match:
             self._is_matched = self._queue.is_provisional = True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
@@ -122,6 +122,7 @@ def texts_of(seed: int, count: int) -> list[str]:
     scores=st.sampled_from(sorted(SCORES)),
     misread=st.sampled_from(sorted(MISREAD)),
 )
+@example(149, 14, "one in five", "by JSON")  # sorted probes, and a list that is all alike
 def test_a_hostile_server_never_gives_a_wrong_row_where_what_it_was_probed_with_differs(
     seed: int, count: int, scores: str, misread: str
 ) -> None:
@@ -260,6 +261,26 @@ def test_answers_that_are_all_alike_go_in_batches_and_prove_nothing_for_the_next
     assert wrong_rows(run, texts, lambda text: 0.999) == []
     assert run.profile.accepts_batches is None
     assert len(run.sent) <= 3000 / 32 * 1.3
+
+
+@pytest.mark.parametrize("fault", [error(503, "no healthy upstream"), error(500), ConnectionResetError()])
+@pytest.mark.parametrize("after", [3, 6, 9, 14])
+def test_a_service_that_goes_away_while_batches_are_in_doubt_loses_no_batch_and_ends_no_query(
+    fault: Any, after: int
+) -> None:
+    server, sent = Server(lambda text: 0.999), 0
+
+    def reply(asked: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return fault if after < sent <= after + 25 else server(asked)
+
+    texts = texts_of(5, 1500)
+    run = Run(reply, texts, RouteProfile(batch_size=BatchSizeTuner(settled=True)))
+    assert wrong_rows(run, texts, lambda text: 0.999) == []
+    assert run.executor.stopped is None
+    assert sum(isinstance(result, Prediction) for result in run.results) >= 1500 - 4, "those that were asked alone"
+    assert len(run.sent) <= 150
 
 
 class Stored:
