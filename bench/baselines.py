@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
-from .service import Item, Plan, score
+from .service import DECIMALS, Item, Plan, score
 
 if TYPE_CHECKING:
     import aiohttp
@@ -58,6 +58,7 @@ class Job:
         batch: Inputs per request. Ours does not read it.
         in_flight: Concurrent requests. Ours does not read it.
         plan: How the service behaves. Only the ideal client reads it.
+        decimals: Of the right scores. See ``Plan.decimals``.
         cache: Whether ours stores responses. None: its default.
         folder: Where ours stores responses and where images are written.
         frame_rows: Rows of each frame that ours gets as they are made. 0: all are in memory before the clock starts.
@@ -74,6 +75,7 @@ class Job:
     batch: int = 1
     in_flight: int = 64
     plan: Plan | None = None
+    decimals: int = DECIMALS
     cache: bool | None = None
     folder: str | None = None
     frame_rows: int = 0
@@ -398,7 +400,7 @@ def main() -> None:
         frame_bytes=sum(map(sys.getsizeof, inputs)) + 8 * len(inputs),
         unanswered=sum(positive is None for positive in answers.scores),
         wrong=sum(
-            positive is not None and abs(positive - score(item)) > SCORE_TOLERANCE
+            positive is not None and abs(positive - score(item, job.decimals)) > SCORE_TOLERANCE
             for positive, item in zip(answers.scores, items, strict=True)
         ),
         usage=dict(answers.usage),

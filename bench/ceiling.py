@@ -6,7 +6,7 @@ how many inputs per request and how many requests per second. The ideal client k
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple, TypedDict
 
 from .baselines import ClientResult, Job
@@ -54,6 +54,9 @@ CASES = {
     "lists to 8, 32 at once": Case(Plan(latency=0.2, per_item=0.01, capacity=32, queue=32, largest_batch=8), 11.0),
     "lists to 64, 10 a second": Case(
         Plan(latency=0.15, per_item=0.001, capacity=16, rate=10, announce="seconds", largest_batch=64)
+    ),
+    "lists, two answers only": Case(
+        Plan(latency=0.1, per_item=0.002, capacity=4, queue=16, largest_batch=48, decimals=0), 21.0
     ),
 }
 QUICK_CASES = (
@@ -132,11 +135,12 @@ def run_case(service: RemoteService, case: Case, seconds: float, seed: int) -> C
     plan = case.plan
     rows = rows_for(plan, seconds)
     service.set_plan(plan)
-    ideal = _client_run(run_client("ideal_client:ideal_client", Job(service.url, rows, seed=seed, plan=plan)), service)
+    job = Job(service.url, rows, seed=seed, decimals=plan.decimals)
+    ideal = _client_run(run_client("ideal_client:ideal_client", replace(job, plan=plan)), service)
     service.set_plan(plan)
     timeout = TIMEOUT_FACTOR * ideal["seconds"] + TIMEOUT_EXTRA_S
     try:
-        result = run_client("ours", Job(service.url, rows, seed=seed), timeout=timeout)
+        result = run_client("ours", job, timeout=timeout)
     except ClientError as error:
         result = ClientResult(timeout, unanswered=rows, usage={"first_error": str(error)})
     ours = _client_run(result, service)

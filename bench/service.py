@@ -25,6 +25,8 @@ IN_TRANSIT_S = 0.05
 """A request that arrives within this time of an announcement was sent before its client could read it."""
 TIMELINE_STEP_S = 0.5
 """Each number of ``timeline`` counts the inputs of so many seconds."""
+DECIMALS = 6
+"""Decimals of a score."""
 _POSITIVE = b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]'
 _NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6f}]'
 _REASONS = {
@@ -60,6 +62,7 @@ class Plan:
         too_large: HTTP status of that rejection.
         loading: Seconds from the first request in which every request gets a 503.
         poison: A request with an input that contains this text is rejected with a 400.
+        decimals: Of the scores. 0: there are two answers only.
     """
 
     latency: float = 0.0
@@ -75,6 +78,7 @@ class Plan:
     too_large: int = 413
     loading: float = 0.0
     poison: str | None = None
+    decimals: int = DECIMALS
 
     @property
     def bucket(self) -> float:
@@ -103,9 +107,9 @@ class Stats(TypedDict):
     cpu_seconds: float
 
 
-def score(item: Item) -> float:
+def score(item: Item, decimals: int = DECIMALS) -> float:
     """The score of 'POSITIVE' for an input, from 0 to 1. It depends on the input's bytes alone."""
-    return round(zlib.crc32(item if isinstance(item, bytes) else item.encode()) / 2**32, 6)
+    return round(zlib.crc32(item if isinstance(item, bytes) else item.encode()) / 2**32, decimals)
 
 
 def _decode_media(item: Item) -> Item:
@@ -113,8 +117,8 @@ def _decode_media(item: Item) -> Item:
     return base64.b64decode(item) if isinstance(item, str) and item.startswith("iVBORw0KGgo") else item
 
 
-def _answer(item: Item) -> bytes:
-    positive = score(item)
+def _answer(item: Item, decimals: int) -> bytes:
+    positive = score(item, decimals)
     if positive >= 0.5:  # the best label comes first
         return _POSITIVE % (positive, 1 - positive)
     return _NEGATIVE % (1 - positive, positive)
@@ -274,7 +278,8 @@ class Service:
         self._counts["items_answered"] += len(items)
         self._timeline[int((self._clock() - (self._first_at or 0.0)) / TIMELINE_STEP_S)] += len(items)
         # As hf-inference does: labels of a text in a list of one list, labels of an image in a list.
-        body = b"[%s]" % b",".join(map(_answer, items)) if is_list or isinstance(items[0], str) else _answer(items[0])
+        answers = b",".join(_answer(item, self.plan.decimals) for item in items)
+        body = b"[%s]" % answers if is_list or isinstance(items[0], str) else answers
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
         connection.reply(200, body, self._rate_limit_headers(1) if limited else b"")
         if self._waiting and self._active < self.plan.capacity:

@@ -1,88 +1,22 @@
-"""The batch probe: a few inputs are sent together and alone, and their answers are compared."""
+"""The batch probe: which inputs are sent together and alone, and what their answers show."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise, permutations
+from typing import Any
 
 from ...tasks import Input, Prediction, Task
 from ...tasks.input_types import text_length
-from ..failures import Failure, FailureKind
-from ..protocols.base import Batching
-from .route_profile import RouteProfile
 
-_MIN_INPUTS = 8  # a probe costs up to three requests, which fewer inputs would not win back
-_MAX_TRIALS = 4
-_CANDIDATES = 1000  # inputs among which a short, a middle and a long one are chosen
-_SCORE_TOLERANCE = 0.02  # scores of one text, alone and in a padded half-precision batch, differ by less
+MIN_INPUTS = 8
+"""Fewer inputs would not win back the requests of a probe."""
 
-AskBatched = Callable[[Sequence[int]], Awaitable["list[Prediction] | Failure"]]
-"""Sends the inputs of these indices together: their answers, which are not trusted yet, or why there are none."""
-AskSingle = Callable[[Sequence[int]], Awaitable["list[Prediction]"]]
-"""Sends the inputs of these indices one by one and records the results: the answers of those that got one."""
+SCORE_TOLERANCE = 0.02
+"""Scores of one text, alone and in a padded half-precision batch, differ by less."""
 
-
-def should_probe_batching(batching: Batching, profile: RouteProfile, waiting: Sequence[int]) -> bool:
-    """Whether to find out if the route takes batches.
-
-    Args:
-        batching: What the protocol says of the task.
-        profile: What requests have shown about the route.
-        waiting: Indices of the inputs that wait to be sent.
-
-    Returns:
-        True where the route may take batches, was not probed yet, and enough inputs wait to win back the cost.
-    """
-    return batching is Batching.PROBE and profile.accepts_batches is None and len(waiting) >= _MIN_INPUTS
-
-
-async def probe_batching(
-    task: Task,
-    inputs: Mapping[int, Input],
-    waiting: deque[int],
-    ask_batched: AskBatched,
-    ask_single: AskSingle,
-    answered_index: int | None = None,
-) -> bool | None:
-    """Find out whether the route answers inputs in a batch as it answers them alone.
-
-    A temporary failure must not cost the route its batches, so after an unclear trial other inputs are tried.
-
-    Args:
-        task: What the model does.
-        inputs: The inputs of the query by their index.
-        waiting: Indices of the inputs that wait to be sent. Those that the probe sends are removed. Others may be
-            taken meanwhile.
-        ask_batched: Sends a batch.
-        ask_single: Sends inputs one by one.
-        answered_index: The index of an input that has its answer already, None where there is none.
-
-    Returns:
-        Whether batches are answered rightly; None where no trial was clear.
-    """
-    for trial in range(_MAX_TRIALS):
-        candidates = list(islice(waiting, _CANDIDATES))
-        probes = choose_probes(task, inputs, candidates, trial, answered_index) if candidates else ()
-        if not probes:
-            return None
-        claimed = [index for index in probes if index != answered_index]
-        for index in claimed:
-            waiting.remove(index)
-        batched = await ask_batched(probes)
-        if isinstance(batched, Failure):
-            waiting.extendleft(reversed(claimed))
-            if batched.kind is FailureKind.NOT_SENT:
-                return None
-            is_last = trial == _MAX_TRIALS - 1 and batched.kind is not FailureKind.RATE_LIMITED
-            if is_last or batched.kind is FailureKind.BATCH_UNSUPPORTED:
-                return False
-            continue
-        single = await ask_single(probes)
-        verdict = answers_match(single, batched) if len(single) == len(probes) else None
-        if verdict is not None:
-            return verdict
-    return None
+_SORT_BY: tuple[Callable[[Input], Any], ...] = (text_length, str)
 
 
 def choose_probes(
@@ -99,7 +33,8 @@ def choose_probes(
             that it need not be sent alone again.
 
     Returns:
-        Three indices; none where too few inputs may go together.
+        Three indices, in an order in which a server that sorts what it gets would show; none where too few inputs may
+        go together.
     """
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index in waiting:
@@ -108,36 +43,130 @@ def choose_probes(
     if len(group) < 4 * trial + 3:  # otherwise the middle one of a later trial would be its long one too
         return []
     by_length = sorted(group, key=lambda index: text_length(inputs[index]))
+    middle = by_length[len(group) // 2 + trial]
     if trial == 0 and answered_index is not None and task.group(inputs[answered_index]) == task.group(inputs[group[0]]):
-        return [by_length[0], answered_index, by_length[-1]]
-    return [by_length[trial], by_length[len(group) // 2 + trial], by_length[-1 - trial]]
+        middle = answered_index
+    probes = (middle, by_length[trial], by_length[-1 - trial])
+    return next((order for order in permutations(probes) if _is_unsorted([inputs[each] for each in order])), probes)
 
 
-def answers_match(single: Sequence[Prediction], batched: Sequence[Prediction]) -> bool | None:
+def answers_match(
+    single: Sequence[Prediction],
+    batched: Sequence[Prediction],
+    orders: Iterable[Sequence[int]] = (),
+    min_noise: float = 0.0,
+) -> bool | None:
     """Whether inputs that were sent together got the answers that they got alone, each its own.
 
     Args:
         single: The answers of inputs that were sent alone.
         batched: The answers of the same inputs in the same order, sent together.
+        orders: In which the answers may stand instead, beside those of ``misplacements``.
+        min_noise: How far an answer in a batch may be from its own at least.
 
     Returns:
-        None where the answers are too much alike to tell one input's from another's.
+        None where the answers are too much alike to tell one order from another.
     """
-    conclusive = True
-    for index, answer in enumerate(batched):
-        own = _distance(answer, single[index])
-        if own > _SCORE_TOLERANCE:
-            return False
-        others = [_distance(answer, other) for position, other in enumerate(single) if position != index]
-        conclusive = conclusive and all(own * 2 < other for other in others)
-    return True if conclusive else None
+    noise = max(map(distance, batched, single))
+    if noise > SCORE_TOLERANCE:
+        return False
+    least = 2 * max(noise, min_noise)
+    for order in (*misplacements(len(single)), *orders):
+        if max(distance(batched[place], single[source]) for place, source in enumerate(order)) <= least:
+            return None
+    return True
 
 
-def _distance(one: Prediction, other: Prediction) -> float:
+def misplacements(count: int) -> list[Sequence[int]]:
+    """The ways in which servers are known to mix up the answers of a batch, whatever its inputs are.
+
+    Args:
+        count: The number of inputs.
+
+    Returns:
+        Reversed, shifted, swapped in pairs, the first for all, the last for all: of each order, which input's answer
+        stands at each place.
+    """
+    positions = list(range(count))
+    shifted = [positions[by:] + positions[:by] for by in range(1, count)]
+    swapped = [place ^ 1 if place ^ 1 < count else place for place in positions]
+    return [positions[::-1], *shifted, swapped, [0] * count, [count - 1] * count]
+
+
+def sorted_orders(items: Sequence[Input]) -> list[Sequence[int]]:
+    """The orders of a server that sorts what it gets, as to pad less, and never sorts back.
+
+    Args:
+        items: The inputs of a batch.
+
+    Returns:
+        The inputs by length and by text, up and down, where these differ.
+    """
+    orders: list[Sequence[int]] = []
+    for key in _SORT_BY:
+        keys = list(map(key, items))
+        if len(set(keys)) > 1:
+            orders += [sorted(range(len(items)), key=keys.__getitem__, reverse=down) for down in (False, True)]
+    return orders
+
+
+def may_be_sorted(answers: Sequence[Prediction]) -> bool:
+    """Whether answers stand in an order that a server makes which sorts them, as by score.
+
+    Args:
+        answers: Of a batch.
+
+    Returns:
+        True where they go up or down by confidence, by target or by a score.
+    """
+    for keys in zip(*map(_sort_keys, answers), strict=False):
+        pairs = list(pairwise(keys))
+        if any(a != b for a, b in pairs) and (all(a <= b for a, b in pairs) or all(a >= b for a, b in pairs)):
+            return True
+    return False
+
+
+def would_show_sorting(answers: Sequence[Prediction], known_targets: Collection[str]) -> bool:
+    """Whether answers show that a server does not sort them.
+
+    Args:
+        answers: Of a batch, whose right order is not known.
+        known_targets: The targets of answers that came alone.
+
+    Returns:
+        True where they differ and are unsorted, and so are their targets, unless those of many answers are all alike.
+    """
+    targets = {str(answer.value) for answer in answers}
+    has_targets = len(targets) > 1 or (len(answers) >= MIN_INPUTS and targets.issuperset(known_targets))
+    differ = any(_sort_keys(one) != _sort_keys(other) for one, other in pairwise(answers))
+    return has_targets and differ and not may_be_sorted(answers)
+
+
+def distance(one: Prediction, other: Prediction) -> float:
+    """How far two answers are from each other.
+
+    Args:
+        one: An answer.
+        other: Another, or the same asked again.
+
+    Returns:
+        The largest difference of two numbers at the same place; infinite where anything else differs.
+    """
     # The parts say more than the target, which may flip between two labels of equal score.
     if one.explain is not None and other.explain is not None:
         return _difference(one.explain, other.explain)
     return _difference(one.value, other.value)
+
+
+def _is_unsorted(items: Sequence[Input]) -> bool:
+    positions = list(range(len(items)))
+    return positions not in sorted_orders(items)
+
+
+def _sort_keys(answer: Prediction) -> list[Any]:
+    explain = sorted(answer.explain.items()) if isinstance(answer.explain, dict) else ()
+    numbers = [number for _, number in explain if isinstance(number, (int, float))]
+    return [answer.confidence or 0.0, str(answer.value), *numbers[:2]]
 
 
 def _difference(one: object, other: object) -> float:

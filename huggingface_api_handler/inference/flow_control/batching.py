@@ -8,47 +8,49 @@ from collections.abc import Mapping, Sequence
 from ...tasks import Input, Task
 from ...tasks.input_types import text_length
 from ..protocols.base import Batching
+from .batch_size import BatchSizeTuner
 from .route_profile import RouteProfile
 
 MAX_BATCH_CHARS = 1_000_000
 """Characters in one request at most: a common limit of proxies on a body is 1 MB (nginx's default)."""
 
 
-def can_batch(batching: Batching, profile: RouteProfile) -> bool:
+def can_batch(batching: Batching, profile: RouteProfile, *, is_provisional: bool = False) -> bool:
     """Whether several inputs may go in one request.
 
     Args:
         batching: What the protocol says of the task.
         profile: What requests have shown about the route.
+        is_provisional: Whether the query sends batches before a probe has shown that they are answered rightly.
 
     Returns:
         True where the protocol carries many and the route did not show otherwise, or where a probe has shown that the
         route answers batches rightly.
     """
     if batching is Batching.PROBE:
-        return profile.accepts_batches is True
+        return profile.accepts_batches is True or (is_provisional and profile.accepts_batches is None)
     return batching is Batching.NATIVE and profile.accepts_batches is not False
 
 
 def next_batch(
-    task: Task, batching: Batching, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile
+    task: Task, inputs: Mapping[int, Input], waiting: deque[int], batch_size: BatchSizeTuner, *, together: bool
 ) -> Sequence[int]:
     """Take the inputs of the next request.
 
     Args:
         task: What the model does. It says which inputs may go together.
-        batching: What the protocol says of the task.
         inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
-        profile: What requests have shown about the route.
+        batch_size: Says how many inputs to send in one request.
+        together: Whether several inputs may go in one request.
 
     Returns:
         Indices of inputs of one group, in order: as many as the route takes, of ``MAX_BATCH_CHARS`` together at most.
     """
     batch = [waiting.popleft()]
-    if not can_batch(batching, profile):
+    if not together:
         return batch
-    max_size = profile.batch_size.next_size(len(waiting) + 1)
+    max_size = batch_size.next_size(len(waiting) + 1)
     group = task.group(inputs[batch[0]])
     chars = text_length(inputs[batch[0]])
     while waiting and len(batch) < max_size and task.group(inputs[waiting[0]]) == group:

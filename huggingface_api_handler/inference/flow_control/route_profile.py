@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from .batch_size import BatchSizeTuner
 
-_MAX_AMBIGUITIES = 4  # in a row: a server that answers one batch in twenty wrongly still answers batches
+_MAX_AMBIGUITIES = 4  # in a row, where no batch was read rightly in this process
+_MAX_AMBIGUITIES_AFTER_CLEAR = 20  # where one was: of faults in passing, three in ten, so many seldom come in a row
+_MIN_AMBIGUOUS_SHARE = 3 / 4  # of the batches sent in that time: faults that are told at once overtake right answers
 
 
 @dataclass
@@ -18,12 +20,16 @@ class RouteProfile:
         accepts_batches: Whether batches are answered rightly, None until the route was probed.
         batch_size: Finds the size of batches.
         ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
+        has_read_batch: Whether any response to a batch was clear.
+        batches_since_clear: Batches that were sent since the last response that was clear.
     """
 
     has_answered: bool = False
     accepts_batches: bool | None = None
     batch_size: BatchSizeTuner = field(default_factory=BatchSizeTuner)
     ambiguities: int = 0
+    has_read_batch: bool = False
+    batches_since_clear: int = 0
 
     def limit_batch_size(self, max_size: int | None) -> None:
         """Send batches of the size that the server names.
@@ -37,9 +43,12 @@ class RouteProfile:
     def on_ambiguous(self) -> None:
         """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""
         self.ambiguities += 1
-        if self.ambiguities > _MAX_AMBIGUITIES:
+        if self.ambiguities <= (_MAX_AMBIGUITIES_AFTER_CLEAR if self.has_read_batch else _MAX_AMBIGUITIES):
+            return
+        if not self.has_read_batch or self.ambiguities >= self.batches_since_clear * _MIN_AMBIGUOUS_SHARE:
             self.accepts_batches = False
 
     def on_unambiguous(self) -> None:
         """Note a response to a batch of which it is clear which part is whose."""
-        self.ambiguities = 0
+        self.ambiguities = self.batches_since_clear = 0
+        self.has_read_batch = True

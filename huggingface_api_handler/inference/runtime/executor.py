@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import cast
 
 from ...config.settings import ModelSettings
-from ...tasks import Prediction
+from ...errors import UnreadableAnswer
+from ...tasks import Input
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
-from ..flow_control.batch_probe import probe_batching, should_probe_batching
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.concurrency import FIRST_RESPONSE_TIMEOUT_S
 from ..flow_control.retry import Batch, Retry, Split
@@ -19,12 +19,13 @@ from ..protocols.request import RequestResult
 from ..protocols.routing import Route
 from ..telemetry.usage import Usage
 from ..transport.rate_limit_headers import RateLimitStatus
+from .batch_trial import Answer, BatchTrial, Requests
 from .context import Dependencies
 from .input_queue import InputQueue
 from .input_stream import InputStream
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
-from .results import Result, Results
+from .results import Results
 from .service_check import ServiceCheck
 from .worker_pool import WorkerPool
 
@@ -62,7 +63,7 @@ class QueryExecutor:
         self._model, self._deps = model, dependencies
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
-        self.is_aborted = self._has_probed = False
+        self.is_aborted = False
         self._active_batches = self._in_flight = 0
         self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s)
         self._pool = WorkerPool(self._abort)
@@ -81,6 +82,14 @@ class QueryExecutor:
         )
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
+        requests = Requests(
+            self._ask_unrecorded,
+            self._finish,
+            self._send_with_retries,
+            lambda: self.stopped is not None,
+            lambda: self._breaker.outage.is_on,
+        )
+        self._trial = BatchTrial(model.definition, self._queue, self._handler, dependencies, requests)
 
     @property
     def results(self) -> Results:
@@ -130,37 +139,20 @@ class QueryExecutor:
         return canary
 
     def _wants_canary(self) -> bool:
-        return not self._breaker.has_answer and (not self._deps.profile.has_answered or self._can_probe())
+        return not self._breaker.has_answer and (not self._deps.profile.has_answered or self._trial.is_due)
 
     async def _probe_batching(self, canary: int | None) -> None:
         """Find out whether the route's answers to a batch can be trusted, and send the first batch ahead of others."""
         queue, profile = self._queue, self._deps.profile
-        if await self._has_work() and self._can_probe():
-            await self._probe(canary if self._is_held_with_answer(canary) else None)
+        if self._trial.is_open and await self._has_work() and self._trial.claim():
+            await self._try_batches(canary)
         if queue.can_batch and profile.batch_size.should_probe(len(queue.waiting)) and await self._has_work():
             await self._send_canary(queue.take(), _FIRST_BATCH_HEAD_START_S)
 
-    def _is_held_with_answer(self, index: int | None) -> bool:
-        """Whether an input has its answer, and will not be forgotten: where more inputs come, it may be at any time."""
-        is_kept = index is not None and self._queue.has_all and index >= self.results.start
-        return is_kept and isinstance(self.results[index], Prediction)
-
-    def _can_probe(self) -> bool:
-        queue = self._queue
-        return (
-            not (self._has_probed or queue.has_parts)
-            and self.stopped is None
-            and should_probe_batching(queue.batching, self._deps.profile, queue.waiting)
-        )
-
-    async def _probe(self, answered: int | None = None) -> None:
-        """Probe the route once a query. ``answered`` is an input that has its answer already."""
-        self._has_probed = True
+    async def _try_batches(self, canary: int | None = None) -> None:
+        """Find out what the inputs that wait allow. ``canary`` is an input that was asked already."""
         self._active_batches += 1
-        queue, profile = self._queue, self._deps.profile
-        ask = self._ask_batched, self._ask_single
-        accepts = await probe_batching(self._model.definition, queue.inputs, queue.waiting, *ask, answered)
-        profile.accepts_batches = profile.accepts_batches if accepts is None else accepts
+        await self._trial.run(canary)
         self._active_batches -= 1
         self._changed.set()
 
@@ -227,15 +219,15 @@ class QueryExecutor:
     async def _worker(self) -> None:
         me, pool, queue = cast("asyncio.Task[None]", asyncio.current_task()), self._pool, self._queue
         while await self._has_work():
-            if not self._has_probed and self._can_probe():  # inputs came slowly, and there were too few before
-                self._has_probed = True
-                pool.start(self._probe())
+            if self._trial.is_open and self._trial.claim():  # there were too few inputs before, or answers
+                pool.start(self._try_batches())
                 continue
-            if self._breaker.holds_back(self._in_flight):
+            is_away = self._breaker.outage.is_on
+            if self._breaker.holds_back(self._in_flight) or (not is_away and self._trial.goes_first):
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            if self._breaker.outage.is_on:
+            if is_away:
                 pool.start(self._service.trial())  # not here, since an idle worker may be cancelled
                 continue
             if self._deps.answers.is_backlogged:
@@ -319,7 +311,8 @@ class QueryExecutor:
         result = await self._sender.send(self._queue.items(indexes))
         outcome: Failure | Sequence[Batch]
         if isinstance(result, RequestResult):
-            outcome = result.failure or await self._handler.record(self._queue, indexes, result)
+            record = self._trial.record if self._trial.is_open else self._handler.record
+            outcome = result.failure or await record(self._queue, indexes, result)
             if result.failure is None:
                 self._heed(result.rate_limit)
         else:
@@ -374,27 +367,18 @@ class QueryExecutor:
             self._breaker.on_response()
             self._pool.start(self._service.check_key())
 
-    async def _ask_single(self, indexes: Sequence[int]) -> list[Prediction]:
-        """Ask for inputs one by one, and give the predictions of those that got one."""
-
-        async def ask(index: int) -> Result:
-            if self.results[index] is None:
-                await self._finish(Batch([index]))
-            result: Result = self.results[index]  # at once: while others are out, it may be forgotten
-            return result
-
-        results = await asyncio.gather(*map(ask, indexes))
-        return [result for result in results if isinstance(result, Prediction)]
-
-    async def _ask_batched(self, indexes: Sequence[int]) -> list[Prediction] | Failure:
-        """The predictions of a batch, which are not yet to be trusted."""
+    async def _ask_unrecorded(self, items: Sequence[Input]) -> Answer:
+        """Send one request whose answer is not yet to be trusted."""
         await self._sender.acquire_slot()
         if self.stopped is not None:
             self._sender.release_slot()
             return Failure(FailureKind.NOT_SENT, "the query has ended")
-        result = await self._sender.send(self._queue.items(indexes))
+        result = await self._sender.send(items)
         if isinstance(result, Failure):
             if result.kind is FailureKind.NOT_SENT:
                 self._stop_sending(result)
             return result
-        return result.failure or self._handler.predictions(indexes, result)
+        try:
+            return result.failure or self._handler.predictions(items, result)
+        except UnreadableAnswer as error:
+            return error

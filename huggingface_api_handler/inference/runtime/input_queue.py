@@ -17,7 +17,7 @@ from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
-from .input_stream import InputStream
+from .input_stream import HeldInputs, InputStream
 from .loaded_media import LoadedMedia
 
 _TEXT_WINDOW_ROWS = 2048
@@ -41,9 +41,9 @@ class InputQueue:
     Attributes:
         task: whose inputs these are.
         batching: what the protocol says of several inputs in one request.
-        inputs: the inputs of the query by their index.
         waiting: indexes of inputs that are ready to be sent.
         finished: whether nothing more will be added to ``waiting``.
+        is_provisional: whether batches are sent that no probe has shown to be answered rightly (see ``BatchTrial``).
     """
 
     def __init__(
@@ -58,14 +58,19 @@ class InputQueue:
     ) -> None:
         self.batching = batching
         self.waiting: deque[int] = deque()
-        self.finished = False
-        self.task, self.inputs, self._deps = task, source.inputs, dependencies
+        self.finished = self.is_provisional = False
+        self.task, self._deps = task, dependencies
         self._source, self._on_cached, self._on_change = source, on_cached, on_change
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._keys: dict[int, bytes] = {}
         self._has_media = self._only_cached = False
         self._room = asyncio.Event()
+
+    @property
+    def inputs(self) -> HeldInputs:
+        """The inputs of the query by their index."""
+        return self._source.inputs
 
     async def fill(self) -> None:
         """Add window after window, as fast as they are taken."""
@@ -111,7 +116,7 @@ class InputQueue:
     @property
     def can_batch(self) -> bool:
         """Whether several inputs may go in one request, by the protocol and by what the route has shown."""
-        return can_batch(self.batching, self._deps.profile)
+        return can_batch(self.batching, self._deps.profile, is_provisional=self.is_provisional)
 
     def ready(self) -> bool:
         """Whether a part of a split batch can be taken, a whole batch, or what remains at the end."""
@@ -127,11 +132,6 @@ class InputQueue:
     def is_starved(self) -> bool:
         """Whether all inputs so far were looked up, and more are waited for in vain."""
         return self._source.is_starved
-
-    @property
-    def has_all(self) -> bool:
-        """Whether no more inputs will come. From then on none is forgotten."""
-        return self._source.ended
 
     @property
     def has_parts(self) -> bool:
@@ -161,7 +161,8 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        batch = Batch(next_batch(self.task, self.batching, self.inputs, self.waiting, self._deps.profile))
+        sizes = self._deps.profile.batch_size
+        batch = Batch(next_batch(self.task, self.inputs, self.waiting, sizes, together=self.can_batch))
         self._room.set()
         return batch
 

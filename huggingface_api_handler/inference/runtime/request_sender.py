@@ -83,6 +83,8 @@ class RequestSender:
             number = self.sent = self.sent + 1
             if hooks is not None:
                 hooks.request_sent(number, len(items), len(body.data), number - self.received, self._slots())
+            if len(items) > 1:
+                deps.profile.batches_since_clear += 1
             result = await send_request(deps.post, self.route, self._model, body, len(items), self._timeout_s)
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
-from ...tasks import Prediction
+from ...tasks import Input, Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
@@ -119,23 +119,22 @@ class ResponseHandler:
         self.results.notify()
         self.done += 1
 
-    def predictions(self, indexes: Sequence[int], result: RequestResult) -> list[Prediction] | Failure:
-        """Read the answer to a batch that is not yet to be trusted. Nothing is recorded.
+    def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
+        """Read an answer that is not yet to be trusted. Nothing is recorded.
 
         Args:
-            indexes: of the inputs that the request carried.
+            items: the inputs that the request carried.
             result: the answer to them, which may be unreadable.
 
         Returns:
-            A prediction for each input, or why there are none.
+            A prediction for each input.
+
+        Raises:
+            UnreadableAnswer: of some input there is none, or it cannot be told which is whose.
         """
-        try:
-            if result.unreadable is not None:
-                raise result.unreadable
-            read, by_index = self._task.read, zip(indexes, result.parts, strict=True)
-            return [read(part, self._inputs[index], self._model) for index, part in by_index]
-        except UnreadableAnswer as error:
-            return Failure(FailureKind.TRANSIENT, str(error), 200)
+        if result.unreadable is not None:
+            raise result.unreadable
+        return [self._task.read(part, item, self._model) for item, part in zip(items, result.parts, strict=True)]
 
     async def _read_into_results(self, index: int, part: object) -> None:
         """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""

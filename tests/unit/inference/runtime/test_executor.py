@@ -23,6 +23,7 @@ from huggingface_api_handler.inference.protocols.routing import Route, resolve_r
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.storage.response_cache import NoResponseCache
 from huggingface_api_handler.inference.telemetry.hooks import Hooks
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -88,6 +89,7 @@ class Run:
         turns: int = 1,
         clock: Clock | None = None,
         hooks: Hooks | None = None,
+        answers: Any = None,
         **using: Any,
     ) -> None:
         self.clock = clock or Clock()
@@ -113,7 +115,15 @@ class Run:
             raise AssertionError("no media here")
 
         dependencies = Dependencies(
-            post, self.limiter, self.profile, no_media, no_media, self.clock.sleep, lambda: self.clock.now, hooks=hooks
+            post,
+            self.limiter,
+            self.profile,
+            no_media,
+            no_media,
+            self.clock.sleep,
+            lambda: self.clock.now,
+            answers or NoResponseCache(),
+            hooks=hooks,
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
 
