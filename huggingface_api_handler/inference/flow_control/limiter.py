@@ -159,9 +159,11 @@ class Limiter:
 
         Returns:
             ``places``: the limit of requests in flight; ``rate``: requests a second that the server allows;
-            ``answers``: responses a second. The last two are missing where they were not found.
+            ``answers``: responses a second. The last two are missing where they were not found, and ``rate`` where it
+            may be what other processes left of the limit: they may be gone by then.
         """
-        found = {"places": self.concurrency.limit, "rate": self.rate_estimator.rate, "answers": self.concurrency.rate}
+        rate = None if self.rate_estimator.is_shared else self.rate_estimator.rate
+        found = {"places": self.concurrency.limit, "rate": rate, "answers": self.concurrency.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     async def _wait_for_turn(self) -> float:

@@ -70,10 +70,12 @@ class RouteRegistry:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
             coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
             profile, pace = await coordinator.load_profile()
+            rate_estimator = RateEstimator(pace.get("rate"))
+            coordinator.on_neighbours = rate_estimator.on_neighbours
             limiter = Limiter(
                 max_concurrency,
                 concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
-                rate_estimator=RateEstimator(pace.get("rate")),
+                rate_estimator=rate_estimator,
                 peers=coordinator,
             )
             self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
