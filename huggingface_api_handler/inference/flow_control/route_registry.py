@@ -58,7 +58,8 @@ class RouteRegistry:
 
         Args:
             route: Where the requests go.
-            engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
+            engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own. Its ``timeout``
+                bounds the requests in flight; of several engines the latest query's.
             store: Where other processes and earlier queries left what they found.
 
         Returns:
@@ -82,6 +83,8 @@ class RouteRegistry:
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
         state.profile.limit_batch_size(route.protocol.max_batch_size)
+        state.profile.batch_size.timeout_s = engine.timeout
+        state.limiter.concurrency.timeout_bound.set_timeout(engine.timeout)
         return state
 
 
