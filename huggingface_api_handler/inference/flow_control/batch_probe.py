@@ -72,7 +72,7 @@ async def probe_batching(
         batched = await ask_batched(probes)
         if isinstance(batched, Failure):
             waiting.extendleft(reversed(claimed))
-            if batched.kind is FailureKind.NOT_SENT:
+            if batched.kind is FailureKind.NOT_SENT or batched.is_timeout:  # three others would take as long
                 return None
             is_last = trial == _MAX_TRIALS - 1 and batched.kind is not FailureKind.RATE_LIMITED
             if is_last or batched.kind is FailureKind.BATCH_UNSUPPORTED:
