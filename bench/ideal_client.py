@@ -7,6 +7,7 @@ the permitted rate, and no request before the model is loaded.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 import math
 import time
@@ -47,10 +48,49 @@ def best_seconds(plan: Plan, rows: int, batch: int) -> float:
         Seconds, without the time on the network.
     """
     requests = math.ceil(rows / batch)
+    if plan.changes:
+        return plan.loading + max(_seconds_by_capacity(plan, requests, batch), _seconds_by_rate(plan, requests, batch))
     request_seconds = plan.latency + plan.per_item * min(batch, rows)
     by_capacity = math.ceil(requests / plan.capacity) * request_seconds
     by_rate = 0.0 if plan.rate is None else max(0.0, requests - plan.bucket) / plan.rate + request_seconds
     return plan.loading + max(by_capacity, by_rate)
+
+
+def _seconds_by_capacity(plan: Plan, requests: int, batch: int) -> float:
+    """The shortest time for requests of a plan that changes, if every slot is always taken."""
+    phases = plan.phases()
+    free_at = [0.0] * plan.capacity
+    for _ in range(requests):
+        current = next(each for since, each in reversed(phases) if since <= free_at[0])
+        heapq.heapreplace(free_at, free_at[0] + current.latency + current.per_item * batch)
+    return max(free_at)
+
+
+def _seconds_by_rate(plan: Plan, requests: int, batch: int) -> float:
+    """The shortest time for requests of a plan that changes, if every token is taken as soon as it is there."""
+    last = plan.phases()[-1][1]
+    return tokens_due(plan, requests - plan.bucket) + last.latency + last.per_item * batch
+
+
+def tokens_due(plan: Plan, tokens: float) -> float:
+    """When a bucket has got so many tokens.
+
+    Args:
+        plan: How the service behaves, in all its phases.
+        tokens: How many, besides those that it held at first.
+
+    Returns:
+        Seconds from the first request; 0.0 where no rate is limited.
+    """
+    phases = plan.phases()
+    ends = [*(since for since, _ in phases[1:]), math.inf]
+    for (since, phase), until in zip(phases, ends, strict=True):
+        if phase.rate is None or tokens <= 0:
+            return since if since and tokens > 0 else 0.0
+        if tokens <= (until - since) * phase.rate:
+            return since + tokens / phase.rate
+        tokens -= (until - since) * phase.rate
+    raise AssertionError("the last phase has no end")
 
 
 def best_batch(plan: Plan, rows: int) -> int:
@@ -82,7 +122,7 @@ def ideal_client(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
             return
         # One token stays in the bucket, since clocks and networks are not exact.
         after_burst = next(numbers) - (plan.bucket - 2)
-        due = started + (ARRIVAL_S + after_burst / plan.rate if after_burst > 0 else 0.0)
+        due = started + (ARRIVAL_S + tokens_due(plan, after_burst) if after_burst > 0 else 0.0)
         while (wait := max(due, resume_at) - time.monotonic()) > 0:  # noqa: ASYNC110 -- ``resume_at`` may move
             await asyncio.sleep(wait)
 

@@ -15,8 +15,8 @@ import sys
 import time
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 import orjson
@@ -43,6 +43,10 @@ Item = str | bytes
 """One input: a text, or the bytes of a file."""
 
 
+Change = tuple[float, Mapping[str, Any]]
+"""Seconds from the first request, and the new values of fields of ``Plan``."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How the service behaves.
@@ -63,6 +67,7 @@ class Plan:
         loading: Seconds from the first request in which every request gets a 503.
         poison: A request with an input that contains this text is rejected with a 400.
         decimals: Of the scores. 0: there are two answers only.
+        changes: What is different from some seconds after the first request on, in the order of time.
     """
 
     latency: float = 0.0
@@ -79,11 +84,19 @@ class Plan:
     loading: float = 0.0
     poison: str | None = None
     decimals: int = DECIMALS
+    changes: Sequence[Change] = ()
 
     @property
     def bucket(self) -> float:
         """Size of the token bucket."""
         return max(1.0, self.burst or self.rate or 1.0)
+
+    def phases(self) -> list[tuple[float, Plan]]:
+        """When the service begins to behave in another way, in seconds from the first request, and how from then on."""
+        phases = [(0.0, replace(self, changes=()))]
+        for seconds, values in self.changes:
+            phases.append((seconds, replace(phases[-1][1], **values)))
+        return phases
 
 
 class Stats(TypedDict):
@@ -161,6 +174,7 @@ class Service:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.plan = plan
+        self._phases = deque(plan.phases()[1:])
         self._call_later, self._clock, self._wall_clock = call_later, clock, wall_clock
         self._active = 0
         self._waiting: deque[tuple[Responder, list[Item], bool]] = deque()
@@ -184,6 +198,7 @@ class Service:
         now = self._clock()
         if self._first_at is None:
             self._first_at = now
+        self._follow_timeline(now)
         self._counts["requests"] += 1
         announced_at, until = self._announced.get(account, (0.0, 0.0))
         if now < until:
@@ -201,6 +216,17 @@ class Service:
         else:
             self._waiting.append((connection, items, is_list))
 
+    def _follow_timeline(self, now: float) -> None:
+        """Behave as the plan says of this moment."""
+        while self._phases and self._first_at is not None and now >= self._first_at + self._phases[0][0]:
+            seconds, plan = self._phases.popleft()
+            self._fill_bucket(self._first_at + seconds)
+            self.plan = plan
+
+    def _fill_bucket(self, now: float) -> None:
+        self._tokens = min(self.plan.bucket, self._tokens + (now - self._filled_at) * (self.plan.rate or 0.0))
+        self._filled_at = now
+
     def _reject(self, account: bytes, items: list[Item], *, is_list: bool, now: float) -> Reply | None:
         """The rejection of a request, None where it is accepted."""
         plan = self.plan
@@ -208,8 +234,7 @@ class Service:
         if now - self._first_at < plan.loading:
             return _error_reply(503, "Model bench/model is currently loading", estimated_time=plan.loading)
         if plan.rate is not None:
-            self._tokens = min(plan.bucket, self._tokens + (now - self._filled_at) * plan.rate)
-            self._filled_at = now
+            self._fill_bucket(now)
             if self._tokens < 1:
                 wait = (1 - self._tokens) / plan.rate
                 return _error_reply(429, "You have reached the rate limit", self._announce(account, wait, now))
@@ -273,6 +298,7 @@ class Service:
             self._finish(connection, items, is_list)
 
     def _finish(self, connection: Responder, items: list[Item], is_list: bool) -> None:
+        self._follow_timeline(self._clock())
         self._active -= 1
         self._counts["answered"] += 1
         self._counts["items_answered"] += len(items)

@@ -133,6 +133,7 @@ class Failure:
         retry_after_s: Seconds to wait as the server announced them, or None if it announced nothing.
         is_estimated: Whether ``retry_after_s`` is only the server's guess, as for a loading model.
         is_unreachable: Whether no connection to the host could be made.
+        is_timeout: Whether it was given up, since no answer came in time. The server may still work on it.
         attempts: How often the request was sent.
         is_batch_too_large: Whether the server says that the request carried too many inputs.
         stated_max_batch_size: The most inputs in one request, where the server names it.
@@ -154,6 +155,7 @@ class Failure:
     input_message: str | None = None
     is_about_input: bool = False
     error: ServerError | None = field(default=None, repr=False, compare=False)
+    is_timeout: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact(self.message))
@@ -327,6 +329,7 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
         return Failure(
             FailureKind.TRANSIENT,
             f"no answer from {host} in time. Raise timeout in CREATE ML_ENGINE if it needs longer",
+            is_timeout=True,
         )
     if "Connector" in name and "ServerDisconnected" not in name:
         text = f"cannot reach {host} ({name}). Check that it runs and that this machine can reach it"

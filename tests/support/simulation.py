@@ -15,7 +15,7 @@ import random
 import selectors
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 from unittest import mock
 
@@ -27,6 +27,8 @@ from bench.ideal_client import best_batch, best_seconds
 from bench.service import Plan, Service, Stats
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.failures import Failure
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
+from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route
@@ -146,6 +148,8 @@ class _Reply:
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
         fields = (line.decode().split(": ", 1) for line in headers.split(b"\r\n") if line)
+        if self.response.cancelled():  # the client has gone
+            return
         self.response.set_result(Response(status, CIMultiDict((name, value) for name, value in fields), body))
 
 
@@ -157,6 +161,8 @@ def simulate(
     spread: float = 0.0,
     changes: Sequence[tuple[float, Mapping[str, Any]]] = (),
     fault: Fault = lambda inputs: None,
+    timeout_s: float = 120.0,
+    using: Mapping[str, Any] = MappingProxyType({}),
     trace: bool = False,
 ) -> SimulationResult:
     """Run one query of distinct texts on a new route.
@@ -168,6 +174,8 @@ def simulate(
         spread: Sigma of a lognormal factor, of mean 1, on the latency of each request.
         changes: What changes in the plan, as (virtual seconds, new values of its fields).
         fault: Says which requests fail, and how.
+        timeout_s: Seconds after which the client gives a request up. The service does not notice.
+        using: What the model is told besides task and columns.
         trace: Print the state of the client every second.
 
     Returns:
@@ -194,7 +202,7 @@ def simulate(
             response = fault(orjson.loads(body)["inputs"])
             if response is None:
                 service.request(reply, b"a", body, is_json=True)
-                response = await reply.response
+                response = await asyncio.wait_for(reply.response, timeout)
             await asyncio.sleep(NETWORK_S * random.uniform(0.3, 1.0))
             return response
 
@@ -204,17 +212,19 @@ def simulate(
         async def save(_: Media) -> str:
             raise AssertionError("no media here")
 
-        limiter, usage = Limiter(clock=loop.time), Usage("", "", "")
+        concurrency = AdaptiveConcurrencyLimit(timeout_s=timeout_s)
+        limiter, usage = Limiter(clock=loop.time, concurrency=concurrency), Usage("", "", "")
         finished: list[float] = []
         in_flight: list[int] = []
-        dependencies = Dependencies(post, limiter, RouteProfile(), load, save, asyncio.sleep, loop.time)
+        profile = RouteProfile(batch_size=BatchSizeTuner(timeout_s=timeout_s))
+        dependencies = Dependencies(post, limiter, profile, load, save, asyncio.sleep, loop.time)
         engine = engine_settings({"endpoint": "http://127.0.0.1:1"})
-        model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
+        model = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, engine)
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
         executor = QueryExecutor(
             model,
             Route("http://h", "m", {}, has_key=False),
-            1000.0,
+            timeout_s,
             usage,
             dependencies,
             InputStream.of(texts),

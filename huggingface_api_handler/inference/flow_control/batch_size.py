@@ -13,6 +13,8 @@ _GAIN = 0.97  # a batch of twice the size is worth it where an input then takes 
 _SHORT_BATCH_S = 0.5
 _GAIN_OF_LONG_BATCHES = 0.9  # a long batch makes a late end, so it must be worth more
 _MAX_LATENCY_S = 4.0  # no larger batch is tried than takes this long, since its last rows would come late
+_MAX_LATENCY_OF_SINGLES = 1.5  # the same, where one input alone takes long: so many times that
+_MAX_TIMEOUT_SHARE = 0.25  # the same, of the timeout: others may be ahead of it
 _MAX_ESTIMATED_LATENCY_S = 10.0  # the same before the best size was measured, if time grew with the inputs
 _COMPARABLE_FACTOR = 1.5  # of the size: a smaller step's gain is lost in chance
 _MIN_STEP_FACTOR = 1.15  # of the best size: a step below this towards a rejected size is not worth a request
@@ -32,6 +34,7 @@ class BatchSizeTuner:
         smallest_rejected: The smallest size that was not taken; more than ``MAX_BATCH_SIZE`` where none is.
         settled: Whether ``best`` is final, so that no larger size is tried.
         latencies_s: Seconds that a batch of each measured size takes.
+        timeout_s: Seconds after which a request is given up.
 
     Example:
         >>> tuner = BatchSizeTuner()
@@ -48,6 +51,9 @@ class BatchSizeTuner:
     smallest_rejected: int = MAX_BATCH_SIZE + 1
     settled: bool = False
     latencies_s: dict[int, float] = field(default_factory=dict)
+    timeout_s: float = float("inf")
+    _single_s: float | None = None  # the least that one input alone took
+    _input_s: float | None = None  # the least that each further input of a batch took
     _trial_size: int = 0
     _batches_since_trial: int = 0
     _repeated_rejections: int = 0
@@ -62,8 +68,11 @@ class BatchSizeTuner:
             waiting: Inputs that wait to be sent, those of this batch included.
 
         Returns:
-            The best size, or for one batch in a few a larger one, to try it.
+            The best size, or for one batch in a few a larger one, to try it. The first batch is no larger than should
+            be answered soon by the seconds that one input took.
         """
+        if self._is_unmeasured:
+            self.best = self._first_size()
         step = self._step()
         if step is None or not self._pays_off(step, waiting):
             return self.best
@@ -85,6 +94,24 @@ class BatchSizeTuner:
         step = self._step()
         return self._is_unmeasured and step is not None and self._pays_off(step, waiting)
 
+    def on_single(self, seconds: float) -> None:
+        """Note an input that was answered alone.
+
+        Args:
+            seconds: Latency of the request.
+        """
+        if self._single_s is None or seconds < self._single_s:
+            self._single_s = seconds
+
+    def on_timeout(self, size: int) -> None:
+        """Note a batch that was given up, since no answer came in time: no other goes in its size.
+
+        Args:
+            size: Inputs in the batch.
+        """
+        self.best = max(1, min(self.best, size // 2))
+        self.latencies_s = {measured: s for measured, s in self.latencies_s.items() if measured <= self.best}
+
     def on_success(self, size: int, seconds: float) -> None:
         """Note a batch that was answered.
 
@@ -98,6 +125,9 @@ class BatchSizeTuner:
             self._repeated_rejections = 0
         reference_s, earlier_s = self.latencies_s.get(self._reference_size), self.latencies_s.get(size)
         self.latencies_s[size] = seconds if earlier_s is None else (earlier_s + seconds) / 2
+        if self._single_s is not None and size > 1:
+            input_s = max(0.0, seconds - self._single_s) / (size - 1)
+            self._input_s = input_s if self._input_s is None else min(self._input_s, input_s)
         if size <= self.best:
             if 2 * size >= self.best:  # far smaller ones say little about the queue that a larger one waits in
                 self._reference_size = size
@@ -151,9 +181,30 @@ class BatchSizeTuner:
         estimates = (seconds / measured * size for measured, seconds in self.latencies_s.items())
         return min(estimates, default=_MAX_ESTIMATED_LATENCY_S + 1)
 
+    @property
+    def _max_latency_s(self) -> float:
+        single_s = self._single_s or 0.0
+        return min(max(_MAX_LATENCY_S, _MAX_LATENCY_OF_SINGLES * single_s), _MAX_TIMEOUT_SHARE * self.timeout_s)
+
+    def _first_size(self) -> int:
+        """The best size, or less where it would take too long, if each input took as long as those measured."""
+        if self._single_s is None:
+            return self.best
+        input_s = self._single_s if self._input_s is None else self._input_s
+        further_s = max(0.0, self._max_latency_s - self._single_s)
+        return self.best if self.best * input_s <= further_s else 1 + int(further_s / input_s)
+
+    def _is_too_slow(self, size: int) -> bool:
+        """Whether a batch of a size larger than the best is not to be tried, as it would take too long."""
+        best_s = self.latencies_s.get(self.best, 0.0)
+        if self._single_s is None or self._input_s is None:
+            return best_s > min(_MAX_LATENCY_S, _MAX_TIMEOUT_SHARE * self.timeout_s)
+        expected_s = self._single_s + self._input_s * (size - 1)
+        return expected_s > (self._max_latency_s if best_s > _MAX_LATENCY_S else _MAX_TIMEOUT_SHARE * self.timeout_s)
+
     def _step(self) -> int | None:
         """The larger size to try next, None where there is none."""
-        if self.settled or self.latencies_s.get(self.best, 0.0) > _MAX_LATENCY_S:
+        if self.settled:
             return None
         if self._is_unmeasured and (
             self._trial_size or self._estimated_latency_s(self.best * 4) > _MAX_ESTIMATED_LATENCY_S
@@ -165,4 +216,4 @@ class BatchSizeTuner:
             larger = half if half >= self.best * _MIN_STEP_FACTOR else (self.best + self.smallest_rejected) // 2
             if larger < self.best * _MIN_STEP_FACTOR or larger >= self.smallest_rejected:
                 return None
-        return larger
+        return None if self._is_too_slow(larger) else larger

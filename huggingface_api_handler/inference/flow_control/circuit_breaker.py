@@ -52,7 +52,7 @@ class CircuitBreaker:
         self._rejections: Counter[str] = Counter()
         self._ordinary: set[int] = set()
         self._ordinary_rejections: Counter[str] = Counter()
-        self._refusals_in_a_row = 0
+        self._refusals_in_a_row = self._timeouts_in_a_row = 0
         self._retrying: set[int] = set()
         self._max_retrying = _MAX_RETRYING
 
@@ -60,7 +60,7 @@ class CircuitBreaker:
         """Note that a row was answered."""
         self.has_answer = True
         self._stalled_since = None
-        self._refusals_in_a_row = 0
+        self._refusals_in_a_row = self._timeouts_in_a_row = 0
         self.outage.on_response()
 
     def holds_back(self, in_flight: int) -> bool:
@@ -191,7 +191,11 @@ class CircuitBreaker:
             return None
         if self.has_answer:
             self._refusals_in_a_row += failure.status in MAY_BE_OF_ONE_INPUT
-            return None
+            self._timeouts_in_a_row += failure.is_timeout
+            if self._timeouts_in_a_row < _MAX_IDENTICAL_REJECTIONS or waiting < MIN_WAITING_INPUTS:
+                return None
+            message = f"{failure.message} (the last {self._timeouts_in_a_row} rows got none: the service hangs)"
+            return Failure(FailureKind.FATAL, message)
         words = alike(failure.own_words)
         self._rejections[words] += 1
         self._ordinary_rejections[words] += index in self._ordinary

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from .timeout_bound import TimeoutBound
+
 INITIAL_LIMIT = 8
 """Requests in flight on a route that is new: few enough for a small server's queue."""
 MAX_CONCURRENCY = 1024
@@ -28,6 +30,7 @@ RAMP_UP_INTERVAL_S = 0.01
 _RAMP_UP_FACTOR = 1.12  # of each step, for the same reason
 _LATENCY_TOLERANCE = 1.25  # latency over that of an idle server: a short queue keeps all of the server busy
 _QUEUE_THRESHOLD = 1.4  # latency over that of an idle server at which slow start ends
+_QUEUED_GROWTH = 2.0  # slots that are tried beyond what the queue allows, once it is as long
 _MIN_GRADIENT = 0.5  # no round more than halves the limit
 _MIN_CEILING_SHARE = 0.25  # of the requests in flight at a rejection, as it may be for their rate
 _BASELINE_ROUNDS = 42  # the smallest latency of so many rounds counts as that of an idle server
@@ -39,6 +42,7 @@ _INITIAL_CEILING_S = 30.0
 _MAX_CEILING_S = 960.0  # the ceiling's time doubles up to here while the server rejects again and again
 _SLOTS_PER_RESPONSE = 2.0  # in slow start: the limit triples each round trip
 _SATURATED_SHARE = 0.85  # of the limit in flight, from which a round says something about the limit
+_MAX_GROWTH_LATENCY = 2.0  # latency over the first one, up to which slow start grows: others may just be longer
 _QUEUE_CHECK_LATENCIES = 3  # first latencies that a check takes: all that is in flight should be answered as often
 _QUEUE_CHECK_DIVISOR = 4  # there is a queue if less than a quarter of that was answered
 _MAX_LIMIT_BEFORE_RESPONSE = 64  # on a server that works on one request at a time, the last waits 64 times as long
@@ -52,6 +56,7 @@ class AdaptiveConcurrencyLimit:
     Attributes:
         limit: Requests that may be in flight, at least 1.0.
         rate: Responses a second in the last round that used the whole limit; None before the first one.
+        timeout_bound: What the timeout says besides.
 
     Example:
         >>> concurrency = AdaptiveConcurrencyLimit(max_concurrency=64)
@@ -62,13 +67,20 @@ class AdaptiveConcurrencyLimit:
         7.0
     """
 
-    def __init__(self, initial_limit: float | None = None, max_concurrency: int = MAX_CONCURRENCY) -> None:
+    def __init__(
+        self,
+        initial_limit: float | None = None,
+        max_concurrency: int = MAX_CONCURRENCY,
+        timeout_s: float | None = None,
+    ) -> None:
         """Start a limit.
 
         Args:
             initial_limit: The limit that an earlier query found; None on a new route.
             max_concurrency: Requests in flight that are never exceeded.
+            timeout_s: Seconds after which a request is given up; None where it never is.
         """
+        self.timeout_bound = TimeoutBound(timeout_s)
         self._max_concurrency = max_concurrency
         self.limit = max(1.0, min(initial_limit if initial_limit is not None else INITIAL_LIMIT, max_concurrency))
         self.rate: float | None = None
@@ -93,19 +105,27 @@ class AdaptiveConcurrencyLimit:
         if self._awaits_first_response:
             self._awaits_first_response = False
             self._target = min(max(self._target, _LIMIT_AFTER_FIRST_RESPONSE), self._max_concurrency)
+        self.timeout_bound.on_response(now, seconds, in_flight, self.limit)
         current = self._round
         current.add(seconds, inputs)
         if in_flight >= self.limit * _SATURATED_SHARE:
             current.is_saturated = True
             if self._in_slow_start:
-                self._target = min(
-                    self._target + _SLOTS_PER_RESPONSE, max(self._target, 4 * self.limit), self._max_concurrency
-                )
+                self._grow(seconds)
         if self._in_slow_start:
             self._check_queue(now, seconds, in_flight)
         current.pending -= 1  # the fastest responses alone say little about the others
         if now - seconds >= current.started_at and current.pending <= 0:
             self._end_round(now, in_flight)
+
+    def _grow(self, seconds: float) -> None:
+        """Raise what slow start rises to, unless the response was late: then a queue builds up."""
+        first_s = self._queue_check.first_latency_s
+        if first_s and seconds > _MAX_GROWTH_LATENCY * first_s:
+            self._target = self.limit
+        else:
+            limit = max(self._target, 4 * self.limit)
+            self._target = min(self._target + _SLOTS_PER_RESPONSE, limit, self._max_concurrency)
 
     @property
     def is_ramping_up(self) -> bool:
@@ -140,6 +160,24 @@ class AdaptiveConcurrencyLimit:
         self._ceiling_after_rejection.lower()
         self._set(self._target, now)
 
+    def on_timeout(self, now: float, seconds: float, in_flight: int) -> float:
+        """Note a request that was given up since no answer came in time: lower ``limit`` at once.
+
+        Args:
+            now: Seconds of the clock.
+            seconds: How long the request was out.
+            in_flight: Requests in flight as it was given up, its own included.
+
+        Returns:
+            Seconds in which nothing should be sent, as the server still works on what was given up.
+        """
+        limit, hold_s = self.timeout_bound.on_timeout(now, seconds, self.limit)
+        if limit < self.limit:
+            self._in_slow_start = self._awaits_first_response = False
+            self._set(limit, now)
+            self._round.restart(now, in_flight)
+        return hold_s
+
     def forget_rejection(self) -> None:
         """Drop the ceiling of the last rejection: the server does not count requests in flight."""
         self._ceiling_after_rejection.expires_at = float("-inf")
@@ -161,7 +199,8 @@ class AdaptiveConcurrencyLimit:
             self._in_slow_start, self._target = False, self.limit
         if not self._in_slow_start and ended.is_saturated:
             gradient = max(_MIN_GRADIENT, min(1.0, _LATENCY_TOLERANCE / queueing))
-            self._set(self._target * gradient + sqrt(self._target), now)
+            growth = sqrt(self._target) if queueing < _QUEUE_THRESHOLD else min(sqrt(self._target), _QUEUED_GROWTH)
+            self._set(self._target * gradient + growth, now)
         self._rounds += 1
         if not self._in_slow_start:
             drains = self._rounds % _DRAIN_INTERVAL_ROUNDS < 2 and queueing > _DRAIN_THRESHOLD

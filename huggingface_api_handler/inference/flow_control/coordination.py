@@ -52,6 +52,7 @@ class RouteCoordinator:
     Attributes:
         quota_share: This process's share of ``max_concurrency``, in (0, 1].
         resume_at: When the pause of the route ends, in seconds of this process's clock.
+        on_neighbours: Is told at each look how many other processes use the route; None where nobody asks.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RouteCoordinator:
             max_concurrency: Requests in flight of all processes together.
             clock: Seconds, monotonic.
         """
+        self.on_neighbours: Callable[[int], None] | None = None
         self.quota_share = 1.0
         self.resume_at = 0.0
         self._max_concurrency = max_concurrency
@@ -141,6 +143,8 @@ class RouteCoordinator:
             self.resume_at = self._clock() + (pause_s if pause_s < _MAX_PLAUSIBLE_PAUSE_S else 0.0)
             rank = sorted({*snapshot.owners, self._owner}).index(self._owner)
             self.quota_share = quota_share(self._max_concurrency, rank, len(snapshot.owners))
+            if self.on_neighbours is not None:
+                self.on_neighbours(sum(owner != self._owner for owner in snapshot.owners))
 
     def _sync(self, connection: sqlite3.Connection, renew: bool) -> _Snapshot:
         now = time.time()

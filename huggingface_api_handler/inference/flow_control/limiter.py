@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
         estimated: Whether these seconds are only the server's guess, as those of a model that loads.
         rate_limit: What the headers say remains of the server's limit, None where they say nothing.
         inputs: Inputs that the request carried.
+        timed_out: Whether it was given up, since no answer came in time.
     """
 
     seconds: float
@@ -40,6 +41,7 @@ class Outcome(NamedTuple):
     estimated: bool = False
     rate_limit: RateLimitStatus | None = None
     inputs: int = 1
+    timed_out: bool = False
 
 
 class Peers(Protocol):
@@ -159,9 +161,12 @@ class Limiter:
 
         Returns:
             ``places``: the limit of requests in flight; ``rate``: requests a second that the server allows;
-            ``answers``: responses a second. The last two are missing where they were not found.
+            ``answers``: responses a second. The last two are missing where they were not found, and ``rate`` where it
+            may be what other processes left of the limit: they may be gone by then.
         """
-        found = {"places": self.concurrency.limit, "rate": self.rate_estimator.rate, "answers": self.concurrency.rate}
+        rate = None if self.rate_estimator.is_shared else self.rate_estimator.rate
+        slots = min(self.concurrency.limit, self.concurrency.timeout_bound.limit)
+        found = {"places": slots, "rate": rate, "answers": self.concurrency.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     async def _wait_for_turn(self) -> float:
@@ -237,6 +242,10 @@ class Limiter:
                 resume_at = now + min(outcome.rate_limit.reset_s, _MAX_RETRY_AFTER_S)
                 self.rate_estimator.on_exhausted(now - outcome.seconds, resume_at, rejected=False)
                 self._pause_until(resume_at)
+        if outcome.timed_out:
+            hold_s = self.concurrency.on_timeout(now, outcome.seconds, self.in_flight)
+            if hold_s > 0:
+                self._pause_until(now + hold_s)
         if outcome.rate_limited:
             self._silent_since = now
             pause_s = self._pause_s(outcome, now)
@@ -274,6 +283,7 @@ class Limiter:
     @property
     def slots(self) -> float:
         """How many requests of this process may be in flight now."""
+        limit = min(self.concurrency.limit, self.concurrency.timeout_bound.limit)
         if self._peers is None:
-            return self.concurrency.limit
-        return max(1.0, min(self.concurrency.limit, self._max_concurrency * self._peers.quota_share))
+            return limit
+        return max(1.0, min(limit, self._max_concurrency * self._peers.quota_share))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..transport.rate_limit_headers import RateLimitStatus
+from .rate_increase import RateIncrease
 
 _MIN_REQUESTS = 5  # between empty buckets, from which their number says something
 _RELIABLE_REQUESTS = 20  # from which it says it well
@@ -23,11 +24,6 @@ _SAFETY_FACTOR = 0.99  # of the measured rate, so that small errors cause no rej
 _DECREASE_FACTOR = 0.95  # of the rate after a rejection, at least
 _EARLY_DECREASE_FACTOR = 0.7  # after the second early rejection in a row
 _PROVEN_BURST_REQUESTS = 2  # requests of a burst that were taken: then the bucket saved the tokens of the pause
-_INCREASE_INTERVAL_S = 1.0
-_INCREASE_FACTOR = 1.02
-_UNCERTAIN_INCREASE_FACTOR = 1.15  # while the rate was seen once only
-_INITIAL_HOLD_S = 4.0  # after a rejection, before the rate rises again
-_MAX_HOLD_S = 640.0  # it doubles up to here, since each rise ends in a rejection
 _INITIAL_BURST_S = 10.0  # seconds of tokens that a bucket is taken to save until it is seen to save less
 _BURST_DECREASE_FACTOR = 0.8
 _RESERVE_TOKENS_AFTER_REJECTION = 1.5  # left in the bucket, as clocks and networks are not exact
@@ -44,6 +40,7 @@ class RateEstimator:
 
     Attributes:
         rate: Requests a second; None while no limit of the rate was seen.
+        is_shared: Whether the rate may be what other processes left of the limit.
 
     Example:
         >>> estimator = RateEstimator()
@@ -63,12 +60,14 @@ class RateEstimator:
             initial_rate: Requests a second that an earlier query found; None on a new route.
         """
         self.rate = initial_rate
+        self.is_shared = False
         self._is_certain = initial_rate is not None
         self._bucket = _TokenBucket()
         self._headers = _HeaderTrust()
         self._exhaustion = _Exhaustion()
         self._sample = _Sample()
-        self._increase = _Increase()
+        self._increase = RateIncrease()
+        self._neighbours = 0
         self._rejections = _EarlyRejections()
 
     def delay(self, now: float) -> float:
@@ -87,9 +86,8 @@ class RateEstimator:
             return 0.0
         next_at = self._bucket.next_at
         # The rate rises only while it holds requests back: otherwise it is not too low.
-        if not self._headers.are_trusted and now - self._increase.last_at >= _INCREASE_INTERVAL_S and next_at > now:
-            self.rate *= _INCREASE_FACTOR if self._is_certain else _UNCERTAIN_INCREASE_FACTOR
-            self._increase.last_at = now
+        if not self._headers.are_trusted and next_at > now:
+            self.rate = self._increase.raised(self.rate, now, is_certain=self._is_certain)
         return next_at - now
 
     def on_send(self, now: float) -> None:
@@ -167,6 +165,17 @@ class RateEstimator:
             exhaustion.event_at = min(sent_at, exhaustion.event_at)
         return is_news
 
+    def on_neighbours(self, count: int) -> None:
+        """Note how many other processes of this machine use the route now. Where one left, the rate rises at once.
+
+        Args:
+            count: Processes beside this one.
+        """
+        if count < self._neighbours:
+            self._increase.release()
+        self._neighbours = count
+        self.is_shared = self.is_shared or count > 0
+
     def is_non_rate_limited(self, now: float) -> bool:
         """Whether the server was seen to reject for other reasons than the rate.
 
@@ -185,49 +194,48 @@ class RateEstimator:
 
     def _resume(self, event_at: float) -> None:
         """Measure up to ``event_at``, now that all that was rejected then has come back."""
-        sample, bucket, increase = self._sample, self._bucket, self._increase
+        sample, bucket = self._sample, self._bucket
         resume_at = self._exhaustion.resume_at
         self._exhaustion.event_at = None
+        measured = None
         if sample.started_at is not None and event_at > sample.started_at:
-            self._measure(event_at, event_at - sample.started_at)
+            measured = self._measure(event_at, event_at - sample.started_at)
             if self.is_non_rate_limited(event_at):
                 return
-        if sample.started_at is None or (
-            sample.sent >= _RELIABLE_REQUESTS and event_at - sample.started_at >= _MIN_SAMPLE_S
-        ):
+        if sample.started_at is None or sample.is_reliable(event_at - sample.started_at):
             sample.started_at, sample.sent, sample.overflow_s = event_at, 0, 0.0
         sample.overflow_s += max(0.0, resume_at - event_at - bucket.burst_s)
         sample.resumed_at, sample.sent_before_resume, bucket.burst_requests = resume_at, sample.sent, 0
-        increase.last_at = resume_at
-        if self._is_certain:
-            increase.last_at += increase.hold_s
-            increase.hold_s = min(increase.hold_s * 2, _MAX_HOLD_S)
+        certain_rate = self.rate if self._is_certain else None
+        self._increase.on_rejected(resume_at, resume_at - event_at, certain_rate, measured)
         if self.rate is not None:
             bucket.next_at = event_at + bucket.reserve_tokens / self.rate
 
-    def _measure(self, event_at: float, span_s: float) -> None:
+    def _measure(self, event_at: float, span_s: float) -> float | None:
+        """Set the rate by a sample. Returns what the server took a second, None where too few requests say it."""
         sample, bucket, rejections = self._sample, self._bucket, self._rejections
         measured = sample.sent / max(span_s - sample.overflow_s, 1e-3)
         sent_since_resume = sample.sent - sample.sent_before_resume
         if self.rate is None:
             if sample.sent >= _MIN_REQUESTS and span_s >= _MIN_SAMPLE_S:
                 self.rate = measured * _SAFETY_FACTOR
-            return
+            return None
         if event_at <= bucket.burst_at:  # rejected within the burst: the bucket saves less than the pause brought
             saved_s = max(0.0, (sent_since_resume - 1) / self.rate - max(0.0, event_at - sample.resumed_at))
             bucket.burst_s = min(bucket.burst_s, saved_s) * _BURST_DECREASE_FACTOR
-            return
+            return None
         is_early = sent_since_resume < max(_RELIABLE_REQUESTS, self.rate)
         rejections.in_a_row = rejections.in_a_row + 1 if is_early else 0
         if rejections.in_a_row >= _MAX_EARLY_REJECTIONS:
             self._give_up(event_at)
-        else:
-            lower, previous = measured * _SAFETY_FACTOR, self.rate
-            is_proven = bucket.burst_requests >= _PROVEN_BURST_REQUESTS
-            self.rate = lower if is_proven else max(previous * _DECREASE_FACTOR, lower)
-            if rejections.in_a_row > 1:
-                self.rate = min(self.rate, previous * _EARLY_DECREASE_FACTOR)
-            self._is_certain = True
+            return None
+        lower, previous = measured * _SAFETY_FACTOR, self.rate
+        is_proven = bucket.burst_requests >= _PROVEN_BURST_REQUESTS
+        self.rate = lower if is_proven else max(previous * _DECREASE_FACTOR, lower)
+        if rejections.in_a_row > 1:
+            self.rate = min(self.rate, previous * _EARLY_DECREASE_FACTOR)
+        self._is_certain, self.is_shared = True, self._neighbours > 0
+        return lower if sample.is_reliable(span_s) else None
 
     def _give_up(self, now: float) -> None:
         """Rejected early at whatever rate: this server rejects for other reasons, and sending slower does not help."""
@@ -286,13 +294,8 @@ class _Sample:
     overflow_s: float = 0.0  # in which the bucket was full, so that tokens overflowed
     resumed_at: float = float("-inf")
 
-
-@dataclass(slots=True)
-class _Increase:
-    """When the rate last rose, or, in the future, until when it is held."""
-
-    last_at: float = float("-inf")
-    hold_s: float = _INITIAL_HOLD_S
+    def is_reliable(self, span_s: float) -> bool:
+        return self.sent >= _RELIABLE_REQUESTS and span_s >= _MIN_SAMPLE_S
 
 
 @dataclass(slots=True)

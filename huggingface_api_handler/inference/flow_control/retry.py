@@ -80,6 +80,8 @@ class RetryPolicy:
             return Retry(0.0, counts=False)
         if failure.kind is FailureKind.FATAL:
             return GiveUp(whole_query=True)
+        if failure.is_timeout and inputs > 1:  # as many would take as long again
+            return Split()
         if failure.kind is FailureKind.TRANSIENT and attempt < self._attempts_for(inputs):
             return Retry(self._backoff_s(attempt))
         return Split() if inputs > 1 else GiveUp()
@@ -124,6 +126,8 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
     if failure.is_batch_too_large:
         if sizes.on_reject(count, failure.stated_max_batch_size):
             size = sizes.best
+    elif failure.is_timeout:
+        sizes.on_timeout(count)
     elif failure.kind is FailureKind.TRANSIENT and count > sizes.best and sizes.on_reject(count):
         size = sizes.best
     parts = [batch.indexes[start : start + size] for start in range(0, count, size)]

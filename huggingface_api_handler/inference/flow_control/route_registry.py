@@ -58,7 +58,8 @@ class RouteRegistry:
 
         Args:
             route: Where the requests go.
-            engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own.
+            engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own. Its ``timeout``
+                bounds the requests in flight; of several engines the latest query's.
             store: Where other processes and earlier queries left what they found.
 
         Returns:
@@ -70,16 +71,20 @@ class RouteRegistry:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
             coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
             profile, pace = await coordinator.load_profile()
+            rate_estimator = RateEstimator(pace.get("rate"))
+            coordinator.on_neighbours = rate_estimator.on_neighbours
             limiter = Limiter(
                 max_concurrency,
                 concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
-                rate_estimator=RateEstimator(pace.get("rate")),
+                rate_estimator=rate_estimator,
                 peers=coordinator,
             )
             self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
         state.profile.limit_batch_size(route.protocol.max_batch_size)
+        state.profile.batch_size.timeout_s = engine.timeout
+        state.limiter.concurrency.timeout_bound.set_timeout(engine.timeout)
         return state
 
 

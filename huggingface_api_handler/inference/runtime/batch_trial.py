@@ -267,6 +267,9 @@ class BatchTrial:
         """Note a probe that was refused or misread as a whole, perhaps for one of its inputs. The next are shorter."""
         is_of_route = True
         if isinstance(failure, Failure):
+            if failure.is_timeout:  # others would take as long
+                self._refusals = _MAX_REFUSALS
+                return
             if failure.kind in (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.NOT_SENT):
                 return
             if failure.kind is FailureKind.BATCH_UNSUPPORTED:

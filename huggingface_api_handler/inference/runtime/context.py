@@ -257,7 +257,8 @@ def outcome_of(result: RequestResult, seconds: float, inputs: int) -> Outcome:
     """
     failure = result.failure
     if failure is None or failure.kind is not FailureKind.RATE_LIMITED:
-        return Outcome(seconds, answered=failure is None, rate_limit=result.rate_limit, inputs=inputs)
+        timed_out = failure is not None and failure.is_timeout
+        return Outcome(seconds, failure is None, rate_limit=result.rate_limit, inputs=inputs, timed_out=timed_out)
     return Outcome(seconds, False, True, failure.retry_after_s, failure.is_estimated)
 
 

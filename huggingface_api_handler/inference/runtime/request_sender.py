@@ -96,8 +96,9 @@ class RequestSender:
         if hooks is not None:
             tokens = result.usage.tokens if result.usage is not None else 0
             hooks.request_ended(number, len(items), outcome.seconds, result.failure, result.bytes_received, tokens)
-        if result.failure is None and len(items) > 1:
-            deps.profile.batch_size.on_success(len(items), outcome.seconds)
+        if result.failure is None:
+            sizes = deps.profile.batch_size
+            sizes.on_single(outcome.seconds) if len(items) == 1 else sizes.on_success(len(items), outcome.seconds)
         return result
 
     def note_retry(self, failure: Failure, attempt: int, inputs: int, delay_s: float) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from bench.ideal_client import best_batch, best_seconds
+from bench.ceiling import rows_for
+from bench.ideal_client import best_batch, best_seconds, tokens_due
 from bench.measure import running_service
 from bench.service import IN_TRANSIT_S, Plan, Service, score
 from huggingface_api_handler.inference.failures import Failure, FailureKind
@@ -183,6 +184,29 @@ def test_a_rate_lets_its_bucket_in_at_once_and_then_so_many_a_second() -> None:
         run.pass_to(step / 100)
         run.ask("a")
     assert 38 <= run.service.stats()["answered"] <= 40
+
+
+def test_a_plan_changes_at_its_seconds_after_the_first_request() -> None:
+    run = Run(Plan(latency=0.1, rate=10.0, changes=((10.0, {"rate": 2.0, "latency": 1.0}), (20.0, {"rate": 10.0}))))
+    for step in range(3000):
+        run.pass_to(step / 100)
+        run.ask("a")
+    run.pass_to(40.0)
+    answered = [at for at, _, status, _, _ in run.replies if status == 200]
+    assert sum(at < 10.0 for at in answered) == pytest.approx(10 + 100, abs=2)
+    assert sum(11.0 < at < 20.0 for at in answered) == pytest.approx(2 * 9, abs=2)
+    assert sum(21.0 < at < 30.0 for at in answered) == pytest.approx(10 * 9, abs=2)
+
+
+def test_the_ideal_client_knows_what_changes() -> None:
+    slower = Plan(latency=0.1, capacity=2, changes=((10.0, {"latency": 1.0}), (20.0, {"latency": 0.1})))
+    assert best_seconds(slower, 200 + 20 + 200, 1) == pytest.approx(30.0)
+    falling = Plan(latency=0.5, rate=10.0, changes=((10.0, {"rate": 1.0}), (20.0, {"rate": 10.0})))
+    assert tokens_due(falling, 50) == pytest.approx(5.0)
+    assert tokens_due(falling, 105) == pytest.approx(15.0)
+    assert best_seconds(falling, 10 + 100 + 10 + 100, 1) == pytest.approx(30.5)
+    assert rows_for(falling, 30.0) == 10 + 100 + 10 + 100
+    assert rows_for(slower, 30.0) == 420
 
 
 def test_media_is_answered_bare_and_by_its_bytes() -> None:

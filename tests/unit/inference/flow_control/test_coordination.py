@@ -27,6 +27,7 @@ from huggingface_api_handler.inference.flow_control.coordination import (
     to_json,
 )
 from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
@@ -297,6 +298,19 @@ def test_a_learned_record_of_garbage_is_ignored_with_one_warning(garbage: bytes,
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "what was learned about a route cannot be read, and is learned anew"
     ]
+
+
+def test_a_rate_learned_beside_another_process_is_not_passed_on(store: Store) -> None:
+    """It is what that process left of the limit, and the next query may be alone."""
+    rate_estimator = RateEstimator(8.0)
+    limiter = Limiter(rate_estimator=rate_estimator)
+    assert limiter.pace()["rate"] == 8.0
+    mine, theirs = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
+    mine.on_neighbours = rate_estimator.on_neighbours
+    refresh_all(mine)
+    assert limiter.pace()["rate"] == 8.0
+    refresh_all(theirs, mine)
+    assert "rate" not in limiter.pace()
 
 
 def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Service, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
+from huggingface_api_handler.inference.flow_control.rate_increase import RateIncrease
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
@@ -35,6 +36,68 @@ def test_a_rate_that_changes_is_followed(before: int, after: int, share: float) 
     assert result.unanswered == 0
     assert result.rate(90.0, 110.0) >= share * after
     assert result.refused <= 0.1 * result.requests
+
+
+@pytest.mark.parametrize("burst_s", [0.25, 1.0, 10.0])
+def test_a_rate_that_falls_and_comes_back_is_used_again_within_a_minute(burst_s: float) -> None:
+    def limit(rate: float) -> dict[str, float]:
+        return {"rate": rate, "burst": burst_s * rate}
+
+    plan = Plan(latency=0.05, capacity=64, **limit(40.0))  # type: ignore[arg-type]
+    result = simulate(plan, 5600, seed=1, changes=[(20.0, limit(15.0)), (80.0, limit(40.0))])
+    assert result.unanswered == 0
+    assert result.rate(30.0, 80.0) >= 0.93 * 15
+    assert result.rate(130.0, 140.0) >= 38
+    assert result.refused <= 0.05 * result.requests
+
+
+def test_a_rate_that_is_rejected_again_and_again_is_held_for_no_more_than_half_a_minute() -> None:
+    """Else a limit that rises, or a neighbour that leaves, is not noticed for minutes."""
+    increase = RateIncrease()
+    for round_ in range(20):
+        increase.on_rejected(100.0 * round_, 0.1, 40.0, None)
+        if round_ < 19:
+            assert increase.raised(40.0, 100.0 * round_ + 90.0, is_certain=True) > 40.0
+    assert increase.raised(40.0, 1900.0 + 31.0, is_certain=True) == 40.0
+    assert increase.raised(40.0, 1900.0 + 33.0, is_certain=True) > 40.0
+
+
+def test_a_service_that_makes_one_wait_for_long_is_tried_less_often() -> None:
+    increase = RateIncrease()
+    for round_ in range(20):
+        increase.on_rejected(1000.0 * round_, 5.0, 40.0, None)
+        if round_ < 19:
+            assert increase.raised(40.0, 1000.0 * round_ + 900.0, is_certain=True) > 40.0
+    assert increase.raised(40.0, 19_000.0 + 300.0, is_certain=True) == 40.0
+
+
+def test_a_rate_that_falls_is_not_held_longer_with_each_rejection() -> None:
+    increase = RateIncrease()
+    for step in range(12):
+        increase.on_rejected(float(step), 0.1, 40.0 * 0.95**step, None)
+    assert increase.raised(22.0, 11.0 + 5.0, is_certain=True) > 22.0
+
+
+def test_a_neighbour_that_leaves_leaves_its_part_of_the_limit_at_once() -> None:
+    rate_estimator = RateEstimator(20.0)
+    rate_estimator.on_neighbours(1)
+    now = 0.0
+    for sent in range(212):  # the limit is 40, of which a neighbour takes a half
+        while (delay := rate_estimator.delay(now)) > 0:
+            now += delay
+        rate_estimator.on_send(now)
+        if sent % 25 == 24:
+            rate_estimator.on_exhausted(now, now + 0.1, rejected=True)
+    assert rate_estimator.is_shared
+    rate = rate_estimator.rate
+    assert rate is not None
+    rate_estimator.on_neighbours(0)
+    left_at = now
+    while now < left_at + 10.0:
+        now += max(0.0, rate_estimator.delay(now))
+        rate_estimator.on_send(now)
+    assert rate_estimator.rate is not None
+    assert rate_estimator.rate >= 1.8 * rate
 
 
 def test_refusals_by_chance_do_not_slow_a_service_to_a_crawl() -> None:

@@ -575,6 +575,29 @@ def test_the_usage_adds_up() -> None:
     assert usage["p50_seconds"] is not None
 
 
+def test_a_service_that_hangs_ends_the_query_after_three_rows() -> None:
+    answered = 0
+
+    def service(_: Any) -> Any:
+        nonlocal answered
+        answered += 1
+        return [[{"label": "A", "score": 0.75}]] if answered <= 5 else TimeoutError()
+
+    run = Run(service, [f"row {number}" for number in range(40)], RouteProfile(True, False), limiter=Limiter(1))
+    assert run.executor.stopped is not None
+    assert "hangs" in run.executor.stopped.message
+    assert 5 + 3 * 5 <= len(run.sent) <= 40, "each of three rows has its five attempts, others go between them"
+
+
+def test_rows_that_hang_one_now_and_then_do_not_end_the_query() -> None:
+    def service(asked: Any) -> Any:
+        return TimeoutError() if asked["inputs"].endswith("7") else [[{"label": "A", "score": 0.75}]]
+
+    run = Run(service, [f"row {number}" for number in range(60)], RouteProfile(True, False), limiter=Limiter(1))
+    assert run.executor.stopped is None
+    assert sum(isinstance(result, Prediction) for result in run.executor.results) == 54
+
+
 class GivenCeiling(AdaptiveConcurrencyLimit):
     """So many slots, whatever is answered."""
 
