@@ -88,12 +88,12 @@ class BatchTrial:
         requests: Requests,
     ) -> None:
         self.is_open = dependencies.profile.accepts_batches is None
-        self._task, self._queue, self._handler, self._requests = task, queue, handler, requests
+        self._queue, self._handler, self._requests = queue, handler, requests
         self._deps = dependencies
         self._evidence = BatchEvidence(task)
         self._held = HeldBatches(queue, handler)
         self._is_running = self._is_checking = self._is_matched = False
-        self._next_at = self._refusals = 0
+        self._next_at = self._refusals = self._probes_left = 0
         self._inconclusive_at = -1
         self._max_chars = _ANY_LENGTH
 
@@ -183,19 +183,19 @@ class BatchTrial:
 
     async def _probe(self, canary: int | None) -> None:
         """Probe until a probe is clear, or all answers are alike. Faults in passing do not count."""
-        evidence, probes = self._evidence, 0
+        evidence, self._probes_left = self._evidence, _MAX_PROBES
         if evidence.count < 3:
+            self._probes_left -= 1
             await self._probe_first(canary)
-            probes = 1
         for turn in range(_MAX_TURNS):
             is_over = self._queue.is_provisional or not self.is_open or self._requests.is_stopped()
             if is_over or self._is_refused or len(self._queue.waiting) < MIN_INPUTS:
                 return
             chosen = evidence.choose(self._max_chars) if evidence.count > self._inconclusive_at else ()
             if chosen:
-                if probes == _MAX_PROBES:
+                if self._probes_left <= 0:
                     return
-                probes += 1
+                self._probes_left -= 1
                 await self._probe_with(chosen)
             elif evidence.is_alike:
                 self._queue.is_provisional = True
@@ -267,8 +267,8 @@ class BatchTrial:
         """Note a probe that was refused or misread as a whole, perhaps for one of its inputs. The next are shorter."""
         is_of_route = True
         if isinstance(failure, Failure):
-            if failure.is_timeout:  # others would take as long
-                self._refusals = _MAX_REFUSALS
+            if failure.is_timeout:  # counts twice, since others would take as long
+                self._probes_left -= 1
                 return
             if failure.kind in (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.NOT_SENT):
                 return
@@ -291,7 +291,7 @@ class BatchTrial:
         queue = self._queue
         candidates = islice(queue.waiting, _CANDIDATES)
         fitting = [index for index in candidates if text_length(queue.inputs[index]) <= self._max_chars]
-        return choose_probes(self._task, queue.inputs, fitting, trial, canary) if fitting else ()
+        return choose_probes(self._queue.task, queue.inputs, fitting, trial, canary) if fitting else ()
 
     async def _ask_more(self, turn: int) -> bool:
         """Ask some of the inputs that wait, each alone. False where none was answered."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
 from typing import Any
 
@@ -77,9 +76,9 @@ def test_a_table_of_nulls_fails_for_nothing(refusing: Service) -> None:
 
 
 def test_cells_that_cannot_be_sent_are_reasons_too(refusing: Service) -> None:
-    dates = pd.DataFrame({"text": [datetime.date(2026, 1, day) for day in range(1, 4)]}, dtype=object)
-    with pytest.raises(InferenceError):
-        predict(dates, USING, {"endpoint": refusing.url})
+    images = pd.DataFrame({"image": ["no image", "none either"]})
+    with pytest.raises(InferenceError, match="2 of 2 rows"):
+        predict(images, {"task": "image-classification", "column": "image"}, {"endpoint": refusing.url})
     assert refusing.asked == []
 
 
