@@ -140,6 +140,7 @@ class Failure:
         input_message: The server's words alone, where the refusal may be of this input only, though most such refusals
             are of every request; else None.
         is_about_input: Whether the server says that something is wrong with the input: its length, its content.
+        is_too_long: Whether it says that the input is too long.
         error: What the server says, while it is still to be judged. It holds the request, so it is not kept.
     """
 
@@ -154,6 +155,7 @@ class Failure:
     stated_max_batch_size: int | None = None
     input_message: str | None = None
     is_about_input: bool = False
+    is_too_long: bool = False
     error: ServerError | None = field(default=None, repr=False, compare=False)
     is_timeout: bool = False
 
@@ -216,6 +218,9 @@ _ABOUT_INPUT = re.compile(
     re.I,
 )
 
+_INPUT_LENGTH = re.compile(
+    r"too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
+)
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
 _MODEL_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
@@ -277,7 +282,8 @@ def classify_response(
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
     if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
         return replace(failure, input_message=words)
-    failure = replace(failure, is_about_input=error.search(_ABOUT_INPUT) is not None)
+    is_about_input, is_too_long = bool(error.search(_ABOUT_INPUT)), bool(error.search(_INPUT_LENGTH))
+    failure = replace(failure, is_about_input=is_about_input, is_too_long=is_too_long)
     if batch_size > 1:
         unsupported = error.search(_LISTS_UNSUPPORTED)
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
@@ -339,7 +345,7 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
 
 def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
     """The failure of a batch with what the server says of the size of batches."""
-    if failure.status != 413 and not error.search(_BATCH_SIZE):
+    if not error.search(_BATCH_SIZE) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
         return failure
     stated = error.search(_STATED_MAXIMUM)
     return replace(failure, is_batch_too_large=True, stated_max_batch_size=int(stated.group(1)) if stated else None)

@@ -24,9 +24,14 @@ class Run:
     state: dict[str, Any]
 
     @property
+    def oracle(self) -> int:
+        """The requests of an oracle that is told the plan."""
+        return fewest_requests(self.plan, self.cells, self.plan.largest)
+
+    @property
     def ratio(self) -> float:
         sent = self.state["requests"] - self.state["met"].get("away", 0)
-        return float(sent / fewest_requests(self.plan, self.cells, self.plan.largest))
+        return float(sent / self.oracle)
 
 
 def run_plan(plan: Plan, rows: int, faulty: FaultyService, folder: Path) -> Run:
@@ -58,7 +63,7 @@ def figures(run: Run) -> dict[str, Any]:
         "rows": len(run.cells),
         "seed": run.plan.seed,
         "requests": run.state["requests"],
-        "oracle_requests": fewest_requests(run.plan, run.cells, run.plan.largest),
+        "oracle_requests": run.oracle,
         "ratio": round(run.ratio, 3),
         "faults": {kind: count for kind, count in met.items() if kind != "poisoned"},
         "refusals_of_poisoned": met.get("poisoned", 0),

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.faults.conftest import FaultyService
+from tests.faults.oracle import fewest_requests_in_search
 from tests.faults.plan import FORBIDDEN, TOO_LONG, Plan
 from tests.faults.run import Run, assert_right, figures, run_plan
 from tests.support.results import record
@@ -29,11 +30,10 @@ SITUATIONS = {
     "a restart, lists": Plan(SEED, share=0.0, away="502 page", away_at=100, away_s=RESTART_S, takes_batches=True),
     "two answers only, lists": Plan(SEED, share=0.0, coarse=True, takes_batches=True),
 }  # fmt: skip
-MAX_RATIO_TO_ORACLE = 1.3
+MAX_RATIO_TO_ORACLE = 1.15
 MAX_REQUESTS_TO_A_SERVICE_THAT_IS_AWAY = 30 + 64
 """Those that try it, and those that were out as it went."""
-MAX_EXTRA_REQUESTS_OF_LISTS = 40
-"""To try lists, and to find refused rows in them."""
+MAX_REQUESTS_TO_TRY_LISTS = 20
 
 
 @pytest.fixture(scope="module", params=SITUATIONS)
@@ -60,10 +60,11 @@ def test_a_service_that_is_away_is_tried_by_one(run: Run) -> None:
 
 def test_no_more_requests_than_the_bound_over_an_oracles(run: Run) -> None:
     sent = run.state["requests"] - run.state["met"].get("away", 0)
-    allowed = MAX_RATIO_TO_ORACLE * sent / run.ratio
-    if run.plan.takes_batches:  # each refused row costs its list the halvings down to it
-        refused = sum(run.plan.refusal(cell) is not None for cell in set(filter(None, run.cells)))
-        allowed += MAX_EXTRA_REQUESTS_OF_LISTS + refused * 2 * run.plan.largest.bit_length()
+    allowed = MAX_RATIO_TO_ORACLE * run.oracle
+    if run.plan.takes_batches:  # whose oracle has to find refused inputs too
+        is_refused = [run.plan.refusal(text) is not None for text in dict.fromkeys(filter(None, run.cells))]
+        ideal = fewest_requests_in_search(is_refused, (8, 16, 32))
+        allowed = MAX_RATIO_TO_ORACLE * ideal + MAX_REQUESTS_TO_TRY_LISTS
     assert sent <= allowed, figures(run)
 
 

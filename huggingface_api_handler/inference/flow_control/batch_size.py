@@ -23,6 +23,7 @@ _MAX_REPEATED_REJECTIONS = 4  # in a row of a size that was taken before: the se
 _MAX_SLOWER_TRIALS = 2  # once, the batch may have waited in a queue for longer
 _TRIAL_INTERVAL_BATCHES = 8  # while a trial has no response: it may be told to wait, or end with its query
 _MIN_BATCHES_OF_NEW_SIZE = 4  # fewer would be better shared among the slots
+_GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest requests, see tests/faults/oracle.py
 
 
 @dataclass
@@ -52,6 +53,7 @@ class BatchSizeTuner:
     settled: bool = False
     latencies_s: dict[int, float] = field(default_factory=dict)
     timeout_s: float = float("inf")
+    _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
     _single_s: float | None = None  # the least that one input alone took
     _input_s: float | None = None  # the least that each further input of a batch took
     _trial_size: int = 0
@@ -73,6 +75,8 @@ class BatchSizeTuner:
         """
         if self._is_unmeasured:
             self.best = self._first_size()
+        if self._clean_size <= self.best:
+            return self._clean_size
         step = self._step()
         if step is None or not self._pays_off(step, waiting):
             return self.best
@@ -93,6 +97,32 @@ class BatchSizeTuner:
         """
         step = self._step()
         return self._is_unmeasured and step is not None and self._pays_off(step, waiting)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether batches are smaller since inputs were rejected."""
+        return self._clean_size < MAX_BATCH_SIZE
+
+    def on_input_rejected(self, size: int) -> None:
+        """Note a batch that was rejected for one of its inputs. The next are half as large.
+
+        So of all batches about half are rejected, by which a rejected input is found with the fewest requests.
+
+        Args:
+            size: Inputs in the batch.
+        """
+        if not self.is_limited:  # one such input says nothing of a size that was tried with it
+            self._trial_size = 0
+        self._clean_size = max(1, min(self._clean_size, size) // 2)
+
+    def on_no_input_rejected(self, size: int) -> None:
+        """Note a batch of which no input was rejected. The next may be larger.
+
+        Args:
+            size: Inputs in the batch.
+        """
+        if size >= self._clean_size:
+            self._clean_size = min(self._clean_size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
 
     def on_single(self, seconds: float) -> None:
         """Note an input that was answered alone.

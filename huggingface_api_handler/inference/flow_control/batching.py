@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from ...tasks import Input, Task
 from ...tasks.input_types import text_length
 from ..protocols.base import Batching
-from .batch_size import BatchSizeTuner
 from .route_profile import RouteProfile
 
 MAX_BATCH_CHARS = 1_000_000
@@ -33,7 +32,7 @@ def can_batch(batching: Batching, profile: RouteProfile, *, is_provisional: bool
 
 
 def next_batch(
-    task: Task, inputs: Mapping[int, Input], waiting: deque[int], batch_size: BatchSizeTuner, *, together: bool
+    task: Task, inputs: Mapping[int, Input], waiting: deque[int], profile: RouteProfile, *, together: bool
 ) -> Sequence[int]:
     """Take the inputs of the next request.
 
@@ -41,7 +40,7 @@ def next_batch(
         task: What the model does. It says which inputs may go together.
         inputs: The inputs of the query by their index.
         waiting: Indices of the inputs that wait to be sent, at least one. Those of the batch are removed.
-        batch_size: Says how many inputs to send in one request.
+        profile: Says how many inputs to send in one request, and of which length.
         together: Whether several inputs may go in one request.
 
     Returns:
@@ -50,12 +49,16 @@ def next_batch(
     batch = [waiting.popleft()]
     if not together:
         return batch
-    max_size = batch_size.next_size(len(waiting) + 1)
-    group = task.group(inputs[batch[0]])
+    max_length = MAX_BATCH_CHARS if profile.length_limit.chars is None else profile.length_limit.chars
     chars = text_length(inputs[batch[0]])
+    if chars >= max_length:
+        return batch
+    max_size = profile.batch_size.next_size(len(waiting) + 1)
+    group = task.group(inputs[batch[0]])
     while waiting and len(batch) < max_size and task.group(inputs[waiting[0]]) == group:
-        chars += text_length(inputs[waiting[0]])
-        if chars > MAX_BATCH_CHARS:
+        length = text_length(inputs[waiting[0]])
+        chars += length
+        if chars > MAX_BATCH_CHARS or length >= max_length:
             break
         batch.append(waiting.popleft())
     return batch

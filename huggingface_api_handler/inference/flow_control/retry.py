@@ -17,10 +17,19 @@ MAX_ATTEMPTS = 5
 
 @dataclass
 class Batch:
-    """The inputs that go in one request, by their index, and how often it failed in passing."""
+    """The inputs that go in one request, by their index.
+
+    Attributes:
+        indexes: of the inputs.
+        attempts: how often the request failed in passing.
+        rest: the other half of a batch that was rejected. If all of this half is answered, one of the rest is why.
+        is_part: whether it is part of a batch that was rejected.
+    """
 
     indexes: Sequence[int]
     attempts: int = 0
+    rest: Sequence[int] = ()
+    is_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,26 @@ def singles(batch: Batch) -> list[Batch]:
     Returns:
         The new batches, in the order of the inputs.
     """
-    return [Batch([index]) for index in batch.indexes]
+    return [Batch([index]) for index in (*batch.indexes, *batch.rest)]
+
+
+def rest_of(batch: Batch) -> list[Batch]:
+    """What is left of a batch that was rejected, once all of its first half is answered: one of the rest is why.
+
+    Args:
+        batch: the first half.
+
+    Returns:
+        The first half of the rest; the rest itself where it is one input; none where there is no rest.
+    """
+    if len(batch.rest) < 2:
+        return [Batch(batch.rest, is_part=True)] if batch.rest else []
+    return [_first_half(batch.rest)]
+
+
+def _first_half(indexes: Sequence[int]) -> Batch:
+    half = (len(indexes) + 1) // 2
+    return Batch(indexes[:half], rest=indexes[half:], is_part=True)
 
 
 def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
@@ -115,17 +143,21 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
         profile: what the route has shown.
 
     Returns:
-        Single inputs where the route takes no batches, batches of the size that is known to be taken where the size
-        was refused, else two halves.
+        Single inputs where the route takes no batches. Batches of the size that is known to be taken where the size
+        was refused. Where an input may be at fault, the first half, which has the other as its rest. Else two halves.
+        The rest of ``batch`` itself is left to the caller.
     """
     if failure.kind is FailureKind.BATCH_UNSUPPORTED:
         profile.accepts_batches = False
         return singles(batch)
     count, sizes = len(batch.indexes), profile.batch_size
     size = (count + 1) // 2
-    if failure.is_batch_too_large:
-        if sizes.on_reject(count, failure.stated_max_batch_size):
-            size = sizes.best
+    if failure.kind is FailureKind.BATCH_REJECTED:
+        if not (failure.is_batch_too_large and sizes.on_reject(count, failure.stated_max_batch_size)):
+            if not batch.is_part:
+                sizes.on_input_rejected(count)
+            return [_first_half(batch.indexes)]
+        size = sizes.best
     elif failure.is_timeout:
         sizes.on_timeout(count)
     elif failure.kind is FailureKind.TRANSIENT and count > sizes.best and sizes.on_reject(count):

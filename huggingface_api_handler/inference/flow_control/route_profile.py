@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .batch_size import BatchSizeTuner
+from .length_limit import LengthLimit
 
 _MAX_AMBIGUITIES = 4  # in a row, where no batch was read rightly in this process
 _MAX_AMBIGUITIES_AFTER_CLEAR = 20  # where one was: of faults in passing, three in ten, so many seldom come in a row
@@ -19,6 +20,7 @@ class RouteProfile:
         has_answered: Whether any request was answered.
         accepts_batches: Whether batches are answered rightly, None until the route was probed.
         batch_size: Finds the size of batches.
+        length_limit: Finds how long an input may be that goes together with others.
         ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
         has_read_batch: Whether any response to a batch was clear.
         batches_since_clear: Batches that were sent since the last response that was clear.
@@ -27,6 +29,7 @@ class RouteProfile:
     has_answered: bool = False
     accepts_batches: bool | None = None
     batch_size: BatchSizeTuner = field(default_factory=BatchSizeTuner)
+    length_limit: LengthLimit = field(default_factory=LengthLimit)
     ambiguities: int = 0
     has_read_batch: bool = False
     batches_since_clear: int = 0

@@ -10,6 +10,7 @@ from typing import cast
 from ...config.settings import ModelSettings
 from ...errors import UnreadableAnswer
 from ...tasks import Input
+from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
 from ..flow_control.circuit_breaker import CircuitBreaker
@@ -82,13 +83,8 @@ class QueryExecutor:
         )
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
-        requests = Requests(
-            self._ask_unrecorded,
-            self._finish,
-            self._send_with_retries,
-            lambda: self.stopped is not None,
-            lambda: self._breaker.outage.is_on,
-        )
+        asking = self._ask_unrecorded, self._finish, self._send_with_retries
+        requests = Requests(*asking, lambda: self.stopped is not None, lambda: self.is_waiting)
         self._trial = BatchTrial(model.definition, self._queue, self._handler, dependencies, requests)
 
     @property
@@ -270,7 +266,7 @@ class QueryExecutor:
             batch.attempts += 1
             outcome = await self._attempt(batch.indexes)
             if not isinstance(outcome, Failure):
-                return outcome
+                return self._after_answer(batch, outcome)
             if outcome.kind is FailureKind.NOT_SENT:
                 self._stop_sending(outcome)
                 return ()
@@ -322,6 +318,19 @@ class QueryExecutor:
             self._changed.set()
         return outcome
 
+    def _after_answer(self, batch: Batch, again: Sequence[Batch]) -> Sequence[Batch]:
+        """What an answer leaves to do, beside what is to be asked again, where rejected inputs are looked for."""
+        profile, indexes = self._deps.profile, batch.indexes
+        if not (batch.is_part or profile.batch_size.is_limited):
+            return again
+        if not batch.is_part:
+            profile.batch_size.on_no_input_rejected(len(indexes))
+        if len(indexes) == 1:
+            profile.length_limit.on_answered(text_length(self._queue.inputs[indexes[0]]))
+        if again:
+            self._queue.put_first(batch.rest)
+        return again or retry.rest_of(batch)
+
     def _heed(self, rate_limit: RateLimitStatus | None) -> None:
         """Stop where the service says with an answer that it gives no more of them for longer than a query waits."""
         if rate_limit is None or rate_limit.remaining > 0 or rate_limit.reset_s <= self._deps.retry_policy.max_wait_s:
@@ -338,6 +347,7 @@ class QueryExecutor:
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
         self._breaker.on_given_up(batch.indexes[0])
+        self._queue.put_first(batch.rest)
         self._changed.set()
         if isinstance(decision, Split):
             self._breaker.on_batch_rejected(failure)
@@ -350,6 +360,8 @@ class QueryExecutor:
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:
+        if failure.is_too_long:
+            self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
         self._handler.fail(index, failure.without_request())
         self._queue.drop(index)
         if self._model.on_error == "raise":

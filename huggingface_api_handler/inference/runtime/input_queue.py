@@ -161,8 +161,8 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        sizes = self._deps.profile.batch_size
-        batch = Batch(next_batch(self.task, self.inputs, self.waiting, sizes, together=self.can_batch))
+        profile = self._deps.profile
+        batch = Batch(next_batch(self.task, self.inputs, self.waiting, profile, together=self.can_batch))
         self._room.set()
         return batch
 
@@ -174,13 +174,21 @@ class InputQueue:
         """
         self._parts.extend(parts)
 
+    def put_first(self, indexes: Sequence[int]) -> None:
+        """Ask for these next, together with others.
+
+        Args:
+            indexes: of inputs that were taken, and never sent.
+        """
+        self.waiting.extendleft(reversed(indexes))
+
     def put_off(self, batch: Batch) -> None:
         """Ask for these after all others.
 
         Args:
             batch: what is to be asked again.
         """
-        self.waiting.extend(batch.indexes)
+        self.waiting.extend([*batch.indexes, *batch.rest])
 
     def items(self, indexes: Sequence[int]) -> list[Input]:
         """Inputs as they are sent (see ``LoadedMedia.items``).

@@ -157,7 +157,7 @@ def test_a_row_that_is_too_long_does_not_cost_the_route_its_size(message: bytes,
     _, clean = requests_of(PLAN, 20_000)
     unanswered, requests = requests_of(PLAN, 20_000, rejecting(contains_row(row), 413, message))
     assert unanswered == 1
-    assert requests <= clean * 1.3, "where it was in a list larger than any before, that size is not tried again"
+    assert requests <= clean * 1.35, "where it was in a list larger than any before, that size is not tried again"
 
 
 @pytest.mark.parametrize("row", [8, 112, 392])

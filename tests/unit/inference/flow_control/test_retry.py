@@ -14,6 +14,7 @@ from huggingface_api_handler.inference.flow_control.retry import (
     Retry,
     RetryPolicy,
     Split,
+    rest_of,
     split,
 )
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
@@ -75,9 +76,20 @@ def test_the_defaults_of_an_engine_are_those_of_the_policy() -> None:
 
 def test_a_split_keeps_every_input_once_and_in_its_order() -> None:
     batch, profile = Batch(list(range(7)), attempts=2), RouteProfile(accepts_batches=True)
-    parts = split(batch, Failure(FailureKind.BATCH_REJECTED, "bad", 400), profile)
+    parts = split(batch, Failure(FailureKind.TRANSIENT, "bad", 500), profile)
     assert [list(part.indexes) for part in parts] == [[0, 1, 2, 3], [4, 5, 6]]
     assert [part.attempts for part in parts] == [1, 1]
     alone = split(batch, Failure(FailureKind.BATCH_UNSUPPORTED, "no lists", 400), profile)
     assert [(list(part.indexes), part.attempts) for part in alone] == [([index], 0) for index in range(7)]
     assert profile.accepts_batches is False
+
+
+def test_of_a_rejected_batch_the_first_half_is_asked_and_the_rest_only_halved_where_that_was_answered() -> None:
+    profile = RouteProfile(accepts_batches=True)
+    (first,) = split(Batch(list(range(7))), Failure(FailureKind.BATCH_REJECTED, "bad", 400), profile)
+    assert (list(first.indexes), list(first.rest), first.is_part) == ([0, 1, 2, 3], [4, 5, 6], True)
+    (second,) = rest_of(first)
+    assert (list(second.indexes), list(second.rest)) == ([4, 5], [6])
+    (third,) = rest_of(second)
+    assert (list(third.indexes), list(third.rest)) == ([6], []), "alone, since its reason is the service's"
+    assert rest_of(third) == []
