@@ -55,6 +55,7 @@ class Job:
         distinct: How many of the rows differ. 0: all.
         changed: The number of a row whose text gets another ending.
         poisoned: The number of a row that the service rejects. See ``Plan.poison``.
+        refused: Whether one row in a hundred is flagged and another too long. See ``Plan.flagged``.
         batch: Inputs per request. Ours does not read it.
         in_flight: Concurrent requests. Ours does not read it.
         plan: How the service behaves. Only the ideal client reads it.
@@ -72,6 +73,7 @@ class Job:
     distinct: int = 0
     changed: int | None = None
     poisoned: int | None = None
+    refused: bool = False
     batch: int = 1
     in_flight: int = 64
     plan: Plan | None = None
@@ -102,7 +104,19 @@ class Job:
             texts[self.changed] += " Changed."
         if self.poisoned is not None:
             texts[self.poisoned] += " POISON"
-        return texts
+        return [_refused(text) for text in texts] if self.refused else texts
+
+
+FLAGGED = " FLAGGED"
+"""What a text that is flagged ends with."""
+LONG_CHARS = 1000
+"""Texts that are too long have at least so many characters, and no other has."""
+
+
+def _refused(text: str) -> str:
+    """The text, which in two cases of a hundred is made one that is refused."""
+    further, case = divmod(zlib.crc32(text[::-1].encode()), 100)
+    return text + FLAGGED if case == 0 else text.ljust(LONG_CHARS + further % 500, "x") if case == 1 else text
 
 
 class ClientScores(NamedTuple):

@@ -7,11 +7,13 @@ frames, after the imports.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TypedDict
 
 from . import measure
-from .baselines import Job
+from .baselines import FLAGGED, LONG_CHARS, Job
+from .ideal_search import fewest_requests_in_search
 from .service import Plan
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -19,6 +21,9 @@ QUICK_SIZES = (2_000, 20_000)
 ONE_RUN_FROM = 1_000_000
 """Sizes from here run once, since that takes long enough."""
 PLAN = Plan(latency=0.01, capacity=64, largest_batch=64)
+REFUSING = replace(PLAN, flagged=FLAGGED, max_chars=LONG_CHARS - 1)
+REFUSED_REQUESTS_BOUND = 1.1
+"""Our requests where two rows of a hundred are refused, relative to a search that knows which are too long."""
 TABLE_FACTOR = 1.5
 EXTRA_BYTES = 200 * 1024 * 1024
 """The bound of the peak memory: the size of the table times the factor, plus the extra."""
@@ -49,21 +54,23 @@ class Run(TypedDict):
     process_memory_ratio: float
 
 
-def run(service: measure.RemoteService, rows: int, frame_rows: int = 0) -> Run:
+def run(service: measure.RemoteService, rows: int, frame_rows: int = 0, plan: Plan = PLAN, unanswered: int = 0) -> Run:
     """Run ours once on a number of rows.
 
     Args:
         service: The service. Its plan is replaced.
         rows: How many rows.
         frame_rows: Rows of each frame; 0 for one table.
+        plan: How the service behaves.
+        unanswered: How many rows it refuses.
 
     Raises:
         RuntimeError: A row has no answer, or a wrong one.
     """
-    service.set_plan(PLAN)
+    service.set_plan(plan)
     client = "ours_in_frames" if frame_rows else "ours"
-    result = measure.run_client(client, Job(service.url, rows, frame_rows=frame_rows))
-    result.raise_if_incomplete("ours")
+    result = measure.run_client(client, Job(service.url, rows, frame_rows=frame_rows, refused=unanswered > 0))
+    result.raise_if_incomplete("ours", unanswered)
     memory = result.memory
     bound_bytes = TABLE_FACTOR * result.frame_bytes + EXTRA_BYTES
     return {
@@ -82,6 +89,24 @@ def run(service: measure.RemoteService, rows: int, frame_rows: int = 0) -> Run:
     }
 
 
+def run_refusing(service: measure.RemoteService, rows: int) -> tuple[Run, int]:
+    """Run ours once where one row in a hundred is flagged and another too long.
+
+    Args:
+        service: The service. Its plan is replaced.
+        rows: How many rows.
+
+    Returns:
+        The run, and the fewest requests.
+    """
+    texts = Job("", rows, refused=True).inputs()
+    flags = [text.endswith(FLAGGED) for text in texts if len(text) < LONG_CHARS]
+    too_long = rows - len(flags)
+    sizes = [2**power for power in range(2, 7)]
+    ours = run(service, rows, plan=REFUSING, unanswered=sum(flags) + too_long)
+    return ours, too_long + fewest_requests_in_search(flags, sizes)
+
+
 def main() -> None:
     """Run the benchmark and write its results."""
     options = measure.parse_arguments(__doc__ or "", rows={"type": int, "help": "the one size to run"})
@@ -95,6 +120,7 @@ def main() -> None:
         in_frames = [
             measure.median_of_runs(times[rows], partial(run, service, rows, frame_rows), "seconds") for rows in sizes
         ]
+        refusing, fewest_requests = run_refusing(service, sizes[-1])
     results.body["sizes"] = runs
     for each in runs:
         name = f"{each['rows']:,} rows"
@@ -106,6 +132,12 @@ def main() -> None:
         over_imports = each["peak_bytes"] - each["startup_bytes"]
         results.check(f"{name}: rows per second, relative to one table", whole["seconds"] / each["seconds"], None)
         results.check(f"{name}: peak memory over the imports, relative to 300 MB", over_imports / FRAMES_BOUND_BYTES, 1)
+    results.body["refusing"] = refusing
+    name = f"{sizes[-1]:,} rows, 1 % flagged and 1 % too long"
+    results.check(f"{name}: rows per second", refusing["rows_per_second"], None)
+    ratio = refusing["requests"] / fewest_requests
+    results.check(f"{name}: requests, relative to an ideal search", ratio, REFUSED_REQUESTS_BOUND)
+    results.check(f"{name}: peak memory, relative to 1.5 times the table + 200 MB", refusing["memory_ratio"], 1)
     first, last = runs[0], runs[-1]
     if last is not first:
         slower = first["rows_per_second"] / last["rows_per_second"]

@@ -32,6 +32,7 @@ _NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6
 _REASONS = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     413: "Payload Too Large",
     422: "Unprocessable Entity",
@@ -66,6 +67,8 @@ class Plan:
         too_large: HTTP status of that rejection.
         loading: Seconds from the first request in which every request gets a 503.
         poison: A request with an input that contains this text is rejected with a 400.
+        flagged: The same with a 403, as by moderation.
+        max_chars: A request with a longer input is rejected with a 413.
         decimals: Of the scores. 0: there are two answers only.
         changes: What is different from some seconds after the first request on, in the order of time.
     """
@@ -83,6 +86,8 @@ class Plan:
     too_large: int = 413
     loading: float = 0.0
     poison: str | None = None
+    flagged: str | None = None
+    max_chars: int | None = None
     decimals: int = DECIMALS
     changes: Sequence[Change] = ()
 
@@ -246,6 +251,10 @@ class Service:
             return _error_reply(plan.too_large, sizes, error_type="Validation")
         if plan.poison is not None and any(isinstance(item, str) and plan.poison in item for item in items):
             return _error_reply(400, ["Error in `inputs`: the input cannot be read"])
+        if plan.flagged is not None and any(isinstance(item, str) and plan.flagged in item for item in items):
+            return _error_reply(403, "Your input was flagged")
+        if plan.max_chars is not None and any(len(item) > plan.max_chars for item in items):
+            return _error_reply(413, "Input validation error: `inputs` must have less than 512 tokens")
         if self._active >= plan.capacity and len(self._waiting) >= plan.queue:
             return _error_reply(plan.refusal, "Model is overloaded", error_type="overloaded")
         return None

@@ -17,7 +17,7 @@ can be below the oracle. That is why the tests bound the ratio and check apart t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tests.faults.plan import Plan
 
@@ -44,39 +44,3 @@ def _until_answered(plan: Plan, lead: str, *, together: bool) -> int:
     while plan.fault(lead, attempt, together=together) is not None:
         attempt += 1
     return attempt + 1
-
-
-def fewest_requests_in_search(is_refused: Sequence[bool], sizes: Iterable[int]) -> int:
-    """Requests of an ideal search for refused inputs, which nobody can tell beforehand.
-
-    Binary splitting, with no request that an earlier one makes needless: a batch is asked; where it is refused its first
-    half is, or the rest where that was answered; what an answer says nothing of goes back to those that wait. A refused
-    input is asked once by itself, since its reason is the service's.
-
-    Args:
-        is_refused: for each input whether it is refused.
-        sizes: of batches, of which the best is known beforehand.
-    """
-    return min(_search(is_refused, size) for size in sizes)
-
-
-def _search(is_refused: Sequence[bool], size: int) -> int:
-    requests = start = 0
-    while start < len(is_refused):
-        stop = min(start + size, len(is_refused))
-        requests += 1
-        if not any(is_refused[start:stop]):
-            start = stop
-            continue
-        is_asked_alone = stop - start == 1
-        while stop - start > 1:
-            middle = (start + stop + 1) // 2
-            requests += 1
-            if any(is_refused[start:middle]):
-                stop = middle
-                is_asked_alone = stop - start == 1
-            else:
-                start, is_asked_alone = middle, False
-        requests += not is_asked_alone
-        start += 1
-    return requests

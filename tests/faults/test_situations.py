@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from bench.ideal_search import fewest_requests_in_search
 from tests.faults.conftest import FaultyService
-from tests.faults.oracle import fewest_requests_in_search
 from tests.faults.plan import FORBIDDEN, TOO_LONG, Plan
 from tests.faults.run import Run, assert_right, figures, run_plan
 from tests.support.results import record
@@ -23,6 +23,7 @@ SITUATIONS = {
     "refused rows": Plan(SEED, share=0.0, forbidden=SHARE, too_long=SHARE),
     "refused rows in lists": Plan(SEED, share=0.0, takes_batches=True, forbidden=SHARE, too_long=SHARE),
     "refused rows and failures in passing": Plan(SEED, share=0.2, kinds=("500", "503", "reset before headers"), faults_each=2, forbidden=SHARE, too_long=SHARE),
+    "refused rows in lists and failures in passing": Plan(SEED, share=0.1, kinds=("500", "503"), faults_each=2, takes_batches=True, forbidden=SHARE, too_long=SHARE),
     "a cold start": Plan(SEED, share=0.0, away_at=0, away_s=COLD_S),
     "a cold start behind a proxy, lists": Plan(SEED, share=0.0, away="502 page", away_at=0, away_s=COLD_S, takes_batches=True),
     "a restart": Plan(SEED, share=0.0, away="502 page", away_at=1500, away_s=RESTART_S),
@@ -63,7 +64,7 @@ def test_no_more_requests_than_the_bound_over_an_oracles(run: Run) -> None:
     allowed = MAX_RATIO_TO_ORACLE * run.oracle
     if run.plan.takes_batches:  # whose oracle has to find refused inputs too
         is_refused = [run.plan.refusal(text) is not None for text in dict.fromkeys(filter(None, run.cells))]
-        ideal = fewest_requests_in_search(is_refused, (8, 16, 32))
+        ideal = fewest_requests_in_search(is_refused, (8, 16, 32)) / (1 - run.plan.share)
         allowed = MAX_RATIO_TO_ORACLE * ideal + MAX_REQUESTS_TO_TRY_LISTS
     assert sent <= allowed, figures(run)
 

@@ -113,7 +113,7 @@ class BatchSizeTuner:
         """
         if not self.is_limited:  # one such input says nothing of a size that was tried with it
             self._trial_size = 0
-        self._clean_size = max(1, min(self._clean_size, size) // 2)
+        self._clean_size = max(1, min(self._clean_size, size // 2))  # once, where many of a size are out
 
     def on_no_input_rejected(self, size: int) -> None:
         """Note a batch of which no input was rejected. The next may be larger.
@@ -122,7 +122,7 @@ class BatchSizeTuner:
             size: Inputs in the batch.
         """
         if size >= self._clean_size:
-            self._clean_size = min(self._clean_size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
+            self._clean_size = min(size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
 
     def on_single(self, seconds: float) -> None:
         """Note an input that was answered alone.

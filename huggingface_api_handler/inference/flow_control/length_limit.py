@@ -28,7 +28,7 @@ class LengthLimit:
         Args:
             chars: Its length.
         """
-        if chars > self._longest_answered and chars not in self._refused:
+        if chars > self._longest_answered:
             self._refused = sorted([*self._refused, chars])[:_MIN_REFUSALS]
             self._update()
 

@@ -193,7 +193,7 @@ print(json.dumps([int(out["y"].notna().sum()), int(out["y_error"].str.contains("
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in "ab"]
     for process, tag in zip(both, "ab", strict=True):
         assert process.stdin is not None
-        process.stdin.write(json.dumps([{**USING, "cache": False}, engine, tag]))
+        process.stdin.write(json.dumps([{**USING, "cache": False, "on_error": "null"}, engine, tag]))
         process.stdin.close()
         process.stdin = None
     counts = [json.loads(process.communicate(timeout=60)[0]) for process in both]
