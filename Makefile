@@ -53,7 +53,7 @@ faults: $(VENV)/.test
 	$(BIN)/python -m pytest tests/faults
 
 test-faults: $(VENV)/.test
-	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py
+	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
 
 # Any bytes for an answer, then any arguments and cells, ten minutes each.
 fuzz: $(VENV)/.test
