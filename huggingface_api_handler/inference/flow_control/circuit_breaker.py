@@ -95,8 +95,8 @@ class CircuitBreaker:
             self._retrying.add(index)
         return index in self._retrying
 
-    def on_given_up(self, index: int) -> None:
-        """Note that a request is not sent again as it was.
+    def on_done(self, index: int) -> None:
+        """Note that a request is not sent again now, whatever came of it.
 
         Args:
             index: Of its first input.

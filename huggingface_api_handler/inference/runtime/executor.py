@@ -156,7 +156,7 @@ class QueryExecutor:
         """Ask for all that waits, as many requests at once as the limiter allows."""
         if not self._breaker.has_answer and self._deps.profile.has_answered:
             self._breaker.is_cautious = True
-            asyncio.get_running_loop().call_later(FIRST_RESPONSE_TIMEOUT_S, self._lift_caution)
+            self._pool.start(self._lift_caution())
         if await self._has_work():
             self._pool.spawn_worker(self._worker())
             await self._end.wait()
@@ -166,7 +166,8 @@ class QueryExecutor:
             self._changed.clear()
             await self._changed.wait()
 
-    def _lift_caution(self) -> None:
+    async def _lift_caution(self) -> None:
+        await asyncio.sleep(FIRST_RESPONSE_TIMEOUT_S)
         self._breaker.is_cautious = False
         self._changed.set()
 
@@ -239,7 +240,8 @@ class QueryExecutor:
                 pool.spawn_worker(self._worker())
             queue.put_back(await self._send_with_retries(batch, has_slot=True))
             self._active_batches -= 1
-            if queue.has_parts or not self._active_batches:
+            self._breaker.on_done(batch.indexes[0])
+            if queue.has_parts or not (self._active_batches and self._breaker.has_answer):
                 self._changed.set()
             pool.mark_idle(me)
         self._end.set()
@@ -346,7 +348,6 @@ class QueryExecutor:
 
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
-        self._breaker.on_given_up(batch.indexes[0])
         self._queue.put_first(batch.rest)
         self._changed.set()
         if isinstance(decision, Split):

@@ -157,3 +157,12 @@ def test_a_busy_route_is_asked_by_one_until_it_answers() -> None:
     run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:60], warm(False))
     assert_all_right(run, ORDINARY[:60])
     assert len(run.sent) == 60 + 24
+
+
+@pytest.mark.parametrize("first", [error(429, "slow down", Retry_After="1"), error(500, "boom"), STARTS["502 page"]()])
+@pytest.mark.parametrize("then", [b'{"junk": 1}', error(400, "no"), error(422, "x"), STARTS["504"](), error(413, "no")])
+def test_a_request_that_is_tried_again_and_refused_then_holds_nobody_back(first: Any, then: Any) -> None:
+    for count in (1, 2, 3, 4, 9):
+        replies = iter([first] * count + [then] * 20)
+        run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:12], warm(False))  # noqa: B023
+        assert all(result is not None for result in run.results) or run.executor.stopped is not None
