@@ -135,6 +135,8 @@ def any_cells(task: str, data: st.DataObject) -> None:
         frame[name] = pd.Series(data.draw(st.lists(CELLS, min_size=3, max_size=3)), dtype=object)
     if data.draw(st.integers(0, 3)) == 0:
         using |= data.draw(clauses([*MODEL_NAMES, *PARAMETERS]))
+    if data.draw(st.booleans()):  # else a table of which no row is answered is an error
+        using["on_error"] = "null"
     before = [list(map(id, frame[name])) for name in frame.columns]
 
     async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
