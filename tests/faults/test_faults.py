@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -171,7 +172,9 @@ def test_a_batch_that_meets_a_fault_loses_and_misplaces_no_row(kind: str, faulty
     plan = Plan(share=1.0, kinds=(kind,), faults_each=1, quiet=ASKED_BEFORE_BATCHES, takes_batches=True, tag="lists")
     out, state = ask(faulty, plan, TEXTS)
     assert [explain["POSITIVE"] for explain in out["y_explain"]] == [fraction(text) for text in TEXTS]
-    assert state["requests"] == ASKED_BEFORE_BATCHES + 3 * 2
+    # A batch that got no answer in time is halved at once, and in this plan the other half meets the fault then.
+    requests_of_batch = 2 * (1 + int(math.log2(32))) if kind in ("stall", "endless") else 2
+    assert state["requests"] == ASKED_BEFORE_BATCHES + 3 * requests_of_batch
     assert state["answered_again"].keys() <= set(TEXTS)
     assert sum(count - 1 for count in state["answered_again"].values()) == 3  # those that batches were tried with
 
