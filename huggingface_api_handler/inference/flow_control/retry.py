@@ -149,7 +149,7 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
     """
     if failure.kind is FailureKind.BATCH_UNSUPPORTED:
         profile.accepts_batches = False
-        return singles(batch)
+        return singles(Batch(batch.indexes))
     count, sizes = len(batch.indexes), profile.batch_size
     size = (count + 1) // 2
     if failure.kind is FailureKind.BATCH_REJECTED:

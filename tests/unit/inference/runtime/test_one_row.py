@@ -222,3 +222,10 @@ def test_most_rows_wait_while_nothing_is_answered() -> None:
     run = Run(lambda asked: error(500, f"boom {texts_of(asked)[0]}"), ORDINARY, warm(False))
     tried = {text for asked in run.sent for text in texts_of({"inputs": asked})}
     assert len(tried) <= 30
+
+
+def test_lists_that_are_lost_while_a_refused_row_is_looked_for_ask_no_row_twice() -> None:
+    lists = iter([error(400, "refused"), *[error(400, "Input should be a valid string")] * 32])
+    run = Run(lambda asked: next(lists) if isinstance(asked["inputs"], list) else can_batch(asked), ORDINARY[:32], warm(True))  # fmt: skip
+    assert_only(run, ORDINARY[:32], [])
+    assert sorted(sent for sent in run.sent if isinstance(sent, str)) == sorted(ORDINARY[:32])
