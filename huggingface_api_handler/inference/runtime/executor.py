@@ -323,7 +323,7 @@ class QueryExecutor:
     def _after_answer(self, batch: Batch, again: Sequence[Batch]) -> Sequence[Batch]:
         """What an answer leaves to do, beside what is to be asked again, where rejected inputs are looked for."""
         profile, indexes = self._deps.profile, batch.indexes
-        if not (batch.is_part or profile.batch_size.is_limited):
+        if not (batch.is_part or profile.batch_size.is_limited or profile.length_limit.chars is not None):
             return again
         if not batch.is_part:
             profile.batch_size.on_no_input_rejected(len(indexes))

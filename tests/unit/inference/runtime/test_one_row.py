@@ -229,3 +229,13 @@ def test_lists_that_are_lost_while_a_refused_row_is_looked_for_ask_no_row_twice(
     run = Run(lambda asked: next(lists) if isinstance(asked["inputs"], list) else can_batch(asked), ORDINARY[:32], warm(True))  # fmt: skip
     assert_only(run, ORDINARY[:32], [])
     assert sorted(sent for sent in run.sent if isinstance(sent, str)) == sorted(ORDINARY[:32])
+
+
+def test_dense_texts_that_are_too_long_keep_no_others_out_of_lists_for_good() -> None:
+    route = RouteProfile(True, True, BatchSizeTuner(best=256, settled=True))
+    dense = [f"dense {number} {'x' * 500}" for number in range(3)]
+    too_long = error(413, "the input is too long")
+    reply = lambda asked: too_long if "dense" in str(asked["inputs"]) else can_batch(asked)  # noqa: E731
+    for texts in ([*dense, *ORDINARY[:29]], [f"{number}" for number in range(3000)], [f"{number} {'y' * 600}" for number in range(1000)]):  # fmt: skip
+        run = Run(reply, texts, route)
+    assert len(run.sent) <= 20
