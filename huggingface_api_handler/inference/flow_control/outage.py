@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 _START_STATUSES = (502, 503, 504)  # what proxies answer while nothing behind them does
 _MIN_FAILED_IN_A_ROW = 8  # different inputs; by chance that is rare, even where a third of all requests fails
+_MORE_AFTER_TRIAL = 4  # times as many, where a trial has just shown that it is the inputs
 _SERVER_ERROR = 500
 
 _FIRST_TRIAL_PAUSE_S = 0.5
@@ -42,20 +43,23 @@ class Outage:
         self._max_restart_s = min(max_wait_s, _MAX_RESTART_S)
         self._max_unreachable_s = min(max_wait_s, _MAX_UNREACHABLE_S)
         self._max_start_s = max_wait_s if wait_for_model else min(max_wait_s, _MAX_START_WITHOUT_WAIT_S)
-        self._since = 0.0
+        self._since: float | None = None  # when it went away; refusals since do not say that it is back for good
+        self._unreachable_since: float | None = None
         self._trials = 0
         self._failed: set[int] = set()
-        self._is_of_inputs = False
+        self._min_failed = _MIN_FAILED_IN_A_ROW
 
     def on_response(self) -> None:
-        """Note that the service answered, or refused something in words of its own."""
-        self.is_on = self._is_of_inputs = False
-        self._failed.clear()
+        """Note that the service answered."""
+        self._on_words()
+        self._since = None
+        self._min_failed = _MIN_FAILED_IN_A_ROW
 
     def on_trial_answered(self) -> None:
         """Note that an input was answered which had been answered before: what fails fails for the inputs' sake."""
+        min_failed = _MORE_AFTER_TRIAL * self._min_failed if self._trials == 1 else _MIN_FAILED_IN_A_ROW
         self.on_response()
-        self._is_of_inputs = self._trials == 1
+        self._min_failed = min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
 
     def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool) -> bool:
         """Note a failure, and say whether it is the service's, which is away, and not the input's.
@@ -72,16 +76,28 @@ class Outage:
         """
         status = failure.status or 0
         if failure.kind is not FailureKind.TRANSIENT or not (has_answer or status in (0, *_START_STATUSES)):
-            self.on_response()
+            self._on_words()
             return False
-        if has_answer and status >= _SERVER_ERROR and not self._is_of_inputs:
+        if has_answer and status >= _SERVER_ERROR:
             self._failed.add(index)
-        has_gone = len(self._failed) >= _MIN_FAILED_IN_A_ROW if has_answer else status in _START_STATUSES
+        if not failure.is_unreachable:
+            self._unreachable_since = None
+        elif self._unreachable_since is None:
+            self._unreachable_since = now
+        has_gone = len(self._failed) >= self._min_failed if has_answer else status in _START_STATUSES
         if not self.is_on and (has_gone or failure.is_unreachable):
-            self.is_on, self._since, self._trials = True, now, 0
+            self.is_on = True
+            if self._since is None:
+                self._since, self._trials = now, 0
             what = "the service to come back" if has_answer else "the model to start"
             logger.info("waiting for %s (%s)", what, failure.reason)
         return self.is_on
+
+    def _on_words(self) -> None:
+        """Note that the service refused something in words of its own, or asks to wait."""
+        self.is_on = False
+        self._unreachable_since = None
+        self._failed.clear()
 
     def pause_s(self) -> float:
         """How long to wait before the service is tried again.
@@ -103,12 +119,10 @@ class Outage:
         Returns:
             The reason to stop; None where the service is to be tried again.
         """
-        limit_s, away_s = self._max_start_s, now - self._since
-        if has_answer:
-            limit_s = self._max_restart_s
-        elif failure.is_unreachable:
-            limit_s = self._max_unreachable_s
-        if away_s < limit_s:
+        away_s = now - (now if self._since is None else self._since)
+        unreachable_s = 0.0 if self._unreachable_since is None else now - self._unreachable_since
+        is_gone = not has_answer and unreachable_s >= self._max_unreachable_s
+        if away_s < (self._max_restart_s if has_answer else self._max_start_s) and not is_gone:
             return None
         advice = "Run the query again later: what is answered is not asked again"
         if not has_answer:
