@@ -266,6 +266,7 @@ class QueryExecutor:
                 self._sender.release_slot()
                 return retry.singles(batch)
             batch.attempts += 1
+            sent_to = self._sender.route
             outcome = await self._attempt(batch.indexes)
             if not isinstance(outcome, Failure):
                 return self._after_answer(batch, outcome)
@@ -275,7 +276,7 @@ class QueryExecutor:
             is_known = self._deps.profile.has_answered
             if outcome.is_unreachable and not is_known:
                 outcome = replace(outcome, kind=FailureKind.FATAL)
-            if await self._service.puts_off(batch, outcome):
+            if await self._service.puts_off(batch, outcome, sent_to):
                 return ()
             outcome = self._breaker.judge(outcome, len(batch.indexes), is_route_known=is_known)
             decision = self._deps.retry_policy.decide(outcome, batch.attempts, len(batch.indexes))

@@ -31,7 +31,7 @@ class ResponseHandler:
     Attributes:
         results: the predictions and failures, which fill as answers land.
         done: inputs that have their prediction or their failure.
-        last_answered: the index of the last input that got a prediction, None before the first one.
+        last_answered: the last input that got a prediction, its media not loaded; None before the first one.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ResponseHandler:
     ) -> None:
         self.results = source.results
         self.done = 0
-        self.last_answered: int | None = None
+        self.last_answered: Input | None = None
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
 
@@ -85,7 +85,7 @@ class ResponseHandler:
             queue.answered(index, part)
             answered = index
         if answered is not None:  # an answer that cannot be read is none
-            self.last_answered = answered
+            self.last_answered = self._inputs[answered]
             self._breaker.on_response()
             self.results.notify()
         return again

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 
+from ...errors import MediaError
+from ...tasks import Input, MediaRef
+from ...tasks.input_types import media_in, with_media
 from ..failures import Failure, FailureKind
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
+from ..protocols.routing import Route
 from .context import Dependencies
 from .input_queue import InputQueue
 from .request_sender import RequestSender
 from .response_handler import ResponseHandler
+
+_NO_INDEX = -1  # of an input that was answered, which is not to be counted among those that fail
 
 
 class ServiceCheck:
@@ -44,12 +50,12 @@ class ServiceCheck:
 
     async def check_key(self) -> None:
         """End the query where what was answered is refused now: so would be all else."""
-        index = self._answered_input()
-        failure = await self._ask_again(index) if index is not None else None
+        item = await self._answered_input()
+        failure = await self._ask_again(item) if item is not None else None
         if failure is not None and failure.kind is FailureKind.FATAL:
             self._stop(failure)
 
-    async def puts_off(self, batch: Batch, failure: Failure) -> bool:
+    async def puts_off(self, batch: Batch, failure: Failure, sent_to: Route) -> bool:
         """Put a batch off where it failed for the service's sake. It is no attempt of its inputs.
 
         That is where the service is away, or has started meanwhile and speaks something else than it was taken to.
@@ -58,11 +64,12 @@ class ServiceCheck:
         Args:
             batch: that failed.
             failure: of its request.
+            sent_to: where that went.
 
         Returns:
             Whether it was put off.
         """
-        if not self._is_away(failure, batch.indexes[0]) and not await self._is_other_server(failure):
+        if not self._is_away(failure, batch.indexes[0]) and not await self._is_other_server(failure, sent_to):
             return False
         self.put_off(batch)
         return True
@@ -91,36 +98,49 @@ class ServiceCheck:
     async def _try(self) -> None:
         outage = self._breaker.outage
         await self._deps.sleep(outage.pause_s())
-        if (index := self._answered_input()) is not None:
-            failure = await self._ask_again(index)
+        if (item := await self._answered_input()) is not None:
+            failure = await self._ask_again(item)
             if failure is None:
                 outage.on_trial_answered()
-            elif not self._is_away(failure, index) and failure.kind is FailureKind.FATAL:
+            elif not self._is_away(failure, _NO_INDEX) and failure.kind is FailureKind.FATAL:
                 self._stop(failure)
         elif self._queue.ready():
-            await self._ask(self._queue.take())
+            await self._ask(self._take_one())
         outage.is_tried = False
         self._on_change()
 
-    async def _is_other_server(self, failure: Failure) -> bool:
+    async def _is_other_server(self, failure: Failure, sent_to: Route) -> bool:
         """Ask the server again what it speaks, which it may not have told while it started."""
         if self._deps.detect is None or self._breaker.has_answer or failure.is_unreachable:
             return False
         route, queue = await self._deps.detect(), self._queue
         if route == self._sender.route:
-            return False
+            return route != sent_to  # found out for another request, which was out at the same time
         self._sender.route = route
         queue.batching = route.protocol.batching(queue.task)
         self._deps.profile.limit_batch_size(route.protocol.max_batch_size)
         return True
 
-    def _answered_input(self) -> int | None:
-        index = self._handler.last_answered
-        return index if index is not None and index in self._queue.inputs else None  # else given back and forgotten
+    def _take_one(self) -> Batch:
+        """One input of the next batch: in a batch that fails it would not show which of them is why."""
+        batch, queue = self._queue.take(), self._queue
+        queue.put_first([*batch.indexes[1:], *batch.rest])
+        return Batch(batch.indexes[:1], batch.attempts if len(batch.indexes) == 1 else 0)
 
-    async def _ask_again(self, index: int) -> Failure | None:
+    async def _answered_input(self) -> Input | None:
+        """The last input that was answered, perhaps in a frame that was given back. Its media is loaded anew."""
+        item = self._handler.last_answered
+        reference = media_in(item) if item is not None else None
+        if item is None or not isinstance(reference, MediaRef):
+            return item
+        try:
+            return with_media(item, await self._deps.load(reference))
+        except MediaError:
+            return None
+
+    async def _ask_again(self, item: Input) -> Failure | None:
         await self._sender.acquire_slot()
-        result = await self._sender.send(self._queue.items([index]))
+        result = await self._sender.send([item])
         return result.failure if isinstance(result, RequestResult) else result
 
     def _is_away(self, failure: Failure, index: int) -> bool:

@@ -166,3 +166,42 @@ def test_a_request_that_is_tried_again_and_refused_then_holds_nobody_back(first:
         replies = iter([first] * count + [then] * 20)
         run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:12], warm(False))  # noqa: B023
         assert all(result is not None for result in run.results) or run.executor.stopped is not None
+
+
+@pytest.mark.parametrize("rows", [1, 19])
+def test_a_row_that_a_proxy_fails_for_dooms_no_other_of_the_only_list(rows: int) -> None:
+    texts = ["crash the worker", *ORDINARY[:rows]]
+    run = Run(lambda asked: STARTS["502 page"]() if "crash the worker" in texts_of(asked) else can_batch(asked), texts, warm(True))  # fmt: skip
+    assert run.executor.stopped is None
+    assert_all_right_but(run, texts, {"crash the worker"})
+    assert len(run.sent) <= 30
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=ROUTE_IDS)
+@pytest.mark.parametrize("other", [error(500, "boom"), error(429, "slow down"), error(503, "Model is loading")])
+def test_a_model_that_never_starts_ends_the_query_where_it_fails_in_several_ways(other: Response, route: Any) -> None:
+    service = Service(lambda: STARTS["502 page"]() if service.refused % 2 else other, seconds=1e9)
+    run = service.run(ORDINARY, route())
+    assert run.executor.stopped is not None
+    assert service.clock.now <= 300 + 60
+    assert len(run.sent) <= 80
+
+
+@pytest.mark.parametrize("again", [STARTS["502 page"], lambda: b'{"no": "answer"}'], ids=["502", "unreadable"])
+def test_a_request_that_was_told_to_wait_and_then_fails_holds_nobody_back(again: Any) -> None:
+    replies = iter([*[error(429, "slow down", Retry_After="1")] * 4, *[again()] * 4])
+    run = Run(lambda asked: next(replies, None) or can_batch(asked), ORDINARY[:60], warm(False))
+    assert run.executor.stopped is None
+    assert run.executor.done == 60
+
+
+def test_a_start_in_which_the_host_is_out_of_reach_for_a_while_is_waited_for() -> None:
+    clock = Clock()
+
+    def reply(asked: Any) -> Any:
+        if clock.now < 100:
+            return STARTS["503 in JSON"]()
+        return ClientConnectorError() if clock.now < 118 else can_batch(asked)
+
+    run = Run(reply, ORDINARY[:40], warm(False), clock=clock)
+    assert_all_right(run, ORDINARY[:40])
