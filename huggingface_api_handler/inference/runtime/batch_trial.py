@@ -77,6 +77,7 @@ class BatchTrial:
 
     Attributes:
         is_open: whether it is not known yet.
+        is_running: whether ``run`` was claimed, and has not ended.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class BatchTrial:
         self._deps = dependencies
         self._evidence = BatchEvidence(task)
         self._held = HeldBatches(queue, handler)
-        self._is_running = self._is_checking = self._is_matched = False
+        self.is_running = self._is_checking = self._is_matched = False
         self._next_at = self._refusals = self._probes_left = 0
         self._inconclusive_at = -1
         self._max_chars = _ANY_LENGTH
@@ -130,7 +131,7 @@ class BatchTrial:
         if self._is_matched and would_show_sorting(predictions, self._evidence.targets):
             self._conclude(accepts=True)
             await self._held.release()
-        elif self._is_matched and not self._is_checking:
+        elif not self._is_checking and (self._is_matched or not self.is_running):  # else ``run`` checks it
             self._is_checking = True
             await self._check()
             self._is_checking = False
@@ -159,12 +160,19 @@ class BatchTrial:
             Whether it is due, and not under way.
         """
         is_known = self._queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is not None
-        if is_known and not self._held.batches:
+        if is_known and not (self.is_running or self._held.batches):
             self.is_open = self._is_matched and self._deps.profile.accepts_batches is False
-        if self._is_running or not self.is_due:
+            self._queue.is_provisional = False  # another query of the route has found out
+        if self.is_running or not self.is_due:
             return False
-        self._is_running = True
+        self.is_running = True
         return True
+
+    def claim_held(self) -> bool:
+        """Whether to call ``run`` now, where no inputs wait that would bring about the check of those that are held."""
+        is_due = self.goes_first and bool(self._held.batches) and not self.is_running
+        self.is_running |= is_due
+        return is_due
 
     async def run(self, canary: int | None = None) -> None:
         """Find out as much as the inputs that wait allow.
@@ -178,7 +186,7 @@ class BatchTrial:
             if self.goes_first:
                 await self._send_provisionally()
         finally:
-            self._is_running = False
+            self.is_running = False
             self._next_at = 2 * max(self._evidence.count, MIN_INPUTS)
 
     async def _probe(self, canary: int | None) -> None:
@@ -319,7 +327,9 @@ class BatchTrial:
             while queue.is_provisional:
                 if self._requests.is_stopped():
                     return await self._release_if_alike()
-                if not queue.ready() or self._requests.is_away():
+                if not queue.ready():
+                    return await self._check() if self._held.batches else None
+                if self._requests.is_away():
                     return None
                 await self._deps.answers.wait_for_backlog()
                 batches: list[Batch] = []
@@ -344,8 +354,9 @@ class BatchTrial:
 
     async def _check(self) -> None:
         """Check the batches held: record them where nothing speaks against them, else ask for their inputs alone."""
-        passed = self._deps.profile.accepts_batches
-        if passed is None:
+        passed, checked = self._deps.profile.accepts_batches, -1
+        while passed is not False and self._deps.profile.accepts_batches is None and checked != len(self._held.batches):
+            checked = len(self._held.batches)  # others may come meanwhile
             passed = await self._passes()
         if passed:
             await self._held.release()

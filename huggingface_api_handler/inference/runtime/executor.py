@@ -207,7 +207,9 @@ class QueryExecutor:
         while self.stopped is None and not self._end.is_set():
             if self._queue.ready():
                 return True
-            if self._queue.finished and not self._active_batches:
+            if not self._active_batches and self._trial.claim_held():
+                self._pool.start(self._try_batches())
+            elif self._queue.finished and not (self._active_batches or self._trial.is_running):
                 return False
             self._changed.clear()
             await self._changed.wait()
