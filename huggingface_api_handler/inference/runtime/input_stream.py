@@ -144,12 +144,17 @@ class InputStream:
         """
         if self.has_next:
             return
-        try:
-            await asyncio.wait_for(self._wait(), _LINGER_S)
-        except asyncio.TimeoutError:
+
+        def starve() -> None:
             self.is_starved = True
             on_starved()
+
+        # Not ``asyncio.wait_for``, which before Python 3.12 forgets that it was cancelled where inputs come then.
+        timer = asyncio.get_running_loop().call_later(_LINGER_S, starve)
+        try:
             await self._wait()
+        finally:
+            timer.cancel()
             self.is_starved = False
 
     async def _wait(self) -> None:
