@@ -44,9 +44,14 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "unreadable": lambda: b'{"x": 1}',
     "400": lambda: error(400, "no"),
 }
-REFUSALS = {str(status): (lambda status=status: error(status, "refused")) for status in (400, 403, 404, 405, 410, 413, 422)}  # fmt: skip
-FATES = {
-    **REFUSALS,
+
+
+def refusal(status: int) -> Callable[[], Any]:
+    return lambda: error(status, "refused")
+
+
+FATES: dict[str, Callable[[], Any]] = {
+    **{str(status): refusal(status) for status in (400, 403, 404, 405, 410, 413, 422)},
     **{name: FAULTS[name] for name in ("500", "502", "timeout", "unreadable")},
     "too long": lambda: error(413, "the input is too long"),
 }
@@ -123,7 +128,11 @@ class Stream:
         self.requests = 0
         self.results = CountedResults()
         loop = asyncio.get_running_loop()
-        self.source = InputStream(self.results, loop.call_soon)
+
+        def wake(what: Callable[[], None]) -> None:
+            loop.call_soon(what)
+
+        self.source = InputStream(self.results, wake)
         self.settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
         self.answers: Any = None
 
@@ -180,8 +189,8 @@ class Mixture:
         self.texts = [f"{index} " + "w " * chance.randrange(30) for index in range(count)]
         fates = chance.sample(sorted(FATES), chance.randrange(1, 4))
         odd = int(pick([0, 0, 0, 0.02, 0.1, 0.5, 1]) * count + 0.5)
-        places = pick([chance.sample(range(count), odd), range(count - odd, count), range(odd)])
-        self.fates = {self.texts[place]: pick(fates) for place in places}
+        odd_rows = pick([chance.sample(range(count), odd), range(count - odd, count), range(odd)])
+        self.fates = {self.texts[place]: pick(fates) for place in odd_rows}
         self.score = SCORES[pick(sorted(SCORES))]
         self.phases: list[tuple[float, float, list[str]]] = []
         start = 0.0
@@ -192,7 +201,7 @@ class Mixture:
             start = end
         self.noise = pick([0, 0, 0, 0.05, 0.3, 0.6])
         self.noises = chance.sample(sorted(FAULTS), pick([1, 1, 2, 3]))
-        self.route = pick([RouteProfile, warm, lambda: warm(True), lambda: warm(False)])()
+        self.route: RouteProfile = pick([RouteProfile(), warm(), warm(True), warm(False)])
         kinds = ["ok", "ok", "none", "lost", "size"]
         self.lists = pick(kinds if self.route.accepts_batches or self.score is not crc_share else [*kinds, "reversed", "short"])  # fmt: skip
         self.lost_at, self.sent_lists = chance.randrange(1, 12), 0
@@ -367,7 +376,8 @@ def test_a_trial_of_a_service_that_is_away_sends_an_image_and_not_where_it_is() 
 
 
 def test_a_service_that_answers_once_between_two_outages_costs_no_row() -> None:
-    outages, trial = [(0.2, 0.5), (0.5, 41.0)], []
+    outages = (0.2, 0.5), (0.5, 41.0)
+    trial: list[Any] = []
 
     def reply(asked: Any) -> Any:
         now = asyncio.get_running_loop().time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -180,7 +181,8 @@ def test_a_row_that_a_proxy_fails_for_dooms_no_other_of_the_only_list(rows: int)
 @pytest.mark.parametrize("route", ROUTES, ids=ROUTE_IDS)
 @pytest.mark.parametrize("other", [error(500, "boom"), error(429, "slow down"), error(503, "Model is loading")])
 def test_a_model_that_never_starts_ends_the_query_where_it_fails_in_several_ways(other: Response, route: Any) -> None:
-    service = Service(lambda: STARTS["502 page"]() if service.refused % 2 else other, seconds=1e9)
+    replies = itertools.cycle([STARTS["502 page"](), other])
+    service = Service(lambda: next(replies), seconds=1e9)
     run = service.run(ORDINARY, route())
     assert run.executor.stopped is not None
     assert service.clock.now <= 300 + 60
