@@ -51,8 +51,9 @@ class Outage:
 
     def on_response(self) -> None:
         """Note that the service answered."""
-        self._on_words()
-        self._since = None
+        self.is_on = False
+        self._since = self._unreachable_since = None
+        self._failed.clear()
         self._min_failed = _MIN_FAILED_IN_A_ROW
 
     def on_trial_answered(self) -> None:

@@ -111,15 +111,17 @@ class ServiceCheck:
 
     async def _is_other_server(self, failure: Failure, sent_to: Route) -> bool:
         """Ask the server again what it speaks, which it may not have told while it started."""
-        if self._deps.detect is None or self._breaker.has_answer or failure.is_unreachable:
+        sender, queue, detect = self._sender, self._queue, self._deps.detect
+        if sent_to is not sender.route:  # that was found out for another request, which was out at the same time
+            return True
+        if detect is None or self._breaker.has_answer or failure.is_unreachable:
             return False
-        route, queue = await self._deps.detect(), self._queue
-        if route == self._sender.route:
-            return route != sent_to  # found out for another request, which was out at the same time
-        self._sender.route = route
-        queue.batching = route.protocol.batching(queue.task)
-        self._deps.profile.limit_batch_size(route.protocol.max_batch_size)
-        return True
+        route = await detect()
+        if route != sender.route:
+            sender.route = route
+            queue.batching = route.protocol.batching(queue.task)
+            self._deps.profile.limit_batch_size(route.protocol.max_batch_size)
+        return sender.route is not sent_to
 
     def _take_one(self) -> Batch:
         """One input of the next batch: in a batch that fails it would not show which of them is why."""

@@ -8,6 +8,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,7 @@ class Stream:
     def __init__(self, reply: Reply, profile: RouteProfile, limiter: Any, **using: Any) -> None:
         self.latency_s, self.jitter = 0.01, random.Random(0)
         self.requests = 0
+        self.url = ""
         self.results = CountedResults()
         loop = asyncio.get_running_loop()
 
@@ -139,6 +141,7 @@ class Stream:
         async def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Response:
             self.requests += 1
             await asyncio.sleep(self.latency_s * self.jitter.uniform(0.5, 1.5))
+            self.url = url
             answer = reply(json.loads(body) if body[:1] == b"{" else {"inputs": body.decode()})
             if isinstance(answer, TimeoutError):
                 await asyncio.sleep(TIMEOUT_S)
@@ -405,3 +408,28 @@ def test_a_query_that_is_cancelled_as_inputs_come_ends(turns: int) -> None:
         await asyncio.wait({work})
 
     run_in_virtual_time(query())
+
+
+def test_all_requests_that_were_out_while_the_server_turned_out_to_be_another_are_asked_again() -> None:
+    async def query() -> Stream:
+        stream = Stream(
+            lambda asked: positive(asked) if stream.url.endswith("/new") else error(404, "no such path"),
+            warm(False),
+            Limiter(clock=asyncio.get_running_loop().time),
+        )
+        executor = stream.start()
+        found = replace(executor._sender.route, url="http://h/new")
+
+        async def detect() -> Route:
+            await asyncio.sleep(0.01)
+            return found
+
+        object.__setattr__(stream.dependencies, "detect", detect)
+        stream.source.add([f"row {number}" for number in range(20)])
+        stream.source.end()
+        await executor.run()
+        stream.end()
+        return stream
+
+    stream = run_in_virtual_time(query())
+    assert Counter(map(type, stream.results.ended.values())) == {Prediction: 20}
