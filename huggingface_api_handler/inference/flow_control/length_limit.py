@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_MIN_REFUSALS = 3  # a dense text or two may have more tokens than others of its length
+_MIN_REJECTIONS = 3  # a dense text or two may have more tokens than others of its length
 
 
 @dataclass
@@ -19,7 +19,7 @@ class LengthLimit:
     """
 
     chars: int | None = None
-    _refused: list[int] = field(default_factory=list)
+    _rejected: list[int] = field(default_factory=list)
     _longest_answered: int = 0
 
     def on_too_long(self, chars: int) -> None:
@@ -29,7 +29,7 @@ class LengthLimit:
             chars: Its length.
         """
         if chars > self._longest_answered:
-            self._refused = sorted([*self._refused, chars])[:_MIN_REFUSALS]
+            self._rejected = sorted([*self._rejected, chars])[:_MIN_REJECTIONS]
             self._update()
 
     def on_answered(self, chars: int) -> None:
@@ -40,8 +40,8 @@ class LengthLimit:
         """
         if chars > self._longest_answered:
             self._longest_answered = chars
-            self._refused = [refused for refused in self._refused if refused > chars]
+            self._rejected = [length for length in self._rejected if length > chars]
             self._update()
 
     def _update(self) -> None:
-        self.chars = self._refused[0] if len(self._refused) >= _MIN_REFUSALS else None
+        self.chars = self._rejected[0] if len(self._rejected) >= _MIN_REJECTIONS else None

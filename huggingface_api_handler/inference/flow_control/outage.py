@@ -62,7 +62,7 @@ class Outage:
         self.on_response()
         self._min_failed = min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
 
-    def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool) -> bool:
+    def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool, open_inputs: int) -> bool:
         """Note a failure, and say whether it is the service's, which is away, and not the input's.
 
         Args:
@@ -70,10 +70,11 @@ class Outage:
             index: Of its first input.
             now: Seconds of a monotonic clock.
             has_answer: Whether the query has any answer.
+            open_inputs: How many inputs have neither answer nor failure, this one among them.
 
         Returns:
             True where the host cannot be reached; before the first answer, where a proxy has no server behind it;
-            after it, where several inputs in a row met errors of the server.
+            after it, where several inputs in a row, or all that are left, met errors of the server.
         """
         status = failure.status or 0
         if failure.kind is not FailureKind.TRANSIENT or not (has_answer or status in (0, *_START_STATUSES)):
@@ -85,7 +86,10 @@ class Outage:
             self._unreachable_since = None
         elif self._unreachable_since is None:
             self._unreachable_since = now
-        has_gone = len(self._failed) >= self._min_failed if has_answer else status in _START_STATUSES
+        min_failed = self._min_failed
+        if min_failed == _MIN_FAILED_IN_A_ROW:  # no trial has shown yet that it is the inputs
+            min_failed = min(min_failed, max(open_inputs, 2))
+        has_gone = len(self._failed) >= min_failed if has_answer else status in _START_STATUSES
         if not self.is_on and (has_gone or failure.is_unreachable):
             self.is_on = True
             if self._since is None:

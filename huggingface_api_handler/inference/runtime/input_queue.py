@@ -23,6 +23,7 @@ from .loaded_media import LoadedMedia
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
 _MAX_WAITING_ROWS = 8192
+_MANY = 1 << 30
 _CANDIDATES = 1000  # inputs among which ordinary ones are chosen
 
 
@@ -127,6 +128,17 @@ class InputQueue:
         if self.finished or self._source.is_starved or not self.can_batch:
             return True
         return self._is_full() or len(self.waiting) >= 2 * self._deps.profile.batch_size.best
+
+    def open_inputs(self, done: int) -> int:
+        """How many inputs have neither answer nor failure.
+
+        Args:
+            done: how many have.
+
+        Returns:
+            The number; many where more inputs may come.
+        """
+        return self._source.count - done if self._source.ended else _MANY
 
     @property
     def is_starved(self) -> bool:

@@ -146,6 +146,7 @@ class InputStream:
             return
 
         def starve() -> None:
+            """Let what waits go in a request that is not full."""
             self.is_starved = True
             on_starved()
 

@@ -147,7 +147,8 @@ class ServiceCheck:
 
     def _is_away(self, failure: Failure, index: int) -> bool:
         outage, now, has_answer = self._breaker.outage, self._deps.clock(), self._breaker.has_answer
-        if not outage.is_cause(failure, index, now, has_answer=has_answer):
+        count = self._queue.open_inputs(self._handler.done)
+        if not outage.is_cause(failure, index, now, has_answer=has_answer, open_inputs=count):
             return False
         self._sender.note_pause(failure, 1)
         if (reason := outage.reason_to_stop(failure, now, has_answer=has_answer)) is not None:

@@ -207,3 +207,11 @@ def test_a_start_in_which_the_host_is_out_of_reach_for_a_while_is_waited_for() -
 
     run = Run(reply, ORDINARY[:40], warm(False), clock=clock)
     assert_all_right(run, ORDINARY[:40])
+
+
+@pytest.mark.parametrize("rows", [3, 5, 9])
+@pytest.mark.parametrize("away", [name for name in DOWN if name != "refused"])
+def test_a_restart_costs_no_row_of_a_small_table_either(away: str, rows: int) -> None:
+    service = Service(DOWN[away], seconds=40, after=1)
+    run = service.run(ORDINARY[:rows], warm(False))
+    assert_all_right(run, ORDINARY[:rows])
