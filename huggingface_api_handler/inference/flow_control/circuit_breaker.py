@@ -20,6 +20,7 @@ MIN_WAITING_INPUTS = 8
 """For fewer inputs that wait a query does not stop: they may be the good ones."""
 
 _MAX_REFUSALS_IN_A_ROW = 20  # after answers: then an input that was answered shows whether the key still holds
+_MAX_TIMEOUTS_IN_A_ROW = 3  # rows, with all their attempts: a service that hangs would take hours for a table
 _MAX_RETRYING = 3  # requests that are tried again before the first answer, as many as show that all would fail
 _MAX_FIRST_REQUESTS = 4  # on a route that has answered earlier queries, until it has had time to refuse them
 _FORBIDDEN = 403
@@ -140,8 +141,9 @@ class CircuitBreaker:
 
     @property
     def doubts_route(self) -> bool:
-        """Whether so many inputs were refused in a row that the key may have been taken back."""
-        return self._refusals_in_a_row >= _MAX_REFUSALS_IN_A_ROW
+        """Whether so many inputs in a row were refused, or not answered in time, that it may be for none of them."""
+        is_hung = self._timeouts_in_a_row >= _MAX_TIMEOUTS_IN_A_ROW
+        return is_hung or self._refusals_in_a_row >= _MAX_REFUSALS_IN_A_ROW
 
     def on_rate_limited(self, failure: Failure, now: float) -> Failure | None:
         """Note that the server asks to wait.
@@ -192,10 +194,7 @@ class CircuitBreaker:
         if self.has_answer:
             self._refusals_in_a_row += failure.status in MAY_BE_OF_ONE_INPUT
             self._timeouts_in_a_row += failure.is_timeout
-            if self._timeouts_in_a_row < _MAX_IDENTICAL_REJECTIONS or waiting < MIN_WAITING_INPUTS:
-                return None
-            message = f"{failure.message} (the last {self._timeouts_in_a_row} rows got none: the service hangs)"
-            return Failure(FailureKind.FATAL, message)
+            return None
         words = alike(failure.own_words)
         self._rejections[words] += 1
         self._ordinary_rejections[words] += index in self._ordinary

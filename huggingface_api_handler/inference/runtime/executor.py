@@ -355,7 +355,7 @@ class QueryExecutor:
         self._changed.set()
         if isinstance(decision, Split):
             self._breaker.on_batch_rejected(failure)
-            self._follow_up()
+            self._follow_up(failure)
             return retry.split(batch, failure, self._deps.profile)
         if decision.whole_query:
             self.stop(failure)
@@ -373,15 +373,15 @@ class QueryExecutor:
         elif (reason := self._breaker.on_rejected(index, failure, len(self._queue.waiting))) is not None:
             self.stop(reason)
         else:
-            self._follow_up()
+            self._follow_up(failure)
 
-    def _follow_up(self) -> None:
+    def _follow_up(self, failure: Failure) -> None:
         """Find out what refusals mean that may be of the rows or of every request."""
         if self._breaker.wants_ordinary:
             self._breaker.note_ordinary(self._queue.bring_forward(_ORDINARY_INPUTS))
         elif self._breaker.doubts_route:
             self._breaker.on_response()
-            self._pool.start(self._service.check_key())
+            self._pool.start(self._service.check_route(failure))
 
     async def _ask_unrecorded(self, items: Sequence[Input]) -> Answer:
         """Send one request whose answer is not yet to be trusted."""

@@ -48,12 +48,19 @@ class ServiceCheck:
         self._queue, self._sender, self._handler, self._breaker = queue, sender, handler, breaker
         self._deps, self._ask, self._stop, self._on_change = dependencies, ask, stop, on_change
 
-    async def check_key(self) -> None:
-        """End the query where what was answered is refused now: so would be all else."""
+    async def check_route(self, doubt: Failure) -> None:
+        """End the query where what was answered is refused now, or hangs as the last inputs did: so would all else.
+
+        Args:
+            doubt: the last of many failures in a row.
+        """
         item = await self._answered_input()
         failure = await self._ask_again(item) if item is not None else None
         if failure is not None and failure.kind is FailureKind.FATAL:
             self._stop(failure)
+        elif failure is not None and failure.is_timeout and doubt.is_timeout:
+            message = f"{failure.message} (the last rows got none, nor did one that was answered before: it hangs)"
+            self._stop(Failure(FailureKind.FATAL, message))
 
     async def puts_off(self, batch: Batch, failure: Failure, sent_to: Route) -> bool:
         """Put a batch off where it failed for the service's sake. It is no attempt of its inputs.

@@ -587,7 +587,15 @@ def test_a_service_that_hangs_ends_the_query_after_three_rows() -> None:
     run = Run(service, [f"row {number}" for number in range(40)], RouteProfile(True, False), limiter=Limiter(1))
     assert run.executor.stopped is not None
     assert "hangs" in run.executor.stopped.message
-    assert 5 + 3 * 5 <= len(run.sent) <= 40, "each of three rows has its five attempts, others go between them"
+    assert 5 + 3 * 5 <= len(run.sent) <= 45, "each of three rows has its five attempts, others go between them"
+
+
+def test_slow_rows_beside_one_another_do_not_end_the_query() -> None:
+    texts = [f"row {number}" for number in range(60)]
+    slow = set(texts[20:26])
+    run = Run(lambda asked: TimeoutError() if asked["inputs"] in slow else [score(asked["inputs"])], texts, RouteProfile(True, False), limiter=Limiter(1))  # fmt: skip
+    assert run.executor.stopped is None
+    assert {text for text, result in zip(texts, run.results, strict=True) if isinstance(result, Failure)} == slow
 
 
 def test_rows_that_hang_one_now_and_then_do_not_end_the_query() -> None:
