@@ -192,7 +192,8 @@ class AdaptiveConcurrencyLimit:
 
     def _end_round(self, now: float, in_flight: int) -> None:
         ended = self._round
-        if ended.is_saturated and ended.started_at > float("-inf"):
+        # A round that is not saturated says too little, which is better than nothing for whoever plans a query.
+        if ended.started_at > float("-inf") and (ended.is_saturated or self.rate is None):
             self.rate = sum(each.count for each in ended.latencies.values()) / max(now - ended.started_at, 1e-6)
         queueing = self._baseline.queueing(ended.latencies)
         if self._in_slow_start and queueing >= _QUEUE_THRESHOLD:

@@ -138,3 +138,10 @@ def test_a_start_ends_before_its_queue_is_long(latency: float, capacity: int, ma
 def test_starting_is_smooth_enough_to_hear_the_first_refusal() -> None:
     result = simulate(Plan(latency=0.25, capacity=256, queue=128), 6000, seed=1)
     assert result.refused <= 60
+
+
+def test_a_rate_is_measured_of_requests_that_do_not_use_all_slots_too() -> None:
+    limit = AdaptiveConcurrencyLimit(initial_limit=64)
+    for now in range(1, 40):
+        limit.on_response(float(now), seconds=0.5, in_flight=1)
+    assert limit.rate == pytest.approx(1.0, rel=0.1), "responses a second"
