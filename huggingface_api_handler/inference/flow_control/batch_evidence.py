@@ -16,9 +16,8 @@ ENOUGH_ALIKE = 8
 _MAX_KEPT = 16  # answers; of more, only the first that differs is kept
 _MAX_CHOSEN = 8
 _MAX_PERMUTED = 5  # two answers of two kinds each have no order that shows every mistake; three and two have
-_MAX_ALIKE_DISTANCE = (
-    2 * SCORE_TOLERANCE
-)  # answers that differ by less may change places, and each still be near its own
+# Answers that differ by less may change places, and each still be near its own.
+_MAX_ALIKE_DISTANCE = 2 * SCORE_TOLERANCE
 
 
 class Answered(NamedTuple):

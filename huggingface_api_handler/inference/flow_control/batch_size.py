@@ -23,7 +23,7 @@ _MAX_REPEATED_REJECTIONS = 4  # in a row of a size that was taken before: the se
 _MAX_SLOWER_TRIALS = 2  # once, the batch may have waited in a queue for longer
 _TRIAL_INTERVAL_BATCHES = 8  # while a trial has no response: it may be told to wait, or end with its query
 _MIN_BATCHES_OF_NEW_SIZE = 4  # fewer would be better shared among the slots
-_GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest requests, see tests/faults/oracle.py
+_GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest requests, see bench/ideal_search.py
 
 
 @dataclass

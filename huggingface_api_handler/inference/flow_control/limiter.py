@@ -165,8 +165,7 @@ class Limiter:
             may be what other processes left of the limit: they may be gone by then.
         """
         rate = None if self.rate_estimator.is_shared else self.rate_estimator.rate
-        slots = min(self.concurrency.limit, self.concurrency.timeout_bound.limit)
-        found = {"places": slots, "rate": rate, "answers": self.concurrency.rate}
+        found = {"places": self._limit, "rate": rate, "answers": self.concurrency.rate}
         return {name: value for name, value in found.items() if value is not None}
 
     async def _wait_for_turn(self) -> float:
@@ -283,7 +282,11 @@ class Limiter:
     @property
     def slots(self) -> float:
         """How many requests of this process may be in flight now."""
-        limit = min(self.concurrency.limit, self.concurrency.timeout_bound.limit)
         if self._peers is None:
-            return limit
-        return max(1.0, min(limit, self._max_concurrency * self._peers.quota_share))
+            return self._limit
+        return max(1.0, min(self._limit, self._max_concurrency * self._peers.quota_share))
+
+    @property
+    def _limit(self) -> float:
+        """Requests that may be in flight, those of other processes included."""
+        return min(self.concurrency.limit, self.concurrency.timeout_bound.limit)

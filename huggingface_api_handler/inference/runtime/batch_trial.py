@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ...errors import UnreadableAnswer
-from ...tasks import Input, Prediction, Task
+from ...tasks import Input, Prediction
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
@@ -69,7 +69,6 @@ class BatchTrial:
     """Finds out for one query whether its route's batches can be trusted.
 
     Args:
-        task: what the model does.
         queue: the inputs that wait.
         handler: reads answers, and records those that can be trusted.
         dependencies: the route's profile, in which the outcome is kept.
@@ -82,7 +81,6 @@ class BatchTrial:
 
     def __init__(
         self,
-        task: Task,
         queue: InputQueue,
         handler: ResponseHandler,
         dependencies: Dependencies,
@@ -91,7 +89,7 @@ class BatchTrial:
         self.is_open = dependencies.profile.accepts_batches is None
         self._queue, self._handler, self._requests = queue, handler, requests
         self._deps = dependencies
-        self._evidence = BatchEvidence(task)
+        self._evidence = BatchEvidence(queue.task)
         self._held = HeldBatches(queue, handler)
         self.is_running = self._is_checking = self._is_matched = False
         self._next_at = self._refusals = self._probes_left = 0

@@ -85,7 +85,7 @@ class QueryExecutor:
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
         asking = self._ask_unrecorded, self._finish, self._send_with_retries
         requests = Requests(*asking, lambda: self.stopped is not None, lambda: self.is_waiting)
-        self._trial = BatchTrial(model.definition, self._queue, self._handler, dependencies, requests)
+        self._trial = BatchTrial(self._queue, self._handler, dependencies, requests)
 
     @property
     def results(self) -> Results:

@@ -24,9 +24,12 @@ class HeldInputs(Mapping[int, Input]):
 
     def __getitem__(self, index: int) -> Input:
         place = index - self._start
-        if not 0 <= place < len(self._items):
+        if place < 0:
             raise KeyError(index)
-        return self._items[place]
+        try:
+            return self._items[place]
+        except IndexError:
+            raise KeyError(index) from None
 
     def __setitem__(self, index: int, item: Input) -> None:
         self._items[index - self._start] = item
