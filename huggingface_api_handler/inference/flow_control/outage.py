@@ -29,6 +29,7 @@ class Outage:
 
     Attributes:
         is_on: Whether the service is away, as far as its responses show.
+        awaited: What is waited for while it is away, in words.
         is_tried: Whether a request is out, or about to be, that tries it. All others wait for what comes of it.
     """
 
@@ -40,6 +41,7 @@ class Outage:
             wait_for_model: Whether a model that starts is waited for as long.
         """
         self.is_on = self.is_tried = False
+        self.awaited = ""
         self._max_restart_s = min(max_wait_s, _MAX_RESTART_S)
         self._max_unreachable_s = min(max_wait_s, _MAX_UNREACHABLE_S)
         self._max_start_s = max_wait_s if wait_for_model else min(max_wait_s, _MAX_START_WITHOUT_WAIT_S)
@@ -94,8 +96,8 @@ class Outage:
             self.is_on = True
             if self._since is None:
                 self._since, self._trials = now, 0
-            what = "the service to come back" if has_answer else "the model to start"
-            logger.info("waiting for %s (%s)", what, failure.reason)
+            self.awaited = "the service to come back" if has_answer else "the model to start"
+            logger.info("waiting for %s (%s)", self.awaited, failure.reason)
         return self.is_on
 
     def _on_words(self) -> None:

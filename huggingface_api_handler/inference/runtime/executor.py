@@ -84,7 +84,7 @@ class QueryExecutor:
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
         asking = self._ask_unrecorded, self._finish, self._send_with_retries
-        requests = Requests(*asking, lambda: self.stopped is not None, lambda: self.is_waiting)
+        requests = Requests(*asking, lambda: self.stopped is not None, lambda: self._breaker.outage.is_on)
         self._trial = BatchTrial(self._queue, self._handler, dependencies, requests)
 
     @property
@@ -98,9 +98,9 @@ class QueryExecutor:
         return self._handler.done
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether the service is away, and waited for."""
-        return self._breaker.outage.is_on
+    def awaited(self) -> str | None:
+        """What is waited for while the service is away, in words; None while it is there."""
+        return self._breaker.outage.awaited if self._breaker.outage.is_on else None
 
     async def run(self) -> None:
         """Ask for everything that no stored answer serves, until done or stopped.

@@ -275,8 +275,8 @@ class QueryRun:
                 logged = now
                 rate = executor.done / (now - started)
                 remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
-                if executor.is_waiting:
-                    logger.info("waiting for %s", "the service to come back" if executor.done else "the model to start")
+                if executor.awaited is not None:
+                    logger.info("waiting for %s", executor.awaited)
                 logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)
                 state.save()
             await asyncio.sleep(_WATCH_INTERVAL_S)
