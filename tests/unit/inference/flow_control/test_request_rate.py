@@ -51,23 +51,25 @@ def test_a_rate_that_falls_and_comes_back_is_used_again_within_a_minute(burst_s:
     assert result.refused <= 0.05 * result.requests
 
 
+def rejected_at_each_rise(pause_s: float, interval_s: float) -> RateIncrease:
+    """A rate of 40 a second that is rejected 20 times, from 0 s on, each time after a rise."""
+    increase = RateIncrease()
+    for resume_at in (interval_s * number for number in range(20)):
+        if resume_at:
+            assert increase.raised(40.0, resume_at - 0.1 * interval_s, is_certain=True) > 40.0
+        increase.on_rejected(resume_at, pause_s, 40.0, None)
+    return increase
+
+
 def test_a_rate_that_is_rejected_again_and_again_is_held_for_no_more_than_half_a_minute() -> None:
     """Else a limit that rises, or a neighbour that leaves, is not noticed for minutes."""
-    increase = RateIncrease()
-    for round_ in range(20):
-        increase.on_rejected(100.0 * round_, 0.1, 40.0, None)
-        if round_ < 19:
-            assert increase.raised(40.0, 100.0 * round_ + 90.0, is_certain=True) > 40.0
+    increase = rejected_at_each_rise(pause_s=0.1, interval_s=100.0)
     assert increase.raised(40.0, 1900.0 + 31.0, is_certain=True) == 40.0
     assert increase.raised(40.0, 1900.0 + 33.0, is_certain=True) > 40.0
 
 
 def test_a_service_that_makes_one_wait_for_long_is_tried_less_often() -> None:
-    increase = RateIncrease()
-    for round_ in range(20):
-        increase.on_rejected(1000.0 * round_, 5.0, 40.0, None)
-        if round_ < 19:
-            assert increase.raised(40.0, 1000.0 * round_ + 900.0, is_certain=True) > 40.0
+    increase = rejected_at_each_rise(pause_s=5.0, interval_s=1000.0)
     assert increase.raised(40.0, 19_000.0 + 300.0, is_certain=True) == 40.0
 
 
