@@ -36,6 +36,7 @@ class BatchSizeTuner:
         settled: Whether ``best`` is final, so that no larger size is tried.
         latencies_s: Seconds that a batch of each measured size takes.
         timeout_s: Seconds after which a request is given up.
+        is_limited: Whether batches are smaller since inputs were rejected.
 
     Example:
         >>> tuner = BatchSizeTuner()
@@ -53,6 +54,7 @@ class BatchSizeTuner:
     settled: bool = False
     latencies_s: dict[int, float] = field(default_factory=dict)
     timeout_s: float = float("inf")
+    is_limited: bool = False
     _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
     _single_s: float | None = None  # the least that one input alone took
     _input_s: float | None = None  # the least that each further input of a batch took
@@ -98,11 +100,6 @@ class BatchSizeTuner:
         step = self._step()
         return self._is_unmeasured and step is not None and self._pays_off(step, waiting)
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether batches are smaller since inputs were rejected."""
-        return self._clean_size < MAX_BATCH_SIZE
-
     def on_input_rejected(self, size: int) -> None:
         """Note a batch that was rejected for one of its inputs. The next are half as large.
 
@@ -114,6 +111,7 @@ class BatchSizeTuner:
         if not self.is_limited:  # one such input says nothing of a size that was tried with it
             self._trial_size = 0
         self._clean_size = max(1, min(self._clean_size, size // 2))  # once, where many of a size are out
+        self.is_limited = True
 
     def on_no_input_rejected(self, size: int) -> None:
         """Note a batch of which no input was rejected. The next may be larger.
@@ -123,6 +121,7 @@ class BatchSizeTuner:
         """
         if size >= self._clean_size:
             self._clean_size = min(size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
+            self.is_limited = self._clean_size < MAX_BATCH_SIZE
 
     def on_single(self, seconds: float) -> None:
         """Note an input that was answered alone.

@@ -62,7 +62,8 @@ class CircuitBreaker:
         self.has_answer = True
         self._stalled_since = None
         self._refusals_in_a_row = self._timeouts_in_a_row = 0
-        self.outage.on_response()
+        if self.outage.has_failures:
+            self.outage.on_response()
 
     def holds_back(self, in_flight: int) -> bool:
         """Whether what would be sent now would likely fail, as what is out may show soon.

@@ -282,9 +282,13 @@ class Limiter:
     @property
     def slots(self) -> float:
         """How many requests of this process may be in flight now."""
+        limit = self.concurrency.limit
+        bound = self.concurrency.timeout_bound.limit
+        if bound < limit:  # compared here, since each request asks some times, and a call costs more than the rest
+            limit = bound
         if self._peers is None:
-            return self._limit
-        return max(1.0, min(self._limit, self._max_concurrency * self._peers.quota_share))
+            return limit
+        return max(1.0, min(limit, self._max_concurrency * self._peers.quota_share))
 
     @property
     def _limit(self) -> float:

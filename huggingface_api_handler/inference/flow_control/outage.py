@@ -31,6 +31,7 @@ class Outage:
         is_on: Whether the service is away, as far as its responses show.
         awaited: What is waited for while it is away, in words.
         is_tried: Whether a request is out, or about to be, that tries it. All others wait for what comes of it.
+        has_failures: Whether any failure was noted since the last answer.
     """
 
     def __init__(self, max_wait_s: float, *, wait_for_model: bool) -> None:
@@ -40,7 +41,7 @@ class Outage:
             max_wait_s: Seconds that the query waits for an answer at most.
             wait_for_model: Whether a model that starts is waited for as long.
         """
-        self.is_on = self.is_tried = False
+        self.is_on = self.is_tried = self.has_failures = False
         self.awaited = ""
         self._max_restart_s = min(max_wait_s, _MAX_RESTART_S)
         self._max_unreachable_s = min(max_wait_s, _MAX_UNREACHABLE_S)
@@ -53,7 +54,7 @@ class Outage:
 
     def on_response(self) -> None:
         """Note that the service answered."""
-        self.is_on = False
+        self.is_on = self.has_failures = False
         self._since = self._unreachable_since = None
         self._failed.clear()
         self._min_failed = _MIN_FAILED_IN_A_ROW
@@ -62,7 +63,7 @@ class Outage:
         """Note that an input was answered which had been answered before: what fails fails for the inputs' sake."""
         min_failed = _MORE_AFTER_TRIAL * self._min_failed if self._trials == 1 else _MIN_FAILED_IN_A_ROW
         self.on_response()
-        self._min_failed = min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
+        self.has_failures, self._min_failed = True, min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
 
     def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool, open_inputs: int) -> bool:
         """Note a failure, and say whether it is the service's, which is away, and not the input's.
@@ -79,6 +80,7 @@ class Outage:
             after it, where several inputs in a row, or all that are left, met errors of the server.
         """
         status = failure.status or 0
+        self.has_failures = True
         if failure.kind is not FailureKind.TRANSIENT or not (has_answer or status in (0, *_START_STATUSES)):
             self._on_words()
             return False

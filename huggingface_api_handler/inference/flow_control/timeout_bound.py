@@ -74,7 +74,8 @@ class TimeoutBound:
             limit: Requests that may be in flight, but for the timeout.
         """
         self._answers.append(now)
-        self._fastest_s = min(self._fastest_s, seconds)
+        if seconds < self._fastest_s:
+            self._fastest_s = seconds
         if now - seconds >= self._timed_out_at:  # sent after what was given up, so the service is done with that
             self._abandoned = 0
         if seconds * limit <= self._reach_s and not self._abandoned:  # even if it answers one after the other

@@ -125,9 +125,9 @@ class InputQueue:
             return True
         if not self.waiting:
             return False
-        if self.finished or self._source.is_starved or not self.can_batch:
+        if self.finished or self._source.is_starved or len(self.waiting) >= 2 * self._deps.profile.batch_size.best:
             return True
-        return self._is_full() or len(self.waiting) >= 2 * self._deps.profile.batch_size.best
+        return not self.can_batch or self._is_full()
 
     def open_inputs(self, done: int) -> int:
         """How many inputs have neither answer nor failure.
@@ -174,7 +174,7 @@ class InputQueue:
         if self._parts:
             return self._parts.popleft()
         profile = self._deps.profile
-        batch = Batch(next_batch(self.task, self.inputs, self.waiting, profile, together=self.can_batch))
+        batch = Batch(next_batch(self.task, self._source.inputs, self.waiting, profile, together=self.can_batch))
         self._room.set()
         return batch
 

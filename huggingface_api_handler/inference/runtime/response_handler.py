@@ -47,6 +47,7 @@ class ResponseHandler:
         self.done = 0
         self.last_answered: Input | None = None
         self._model, self._task, self._inputs = model, model.definition, source.inputs
+        self._makes_media = self._task.makes_media
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
 
     async def record(
@@ -74,18 +75,22 @@ class ResponseHandler:
             profile.on_unambiguous()
         again, answered = [], None
         for index, part in zip(indexes, result.parts, strict=True):
+            item = self._inputs[index]
             try:
-                await self._read_into_results(index, part)
+                prediction = self._task.read(part, item, self._model)
+                if self._makes_media:
+                    prediction = await save_media(prediction, self._deps.save)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(queue, index, part, error) or len(indexes) > 1:
                     again.append(Batch([index]))
                 else:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
+            self._put(index, prediction)
             queue.answered(index, part)
-            answered = index
+            answered = item
         if answered is not None:  # an answer that cannot be read is none
-            self.last_answered = self._inputs[answered]
+            self.last_answered = answered
             self._breaker.on_response()
             self.results.notify()
         return again
@@ -101,9 +106,12 @@ class ResponseHandler:
             Whether it serves; one that cannot be read any more does not.
         """
         try:
-            await self._read_into_results(index, part)
+            prediction = self._task.read(part, self._inputs[index], self._model)
+            if self._makes_media:
+                prediction = await save_media(prediction, self._deps.save)
         except (UnreadableAnswer, MediaError):
             return False
+        self._put(index, prediction)
         self._usage.cache_hits += 1
         self.results.notify()
         return True
@@ -136,11 +144,7 @@ class ResponseHandler:
             raise result.unreadable
         return [self._task.read(part, item, self._model) for item, part in zip(items, result.parts, strict=True)]
 
-    async def _read_into_results(self, index: int, part: object) -> None:
-        """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""
-        prediction = self._task.read(part, self._inputs[index], self._model)
-        if self._task.makes_media:
-            prediction = await save_media(prediction, self._deps.save)
+    def _put(self, index: int, prediction: Prediction) -> None:
         self.results.put(index, prediction)
         self.done += 1
 
