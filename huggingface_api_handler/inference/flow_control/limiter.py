@@ -282,10 +282,9 @@ class Limiter:
     @property
     def slots(self) -> float:
         """How many requests of this process may be in flight now."""
-        limit = self.concurrency.limit
-        bound = self.concurrency.timeout_bound.limit
-        if bound < limit:  # compared here, since each request asks some times, and a call costs more than the rest
-            limit = bound
+        limit, answered_in_time = self.concurrency.limit, self.concurrency.timeout_bound.limit
+        if answered_in_time < limit:  # each request asks some times, and a call of ``min`` costs more than the rest
+            limit = answered_in_time
         if self._peers is None:
             return limit
         return max(1.0, min(limit, self._max_concurrency * self._peers.quota_share))

@@ -63,7 +63,8 @@ class Outage:
         """Note that an input was answered which had been answered before: what fails fails for the inputs' sake."""
         min_failed = _MORE_AFTER_TRIAL * self._min_failed if self._trials == 1 else _MIN_FAILED_IN_A_ROW
         self.on_response()
-        self.has_failures, self._min_failed = True, min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
+        self.has_failures = True
+        self._min_failed = min_failed  # until the next answer: a table's tail of such inputs is seldom taken for it
 
     def is_cause(self, failure: Failure, index: int, now: float, *, has_answer: bool, open_inputs: int) -> bool:
         """Note a failure, and say whether it is the service's, which is away, and not the input's.

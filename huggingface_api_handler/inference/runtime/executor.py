@@ -242,8 +242,7 @@ class QueryExecutor:
                 pool.spawn_worker(self._worker())
             queue.put_back(await self._send_with_retries(batch, has_slot=True))
             self._active_batches -= 1
-            if not self._breaker.has_answer:
-                self._breaker.on_done(batch.indexes[0])
+            self._breaker.on_done(batch.indexes[0])
             if queue.has_parts or not (self._active_batches and self._breaker.has_answer):
                 self._changed.set()
             pool.mark_idle(me)
