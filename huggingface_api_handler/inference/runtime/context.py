@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
-from ..storage.scope import Scope
+from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
@@ -211,13 +210,16 @@ class Query:
         if not (model.definition.deterministic if wanted is None else wanted):
             return NoResponseCache()
         read = model.options.use_cache
-        return ResponseCache(store, self._owner(), self.route.url, model, engine.cache_ttl, read=read)
+        account = self.route.account
+        owner = self._nameless() if self.scope is None else self.scope.answers_of(account)
+        return ResponseCache(store, owner, self.route.url, model, engine.cache_ttl, read=read)
 
     def _owner(self) -> str:
-        """The engine, or, from Python without a name, the account."""
-        if self.scope is not None:
-            return self.scope.engine
-        return f"{self.engine.endpoint} {hashlib.sha256(self.route.account.encode()).hexdigest()}"
+        """Whose requests are counted together: the engine, whatever its key; from Python without a name, the account."""
+        return self._nameless() if self.scope is None else self.scope.engine
+
+    def _nameless(self) -> str:
+        return f"{self.engine.endpoint} {hash_of(self.route.account)}"
 
 
 class _LimiterWithSlots:
