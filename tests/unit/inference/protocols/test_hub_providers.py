@@ -138,7 +138,7 @@ def test_what_a_provider_does_not_do_is_told_before_any_request(service: Service
     with pytest.raises(InputError, match="needs a key"):
         ask("groq", "chat-completion", ["x"], engine={"timeout": 5})
     with pytest.raises(InputError, match="belongs to one provider"):
-        ask("groq", "chat-completion", ["x"], engine={"api_key": "gsk_other"})
+        ask("groq", "chat-completion", ["x"], engine={"api_key": "gsk_of_another_provider"})
     assert service.asked == []
 
 
