@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
 from ...errors import UnreadableAnswer
-from ...redaction import leaks_secret
 from ..echoes import ServerError
 from ..failures import (
     Failure,
@@ -98,8 +97,8 @@ async def send_request(
 
 def _read(response: Response, route: Route, model: ModelSettings, body: Body, batch_size: int) -> Decoded | Failure:
     """What a response says: the parts of an answer, or why there are none."""
-    protocol, task = route.protocol, model.definition
-    if response.status == 200 and leaks_secret(response.body):
+    protocol, task, secret = route.protocol, model.definition, route.secret
+    if secret is not None and response.status == 200 and secret.is_in(response.body):
         return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
     error = protocol.error(response)
     if response.status != 200:
