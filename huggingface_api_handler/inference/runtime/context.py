@@ -169,14 +169,15 @@ class Query:
         }
         policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
         output_dir = _path(self.engine.output_dir)
+        threads = session.http.threads_of(self._owner())
 
         async def load(reference: MediaRef) -> Media:
             """The media that a cell names."""
-            return await loader.load(reference.cell, reference.kind, policy)
+            return await loader.load(reference.cell, reference.kind, policy, threads)
 
         async def save(media: Media) -> str:
             """A cell of media."""
-            return await asyncio.to_thread(loader.save, media, output_dir)
+            return await threads.run(loader.save, media, output_dir)
 
         slots = self.session.limiter
         dependencies = Dependencies(

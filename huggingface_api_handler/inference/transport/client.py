@@ -24,6 +24,8 @@ import aiohttp
 
 from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
+from ..name_resolver import NameResolver
+from ..threads import OwnedThreads, Threads
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -36,6 +38,9 @@ _CONNECT_TIMEOUT_S = 30.0
 
 _CLOSE_TIMEOUT_S = 1.0
 """Time to close connections as the process ends."""
+
+_MAX_THREADS_OF_AN_OWNER = 16
+"""Threads at once for the media of one engine: files that are read and written, names that are looked up."""
 
 _MAX_PROXY_URLS = 256
 """URLs whose proxy is remembered. A query uses one or two."""
@@ -66,6 +71,7 @@ class _Transport:
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread
     deadlines: Deadlines
+    threads: OwnedThreads
     session: aiohttp.ClientSession | None = None
 
 
@@ -159,8 +165,21 @@ class HttpClient:
         transport = self._transport or self._running()
         return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
 
+    def threads_of(self, owner: str) -> Threads:
+        """Find the threads for what blocks in the queries of an owner, such as disks. Use them on the event loop.
+
+        Args:
+            owner: A name of the engine, which no other has.
+
+        Returns:
+            The same threads for all queries of the owner that run.
+        """
+        return (self._transport or self._running()).threads.of(owner)
+
     def close(self) -> None:
         """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
+
+        Threads that block in something are not waited for: they hold nothing, and end with it or with the process.
 
         Raises:
             InferenceError: This is the event loop's own thread, which would wait for itself.
@@ -183,7 +202,7 @@ class HttpClient:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="huggingface-api-io", daemon=True)
                 thread.start()
-                self._transport = _Transport(loop, thread, Deadlines())
+                self._transport = _Transport(loop, thread, Deadlines(), OwnedThreads(_MAX_THREADS_OF_AN_OWNER))
             return self._transport
 
     def _check_thread(self) -> None:
@@ -251,7 +270,7 @@ async def _shut_down(transport: _Transport) -> None:
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.session is None:
         transport.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, resolver=NameResolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
         )
