@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.inference._providers import _common
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.errors import InferenceError
-from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import preflight
+from huggingface_api_handler.errors import InferenceError, MediaError
+from huggingface_api_handler.inference import Session, predict
+from huggingface_api_handler.inference.media import loader
+from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.redaction import Secret
 from tests.conftest import Reply, Service
@@ -152,3 +158,137 @@ def test_a_limit_holds_for_a_name_whatever_the_key(service: Service) -> None:
     with pytest.raises(InferenceError, match="requests_per_hour = 2 was reached"):
         ask(service, "hf_AThirdKey12345", "c", **engine)
     assert len(service.asked) == 2
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
+SHARED_THREADS = 2
+"""Threads of the event loop's own pool in these tests; else there are a few more than processors."""
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    async def use_small_pool() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(SHARED_THREADS))
+
+    with Session() as opened:
+        opened.http.submit(use_small_pool()).result()
+        yield opened
+
+
+class Stuck:
+    """Work that does not come back before it is let go."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.begun = threading.Semaphore(0)
+        self._over = threading.Event()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self.begun.release()
+        self._over.wait(60)
+        raise self._error
+
+    @contextmanager
+    def held(self, function: Callable[[threading.Event], object], count: int, calls: int = 1) -> Iterator[None]:
+        """Call a function on threads, and go on once so much of its work is stuck. It ends with the block."""
+        cancel = threading.Event()
+        threads = [threading.Thread(target=function, args=(cancel,)) for _ in range(calls)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(count):
+                assert self.begun.acquire(timeout=20)
+            yield
+        finally:
+            cancel.set()
+            self._over.set()
+            for thread in threads:
+                thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+IMAGES = {"task": "image-classification", "column": "image", "target": "y", "model": "m", "on_error": "null"}
+
+
+@pytest.mark.parametrize("what", ["names", "a disk"])
+def test_work_of_one_engine_that_is_stuck_leaves_the_others_their_threads(
+    service: Service, session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    gone = OSError() if what == "names" else MediaError("gone")
+    stuck, look_up, read = Stuck(gone), socket.getaddrinfo, loader.read_file
+    service.answer = lambda *_: labelled("ok")
+    for folder in ("slow", "fast"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(PNG)
+
+    def reads(cell: str, folder: Path, size: int) -> bytes:
+        return stuck() if folder.name == "slow" else read(cell, folder, size)
+
+    def looks_up(host: str, *more: Any, **named: Any) -> Any:
+        return stuck() if host.startswith("slow") else look_up(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", looks_up)
+    monkeypatch.setattr(loader, "read_file", reads)
+    cells = [f"https://slow{at}.example/x.png" if what == "names" else f"{'./' * at}x.png" for at in range(40)]
+
+    def bob(cancel: threading.Event) -> None:
+        engine = {"endpoint": service.url, "api_key": KEYS[1], "media_dir": str(tmp_path / "slow")}
+        predict(pd.DataFrame({"image": cells}), IMAGES, engine, session=session, cancel=cancel)
+
+    alices = {"endpoint": f"http://localhost:{service.port}", "api_key": KEYS[0], "media_dir": str(tmp_path / "fast")}
+    with stuck.held(bob, SHARED_THREADS):
+        out = predict(pd.DataFrame({"image": ["x.png"]}), {**IMAGES, "max_seconds": 20}, alices, session=session)
+    assert list(out["y"]) == ["ok"], out["y_error"][0]
+
+
+def test_an_engine_holds_no_more_threads_than_its_own(
+    service: Service, session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stuck = Stuck(MediaError("gone"))
+    monkeypatch.setattr(loader, "read_file", stuck)
+
+    def bob(cancel: threading.Event) -> None:
+        engine = {"endpoint": service.url, "media_dir": str(tmp_path)}
+        cells = [f"{'./' * at}x.png" for at in range(8)]
+        predict(pd.DataFrame({"image": cells}), IMAGES, engine, session=session, cancel=cancel)
+
+    with stuck.held(bob, 16, calls=4):
+        working = [thread for thread in threading.enumerate() if thread.name == "huggingface-api-work"]
+        assert len(working) == 16
+        assert not stuck.begun.acquire(blocking=False)
+
+
+def test_jobs_that_are_never_done_leave_the_others_their_threads(
+    service: Service, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck(OSError())
+    hub(monkeypatch, service)
+    monkeypatch.setattr("time.sleep", stuck)  # by which helpers wait between two looks
+
+    def answer(body: Any, *_: Any) -> Any:
+        if isinstance(body, dict) and "prompt" in body:
+            return {"request_id": "7", "status": "IN_QUEUE", "response_url": "https://queue.example/fal-ai/m/requests/7"}
+        return labelled("ok")
+
+    service.answer = answer
+    using = {"task": "text-to-video", "column": "text", "target": "y", "model": "o/m", "provider": "fal-ai"}
+
+    def bob(cancel: threading.Event) -> None:
+        frame = pd.DataFrame({"text": [f"{at} cats" for at in range(40)]})
+        predict(frame, {**using, "on_error": "null"}, {"api_key": KEYS[0]}, session=session, cancel=cancel)
+
+    alices = {"endpoint": f"http://localhost:{service.port}", "api_key": KEYS[1]}
+    with stuck.held(bob, SHARED_THREADS):
+        out = predict(pd.DataFrame({"text": ["a"]}), {**USING, "max_seconds": 20}, alices, session=session)
+    assert list(out["y"]) == ["ok"]
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
+    """The Hub knows one model at fal-ai; the router is the test's service."""
+    mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="o/m", providerId="fal-ai/m", status="live", task="text-to-video")  # fmt: skip
+    models = {"fal-ai": {"o/m": mapping}}
+    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", models)
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", models)
+    monkeypatch.setattr("huggingface_hub.constants.INFERENCE_PROXY_TEMPLATE", service.url + "/{provider}")

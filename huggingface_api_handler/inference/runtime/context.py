@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
+from ..protocols.jobs import Get, JobEndedError
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
@@ -26,10 +27,15 @@ from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
+from ..transport.client import Response
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
+
+
+async def _get_nothing(_url: str, _headers: Mapping[str, str], _timeout_s: float) -> Response:
+    raise JobEndedError
 
 
 class Limiter(Protocol):
@@ -69,6 +75,7 @@ class Dependencies:
         retry_policy: what is tried again after a failure.
         hooks: who is told of requests; None where there is nobody.
         detect: asks the server again what it speaks; None where that is known.
+        get: sends one more request of a provider's job.
     """
 
     post: Post
@@ -83,6 +90,7 @@ class Dependencies:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
     detect: Callable[[], Awaitable[Route]] | None = None
+    get: Get = _get_nothing
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,7 @@ class Query:
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
             detect=detect,
+            get=session.http.get,
         )
         return route, state, dependencies
 
