@@ -45,7 +45,7 @@ class Secret:
         key: The key.
 
     >>> secret = Secret("hf_example+key")
-    >>> secret.is_in(rb'[{"label": "\u0068f_example\u002Bkey"}]'), secret.is_in(b'[{"label": "hf_example"}]')
+    >>> secret.is_in(rb'[{"label": "\u0068f_example\u002bkey"}]'), secret.is_in(b'[{"label": "hf_example"}]')
     (True, False)
     """
 

@@ -123,13 +123,14 @@ def key_problem(key: str) -> str | None:
         return "is no key: keys are up to 8192 letters, digits and signs, with no space between"
     if _NOT_IN_KEYS.search(key):
         return (
-            "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are made. "
-            "Give the key alone"
+            "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are "
+            "made. Give the key alone"
         )
     if len(key) < MIN_KEY_CHARS and not key.startswith("hf_"):
         return (
-            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key has at least "
-            f"{MIN_KEY_CHARS}, or begins with hf_. Give your server a longer one; one that asks for no key needs none here"
+            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key has at "
+            f"least {MIN_KEY_CHARS}, or begins with hf_. Give your server a longer one; for a server that asks for "
+            "none, leave it out"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Names of hosts looked up on threads of their own, so that a name server that hangs holds up nobody else's look-ups."""
+"""Names of hosts looked up on threads: a name server that hangs holds up nobody else's look-ups."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class NameResolver(AbstractResolver):
         """Nothing is held open."""
 
 
-def _with_zone(address: tuple[str | int, ...]) -> str:
+def _with_zone(address: tuple[object, ...]) -> str:
     """A link-local address of IPv6 means something on one interface only, which is the last number."""
     host, zone = str(address[0]), address[3] if len(address) > 3 else 0
     return f"{host}%{zone}" if zone and "%" not in host else host

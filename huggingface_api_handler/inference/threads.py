@@ -1,7 +1,7 @@
 """Work that blocks, on daemon threads of its own: what is stuck for one person holds no thread of another's.
 
-A pool that everybody shares is full once a few names, disks or jobs of one engine do not answer. Here each piece of work
-starts a thread, which takes about as long as handing it to a pool, and the threads of each owner are counted.
+A pool that everybody shares is full once a few names, disks or jobs of one engine do not answer. Here each piece of
+work starts a thread, which takes about as long as handing it to a pool, and the threads of each owner are counted.
 """
 
 from __future__ import annotations

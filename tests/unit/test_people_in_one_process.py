@@ -20,7 +20,7 @@ from huggingface_hub.inference._providers import _common
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError, MediaError
 from huggingface_api_handler.inference import Session, predict
-from huggingface_api_handler.inference.media import loader
+from huggingface_api_handler.inference.media import files, loader
 from huggingface_api_handler.inference.protocols import hub_providers, preflight
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.redaction import Secret
@@ -141,12 +141,12 @@ def test_a_key_is_known_as_long_as_its_request_is_out(service: Service, status: 
 
 
 def test_people_who_chose_one_name_share_no_answers(service: Service) -> None:
-    service.answer = lambda _, headers, __: labelled(f"of {headers.get('authorization', 'nobody')[-3:]}")
+    service.answer = lambda _, headers, __: labelled(f"of {headers.get('authorization', 'no key')[-3:]}")
     engine = {"endpoint": service.url, "name": "prod"}
     frame = pd.DataFrame({"text": ["a"]})
-    keys = {"api_key": KEYS[0]}, {"api_key": "hf_BobWrongKey999"}, {}
+    keys: list[dict[str, str]] = [{"api_key": KEYS[0]}, {"api_key": "hf_BobWrongKey999"}, {}]
     for _ in range(2):
-        assert [predict(frame, USING, {**engine, **key})["y"][0] for key in keys] == ["of Zq9", "of 999", "of ody"]
+        assert [predict(frame, USING, {**engine, **key})["y"][0] for key in keys] == ["of Zq9", "of 999", "of key"]
     assert len(service.asked) == 3
 
 
@@ -217,7 +217,7 @@ def test_work_of_one_engine_that_is_stuck_leaves_the_others_their_threads(
     service: Service, session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
 ) -> None:
     gone = OSError() if what == "names" else MediaError("gone")
-    stuck, look_up, read = Stuck(gone), socket.getaddrinfo, loader.read_file
+    stuck, look_up, read = Stuck(gone), socket.getaddrinfo, files.read_file
     service.answer = lambda *_: labelled("ok")
     for folder in ("slow", "fast"):
         (tmp_path / folder).mkdir()
@@ -269,7 +269,11 @@ def test_jobs_that_are_never_done_leave_the_others_their_threads(
 
     def answer(body: Any, *_: Any) -> Any:
         if isinstance(body, dict) and "prompt" in body:
-            return {"request_id": "7", "status": "IN_QUEUE", "response_url": "https://queue.example/fal-ai/m/requests/7"}
+            return {
+                "request_id": "7",
+                "status": "IN_QUEUE",
+                "response_url": "https://queue.example/fal-ai/m/requests/7",
+            }
         return labelled("ok")
 
     service.answer = answer
@@ -287,7 +291,9 @@ def test_jobs_that_are_never_done_leave_the_others_their_threads(
 
 def hub(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
     """The Hub knows one model at fal-ai; the router is the test's service."""
-    mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="o/m", providerId="fal-ai/m", status="live", task="text-to-video")  # fmt: skip
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
+        provider="fal-ai", hf_model_id="o/m", providerId="fal-ai/m", status="live", task="text-to-video"
+    )
     models = {"fal-ai": {"o/m": mapping}}
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", models)
     monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", models)

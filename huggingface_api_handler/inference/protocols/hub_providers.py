@@ -259,8 +259,8 @@ class _JobClient:
             The response as the helpers read it.
         """
         response = self._job.get(url, headers or {})
-        kept = [pair for pair in response.headers.items() if pair[0].lower() not in _NOT_OF_THE_BODY_AS_READ]
-        return httpx.Response(response.status, headers=kept, content=response.body, request=httpx.Request("GET", url))
+        fields = [pair for pair in response.headers.items() if pair[0].lower() not in _NOT_OF_THE_BODY_AS_READ]
+        return httpx.Response(response.status, headers=fields, content=response.body, request=httpx.Request("GET", url))
 
 
 def _client() -> Any:

@@ -91,7 +91,9 @@ async def send_request(
     except Exception as error:
         return RequestResult(failure=classify_exception(error, host=route.host))
     if route.protocol.blocks and response.status == 200:
-        outcome = await _follow(functools.partial(_read_job, response, route, model, body), fetch, route.host, timeout_s)
+        outcome = await _follow(
+            functools.partial(_read_job, response, route, model, body), fetch, route.host, timeout_s
+        )
     else:
         outcome = _read(response, route, model, body, batch_size)
     size, headers = len(response.body), response.headers

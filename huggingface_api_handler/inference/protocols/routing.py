@@ -150,9 +150,7 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> 
     # The account is the key alone, as it always was: stored answers are found by it.
     account = protocol.key.get_secret_value()
     url = protocol.url(ROUTER, model.model, task)
-    return Route(
-        url, model.model, dict(protocol.headers(task)), True, True, protocol, account, Secret.of(account)
-    )
+    return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account, Secret.of(account))
 
 
 def _provider_key(engine: EngineSettings, name: str) -> SecretStr | None:

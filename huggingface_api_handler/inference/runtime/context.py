@@ -225,7 +225,7 @@ class Query:
         return ResponseCache(store, owner, self.route.url, model, engine.cache_ttl, read=read)
 
     def _owner(self) -> str:
-        """Whose requests are counted together: the engine, whatever its key; from Python without a name, the account."""
+        """Whose requests count together: the engine, whatever its key; from Python without a name, the account."""
         return self._nameless() if self.scope is None else self.scope.engine
 
     def _nameless(self) -> str:

@@ -206,7 +206,15 @@ def test_helpers_send_requests_with_nothing_but_our_client() -> None:
     fetching = set()
     for module in modules - {"huggingface_hub.inference._providers.hf_inference"}:  # which is asked without a helper
         source = inspect.getsource(sys.modules[module])
-        for other in ("httpx.", "requests.", "urllib.request", "http_backoff(", "get_async_session", ".post(", ".stream("):
+        for other in (
+            "httpx.",
+            "requests.",
+            "urllib.request",
+            "http_backoff(",
+            "get_async_session",
+            ".post(",
+            ".stream(",
+        ):
             assert other not in source, module
         if "get_session" in source:
             assert vars(sys.modules[module])["get_session"] is hub_providers._client

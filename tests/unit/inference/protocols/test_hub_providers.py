@@ -152,7 +152,9 @@ def test_a_job_ends_with_its_query_and_nothing_more_goes_out(service: Service, j
         thread.join(20)
         assert not thread.is_alive()
     assert out["y"].isna()[0]
-    assert {"cancelled": "cancelled", "max_seconds": "max_seconds", "timeout": "was not done within"}[end] in out["y_error"][0]
+    assert {"cancelled": "cancelled", "max_seconds": "max_seconds", "timeout": "was not done within"}[end] in out[
+        "y_error"
+    ][0]
     assert len(service.asked) == 1, "a job that is begun again is paid for again"
     assert len(service.asked) + len(service.fetched) <= out.attrs["usage"]["requests"]
 
