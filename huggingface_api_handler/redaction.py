@@ -57,16 +57,16 @@ class Secret:
         self._encoded = tuple(form.encode() for form in self._forms)
 
     @classmethod
-    def of(cls, key: str) -> Secret | None:
+    def of(cls, key: str | None) -> Secret | None:
         """The secret that a key is.
 
         Args:
-            key: The key.
+            key: The key, if there is one.
 
         Returns:
-            The secret, None where the key is shorter than ``MIN_SECRET_CHARS``.
+            The secret, None where there is no key or it is shorter than ``MIN_SECRET_CHARS``.
         """
-        return cls(key) if len(key) >= MIN_SECRET_CHARS else None
+        return cls(key) if key is not None and len(key) >= MIN_SECRET_CHARS else None
 
     def is_in(self, body: bytes) -> bool:
         """Whether a response holds the key, so that it must be neither shown nor stored.

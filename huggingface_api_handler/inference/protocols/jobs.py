@@ -6,6 +6,7 @@ So a job ends with its query: nothing goes out for it once it is not waited for,
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Future
@@ -129,19 +130,19 @@ async def follow(function: Callable[[], T], fetch: Fetch, timeout_s: float) -> T
         Exception: What the function raises.
     """
     job = Job(fetch, asyncio.get_running_loop())
-
-    def call() -> T:
-        _current.set(job)  # in the thread's own context
-        return function()
-
     try:
-        result = start_thread(call)
+        result = start_thread(functools.partial(_call_for, job, function))
         await asyncio.wait({result}, timeout=timeout_s)
         if not result.done():
             raise JobTimeoutError
         return result.result()
     finally:
         job.end()
+
+
+def _call_for(job: Job, function: Callable[[], T]) -> T:
+    _current.set(job)  # in the thread's own context
+    return function()
 
 
 async def get_for_job(get: Get, route_url: str, url: str, headers: Mapping[str, str], timeout_s: float) -> Response:

@@ -68,7 +68,7 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     account = _parse_json(response.body)
-    with secret_in_use(Secret.of(key.get_secret_value()) if key is not None else None):
+    with secret_in_use(Secret.of(key.get_secret_value() if key is not None else None)):
         return (
             redact(f"The key belongs to {account['name']}.")
             if isinstance(account, dict) and "name" in account

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
-
-import orjson
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
@@ -123,7 +122,10 @@ def _read_job(response: Response, route: Route, model: ModelSettings, body: Body
     """As ``_read``, where the answer need not be in the response. Runs on a thread."""
     outcome = _read(response, route, model, body, 1)
     secret, parts = route.secret, outcome.parts if isinstance(outcome, Decoded) else []
-    found = (part.data if isinstance(part, Media) else orjson.dumps(part) for part in parts)
+    try:
+        found = [part.data if isinstance(part, Media) else json.dumps(part).encode() for part in parts]
+    except RecursionError:
+        return Failure(FailureKind.INPUT_REJECTED, "the answer is nested too deeply to be read", response.status)
     if secret is not None and any(map(secret.is_in, found)):
         return Failure(FailureKind.INPUT_REJECTED, _LEAKED_KEY_MESSAGE, response.status)
     return outcome

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
-from ...redaction import Secret
+from ...redaction import Secret, secret_in_use
 from ...tasks import Task
 from ...urls import is_secure_url
 from .base import JSON_TYPE, WireProtocol
@@ -112,7 +112,7 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
             headers["x-hf-bill-to"] = engine.bill_to
     many = endpoint is None or serves_many_models(endpoint)
     account = headers.get("authorization", "")
-    secret = Secret.of(key.get_secret_value()) if key is not None else None
+    secret = Secret.of(key.get_secret_value() if key is not None else None)
     return Route(url, model.model, headers, key is not None, many, server.protocol, account, secret)
 
 
@@ -146,7 +146,8 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> 
     if engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
     task = model.definition
-    protocol = provider_for(model.model, task, name, key, headers)
+    with secret_in_use(Secret.of(key.get_secret_value() if key is not None else None)):
+        protocol = provider_for(model.model, task, name, key, headers)
     # The account is the key alone, as it always was: stored answers are found by it.
     account = protocol.key.get_secret_value()
     url = protocol.url(ROUTER, model.model, task)
