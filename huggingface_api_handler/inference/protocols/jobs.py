@@ -14,10 +14,12 @@ from contextvars import ContextVar
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from ...errors import MediaError
 from ..failures import Failure
 from ..media.fetch import fetch as fetch_media
+from ..media.ssrf import validate_url
 from ..threads import start_thread
-from ..transport.client import MAX_RESPONSE_BYTES, Response
+from ..transport.client import MAX_RESPONSE_BYTES, Response, proxy_url
 
 T = TypeVar("T")
 
@@ -164,7 +166,14 @@ async def get_for_job(get: Get, route_url: str, url: str, headers: Mapping[str, 
     """
     if _origin(url) == _origin(route_url):
         return await get(url, headers, timeout_s)
-    return Response(_STATUS_OK, {}, await fetch_media(url, allow_private=False, max_bytes=MAX_RESPONSE_BYTES))
+    checked = str(validate_url(url, allow_private=False))
+    if proxy_url(checked) is None:
+        data = await fetch_media(checked, allow_private=False, max_bytes=MAX_RESPONSE_BYTES)
+        return Response(_STATUS_OK, {}, data)
+    response = await get(checked, {}, timeout_s)  # where the proxy decides which addresses are reached
+    if response.status != _STATUS_OK:
+        raise MediaError(f"{urlsplit(checked).hostname} answered HTTP {response.status} instead of the file")
+    return response
 
 
 def _origin(url: str) -> tuple[str, str]:

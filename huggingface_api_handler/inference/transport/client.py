@@ -278,10 +278,16 @@ def _get_session(transport: _Transport) -> aiohttp.ClientSession:
 
 
 @lru_cache(maxsize=_MAX_PROXY_URLS)
-def _proxy_url(url: str) -> str | None:
+def proxy_url(url: str) -> str | None:
     """The proxy that the environment names for a URL, None for this machine itself.
 
     aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
+
+    Args:
+        url: Where a request goes.
+
+    Returns:
+        The proxy's URL, None where there is none.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
@@ -294,7 +300,7 @@ async def _request(
     transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
 ) -> Response:
     response = await _get_session(transport).request(
-        method, url, data=body, headers=headers, proxy=_proxy_url(url), allow_redirects=False
+        method, url, data=body, headers=headers, proxy=proxy_url(url), allow_redirects=False
     )
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import threading
@@ -13,12 +14,15 @@ from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._providers import PROVIDERS, _common
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.errors import InferenceError, InputError
+from huggingface_api_handler.errors import InferenceError, InputError, MediaError
 from huggingface_api_handler.inference import InferenceHook, predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
+from huggingface_api_handler.inference.protocols import jobs as jobs_module
 from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
 from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
 from tests.conftest import Reply, Service
 
@@ -189,6 +193,32 @@ def test_a_file_elsewhere_is_fetched_from_the_public_internet_only_and_without_t
     out = ask("fal-ai", "text-to-video", ["a cat walks"], on_error="null")
     assert "names a file that cannot be had" in out["y_error"][0]
     assert "/made.mp4" not in service.fetched
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_file_elsewhere_comes_through_the_proxy_that_there_is(
+    service: Service, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    asked: list[Any] = []
+
+    async def get(url: str, headers: Any, timeout: float) -> Response:
+        asked.append((url, dict(headers)))
+        return Response(status, {}, MP4)
+
+    route_url, url = f"{service.url}/fal-ai/m", "https://files.example/made.mp4"
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    client.proxy_url.cache_clear()
+    try:
+        fetched = jobs_module.get_for_job(get, route_url, url, {"authorization": "Bearer hf_x"}, 1.0)
+        if status == 200:
+            assert asyncio.run(fetched).body == MP4
+        else:
+            with pytest.raises(MediaError, match=r"files\.example answered HTTP 404"):
+                asyncio.run(fetched)
+    finally:
+        monkeypatch.undo()
+        client.proxy_url.cache_clear()
+    assert asked == [("https://files.example/made.mp4", {})]
 
 
 def test_a_key_is_found_in_what_a_helper_read_in_another_encoding(service: Service, hub: list[str]) -> None:
