@@ -181,8 +181,9 @@ def test_each_look_at_a_job_counts_as_a_request(service: Service, jobs: Jobs) ->
 
 def test_looks_at_jobs_spend_the_engines_limit(service: Service, jobs: Jobs) -> None:
     jobs.are_endless = True
+    engine = {**KEY, "requests_per_hour": 4}
     with pytest.raises(InferenceError, match="requests_per_hour = 4 was reached"):
-        ask("fal-ai", "text-to-video", ["a cat walks", "a dog walks"], {**KEY, "requests_per_hour": 4})
+        ask("fal-ai", "text-to-video", ["a cat walks", "a dog walks"], engine, max_seconds=20)
     assert len(service.asked) + len(service.fetched) == 4
 
 
