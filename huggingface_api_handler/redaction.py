@@ -121,6 +121,9 @@ def secret_in_use(secret: Secret | None) -> Iterator[None]:
 
     Args:
         secret: The key that the requests of the block are sent with; None where they are sent without.
+
+    Yields:
+        Nothing.
     """
     token = _secret_in_use.set(secret)
     try:
