@@ -19,7 +19,11 @@ from ..redaction import preview
 from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
 from .normalize import json_object
 
+MIN_KEY_CHARS = 16
+"""A shorter key is taken only where it begins with ``hf_``: other short texts are words too often."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
 _Value = TypeVar("_Value")
@@ -98,11 +102,44 @@ def _url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def key_problem(key: str) -> str | None:
+    """Say why a text cannot be a key.
+
+    A key is looked for in every answer to it. One that is a word or a piece of JSON would be found in answers that do
+    not repeat it.
+
+    Args:
+        key: What was given as a key.
+
+    Returns:
+        Half a sentence of what is wrong and what to do, without the key; None where it can be a key.
+
+    >>> key_problem("hf_example"), key_problem("a-token-of-my-own-server")
+    (None, None)
+    >>> key_problem("POSITIVE")[:44]
+    'is too short for a key: it has 8 characters,'
+    """
+    if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
+        return "is no key: keys are up to 8192 letters, digits and signs, with no space between"
+    if _NOT_IN_KEYS.search(key):
+        return (
+            "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are "
+            "made. Give the key alone"
+        )
+    if len(key) < MIN_KEY_CHARS and not key.startswith("hf_"):
+        return (
+            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key has at "
+            f"least {MIN_KEY_CHARS}, or begins with hf_. Give your server a longer one; for a server that asks for "
+            "none, leave it out"
+        )
+    return None
+
+
 def _key(value: object) -> SecretStr:
     key = value.get_secret_value() if isinstance(value, SecretStr) else value
     key = key.strip() if isinstance(key, str) else ""
-    if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
-        raise ValueError("is no key: keys are up to 8192 letters, digits and signs, with no space between")
+    if (problem := key_problem(key)) is not None:
+        raise ValueError(problem)
     return SecretStr(key)
 
 

@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ...errors import MediaError
+from ..name_resolver import NameResolver
 from .ssrf import non_public_message, non_public_reason, validate_url
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
             no more of the URL, whose path and query can be a secret.
     """
     url = validate_url(text, allow_private=allow_private)
-    safe_resolver = _PublicOnlyResolver(resolver or aiohttp.ThreadedResolver(), allow_private)
+    safe_resolver = _PublicOnlyResolver(resolver or NameResolver(), allow_private)
     connector = aiohttp.TCPConnector(resolver=safe_resolver, use_dns_cache=False, force_close=True, ssl=tls_context())
     async with aiohttp.ClientSession(
         connector=connector,

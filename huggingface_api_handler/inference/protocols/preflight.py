@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import orjson
 from huggingface_hub import constants
@@ -10,11 +11,14 @@ from huggingface_hub import constants
 from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
-from ...redaction import preview, redact
+from ...redaction import Secret, preview, redact, secret_in_use
 from ..failures import classify_exception
 from ..transport.client import HttpClient
 from .hub_providers import HubProvider
 from .routing import is_key_allowed_for, resolve_route
+
+_MAX_SHOWN_LEVELS = 20
+"""Containers in one another that DESCRIBE shows."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +68,12 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     account = _parse_json(response.body)
-    return (
-        redact(f"The key belongs to {account['name']}.")
-        if isinstance(account, dict) and "name" in account
-        else "The key was accepted."
-    )
+    with secret_in_use(Secret.of(key.get_secret_value() if key is not None else None)):
+        return (
+            redact(f"The key belongs to {account['name']}.")
+            if isinstance(account, dict) and "name" in account
+            else "The key was accepted."
+        )
 
 
 def task_of(model: str, engine: EngineSettings) -> str:
@@ -123,10 +128,19 @@ def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClien
         response = http.submit(http.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
-    model_info = (
-        _parse_json(redact(response.body.decode("utf-8", "replace")).encode()) if response.status == 200 else None
-    )
-    return {**address, **model_info} if isinstance(model_info, dict) else address
+    model_info = _parse_json(response.body) if response.status == 200 else None
+    with secret_in_use(route.secret):  # after the parsing, which undoes the escapes that hide a key
+        return {**address, **_redacted(model_info)} if isinstance(model_info, dict) else address
+
+
+def _redacted(value: Any, levels: int = _MAX_SHOWN_LEVELS) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if not levels and isinstance(value, (dict, list)):
+        return "..."
+    if isinstance(value, dict):
+        return {redact(name): _redacted(each, levels - 1) for name, each in value.items()}
+    return [_redacted(each, levels - 1) for each in value] if isinstance(value, list) else value
 
 
 def _parse_json(body: bytes) -> object:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
+from ...redaction import Secret, secret_in_use
 from ...tasks import Task
 from ...urls import is_secure_url
 from .base import JSON_TYPE, WireProtocol
@@ -60,6 +61,7 @@ class Route:
         protocol: What the server speaks.
         account: Tells whose the requests are: what one key may do, and what was answered to it, says nothing about
             another key. It holds the key, so it stays out of ``repr``.
+        secret: The key that is sent, as it is looked for in the answers to it; None where none is.
     """
 
     url: str
@@ -69,6 +71,7 @@ class Route:
     serves_many_models: bool = False
     protocol: WireProtocol = HF_INFERENCE
     account: str = field(default="", repr=False)
+    secret: Secret | None = field(default=None, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -109,7 +112,8 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
             headers["x-hf-bill-to"] = engine.bill_to
     many = endpoint is None or serves_many_models(endpoint)
     account = headers.get("authorization", "")
-    return Route(url, model.model, headers, key is not None, many, server.protocol, account)
+    secret = Secret.of(key.get_secret_value() if key is not None else None)
+    return Route(url, model.model, headers, key is not None, many, server.protocol, account, secret)
 
 
 def _server(task: Task, endpoint: str | None) -> Server:
@@ -142,11 +146,12 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> 
     if engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
     task = model.definition
-    protocol = provider_for(model.model, task, name, key, headers)
+    with secret_in_use(Secret.of(key.get_secret_value() if key is not None else None)):
+        protocol = provider_for(model.model, task, name, key, headers)
     # The account is the key alone, as it always was: stored answers are found by it.
     account = protocol.key.get_secret_value()
     url = protocol.url(ROUTER, model.model, task)
-    return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account)
+    return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account, Secret.of(account))
 
 
 def _provider_key(engine: EngineSettings, name: str) -> SecretStr | None:

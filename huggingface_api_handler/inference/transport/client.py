@@ -24,6 +24,8 @@ import aiohttp
 
 from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
+from ..name_resolver import NameResolver
+from ..threads import OwnedThreads, Threads
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -36,6 +38,9 @@ _CONNECT_TIMEOUT_S = 30.0
 
 _CLOSE_TIMEOUT_S = 1.0
 """Time to close connections as the process ends."""
+
+_MAX_THREADS_OF_AN_OWNER = 16
+"""Threads at once for the media of one engine: files that are read and written, names that are looked up."""
 
 _MAX_PROXY_URLS = 256
 """URLs whose proxy is remembered. A query uses one or two."""
@@ -66,6 +71,7 @@ class _Transport:
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread
     deadlines: Deadlines
+    threads: OwnedThreads
     session: aiohttp.ClientSession | None = None
 
 
@@ -159,8 +165,21 @@ class HttpClient:
         transport = self._transport or self._running()
         return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
 
+    def threads_of(self, owner: str) -> Threads:
+        """Find the threads for what blocks in the queries of an owner, such as disks. Use them on the event loop.
+
+        Args:
+            owner: A name of the engine, which no other has.
+
+        Returns:
+            The same threads for all queries of the owner that run.
+        """
+        return (self._transport or self._running()).threads.of(owner)
+
     def close(self) -> None:
         """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
+
+        Threads that block in something are not waited for: they hold nothing, and end with it or with the process.
 
         Raises:
             InferenceError: This is the event loop's own thread, which would wait for itself.
@@ -183,7 +202,7 @@ class HttpClient:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="huggingface-api-io", daemon=True)
                 thread.start()
-                self._transport = _Transport(loop, thread, Deadlines())
+                self._transport = _Transport(loop, thread, Deadlines(), OwnedThreads(_MAX_THREADS_OF_AN_OWNER))
             return self._transport
 
     def _check_thread(self) -> None:
@@ -251,7 +270,7 @@ async def _shut_down(transport: _Transport) -> None:
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.session is None:
         transport.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, resolver=NameResolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
         )
@@ -259,10 +278,16 @@ def _get_session(transport: _Transport) -> aiohttp.ClientSession:
 
 
 @lru_cache(maxsize=_MAX_PROXY_URLS)
-def _proxy_url(url: str) -> str | None:
+def proxy_url(url: str) -> str | None:
     """The proxy that the environment names for a URL, None for this machine itself.
 
     aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
+
+    Args:
+        url: Where a request goes.
+
+    Returns:
+        The proxy's URL, None where there is none.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
@@ -275,7 +300,7 @@ async def _request(
     transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
 ) -> Response:
     response = await _get_session(transport).request(
-        method, url, data=body, headers=headers, proxy=_proxy_url(url), allow_redirects=False
+        method, url, data=body, headers=headers, proxy=proxy_url(url), allow_redirects=False
     )
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:

@@ -232,9 +232,29 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
         del everything[order[-1]]
     assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
     assert resolve_api_key(EngineSettings(), {}) is None
-    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")
+    mine = {"MINE": "a-key-of-my-own-server", "HF_TOKEN": "x"}
+    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), mine) == SecretStr("a-key-of-my-own-server")
     with pytest.raises(InputError, match="MINE"):
         resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
+
+
+@pytest.mark.parametrize(
+    "key", ["POSITIVE", "entailment", "secret", '"score":', '"a-token-in-quotes"', "[[1234567890123456]]", "a-key,and-another-key"]
+)  # fmt: skip
+def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
+    for refused in (
+        lambda: engine_settings({"api_key": key}),
+        lambda: resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": key}),
+    ):
+        with pytest.raises(InputError, match=r"api_key.* (too short for a key.*at least 16|is no key.*alone)") as error:
+            refused()
+        assert key not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["hf_short", "0123456789abcdef", "an-id:a-secret-of-fal", "abcdefgh+/abcdefgh=="])
+def test_what_services_give_out_is_a_key(key: str) -> None:
+    assert engine_settings({"api_key": key}).api_key == SecretStr(key)
+    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": key}) == SecretStr(key)
 
 
 def test_a_select_overrides_what_it_may() -> None:

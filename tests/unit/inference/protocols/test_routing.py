@@ -10,6 +10,7 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.inference.protocols.routing import is_key_allowed_for, resolve_route
 
 HF = "https://router.huggingface.co/hf-inference/models"
+KEY = "a-key-of-the-engine"
 
 
 def routed(engine: dict[str, Any], **using: Any) -> Any:
@@ -43,33 +44,33 @@ def test_urls(engine: dict[str, Any], using: dict[str, Any], url: str) -> None:
 @pytest.mark.parametrize(
     ("engine", "using", "goes"),
     [
-        ({"api_key": "k"}, {}, True),
-        ({"api_key": "k", "endpoint": "https://mine.example"}, {}, True),
-        ({"api_key": "k", "endpoint": "http://127.0.0.1:1"}, {}, True),
-        ({"api_key": "k"}, {"endpoint": "https://x.endpoints.huggingface.cloud"}, True),
-        ({"api_key": "k"}, {"endpoint": "https://elsewhere.example"}, False),
-        ({"api_key": "k"}, {"endpoint": "http://127.0.0.1:1"}, False),
-        ({"api_key": "k"}, {"endpoint": "http://huggingface.co"}, False),
-        ({"api_key": "k"}, {"endpoint": "https://huggingface.co.evil.example"}, False),
-        ({"api_key": "k"}, {"endpoint": "https://evilhuggingface.co"}, False),
-        ({"api_key": "k"}, {"endpoint": "https://evil.example/huggingface.co"}, False),
-        ({"api_key": "k", "trusted_hosts": "gw.example"}, {"endpoint": "https://gw.example/tei"}, True),
-        ({"api_key": "k", "trusted_hosts": ["gw.example"]}, {"endpoint": "http://gw.example/tei"}, False),
-        ({"api_key": "k", "endpoint": "https://mine.example"}, {"endpoint": "https://router.huggingface.co/x"}, False),
-        ({"api_key": "k", "endpoint": "https://mine.example"}, {"endpoint": "https://mine.example/other"}, True),
-        ({"api_key": "k", "endpoint": "https://mine.example"}, {"endpoint": "https://mine.example:8443"}, False),
+        ({"api_key": KEY}, {}, True),
+        ({"api_key": KEY, "endpoint": "https://mine.example"}, {}, True),
+        ({"api_key": KEY, "endpoint": "http://127.0.0.1:1"}, {}, True),
+        ({"api_key": KEY}, {"endpoint": "https://x.endpoints.huggingface.cloud"}, True),
+        ({"api_key": KEY}, {"endpoint": "https://elsewhere.example"}, False),
+        ({"api_key": KEY}, {"endpoint": "http://127.0.0.1:1"}, False),
+        ({"api_key": KEY}, {"endpoint": "http://huggingface.co"}, False),
+        ({"api_key": KEY}, {"endpoint": "https://huggingface.co.evil.example"}, False),
+        ({"api_key": KEY}, {"endpoint": "https://evilhuggingface.co"}, False),
+        ({"api_key": KEY}, {"endpoint": "https://evil.example/huggingface.co"}, False),
+        ({"api_key": KEY, "trusted_hosts": "gw.example"}, {"endpoint": "https://gw.example/tei"}, True),
+        ({"api_key": KEY, "trusted_hosts": ["gw.example"]}, {"endpoint": "http://gw.example/tei"}, False),
+        ({"api_key": KEY, "endpoint": "https://mine.example"}, {"endpoint": "https://router.huggingface.co/x"}, False),
+        ({"api_key": KEY, "endpoint": "https://mine.example"}, {"endpoint": "https://mine.example/other"}, True),
+        ({"api_key": KEY, "endpoint": "https://mine.example"}, {"endpoint": "https://mine.example:8443"}, False),
     ],
 )
 def test_a_key_goes_only_to_the_place_it_was_given_with(engine: dict[str, Any], using: dict[str, Any], goes: bool) -> None:  # fmt: skip
     where = routed(engine, **using)
     assert where.has_key is goes
     assert ("authorization" in where.headers) is goes
-    assert "Bearer k" not in repr(where)
+    assert KEY not in repr(where)
 
 
 @pytest.mark.parametrize("sign", ["\\", "%2f", "%5c", "%23", "%40", "%00", "%EF%BC%8F", ";", "&", "#", "?", "/", "。"])
 def test_a_host_that_two_parsers_could_read_two_ways_gets_no_key(sign: str) -> None:
-    assert not routed({"api_key": "k"}, endpoint=f"https://evil.example{sign}.huggingface.co").has_key
+    assert not routed({"api_key": KEY}, endpoint=f"https://evil.example{sign}.huggingface.co").has_key
 
 
 def test_the_machines_own_token_stays_with_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def test_the_stored_login_is_found_last_and_stays_home_too(monkeypatch: pytest.M
 
 
 def test_headers_say_who_pays_and_what_the_options_ask() -> None:
-    headers = routed({"api_key": "k", "bill_to": "my-org"}, options={"use_cache": False}).headers
+    headers = routed({"api_key": KEY, "bill_to": "my-org"}, options={"use_cache": False}).headers
     assert headers["x-hf-bill-to"] == "my-org"
     assert headers["x-use-cache"] == "false"
     assert headers["x-wait-for-model"] == "true"
@@ -96,6 +97,6 @@ def test_headers_say_who_pays_and_what_the_options_ask() -> None:
 
 
 def test_an_engine_without_endpoint_asks_hugging_face_only_over_https() -> None:
-    engine = engine_settings({"api_key": "k"})
+    engine = engine_settings({"api_key": KEY})
     assert is_key_allowed_for("https://router.huggingface.co/v1", engine)
     assert not is_key_allowed_for("http://router.huggingface.co/v1", engine)
