@@ -30,9 +30,8 @@ class EngineSettings(_Arguments):
         default=None,
         validation_alias=AliasChoices(*KEY_NAMES),
         title="API key",
-        description="Your Hugging Face token (hf_...), or the key of your own endpoint, of at least 16 characters. "
-        "You may also write it as "
-        "token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
+        description="Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
+        "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
         "HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
         "that `hf auth login` stored.",
     )

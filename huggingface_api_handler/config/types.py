@@ -19,8 +19,11 @@ from ..redaction import preview
 from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
 from .normalize import json_object
 
-MIN_KEY_CHARS = 16
-"""A shorter key is taken only where it begins with ``hf_``: other short texts are words too often."""
+MIN_KEY_CHARS = 8
+"""A shorter key is taken only where it begins with ``hf_``."""
+
+MIN_CHARS_OF_KEY_WITHOUT_DIGITS = 16
+"""A shorter key has letters and digits, as ``token-abc123``: other short texts are words or numbers too often."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
@@ -126,11 +129,12 @@ def key_problem(key: str) -> str | None:
             "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are "
             "made. Give the key alone"
         )
-    if len(key) < MIN_KEY_CHARS and not key.startswith("hf_"):
+    has_both = re.search(r"[0-9]", key) is not None and re.search(r"[A-Za-z]", key) is not None
+    if len(key) < (MIN_KEY_CHARS if has_both else MIN_CHARS_OF_KEY_WITHOUT_DIGITS) and not key.startswith("hf_"):
         return (
-            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key has at "
-            f"least {MIN_KEY_CHARS}, or begins with hf_. Give your server a longer one; for a server that asks for "
-            "none, leave it out"
+            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key begins with "
+            f"hf_, or has at least {MIN_KEY_CHARS} letters and digits, or {MIN_CHARS_OF_KEY_WITHOUT_DIGITS} characters "
+            "of any kind. Give your server a longer one; for a server that asks for none, leave it out"
         )
     return None
 
