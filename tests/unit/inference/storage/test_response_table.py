@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.storage import response_table as table
 from huggingface_api_handler.inference.storage.response_table import PendingRows
-from huggingface_api_handler.inference.storage.sqlite import SCHEMA
+from huggingface_api_handler.inference.storage.schema import SCHEMA
+from huggingface_api_handler.inference.storage.secret import Seal
 
 NOW = 1_000_000
 QUERY = b"query"
+SECRET = b"s" * 32
+SEAL = Seal(SECRET, b"somebody")
 
 
 def empty() -> sqlite3.Connection:
@@ -40,14 +43,18 @@ def new_rows(first: int, after: int, answer: str = "answer") -> PendingRows:
 
 
 def append(
-    connection: sqlite3.Connection, rows: PendingRows, stored_at: int = NOW, expires_at: int = NOW + 100
+    connection: sqlite3.Connection,
+    rows: PendingRows,
+    stored_at: int = NOW,
+    expires_at: int = NOW + 100,
+    seal: Seal = SEAL,
 ) -> list[tuple[bytes, bytes]]:
-    table.append(connection, rows, stored_at, expires_at)
+    table.append(connection, rows, stored_at, expires_at, seal)
     return [(bytes(key), bytes(answer)) for key, answer in zip(rows[::2], rows[1::2], strict=True)]
 
 
 def selected(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
-    return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since))
+    return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since, SEAL))
 
 
 def count(connection: sqlite3.Connection, name: str) -> int:
@@ -80,7 +87,10 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
         b"key %04d" % number for number in range(many)
     ]
     with pytest.raises(sqlite3.IntegrityError):
-        append(connection, [*new_rows(0, many), None, bytearray()])  # type: ignore[list-item]
+        connection.execute(
+            "CREATE TEMP TRIGGER refuse BEFORE INSERT ON answers WHEN new.id = 1034 BEGIN SELECT raise(FAIL, 'no'); END"
+        )
+        append(connection, new_rows(0, many))
     connection.execute("ROLLBACK")  # as the store does after any error
     assert count(connection, "answers") == many
 
@@ -123,7 +133,7 @@ def test_numbers_that_begin_again_after_all_expired_are_indexed(
 ) -> None:
     append(connection, new_rows(0, 50), expires_at=NOW + 10)
     table.open_query(connection, QUERY)
-    table._delete_through(connection, 50)
+    table._delete(connection, "id <= ?1", 50)
     assert count(connection, "answers") == 0
     append(connection, new_rows(60, 63))
     table.open_query(connection, QUERY)
@@ -162,8 +172,8 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
             table.open_query(connection, QUERY)
         elif stored:
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
-            table._delete_through(connection, first + argument - 1)
+            table._delete(connection, "id <= ?1", first + argument - 1)
             stored = stored[argument:]
-    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0)
+    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0, SEAL)
     assert dict(rows) == dict(stored)
     connection.close()
