@@ -88,7 +88,7 @@ class RouteCoordinator:
             "INSERT INTO routes(route, resume_at) VALUES (?, ?) "
             "ON CONFLICT(route) DO UPDATE SET resume_at = max(resume_at, excluded.resume_at)"
         )
-        self._store.run(lambda connection: connection.execute(statement, (self._route(), resume_at)).rowcount, 0)
+        self._store.run(lambda connection: connection.execute(statement, (self._route, resume_at)).rowcount, 0)
 
     async def watch(self) -> None:
         """Refresh until cancelled, and give the lease back with the last query. Run it while a query is active."""
@@ -124,7 +124,7 @@ class RouteCoordinator:
             "INSERT INTO routes(route, learned) VALUES (?, ?) "
             "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
         )
-        self._store.run(lambda connection: connection.execute(statement, (self._route(), record)).rowcount, 0)
+        self._store.run(lambda connection: connection.execute(statement, (self._route, record)).rowcount, 0)
 
     async def refresh(self, *, active: bool = False) -> None:
         """Look once at what the other processes do.
@@ -146,28 +146,29 @@ class RouteCoordinator:
             if self.on_neighbours is not None:
                 self.on_neighbours(sum(owner != self._owner for owner in snapshot.owners))
 
+    @property
     def _route(self) -> bytes:
-        """The route's key. Made anew each time, since the store's secret may be known only later."""
+        """The route's key, made anew each time: the store's secret may be known only later."""
         return route_key(self._store, self._name)
 
     def _sync(self, connection: sqlite3.Connection, renew: bool) -> _Snapshot:
         now = time.time()
         if renew:
-            values = (self._route(), self._owner, 1, now + _LEASE_S)
+            values = (self._route, self._owner, 1, now + _LEASE_S)
             connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", values)
             connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + 2 * _LEASE_S))
-        row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._route(),)).fetchone()
+        row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._route,)).fetchone()
         owners = connection.execute(
             "SELECT owner FROM leases WHERE route = ? AND expires BETWEEN ? AND ?",
-            (self._route(), now, now + 2 * _LEASE_S),
+            (self._route, now, now + 2 * _LEASE_S),
         ).fetchall()
         return _Snapshot(row[0] if row else 0.0, [owner for (owner,) in owners])
 
     def _release_lease(self, connection: sqlite3.Connection) -> None:
-        connection.execute("DELETE FROM leases WHERE route = ? AND owner = ?", (self._route(), self._owner))
+        connection.execute("DELETE FROM leases WHERE route = ? AND owner = ?", (self._route, self._owner))
 
     def _read_profile(self, connection: sqlite3.Connection) -> bytes | None:
-        row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._route(),)).fetchone()
+        row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._route,)).fetchone()
         return row[0] if row else None
 
 

@@ -88,9 +88,9 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
     ]
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(
-            "CREATE TEMP TRIGGER refuse BEFORE INSERT ON answers WHEN new.id = 1034 BEGIN SELECT raise(FAIL, 'no'); END"
+            "CREATE TEMP TRIGGER refuse BEFORE INSERT ON answers WHEN new.key = CAST('key 0516' AS BLOB) BEGIN SELECT raise(FAIL, 'no'); END"
         )
-        append(connection, new_rows(0, many))
+        append(connection, new_rows(0, many), stored_at=NOW + 1)
     connection.execute("ROLLBACK")  # as the store does after any error
     assert count(connection, "answers") == many
 

@@ -18,6 +18,7 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage import sqlite as module
+from huggingface_api_handler.inference.storage.schema import APPLICATION_ID, SCHEMA_VERSION
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Service
 
@@ -65,7 +66,7 @@ def test_only_its_owner_can_read_the_file(service: Service, tmp_path: Path) -> N
     ask(service, folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = list(folder.iterdir())
-    assert {file.name for file in files} >= {"answers.sqlite", "answers.sqlite-wal"}
+    assert {file.name for file in files} >= {"answers.sqlite", "answers.secret"}
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
@@ -92,9 +93,7 @@ def test_a_damaged_file_is_set_aside_with_one_warning(how: str, service: Service
     elif how == "pages flipped":  # but for the first, so that it can be opened
         data[4096:] = bytes(255 - byte for byte in data[4096:])
     if how == "no secret":
-        with sqlite3.connect(file) as connection:
-            connection.execute("DELETE FROM meta")
-        connection.close()
+        (tmp_path / "answers.secret").unlink()
     else:
         file.write_bytes(data)
     assert ask(service, tmp_path) == 2
@@ -133,8 +132,10 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     file = tmp_path / "answers.sqlite"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE later(x)")
-        connection.execute(f"PRAGMA user_version = {module.SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
+    file.chmod(0o600)
     before = file.read_bytes()
     assert ask(service, tmp_path) == 2
     assert len(warnings(caplog)) == 1
@@ -142,17 +143,6 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     close_stores()
     assert file.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["answers.sqlite"]
-
-
-def test_a_file_of_an_older_format_is_set_aside(service: Service, tmp_path: Path, caplog: Any) -> None:
-    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
-        connection.execute("CREATE TABLE answers(x)")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-    assert [ask(service, tmp_path) for _ in range(2)] == [2, 0]
-    assert len(warnings(caplog)) == 1
-    assert "its format, 1, is no longer read" in warnings(caplog)[0]
-    assert len(list(tmp_path.glob("answers.sqlite.damaged-*"))) == 1
 
 
 def test_a_folder_that_cannot_be_made_costs_one_warning(service: Service, tmp_path: Path, caplog: Any) -> None:
@@ -284,24 +274,22 @@ print(out.attrs["usage"]["stored"])
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to become a user who may not write there takes root")
 @pytest.mark.parametrize("what", ["folder", "file"])
-def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Service) -> None:
+def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Service, tmp_path: Path) -> None:
     service.answer = answer
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to that user
         ask(service, Path(folder))
-        ask(service, Path(folder) / "other")
         close_stores()
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755 if what == "folder" else 0o777)
         os.chmod(f"{folder}/answers.sqlite", 0o644 if what == "file" else 0o666)
-        if what == "file":
-            os.chmod(folder, 0o777)
+        other = str(tmp_path)
         code = f"""
 import os
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.unit.inference.storage.test_sqlite import TEXTS, USING
-predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder + "/other"!r}}})  # all modules are read
+predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache": False, "cache_dir": {other!r}}})  # all modules are read
 close_stores()
 os.seteuid(65534)
 out = predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder!r}}})
