@@ -77,8 +77,8 @@ def connect(path: Path, secret: bytes, busy_timeout_s: float, *, is_secret_of_st
             if not is_writable:
                 return _open_for_reading(place, is_wal=header.is_wal)
             if not (header.is_empty or header.is_ours):
-                _refuse_other_programs(place, has_secret=has_secret)
-            return _open_for_writing(place, secret, is_secret_of_store=is_secret_of_store)
+                _refuse_other_programs(place, is_wal=header.is_wal, has_secret=has_secret)
+            return _open_for_writing(place, secret, is_new=header.is_empty, is_secret_of_store=is_secret_of_store)
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:
                 raise
@@ -93,10 +93,11 @@ class _Place(NamedTuple):
     busy_timeout_s: float
 
 
-def _open_for_writing(place: _Place, secret: bytes, *, is_secret_of_store: bool) -> OpenedStore:
+def _open_for_writing(place: _Place, secret: bytes, *, is_new: bool, is_secret_of_store: bool) -> OpenedStore:
     connection, file_id = _new_connection(place, "rw")
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if is_new:  # it would write to any other
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _use_rollback_journal(connection)
         connection.execute("BEGIN IMMEDIATE")
         stored_secret = read_secret(place.path, place.folder)
@@ -140,10 +141,7 @@ def _open_for_reading(place: _Place, *, is_wal: bool) -> OpenedStore:
     secret = read_secret(place.path, place.folder)
     if secret is None:
         raise ForeignFileError("it cannot be written to, and is no store with its secret beside it")
-    # In WAL mode a reader writes too. Without a log nobody writes, as far as can be known from the file.
-    log = place.path.with_name(f"{place.path.name}-wal")
-    has_log = log.exists() and log.stat().st_size > 0
-    connection, file_id = _new_connection(place, "ro&immutable=1" if is_wal and not has_log else "ro")
+    connection, file_id = _new_connection(place, _reading_mode(place, is_wal=is_wal))
     try:
         schema.refuse_changed(connection)
     except BaseException:
@@ -152,9 +150,9 @@ def _open_for_reading(place: _Place, *, is_wal: bool) -> OpenedStore:
     return OpenedStore(connection, file_id, secret, is_read_only=True)
 
 
-def _refuse_other_programs(place: _Place, *, has_secret: bool) -> None:
+def _refuse_other_programs(place: _Place, *, is_wal: bool, has_secret: bool) -> None:
     """Look at a file that does not say whose it is, without changing it."""
-    connection, _ = _new_connection(place, "ro")
+    connection, _ = _new_connection(place, _reading_mode(place, is_wal=is_wal))
     try:
         if not schema.is_store_of_0_1_0(connection):
             raise ForeignFileError("another program has made it, and it is left as it is. Move it away")
@@ -163,6 +161,13 @@ def _refuse_other_programs(place: _Place, *, has_secret: bool) -> None:
             raise
     finally:
         connection.close()
+
+
+def _reading_mode(place: _Place, *, is_wal: bool) -> str:
+    # In WAL mode a reader makes files too. Without a log nobody writes, as far as can be known from the file.
+    log = place.path.with_name(f"{place.path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    return "ro&immutable=1" if is_wal and not has_log else "ro"
 
 
 def _new_connection(place: _Place, mode: str) -> tuple[sqlite3.Connection, FileId]:

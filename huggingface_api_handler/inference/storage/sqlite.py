@@ -178,7 +178,7 @@ class Store:
             except OurFileIsDamagedError as error:
                 self._quarantine(before, error)
                 self._connect()
-        except (sqlite3.Error, OSError, ForeignFileError, UntrustedFileError) as error:
+        except Exception as error:  # a damaged file may raise anything
             self._open_failed_at = time.monotonic()
             self._warn(error)
 
@@ -206,9 +206,11 @@ class Store:
             with suppress(OSError):
                 self._quarantine(self._file_id, error)
             return
-        if "no such table" in str(error):  # the file was cut to nothing
+        if "no such table" in str(error):
+            logger.warning("the answer store %s was emptied, and is begun anew", self.path)
             self._close_connection()
-        elif "locked" in str(error):
+            return
+        if "locked" in str(error):
             self._set_busy_timeout(_SHORT_BUSY_TIMEOUT_S)
         if not self._is_read_only:  # where it is, that was said before
             self._warn(error)

@@ -147,6 +147,52 @@ def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqli
     assert selected(connection, 0, 2) == {}
 
 
+def owned(connection: sqlite3.Connection, owner: bytes | None) -> list[int]:
+    """Numbers of the answers that an owner has, in the order in which they came."""
+    rows = connection.execute("SELECT key FROM answers WHERE owner IS ? ORDER BY id", (owner,)).fetchall()
+    return [int(key[4:]) for (key,) in rows]
+
+
+def filled(connection: sqlite3.Connection, numbers: range, owner: bytes) -> None:
+    append(connection, new_rows(numbers.start, numbers.stop, answer="x" * 4000), seal=Seal(SECRET, owner))
+
+
+def test_whoever_has_most_loses_the_oldest_and_a_neighbour_nothing(connection: sqlite3.Connection) -> None:
+    filled(connection, range(100), b"small")
+    filled(connection, range(100, 1000), b"large")
+    filled(connection, range(1000, 1100), b"newer")
+    append(connection, new_rows(1100, 1110))
+    connection.execute("UPDATE answers SET owner = NULL WHERE owner = ?", (SEAL.owner,))  # of 0.1.0
+    table.open_query(connection, QUERY)
+    table._evict_over(connection, 3_000_000)
+    assert owned(connection, b"small") == list(range(100))
+    assert owned(connection, b"newer") == list(range(1000, 1100))
+    assert owned(connection, None) == list(range(1100, 1110))
+    large = owned(connection, b"large")
+    assert 300 < len(large) < 700
+    assert large == list(range(1000 - len(large), 1000)), "the newest are kept"
+    assert len(table.select(connection, [b"key %04d" % n for n in range(1100)], 0, SEAL)) == 200 + len(large)
+
+
+def test_two_that_are_over_their_share_are_left_with_as_much(connection: sqlite3.Connection) -> None:
+    filled(connection, range(400), b"one")
+    filled(connection, range(400, 1200), b"two")
+    filled(connection, range(1200, 1210), b"three")
+    table._evict_over(connection, 2_000_000)
+    one, two = len(owned(connection, b"one")), len(owned(connection, b"two"))
+    assert one == pytest.approx(two, abs=2)
+    assert one + two > 200
+    assert len(owned(connection, b"three")) == 10
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=9), st.floats(0, 1))
+def test_an_equal_share_is_all_that_may_be_kept_and_takes_from_the_largest_alone(used: list[int], part: float) -> None:
+    total = int(sum(used) * part)
+    share = table.equal_share(used, total)
+    kept = [min(each, share) for each in used]
+    assert total - len(used) < sum(kept) <= total
+
+
 STEP = st.one_of(
     st.tuples(st.just("append"), st.lists(st.integers(0, 30), max_size=12)),
     st.tuples(st.just("begin"), st.none()),
