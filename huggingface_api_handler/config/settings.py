@@ -260,7 +260,8 @@ class ModelSettings(_Arguments):
         default=None,
         ge=1,
         description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
-        "stored answers to texts still come back when the requests are spent. Default: no limit.",
+        "stored answers to texts still come back when the requests are spent. Of CREATE MODEL and SELECT the lower "
+        "counts. Default: no limit.",
     )
     max_seconds: FiniteFloat | None = Field(
         default=None,

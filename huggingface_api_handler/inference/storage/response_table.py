@@ -263,10 +263,9 @@ def equal_share(used: Iterable[int], total: int) -> int:
 
 
 def _delete(connection: sqlite3.Connection, which: str, *values: object) -> None:
-    """Delete all rows to which a condition on columns of ``answers`` applies, and their places in the index."""
-    # By key first, and only then by id, since the index can be searched by keys alone.
-    keys, ids = (f"SELECT {name} FROM answers WHERE {which}" for name in ("key", "id"))  # noqa: S608
-    connection.execute(f"DELETE FROM answers_by_key WHERE key IN ({keys}) AND id IN ({ids})", values)  # noqa: S608
+    """Delete all rows to which a condition applies, which has ``id <= ?1`` in it, and their places in the index."""
+    keys = f"SELECT key FROM answers WHERE {which}"  # noqa: S608
+    connection.execute(f"DELETE FROM answers_by_key WHERE key IN ({keys}) AND id <= ?1", values)  # noqa: S608
     connection.execute(f"DELETE FROM answers WHERE {which}", values)  # noqa: S608
     # In an empty table ids start again at 1, and the indexed id must not be ahead of them.
     _set_indexed_id(connection, min(_indexed_id(connection), _last_id(connection)))
