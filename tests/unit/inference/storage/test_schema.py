@@ -87,7 +87,7 @@ def test_a_trigger_in_the_file_lifts_no_quota(tmp_path: Path, service: Service) 
     close_stores()
     changed(tmp_path / FILE, CHANGES["a trigger"])
     service.asked.clear()
-    engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "requests_per_month": 5, "name": "mine"}
+    engine = {"endpoint": service.url, "cache_dir": str(tmp_path), "requests_per_month": 5, "name": "with a trigger"}
     using = {"task": "text-classification", "column": "text", "target": "y", "cache": False}
     out = predict(pd.DataFrame({"text": [f"{'x' * 40_000} {number}" for number in range(20)]}), using, engine)
     assert len(service.asked) == 5
