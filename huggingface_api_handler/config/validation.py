@@ -169,7 +169,10 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         if isinstance(base, dict) and isinstance(changes, dict):
             overrides[name] = {**base, **changes}
     if "max_requests" in stored and "max_requests" in overrides:
-        limits = [_validated(_Limit, {"max_requests": given["max_requests"]}, "USING") for given in (stored, overrides)]
+        limits = [
+            _validated(_Limit, {"max_requests": arguments["max_requests"]}, "USING")
+            for arguments in (stored, overrides)
+        ]
         overrides["max_requests"] = min(limit.max_requests for limit in limits)
     return {**stored, **overrides}
 

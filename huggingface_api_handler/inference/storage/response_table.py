@@ -253,12 +253,12 @@ def equal_share(used: Iterable[int], total: int) -> int:
     >>> equal_share([10, 20, 90], 80)
     50
     """
-    share, left = 0, total
+    share, remaining = 0, total
     for others, least in sorted(enumerate(sorted(used, reverse=True), 1), reverse=True):
-        share = left // others
+        share = remaining // others
         if least > share:
             return share
-        left -= least
+        remaining -= least
     return share
 
 

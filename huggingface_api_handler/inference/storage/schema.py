@@ -73,7 +73,7 @@ class Header:
         self.is_empty = not first_bytes
         self.is_wal = is_database and first_bytes[_JOURNAL_FORMATS] == _WAL_FORMATS
         self._application_id = int.from_bytes(first_bytes[_APPLICATION_ID], "big") if is_database else None
-        self._version = int.from_bytes(first_bytes[_USER_VERSION], "big")
+        self._format_version = int.from_bytes(first_bytes[_USER_VERSION], "big")
         self.is_ours = self._application_id == APPLICATION_ID
 
     def refuse_foreign(self, *, has_secret: bool) -> None:
@@ -86,8 +86,8 @@ class Header:
             ForeignFileError: The file is not ours, or of a newer format.
             sqlite3.DatabaseError: It was ours, and is damaged.
         """
-        if self.is_ours and self._version > SCHEMA_VERSION:
-            raise ForeignFileError(f"it was written by a newer version of this package (format {self._version})")
+        if self.is_ours and self._format_version > SCHEMA_VERSION:
+            raise ForeignFileError(f"it was written by a newer version of this package (format {self._format_version})")
         if self.is_empty or self._application_id in (0, APPLICATION_ID):
             return
         if self._application_id is None and has_secret:
