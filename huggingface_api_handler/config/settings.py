@@ -31,8 +31,8 @@ class EngineSettings(_Arguments):
         validation_alias=AliasChoices(*KEY_NAMES),
         title="API key",
         description="Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
-        "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
-        "HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
+        "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
+        "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
         "that `hf auth login` stored.",
     )
     api_key_env: Name | None = Field(
@@ -262,7 +262,7 @@ class ModelSettings(_Arguments):
         ge=1,
         description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
         "stored answers to texts still come back when the requests are spent. Looks at the job of a provider count, "
-        "and a job that was begun is seen to its end. Default: no limit.",
+        "and a job that was begun is seen to its end. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
     )
     max_seconds: FiniteFloat | None = Field(
         default=None,

@@ -121,7 +121,7 @@ class Query:
 
     def __post_init__(self) -> None:
         store = self.session.store(self.engine.cache_dir)
-        store.opened.result()
+        store.wait_until_open()
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
 

@@ -261,6 +261,23 @@ def test_what_services_give_out_is_a_key(key: str) -> None:
     assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": key}) == SecretStr(key)
 
 
+@pytest.mark.parametrize(
+    ("created", "selected", "counts"),
+    [(5, 10**9, 5), (5, 3, 3), (5, None, 5), (None, 7, 7), (None, None, None), (5, "1000000000", 5), ("5", "3", 3)],
+)
+def test_of_max_requests_in_create_model_and_select_the_lower_counts(
+    created: object, selected: object, counts: int | None
+) -> None:
+    merged = merge_select_overrides({**BASE, "max_requests": created}, {"max_requests": selected})
+    assert model_settings(merged).max_requests == counts
+
+
+@pytest.mark.parametrize("wrong", ["many", 0, -1, 2.5, True, [1]])
+def test_a_select_with_a_max_requests_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match="max_requests"):
+        model_settings(merge_select_overrides({**BASE, "max_requests": 5}, {"maxRequests": wrong}))
+
+
 def test_a_select_overrides_what_it_may() -> None:
     stored = {**BASE, "parameters": {"top_k": 1}, "threshold": 0.5}
     merged = model_settings(

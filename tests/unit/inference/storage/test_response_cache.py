@@ -329,11 +329,11 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     store, written, begun, slow = open_store(str(tmp_path)), list[int](), threading.Event(), threading.Event()
     append = table.append
 
-    def slowly(connection: sqlite3.Connection, rows: table.PendingRows, **times: int) -> None:
+    def slowly(connection: sqlite3.Connection, rows: table.PendingRows, **others: Any) -> None:
         written.append(len(rows) // 2)
         begun.set()
         slow.wait(10)
-        append(connection, rows, **times)
+        append(connection, rows, **others)
 
     monkeypatch.setattr(table, "append", slowly)
 
@@ -360,9 +360,9 @@ def test_few_answers_are_written_soon_and_many_in_whole_statements(
     monkeypatch.setattr(module, "_WRITE_DELAY_S", 1e6)
     store, sizes, append = open_store(str(tmp_path)), list[int](), table.append
 
-    def recorded(connection: sqlite3.Connection, rows: table.PendingRows, **times: int) -> None:
+    def recorded(connection: sqlite3.Connection, rows: table.PendingRows, **others: Any) -> None:
         sizes.append(len(rows) // 2)
-        append(connection, rows, **times)
+        append(connection, rows, **others)
 
     monkeypatch.setattr(table, "append", recorded)
 
