@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from ...config.settings import ModelSettings
@@ -15,6 +16,9 @@ from ..telemetry.usage import Usage
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
 from .input_stream import InputStream
+
+
+logger = logging.getLogger(__name__)
 
 
 class ResponseHandler:
@@ -134,15 +138,26 @@ class ResponseHandler:
         """
         if result.unreadable is not None:
             raise result.unreadable
-        return [self._task.read(part, item, self._model) for item, part in zip(items, result.parts, strict=True)]
+        return [self._read(part, item) for item, part in zip(items, result.parts, strict=True)]
 
     async def _read_into_results(self, index: int, part: object) -> None:
         """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""
-        prediction = self._task.read(part, self._inputs[index], self._model)
+        prediction = self._read(part, self._inputs[index])
         if self._task.makes_media:
             prediction = await save_media(prediction, self._deps.save)
         self.results.put(index, prediction)
         self.done += 1
+
+    def _read(self, part: object, item: Input) -> Prediction:
+        """What a part says. Whatever a reader raises is its row's reason, and never the query's end."""
+        try:
+            return self._task.read(part, item, self._model)
+        except UnreadableAnswer:
+            raise
+        except Exception as error:
+            logger.debug("an answer to %s could not be read", self._task.name, exc_info=True)
+            kind = type(error).__name__
+            raise UnreadableAnswer(f"the server's answer to {self._task.name} cannot be read ({kind})") from None
 
     def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:
         """Whether one more request, which says what did not fit, may bring an answer that does."""
