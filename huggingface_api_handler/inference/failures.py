@@ -16,7 +16,6 @@ from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
 
-
 _MAX_REDACTED_CHARS = 20_000
 """Characters of a message that are looked at: whoever wrote it may have written megabytes."""
 

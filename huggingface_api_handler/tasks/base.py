@@ -22,6 +22,8 @@ JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, J
 
 JSONObject: TypeAlias = dict[str, JSON]
 
+MEGABYTE = 1024 * 1024
+
 MAX_DEPTH = 32
 """Levels of lists and objects in an answer. No task has more than six; a server that nests deeper is broken."""
 
@@ -189,6 +191,7 @@ class Task:
         scored: whether there is a column ``<target>_confidence``.
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
+        max_answer_bytes: of JSON that the answer to one input can need. More is refused unread.
         value_type: ``value_type(settings)`` is the SQL type of the target: VARCHAR, DOUBLE, JSON or FLOAT[].
         spec: the name of its file in ``specs/`` where it is not ``name``; empty where it takes no parameters.
     """
@@ -215,6 +218,7 @@ class Task:
     scored: bool = False
     explained: bool = False
     makes_media: bool = False
+    max_answer_bytes: int = 4 * MEGABYTE
     value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ...printable import printable, shorten
 from ...redaction import redact
@@ -102,7 +103,7 @@ def _parse(body: bytes) -> ServerError:
     return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))
 
 
-def _load(body: bytes) -> object:
+def _load(body: bytes) -> Any:
     """Parse the JSON of an error; raises ``ValueError`` also where it is none that a server would mean."""
     if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
         raise ValueError

@@ -122,7 +122,7 @@ class BatchTrial:
             return await self._handler.record(queue, indexes, result)
         if not queue.is_provisional:  # no more, since it was sent
             return retry.singles(Batch(indexes))
-        predictions = self._held.add(indexes, result, self._evidence)
+        predictions = await self._held.add(indexes, result, self._evidence)
         if predictions is None:
             return retry.singles(Batch(indexes))
         self._deps.profile.on_unambiguous()

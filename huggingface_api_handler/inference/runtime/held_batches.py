@@ -62,7 +62,7 @@ class HeldBatches:
         """
         return next((held for held in self.batches if held.different is not None), None)
 
-    def add(
+    async def add(
         self, indexes: Sequence[int], result: RequestResult, evidence: BatchEvidence
     ) -> Sequence[Prediction] | None:
         """Hold the answer to a batch.
@@ -77,7 +77,7 @@ class HeldBatches:
         """
         items = self._queue.items(indexes)
         try:
-            predictions = self._handler.predictions(items, result)
+            predictions = await self._handler.predictions(items, result)
         except UnreadableAnswer:
             return None
         different = evidence.find_different(items, predictions)

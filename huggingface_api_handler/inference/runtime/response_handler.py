@@ -13,10 +13,10 @@ from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
 from .input_stream import InputStream
-
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +77,10 @@ class ResponseHandler:
         if len(indexes) > 1:
             profile.on_unambiguous()
         again, answered = [], None
+        is_large = result.bytes_received > LARGE_BYTES
         for index, part in zip(indexes, result.parts, strict=True):
             try:
-                await self._read_into_results(index, part)
+                await self._read_into_results(index, part, is_large=is_large)
             except (UnreadableAnswer, MediaError) as error:
                 if self._repaired(queue, index, part, error) or len(indexes) > 1:
                     again.append(Batch([index]))
@@ -123,7 +124,7 @@ class ResponseHandler:
         self.results.notify()
         self.done += 1
 
-    def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
+    async def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
         """Read an answer that is not yet to be trusted. Nothing is recorded.
 
         Args:
@@ -138,11 +139,16 @@ class ResponseHandler:
         """
         if result.unreadable is not None:
             raise result.unreadable
-        return [self._read(part, item) for item, part in zip(items, result.parts, strict=True)]
 
-    async def _read_into_results(self, index: int, part: object) -> None:
+        def read() -> list[Prediction]:
+            return [self._read(part, item) for item, part in zip(items, result.parts, strict=True)]
+
+        return await off_loop(read) if result.bytes_received > LARGE_BYTES else read()
+
+    async def _read_into_results(self, index: int, part: object, *, is_large: bool = False) -> None:
         """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""
-        prediction = self._read(part, self._inputs[index])
+        item = self._inputs[index]
+        prediction = await off_loop(self._read, part, item) if is_large else self._read(part, item)
         if self._task.makes_media:
             prediction = await save_media(prediction, self._deps.save)
         self.results.put(index, prediction)
