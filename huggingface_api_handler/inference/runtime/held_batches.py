@@ -12,6 +12,7 @@ from ..flow_control import retry
 from ..flow_control.batch_evidence import BatchEvidence
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from .input_queue import InputQueue
 from .response_handler import ResponseHandler
 
@@ -80,7 +81,10 @@ class HeldBatches:
             predictions = await self._handler.predictions(items, result)
         except UnreadableAnswer:
             return None
-        different = evidence.find_different(items, predictions)
+        if result.bytes_received > LARGE_BYTES:
+            different = await off_loop(evidence.find_different, items, predictions)
+        else:
+            different = evidence.find_different(items, predictions)
         self.batches.append(HeldBatch(indexes, items, predictions, result, different))
         return predictions
 
