@@ -326,7 +326,7 @@ async def _read_bounded(response: aiohttp.ClientResponse, max_bytes: int, bodies
             if size > max_bytes:
                 raise ResponseTooLarge
             if size > LARGE_BYTES:
-                await bodies.grow(body, size)
+                await bodies.reserve(body, size)
             body.write(chunk)
     except BaseException:
         bodies.free(body)

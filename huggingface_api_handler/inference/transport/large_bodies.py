@@ -39,7 +39,7 @@ class BodyBudget:
         self._total = 0
         self._freed = asyncio.Event()
 
-    async def grow(self, body: object, size: int) -> None:
+    async def reserve(self, body: object, size: int) -> None:
         """Take memory for a body, and wait until there is some.
 
         Args:
@@ -57,7 +57,7 @@ class BodyBudget:
         """Give back the memory of a body. Nothing happens where it has none.
 
         Args:
-            body: As of ``grow``.
+            body: As of ``reserve``.
         """
         self._total -= self._sizes.pop(body, 0)
         self._freed.set()

@@ -19,16 +19,16 @@ from huggingface_api_handler.inference.transport.large_bodies import LARGE_BYTES
 def test_others_wait_for_memory_and_the_oldest_never_does() -> None:
     async def run() -> None:
         budget = BodyBudget(10)
-        await budget.grow("oldest", 6)
-        waiting = asyncio.create_task(budget.grow("other", 5))
+        await budget.reserve("oldest", 6)
+        waiting = asyncio.create_task(budget.reserve("other", 5))
         await asyncio.sleep(0)
         assert not waiting.done()
-        await budget.grow("oldest", 100)
+        await budget.reserve("oldest", 100)
         await asyncio.sleep(0)
         assert not waiting.done()
         budget.free("oldest")
         await waiting
-        await budget.grow("other", 100)  # it is the oldest now
+        await budget.reserve("other", 100)  # it is the oldest now
 
     asyncio.run(run())
 
@@ -39,7 +39,7 @@ def test_those_that_wait_all_get_their_turn() -> None:
 
         async def read(name: int) -> None:
             for size in (4, 8, 12):
-                await budget.grow(name, size)
+                await budget.reserve(name, size)
                 await asyncio.sleep(0)
             budget.free(name)
 
@@ -52,8 +52,8 @@ def test_those_that_wait_all_get_their_turn() -> None:
 def test_a_body_that_was_given_up_while_it_waited_takes_nothing() -> None:
     async def run() -> None:
         budget = BodyBudget(10)
-        await budget.grow("one", 10)
-        waiting = asyncio.create_task(budget.grow("two", 5))
+        await budget.reserve("one", 10)
+        waiting = asyncio.create_task(budget.reserve("two", 5))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
