@@ -139,11 +139,10 @@ class ResponseHandler:
         """
         if result.unreadable is not None:
             raise result.unreadable
-
-        def read() -> list[Prediction]:
-            return [self._read(part, item) for item, part in zip(items, result.parts, strict=True)]
-
-        return await off_loop(read) if result.bytes_received > LARGE_BYTES else read()
+        pairs = zip(result.parts, items, strict=True)
+        if result.bytes_received > LARGE_BYTES:
+            return [await off_loop(self._read, part, item) for part, item in pairs]
+        return [self._read(part, item) for part, item in pairs]
 
     async def _read_into_results(self, index: int, part: object, *, is_large: bool = False) -> None:
         """Read one part of an answer, new or stored; raises ``UnreadableAnswer`` or ``MediaError``."""
