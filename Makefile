@@ -55,10 +55,15 @@ faults: $(VENV)/.test
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
 
-# Any bytes for an answer, then any arguments and cells, ten minutes each.
+# Any bytes for an answer, hostile ones, then any arguments and cells, ten minutes each. Then the parsers, led by coverage,
+# where atheris is installed (the extra `fuzz`); elsewhere it says NOT FUZZED.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.faults.fuzz_answers 600
+	$(BIN)/python -m tests.faults.fuzz_bodies 600
 	$(BIN)/python -m tests.faults.fuzz_arguments 600
+	$(BIN)/python -m tests.faults.fuzz_parsers answers 600
+	$(BIN)/python -m tests.faults.fuzz_parsers addresses 600
+	$(BIN)/python -m tests.faults.fuzz_parsers statements 600
 
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test

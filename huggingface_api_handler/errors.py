@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .printable import printable
 from .redaction import redact
 
 
@@ -9,12 +10,13 @@ class HuggingFaceAPIError(Exception):
     """Base of every error this package raises on purpose. ``str()`` is a message for people, with no key in it."""
 
     def __init__(self, *args: object) -> None:
-        """Redact the message.
+        """Redact the message, and take out what cannot be printed.
 
         Args:
             args: The message. Keys and passwords in it are replaced by ``...``.
         """
-        super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
+        # Printable first: a key with invisible characters in it would not be recognised.
+        super().__init__(*(redact(printable(arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class InputError(HuggingFaceAPIError, ValueError):

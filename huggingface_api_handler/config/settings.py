@@ -32,8 +32,8 @@ class EngineSettings(_Arguments):
         title="API key",
         description="Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
         "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
-        "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
-        "that `hf auth login` stored.",
+        "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this "
+        "order, then the token that `hf auth login` stored.",
     )
     api_key_env: Name | None = Field(
         default=None,

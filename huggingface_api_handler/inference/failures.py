@@ -10,10 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from ..printable import MAX_MESSAGE_CHARS, printable, shorten
 from ..redaction import redact
 from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
+
+_MAX_REDACTED_CHARS = 20_000
+"""Characters of a message that are looked at: whoever wrote it may have written megabytes."""
+
+_MAX_HOST_CHARS = 253
+"""Length of a name in the DNS."""
 
 
 class FailureKind(str, Enum):
@@ -129,7 +136,7 @@ class Failure:
 
     Attributes:
         kind: What to do about it.
-        message: What went wrong, with keys and passwords redacted.
+        message: What went wrong, with keys and passwords redacted, in at most 900 printable characters.
         status: The HTTP status, or None if there was no response.
         retry_after_s: Seconds to wait as the server announced them, or None if it announced nothing.
         is_estimated: Whether ``retry_after_s`` is only the server's guess, as for a loading model.
@@ -161,7 +168,9 @@ class Failure:
     is_timeout: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", redact(self.message))
+        # Cut last, since half a key would not be recognised; before that only what no message needs.
+        text = redact(printable(self.message[:_MAX_REDACTED_CHARS]))
+        object.__setattr__(self, "message", shorten(text, MAX_MESSAGE_CHARS))
 
     @property
     def reason(self) -> str:
@@ -370,4 +379,4 @@ def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: 
 
 def _redirect_host(location: str) -> str:
     match = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
-    return f" to {match.group(1)}" if match else ""
+    return f" to {match.group(1)[:_MAX_HOST_CHARS]}" if match else ""

@@ -10,15 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
+from ..redaction import preview
 from .input_types import Input
 
 JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
 """What JSON can hold."""
 
 JSONObject: TypeAlias = dict[str, JSON]
+
+MEGABYTE = 1024 * 1024
+
+MAX_DEPTH = 32
+"""Levels of lists and objects in an answer. No task has more than six; a server that nests deeper is broken."""
+
+_MAX_SHOWN_KEYS = 6
 
 
 class Prediction(NamedTuple):
@@ -182,6 +191,7 @@ class Task:
         scored: whether there is a column ``<target>_confidence``.
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
+        max_answer_bytes: of JSON that the answer to one input can need. More is refused unread.
         value_type: ``value_type(settings)`` is the SQL type of the target: VARCHAR, DOUBLE, JSON or FLOAT[].
         spec: the name of its file in ``specs/`` where it is not ``name``; empty where it takes no parameters.
     """
@@ -208,6 +218,7 @@ class Task:
     scored: bool = False
     explained: bool = False
     makes_media: bool = False
+    max_answer_bytes: int = 4 * MEGABYTE
     value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
 
@@ -323,15 +334,41 @@ def read_number(task: str) -> Read:
     return read
 
 
+def is_deeper_than(answer: object, levels: int) -> bool:
+    """Whether lists and objects are nested deeper than functions that call themselves could follow.
+
+    Args:
+        answer: parsed JSON.
+        levels: that it may have.
+
+    Returns:
+        True where there are more.
+    """
+    level = [answer]
+    for _ in range(levels):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (list, dict))
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (list, dict))
+        ]
+        if not level:
+            return False
+    return isinstance(level[0], (list, dict))
+
+
 def unreadable(task: str, answer: object) -> UnreadableAnswer:
     """The error for an answer in a shape that the task does not have.
 
     Args:
         task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, and the first six keys of an object.
+        answer: what came. The sentence tells its type only, and some keys of an object.
 
     Returns:
         The error, for the caller to raise.
     """
-    shape = type(answer).__name__ if not isinstance(answer, dict) else f"an object with {sorted(map(str, answer))[:6]}"
+    shape = type(answer).__name__
+    if isinstance(answer, dict):
+        shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"
     return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")

@@ -10,7 +10,7 @@ from sys import intern
 from typing import Any, cast
 
 from ..errors import UnreadableAnswer
-from .base import TEXT, Column, Prediction, Settings, Task, number, unreadable
+from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number, unreadable
 from .input_types import Input, LabelledMedia, LabelledText
 
 Scores = list[tuple[str, float | None]]
@@ -200,7 +200,13 @@ def read_zero_shot(answer: object, item: Input, settings: Settings) -> Predictio
 
 
 classification_task = partial(
-    Task, read=read_scores, value_type=label_value, arguments=LABEL_ARGUMENTS, scored=True, explained=True
+    Task,
+    read=read_scores,
+    value_type=label_value,
+    arguments=LABEL_ARGUMENTS,
+    scored=True,
+    explained=True,
+    max_answer_bytes=MEGABYTE,  # 10,000 labels
 )
 """A task whose model has labels of its own; what it reads is still to be said."""
 
@@ -213,6 +219,7 @@ zero_shot_task = partial(
     rename={"labels": "candidate_labels"},
     scored=True,
     explained=True,
+    max_answer_bytes=MEGABYTE,
 )
 """A task that is told the labels; what it reads is still to be said."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import partial
 
-from .base import TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
+from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
 from .input_types import Input, TextPair
 
 
@@ -66,6 +66,7 @@ _pair_task = partial(
     combine=TextPair,
     read=read_number("sentence-similarity"),
     value_type=number_value,
+    max_answer_bytes=16 * 1024,  # with the text, as some servers send it
     group=_source,
 )
 
@@ -79,6 +80,7 @@ TASKS = (
         read=read_vector,
         value_type=vector_value,
         arguments=frozenset({"pooling"}),
+        max_answer_bytes=32 * MEGABYTE,  # a vector for each token of a long text
     ),
     _pair_task(
         name="sentence-similarity",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import Column, Prediction, Settings, Task, best_of, object_with_text, unreadable
+from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text, unreadable
 from .input_types import Conversation, Input, Repair
 from .structured_output import parse_fields
 
@@ -110,6 +110,7 @@ TASKS = (
         more_parameters={"num_return_sequences": int},
         deterministic=False,
         explained=True,
+        max_answer_bytes=16 * MEGABYTE,  # with twenty alternatives for each token
     ),
     Task(
         name="chat-completion",
@@ -125,5 +126,6 @@ TASKS = (
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
         deterministic=False,
         explained=True,
+        max_answer_bytes=16 * MEGABYTE,  # with twenty alternatives for each token
     ),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Sequence
 from functools import partial
 
 from ..errors import UnreadableAnswer
-from .base import Prediction, Read, Settings, Task, unreadable, unwrap
+from .base import MEGABYTE, Prediction, Read, Settings, Task, unreadable, unwrap
 from .input_types import Input, Media, PromptedMedia
 from .media_understanding import AUDIO, IMAGE, PROMPT
+
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.A)
 
 
 def read_generated_media(task: str, *keys: str) -> Read:
@@ -48,7 +51,8 @@ def _decoded(answer: object, keys: Sequence[str], task: str) -> Media:
         raise UnreadableAnswer(f"the server's answer to {task} is not base64") from None
     if not data:
         raise UnreadableAnswer(f"the server's answer to {task} is empty")
-    return Media(data, declared if isinstance(declared, str) and declared else "application/octet-stream")
+    is_named = isinstance(declared, str) and _CONTENT_TYPE.fullmatch(declared) is not None
+    return Media(data, str(declared) if is_named else "application/octet-stream")
 
 
 def read_tracks(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -77,7 +81,7 @@ def read_tracks(answer: object, _input: Input, _settings: Settings) -> Predictio
     return Prediction(decoded[0] if len(decoded) == 1 else decoded, None, explain)
 
 
-_media_task = partial(Task, explained=True, makes_media=True)
+_media_task = partial(Task, explained=True, makes_media=True, max_answer_bytes=32 * MEGABYTE)
 
 
 def _from_text(

@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 
 from .base import (
+    MEGABYTE,
     Column,
     Prediction,
     Settings,
@@ -116,7 +117,14 @@ def read_visual_answer(answer: object, item: Input, settings: Settings) -> Predi
 _question_task = partial(
     Task, columns=(*IMAGE, QUESTION), combine=MediaQuestion, read=read_visual_answer, scored=True, explained=True
 )
-_detection_task = partial(Task, columns=IMAGE, read=read_objects, value_type=json_value, explained=True)
+_detection_task = partial(
+    Task,
+    columns=IMAGE,
+    read=read_objects,
+    value_type=json_value,
+    explained=True,
+    max_answer_bytes=32 * MEGABYTE,  # with a mask for each segment
+)
 
 TASKS = (
     classification_task(
@@ -178,6 +186,7 @@ TASKS = (
         read=read_chat,
         value_type=reply_value,
         arguments=frozenset({"prompt_template", "system_prompt"}),
+        max_answer_bytes=16 * MEGABYTE,
         spec="chat-completion",
         deterministic=False,
         explained=True,

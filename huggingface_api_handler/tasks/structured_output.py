@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import UnreadableAnswer
-from .base import JSON, JSONObject
+from .base import JSON, MAX_DEPTH, JSONObject, is_deeper_than
 
 FIELD_TYPES: dict[str, tuple[type, JSONObject]] = {
     "str": (str, {"type": "string"}),
@@ -78,6 +78,8 @@ def parse_fields(text: str, fields: Mapping[str, str]) -> JSONObject:
         raise UnreadableAnswer(f"the model's answer is not JSON ({type(error).__name__})") from None
     if not isinstance(answer, dict):
         raise UnreadableAnswer("the model's answer holds no JSON object")
+    if is_deeper_than(answer, MAX_DEPTH):
+        raise UnreadableAnswer(f"the model's answer is nested more than {MAX_DEPTH} levels deep")
     values = {name: _field(answer, name, kind) for name, kind in fields.items()}
     try:
         json.dumps(values, ensure_ascii=False).encode()

@@ -72,7 +72,7 @@ def read_class(answer: object, _input: Input, _settings: Settings) -> Prediction
     return Prediction(answer)
 
 
-_tabular_task = partial(Task, columns=(Column("columns", "values"),), spec="")
+_tabular_task = partial(Task, columns=(Column("columns", "values"),), spec="", max_answer_bytes=1024)
 
 TASKS = (
     Task(

@@ -166,11 +166,13 @@ class CircuitBreaker:
         return Failure(FailureKind.FATAL, message, failure.status)
 
     def on_batch_rejected(self, failure: Failure) -> None:
-        """Note that a batch was refused as a whole, one of its inputs perhaps at fault.
+        """Note that a batch failed as a whole, one of its inputs perhaps at fault.
 
         Args:
             failure: Of the request.
         """
+        if self.has_answer:  # a service that hangs is not to be asked for each part anew
+            self._timeouts_in_a_row += failure.is_timeout
         if not self.has_answer and failure.kind is FailureKind.BATCH_REJECTED:
             self._rejections[alike(failure.own_words)] += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -9,9 +10,23 @@ import orjson
 
 from ...errors import UnreadableAnswer
 from ...tasks import JSON, Media, Task
+from ...tasks.base import MAX_DEPTH, is_deeper_than
 from ..transport.client import Response
+from ..transport.large_bodies import LARGE_BYTES
 from .base import Body, Decoded, Split
 from .reported_usage import reported_usage
+
+MAX_JSON_BYTES = 32 * 1024 * 1024
+"""Bytes of the largest JSON, whatever the task: 1.5 million numbers, or an image in base64."""
+
+MAX_JSON_CONTAINERS = 100_000
+"""Lists and objects in an answer: with more of them, three bytes each, a megabyte would take a second to parse."""
+
+MAX_JSON_VALUES = 1_500_000
+"""Values in an answer: so many numbers are parsed in 0.1 s, in which nothing else in the process runs."""
+
+_TOO_DEEP = f"the server's answer is nested more than {MAX_DEPTH} levels deep"
+_MEDIA_TYPE = re.compile(r"\s*(image|audio|video)/[\w.+-]+\s*(;|$)", re.I | re.A)
 
 Payload: TypeAlias = Mapping[str, JSON] | Media
 """What a request carries: a JSON object, or media alone."""
@@ -38,6 +53,44 @@ def encode(payload: Payload) -> Body:
     return Body(orjson.dumps(payload))
 
 
+def reason_to_refuse(task: Task, response: Response, count: int) -> str | None:
+    """Say why an answer is too large to be parsed. It is looked at, and costs no memory.
+
+    Args:
+        task: The task that was asked for.
+        response: The response.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        The reason; None where no more came than the task can need.
+    """
+    body = response.body
+    if len(body) <= MAX_JSON_CONTAINERS or is_media(task, response):
+        return None
+    max_bytes = min(max(count * task.max_answer_bytes, LARGE_BYTES), MAX_JSON_BYTES)
+    if len(body) > max_bytes:
+        return f"the answer is too large to read: {len(body):,} bytes for {count} inputs, of at most {max_bytes:,}"
+    containers = body.count(b"[") + body.count(b"{")
+    if containers > MAX_JSON_CONTAINERS or (
+        len(body) > LARGE_BYTES and containers + body.count(b",") > MAX_JSON_VALUES
+    ):
+        return f"the answer is too large to read: too many values for {count} inputs"
+    return None
+
+
+def is_media(task: Task, response: Response) -> bool:
+    """Whether a response is the media itself that a task makes, and no JSON.
+
+    Args:
+        task: The task that was asked for.
+        response: The response.
+
+    Returns:
+        True where the content type says so.
+    """
+    return task.makes_media and _MEDIA_TYPE.match(response.headers.get("Content-Type", "")) is not None
+
+
 def parse(task: Task, response: Response) -> Any:
     """Parse the body of a response of status 200.
 
@@ -49,13 +102,34 @@ def parse(task: Task, response: Response) -> Any:
         ``Media`` if the task makes media and the content type says so, else the parsed JSON.
 
     Raises:
+        UnreadableAnswer: The JSON is nested deeper than any answer.
         ValueError: The body is neither.
     """
-    if task.makes_media:
-        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if content_type.partition("/")[0] in ("image", "audio", "video"):
-            return Media(response.body, content_type)
-    return orjson.loads(response.body)
+    body = response.body
+    if is_media(task, response):
+        return Media(body, response.headers["Content-Type"].partition(";")[0].strip().lower())
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "recursion" in error.msg:
+            raise UnreadableAnswer(_TOO_DEEP) from None
+        raise
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        check_depth(answer)
+    return answer
+
+
+def check_depth(answer: object) -> None:
+    """Refuse an answer that functions which call themselves could not follow.
+
+    Args:
+        answer: The parsed JSON.
+
+    Raises:
+        UnreadableAnswer: It is nested deeper than any answer.
+    """
+    if is_deeper_than(answer, MAX_DEPTH):
+        raise UnreadableAnswer(_TOO_DEEP)
 
 
 def take_apart(answer: object, count: int, split: Split, headers: Mapping[str, str]) -> Decoded:

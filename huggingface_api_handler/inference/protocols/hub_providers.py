@@ -153,7 +153,9 @@ class HubProvider:
             answer = self.helper.get_response(response.body, self._request)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"{self.name} sent no answer to {task.name} ({type(error).__name__})") from None
-        return codec.take_apart(_as_hf_inference(answer, task), count, form_of(task).split, response.headers)
+        plain = _as_hf_inference(answer, task)
+        codec.check_depth(plain)
+        return codec.take_apart(plain, count, form_of(task).split, response.headers)
 
     error = staticmethod(read_error)
 

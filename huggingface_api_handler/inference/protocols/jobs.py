@@ -99,7 +99,10 @@ class Job:
             pending.cancel()
 
     async def _response(self, url: str, headers: Mapping[str, str]) -> Response:
-        return await self._fetch(url, headers)
+        response = await self._fetch(url, headers)
+        if response.free is not None:  # a job has one at a time
+            response.free()
+        return response
 
 
 _current: ContextVar[Job | None] = ContextVar("job", default=None)

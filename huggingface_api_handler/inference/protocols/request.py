@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,12 +23,16 @@ from ..failures import (
     rejection_kind,
 )
 from ..transport.client import Response, ResponseTooLarge
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
+from .codec import reason_to_refuse
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
 from .routing import Route
 from .server_errors import web_page
+
+logger = logging.getLogger(__name__)
 
 Post = Callable[[str, bytes, "dict[str, str]", float], Awaitable[Response]]
 """Sends a POST: URL, body, headers and timeout in seconds (see ``transport.client.post``)."""
@@ -89,17 +94,26 @@ async def send_request(
         raise
     except Exception as error:
         return RequestResult(failure=classify_exception(error, host=route.host))
-    if route.protocol.blocks and response.status == 200:
-        outcome = await _follow(
-            functools.partial(_read_job, response, route, model, body), fetch, route.host, timeout_s
-        )
-    else:
-        outcome = _read(response, route, model, body, batch_size)
     size, headers = len(response.body), response.headers
-    rate_limit = parse_rate_limit(headers)
-    if isinstance(outcome, Failure):
-        return RequestResult((), outcome, None, reported_usage(headers), size, headers, rate_limit)
-    return RequestResult(outcome.parts, None, outcome.unreadable, outcome.usage, size, headers, rate_limit)
+    try:
+        if route.protocol.blocks and response.status == 200:
+            read_job = functools.partial(_read_job, response, route, model, body)
+            outcome = await _follow(read_job, fetch, route.host, timeout_s)
+        elif size > LARGE_BYTES:
+            outcome = await off_loop(_read, response, route, model, body, batch_size)
+        else:
+            outcome = _read(response, route, model, body, batch_size)
+        rate_limit = parse_rate_limit(headers)
+        if isinstance(outcome, Failure):
+            return RequestResult((), outcome, None, reported_usage(headers), size, headers, rate_limit)
+        return RequestResult(outcome.parts, None, outcome.unreadable, outcome.usage, size, headers, rate_limit)
+    except Exception as error:  # whatever a server makes us stumble over is this request's failure alone
+        logger.debug("a response of %s could not be read", route.host, exc_info=True)
+        message = f"the server's response cannot be read ({type(error).__name__})"
+        return RequestResult((), Failure(rejection_kind(batch_size), message, response.status), bytes_received=size)
+    finally:
+        if response.free is not None:
+            response.free()
 
 
 async def _follow(
@@ -136,6 +150,8 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     protocol, task, secret = route.protocol, model.definition, route.secret
     if secret is not None and response.status == 200 and secret.is_in(response.body):
         return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
+    if response.status == 200 and (reason := reason_to_refuse(task, response, batch_size)) is not None:
+        return Failure(rejection_kind(batch_size), reason, response.status)
     error = protocol.error(response)
     if response.status != 200:
         server_error = ServerError("") if error is None else replace(error, sent=body.data)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
+from ...printable import printable, shorten
 from ...redaction import redact
 from ..echoes import ServerError
 from ..transport.client import Response
 
-_MAX_MESSAGE_CHARS = 500
+_MAX_SERVER_WORDS_CHARS = 500
 """A message stands in a cell of a table."""
 
 # An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
 _MAX_TEXT_BYTES = 30_000
 _MAX_BODY_TEXT_CHARS = 20_000
-_MAX_JSON_BYTES = 1_000_000
+_MAX_PARSED_ERROR_BYTES = 1_000_000
 _MAX_LISTED_ERRORS = 10
 _MAX_LISTED_KEYS = 10
+_MAX_LOCATION_STEPS = 10
 _MAX_LEADING_BYTES = 64
 _MAX_INT_DIGITS = 20
+_MAX_CONTAINERS = 20_000  # lists and objects: pydantic has four for each input that it refuses
+_MAX_ERROR_DEPTH = 5  # {"error": {"message": [...]}} has three
 
-_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_TITLE = re.compile("<title", re.I)
+_TITLE_END = re.compile("</title>", re.I)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MESSAGE_KEYS = ("error", "message", "detail", "title")
 _CODE_KEYS = ("code", "type", "error_type")
@@ -47,11 +53,12 @@ def read_error(response: Response) -> ServerError | None:
     """
     if response.status != 200:
         return _parse(response.body)
+    body = response.body
     # Nearly every response ends here, at the first byte of a list.
-    if response.body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or b'"error"' not in response.body:
+    if body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or len(body) > _MAX_PARSED_ERROR_BYTES or b'"error"' not in body:
         return None
     try:
-        answer = json.loads(response.body)
+        answer = _load(body)
     except (ValueError, RecursionError):
         return None
     is_error = isinstance(answer, dict) and "error" in answer and not answer.keys() - _KEYS_OF_ERROR_IN_ANSWER
@@ -73,8 +80,15 @@ def web_page(body: bytes) -> str | None:
     text = _head_of(body)
     if text[:1] != "<":
         return None
-    title = _HTML_TITLE.search(text)
-    return _one_line(f"a web page instead of an answer ({' '.join(title.group(1).split()) if title else 'HTML'})")
+    return _one_line(f"a web page instead of an answer ({_title_of(text) or 'HTML'})")
+
+
+def _title_of(page: str) -> str:
+    """The words of the first title. Step by step, since one pattern would try each of many beginnings to the end."""
+    tag = _TITLE.search(page)
+    begin = page.find(">", tag.end()) + 1 if tag is not None else 0
+    end = _TITLE_END.search(page, begin)
+    return " ".join(page[begin : end.start()].split()) if begin and end is not None else ""
 
 
 def _head_of(body: bytes) -> str:
@@ -83,30 +97,40 @@ def _head_of(body: bytes) -> str:
 
 def _parse(body: bytes) -> ServerError:
     try:
-        # Python reads no whole number of more than 4,300 digits, but a float of any number.
-        answer = json.loads(body[:_MAX_JSON_BYTES], parse_int=_parse_int)
+        answer = _load(body[:_MAX_PARSED_ERROR_BYTES])
     except (ValueError, RecursionError):
         return ServerError(web_page(body) or _one_line(_head_of(body)))
     return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))
+
+
+def _load(body: bytes) -> Any:
+    """Parse the JSON of an error; raises ``ValueError`` also where it is none that a server would mean."""
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
+        raise ValueError
+    # Python reads no whole number of more than 4,300 digits, but a float of any number.
+    return json.loads(body, parse_int=_parse_int)
 
 
 def _parse_int(digits: str) -> float:
     return int(digits) if len(digits) < _MAX_INT_DIGITS else float(digits)
 
 
-def _message(value: object) -> str:
+def _message(value: object, depth: int = 0) -> str:
+    if depth > _MAX_ERROR_DEPTH:
+        return "…"
     if isinstance(value, Mapping):
         if isinstance(value.get("msg"), str):  # pydantic's, whose "input" and "ctx" repeat what was sent
             place = value.get("loc")
-            where = ".".join(map(str, place)) if isinstance(place, list) else ""
+            steps = place[:_MAX_LOCATION_STEPS] if isinstance(place, list) else []
+            where = ".".join(str(step) for step in steps if isinstance(step, (str, int)))
             return _one_line(f"{where}: {value['msg']}" if where else value["msg"])
         inner = next((value[key] for key in _MESSAGE_KEYS if value.get(key)), None)
         if inner is not None:
-            return _message(inner)
+            return _message(inner, depth + 1)
         keys = ", ".join(map(str, list(value)[:_MAX_LISTED_KEYS]))
         return _one_line(f"an error without a message, but with {keys}") if keys else ""
-    if isinstance(value, list):
-        return _one_line("; ".join(_message(item) for item in value[:_MAX_LISTED_ERRORS]))
+    if isinstance(value, list):  # counts twice: lists of lists are wide as well as deep
+        return _one_line("; ".join(_message(item, depth + 2) for item in value[:_MAX_LISTED_ERRORS]))
     return _one_line(str(value))
 
 
@@ -130,5 +154,6 @@ def _estimated_wait_s(answer: object) -> float | None:
 
 
 def _one_line(text: str) -> str:
-    text = " ".join(redact(text).split())  # before the cut: half a key would not be recognised
-    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"
+    # Before the cut: half a key would not be recognised. A longer text is cut twice.
+    text = " ".join(redact(printable(text[:_MAX_BODY_TEXT_CHARS])).split())
+    return shorten(text, _MAX_SERVER_WORDS_CHARS)

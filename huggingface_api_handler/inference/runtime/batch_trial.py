@@ -28,6 +28,7 @@ from ..flow_control.batch_probe import (
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..protocols.request import RequestResult
+from ..transport.large_bodies import LARGE_BYTES
 from .context import Dependencies
 from .held_batches import HeldBatches
 from .input_queue import InputQueue
@@ -114,15 +115,17 @@ class BatchTrial:
         if len(indexes) == 1:
             outcome = await self._handler.record(queue, indexes, result)
             answer: Result = self._handler.results[indexes[0]]
-            if isinstance(answer, Prediction):
+            if isinstance(answer, Prediction) and result.bytes_received <= LARGE_BYTES:
                 self._evidence.add(queue.inputs[indexes[0]], answer)
+            elif isinstance(answer, Prediction):  # to compare these takes seconds, and few fit into a batch
+                self._evidence.count += 1
             return outcome
         is_known = queue.batching is not Batching.PROBE or self._deps.profile.accepts_batches is True
         if result.unreadable is not None or is_known:
             return await self._handler.record(queue, indexes, result)
         if not queue.is_provisional:  # no more, since it was sent
             return retry.singles(Batch(indexes))
-        predictions = self._held.add(indexes, result, self._evidence)
+        predictions = await self._held.add(indexes, result, self._evidence)
         if predictions is None:
             return retry.singles(Batch(indexes))
         self._deps.profile.on_unambiguous()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,7 @@ from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
-from ..transport.client import Response
+from ..transport.client import MAX_RESPONSE_BYTES, Response
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
@@ -199,7 +200,7 @@ class Query:
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
             detect=detect,
-            get=session.http.get,
+            get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES),
         )
         return route, state, dependencies
 

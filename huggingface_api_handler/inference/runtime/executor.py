@@ -395,6 +395,6 @@ class QueryExecutor:
                 self._stop_sending(result)
             return result
         try:
-            return result.failure or self._handler.predictions(items, result)
+            return result.failure or await self._handler.predictions(items, result)
         except UnreadableAnswer as error:
             return error

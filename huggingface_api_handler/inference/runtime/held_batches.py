@@ -12,6 +12,7 @@ from ..flow_control import retry
 from ..flow_control.batch_evidence import BatchEvidence
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from .input_queue import InputQueue
 from .response_handler import ResponseHandler
 
@@ -62,7 +63,7 @@ class HeldBatches:
         """
         return next((held for held in self.batches if held.different is not None), None)
 
-    def add(
+    async def add(
         self, indexes: Sequence[int], result: RequestResult, evidence: BatchEvidence
     ) -> Sequence[Prediction] | None:
         """Hold the answer to a batch.
@@ -77,10 +78,13 @@ class HeldBatches:
         """
         items = self._queue.items(indexes)
         try:
-            predictions = self._handler.predictions(items, result)
+            predictions = await self._handler.predictions(items, result)
         except UnreadableAnswer:
             return None
-        different = evidence.find_different(items, predictions)
+        if result.bytes_received > LARGE_BYTES:
+            different = await off_loop(evidence.find_different, items, predictions)
+        else:
+            different = evidence.find_different(items, predictions)
         self.batches.append(HeldBatch(indexes, items, predictions, result, different))
         return predictions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from ...config.settings import ModelSettings
@@ -12,9 +13,12 @@ from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
 from .input_stream import InputStream
+
+logger = logging.getLogger(__name__)
 
 
 class ResponseHandler:
@@ -74,10 +78,11 @@ class ResponseHandler:
         if len(indexes) > 1:
             profile.on_unambiguous()
         again, answered = [], None
+        is_large = result.bytes_received > LARGE_BYTES
         for index, part in zip(indexes, result.parts, strict=True):
             item = self._inputs[index]
             try:
-                prediction = self._task.read(part, item, self._model)
+                prediction = await off_loop(self._read, part, item) if is_large else self._read(part, item)
                 if self._makes_media:
                     prediction = await save_media(prediction, self._deps.save)
             except (UnreadableAnswer, MediaError) as error:
@@ -106,7 +111,7 @@ class ResponseHandler:
             Whether it serves; one that cannot be read any more does not.
         """
         try:
-            prediction = self._task.read(part, self._inputs[index], self._model)
+            prediction = self._read(part, self._inputs[index])
             if self._makes_media:
                 prediction = await save_media(prediction, self._deps.save)
         except (UnreadableAnswer, MediaError):
@@ -127,7 +132,7 @@ class ResponseHandler:
         self.results.notify()
         self.done += 1
 
-    def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
+    async def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
         """Read an answer that is not yet to be trusted. Nothing is recorded.
 
         Args:
@@ -142,11 +147,25 @@ class ResponseHandler:
         """
         if result.unreadable is not None:
             raise result.unreadable
-        return [self._task.read(part, item, self._model) for item, part in zip(items, result.parts, strict=True)]
+        pairs = zip(result.parts, items, strict=True)
+        if result.bytes_received > LARGE_BYTES:
+            return [await off_loop(self._read, part, item) for part, item in pairs]
+        return [self._read(part, item) for part, item in pairs]
 
     def _put(self, index: int, prediction: Prediction) -> None:
         self.results.put(index, prediction)
         self.done += 1
+
+    def _read(self, part: object, item: Input) -> Prediction:
+        """What a part says. Whatever a reader raises is its row's reason, and never the query's end."""
+        try:
+            return self._task.read(part, item, self._model)
+        except UnreadableAnswer:
+            raise
+        except Exception as error:
+            logger.debug("an answer to %s could not be read", self._task.name, exc_info=True)
+            kind = type(error).__name__
+            raise UnreadableAnswer(f"the server's answer to {self._task.name} cannot be read ({kind})") from None
 
     def _repaired(self, queue: InputQueue, index: int, part: object, error: Exception) -> bool:
         """Whether one more request, which says what did not fit, may bring an answer that does."""

@@ -46,7 +46,9 @@ _TAKEOVER_ROWS = 20_000
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-_JOURNAL_FORMATS, _USER_VERSION, _APPLICATION_ID = slice(18, 20), slice(60, 64), slice(68, 72)
+_JOURNAL_FORMATS = slice(18, 20)
+_USER_VERSION = slice(60, 64)
+_APPLICATION_ID = slice(68, 72)
 _WAL_FORMATS = b"\2\2"
 
 

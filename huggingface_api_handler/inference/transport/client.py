@@ -15,8 +15,9 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from functools import lru_cache, partial
+from io import BytesIO
+from typing import NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -26,12 +27,21 @@ from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
 from ..name_resolver import NameResolver
 from ..threads import OwnedThreads, Threads
+from .large_bodies import LARGE_BYTES, BodyBudget
 from .timeouts import Deadlines
 
 T = TypeVar("T")
 
-MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-"""Bytes of one response body after decompression. A larger body is refused, so that it cannot fill the memory."""
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Bytes of one response body after decompression: a video. A larger one is refused. JSON may have less (``codec``)."""
+
+MAX_INFO_BYTES = 256 * 1024
+"""Bytes of the response to a GET, in which a server says what it is."""
+
+MAX_ERROR_BYTES = 1_000_000
+"""Bytes that are read of a response of another status than 200. Servers say what is wrong in less."""
+
+_STATUS_OK = 200
 
 _CONNECT_TIMEOUT_S = 30.0
 """Time to connect to one address of a host. A host that takes longer is down, whatever the request's own timeout."""
@@ -47,7 +57,7 @@ _MAX_PROXY_URLS = 256
 
 
 class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
-    """A response body is larger than ``MAX_RESPONSE_BYTES``."""
+    """A response body is larger than it may be."""
 
 
 class Response(NamedTuple):
@@ -56,12 +66,14 @@ class Response(NamedTuple):
     Attributes:
         status: The status code.
         headers: The headers, looked up without regard to case.
-        body: The whole body, decompressed.
+        body: The body, decompressed; of another status than 200 its first ``MAX_ERROR_BYTES``.
+        free: Gives back the memory that was counted for a large body. Whoever takes the body apart calls it.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    free: Callable[[], None] | None = None
 
 
 @dataclass
@@ -72,6 +84,7 @@ class _Transport:
     thread: threading.Thread
     deadlines: Deadlines
     threads: OwnedThreads
+    bodies: BodyBudget
     session: aiohttp.ClientSession | None = None
 
 
@@ -146,24 +159,28 @@ class HttpClient:
             ResponseTooLarge: Where the body is larger than ``MAX_RESPONSE_BYTES``.
         """
         transport = self._transport or self._running()
-        return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers))
+        return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers, MAX_RESPONSE_BYTES))
 
-    def get(self, url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[object, None, Response]:
+    def get(
+        self, url: str, headers: Mapping[str, str], timeout: float, max_bytes: int = MAX_INFO_BYTES
+    ) -> Coroutine[object, None, Response]:
         """GET a URL and read the whole response. Await it on the client's event loop.
 
         Args:
             url: What to get. Redirects are not followed.
             headers: The request's headers.
             timeout: As in ``post``.
+            max_bytes: Bytes of the largest body.
 
         Returns:
             The response, whatever its status.
 
         Raises:
-            aiohttp.ClientError, asyncio.TimeoutError, ResponseTooLarge: As in ``post``.
+            aiohttp.ClientError, asyncio.TimeoutError: As in ``post``.
+            ResponseTooLarge: Where the body is larger than ``max_bytes``.
         """
         transport = self._transport or self._running()
-        return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
+        return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers, max_bytes))
 
     def threads_of(self, owner: str) -> Threads:
         """Find the threads for what blocks in the queries of an owner, such as disks. Use them on the event loop.
@@ -202,7 +219,8 @@ class HttpClient:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="huggingface-api-io", daemon=True)
                 thread.start()
-                self._transport = _Transport(loop, thread, Deadlines(), OwnedThreads(_MAX_THREADS_OF_AN_OWNER))
+                threads = OwnedThreads(_MAX_THREADS_OF_AN_OWNER)
+                self._transport = _Transport(loop, thread, Deadlines(), threads, BodyBudget())
             return self._transport
 
     def _check_thread(self) -> None:
@@ -297,33 +315,50 @@ def proxy_url(url: str) -> str | None:
 
 
 async def _request(
-    transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str], max_bytes: int
 ) -> Response:
     response = await _get_session(transport).request(
         method, url, data=body, headers=headers, proxy=proxy_url(url), allow_redirects=False
     )
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:
-        return Response(response.status, response.headers, await _read_body(response))
+        declared_bytes = response.content_length
+        is_known = declared_bytes is not None and "Content-Encoding" not in response.headers
+        if is_known and cast("int", declared_bytes) <= min(max_bytes, LARGE_BYTES):
+            return Response(response.status, response.headers, await response.read())
+        if response.status != _STATUS_OK:
+            return Response(response.status, response.headers, await _read_error(response))
+        if (declared_bytes or 0) > max_bytes:
+            raise ResponseTooLarge
+        return await _read_bounded(response, max_bytes, transport.bodies)
     except BaseException:
         response.close()
         raise
 
 
-def _read_body(response: aiohttp.ClientResponse) -> Awaitable[bytes]:
-    declared_bytes = response.content_length
-    if declared_bytes is not None and declared_bytes > MAX_RESPONSE_BYTES:
-        raise ResponseTooLarge
-    if declared_bytes is not None and "Content-Encoding" not in response.headers:
-        return response.read()
-    return _read_bounded(response)
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    chunks, size = [], 0
+async def _read_error(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of a body. The rest is not waited for."""
+    body = bytearray()
     async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            raise ResponseTooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            response.close()
+            break
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, max_bytes: int, bodies: BodyBudget) -> Response:
+    body, size = BytesIO(), 0  # chunks to be joined would take twice the memory at the end
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > max_bytes:
+                raise ResponseTooLarge
+            if size > LARGE_BYTES:
+                await bodies.reserve(body, size)
+            body.write(chunk)
+    except BaseException:
+        bodies.free(body)
+        raise
+    free = partial(bodies.free, body) if size > LARGE_BYTES else None
+    return Response(response.status, response.headers, body.getvalue(), free)

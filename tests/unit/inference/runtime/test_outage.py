@@ -211,3 +211,32 @@ def test_a_restart_costs_no_row_of_a_small_table_either(away: str, rows: int) ->
     service = Service(DOWN[away], seconds=40, after=1)
     run = service.run(ORDINARY[:rows], warm(False))
     assert_all_right(run, ORDINARY[:rows])
+
+
+@pytest.mark.parametrize("route", [None, *ROUTES], ids=["takes no batches", *ROUTE_IDS])
+@pytest.mark.parametrize("answered", [1, 5])
+def test_a_server_that_answers_and_then_drips_is_given_up(answered: int, route: Any) -> None:
+    timeout_s = 120.0
+    clock = Clock()
+    left = answered
+
+    def reply(asked: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            return can_batch(asked)
+        clock.now += timeout_s / 8  # of each of eight at once
+        return TimeoutError()
+
+    run = Run(reply, ORDINARY[:400], warm(False) if route is None else route(), clock=clock)
+    assert run.executor.stopped is not None
+    assert run.executor.stopped.kind is FailureKind.FATAL
+    assert len(run.sent) <= answered + 60, "however many rows there are"
+    assert clock.now <= 10 * timeout_s
+
+
+def test_a_slow_server_that_answers_in_between_is_not_given_up() -> None:
+    turns = itertools.count(1)
+    run = Run(lambda asked: TimeoutError() if next(turns) % 3 else can_batch(asked), ORDINARY[:100], warm(False))
+    assert run.executor.stopped is None
+    assert sum(isinstance(result, Prediction) for result in run.results) >= 80

@@ -1,0 +1,149 @@
+"""Bytes that are led by coverage, into what reads answers, addresses and statements. It needs the extra ``fuzz``.
+
+``python -m tests.faults.fuzz_parsers answers|addresses|statements SECONDS [results.json]``. What was found is in the file that atheris
+names, ``crash-...``. Where atheris is not installed, this says ``NOT FUZZED`` and tries nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if importlib.util.find_spec("atheris") is None:
+    print("NOT FUZZED: pip install '.[fuzz]' brings atheris, for Python 3.11 to 3.13 on Linux")
+    raise SystemExit(0)
+
+import atheris
+import pandas as pd
+
+with atheris.instrument_imports(include=["huggingface_api_handler"], enable_loader_override=False):
+    from huggingface_api_handler import select_statement, urls
+    from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
+    from huggingface_api_handler.errors import HuggingFaceAPIError, MediaError, UnreadableAnswer
+    from huggingface_api_handler.inference.failures import classify_error_in_answer, classify_response
+    from huggingface_api_handler.inference.media import ssrf
+    from huggingface_api_handler.inference.protocols import codec, hf_inference, server_errors
+    from huggingface_api_handler.inference.transport.client import Response
+    from huggingface_api_handler.inference.transport.rate_limit_headers import parse_rate_limit, retry_after
+    from huggingface_api_handler.tasks import TASKS
+
+ENGINE = engine_settings({"endpoint": "http://127.0.0.1:9"})
+NAMES = [
+    name
+    for name, task in sorted(TASKS.items())
+    if [each.argument for each in task.columns if each.required] == ["column"]
+]
+MODELS = [
+    model_settings(
+        {"task": name, "column": "c", "target": "y", "model": "m"}
+        | ({"candidate_labels": ["a"]} if TASKS[name].required_parameters else {}),
+        ENGINE,
+    )
+    for name in NAMES
+    if TASKS[name].check_columns is None
+]
+USING = {"task": "chat-completion", "target": "y", "model": "m", "prompt_template": "{{text}} {{c}}"}
+CHAT = model_settings(USING, ENGINE)
+STATUSES = [200, 200, 200, 200, 400, 429, 500, 503]
+
+
+def answers(data: bytes) -> None:
+    """The first bytes choose task, status and number of inputs; the rest is the body, and of it the headers."""
+    if len(data) < 3:
+        return
+    model, status, count = MODELS[data[0] % len(MODELS)], STATUSES[data[1] % len(STATUSES)], 1 + data[2] % 3
+    body = data[3:]
+    text = body[:60].decode("latin-1")
+    headers = {"Retry-After": text, "RateLimit": text, "RateLimit-Policy": text, "Location": text, "x-compute-time": text, "Content-Type": text}  # fmt: skip
+    response, task = Response(status, headers, body), model.definition
+    parse_rate_limit(headers)
+    retry_after(headers)
+    if codec.reason_to_refuse(task, response, count):
+        return
+    error = server_errors.read_error(response)
+    if status != 200 and error is not None:
+        failure = classify_response(status, headers, error, batch_size=count)
+        assert len(failure.reason) <= 1000
+        return
+    if error is not None:
+        classify_error_in_answer(error, batch_size=count)
+        return
+    try:
+        for part in hf_inference.decode_by_form(task, response, count).parts:
+            task.read(part, "a text", model)
+    except UnreadableAnswer as unreadable:
+        assert len(str(unreadable)) <= 1000
+    except ValueError:
+        server_errors.web_page(body)
+
+
+def addresses(data: bytes) -> None:
+    """Any URL: of media, and of an endpoint."""
+    url = data.decode("utf-8", "surrogateescape")
+    for text in (url, f"http://{url}", f"https://127.0.0.1{url}"):
+        with contextlib.suppress(ValueError):  # of urlsplit, where the text is no URL; whoever calls it says so
+            urls.is_secure_url(text)
+        for private in (False, True):
+            try:
+                ssrf.validate_url(text, allow_private=private)
+            except MediaError as refused:
+                assert len(str(refused)) <= 2500
+        with contextlib.suppress(HuggingFaceAPIError):
+            engine_settings({"endpoint": text})
+
+
+def statements(data: bytes) -> None:
+    """The frame that MindsDB makes of a SELECT: any names of columns with any cells, and any USING clause."""
+    names = data.decode("utf-8", "surrogateescape").split("\x00")
+    for model in (MODELS[data[0] % len(MODELS)] if data else MODELS[0], CHAT):
+        frame = pd.DataFrame([names[::-1]] * (1 + len(data) % 2), columns=names)
+        try:
+            select_statement.input_frame(frame, model)
+            select_statement.min_failures(dict.fromkeys(names))
+        except HuggingFaceAPIError as refused:
+            assert len(str(refused)) <= 2500
+    try:
+        model_settings(merge_select_overrides(USING, dict(zip(names[::2], names[1::2], strict=False))), ENGINE)
+    except HuggingFaceAPIError as refused:
+        assert len(str(refused)) <= 2500
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"answers": answers, "addresses": addresses, "statements": statements}
+
+
+def main(target: str, seconds: float, out: str | None) -> None:
+    """Fuzz until the time is up. atheris ends the process itself."""
+    started, executions = time.monotonic(), 0
+
+    def one(data: bytes) -> None:
+        nonlocal executions
+        executions += 1
+        TARGETS[target](data)
+        if time.monotonic() - started > seconds:
+            found = {"seconds": round(time.monotonic() - started), "executions": {target: executions}}
+            print(f"{executions} executions", flush=True)
+            if out:
+                Path(out).write_text(json.dumps(found))
+            os._exit(0)
+
+    corpus = tempfile.mkdtemp()
+    recorded = Path(__file__).parents[1] / "recorded"
+    for number, line in enumerate(
+        line for file in sorted(recorded.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()
+    ):
+        reply = json.loads(line)["response"]
+        if isinstance(reply, dict) and "json" in reply and len(line) < 4000:
+            Path(corpus, str(number)).write_bytes(bytes([number % 256, 0, 0]) + json.dumps(reply["json"]).encode())
+    atheris.Setup([sys.argv[0], corpus, "-max_len=4096", "-timeout=10", "-verbosity=0"], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)
