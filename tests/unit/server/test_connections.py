@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
 
 from huggingface_api_handler import server
+from huggingface_api_handler.demo.mindsdb_server import running_inference_server
 from huggingface_api_handler.demo.processes import free_ports
-from huggingface_api_handler.server import connections
+from huggingface_api_handler.server import app, connections
 
 TIMEOUT_S = 20.0
 """After which a test has failed. Nothing here takes long."""
 
-TOKEN = "t0ken"
+TOKEN = "t0ken-of-these-tests"
 
 SERVE = """
-import resource, sys
+import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 from huggingface_api_handler import server
-server.run("127.0.0.1", int(sys.argv[1]), "t0ken")
+server.run("127.0.0.1", int(sys.argv[1]), os.environ["TEST_TOKEN"])
 """
 
 
@@ -55,7 +58,7 @@ def is_closed(connection: socket.socket) -> bool:
 def serving_process() -> Iterator[int]:
     """The server in a process of its own that may have 256 files open; yields its port."""
     (port,) = free_ports(1)
-    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)])
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env={**os.environ, "TEST_TOKEN": TOKEN})
     try:
         for _ in range(300):
             with contextlib.suppress(OSError):
@@ -91,8 +94,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
     made: list[uvicorn.Server] = []
 
-    def run(app: object, **options: object) -> None:
-        made.append(uvicorn.Server(uvicorn.Config(app, **options)))  # type: ignore[arg-type]
+    def run(application: object, **options: object) -> None:
+        made.append(uvicorn.Server(uvicorn.Config(application, **options)))  # type: ignore[arg-type]
 
     monkeypatch.setattr(uvicorn, "run", run)
     server.run("127.0.0.1", 0, TOKEN)
@@ -117,6 +120,13 @@ def test_a_head_that_does_not_come_is_not_waited_for(port: int, sent: bytes) -> 
         assert is_closed(connection)
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BODY_TIMEOUT_S", 0.1)
+    head = f"POST /models/local/sentiment HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+    with connected(port, f"{head}content-length: 5\r\n\r\n".encode()) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
 def test_the_one_that_waited_longest_gives_way_to_a_newer_one(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 3600)
     with contextlib.ExitStack() as stack:
@@ -132,3 +142,21 @@ def test_an_endless_head_is_refused(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nx: " + b"x" * connections.MAX_HEAD_BYTES + b"x" * 100)
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="NOT TESTED: no /proc on this machine")
+def test_the_token_is_on_no_command_line() -> None:
+    with running_inference_server(token=TOKEN) as url:
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
+        connection.request("GET", "/health", headers={"authorization": f"Bearer {TOKEN}"})
+        assert connection.getresponse().status == 200
+        commands = [command_line(process) for process in Path("/proc").glob("[0-9]*")]
+    assert any(b"--token-env" in command for command in commands)
+    assert not any(TOKEN.encode() in command for command in commands)
+
+
+def command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
