@@ -13,12 +13,12 @@ REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons test-pythons-all audit bench bench-quick clean
+        test-transformers test-floors test-pythons test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-local-models test-transformers test-pythons
+test: lint unit faults peers integration package test-local-models test-transformers test-floors test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
 nightly: test-faults fuzz audit test-transformers test-pythons-all
@@ -85,6 +85,10 @@ test-transformers:
 audit: $(VENV)/.test $(VENV)-audit/.audit
 	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
 	$(BIN)/python -m tools.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
+
+# The least versions that are allowed of what is required, against what they must hold.
+test-floors:
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tools/floors.sh
 
 # What may differ by Python or huggingface_hub; then every unit test.
 test-pythons:
