@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 for candidate in "$HOME"/.pyenv/versions/3.10.*/bin/python "$(command -v python3.10 || true)"; do
-    [ ! -x "$candidate" ] || python=$candidate
+    if [ -x "$candidate" ] && "$candidate" -c "" 2>/dev/null; then python=$candidate; fi
 done
 environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT

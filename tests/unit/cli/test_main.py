@@ -286,7 +286,9 @@ def test_a_token_on_the_command_line_is_warned_of(
     assert "every user of this machine can read --token" in err and "t0ps3cret-t0ps3cret" not in err
 
 
-@pytest.mark.parametrize(("mode", "content"), [(0o640, "t0ps3cret-t0ps3cret"), (0o604, "t0ps3cret-t0ps3cret"), (0o620, "t"), (0o600, "\n")])
+@pytest.mark.parametrize(
+    ("mode", "content"), [(0o640, "t0ps3cret-t0ps3cret"), (0o604, "t0ps3cret-t0ps3cret"), (0o620, "t"), (0o600, "\n")]
+)
 def test_a_file_that_others_may_read_or_change_is_not_taken_for_a_token(
     served: list[tuple[object, ...]], mode: int, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
