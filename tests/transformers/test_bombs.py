@@ -62,16 +62,16 @@ def test_too_large_an_image_is_refused_before_it_is_decoded(content: bytes) -> N
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
-def test_sound_decoded_in_blocks_is_what_it_is_at_once(rate_hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sound_decoded_in_blocks_is_what_it_is_expected(rate_hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy
     import soundfile
 
     file = io.BytesIO()
     noise = numpy.random.default_rng(1).normal(0, 0.1, (5 * rate_hz, 2))
     soundfile.write(file, noise, rate_hz, format="FLAC")
-    at_once = media_codecs.decode_audio(file.getvalue(), 16_000)
+    expected = media_codecs.decode_audio(file.getvalue(), 16_000)
     monkeypatch.setattr(media_codecs, "_BLOCK_SAMPLES", 1_000)
-    assert numpy.array_equal(media_codecs.decode_audio(file.getvalue(), 16_000), at_once)
+    assert numpy.array_equal(media_codecs.decode_audio(file.getvalue(), 16_000), expected)
 
 
 def video(width: int, height: int, path: Path) -> str:

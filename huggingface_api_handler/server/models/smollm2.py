@@ -21,7 +21,7 @@ WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CONTEXT_TOKENS = 4096
 # Far more than 4,096 tokens, the longest of which has some 30 characters; no text of this length is tokenised.
-MAX_TEXT_CHARS = 1_000_000
+MAX_PROMPT_CHARS = 1_000_000
 DEFAULT_NEW_TOKENS = 256
 _QUALITY = (
     "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
@@ -150,7 +150,7 @@ def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
 
 def _reject_too_long(*texts: str) -> None:
     num_characters = sum(map(len, texts))
-    if num_characters > MAX_TEXT_CHARS:
+    if num_characters > MAX_PROMPT_CHARS:
         raise _too_long(f"it has {num_characters} characters")
 
 

@@ -31,7 +31,7 @@ _REQUIRED_MODULES = ("torch", "transformers")
 # What a pipeline raises for an input or a parameter's value that it does not take.
 _INPUT_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError)
 # Of one input: a tokenizer takes 160 bytes for each.
-MAX_TEXT_CHARS = 1_000_000
+MAX_INPUT_CHARS = 1_000_000
 _WEIGHTS_PATTERNS = ("*.safetensors", "*.bin", "config.json")
 _MODELS_WITHOUT_TOKEN_TYPES = ("clip", "owlvit", "owlv2", "siglip", "vits")
 
@@ -150,8 +150,8 @@ class PipelineModel(Generic[InputT]):
             return [self._predict_one(item, checked) for item in inputs]
 
     def _predict_one(self, item: InputT, parameters: dict[str, object]) -> Output:
-        if (num_characters := _num_characters(item)) > MAX_TEXT_CHARS:
-            raise input_too_long(f"the input has {num_characters} characters, {MAX_TEXT_CHARS} is the most")
+        if (num_characters := _num_characters(item)) > MAX_INPUT_CHARS:
+            raise input_too_long(f"the input has {num_characters} characters, {MAX_INPUT_CHARS} is the most")
         pipeline, pooling = self._loaded.pipeline, self._loaded.pooling
         try:
             if isinstance(item, SimilarityInput):

@@ -19,7 +19,6 @@ import pytest
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -192,7 +191,6 @@ def test_the_names_that_the_adapter_uses_are_there() -> None:
     assert parameters_of(helper.get_response) == ["response", "request_params"]
     assert {"inputs", "parameters", "headers", "model", "api_key"} <= set(parameters_of(helper.prepare_request))
     assert parameters_of(RequestParameters) == ["url", "task", "model", "json", "data", "headers"]
-    assert {"token", "library_name", "library_version"} <= set(parameters_of(build_hf_headers))
     assert isinstance(_common.HARDCODED_MODEL_INFERENCE_MAPPING, dict)
 
 

@@ -59,7 +59,7 @@ def test_a_long_text_that_must_not_be_cut_is_refused_as_too_long(client: TestCli
 
 @pytest.mark.parametrize(
     ("model", "max_chars"),
-    [("local/sentiment", sentiment.MAX_TEXT_CHARS), ("local/entities-spacy-sm", ner.MAX_TEXT_CHARS)],
+    [("local/sentiment", sentiment.MAX_SENTIMENT_CHARS), ("local/entities-spacy-sm", ner.MAX_NER_CHARS)],
 )
 def test_a_text_that_is_read_to_its_end_has_a_greatest_length(client: TestClient, model: str, max_chars: int) -> None:
     refused = client.post(f"/models/{model}", json={"inputs": ["a", "a" * (max_chars + 1)]})
