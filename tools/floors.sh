@@ -23,4 +23,5 @@ echo "$("$environment/bin/python" --version) with the least versions:"
 "$environment/bin/python" -m pip list --disable-pip-version-check --format=freeze |
     grep -E "^(aiohttp|huggingface.hub|orjson|pandas|pydantic|starlette|uvicorn|onnxruntime|tokenizers|numpy|spacy)=="
 "$environment/bin/python" -m pytest -q -n "${WORKERS:-2}" -m "not same_on_every_python" -p no:cacheprovider \
-    tests/unit/inference/transport tests/unit/inference/protocols tests/unit/inference/media tests/unit/server
+    tests/unit/inference/transport tests/unit/inference/protocols tests/unit/inference/media/test_fetch.py \
+    tests/unit/server/protocol tests/unit/server/test_*.py
