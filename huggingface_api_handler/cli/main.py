@@ -77,7 +77,15 @@ def _parser() -> argparse.ArgumentParser:
 def _add_serve_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8900, help="port to listen on (default: %(default)s)")
-    serve.add_argument("--token", help="refuse requests without this key")
+    token = serve.add_mutually_exclusive_group()
+    token.add_argument("--token-env", metavar="NAME", help="refuse requests without the key in this variable")
+    token.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="PATH",
+        help="refuse requests without the key in this file of yours (chmod 600)",
+    )
+    token.add_argument("--token", help="the same; every user of this machine can read it in the list of processes")
     serve.add_argument(
         "--model",
         action="append",

@@ -26,6 +26,8 @@ MODEL_POLL_INTERVAL_S = 0.3
 PROBE_TIMEOUT_S = 5.0
 """For a question whether a server answers, which is repeated until it does."""
 
+_TOKEN_VARIABLE = "INFERENCE_SERVER_TOKEN"  # noqa: S105 - its name
+
 
 class SQLError(RuntimeError):
     """MindsDB refused a statement; str() is MindsDB's message."""
@@ -228,15 +230,18 @@ def running_inference_server(
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "huggingface_api_handler", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    variables = subprocess_environment()
     if token is not None:
-        command += ["--token", token]
+        # Not among the arguments, which every user of the machine can read.
+        variables[_TOKEN_VARIABLE] = token
+        command += ["--token-env", _TOKEN_VARIABLE]
     with (
         # A folder of its own: `-m` imports from the working directory first, and anybody may write to /tmp.
         tempfile.TemporaryDirectory(prefix="inference_server_") as folder,
         running(
             "Inference server",
             command,
-            environment=with_this_package(subprocess_environment()),
+            environment=with_this_package(variables),
             folder=Path(folder),
             ready=lambda: answers(f"{url}/health", refusal_counts=token is not None),
             timeout=timeout,

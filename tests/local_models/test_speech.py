@@ -10,6 +10,8 @@ import wave
 import pytest
 from starlette.testclient import TestClient
 
+from huggingface_api_handler.server.models import text_to_speech
+
 from .conftest import ask
 
 WHISPER = "local/whisper-base"
@@ -145,3 +147,50 @@ def test_text_that_cannot_be_spoken_is_refused(client: TestClient, inputs: objec
 def test_a_text_model_refuses_a_raw_body(client: TestClient, fox: bytes) -> None:
     response = client.post(f"/models/{PIPER}", content=fox, headers={"content-type": "audio/wav"})
     assert response.status_code == 400 and "raw media body" in response.json()["error"][0]
+
+
+class Recorded:
+    """The voice, with what it is asked to speak written down instead of spoken."""
+
+    def __init__(self, voice: text_to_speech.PiperVoice) -> None:
+        self.config = voice.config
+        self.phonemize = voice.phonemize
+        self.spoken: list[str] = []
+
+    def synthesize(self, text: str, syn_config: object, /) -> list[Chunk]:
+        self.spoken.append(text)
+        return [Chunk()]
+
+
+class Chunk:
+    audio_int16_bytes = b"00"
+
+
+@pytest.fixture(scope="module")
+def synthesizer() -> text_to_speech.SpeechSynthesizer:
+    loaded = text_to_speech.CARD.load()
+    assert isinstance(loaded, text_to_speech.SpeechSynthesizer)
+    return loaded
+
+
+@pytest.mark.parametrize("text", ["word " * 900, "9" * 3_000, "a" * 5_000, "\U0001f602 " * 200])
+def test_no_sentence_is_so_long_that_it_fills_the_memory(
+    synthesizer: text_to_speech.SpeechSynthesizer, text: str
+) -> None:
+    voice = Recorded(synthesizer.voice)
+    text_to_speech.SpeechSynthesizer(voice, synthesizer.config).predict([text], {})
+    assert "".join(voice.spoken) == text and len(voice.spoken) > 1
+    sentences = [sentence for piece in voice.spoken for sentence in voice.phonemize(piece)]
+    assert max(map(len, sentences)) <= text_to_speech.MAX_SENTENCE_PHONEMES
+
+
+def test_sentences_of_a_usual_length_are_spoken_together(synthesizer: text_to_speech.SpeechSynthesizer) -> None:
+    voice = Recorded(synthesizer.voice)
+    text = " ".join(SENTENCES * 10)
+    text_to_speech.SpeechSynthesizer(voice, synthesizer.config).predict([text], {})
+    assert voice.spoken == [text]
+
+
+def test_a_text_that_takes_hours_to_speak_is_413(client: TestClient) -> None:
+    response = client.post(f"/models/{PIPER}", json={"inputs": "\U0001f602 " * 2_000})
+    assert response.status_code == 413 and "more than 10000 sounds" in response.json()["error"]

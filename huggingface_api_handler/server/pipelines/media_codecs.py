@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.errors import invalid_audio, invalid_field, invalid_image
+from ..models.image_decoding import open_image
+from ..protocol.errors import invalid_audio, invalid_field
+from ..protocol.media_limits import MAX_AUDIO_S, MAX_VIDEO_PIXELS, audio_too_long, video_too_large
 from ..protocol.outputs import MediaFile
 from .transformers_types import PILImage
+
+# Of all channels together.
+_BLOCK_SAMPLES = 1 << 18
 
 
 def decode_image(content: bytes) -> PILImage:
@@ -32,15 +37,9 @@ def decode_image(content: bytes) -> PILImage:
         The image in RGB.
 
     Raises:
-        HTTPError: 400 for what is no image.
+        HTTPError: 400 for what is no image, 413 for over 50 million pixels.
     """
-    pil_image: Any = importlib.import_module("PIL.Image")
-    pil_operations: Any = importlib.import_module("PIL.ImageOps")
-    try:
-        with pil_image.open(io.BytesIO(content)) as opened:
-            image: PILImage = pil_operations.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, pil_image.DecompressionBombError) as error:
-        raise invalid_image() from error
+    image: PILImage = open_image(content).convert("RGB")
     return image
 
 
@@ -93,22 +92,34 @@ def decode_audio(content: bytes, sample_rate_hz: int) -> npt.NDArray[np.float32]
         Samples of shape (samples,), -1 to 1.
 
     Raises:
-        HTTPError: 400 for what is no audio, and for an empty file.
+        HTTPError: 400 for what is no audio, and for an empty file; 413 for more than 30 minutes.
     """
     soundfile: Any = importlib.import_module("soundfile")
-    soxr: Any = importlib.import_module("soxr")
     try:
-        samples, found_rate_hz = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            blocks = list(_resampled_blocks(file, sample_rate_hz))
     except (soundfile.SoundFileError, TypeError, ValueError):
         raise invalid_audio() from None
-    if not len(samples):
+    if not blocks:
         raise invalid_field("inputs", "the sound is empty")
-    mono: npt.NDArray[np.float32] = samples.mean(axis=1)
-    if found_rate_hz == sample_rate_hz:
-        return mono
+    return np.concatenate(blocks)
+
+
+def _resampled_blocks(file: Any, sample_rate_hz: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield samples of one channel, at most 30 minutes of them, whatever the file's header says."""
+    soxr: Any = importlib.import_module("soxr")
     # Without this, the pipelines would want torchaudio for it.
-    resampled: npt.NDArray[np.float32] = soxr.resample(mono, found_rate_hz, sample_rate_hz)
-    return resampled
+    resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32")
+    num_read = 0
+    while len(block := file.read(max(1, _BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)):
+        num_read += len(block)
+        # Before it is resampled: at a rate of 1 Hz, a block would become gigabytes.
+        if num_read > MAX_AUDIO_S * file.samplerate:
+            raise audio_too_long()
+        mono: npt.NDArray[np.float32] = block.mean(axis=1)
+        yield mono if file.samplerate == sample_rate_hz else resampler.resample_chunk(mono)
+    if num_read and file.samplerate != sample_rate_hz:
+        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
 
 
 def audio_file(samples: npt.ArrayLike, sample_rate_hz: int) -> MediaFile:
@@ -142,3 +153,27 @@ def temporary_video_file(content: bytes) -> Iterator[str]:
         file.write(content)
         file.flush()
         yield file.name
+
+
+def check_video(path: str, num_frames: int) -> None:
+    """Check that as many frames of a video as a model takes fit into memory, by decoding it once, frame by frame.
+
+    Args:
+        path: The video file.
+        num_frames: How many frames the model takes.
+
+    Raises:
+        HTTPError: 413 for larger frames than MAX_VIDEO_PIXELS allows.
+        av.FFmpegError: It is no video.
+    """
+    av: Any = importlib.import_module("av")
+    max_pixels = MAX_VIDEO_PIXELS // num_frames
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        # A frame in the stream may be larger than the header says; FFmpeg itself gives up on those far beyond.
+        stream.codec_context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
+        if stream.width * stream.height > max_pixels:
+            raise video_too_large()
+        for frame in container.decode(stream):
+            if frame.width * frame.height > max_pixels:
+                raise video_too_large()

@@ -16,7 +16,7 @@ from typing import Any, Generic
 
 from .. import weights
 from ..model_card import AnyModelCard, ModelCard
-from ..protocol.errors import HTTPError
+from ..protocol.errors import HTTPError, input_too_long
 from ..protocol.inputs import InputT, SimilarityInput
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Output
@@ -30,6 +30,8 @@ EXTRA = "transformers"
 _REQUIRED_MODULES = ("torch", "transformers")
 # What a pipeline raises for an input or a parameter's value that it does not take.
 _INPUT_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError)
+# Of one input: a tokenizer takes 160 bytes for each.
+MAX_INPUT_CHARS = 1_000_000
 _WEIGHTS_PATTERNS = ("*.safetensors", "*.bin", "config.json")
 _MODELS_WITHOUT_TOKEN_TYPES = ("clip", "owlvit", "owlv2", "siglip", "vits")
 
@@ -140,13 +142,16 @@ class PipelineModel(Generic[InputT]):
             One output for each input, in the shape recorded for the task.
 
         Raises:
-            HTTPError: 400 for a parameter or an input that the pipeline does not take.
+            HTTPError: 400 for a parameter or an input that the pipeline does not take, 413 for over 1,000,000
+                characters.
         """
         checked = self._task.validate_parameters(parameters)
         with self._lock:
             return [self._predict_one(item, checked) for item in inputs]
 
     def _predict_one(self, item: InputT, parameters: dict[str, object]) -> Output:
+        if (num_characters := _num_characters(item)) > MAX_INPUT_CHARS:
+            raise input_too_long(f"the input has {num_characters} characters, {MAX_INPUT_CHARS} is the most")
         pipeline, pooling = self._loaded.pipeline, self._loaded.pooling
         try:
             if isinstance(item, SimilarityInput):
@@ -163,6 +168,15 @@ class PipelineModel(Generic[InputT]):
             raise HTTPError(
                 400, f"{self._task.name} refused this input: {type(error).__name__}: {problem:.500}"
             ) from None
+
+
+def _num_characters(item: object) -> int:
+    """Count the characters of an input's texts, whatever its form."""
+    if isinstance(item, str):
+        return len(item)
+    if isinstance(item, dict):
+        return sum(map(_num_characters, item.values()))
+    return sum(map(_num_characters, item)) if isinstance(item, (list, tuple)) else 0
 
 
 def model_cards(arguments: Sequence[str]) -> tuple[AnyModelCard, ...]:

@@ -10,10 +10,14 @@ from typing import Any
 
 from ..protocol.errors import HTTPError, invalid_field
 from ..protocol.json_types import Parameters
-from ..protocol.parameters import get_candidate_labels
+from ..protocol.media_limits import MAX_VIDEO_FRAMES
+from ..protocol.parameters import get_candidate_labels, get_positive_int
 from ..protocol.structured_inputs import ContextQuestion, ImageQuestion, TableQuestion
 from . import media_codecs
 from .transformers_types import Pipeline
+
+# What most models of video take.
+_DEFAULT_FRAMES = 16
 
 
 def call_with_input(pipeline: Pipeline, item: str, parameters: Parameters) -> object:
@@ -93,11 +97,16 @@ def call_with_video(pipeline: Pipeline, item: bytes, parameters: Parameters) -> 
         What the pipeline returns.
 
     Raises:
-        HTTPError: 400 for what is no video.
+        HTTPError: 400 for what is no video and for too many frames, 413 for too large ones.
     """
     av: Any = importlib.import_module("av")
+    default: int = getattr(pipeline.model.config, "num_frames", _DEFAULT_FRAMES)
+    num_frames = get_positive_int(parameters, "num_frames") or default
+    if num_frames > MAX_VIDEO_FRAMES:
+        raise invalid_field("parameters.num_frames", f"{num_frames}, {MAX_VIDEO_FRAMES} is the most")
     with media_codecs.temporary_video_file(item) as path:
         try:
+            media_codecs.check_video(path, num_frames)
             return pipeline(path, **parameters)
         except av.FFmpegError as error:
             raise invalid_field("inputs", f"Malformed video: {error.strerror}") from None

@@ -243,11 +243,69 @@ def test_serve_prints_the_engine_to_create(monkeypatch: pytest.MonkeyPatch, caps
     assert expected in capsys.readouterr().out
     assert cli.main(["serve", "--port", "9", "--token", "t0ps3cret-t0ps3cret"]) == 0
     out = capsys.readouterr().out
-    assert "t0ps3cret" not in out and "api_key" in out
+    assert "t0ps3cret-t0ps3cret" not in out and "api_key" in out
     assert calls == [("127.0.0.1", 8900, None, []), ("127.0.0.1", 9, "t0ps3cret-t0ps3cret", [])]
     assert cli.main(["serve", "--token", "topsecret"]) == 1
     assert "The token is too short for a key: it has 9 characters" in capsys.readouterr().err
     assert len(calls) == 2, "no engine would take that token"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What `serve` hands to the server, which is not started."""
+    calls: list[tuple[object, ...]] = []
+    module = types.ModuleType("huggingface_api_handler.server")
+    module.run = lambda *given: calls.append(given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(huggingface_api_handler, "server", module, raising=False)
+    return calls
+
+
+def test_the_server_s_token_comes_from_a_variable_or_a_file_of_one_s_own(
+    served: list[tuple[object, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "t0ps3cret-t0ps3cret")
+    assert cli.main(["serve", "--token-env", "MY_TOKEN"]) == 0
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("t0ps3cret-t0ps3cret\n")
+    assert cli.main(["serve", "--token-file", str(file)]) == 0
+    assert served == [("127.0.0.1", 8900, "t0ps3cret-t0ps3cret", [])] * 2
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.count("api_key = '<the token>'") == 2
+
+
+def test_a_token_on_the_command_line_is_warned_of(
+    served: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["serve", "--token", "t0ps3cret-t0ps3cret"]) == 0 and served
+    err = capsys.readouterr().err
+    assert "every user of this machine can read --token" in err and "t0ps3cret-t0ps3cret" not in err
+
+
+@pytest.mark.parametrize(
+    ("mode", "content"), [(0o640, "t0ps3cret-t0ps3cret"), (0o604, "t0ps3cret-t0ps3cret"), (0o620, "t"), (0o600, "\n")]
+)
+def test_a_file_that_others_may_read_or_change_is_not_taken_for_a_token(
+    served: list[tuple[object, ...]], mode: int, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(content)
+    file.chmod(mode)
+    assert cli.main(["serve", "--token-file", str(file)]) == 1 and not served
+    err = capsys.readouterr().err
+    assert ("chmod 600" in err or "is empty" in err) and "t0ps3cret-t0ps3cret" not in err
+
+
+@pytest.mark.parametrize("arguments", [["--token-env", "NO_SUCH_VARIABLE"], ["--token-file", "/no/such/file"]])
+def test_a_token_that_is_not_there_is_not_done_without(
+    served: list[tuple[object, ...]], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["serve", *arguments]) == 1 and not served
+    assert arguments[1] in capsys.readouterr().err
 
 
 def test_serve_without_its_extra_says_how_to_install_it(

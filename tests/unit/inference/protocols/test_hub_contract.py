@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -189,7 +191,6 @@ def test_the_names_that_the_adapter_uses_are_there() -> None:
     assert parameters_of(helper.get_response) == ["response", "request_params"]
     assert {"inputs", "parameters", "headers", "model", "api_key"} <= set(parameters_of(helper.prepare_request))
     assert parameters_of(RequestParameters) == ["url", "task", "model", "json", "data", "headers"]
-    assert {"token", "library_name", "library_version"} <= set(parameters_of(build_hf_headers))
     assert isinstance(_common.HARDCODED_MODEL_INFERENCE_MAPPING, dict)
 
 
@@ -234,3 +235,34 @@ def test_no_token_of_the_machine_is_in_the_headers(monkeypatch: pytest.MonkeyPat
     hub_providers.user_agent_headers.cache_clear()
     assert "hf_ambient" not in str(hub_providers.user_agent_headers())
     assert list(hub_providers.user_agent_headers()) == ["user-agent"]
+
+
+def test_the_headers_are_made_without_asking_the_hub(tmp_path: Path) -> None:
+    """huggingface_hub 1.33 asks it for a list, although the request may be for a host that has nothing to do with it."""
+    code = """
+import http.server, os, threading
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked.append(self.path)
+        self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+asked = []
+hub = http.server.HTTPServer(("127.0.0.1", 0), Hub)
+threading.Thread(target=hub.serve_forever, daemon=True).start()
+os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{hub.server_port}"
+from huggingface_api_handler.inference.protocols import hub_providers
+print(hub_providers.user_agent_headers()["user-agent"].partition("/")[0], asked)
+"""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "huggingface_api_handler []"
