@@ -1,8 +1,7 @@
 """Download a URL, from the public internet only.
 
-The connector's own resolver checks each address, so the address that was checked is the one that is connected to. DNS
-rebinding, a name that resolves to another address the second time, gains nothing. Every fetch has its own session: no
-cookie, connection, proxy, key or referrer is shared with any other.
+The connector's own resolver checks each address (``PublicOnlyResolver``). Every fetch has its own session: no cookie,
+connection, proxy, key or referrer is shared with any other.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ...errors import MediaError
-from .ssrf import non_public_message, non_public_reason, validate_url
+from ..public_addresses import PublicOnlyResolver
+from .ssrf import non_public_message, validate_url
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
@@ -61,8 +61,10 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
             no more of the URL, whose path and query can be a secret.
     """
     url = validate_url(text, allow_private=allow_private)
-    safe_resolver = _PublicOnlyResolver(resolver or aiohttp.ThreadedResolver(), allow_private)
-    connector = aiohttp.TCPConnector(resolver=safe_resolver, use_dns_cache=False, force_close=True, ssl=tls_context())
+    names: AbstractResolver = _MediaResolver(resolver or aiohttp.ThreadedResolver())
+    if not allow_private:
+        names = PublicOnlyResolver(names, lambda host, reason: MediaError(non_public_message(host, reason)))
+    connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True, ssl=tls_context())
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -83,27 +85,22 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
     raise MediaError(f"{url.raw_host} redirects more than {MAX_REDIRECTS} times. Give the final URL")
 
 
-class _PublicOnlyResolver(AbstractResolver):
-    """A resolver that refuses a name if any of its addresses is not public."""
+class _MediaResolver(AbstractResolver):
+    """A resolver whose error, of a name that has no address, is a row's reason."""
 
-    def __init__(self, resolver: AbstractResolver, allow_private: bool) -> None:
+    def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver
-        self._allow_private = allow_private
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Look up ``host`` as the wrapped resolver does. MediaError if it has no address or one that is not public."""
+        """Look up ``host`` as the wrapped resolver does. MediaError if it has no address."""
         try:
             addresses = await self._resolver.resolve(host, port, family)
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
             raise MediaError(f"there is no host named {host}, or its name could not be looked up. Check the URL")
-        if not self._allow_private:
-            for address in addresses:
-                if reason := non_public_reason(address["host"]):
-                    raise MediaError(non_public_message(host, reason))
         return addresses
 
     async def close(self) -> None:
