@@ -93,6 +93,19 @@ def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
     return ip.ipv4_mapped or ip.sixtofour
 
 
+class PrivateAddress(Exception):  # noqa: N818 - read as what was found
+    """A host is at an address that is not public.
+
+    Args:
+        host: Its name.
+        reason: What ``non_public_reason`` says of the address.
+    """
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+
 class PublicOnlyResolver(AbstractResolver):
     """A resolver that refuses a name if any of its addresses is not public.
 

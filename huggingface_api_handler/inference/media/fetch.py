@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ...errors import MediaError
+from ...urls import is_address
 from ..public_addresses import PublicOnlyResolver
 from .ssrf import non_public_message, validate_url
 
@@ -61,9 +62,7 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
             no more of the URL, whose path and query can be a secret.
     """
     url = validate_url(text, allow_private=allow_private)
-    names: AbstractResolver = _MediaResolver(resolver or aiohttp.ThreadedResolver())
-    if not allow_private:
-        names = PublicOnlyResolver(names, lambda host, reason: MediaError(non_public_message(host, reason)))
+    names = _media_resolver(resolver, allow_private)
     connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True, ssl=tls_context())
     async with aiohttp.ClientSession(
         connector=connector,
@@ -83,6 +82,29 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
                 raise MediaError(_connection_error(url, error)) from None
             url = _redirect_target(url, location, allow_private)
     raise MediaError(f"{url.raw_host} redirects more than {MAX_REDIRECTS} times. Give the final URL")
+
+
+async def judge(text: str, *, allow_private: bool, resolver: AbstractResolver | None = None) -> None:
+    """Check that somebody else may be sent to a URL: what ``fetch`` would check before it connects.
+
+    Args:
+        text: The URL as the cell holds it.
+        allow_private: Whether private addresses, other ports and http:// are allowed.
+        resolver: Looks names up instead of the machine's own resolver.
+
+    Raises:
+        MediaError: The URL may not be fetched, or its host's name is unknown or leads to an address that is not public.
+    """
+    url = validate_url(text, allow_private=allow_private)
+    if not allow_private and not is_address(url.raw_host or ""):
+        await _media_resolver(resolver, allow_private).resolve(url.raw_host or "", url.port or 0)
+
+
+def _media_resolver(resolver: AbstractResolver | None, allow_private: bool) -> AbstractResolver:
+    names = _MediaResolver(resolver or aiohttp.ThreadedResolver())
+    if allow_private:
+        return names
+    return PublicOnlyResolver(names, lambda host, reason: MediaError(non_public_message(host, reason)))
 
 
 class _MediaResolver(AbstractResolver):

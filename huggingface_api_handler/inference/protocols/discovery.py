@@ -107,7 +107,9 @@ class DetectedServers:
         """
         if _may_be_recognised(route, task) and route.url not in self._protocols:
             try:
-                response = await http.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
+                response = await http.get(
+                    f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S, public_only=route.is_public_only
+                )
             except Exception:  # the query itself will say what is wrong with this host
                 return route
             if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again

@@ -1,29 +1,22 @@
-"""Where a request goes, and whether the key goes with it."""
+"""Where a request goes, and in which protocol."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
-from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
 from ...tasks import Task
-from ...urls import is_secure_url
 from .base import JSON_TYPE, WireProtocol
+from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
 from .hub_providers import provider_for, user_agent_headers
+from .key_policy import ROUTER, RequestKind, hub_key, key_for, provider_key
 from .openai_chat import OpenAIChat
 
-ROUTER = "https://router.huggingface.co"
-"""Where requests go that name no endpoint."""
-
 _HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
-_HUGGING_FACE_HOST = re.compile(r"([a-z0-9.-]+\.)?(huggingface\.co|huggingface\.cloud|hf\.co)")
 
 
 class Server(NamedTuple):
@@ -54,12 +47,15 @@ class Route:
     Attributes:
         url: The address of every request.
         model: The model's name.
-        headers: The headers of every request. They hold the key, so they stay out of ``repr``.
+        headers: The headers of every request, to ``url`` and to what is below it. They hold the key, so they stay out
+            of ``repr``.
         has_key: Whether the key is sent.
         serves_many_models: Whether other models are served beside this one, so that the address says nothing of it.
         protocol: What the server speaks.
         account: Tells whose the requests are: what one key may do, and what was answered to it, says nothing about
             another key. It holds the key, so it stays out of ``repr``.
+        key_advice: What to do for a key to go along, where there is one that may not.
+        is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
     """
 
     url: str
@@ -69,6 +65,8 @@ class Route:
     serves_many_models: bool = False
     protocol: WireProtocol = HF_INFERENCE
     account: str = field(default="", repr=False)
+    key_advice: str = ""
+    is_public_only: bool = False
 
     @property
     def host(self) -> str:
@@ -89,8 +87,8 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
         The route.
 
     Raises:
-        InputError: The environment variable named for the key is not set, the key does not belong to the provider,
-            or the provider does not serve the model.
+        InputError: The environment variable named for the key is not set or may not be read, the key does not belong
+            to the provider, the provider does not serve the model, or the model's endpoint is at a private address.
         InferenceError: The Hub cannot be asked for the model's name at the provider.
     """
     task = model.definition
@@ -102,14 +100,16 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
     base = endpoint or (_HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else server.router_base) or ROUTER
     url = server.protocol.url(base, model.model, task)
     headers = {**_headers(model), "content-type": JSON_TYPE, **server.protocol.headers(task)}
-    key = resolve_api_key(engine) if is_key_allowed_for(url, engine, model.endpoint) else None
-    if key is not None:
-        headers["authorization"] = f"Bearer {key.get_secret_value()}"
-        if engine.bill_to:
-            headers["x-hf-bill-to"] = engine.bill_to
+    decision = key_for(url, engine)
+    has_key = decision.key is not None
+    headers.update(decision.headers)
+    if has_key and engine.bill_to:
+        headers["x-hf-bill-to"] = engine.bill_to
     many = endpoint is None or serves_many_models(endpoint)
-    account = headers.get("authorization", "")
-    return Route(url, model.model, headers, key is not None, many, server.protocol, account)
+    # The account is the header's value, as it always was: stored answers are found by it.
+    account = "".join(decision.headers.values())
+    public_only = is_public_only(model.endpoint, engine)
+    return Route(url, model.model, headers, has_key, many, server.protocol, account, decision.advice, public_only)
 
 
 def _server(task: Task, endpoint: str | None) -> Server:
@@ -137,61 +137,16 @@ def _headers(model: ModelSettings) -> dict[str, str]:
 
 
 def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> Route:
-    key = _provider_key(engine, name)
+    key = provider_key(engine, name)
     headers = _headers(model)
     if engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
     task = model.definition
-    protocol = provider_for(model.model, task, name, key, headers)
-    # The account is the key alone, as it always was: stored answers are found by it.
-    account = protocol.key.get_secret_value()
+    protocol = provider_for(model.model, task, name, key, headers, hub_key(engine))
     url = protocol.url(ROUTER, model.model, task)
+    decision = key_for(url, engine, RequestKind.PROVIDER, name)
+    if decision.key is None:
+        raise InputError(decision.advice)
+    # The account is the key alone, as it always was: stored answers are found by it.
+    account = decision.key.get_secret_value()
     return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account)
-
-
-def _provider_key(engine: EngineSettings, name: str) -> SecretStr | None:
-    if engine.endpoint is not None and engine.has_own_key:
-        raise InputError(
-            f"the engine's key belongs to its endpoint, and would go to provider {name!r}. Create another engine for "
-            "the provider, with a key of Hugging Face's or of the provider's own"
-        )
-    key = resolve_api_key(engine)
-    if key is not None and not key.get_secret_value().startswith("hf_") and engine.provider != name:
-        raise InputError(
-            f"the engine's key is not Hugging Face's, so it belongs to one provider: name {name!r} in CREATE ML_ENGINE "
-            "beside it, and not in CREATE MODEL"
-        )
-    return key
-
-
-def is_key_allowed_for(url: str, engine: EngineSettings, model_endpoint: str | None = None) -> bool:
-    """Whether the engine's key may be sent to ``url``.
-
-    A key given with an engine that has an endpoint belongs to that endpoint and nowhere else. Any other key is
-    Hugging Face's, and goes to its hosts and to ``trusted_hosts``. No key is sent unencrypted over a network.
-
-    Args:
-        url: The address of a request.
-        engine: The settings of the engine.
-        model_endpoint: The endpoint of the model's own, if it has one.
-
-    Returns:
-        True if the key may go there.
-
-    >>> engine = EngineSettings.model_validate({"api_key": "hf_example"})
-    >>> is_key_allowed_for("https://router.huggingface.co/v1/chat/completions", engine)
-    True
-    >>> is_key_allowed_for("https://elsewhere.example", engine)
-    False
-    """
-    if not is_secure_url(url):
-        return False
-    if engine.endpoint is not None and engine.has_own_key:
-        return model_endpoint is None or _origin(model_endpoint) == _origin(engine.endpoint)
-    host = (urlsplit(url).hostname or "").lower()
-    return _HUGGING_FACE_HOST.fullmatch(host) is not None or host in {name.lower() for name in engine.trusted_hosts}
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import MediaError
 from ...tasks import Input, Task
-from ...tasks.input_types import media_in, text_length
+from ...tasks.input_types import Conversation, media_in, text_length
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
 from ..flow_control.retry import Batch
@@ -65,7 +65,7 @@ class InputQueue:
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._keys: dict[int, bytes] = {}
-        self._has_media = self._only_cached = False
+        self._has_media = self._has_links = self._only_cached = False
         self._room = asyncio.Event()
 
     @property
@@ -78,6 +78,8 @@ class InputQueue:
         while indexes := await self._next_window():
             if self._has_media:
                 indexes = await self._media.load(indexes)
+            elif self._has_links and self._deps.check_link is not None:
+                indexes = await self._media.check_links(indexes, self._deps.check_link)
             uncached = await self._uncached(indexes)
             if self._only_cached:
                 for index in uncached:
@@ -98,6 +100,7 @@ class InputQueue:
         first = source.peek()
         if first is not None:  # else it is the end, and media of earlier windows are still on their way
             self._has_media = media_in(first) is not None
+            self._has_links = isinstance(first, Conversation)
         return source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:

@@ -1,6 +1,6 @@
-"""HTTP: an event loop in a daemon thread, and one aiohttp session on it.
+"""HTTP: an event loop in a daemon thread, and on it one aiohttp session, with another for public addresses only.
 
-Both are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
+All are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
 do not survive a fork.
 """
 
@@ -24,6 +24,7 @@ import aiohttp
 
 from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
+from ..public_addresses import PrivateAddress, PublicOnlyResolver
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class _Transport:
     thread: threading.Thread
     deadlines: Deadlines
     session: aiohttp.ClientSession | None = None
+    public_session: aiohttp.ClientSession | None = None
 
 
 class HttpClient:
@@ -142,22 +144,46 @@ class HttpClient:
         transport = self._transport or self._running()
         return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers))
 
-    def get(self, url: str, headers: Mapping[str, str], timeout: float) -> Coroutine[object, None, Response]:
+    def post_to_public(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
+        """POST as ``post`` does, to public addresses only and without a proxy, which would look the name up itself.
+
+        Args:
+            url: As of ``post``. Its host was judged as far as it is an address (``endpoint_policy.is_public_only``).
+            body: As of ``post``.
+            headers: As of ``post``.
+            timeout: As of ``post``.
+
+        Returns:
+            The response, whatever its status.
+
+        Raises:
+            PrivateAddress: The host's name leads to an address that is not public.
+            aiohttp.ClientError, asyncio.TimeoutError, ResponseTooLarge: As of ``post``.
+        """
+        transport = self._transport or self._running()
+        return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers, public_only=True))
+
+    def get(
+        self, url: str, headers: Mapping[str, str], timeout: float, *, public_only: bool = False
+    ) -> Coroutine[object, None, Response]:
         """GET a URL and read the whole response. Await it on the client's event loop.
 
         Args:
             url: What to get. Redirects are not followed.
             headers: The request's headers.
             timeout: As in ``post``.
+            public_only: Whether to ask as ``post_to_public`` does.
 
         Returns:
             The response, whatever its status.
 
         Raises:
+            PrivateAddress: As of ``post_to_public``.
             aiohttp.ClientError, asyncio.TimeoutError, ResponseTooLarge: As in ``post``.
         """
         transport = self._transport or self._running()
-        return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers))
+        request = _request(transport, "GET", url, None, headers, public_only=public_only)
+        return transport.deadlines.within(timeout, request)
 
     def close(self) -> None:
         """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
@@ -199,10 +225,10 @@ class HttpClient:
     def _close_connections(self) -> None:
         """As the process ends: no more than the connections, since the loop's thread dies with the process."""
         transport = self._transport
-        if transport is None or transport.session is None or not transport.loop.is_running():
+        if transport is None or not transport.loop.is_running():
             return
         with contextlib.suppress(Exception):
-            closing = asyncio.run_coroutine_threadsafe(transport.session.close(), transport.loop)
+            closing = asyncio.run_coroutine_threadsafe(_close_sessions(transport), transport.loop)
             closing.result(timeout=_CLOSE_TIMEOUT_S)
 
 
@@ -242,20 +268,33 @@ async def _shut_down(transport: _Transport) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    if transport.session is not None:
-        await transport.session.close()
+    await _close_sessions(transport)
     await transport.loop.shutdown_asyncgens()
     await transport.loop.shutdown_default_executor()
 
 
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.session is None:
-        transport.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
-        )
+        transport.session = _new_session(aiohttp.TCPConnector(limit=0))
     return transport.session
+
+
+def _get_public_session(transport: _Transport) -> aiohttp.ClientSession:
+    if transport.public_session is None:
+        resolver = PublicOnlyResolver(aiohttp.ThreadedResolver(), PrivateAddress)
+        transport.public_session = _new_session(aiohttp.TCPConnector(limit=0, resolver=resolver))
+    return transport.public_session
+
+
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
+
+
+async def _close_sessions(transport: _Transport) -> None:
+    for session in (transport.session, transport.public_session):
+        if session is not None:
+            await session.close()
 
 
 @lru_cache(maxsize=_MAX_PROXY_URLS)
@@ -272,11 +311,17 @@ def _proxy_url(url: str) -> str | None:
 
 
 async def _request(
-    transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    transport: _Transport,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    public_only: bool = False,
 ) -> Response:
-    response = await _get_session(transport).request(
-        method, url, data=body, headers=headers, proxy=_proxy_url(url), allow_redirects=False
-    )
+    session = _get_public_session(transport) if public_only else _get_session(transport)
+    proxy = None if public_only else _proxy_url(url)
+    response = await session.request(method, url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:
         return Response(response.status, response.headers, await _read_body(response))

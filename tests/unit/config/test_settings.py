@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from huggingface_api_handler.config.credentials import resolve_api_key
+from huggingface_api_handler.config.credentials import KEY_VARIABLES, is_machine_key, resolve_api_key
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
@@ -57,6 +57,7 @@ def test_defaults_are_pinned() -> None:
         "media_dir": None,
         "output_dir": None,
         "allow_private_media": False,
+        "allow_private_endpoints": False,
         "cache": None,
         "cache_dir": None,
         "cache_ttl": 2592000.0,
@@ -157,6 +158,20 @@ def test_text_generation_on_an_endpoint_stays_text_generation() -> None:
         ({**BASE, "parameters": {"top_x": 1}}, ["'top_x'", "top_k"]),
         ({**BASE, "endpoint": "localhost:80"}, ["endpoint", "https://"]),
         ({**BASE, "endpoint": "https://me:secret@host/"}, ["endpoint", "user name"]),
+        ({**BASE, "endpoint": "https://h.example/team/../admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/%2e%2E/admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/..%252fadmin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/..;x/admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example//models"}, ["endpoint", "//"]),
+        ({**BASE, "endpoint": "https://2130706433/models"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "endpoint": "http://0x7f.1:8080"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "endpoint": "https://a%2eb.example"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "model": "../../admin/users"}, ["model", "/../"]),
+        ({**BASE, "model": "a/%2e%2e/%2e%2e/admin"}, ["model", "/../"]),
+        ({**BASE, "model": "a\\..\\b"}, ["model", "/../"]),
+        ({**BASE, "model": "a//b"}, ["model", "//"]),
+        ({**BASE, "model": "a/./b"}, ["model", "/./"]),
+        ({**BASE, "model": "/etc/passwd"}, ["model", "endpoint of one model"]),
         ({**BASE, "options": {"wait_for_modl": True}}, ["options"]),
         ({**BASE, "input_column": "other"}, ["'column' was given twice"]),
         ({"task": "chat-completion"}, ["needs column", "prompt_template"]),
@@ -232,9 +247,31 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
         del everything[order[-1]]
     assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
     assert resolve_api_key(EngineSettings(), {}) is None
-    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")
-    with pytest.raises(InputError, match="MINE"):
-        resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
+    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")  # fmt: skip
+    with pytest.raises(InputError, match="HF_MINE"):
+        resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_TOKEN": "x"})
+
+
+def test_an_engine_reads_no_variable_that_the_administrator_did_not_mean_for_engines() -> None:
+    secrets = {"CLOUD_SECRET": "AKIA-secret-of-the-process", "HF_TOKEN": "x"}
+    for name in ("CLOUD_SECRET", "PATH", "hf_token", " HF_TOKEN", "XHF_TOKEN"):
+        with pytest.raises(InputError, match="HUGGINGFACE_API_KEY_VARIABLES") as refused:
+            resolve_api_key(engine_settings({"api_key_env": name}), secrets)
+        assert "AKIA" not in str(refused.value)
+    listed = {**secrets, "HUGGINGFACE_API_KEY_VARIABLES": "OTHER, CLOUD_SECRET"}
+    engine = engine_settings({"api_key_env": "CLOUD_SECRET"})
+    assert resolve_api_key(engine, listed) == SecretStr("AKIA-secret-of-the-process")
+    assert not is_machine_key(engine, listed)
+
+
+def test_a_variable_that_is_searched_anyway_holds_the_machines_key_unless_the_administrator_lists_it() -> None:
+    for name in KEY_VARIABLES:
+        engine = engine_settings({"api_key_env": name})
+        assert is_machine_key(engine, {name: "k"})
+        assert not is_machine_key(engine, {name: "k", "HUGGINGFACE_API_KEY_VARIABLES": f"A,{name}"})
+    assert is_machine_key(EngineSettings(), {"HUGGINGFACE_API_KEY_VARIABLES": "HF_TOKEN"})
+    assert not is_machine_key(engine_settings({"api_key": "k"}), {})
+    assert not is_machine_key(engine_settings({"api_key_env": "HF_TEAM"}), {})
 
 
 def test_a_select_overrides_what_it_may() -> None:

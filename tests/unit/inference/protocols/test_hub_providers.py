@@ -31,7 +31,7 @@ def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Hub knows every model at every provider under another name; the router is the test's service."""
     lookups: list[str] = []
 
-    def mapping(model: str) -> list[InferenceProviderMapping]:
+    def mapping(model: str, hub_key: Any) -> list[InferenceProviderMapping]:
         lookups.append(model)
         return [
             InferenceProviderMapping(
@@ -42,7 +42,7 @@ def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if task == model.partition("/")[0]
         ]
 
-    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", mapping)
+    monkeypatch.setattr(hub_providers, "_ask_hub", mapping)
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     monkeypatch.setattr(
         "huggingface_api_handler.inference.protocols.hub_providers.HARDCODED_MODEL_INFERENCE_MAPPING",
@@ -192,10 +192,10 @@ def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
 def test_a_hub_that_cannot_be_asked_is_only_a_warning_at_create(
     hub: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def down(model: str) -> Any:
+    def down(model: str, hub_key: Any) -> Any:
         raise ConnectionError("https://user:password@hub")
 
-    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", down)
+    monkeypatch.setattr(hub_providers, "_ask_hub", down)
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
     assert discovery.discover(engine, model_settings(using, engine), default_session().http) == {}
