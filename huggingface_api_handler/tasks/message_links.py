@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_MEDIA_KEYS = frozenset({"image_url", "video_url", "audio_url", "file_url", "image", "video", "audio", "images", "url"})
+_MEDIA_KEYS = frozenset(
+    {"image_url", "video_url", "audio_url", "file_url", "image", "video", "audio", "images", "url", "path"}
+)
 """Under these a text is an address, whatever it looks like: servers open paths too."""
 
 _TEXT_KEYS = frozenset({"text", "role", "name", "type", "filename", "arguments", "refusal"})
@@ -42,7 +44,7 @@ def _links_in(message: Mapping[str, Any]) -> Iterator[str]:
         value, is_media = open_values.pop()
         if isinstance(value, Mapping):
             parts = [(key, part) for key, part in value.items() if key not in _TEXT_KEYS]
-            open_values += [(part, is_media or key in _MEDIA_KEYS) for key, part in parts]
+            open_values += [(part, key in _MEDIA_KEYS) for key, part in parts]
         elif isinstance(value, (list, tuple)):
             open_values += [(each, is_media) for each in value]
         elif isinstance(value, str) and _is_link(value, is_media):

@@ -185,6 +185,19 @@ class HttpClient:
         request = _request(transport, "GET", url, None, headers, public_only=public_only)
         return transport.deadlines.within(timeout, request)
 
+    async def look_up_public(self, url: str) -> None:
+        """Look up the host of a URL as ``post_to_public`` does. Await it on the client's event loop.
+
+        Args:
+            url: What would be asked.
+
+        Raises:
+            PrivateAddress: Its name leads to an address that is not public.
+            OSError: The name cannot be looked up.
+        """
+        parts = urlsplit(url)
+        await _public_resolver().resolve(parts.hostname or "", parts.port or 0)
+
     def close(self) -> None:
         """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
 
@@ -281,9 +294,12 @@ def _get_session(transport: _Transport) -> aiohttp.ClientSession:
 
 def _get_public_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.public_session is None:
-        resolver = PublicOnlyResolver(aiohttp.ThreadedResolver(), PrivateAddress)
-        transport.public_session = _new_session(aiohttp.TCPConnector(limit=0, resolver=resolver))
+        transport.public_session = _new_session(aiohttp.TCPConnector(limit=0, resolver=_public_resolver()))
     return transport.public_session
+
+
+def _public_resolver() -> PublicOnlyResolver:
+    return PublicOnlyResolver(aiohttp.ThreadedResolver(), PrivateAddress)
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:

@@ -101,7 +101,7 @@ def public(authority: trustme.CA, private: list[Server], monkeypatch: pytest.Mon
     server.tls = context_for(authority, "good.example", server)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    real = ssrf.non_public_reason
+    real = public_addresses.non_public_reason
 
     def non_public_reason(address: str) -> str | None:
         return None if address == PUBLIC else real(address)
