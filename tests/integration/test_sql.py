@@ -252,7 +252,7 @@ def test_a_model_elsewhere_gets_no_key(mindsdb: MindsDB, guarded: str, inference
 
 def test_a_key_may_come_from_a_variable_of_mindsdbs_environment(mindsdb: MindsDB, guarded: str) -> None:
     mindsdb.sql(
-        f"CREATE ML_ENGINE hf_variable FROM huggingface_api USING endpoint = '{guarded}/models', api_key_env = 'OTHER_KEY'"
+        f"CREATE ML_ENGINE hf_variable FROM huggingface_api USING endpoint = '{guarded}/models', api_key_env = 'HF_OTHER_KEY'"
     )
     mindsdb.sql(
         "CREATE MODEL mindsdb.by_variable PREDICT y USING engine = 'hf_variable', task = 'sentiment-analysis', column = 'text'"

@@ -547,7 +547,7 @@ def crash():
     time.sleep(0.5)  # one trace is not begun while another is written
     os.kill(os.getpid(), int(sys.argv[2]))
 threading.Timer(0.5, crash).start()
-predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1], "api_key_env": "LEAKY", "cache": False}})
+predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1], "api_key_env": "HF_LEAKY", "cache": False}})
 """
 
 
@@ -556,7 +556,7 @@ predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1
 def test_a_crash_prints_no_key(end: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "LEAKY": KEY, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_LEAKY": KEY, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}  # fmt: skip
         command = [sys.executable, "-c", CRASH, url, str(int(end))]
         done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     output = (done.stdout + done.stderr).decode("utf-8", "replace")
