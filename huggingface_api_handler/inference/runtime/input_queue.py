@@ -65,7 +65,7 @@ class InputQueue:
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._keys: dict[int, bytes] = {}
-        self._has_media = self._has_links = self._only_cached = False
+        self._has_media = self._only_cached = False
         self._room = asyncio.Event()
 
     @property
@@ -78,7 +78,7 @@ class InputQueue:
         while indexes := await self._next_window():
             if self._has_media:
                 indexes = await self._media.load(indexes)
-            elif self._has_links and self._deps.check_link is not None:
+            elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
                 indexes = await self._media.check_links(indexes, self._deps.check_link)
             uncached = await self._uncached(indexes)
             if self._only_cached:
@@ -100,7 +100,6 @@ class InputQueue:
         first = source.peek()
         if first is not None:  # else it is the end, and media of earlier windows are still on their way
             self._has_media = media_in(first) is not None
-            self._has_links = isinstance(first, Conversation)
         return source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:
