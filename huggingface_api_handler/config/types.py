@@ -105,10 +105,10 @@ def _url(value: str) -> str:
 def _with_readable_host(url: str, host: str) -> str:
     """The URL with its host in ASCII. One that is ASCII stays as it was written: stored answers are found by it."""
     try:
-        canonical = canonical_host(f"[{host}]" if ":" in host else host)
+        plain = canonical_host(f"[{host}]" if ":" in host else host)
     except ValueError:
         raise ValueError("must name its host in one plain spelling: a name, or an address in decimal numbers") from None
-    return url if host.isascii() else re.sub(r"(?<=://)[^/:?#]+", canonical, url, count=1)
+    return url if host.isascii() else re.sub(r"(?<=://)[^/:?#]+", plain, url, count=1)
 
 
 def model_name(value: str) -> str:

@@ -139,6 +139,9 @@ def test_zero_shot_entities_embeddings_and_similarity(mindsdb: MindsDB, engine: 
         ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'zero-shot', column = 'text'", "needs candidate_labels"),
         ("CREATE MODEL mindsdb.bad PREDICT text USING engine = 'hf_api_engine', task = 'ner', column = 'text'", "input column"),
         (f"CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', api_key = '{KEY}'", "CREATE ML_ENGINE"),
+        ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', endpoint = 'http://169.254.169.254/latest'", "allow_private_endpoints"),
+        ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', model = '../../admin'", "/../"),
+        ("CREATE ML_ENGINE bad FROM huggingface_api USING endpoint = 'http://127.0.0.1:1', api_key_env = 'PATH'", "HUGGINGFACE_API_KEY_VARIABLES"),
         ("CREATE ML_ENGINE bad FROM huggingface_api USING endpont = 'http://127.0.0.1:1'", "did you mean 'endpoint'"),
     ],
 )  # fmt: skip

@@ -231,9 +231,9 @@ def provider_for(
 
 def _mapping(helper: TaskProviderHelper, model: str, hub_key: SecretStr | None) -> InferenceProviderMapping:
     """What the Hub says of a model at a provider: as the helper looks it up, with our key. ValueError for nothing."""
-    known = HARDCODED_MODEL_INFERENCE_MAPPING.get(helper.provider, {}).get(model)
-    if known is not None:
-        return known
+    listed = HARDCODED_MODEL_INFERENCE_MAPPING.get(helper.provider, {}).get(model)
+    if listed is not None:
+        return listed
     if type(helper)._prepare_mapping_info is not TaskProviderHelper._prepare_mapping_info:  # it asks nobody
         return helper._prepare_mapping_info(model)
     mapping = next((each for each in _ask_hub(model, hub_key) if each.provider == helper.provider), None)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants
-from huggingface_hub.hf_api import HfApi, ModelInfo
 from pydantic import SecretStr
 
 from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api_key
@@ -27,7 +26,7 @@ from ...errors import InputError
 from ...urls import Origin, has_detour, is_secure_url, origin_of
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ExpandModelProperty_T
+    from huggingface_hub.hf_api import ExpandModelProperty_T, ModelInfo
 
 ROUTER = "https://router.huggingface.co"
 """Where requests go that name no endpoint."""
@@ -144,6 +143,8 @@ def model_info(
     Raises:
         Exception: Whatever huggingface_hub raises; its text can hold URLs and headers.
     """
+    from huggingface_hub import HfApi
+
     # False where there is none: with None, huggingface_hub would send the machine's. In no local, which reports show.
     return HfApi().model_info(
         model, expand=expand, timeout=timeout_s, token=False if key is None else key.get_secret_value()

@@ -36,7 +36,14 @@ DESCRIBED_FIELDS = (
     "likes",
     "lastModified",
     "status",
+    "package",
     "version",
+    "license",
+    "quality",
+    "accuracy",
+    "local_stand_in",
+    "note",
+    "unavailable",
     "model_id",
     "model_sha",
     "model_dtype",
@@ -84,6 +91,8 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
         if decision.advice:
             return f"Not checked: {decision.advice}."
         return "No key was given or found, so requests go out without one: Hugging Face answers few of those."
+    if decision.advice and engine.has_own_key:
+        logger.warning("%s", decision.advice)
     try:
         response = http.submit(http.get(url, decision.headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
