@@ -99,11 +99,13 @@ def key_for(
     Raises:
         InputError: The environment variable named for the key may not be read, or is not set.
     """
+    request = _Request(url, kind, engine, provider)
+    if not engine.has_own_key and not _may_go(KeyOwner.MACHINE, request):
+        return KeyDecision(None, _advice(KeyOwner.MACHINE, request))  # the machine is not searched in vain
     key = resolve_api_key(engine)
     if key is None:
         return KeyDecision(None)
     owner = key_owner(key, engine)
-    request = _Request(url, kind, engine, provider)
     return KeyDecision(key) if _may_go(owner, request) else KeyDecision(None, _advice(owner, request))
 
 
