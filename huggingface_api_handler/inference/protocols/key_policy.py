@@ -226,8 +226,8 @@ def health_url(endpoint: str) -> str:
 
 
 def _may_go(owner: KeyOwner, request: _Request) -> bool:
-    parts = urlsplit(request.url)
-    if not is_secure_url(request.url) or (parts.path.strip("/") and has_detour(parts.path.strip("/"))):
+    path = urlsplit(request.url).path.strip("/")
+    if _origin(request.url) is None or not is_secure_url(request.url) or (path and has_detour(path)):
         return False
     if request.engine.endpoint is not None and not _is_below_endpoint(request):
         return False

@@ -74,6 +74,7 @@ class LoadedMedia:
         slots = asyncio.Semaphore(_MAX_LOOKUPS)
 
         async def check(link: str) -> MediaError | None:
+            """Why the model server may not be sent there, None where it may."""
             async with slots:
                 try:
                     await check_link(link)
