@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 import pytest
-from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.hf_api import HfApi, InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
@@ -211,3 +211,14 @@ def test_no_token_of_the_machine_is_in_the_headers(monkeypatch: pytest.MonkeyPat
     hub_providers.user_agent_headers.cache_clear()
     assert "hf_ambient" not in str(hub_providers.user_agent_headers())
     assert list(hub_providers.user_agent_headers()) == ["user-agent"]
+
+
+def test_only_known_helpers_look_a_model_up_in_a_way_of_their_own() -> None:
+    """All others are looked up by ``hub_providers``: left to itself, a helper sends the machine's token to the Hub."""
+    own = _common.TaskProviderHelper._prepare_mapping_info
+    helpers = [helper for tasks in PROVIDERS.values() for helper in tasks.values()]
+    assert {each.provider for each in helpers if type(each)._prepare_mapping_info is not own} <= {
+        "hf-inference",
+        "openai",
+    }
+    assert {"model", "expand", "timeout", "token"} <= {"model", *parameters_of(HfApi.model_info)}
