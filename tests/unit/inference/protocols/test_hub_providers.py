@@ -212,7 +212,7 @@ def test_a_model_that_the_hub_lists_at_hf_inference_is_not_looked_up_by_the_help
     monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     asked: list[Any] = []
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **named: asked.append(named))
-    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
+    mapping = InferenceProviderMapping(
         provider="hf-inference", hf_model_id="o/m", providerId="o/m", status="live", task="text-to-image"
     )
     monkeypatch.setattr(hub_providers, "_ask_hub", lambda model, hub_key: [mapping])
