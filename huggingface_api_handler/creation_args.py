@@ -12,10 +12,10 @@ from collections import OrderedDict
 creation_args = OrderedDict(
     api_key={
         "type": "pwd",
-        "description": "Your Hugging Face token (hf_...), or the key of your own endpoint. You may also write it as "
-        "token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
-        "HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
-        "that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
+        "description": "Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
+        "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
+        "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this "
+        "order, then the token that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
         "required": False,
         "label": "API key",
         "secret": True,
@@ -134,20 +134,21 @@ creation_args = OrderedDict(
     requests_per_hour={
         "type": "int",
         "description": "Most requests in a clock hour (UTC), counted over all queries and processes of this engine. "
-        "Default: no limit.",
+        "Each look at the job of a provider is one. Default: no limit.",
         "required": False,
         "label": "Requests per hour",
     },
     requests_per_month={
         "type": "int",
         "description": "Most requests in a calendar month (UTC), counted over all queries and processes of this "
-        "engine. Default: no limit.",
+        "engine. Each look at the job of a provider is one. Default: no limit.",
         "required": False,
         "label": "Requests per month",
     },
     timeout={
         "type": "int",
-        "description": "Seconds that one request may take, up to 3600. Default: 120.",
+        "description": "Seconds that one request may take, and that the job of a provider may take, such as a video. "
+        "Up to 3600. Default: 120.",
         "required": False,
         "label": "Timeout (s)",
     },

@@ -1,6 +1,8 @@
 """Keys and passwords are taken out of everything that people see: servers, libraries and users repeat them anywhere.
 
-Every message of this package's own errors (``errors``) goes through ``redact``, whoever wrote the words in it.
+Every message of this package's own errors (``errors``) goes through ``redact``, whoever wrote the words in it. A key is
+known where its own requests are made and nowhere else (``secret_in_use``): it is never forgotten while one of them is
+out, and a word in another person's error is never taken for it.
 """
 
 from __future__ import annotations
@@ -8,14 +10,17 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
 from urllib.parse import quote
 
 MIN_SECRET_CHARS = 8
 """A shorter key is not treated as a secret, since it could be a part of ordinary words."""
 
-_MAX_SECRETS = 16
-"""Keys remembered. A process of MindsDB serves one engine, so even keys that rotate are few."""
+_MAX_NESTED_ESCAPES = 8
+"""Backslashes before one character: JSON within JSON within JSON has seven."""
 
 _PREVIEW_CHARS = 80
 """Length of ``preview``: a line of a terminal."""
@@ -30,26 +35,101 @@ _SECRET_PATTERN = re.compile(
     r"(?<=//)[^/@\s]*(?=@)"  # user:password@ of a URL
     r"|(?<![A-Za-z0-9])hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{10,}"  # but not a name such as hf_classification
 )
-_lock = threading.Lock()
-_secrets: dict[str, list[str]] = {}
-"""Each key with the forms it takes in JSON, in URLs and in ``repr``, the longest first."""
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
 
-def register_secret(key: str) -> None:
-    """Remember a key, so that ``redact`` and ``leaks_secret`` find it from now on. Call it before the key is used.
+class Secret:
+    """One key, in the forms in which answers and messages may repeat it. No ``repr`` shows it.
 
     Args:
-        key: The key. Nothing happens where it is shorter than ``MIN_SECRET_CHARS``.
+        key: The key.
+
+    >>> secret = Secret("hf_example+key")
+    >>> secret.is_in(rb'[{"label": "\u0068f_example\u002bkey"}]'), secret.is_in(b'[{"label": "hf_example"}]')
+    (True, False)
     """
-    if len(key) < MIN_SECRET_CHARS:
-        return
-    in_json = json.dumps(key)[1:-1]
-    forms = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
-    with _lock:
-        _secrets.pop(key, None)  # so that the keys used last are the last to be forgotten
-        _secrets[key] = sorted(forms, key=len, reverse=True)
-        while len(_secrets) > _MAX_SECRETS:
-            del _secrets[next(iter(_secrets))]
+
+    def __init__(self, key: str) -> None:
+        in_json = json.dumps(key)[1:-1]
+        forms = {key, in_json, in_json.replace("/", "\\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}
+        self._key = key
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._encoded = tuple(form.encode() for form in self._forms)
+
+    @classmethod
+    def of(cls, key: str | None) -> Secret | None:
+        """The secret that a key is.
+
+        Args:
+            key: The key, if there is one.
+
+        Returns:
+            The secret, None where there is no key or it is shorter than ``MIN_SECRET_CHARS``.
+        """
+        return cls(key) if key is not None and len(key) >= MIN_SECRET_CHARS else None
+
+    def is_in(self, body: bytes) -> bool:
+        """Whether a response holds the key, so that it must be neither shown nor stored.
+
+        Args:
+            body: The response's body.
+
+        Returns:
+            True where the key is in it: as it is, as a URL would spell it, or with any of JSON's escapes.
+        """
+        for form in self._encoded:
+            if form in body:
+                return True
+        return b"\\" in body and self._is_escaped_in(body)
+
+    def mask(self, text: str) -> str:
+        """Take the key out of a text.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The text with ``...`` for each place where the key was.
+        """
+        for form in self._forms:
+            text = text.replace(form, "...")
+        return self._escaped.sub("...", text) if "\\" in text else text
+
+    def _is_escaped_in(self, body: bytes) -> bool:
+        if b"\\/" not in body and _ESCAPED_ASCII.search(body) is None:
+            return False
+        for sign in set(self._key):  # a few dozen searches in C: no parser is faster, and a broken body has none
+            if sign.isascii():
+                body = body.replace(b"\\u00%02x" % ord(sign), sign.encode())
+                body = body.replace(b"\\u00%02X" % ord(sign), sign.encode())
+        # Within JSON within JSON there are more backslashes, and no key that CREATE ML_ENGINE takes has one.
+        return self._key.replace("\\", "").encode() in body.replace(b"\\", b"")
+
+    @cached_property
+    def _escaped(self) -> re.Pattern[str]:
+        """The key with any of JSON's escapes. Only messages are searched with it: it takes more time than ``in``."""
+        backslashes = rf"\\{{0,{_MAX_NESTED_ESCAPES}}}"
+        return re.compile("".join(rf"{backslashes}(?:{re.escape(s)}|(?<=\\)u(?i:{ord(s):04x}))" for s in self._key))
+
+
+_secret_in_use: ContextVar[Secret | None] = ContextVar("secret in use", default=None)
+
+
+@contextmanager
+def secret_in_use(secret: Secret | None) -> Iterator[None]:
+    """Take a key out of all messages that are made in this block, and in the tasks and threads that it starts.
+
+    Args:
+        secret: The key that the requests of the block are sent with; None where they are sent without.
+
+    Yields:
+        Nothing.
+    """
+    token = _secret_in_use.set(secret)
+    try:
+        yield
+    finally:
+        _secret_in_use.reset(token)
 
 
 def redact(text: str) -> str:
@@ -59,27 +139,16 @@ def redact(text: str) -> str:
         text: Any text.
 
     Returns:
-        The text with ``...`` for each registered key, and for whatever looks like a Hugging Face key or like the user
-        and password of a URL.
+        The text with ``...`` for the key that is in use here (``secret_in_use``), and for whatever looks like a Hugging
+        Face key or like the user and password of a URL.
 
     >>> redact("no access to https://me:password@example.com with hf_AbcDefGhi123")
     'no access to https://...@example.com with ...'
     """
-    for form in _secret_forms():
-        text = text.replace(form, "...")
+    secret = _secret_in_use.get()
+    if secret is not None:
+        text = secret.mask(text)
     return _SECRET_PATTERN.sub("...", text)
-
-
-def leaks_secret(body: bytes) -> bool:
-    """Whether a response holds a registered key, so that it must be neither shown nor stored.
-
-    Args:
-        body: The response's body.
-
-    Returns:
-        True where a key is in it, as it is or as JSON or a URL would spell it.
-    """
-    return bool(_secrets) and any(form.encode() in body for form in _secret_forms())
 
 
 _repr = reprlib.Repr()
@@ -105,8 +174,3 @@ def preview(value: object) -> str:
         return f"a value of type {type(value).__name__[:_MAX_TYPE_NAME_CHARS]}"
     text = redact(text)
     return text if len(text) <= _PREVIEW_CHARS else f"{text[: _PREVIEW_CHARS - 3]}..."
-
-
-def _secret_forms() -> list[str]:
-    with _lock:
-        return [form for forms in _secrets.values() for form in forms]

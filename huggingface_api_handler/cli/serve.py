@@ -15,13 +15,18 @@ def serve(args: argparse.Namespace) -> int:
         args: ``host``, ``port``, ``token`` (or None) and ``model``, a list of transformers models.
 
     Returns:
-        The exit status: 1 where the server cannot start, with the reason on stderr.
+        The exit status: 1 where the server cannot start, or no engine would take the token, with the reason on stderr.
     """
     try:
         from .. import server
     except ImportError as error:
         missing = INSTALL_HINT in str(error)
         print(error if missing else f"The local inference server is incomplete: {INSTALL_HINT}", file=sys.stderr)
+        return 1
+    from ..config.types import key_problem
+
+    if args.token and (problem := key_problem(args.token)) is not None:
+        print(f"The token {problem}", file=sys.stderr)
         return 1
     host = f"[{args.host}]" if ":" in args.host else args.host
     using = f"endpoint = 'http://{host}:{args.port}/models'"

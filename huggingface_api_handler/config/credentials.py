@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from ..errors import InputError
-from ..redaction import preview, register_secret
+from ..redaction import preview
+from .types import key_problem
 
 if TYPE_CHECKING:
     from .settings import EngineSettings
@@ -41,7 +42,7 @@ def is_machine_key(settings: EngineSettings, environment: Mapping[str, str] = os
 
 
 def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
-    """Find the key for one query, and keep it out of everything that is printed from then on.
+    """Find the key for one query.
 
     Args:
         settings: The engine's. Its ``api_key`` comes first, then its ``api_key_env``.
@@ -51,15 +52,9 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
         The key; where there is none, the token that ``hf auth login`` stored, or None.
 
     Raises:
-        InputError: ``api_key_env`` names a variable that is not set, or that it may not name.
+        InputError: ``api_key_env`` names a variable that is not set or that it may not name, or holds what cannot be a
+            key.
     """
-    key = _find(settings, environment)
-    if key is not None:
-        register_secret(key.get_secret_value())
-    return key
-
-
-def _find(settings: EngineSettings, environment: Mapping[str, str]) -> SecretStr | None:
     if settings.api_key is not None:
         return settings.api_key
     if settings.api_key_env is not None:
@@ -70,6 +65,8 @@ def _find(settings: EngineSettings, environment: Mapping[str, str]) -> SecretStr
                 f"api_key_env names the variable {settings.api_key_env}, which is not set where MindsDB runs. "
                 "Set it and start MindsDB again"
             )
+        if (problem := key_problem(value)) is not None:
+            raise InputError(f"api_key_env names the variable {settings.api_key_env}, whose value {problem}")
         return SecretStr(value)
     for variable in KEY_VARIABLES:
         if environment.get(variable, "").strip():

@@ -30,10 +30,10 @@ class EngineSettings(_Arguments):
         default=None,
         validation_alias=AliasChoices(*KEY_NAMES),
         title="API key",
-        description="Your Hugging Face token (hf_...), or the key of your own endpoint. You may also write it as "
-        "token, huggingface_api_key or huggingface_api_api_key. Without it, the variables HF_TOKEN, "
-        "HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this order, then the token "
-        "that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
+        description="Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
+        "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
+        "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this "
+        "order, then the token that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
     )
     api_key_env: Name | None = Field(
         default=None,
@@ -120,22 +120,23 @@ class EngineSettings(_Arguments):
         default=None,
         ge=1,
         title="Requests per hour",
-        description="Most requests in a clock hour (UTC), counted over all queries and processes of this engine. "
-        "Default: no limit.",
+        description="Most requests in a clock hour (UTC), counted over all queries and processes of this engine. Each "
+        "look at the job of a provider is one. Default: no limit.",
     )
     requests_per_month: Int | None = Field(
         default=None,
         ge=1,
         title="Requests per month",
         description="Most requests in a calendar month (UTC), counted over all queries and processes of this engine. "
-        "Default: no limit.",
+        "Each look at the job of a provider is one. Default: no limit.",
     )
     timeout: FiniteFloat = Field(
         default=120.0,
         gt=0,
         le=3600,
         title="Timeout (s)",
-        description="Seconds that one request may take, up to 3600. Default: 120.",
+        description="Seconds that one request may take, and that the job of a provider may take, such as a video. Up "
+        "to 3600. Default: 120.",
     )
     max_attempts: Int = Field(
         default=5,
@@ -270,7 +271,8 @@ class ModelSettings(_Arguments):
         default=None,
         ge=1,
         description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
-        "stored answers to texts still come back when the requests are spent. Default: no limit.",
+        "stored answers to texts still come back when the requests are spent. Looks at the job of a provider count, "
+        "and a job that was begun is seen to its end. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
     )
     max_seconds: FiniteFloat | None = Field(
         default=None,

@@ -20,7 +20,14 @@ from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
 from ..urls import canonical_host, has_detour
 from .normalize import json_object
 
+MIN_KEY_CHARS = 8
+"""A shorter key is taken only where it begins with ``hf_``."""
+
+MIN_CHARS_OF_KEY_WITHOUT_DIGITS = 16
+"""A shorter key has letters and digits, as ``token-abc123``: other short texts are words or numbers too often."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
 _Value = TypeVar("_Value")
@@ -132,11 +139,45 @@ def model_name(value: str) -> str:
     return value
 
 
+def key_problem(key: str) -> str | None:
+    """Say why a text cannot be a key.
+
+    A key is looked for in every answer to it. One that is a word or a piece of JSON would be found in answers that do
+    not repeat it.
+
+    Args:
+        key: What was given as a key.
+
+    Returns:
+        Half a sentence of what is wrong and what to do, without the key; None where it can be a key.
+
+    >>> key_problem("hf_example"), key_problem("a-token-of-my-own-server")
+    (None, None)
+    >>> key_problem("POSITIVE")[:44]
+    'is too short for a key: it has 8 characters,'
+    """
+    if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
+        return "is no key: keys are up to 8192 letters, digits and signs, with no space between"
+    if _NOT_IN_KEYS.search(key):
+        return (
+            "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are "
+            "made. Give the key alone"
+        )
+    has_both = re.search(r"[0-9]", key) is not None and re.search(r"[A-Za-z]", key) is not None
+    if len(key) < (MIN_KEY_CHARS if has_both else MIN_CHARS_OF_KEY_WITHOUT_DIGITS) and not key.startswith("hf_"):
+        return (
+            f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key begins with "
+            f"hf_, or has at least {MIN_KEY_CHARS} letters and digits, or {MIN_CHARS_OF_KEY_WITHOUT_DIGITS} characters "
+            "of any kind. Give your server a longer one; for a server that asks for none, leave it out"
+        )
+    return None
+
+
 def _key(value: object) -> SecretStr:
     key = value.get_secret_value() if isinstance(value, SecretStr) else value
     key = key.strip() if isinstance(key, str) else ""
-    if not re.fullmatch(r"[\x21-\x7e]{1,8192}", key):
-        raise ValueError("is no key: keys are up to 8192 letters, digits and signs, with no space between")
+    if (problem := key_problem(key)) is not None:
+        raise ValueError(problem)
     return SecretStr(key)
 
 

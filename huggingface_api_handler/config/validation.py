@@ -28,7 +28,7 @@ from .normalize import (
 )
 from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
-from .types import parse_list
+from .types import Int, parse_list
 
 MINDSDB_ARGUMENTS = frozenset(
     {
@@ -148,7 +148,8 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         select: The arguments of the SELECT, or None. Those that are MindsDB's own are left out.
 
     Returns:
-        The arguments for ``model_settings``; ``parameters`` and ``options`` are merged by their names.
+        The arguments for ``model_settings``; ``parameters`` and ``options`` are merged by their names. Of two
+        ``max_requests`` the lower counts, so that a SELECT cannot spend more than the model's author allowed.
 
     Raises:
         InputError: The SELECT names an argument that it may not override, or a key.
@@ -169,7 +170,18 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         base, changes = stored.get(name), overrides.get(name)
         if isinstance(base, dict) and isinstance(changes, dict):
             overrides[name] = {**base, **changes}
+    if "max_requests" in stored and "max_requests" in overrides:
+        limits = [
+            _validated(_Limit, {"max_requests": arguments["max_requests"]}, "USING")
+            for arguments in (stored, overrides)
+        ]
+        overrides["max_requests"] = min(limit.max_requests for limit in limits)
     return {**stored, **overrides}
+
+
+class _Limit(BaseModel):
+    # Text is a number too, so the two can only be compared when they are checked.
+    max_requests: Int
 
 
 def _task(arguments: Using, engine: EngineSettings | None) -> Task:

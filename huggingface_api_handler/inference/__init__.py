@@ -26,7 +26,7 @@ from .runtime.frames import open_frame
 from .runtime.query_run import Cancel, Progress
 from .runtime.session import ConcurrencyLimiter, Session
 from .runtime.stream import predict_frames
-from .storage.scope import Scope
+from .storage.scope import NamedScope, Scope
 from .telemetry.hooks import InferenceHook
 
 Table = TypeVar("Table")
@@ -49,8 +49,8 @@ def predict(
         df: a pandas DataFrame, which stays as it is; or a pyarrow Table or RecordBatch, or a Polars DataFrame.
         using: what CREATE MODEL ... USING takes, and ``target``, the name of the prediction's column ('prediction').
             Without ``engine`` its ``endpoint`` may be at a private address, as an engine's may.
-        engine: what CREATE ML_ENGINE ... USING takes, and ``name``, under which answers are stored (by default the
-            endpoint and the account).
+        engine: what CREATE ML_ENGINE ... USING takes, and ``name``, under which requests are counted and answers
+            are stored (by default the endpoint). Another key of the same name finds no answers.
         session: the connections, stores and routes to use; None for those of the process.
         progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar.
         cancel: an event such as ``threading.Event``; once it is set, the query ends with what it has.
@@ -162,7 +162,7 @@ def _settings(using: Using, engine: Using | None) -> _Settings:
     finally:
         del engine_using, engine
     model = model_settings(using, checked, statement="using")
-    return _Settings(model, checked, Scope(str(name)) if name is not None else None)
+    return _Settings(model, checked, NamedScope(str(name)) if name is not None else None)
 
 
 def _predict_batches(

@@ -58,7 +58,8 @@ class FailureKind(str, Enum):
     )
     INPUT_REJECTED = (
         "rejected input",
-        "The cell cannot be used, the server refused it, or the answer to it cannot be read.",
+        "The cell cannot be used, the server refused it, the answer to it cannot be read, or the job of a provider for "
+        "it was not done within `timeout`.",
         "The row is not sent again. Other rows are not affected.",
         "Correct the cell, or the parameters of the model, as the message says.",
         True,

@@ -62,7 +62,7 @@ def stored(folder: Path, url: str, rows: int, look_at: Path) -> set[str]:
     """The texts whose answers a kill left in the store, of which a copy is looked at: the job itself must recover it."""
     shutil.rmtree(look_at, ignore_errors=True)
     look_at.mkdir()
-    for name in ("answers.sqlite", "answers.sqlite-wal"):
+    for name in ("answers.sqlite", "answers.sqlite-journal", "answers.secret"):
         if (folder / name).exists():
             shutil.copy(folder / name, look_at)
     if not (look_at / "answers.sqlite").exists():

@@ -132,14 +132,14 @@ def test_create_engine_refuses_a_key_that_is_refused_and_only_warns_of_a_dead_ho
 ) -> None:
     engine = Handler(model_storage=None, engine_storage=Storage())
     service.answer = lambda body, headers, path: Reply(
-        {}, 200 if headers.get("authorization") == "Bearer good" else 401
+        {}, 200 if headers.get("authorization") == "Bearer a-good-key-of-ours" else 401
     )
-    engine.create_engine({"api_key": "good", "endpoint": f"{service.url}/models"})
+    engine.create_engine({"api_key": "a-good-key-of-ours", "endpoint": f"{service.url}/models"})
     assert service.fetched == ["/health"]
     with pytest.raises(InferenceError, match="refused the key") as error:
         engine.create_engine({"api_key": "hf_wrong", "endpoint": service.url})
     assert "hf_wrong" not in str(error.value)
-    engine.create_engine({"api_key": "good", "endpoint": "http://127.0.0.1:9"})
+    engine.create_engine({"api_key": "a-good-key-of-ours", "endpoint": "http://127.0.0.1:9"})
     assert "could not be checked" in caplog.text
 
 
@@ -182,7 +182,8 @@ def test_a_private_endpoint_is_refused_before_anything_is_recorded(service: Serv
 
 def test_a_providers_own_key_is_not_shown_to_hugging_face(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", service.url)
-    Handler(model_storage=None, engine_storage=Storage()).create_engine({"api_key": "gsk_other", "provider": "groq"})
+    engine = Handler(model_storage=None, engine_storage=Storage())
+    engine.create_engine({"api_key": "gsk_of_another_provider", "provider": "groq"})
     assert service.fetched == []
 
 

@@ -319,6 +319,7 @@ def unpacked(folder: Path) -> Path:
             with content, place.open("wb") as out:
                 shutil.copyfileobj(content, out)
     for store in (SQL_STORE, PYTHON_STORE):
+        (folder / store).chmod(0o600)  # as 0.1.0 left it; the archive knows no modes
         _as_of_now(folder / store)
     return folder
 

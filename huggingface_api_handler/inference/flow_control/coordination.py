@@ -71,7 +71,7 @@ class RouteCoordinator:
         self.resume_at = 0.0
         self._max_concurrency = max_concurrency
         self._store = store
-        self._route = route_key(store, name)
+        self._name = name
         self._clock = clock
         self._owner = f"{os.getpid()}-{secrets.token_hex(8)}".encode()
         self._renewed_at = float("-inf")
@@ -145,6 +145,11 @@ class RouteCoordinator:
             self.quota_share = quota_share(self._max_concurrency, rank, len(snapshot.owners))
             if self.on_neighbours is not None:
                 self.on_neighbours(sum(owner != self._owner for owner in snapshot.owners))
+
+    @property
+    def _route(self) -> bytes:
+        """The route's key, made anew each time: the store's secret may be known only later."""
+        return route_key(self._store, self._name)
 
     def _sync(self, connection: sqlite3.Connection, renew: bool) -> _Snapshot:
         now = time.time()

@@ -19,6 +19,7 @@ from yarl import URL
 
 from ...errors import MediaError
 from ...urls import is_address
+from ..name_resolver import NameResolver
 from ..public_addresses import PublicOnlyResolver
 from .ssrf import non_public_message, validate_url
 
@@ -101,7 +102,7 @@ async def judge(text: str, *, allow_private: bool, resolver: AbstractResolver | 
 
 
 def _media_resolver(resolver: AbstractResolver | None, allow_private: bool) -> AbstractResolver:
-    names = _MediaResolver(resolver or aiohttp.ThreadedResolver())
+    names = _MediaResolver(resolver or NameResolver())
     if allow_private:
         return names
     return PublicOnlyResolver(names, lambda host, reason: MediaError(non_public_message(host, reason)))

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 
 from ...errors import MediaError
 from ...tasks import Media
+from ..name_resolver import NameResolver
+from ..threads import Threads
 from .fetch import fetch, judge
 from .files import read_file, write_file
 from .sniffing import content_type_of, extension_of, validate_media
@@ -43,13 +45,14 @@ class MediaPolicy:
     timeout_s: float = 30.0
 
 
-async def load(cell: str | bytes, kind: str, policy: MediaPolicy) -> Media:
+async def load(cell: str | bytes, kind: str, policy: MediaPolicy, threads: Threads | None = None) -> Media:
     """Load the media that a cell holds or names.
 
     Args:
         cell: The bytes themselves, a ``data:`` URI, an https URL, or a path under ``policy.media_dir``.
         kind: ``image``, ``audio`` or ``video``.
         policy: What the cell may name. Its time limit includes name resolution, redirects and slow disks.
+        threads: Those of whose cell it is, on which work is done that blocks; None for threads of this call's own.
 
     Returns:
         The media, with the content type that its bytes show.
@@ -58,7 +61,7 @@ async def load(cell: str | bytes, kind: str, policy: MediaPolicy) -> Media:
         MediaError: The media cannot be loaded or is not of ``kind``. The text becomes the row's error.
     """
     try:
-        data = await asyncio.wait_for(_read_cell(cell, policy), policy.timeout_s)
+        data = await asyncio.wait_for(_read_cell(cell, policy, threads or Threads(1)), policy.timeout_s)
     except asyncio.TimeoutError:
         raise MediaError(f"the {kind} did not come within {policy.timeout_s:g} seconds. Host it closer") from None
     if len(data) > policy.max_bytes:
@@ -87,19 +90,20 @@ async def check_link(link: str, policy: MediaPolicy) -> None:
         raise MediaError(f"the messages name what the model server may not be sent to: {error}") from None
 
 
-async def _read_cell(cell: str | bytes, policy: MediaPolicy) -> bytes:
+async def _read_cell(cell: str | bytes, policy: MediaPolicy, threads: Threads) -> bytes:
     # Slow work that blocks runs on another thread: all requests share this one's event loop.
     if isinstance(cell, bytes):
         return cell
     if cell[:5].lower() == "data:":
-        return await asyncio.to_thread(_decode_data_uri, cell, policy.max_bytes)
+        return await threads.run(_decode_data_uri, cell, policy.max_bytes)
     if "://" in cell[:16] or cell[:6].lower().startswith(("http:", "https:")):
-        return await fetch(cell, allow_private=policy.allow_private, max_bytes=policy.max_bytes)
+        resolver = NameResolver(lambda _host: threads)
+        return await fetch(cell, allow_private=policy.allow_private, max_bytes=policy.max_bytes, resolver=resolver)
     if policy.media_dir is None:
         raise MediaError(
             "the cell names a file, and this engine has no media_dir. Set it in CREATE ML_ENGINE to the files' folder"
         )
-    return await asyncio.to_thread(read_file, cell, policy.media_dir, policy.max_bytes)
+    return await threads.run(read_file, cell, policy.media_dir, policy.max_bytes)
 
 
 def save(media: Media, output_dir: Path | None) -> str:

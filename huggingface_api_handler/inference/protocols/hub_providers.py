@@ -7,18 +7,20 @@ private names of huggingface_hub; ``tests/unit/inference/protocols/test_hub_cont
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+import httpx
 import orjson
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
 from ..._version import __version__
@@ -31,6 +33,7 @@ from ..transport.client import Response
 from . import codec
 from .base import JSON_TYPE, Batching, Body, Decoded
 from .hf_inference import HF_INFERENCE, form_of
+from .jobs import Job, current_job
 from .key_policy import model_info
 from .openai_chat import chat_payload, decode_chat
 from .server_errors import read_error
@@ -40,6 +43,10 @@ _CHAT = "conversational"
 
 HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
+
+
+_NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
+"""Headers that describe a body on the wire."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +288,45 @@ def user_agent_headers() -> Mapping[str, str]:
     """
     # token=False: without it, huggingface_hub would add this machine's token to headers for any host.
     return dict(build_hf_headers(token=False, library_name="huggingface_api_handler", library_version=__version__))
+
+
+class _JobClient:
+    """What the helpers use of an HTTP client, for a job: its requests are sent as all others of its query are."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Get a URL, and wait for the response.
+
+        Args:
+            url: What to get.
+            headers: The headers of the request; None for a file that anybody may get.
+
+        Returns:
+            The response as the helpers read it.
+        """
+        response = self._job.get(url, headers or {})
+        fields = [pair for pair in response.headers.items() if pair[0].lower() not in _NOT_OF_THE_BODY_AS_READ]
+        return httpx.Response(response.status, headers=fields, content=response.body, request=httpx.Request("GET", url))
+
+
+def _client() -> Any:
+    """The HTTP client for this thread: huggingface_hub's own has no time limit, and does not end with a query."""
+    job = current_job()
+    return get_session() if job is None else _JobClient(job)
+
+
+def _use_client_in_helpers() -> None:
+    for helpers in PROVIDERS.values():
+        for helper in helpers.values():
+            for kind in type(helper).__mro__:
+                names = vars(sys.modules[kind.__module__])
+                if names.get("get_session") is get_session:
+                    names["get_session"] = _client
+
+
+_use_client_in_helpers()
 
 
 def _helper_inputs(task: Task, item: Input, settings: Settings) -> tuple[JSON | bytes, dict[str, JSON]]:

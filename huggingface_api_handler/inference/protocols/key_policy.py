@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api_key
 from ...config.settings import EngineSettings
 from ...errors import InputError
+from ...redaction import Secret
 from ...urls import Origin, has_detour, is_secure_url, origin_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class KeyDecision(NamedTuple):
     def headers(self) -> dict[str, str]:
         """The header that carries the key, by its lower-case name; none where none goes along."""
         return {} if self.key is None else {"authorization": f"Bearer {self.key.get_secret_value()}"}
+
+    @property
+    def secret(self) -> Secret | None:
+        """The key as it is looked for in answers and messages; None where none goes along."""
+        return Secret.of(None if self.key is None else self.key.get_secret_value())
 
 
 class _Request(NamedTuple):

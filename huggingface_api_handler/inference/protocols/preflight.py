@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from ...config.settings import EngineSettings, ModelSettings
 from ...config.types import model_name
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
-from ...redaction import preview, redact
+from ...redaction import preview, redact, secret_in_use
 from ..failures import classify_exception
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
@@ -19,6 +19,9 @@ from .endpoint_policy import refusal
 from .hub_providers import HubProvider
 from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
 from .routing import resolve_route
+
+_MAX_SHOWN_LEVELS = 20
+"""Containers in one another that DESCRIBE shows."""
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +114,12 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     account = _parse_json(response.body)
-    return (
-        redact(f"The key belongs to {account['name']}.")
-        if isinstance(account, dict) and "name" in account
-        else "The key was accepted."
-    )
+    with secret_in_use(decision.secret):
+        return (
+            redact(f"The key belongs to {account['name']}.")
+            if isinstance(account, dict) and "name" in account
+            else "The key was accepted."
+        )
 
 
 def task_of(model: str, engine: EngineSettings) -> str:
@@ -177,7 +181,8 @@ def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClien
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
     answer = _parse_json(response.body) if response.status == 200 else None
-    return {**address, **_described(answer)} if isinstance(answer, dict) else address
+    with secret_in_use(route.secret):  # after the parsing, which undoes the escapes that hide a key
+        return {**address, **_described(answer)} if isinstance(answer, dict) else address
 
 
 def _described(answer: Mapping[object, object]) -> dict[str, object]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
-from ...errors import UnreadableAnswer
-from ...redaction import leaks_secret
+from ...errors import MediaError, UnreadableAnswer
+from ...tasks import Media
 from ..echoes import ServerError
 from ..failures import (
     Failure,
@@ -24,6 +26,7 @@ from ..transport.client import Response, ResponseTooLarge
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
 from .endpoint_policy import refusal
+from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
 from .routing import Route
 from .server_errors import web_page
@@ -61,17 +64,18 @@ class RequestResult(NamedTuple):
 
 
 async def send_request(
-    post: Post, route: Route, model: ModelSettings, body: Body, batch_size: int, timeout_s: float
+    post: Post, fetch: Fetch, route: Route, model: ModelSettings, body: Body, batch_size: int, timeout_s: float
 ) -> RequestResult:
     """Send a request and decode its response. Raises nothing but cancellation.
 
     Args:
         post: Sends the POST.
+        fetch: Sends what else a provider's job takes.
         route: The route that ``body`` was encoded for.
         model: The settings of the model.
         body: What to send.
         batch_size: The number of inputs in ``body``.
-        timeout_s: Seconds until the whole response must be there.
+        timeout_s: Seconds until the whole response must be there, and again until a job is done.
 
     Returns:
         The parts of the answer or the failure, with the size and headers of the response.
@@ -90,8 +94,10 @@ async def send_request(
         raise
     except Exception as error:
         return RequestResult(failure=classify_exception(error, host=route.host))
-    if route.protocol.blocks:  # on a helper that waits with a blocking client
-        outcome = await asyncio.to_thread(_read, response, route, model, body, batch_size)
+    if route.protocol.blocks and response.status == 200:
+        outcome = await _follow(
+            functools.partial(_read_job, response, route, model, body), fetch, route.host, timeout_s
+        )
     else:
         outcome = _read(response, route, model, body, batch_size)
     size, headers = len(response.body), response.headers
@@ -101,10 +107,39 @@ async def send_request(
     return RequestResult(outcome.parts, None, outcome.unreadable, outcome.usage, size, headers, rate_limit)
 
 
+async def _follow(
+    read: Callable[[], Decoded | Failure], fetch: Fetch, host: str, timeout_s: float
+) -> Decoded | Failure:
+    """What comes of a response that may name a job."""
+    try:
+        return await follow(read, fetch, timeout_s)
+    except JobTimeoutError:
+        message = (
+            f"the job at {host} was not done within {timeout_s:g} s. It is not begun again, since that would be paid "
+            "for again. Raise timeout in CREATE ML_ENGINE if it needs longer"
+        )
+        return Failure(FailureKind.INPUT_REJECTED, message)
+    except RuntimeError:
+        return Failure(FailureKind.TRANSIENT, "this machine starts no more threads, so the answer cannot be read")
+
+
+def _read_job(response: Response, route: Route, model: ModelSettings, body: Body) -> Decoded | Failure:
+    """As ``_read``, where the answer need not be in the response. Runs on a thread."""
+    outcome = _read(response, route, model, body, 1)
+    secret, parts = route.secret, outcome.parts if isinstance(outcome, Decoded) else []
+    try:
+        found = [part.data if isinstance(part, Media) else json.dumps(part).encode() for part in parts]
+    except RecursionError:
+        return Failure(FailureKind.INPUT_REJECTED, "the answer is nested too deeply to be read", response.status)
+    if secret is not None and any(map(secret.is_in, found)):
+        return Failure(FailureKind.INPUT_REJECTED, _LEAKED_KEY_MESSAGE, response.status)
+    return outcome
+
+
 def _read(response: Response, route: Route, model: ModelSettings, body: Body, batch_size: int) -> Decoded | Failure:
     """What a response says: the parts of an answer, or why there are none."""
-    protocol, task = route.protocol, model.definition
-    if response.status == 200 and leaks_secret(response.body):
+    protocol, task, secret = route.protocol, model.definition, route.secret
+    if secret is not None and response.status == 200 and secret.is_in(response.body):
         return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
     error = protocol.error(response)
     if response.status != 200:
@@ -122,6 +157,10 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return protocol.decode(task, response, batch_size)
     except UnreadableAnswer as unreadable:
         return Decoded([], reported_usage(response.headers), unreadable)
+    except JobRefusedError as refused:
+        return refused.failure
+    except MediaError as error:  # the file that a job made
+        return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", 200)
     except ValueError:
         words = web_page(response.body) or "the answer is not JSON, or was cut off"
         return Failure(FailureKind.TRANSIENT, words, 200)

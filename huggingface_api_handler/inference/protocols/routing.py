@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
+from ...redaction import Secret, secret_in_use
 from ...tasks import Task
 from .base import JSON_TYPE, WireProtocol
 from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
 from .hub_providers import provider_for, user_agent_headers
-from .key_policy import ROUTER, RequestKind, hub_key, key_for, provider_key
+from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
 from .openai_chat import OpenAIChat
 
 _HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
@@ -54,6 +55,7 @@ class Route:
         protocol: What the server speaks.
         account: Tells whose the requests are: what one key may do, and what was answered to it, says nothing about
             another key. It holds the key, so it stays out of ``repr``.
+        secret: The key that is sent, as it is looked for in the answers to it; None where none is.
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
     """
@@ -65,6 +67,7 @@ class Route:
     serves_many_models: bool = False
     protocol: WireProtocol = HF_INFERENCE
     account: str = field(default="", repr=False)
+    secret: Secret | None = field(default=None, repr=False, compare=False)
     key_advice: str = ""
     is_public_only: bool = False
 
@@ -108,8 +111,18 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
     many = endpoint is None or serves_many_models(endpoint)
     # The account is the header's value, as it always was: stored answers are found by it.
     account = "".join(decision.headers.values())
-    public_only = is_public_only(model.endpoint, engine)
-    return Route(url, model.model, headers, has_key, many, server.protocol, account, decision.advice, public_only)
+    return Route(
+        url,
+        model.model,
+        headers,
+        has_key,
+        many,
+        server.protocol,
+        account,
+        decision.secret,
+        decision.advice,
+        is_public_only(model.endpoint, engine),
+    )
 
 
 def _server(task: Task, endpoint: str | None) -> Server:
@@ -142,11 +155,13 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> 
     if engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
     task = model.definition
-    protocol = provider_for(model.model, task, name, key, headers, hub_key(engine))
+    with secret_in_use(KeyDecision(key).secret):
+        protocol = provider_for(model.model, task, name, key, headers, hub_key(engine))
     url = protocol.url(ROUTER, model.model, task)
     decision = key_for(url, engine, RequestKind.PROVIDER, name)
     if decision.key is None:
         raise InputError(decision.advice)
     # The account is the key alone, as it always was: stored answers are found by it.
     account = decision.key.get_secret_value()
-    return Route(url, model.model, dict(protocol.headers(task)), True, True, protocol, account)
+    headers = dict(protocol.headers(task))
+    return Route(url, model.model, headers, True, True, protocol, account, decision.secret)

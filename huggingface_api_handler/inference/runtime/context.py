@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,19 +18,25 @@ from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
+from ..protocols.jobs import Get, JobEndedError
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
-from ..storage.scope import Scope
+from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
+from ..transport.client import Response
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
 CheckLink = Callable[[str], Awaitable[None]]
+
+
+async def _get_nothing(_url: str, _headers: Mapping[str, str], _timeout_s: float) -> Response:
+    raise JobEndedError
 
 
 class Limiter(Protocol):
@@ -72,6 +77,7 @@ class Dependencies:
         hooks: who is told of requests; None where there is nobody.
         detect: asks the server again what it speaks; None where that is known.
         check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
+        get: sends one more request of a provider's job.
     """
 
     post: Post
@@ -87,6 +93,7 @@ class Dependencies:
     hooks: Hooks | None = None
     detect: Callable[[], Awaitable[Route]] | None = None
     check_link: CheckLink | None = None
+    get: Get = _get_nothing
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Query:
 
     def __post_init__(self) -> None:
         store = self.session.store(self.engine.cache_dir)
-        store.opened.result()
+        store.wait_until_open()
         object.__setattr__(self, "store", store)
         object.__setattr__(self, "answers", self._answers(store))
 
@@ -173,10 +180,11 @@ class Query:
         }
         policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
         output_dir = _path(self.engine.output_dir)
+        threads = session.http.threads_of(self._owner())
 
         async def load(reference: MediaRef) -> Media:
             """The media that a cell names."""
-            return await loader.load(reference.cell, reference.kind, policy)
+            return await loader.load(reference.cell, reference.kind, policy, threads)
 
         async def check_link(link: str) -> None:
             """Refuse an address that the model server may not be sent to."""
@@ -184,7 +192,7 @@ class Query:
 
         async def save(media: Media) -> str:
             """A cell of media."""
-            return await asyncio.to_thread(loader.save, media, output_dir)
+            return await threads.run(loader.save, media, output_dir)
 
         slots = self.session.limiter
         dependencies = Dependencies(
@@ -199,6 +207,7 @@ class Query:
             hooks=self.hooks,
             detect=detect,
             check_link=check_link,
+            get=session.http.get,
         )
         return route, state, dependencies
 
@@ -219,13 +228,16 @@ class Query:
         if not (model.definition.deterministic if wanted is None else wanted):
             return NoResponseCache()
         read = model.options.use_cache
-        return ResponseCache(store, self._owner(), self.route.url, model, engine.cache_ttl, read=read)
+        account = self.route.account
+        owner = self._nameless() if self.scope is None else self.scope.answers_of(account)
+        return ResponseCache(store, owner, self.route.url, model, engine.cache_ttl, read=read)
 
     def _owner(self) -> str:
-        """The engine, or, from Python without a name, the account."""
-        if self.scope is not None:
-            return self.scope.engine
-        return f"{self.engine.endpoint} {hashlib.sha256(self.route.account.encode()).hexdigest()}"
+        """Whose requests count together: the engine, whatever its key; from Python without a name, the account."""
+        return self._nameless() if self.scope is None else self.scope.engine
+
+    def _nameless(self) -> str:
+        return f"{self.engine.endpoint} {hash_of(self.route.account)}"
 
 
 class _LimiterWithSlots:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...errors import InferenceError, SessionClosedError
+from ...redaction import secret_in_use
 from ...tasks import Input
 from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import RouteState
@@ -225,6 +226,10 @@ class QueryRun:
         self._source.drop_before(index)
 
     async def _execute(self) -> None:
+        with secret_in_use(self._query.route.secret):
+            await self._ask_all()
+
+    async def _ask_all(self) -> None:
         try:
             route, state, dependencies = await self._query.dependencies()
             self._executor = executor = QueryExecutor(

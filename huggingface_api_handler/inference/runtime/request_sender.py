@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 from ...config.settings import ModelSettings
 from ...tasks import Input
-from ..failures import Failure, FailureKind, rejection_kind
+from ..failures import Failure, FailureKind, classify_exception, rejection_kind
 from ..flow_control.limiter import Limiter, Outcome
+from ..protocols.jobs import JobRefusedError, get_for_job
 from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route
 from ..telemetry.usage import Usage
+from ..transport.client import Response
 from .context import Dependencies, outcome_of
+
+_STATUS_OK = 200
 
 
 class RequestSender:
@@ -85,7 +90,9 @@ class RequestSender:
                 hooks.request_sent(number, len(items), len(body.data), number - self.received, self._slots())
             if len(items) > 1:
                 deps.profile.batches_since_clear += 1
-            result = await send_request(deps.post, self.route, self._model, body, len(items), self._timeout_s)
+            result = await send_request(
+                deps.post, self._get, self.route, self._model, body, len(items), self._timeout_s
+            )
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
@@ -100,6 +107,36 @@ class RequestSender:
             sizes = deps.profile.batch_size
             sizes.on_single(outcome.seconds) if len(items) == 1 else sizes.on_success(len(items), outcome.seconds)
         return result
+
+    async def _get(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Send one more request of a provider's job. It counts as all do, but ``max_requests`` does not end a job."""
+        deps, hooks = self._deps, self._deps.hooks
+        if (spent := await deps.quota.take()) is not None:
+            raise JobRefusedError(spent)
+        self._usage.record_request(0, 0)
+        started = deps.clock()
+        number = self.sent = self.sent + 1
+        if hooks is not None:
+            hooks.request_sent(number, 0, 0, number - self.received, self._slots())
+        try:
+            response = await get_for_job(deps.get, self.route.url, url, headers, self._timeout_s)
+        except asyncio.CancelledError:
+            if hooks is not None:
+                hooks.request_cancelled(number, 0, deps.clock() - started)
+            raise
+        except Exception as error:
+            self._note_got(number, started, classify_exception(error, host=self.route.host))
+            raise
+        is_refused = response.status != _STATUS_OK
+        failure = Failure(FailureKind.TRANSIENT, "the provider refuses to tell of a job", response.status)
+        self._note_got(number, started, failure if is_refused else None, len(response.body))
+        return response
+
+    def _note_got(self, number: int, started: float, failure: Failure | None, size: int = 0) -> None:
+        self.received += 1
+        self._usage.bytes_received += size
+        if self._deps.hooks is not None:
+            self._deps.hooks.request_ended(number, 0, self._deps.clock() - started, failure, size, 0)
 
     def note_retry(self, failure: Failure, attempt: int, inputs: int, delay_s: float) -> None:
         """Count that a request is sent again, and tell hooks.

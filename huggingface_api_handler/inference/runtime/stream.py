@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pandas as pd
 
 from ...errors import InferenceError, SessionClosedError
+from ...redaction import secret_in_use
 from ...tasks import read_inputs
 from ..telemetry import usage_log
 from ..telemetry.hooks import Hooks
@@ -65,7 +66,8 @@ def predict_frames(
     try:
         for frame in frames:
             most_rows = _max_live_rows(usage, run.results.answered)
-            items = read_inputs(query.model.definition, frame, query.model)
+            with secret_in_use(query.route.secret):  # and not around a yield, which would hand it to the caller
+                items = read_inputs(query.model.definition, frame, query.model)
             rows, inputs = deduplicator.rows(frame, items, most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
@@ -128,7 +130,8 @@ def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:
         error = None
     http = query.session.http
     try:
-        telling = None if http.is_on_loop else http.submit(_told(hooks.query_ended, query.usage, error))
+        with secret_in_use(query.route.secret):
+            telling = None if http.is_on_loop else http.submit(_told(hooks.query_ended, query.usage, error))
     except SessionClosedError:
         telling = None
     if telling is None:  # by a garbage collection on the loop's thread, or after the end of that thread

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..failures import Failure, FailureKind
-from .sqlite import SCHEMA, Store
+from .schema import SCHEMA
+from .sqlite import Store
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Quota:
             row = connection.execute(
                 "SELECT used FROM quotas WHERE scope = ? AND period = ?", (self._scope, period)
             ).fetchone()
-            used[name] = row[0] if row else 0
+            used[name] = max(0, row[0]) if row else 0  # one below zero would lift the limit
             if row is None:
                 connection.execute("DELETE FROM quotas WHERE period < ?", (period[:_MONTH_CHARS],))
         self._add(connection, self._reservable(used))

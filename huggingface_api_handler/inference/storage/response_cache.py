@@ -6,14 +6,16 @@ An answer is the part of a response that belongs to one input: parsed JSON, or m
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 import zlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha256
+from typing import TypeVar
 
 import orjson
 
@@ -22,7 +24,10 @@ from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
 from . import response_table
 from .response_table import MAX_INSERT_ROWS, PendingRows
+from .secret import Seal, owner_of
 from .sqlite import Store
+
+T = TypeVar("T")
 
 PREPROCESSING_VERSION = 1
 """Part of every key. Raise it when a cell is sent differently than before, so that old answers are not found."""
@@ -69,9 +74,11 @@ class ResponseCache:
         self._store, self._ttl_s, self._read = store, ttl, read
         settings = {name: getattr(model, name) for name in _KEYED_SETTINGS}
         query = orjson.dumps([scope, url, settings, PREPROCESSING_VERSION], option=orjson.OPT_SORT_KEYS, default=str)
-        store.opened.result()
+        store.wait_until_open()
+        self._secret = store.secret
+        self._seal = Seal(self._secret, owner_of(self._secret, scope))
         # BLAKE2 with a key is a MAC as it is (RFC 7693 section 2.9).
-        secret = blake2b(query, key=store.secret, digest_size=32).digest()
+        secret = blake2b(query, key=self._secret, digest_size=32).digest()
         self._query_key = secret[:_KEY_BYTES]
         self._keyed_hash = blake2b(key=secret, digest_size=_KEY_BYTES)
         self._pending: PendingRows = []
@@ -113,13 +120,16 @@ class ResponseCache:
         if not self._read:
             return {}
         if self._was_asked_before is None:
-            opening = self._store.run(lambda connection: response_table.open_query(connection, self._query_key), True)
+            opening = self._store.run(
+                self._if_same_secret(partial(response_table.open_query, query=self._query_key), False), True
+            )
             self._was_asked_before = await asyncio.wrap_future(opening)
         if not self._was_asked_before:
             return {}
         no_rows: list[tuple[bytes, bytes]] = []
         since = int(time.time() - self._ttl_s)
-        selecting = self._store.run(lambda connection: response_table.select(connection, keys, since), no_rows)
+        select = partial(response_table.select, keys=keys, since=since, seal=self._seal)
+        selecting = self._store.run(self._if_same_secret(select, no_rows), no_rows)
         answers = {}
         for key, data in await asyncio.wrap_future(selecting):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
@@ -192,19 +202,26 @@ class ResponseCache:
         self._previous_pending_rows = 0
         if not self._is_query_recorded:
             self._is_query_recorded = True
-            self._store.run_untransacted(
-                lambda connection: response_table.record_query(connection, self._query_key), None
-            )
+            record_query = partial(response_table.record_query, query=self._query_key)
+            self._store.run_untransacted(self._if_same_secret(record_query, None), None)
         now = time.time()
-        append = partial(response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + self._ttl_s))
-        self._writes.append((self._store.run_untransacted(append, None), count))
+        append = partial(
+            response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + self._ttl_s), seal=self._seal
+        )
+        self._writes.append((self._store.run_untransacted(self._if_same_secret(append, None), None), count))
         self._rows_since_vacuum += count
         if self._rows_since_vacuum >= _VACUUM_EVERY_ROWS:
             self._vacuum()
 
     def _vacuum(self) -> None:
         self._rows_since_vacuum = 0
-        self._store.run(lambda connection: response_table.vacuum(connection, self._query_key), None)
+        self._store.run(self._if_same_secret(partial(response_table.vacuum, query=self._query_key), None), None)
+
+    def _if_same_secret(
+        self, operation: Callable[[sqlite3.Connection], T], default: T
+    ) -> Callable[[sqlite3.Connection], T]:
+        """The operation, unless the store was opened with another secret meanwhile: then nobody would find the keys."""
+        return lambda connection: operation(connection) if self._store.secret == self._secret else default
 
 
 def _as_sent(item: Input) -> bytes:

@@ -1,9 +1,9 @@
 """One SQLite file for everything that outlives a process or is shared by processes.
 
 It holds stored answers, pauses and leases of routes, route profiles, quotas and usage. Each has its table here and
-its module elsewhere. The file is in WAL mode: several processes read and write it, and a kill at any moment leaves it
-intact (https://www.sqlite.org/wal.html). The store never fails a query: a full or read-only disk, a damaged file or a
-file of a newer version costs one warning and whatever the store would have saved.
+its module elsewhere. Several processes read and write the file, and a kill at any moment leaves it intact. No part of
+it is mapped into memory, so a process survives whatever is done to the file. The store never fails a query: a full or
+read-only disk, a damaged file or one that others may have written to costs one warning and what would have been saved.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from typing import TypeVar
 
 from huggingface_hub import constants
 
+from .connection import SIDE_FILES, OurFileIsDamagedError, connect
+from .schema import ForeignFileError
+from .secret import SECRET_BYTES
+from .trusted_file import FileId, UntrustedFileError, file_id
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-SCHEMA_VERSION = 2
-"""Version of the file's format, kept in ``PRAGMA user_version``. Raise it when ``SCHEMA`` changes."""
 
 _BUSY_TIMEOUT_S = 5.0
 """How long to wait for another process's lock. A query that needs the store waits as long, so it is bounded."""
@@ -40,28 +42,10 @@ _SHORT_BUSY_TIMEOUT_S = 0.05
 _REOPEN_AFTER_S = 60.0
 """When to try again after the file could not be opened. The disk may have room or the mount be writable by then."""
 
-_SECRET_BYTES = 32
-"""As many as BLAKE2 and HMAC-SHA256 give, so that the secret is no weaker than the hashes."""
+_logged: set[tuple[Path, str]] = set()
+"""Reasons for doing without that were logged, so that each is once in a process and folder."""
 
-SCHEMA = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE answers(id INTEGER PRIMARY KEY, key BLOB NOT NULL, kept INTEGER NOT NULL, expires INTEGER NOT NULL,
-                     answer BLOB NOT NULL);
-CREATE TABLE answers_by_key(key BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE asked(query BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE routes(route BLOB PRIMARY KEY, resume_at REAL NOT NULL DEFAULT 0, learned BLOB) WITHOUT ROWID;
-CREATE TABLE leases(route BLOB, owner BLOB, places INTEGER NOT NULL, expires REAL NOT NULL,
-                    PRIMARY KEY(route, owner)) WITHOUT ROWID;
-CREATE TABLE quotas(scope BLOB, period TEXT, used INTEGER NOT NULL, PRIMARY KEY(scope, period)) WITHOUT ROWID;
-CREATE TABLE receipts(id INTEGER PRIMARY KEY, model TEXT NOT NULL, at REAL NOT NULL, receipt BLOB NOT NULL);
-CREATE INDEX receipts_of ON receipts(model, id);
-CREATE TABLE totals(model TEXT PRIMARY KEY, receipt BLOB NOT NULL) WITHOUT ROWID;
-"""
-"""Statements that make an empty file a store, separated by semicolons."""
-
-
-class _NewerFormatError(Exception):
-    """The file was written by a newer version of this package."""
+_READ_ONLY = "is read-only: what it holds is found, and no answer is kept"
 
 
 class Store:
@@ -69,8 +53,9 @@ class Store:
 
     Attributes:
         path: The file.
-        secret: Key of the hashes that stand for inputs and routes, 32 bytes. It is the file's own once ``opened`` is
-            done. Until then, and where the file cannot be opened, it is random.
+        secret: Key of the hashes that stand for inputs and routes, 32 bytes. It is the folder's own once the file was
+            opened, and random before. So what was derived from another secret than this must be neither stored nor
+            looked for.
         opened: Done once the file was opened, or could not be. Never holds an exception.
     """
 
@@ -84,11 +69,12 @@ class Store:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="huggingface-api-store")
         self._connection: sqlite3.Connection | None = None
         self._open_failed_at: float | None = None
-        self._logged_reasons: set[str] = set()
-        self._file_id: tuple[int, int] | None = None
+        self._is_secret_of_store = False
+        self._is_read_only = False
+        self._file_id: FileId | None = None
         self._busy_timeout_s = _BUSY_TIMEOUT_S
         self._connection_lock = threading.Lock()
-        self.secret = secrets.token_bytes(_SECRET_BYTES)
+        self.secret = secrets.token_bytes(SECRET_BYTES)
         self.opened = self._executor.submit(self._open_first)
 
     def run(self, operation: Callable[[sqlite3.Connection], T], default: T) -> Future[T]:
@@ -101,7 +87,7 @@ class Store:
         Returns:
             A future of the operation's result or of ``default``. It never holds an exception.
         """
-        return self.run_untransacted(_in_transaction(operation), default)
+        return self.run_untransacted(lambda connection: self._in_transaction(connection, operation), default)
 
     def run_untransacted(self, operation: Callable[[sqlite3.Connection], T], default: T) -> Future[T]:
         """Run ``operation(connection)`` on the store's thread, each of its statements committed by itself.
@@ -119,6 +105,12 @@ class Store:
             done: Future[T] = Future()
             done.set_result(default)
             return done
+
+    def wait_until_open(self) -> None:
+        """Wait until the file was opened, or could not be. Call it before ``secret`` is read, off event loops."""
+        self.opened.result()
+        if self._connection is None:  # tried again, where it is time
+            self.run_untransacted(lambda _connection: None, None).result()
 
     def close(self) -> None:
         """Finish all operations handed over so far, then close the file."""
@@ -152,9 +144,15 @@ class Store:
                     with suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
                     self._on_error(error)
-                    if not _is_corruption(error):
+                    if self._connection is not None:
                         break
             return default
+
+    def _in_transaction(self, connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], T]) -> T:
+        connection.execute("BEGIN" if self._is_read_only else "BEGIN IMMEDIATE")
+        result = operation(connection)
+        connection.execute("COMMIT")
+        return result
 
     def _set_busy_timeout(self, seconds: float) -> None:
         if self._connection is not None and seconds != self._busy_timeout_s:
@@ -163,7 +161,7 @@ class Store:
 
     def _open_connection(self) -> sqlite3.Connection | None:
         """The connection to the file that is there now, opened where it must be; None where it cannot."""
-        if self._connection is not None and self._file_id != _file_id(self.path):
+        if self._connection is not None and self._file_id != file_id(self.path):
             logger.warning("the answer store %s was moved or removed, and is opened anew", self.path)
             self._close_connection()
         if self._connection is None and (
@@ -174,65 +172,53 @@ class Store:
 
     def _open(self) -> None:
         try:
+            before = file_id(self.path)
             try:
                 self._connect()
-            except sqlite3.DatabaseError as error:
-                if not _is_corruption(error):
-                    raise
-                self._quarantine(self._file_id, error)
+            except OurFileIsDamagedError as error:
+                self._quarantine(before, error)
                 self._connect()
-        except (sqlite3.Error, OSError, _NewerFormatError) as error:
-            self._on_error(error)
+        except Exception as error:  # a damaged file may raise anything
+            self._open_failed_at = time.monotonic()
+            self._warn(error)
 
     def _connect(self) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._file_id, self._busy_timeout_s = _file_id(self.path), _BUSY_TIMEOUT_S
-        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            _format_version(connection)  # before anything is changed
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            if _format_version(connection) == 0:
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    connection.execute(statement)
-                connection.execute("INSERT INTO meta VALUES ('secret', ?)", (self.secret,))
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
-            if secret is None or not isinstance(secret[0], bytes):
-                raise sqlite3.DatabaseError("its secret is gone")
-            self.secret = secret[0]
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._open_failed_at = connection, None
+        opened = connect(self.path, self.secret, _BUSY_TIMEOUT_S, is_secret_of_store=self._is_secret_of_store)
+        self._connection, self._file_id, self.secret, self._is_read_only = opened
+        self._is_secret_of_store, self._open_failed_at, self._busy_timeout_s = True, None, _BUSY_TIMEOUT_S
+        if self._is_read_only and self._is_first(_READ_ONLY):
+            logger.warning("the answer store %s %s", self.path, _READ_ONLY)
 
-    def _quarantine(self, damaged_id: tuple[int, int] | None, error: Exception) -> None:
+    def _quarantine(self, damaged_id: FileId | None, error: Exception) -> None:
         """Rename a damaged file, so that it can be looked at, unless another process has replaced it already."""
-        if _file_id(self.path) != damaged_id:
+        if file_id(self.path) != damaged_id:
             return
         renamed = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", *SIDE_FILES):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{renamed}{suffix}")
         logger.warning("the answer store was damaged (%s) and is set aside as %s; a new one is begun", error, renamed)
 
     def _on_error(self, error: Exception) -> None:
-        if _is_corruption(error) and self._connection is not None:
+        """Close the file where it must be opened anew, and say what is the matter."""
+        if _is_corruption(error):
             self._close_connection()
             with suppress(OSError):
                 self._quarantine(self._file_id, error)
             return
-        if self._connection is None:
-            self._open_failed_at = time.monotonic()
-        elif "locked" in str(error):
+        if "no such table" in str(error):
+            logger.warning("the answer store %s was emptied, and is begun anew", self.path)
+            self._close_connection()
+            return
+        if "locked" in str(error):
             self._set_busy_timeout(_SHORT_BUSY_TIMEOUT_S)
-        reason = str(error) if isinstance(error, (sqlite3.Error, OSError, _NewerFormatError)) else repr(error)
-        if reason not in self._logged_reasons:
-            self._logged_reasons.add(reason)
+        if not self._is_read_only:  # where it is, that was said before
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        is_known = isinstance(error, (sqlite3.Error, OSError, ForeignFileError, UntrustedFileError))
+        reason = str(error) if is_known else repr(error)
+        if self._is_first(reason):
             logger.warning(
                 "the answer store %s cannot be used (%s): answers are not kept, and may be asked for again. "
                 "cache_dir in CREATE ML_ENGINE names another folder",
@@ -240,40 +226,16 @@ class Store:
                 reason,
             )
 
+    def _is_first(self, reason: str) -> bool:
+        is_first = (self.path, reason) not in _logged
+        _logged.add((self.path, reason))
+        return is_first
+
     def _close_connection(self) -> None:
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
-
-
-def _in_transaction(operation: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    def transaction(connection: sqlite3.Connection) -> T:
-        connection.execute("BEGIN IMMEDIATE")
-        result = operation(connection)
-        connection.execute("COMMIT")
-        return result
-
-    return transaction
-
-
-def _format_version(connection: sqlite3.Connection) -> int:
-    """The version of the file's format, 0 for an empty file. Raises for every other version than ours."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise _NewerFormatError(f"it was written by a newer version of this package (format {version})")
-    if version not in (0, SCHEMA_VERSION):
-        raise sqlite3.DatabaseError(f"its format, {version}, is no longer read")
-    return version
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file under this name, None where there is none. An open file keeps both."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _is_corruption(error: Exception) -> bool:
@@ -297,11 +259,11 @@ def open_store(folder: str | None, holder: object | None = None) -> Store:
         holder: Who keeps it open until ``release_stores``; None for a look.
 
     Returns:
-        The store. It may still be opening its file; wait for ``store.opened`` where you need ``store.secret``.
+        The store. It may still be opening its file: call ``store.wait_until_open`` where you need ``store.secret``.
     """
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
     with _stores_lock:
-        key = (os.getpid(), path.expanduser().absolute())
+        key = (os.getpid(), Path(os.path.realpath(path.expanduser())))  # one name for each folder
         if key not in _stores:
             _stores[key] = Store(key[1])
         if holder is not None:

@@ -48,7 +48,7 @@ class RequestSent(NamedTuple):
     Attributes:
         query: Its query.
         number: Its number in the query, from 1.
-        inputs: Inputs that it carries.
+        inputs: Inputs that it carries: none for a look at a provider's job.
         bytes_sent: Size of its body.
         in_flight: Requests of this query in flight, this one included.
         slots: Requests that may be in flight on the route now; None where the limiter does not tell.

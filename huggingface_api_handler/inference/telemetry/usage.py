@@ -41,7 +41,7 @@ class Usage:
         distinct: Different inputs.
         cache_hits: Inputs whose answer was stored. Public as ``stored``.
         answered: Rows that have a prediction.
-        requests: Requests sent.
+        requests: Requests sent, each look at a provider's job among them.
         batches: Those of them with more than one input.
         retries: Requests sent again after a transient failure.
         repairs: Requests that asked for an answer in another form.

@@ -24,7 +24,9 @@ import aiohttp
 
 from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
+from ..name_resolver import NameResolver
 from ..public_addresses import PrivateAddress, PublicOnlyResolver
+from ..threads import OwnedThreads, Threads
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -37,6 +39,9 @@ _CONNECT_TIMEOUT_S = 30.0
 
 _CLOSE_TIMEOUT_S = 1.0
 """Time to close connections as the process ends."""
+
+_MAX_THREADS_OF_AN_OWNER = 16
+"""Threads at once for the media of one engine: files that are read and written, names that are looked up."""
 
 _MAX_PROXY_URLS = 256
 """URLs whose proxy is remembered. A query uses one or two."""
@@ -67,6 +72,7 @@ class _Transport:
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread
     deadlines: Deadlines
+    threads: OwnedThreads
     session: aiohttp.ClientSession | None = None
     public_session: aiohttp.ClientSession | None = None
 
@@ -198,8 +204,21 @@ class HttpClient:
         parts = urlsplit(url)
         await _public_resolver().resolve(parts.hostname or "", parts.port or 0)
 
+    def threads_of(self, owner: str) -> Threads:
+        """Find the threads for what blocks in the queries of an owner, such as disks. Use them on the event loop.
+
+        Args:
+            owner: A name of the engine, which no other has.
+
+        Returns:
+            The same threads for all queries of the owner that run.
+        """
+        return (self._transport or self._running()).threads.of(owner)
+
     def close(self) -> None:
         """Cancel what runs on the loop, close the connections, and end the thread. A second call does nothing.
+
+        Threads that block in something are not waited for: they hold nothing, and end with it or with the process.
 
         Raises:
             InferenceError: This is the event loop's own thread, which would wait for itself.
@@ -222,7 +241,7 @@ class HttpClient:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="huggingface-api-io", daemon=True)
                 thread.start()
-                self._transport = _Transport(loop, thread, Deadlines())
+                self._transport = _Transport(loop, thread, Deadlines(), OwnedThreads(_MAX_THREADS_OF_AN_OWNER))
             return self._transport
 
     def _check_thread(self) -> None:
@@ -288,7 +307,7 @@ async def _shut_down(transport: _Transport) -> None:
 
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.session is None:
-        transport.session = _new_session(aiohttp.TCPConnector(limit=0))
+        transport.session = _new_session(aiohttp.TCPConnector(limit=0, resolver=NameResolver()))
     return transport.session
 
 
@@ -299,7 +318,7 @@ def _get_public_session(transport: _Transport) -> aiohttp.ClientSession:
 
 
 def _public_resolver() -> PublicOnlyResolver:
-    return PublicOnlyResolver(aiohttp.ThreadedResolver(), PrivateAddress)
+    return PublicOnlyResolver(NameResolver(), PrivateAddress)
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -314,10 +333,16 @@ async def _close_sessions(transport: _Transport) -> None:
 
 
 @lru_cache(maxsize=_MAX_PROXY_URLS)
-def _proxy_url(url: str) -> str | None:
+def proxy_url(url: str) -> str | None:
     """The proxy that the environment names for a URL, None for this machine itself.
 
     aiohttp's ``trust_env`` would look it up in a thread for each request, and send passwords from ``.netrc`` along.
+
+    Args:
+        url: Where a request goes.
+
+    Returns:
+        The proxy's URL, None where there is none.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
@@ -336,7 +361,7 @@ async def _request(
     public_only: bool = False,
 ) -> Response:
     session = _get_public_session(transport) if public_only else _get_session(transport)
-    proxy = None if public_only else _proxy_url(url)
+    proxy = None if public_only else proxy_url(url)
     response = await session.request(method, url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:

@@ -244,10 +244,13 @@ def test_serve_prints_the_engine_to_create(monkeypatch: pytest.MonkeyPatch, caps
     assert cli.main(["serve"]) == 0
     expected = "CREATE ML_ENGINE hf_local FROM huggingface_api USING endpoint = 'http://127.0.0.1:8900/models';"
     assert expected in capsys.readouterr().out
-    assert cli.main(["serve", "--port", "9", "--token", "t0ps3cret"]) == 0
+    assert cli.main(["serve", "--port", "9", "--token", "t0ps3cret-t0ps3cret"]) == 0
     out = capsys.readouterr().out
     assert "t0ps3cret" not in out and "api_key" in out
-    assert calls == [("127.0.0.1", 8900, None, []), ("127.0.0.1", 9, "t0ps3cret", [])]
+    assert calls == [("127.0.0.1", 8900, None, []), ("127.0.0.1", 9, "t0ps3cret-t0ps3cret", [])]
+    assert cli.main(["serve", "--token", "topsecret"]) == 1
+    assert "The token is too short for a key: it has 9 characters" in capsys.readouterr().err
+    assert len(calls) == 2, "no engine would take that token"
 
 
 def test_serve_without_its_extra_says_how_to_install_it(

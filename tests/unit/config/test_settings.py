@@ -17,6 +17,7 @@ from huggingface_api_handler.inference import output_schema
 from huggingface_api_handler.tasks import TASKS, parameters_of
 
 BASE = {"task": "text-classification", "column": "text", "target": "sentiment"}
+KEY = "a-key-of-the-engine"
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1/models"})
 
 
@@ -247,7 +248,7 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
         del everything[order[-1]]
     assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
     assert resolve_api_key(EngineSettings(), {}) is None
-    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": "k", "HF_TOKEN": "x"}) == SecretStr("k")  # fmt: skip
+    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": KEY, "HF_TOKEN": "x"}) == SecretStr(KEY)  # fmt: skip
     with pytest.raises(InputError, match="HF_MINE"):
         resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_TOKEN": "x"})
 
@@ -267,11 +268,51 @@ def test_an_engine_reads_no_variable_that_the_administrator_did_not_mean_for_eng
 def test_a_variable_that_is_searched_anyway_holds_the_machines_key_unless_the_administrator_lists_it() -> None:
     for name in KEY_VARIABLES:
         engine = engine_settings({"api_key_env": name})
-        assert is_machine_key(engine, {name: "k"})
-        assert not is_machine_key(engine, {name: "k", "HUGGINGFACE_API_KEY_VARIABLES": f"A,{name}"})
+        assert is_machine_key(engine, {name: KEY})
+        assert not is_machine_key(engine, {name: KEY, "HUGGINGFACE_API_KEY_VARIABLES": f"A,{name}"})
     assert is_machine_key(EngineSettings(), {"HUGGINGFACE_API_KEY_VARIABLES": "HF_TOKEN"})
-    assert not is_machine_key(engine_settings({"api_key": "k"}), {})
+    assert not is_machine_key(engine_settings({"api_key": KEY}), {})
     assert not is_machine_key(engine_settings({"api_key_env": "HF_TEAM"}), {})
+
+
+@pytest.mark.parametrize(
+    "key", ["POSITIVE", "entailment", "secret", "label_1", "20251128", '"score":', '"a-token-in-quotes"', "[[1234567890123456]]", "a-key,and-another-key"]
+)  # fmt: skip
+def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
+    for refused in (
+        lambda: engine_settings({"api_key": key}),
+        lambda: resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": key}),
+    ):
+        with pytest.raises(
+            InputError, match=r"api_key.* (too short for a key.*at least 8 letters|is no key.*alone)"
+        ) as error:
+            refused()
+        assert key not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["hf_short", "token-abc123", "0123456789abcdef", "an-id:a-secret-of-fal", "abcdefgh+/abcdefgh=="]
+)
+def test_what_services_give_out_is_a_key(key: str) -> None:
+    assert engine_settings({"api_key": key}).api_key == SecretStr(key)
+    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": key}) == SecretStr(key)
+
+
+@pytest.mark.parametrize(
+    ("created", "selected", "counts"),
+    [(5, 10**9, 5), (5, 3, 3), (5, None, 5), (None, 7, 7), (None, None, None), (5, "1000000000", 5), ("5", "3", 3)],
+)
+def test_of_max_requests_in_create_model_and_select_the_lower_counts(
+    created: object, selected: object, counts: int | None
+) -> None:
+    merged = merge_select_overrides({**BASE, "max_requests": created}, {"max_requests": selected})
+    assert model_settings(merged).max_requests == counts
+
+
+@pytest.mark.parametrize("wrong", ["many", 0, -1, 2.5, True, [1]])
+def test_a_select_with_a_max_requests_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match="max_requests"):
+        model_settings(merge_select_overrides({**BASE, "max_requests": 5}, {"maxRequests": wrong}))
 
 
 def test_a_select_overrides_what_it_may() -> None:

@@ -198,7 +198,7 @@ def test_a_killed_owner_gives_its_share_back_by_expiry(
     store = open_store(str(tmp_path))
     (route,) = store.run(lambda connection: connection.execute("SELECT route FROM leases").fetchone(), (b"",)).result()
     mine = RouteCoordinator(store, "any", 8)
-    mine._route = route
+    monkeypatch.setattr(RouteCoordinator, "_route", route)
     refresh_all(mine)
     assert mine.quota_share < 0.5, "the dead one is still counted"
     real = time.time

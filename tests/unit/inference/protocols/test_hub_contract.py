@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -197,6 +198,28 @@ def test_every_helper_reads_answers_in_the_same_form_and_knows_its_task() -> Non
         for task, helper in tasks.items():
             assert (helper.provider, helper.task) == (provider, task)
             assert parameters_of(helper.get_response) == ["response", "request_params"]
+
+
+def test_helpers_send_requests_with_nothing_but_our_client() -> None:
+    kinds = {kind for tasks in PROVIDERS.values() for helper in tasks.values() for kind in type(helper).__mro__}
+    modules = {kind.__module__ for kind in kinds if "_providers" in kind.__module__}
+    fetching = set()
+    for module in modules - {"huggingface_hub.inference._providers.hf_inference"}:  # which is asked without a helper
+        source = inspect.getsource(sys.modules[module])
+        for other in (
+            "httpx.",
+            "requests.",
+            "urllib.request",
+            "http_backoff(",
+            "get_async_session",
+            ".post(",
+            ".stream(",
+        ):
+            assert other not in source, module
+        if "get_session" in source:
+            assert vars(sys.modules[module])["get_session"] is hub_providers._client
+            fetching.add(module.rpartition(".")[2])
+    assert {"fal_ai", "replicate", "novita"} <= fetching
 
 
 def test_the_hubs_mapping_survives_being_stored() -> None:

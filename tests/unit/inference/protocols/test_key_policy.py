@@ -29,6 +29,7 @@ from aiohttp import web
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import HuggingFaceAPIError, InputError
 from huggingface_api_handler.inference import Session, predict, public_addresses
+from huggingface_api_handler.inference.name_resolver import NameResolver
 from huggingface_api_handler.inference.protocols import discovery, hub_providers, preflight
 
 PACKAGE = Path(__file__).resolve().parents[4] / "huggingface_api_handler"
@@ -194,12 +195,17 @@ def internet(listener: Listener, authority: trustme.CA, monkeypatch: pytest.Monk
     authority.configure_trust(trusting)
     real_reason, real_lookup = public_addresses.non_public_reason, socket.getaddrinfo
 
+    async def resolve(_: Any, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
+        to = listener.plain_port if port == 80 else listener.tls_port
+        return [{"hostname": host, "host": ADDRESS, "port": to, "family": socket.AF_INET, "proto": 6, "flags": 0}]
+
     def lookup(host: Any, port: Any, *arguments: Any, **named: Any) -> Any:
+        """What huggingface_hub's client asks."""
         if str(host)[:4] == "127.":
             return real_lookup(host, port, *arguments, **named)
-        to = listener.plain_port if port == 80 else listener.tls_port
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ADDRESS, to))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ADDRESS, listener.plain_port))]
 
+    monkeypatch.setattr(NameResolver, "resolve", resolve)
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     monkeypatch.setattr(
         public_addresses, "non_public_reason", lambda address: None if address == ADDRESS else real_reason(address)
@@ -349,7 +355,7 @@ def test_only_the_policy_makes_a_header_of_a_key() -> None:
     in_server = {"server/auth.py", "server/__init__.py"}  # the local server reads headers, and sends none
     assert modules_with(r"(?i)['\"](authorization|bearer )|bearer \{") - in_server - {"config/normalize.py"} == {policy}
     assert modules_with(r"\bresolve_api_key\(") == {policy, "config/credentials.py"}
-    revealing = {policy, "config/credentials.py", "config/types.py", "inference/protocols/hub_providers.py"}
+    revealing = {policy, "config/types.py", "inference/protocols/hub_providers.py"}
     assert modules_with(r"get_secret_value") - {"inference/protocols/routing.py"} == revealing
     showing = {"installation/status.py"}  # it says whether a token is there, to whoever has the machine
     assert modules_with(r"HfApi\(|get_token\(") - showing == {policy, "config/credentials.py"}

@@ -112,11 +112,11 @@ def test_no_proxy_looks_a_judged_name_up_again(
 ) -> None:
     names["inward.example"] = ["10.1.2.3"]
     monkeypatch.setenv("http_proxy", service.url)
-    client._proxy_url.cache_clear()
+    client.proxy_url.cache_clear()
     using = {**USING, "endpoint": "http://inward.example/x"}
     assert all("no public address" in said for said in all_that_asks(using, NO_CACHE, session))
     assert service.asked == service.fetched == []
-    client._proxy_url.cache_clear()
+    client.proxy_url.cache_clear()
 
 
 def test_an_engine_may_allow_private_endpoints(service: Service, names: dict[str, list[str]], session: Session) -> None:

@@ -39,7 +39,7 @@ def test_only_the_owner_can_read_the_store(asked: Service, tmp_path: Path) -> No
     finally:
         os.umask(before)
     files = list((tmp_path / "store").iterdir())
-    assert {file.name for file in files} >= {"answers.sqlite", "answers.sqlite-wal"}
+    assert {file.name for file in files} >= {"answers.sqlite", "answers.secret"}
     for file in (tmp_path / "store", *files):
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
 

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.storage import response_table as table
 from huggingface_api_handler.inference.storage.response_table import PendingRows
-from huggingface_api_handler.inference.storage.sqlite import SCHEMA
+from huggingface_api_handler.inference.storage.schema import SCHEMA
+from huggingface_api_handler.inference.storage.secret import Seal
 
 NOW = 1_000_000
 QUERY = b"query"
+SECRET = b"s" * 32
+SEAL = Seal(SECRET, b"somebody")
 
 
 def empty() -> sqlite3.Connection:
@@ -40,14 +43,18 @@ def new_rows(first: int, after: int, answer: str = "answer") -> PendingRows:
 
 
 def append(
-    connection: sqlite3.Connection, rows: PendingRows, stored_at: int = NOW, expires_at: int = NOW + 100
+    connection: sqlite3.Connection,
+    rows: PendingRows,
+    stored_at: int = NOW,
+    expires_at: int = NOW + 100,
+    seal: Seal = SEAL,
 ) -> list[tuple[bytes, bytes]]:
-    table.append(connection, rows, stored_at, expires_at)
+    table.append(connection, rows, stored_at, expires_at, seal)
     return [(bytes(key), bytes(answer)) for key, answer in zip(rows[::2], rows[1::2], strict=True)]
 
 
 def selected(connection: sqlite3.Connection, first: int, after: int, since: int = 0) -> dict[bytes, bytes]:
-    return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since))
+    return dict(table.select(connection, [b"key %04d" % number for number in range(first, after)], since, SEAL))
 
 
 def count(connection: sqlite3.Connection, name: str) -> int:
@@ -80,7 +87,10 @@ def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Conne
         b"key %04d" % number for number in range(many)
     ]
     with pytest.raises(sqlite3.IntegrityError):
-        append(connection, [*new_rows(0, many), None, bytearray()])  # type: ignore[list-item]
+        connection.execute(
+            "CREATE TEMP TRIGGER refuse BEFORE INSERT ON answers WHEN new.key = CAST('key 0516' AS BLOB) BEGIN SELECT raise(FAIL, 'no'); END"
+        )
+        append(connection, new_rows(0, many), stored_at=NOW + 1)
     connection.execute("ROLLBACK")  # as the store does after any error
     assert count(connection, "answers") == many
 
@@ -123,7 +133,7 @@ def test_numbers_that_begin_again_after_all_expired_are_indexed(
 ) -> None:
     append(connection, new_rows(0, 50), expires_at=NOW + 10)
     table.open_query(connection, QUERY)
-    table._delete_through(connection, 50)
+    table._delete(connection, "id <= ?1", 50)
     assert count(connection, "answers") == 0
     append(connection, new_rows(60, 63))
     table.open_query(connection, QUERY)
@@ -135,6 +145,52 @@ def test_a_place_that_is_another_answers_by_now_is_not_believed(connection: sqli
     table.open_query(connection, QUERY)
     connection.execute("UPDATE answers_by_key SET id = 3 - id")
     assert selected(connection, 0, 2) == {}
+
+
+def owned(connection: sqlite3.Connection, owner: bytes | None) -> list[int]:
+    """Numbers of the answers that an owner has, in the order in which they came."""
+    rows = connection.execute("SELECT key FROM answers WHERE owner IS ? ORDER BY id", (owner,)).fetchall()
+    return [int(key[4:]) for (key,) in rows]
+
+
+def filled(connection: sqlite3.Connection, numbers: range, owner: bytes) -> None:
+    append(connection, new_rows(numbers.start, numbers.stop, answer="x" * 4000), seal=Seal(SECRET, owner))
+
+
+def test_whoever_has_most_loses_the_oldest_and_a_neighbour_nothing(connection: sqlite3.Connection) -> None:
+    filled(connection, range(100), b"small")
+    filled(connection, range(100, 1000), b"large")
+    filled(connection, range(1000, 1100), b"newer")
+    append(connection, new_rows(1100, 1110))
+    connection.execute("UPDATE answers SET owner = NULL WHERE owner = ?", (SEAL.owner,))  # of 0.1.0
+    table.open_query(connection, QUERY)
+    table._evict_over(connection, 3_000_000)
+    assert owned(connection, b"small") == list(range(100))
+    assert owned(connection, b"newer") == list(range(1000, 1100))
+    assert owned(connection, None) == list(range(1100, 1110))
+    large = owned(connection, b"large")
+    assert 300 < len(large) < 700
+    assert large == list(range(1000 - len(large), 1000)), "the newest are kept"
+    assert len(table.select(connection, [b"key %04d" % n for n in range(1100)], 0, SEAL)) == 200 + len(large)
+
+
+def test_two_that_are_over_their_share_are_left_with_as_much(connection: sqlite3.Connection) -> None:
+    filled(connection, range(400), b"one")
+    filled(connection, range(400, 1200), b"two")
+    filled(connection, range(1200, 1210), b"three")
+    table._evict_over(connection, 2_000_000)
+    one, two = len(owned(connection, b"one")), len(owned(connection, b"two"))
+    assert one == pytest.approx(two, abs=2)
+    assert one + two > 200
+    assert len(owned(connection, b"three")) == 10
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=9), st.floats(0, 1))
+def test_an_equal_share_is_all_that_may_be_kept_and_takes_from_the_largest_alone(used: list[int], part: float) -> None:
+    total = int(sum(used) * part)
+    share = table.equal_share(used, total)
+    kept = [min(each, share) for each in used]
+    assert total - len(used) < sum(kept) <= total
 
 
 STEP = st.one_of(
@@ -162,8 +218,8 @@ def test_whatever_happened_before_a_query_finds_exactly_what_is_kept(
             table.open_query(connection, QUERY)
         elif stored:
             first = connection.execute("SELECT min(id) FROM answers").fetchone()[0]
-            table._delete_through(connection, first + argument - 1)
+            table._delete(connection, "id <= ?1", first + argument - 1)
             stored = stored[argument:]
-    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0)
+    rows = table.select(connection, [b"%02d" % key for key in range(31)], 0, SEAL)
     assert dict(rows) == dict(stored)
     connection.close()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,9 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator, route_key
 from huggingface_api_handler.inference.storage import sqlite as module
+from huggingface_api_handler.inference.storage.schema import APPLICATION_ID, SCHEMA_VERSION
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Service
 
@@ -65,7 +71,7 @@ def test_only_its_owner_can_read_the_file(service: Service, tmp_path: Path) -> N
     ask(service, folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = list(folder.iterdir())
-    assert {file.name for file in files} >= {"answers.sqlite", "answers.sqlite-wal"}
+    assert {file.name for file in files} >= {"answers.sqlite", "answers.secret"}
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
@@ -92,9 +98,7 @@ def test_a_damaged_file_is_set_aside_with_one_warning(how: str, service: Service
     elif how == "pages flipped":  # but for the first, so that it can be opened
         data[4096:] = bytes(255 - byte for byte in data[4096:])
     if how == "no secret":
-        with sqlite3.connect(file) as connection:
-            connection.execute("DELETE FROM meta")
-        connection.close()
+        (tmp_path / "answers.secret").unlink()
     else:
         file.write_bytes(data)
     assert ask(service, tmp_path) == 2
@@ -133,8 +137,10 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     file = tmp_path / "answers.sqlite"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE later(x)")
-        connection.execute(f"PRAGMA user_version = {module.SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
+    file.chmod(0o600)
     before = file.read_bytes()
     assert ask(service, tmp_path) == 2
     assert len(warnings(caplog)) == 1
@@ -142,17 +148,6 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(service: Service, tmp_path: 
     close_stores()
     assert file.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["answers.sqlite"]
-
-
-def test_a_file_of_an_older_format_is_set_aside(service: Service, tmp_path: Path, caplog: Any) -> None:
-    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
-        connection.execute("CREATE TABLE answers(x)")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-    assert [ask(service, tmp_path) for _ in range(2)] == [2, 0]
-    assert len(warnings(caplog)) == 1
-    assert "its format, 1, is no longer read" in warnings(caplog)[0]
-    assert len(list(tmp_path.glob("answers.sqlite.damaged-*"))) == 1
 
 
 def test_a_folder_that_cannot_be_made_costs_one_warning(service: Service, tmp_path: Path, caplog: Any) -> None:
@@ -284,24 +279,20 @@ print(out.attrs["usage"]["stored"])
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to become a user who may not write there takes root")
 @pytest.mark.parametrize("what", ["folder", "file"])
-def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Service) -> None:
+def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Service, tmp_path: Path) -> None:
     service.answer = answer
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to that user
         ask(service, Path(folder))
-        ask(service, Path(folder) / "other")
         close_stores()
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755 if what == "folder" else 0o777)
         os.chmod(f"{folder}/answers.sqlite", 0o644 if what == "file" else 0o666)
-        if what == "file":
-            os.chmod(folder, 0o777)
+        other = str(tmp_path)
         code = f"""
 import os
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage.sqlite import close_stores
 from tests.unit.inference.storage.test_sqlite import TEXTS, USING
-predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder + "/other"!r}}})  # all modules are read
+predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache": False, "cache_dir": {other!r}}})  # all modules are read
 close_stores()
 os.seteuid(65534)
 out = predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache_dir": {folder!r}}})
@@ -309,6 +300,133 @@ assert out["y_error"].isna().all()
 """
         done = run(code)
     assert done.stderr.count("cannot be used") == 1, done.stderr
+
+
+FILES = ["answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "answers.sqlite-journal", "answers.secret"]
+
+
+def test_a_file_that_is_cut_or_removed_while_in_use_costs_a_warning_at_most(tmp_path: Path) -> None:
+    """The process itself once ended by SIGBUS: SQLite maps the file -shm."""
+    code = f"""
+import logging, os
+from pathlib import Path
+from huggingface_api_handler.inference.storage.sqlite import open_store
+from tests.unit.inference.storage.test_sqlite import FILES, count, put
+for name in FILES:
+    for how in ("cut", "cut in half", "removed"):
+        folder = Path({str(tmp_path)!r}, name, how)
+        store, path = open_store(str(folder)), folder / name
+        put(store, 0, 300)
+        if path.exists():
+            path.unlink() if how == "removed" else os.truncate(path, path.stat().st_size // 2 if "half" in how else 0)
+        put(store, 300, 600)
+        print(store.run(count, -1).result())
+        assert not list(folder.glob("*-shm")), "it is mapped"
+"""
+    done = run(code)
+    assert done.stdout.split() == ["300"] * 3 + ["600"] * 3 * (len(FILES) - 1), "what comes after is kept in any case"
+    assert len(done.stderr.splitlines()) == 3, done.stderr
+
+
+READ_ONLY = {"the file": (0o400, 0o700), "the folder": (0o600, 0o500), "both": (0o400, 0o500)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to become a user who is not root, who may write anywhere, takes root")
+@pytest.mark.parametrize("what", READ_ONLY)
+def test_a_read_only_store_serves_what_it_holds_and_keeps_nothing_with_one_warning(what: str, service: Service) -> None:
+    service.answer = answer
+    with tempfile.TemporaryDirectory() as above:  # pytest's own is closed to that user
+        os.chmod(above, 0o755)
+        folder = Path(above) / "store"
+        ask(service, folder)
+        close_stores()
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, 65534, -1)
+        file_mode, folder_mode = READ_ONLY[what]
+        (folder / "answers.sqlite").chmod(file_mode)
+        folder.chmod(folder_mode)
+        before = (folder / "answers.sqlite").read_bytes()
+        code = f"""
+import os
+import pandas as pd
+from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.storage.sqlite import close_stores
+from tests.unit.inference.storage.test_sqlite import TEXTS, USING
+engine = {{"endpoint": {service.url!r}, "cache_dir": {str(folder)!r}, "requests_per_hour": 10}}
+predict(TEXTS, USING, {{**engine, "cache": False, "cache_dir": {above!r}}})  # all modules are read
+close_stores()
+os.seteuid(65534)
+for _ in range(2):
+    out = predict(TEXTS, USING, engine)
+    assert out["y_error"].isna().all()
+    print(out.attrs["usage"]["stored"])
+    out = predict(pd.DataFrame({{"text": ["a third review"]}}), USING, engine)
+    assert out["y_error"].isna().all()
+    print(out.attrs["usage"]["stored"])
+"""
+        done = run(code)
+        assert (folder / "answers.sqlite").read_bytes() == before
+    assert done.stdout.split() == ["2", "0", "2", "0"]
+    assert done.stderr.count("is read-only") == len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@contextmanager
+def in_the_place_of(path: Path, make: Callable[[Path], object], remove: Callable[[Path], object]) -> Iterator[None]:
+    """Something else is there for the length of the block."""
+    aside = path.with_name("aside")
+    path.rename(aside)
+    make(path)
+    yield
+    remove(path)
+    aside.rename(path)
+
+
+SPELLS: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
+    "the folder is a file": lambda folder: in_the_place_of(folder, Path.touch, Path.unlink),
+    "the file is a folder": lambda folder: in_the_place_of(folder / "answers.sqlite", Path.mkdir, Path.rmdir),
+}
+
+
+@pytest.mark.parametrize("begun", ["before", "in it"])
+@pytest.mark.parametrize("what", SPELLS)
+def test_what_is_kept_after_a_spell_without_the_store_is_found_by_all(
+    what: str, begun: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the process has seen the store before the spell, and knows its secret, or not."""
+    monkeypatch.setattr(module, "_REOPEN_AFTER_S", 0.0)
+    folder = tmp_path / "store"
+    ask(service, folder)
+    if begun == "in it":
+        close_stores()
+    with SPELLS[what](folder):
+        assert ask(service, folder) == 2
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(50)]})
+    engine = {"endpoint": service.url, "cache_dir": str(folder)}
+    route = RouteCoordinator(open_store(str(folder)), "a route", 8)
+    asyncio.run(route.refresh(active=True))
+    predict(frame, USING, engine)
+    before = len(service.asked)
+    for _ in range(2):
+        assert ask(service, folder) == 0, "what was kept before the spell"
+        assert predict(frame, USING, engine).attrs["usage"]["stored"] == 50
+        close_stores()  # as another process
+    assert len(service.asked) == before
+    store = open_store(str(folder))
+    leases: Any = store.run(lambda c: [key for (key,) in c.execute("SELECT route FROM leases")], []).result()
+    assert route_key(store, "a route") in leases
+
+
+def test_a_secret_that_is_removed_while_in_use_is_put_back(service: Service, tmp_path: Path) -> None:
+    assert ask(service, tmp_path) == 2
+    (tmp_path / "answers.secret").unlink()
+    (tmp_path / "answers.sqlite").rename(tmp_path / "aside")
+    (tmp_path / "aside").rename(tmp_path / "answers.sqlite")
+    store = open_store(str(tmp_path))
+    store.suspend()
+    store.resume()
+    assert ask(service, tmp_path) == 0
+    close_stores()
+    assert ask(service, tmp_path) == 0
 
 
 def started(code: str) -> subprocess.Popen[str]:

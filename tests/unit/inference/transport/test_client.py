@@ -44,11 +44,11 @@ class Proxy:
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    client._proxy_url.cache_clear()
+    client.proxy_url.cache_clear()
     server = Proxy()
     yield server
     server.close()
-    client._proxy_url.cache_clear()
+    client.proxy_url.cache_clear()
 
 
 def status_of(url: str, headers: dict[str, str] | None = None) -> int:
@@ -114,8 +114,8 @@ def test_what_no_proxy_excepts_is_reached_directly(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
     monkeypatch.setenv("no_proxy", no_proxy)
-    assert client._proxy_url("http://service.example:80/") is None
-    assert client._proxy_url("http://another.test:80/") == (None if no_proxy == "*" else f"http://{proxy.address}")
+    assert client.proxy_url("http://service.example:80/") is None
+    assert client.proxy_url("http://another.test:80/") == (None if no_proxy == "*" else f"http://{proxy.address}")
 
 
 def test_this_machine_is_reached_without_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
