@@ -15,7 +15,7 @@ creation_args = OrderedDict(
         "description": "Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
         "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
         "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this "
-        "order, then the token that `hf auth login` stored.",
+        "order, then the token that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
         "required": False,
         "label": "API key",
         "secret": True,
@@ -43,8 +43,9 @@ creation_args = OrderedDict(
     },
     api_key_env={
         "type": "str",
-        "description": "Name of the variable in MindsDB's environment that holds the key. It is read at each query, "
-        "so you can change the key without a new engine.",
+        "description": "Name of the variable in MindsDB's environment that holds the key: one that begins with HF_ or "
+        "HUGGINGFACE_, or that the administrator lists in HUGGINGFACE_API_KEY_VARIABLES. It is read at each query, so "
+        "you can change the key without a new engine.",
         "required": False,
         "label": "Variable of the API key",
     },
@@ -71,7 +72,9 @@ creation_args = OrderedDict(
     },
     trusted_hosts={
         "type": "list",
-        "description": "Hosts that may get the key besides Hugging Face's own, over HTTPS only. Default: none.",
+        "description": "Hosts, or hosts with ports such as gw.example:8443, that may get the key of api_key or "
+        "api_key_env besides Hugging Face, over HTTPS only: your Inference Endpoints that models name, or a gateway. "
+        "Default: none.",
         "required": False,
         "label": "Trusted hosts",
     },
@@ -101,6 +104,13 @@ creation_args = OrderedDict(
         "may reach those addresses. Default: false.",
         "required": False,
         "label": "Private media",
+    },
+    allow_private_endpoints={
+        "type": "bool",
+        "description": "Whether a model's own endpoint may be at a private address. The engine's endpoint always may. "
+        "Set it only where everybody who writes SQL may reach those addresses. Default: false.",
+        "required": False,
+        "label": "Private endpoints",
     },
     cache={
         "type": "bool",

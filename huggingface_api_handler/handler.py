@@ -19,6 +19,7 @@ from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, merge_select_overrides, model_settings
 from .errors import HuggingFaceAPIError, InputError, MissingArgumentError
 from .inference.protocols import discovery
+from .inference.protocols.endpoint_policy import is_public_only
 from .inference.protocols.preflight import check_engine, describe_model, task_of
 from .inference.runtime.dataframe import predict_frame
 from .inference.runtime.session import default_session
@@ -258,6 +259,7 @@ def _new_model(
         raise InputError(
             f"{error}. In RETRAIN ... USING give all arguments again: MindsDB puts them in the place of the former ones"
         ) from None
+    is_public_only(settings.endpoint, engine)  # refuses a private address, before anything is recorded
     checked = {"task": settings.task, "model": settings.model, "target": settings.target}
     return {**using, **checked, **settings.columns}, settings
 

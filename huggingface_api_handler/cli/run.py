@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import NamedTuple, TypedDict
 
@@ -55,7 +56,7 @@ def _infer(args: argparse.Namespace) -> _Outcome:
         using["candidate_labels"] = [label for label in labels if label]
     if args.no_wait:
         using["options"] = {"wait_for_model": False}
-    engine: dict[str, object] = {"endpoint": args.endpoint, "api_key_env": args.api_key_env}
+    engine: dict[str, object] = {"endpoint": args.endpoint, "api_key": _given_key(args.api_key_env)}
     engine = {name: value for name, value in engine.items() if value is not None}
     engine["cache"] = False  # whoever tries a key or an endpoint wants its answer, not one from the store
     task = args.task or _own_task(args.model, engine)
@@ -73,6 +74,16 @@ def _infer(args: argparse.Namespace) -> _Outcome:
     if error is not None and error == error:  # neither None nor NaN
         raise RuntimeError(str(error))
     return _Outcome(_plain(row["prediction"]), out.attrs.get("usage", {}).get("model") or args.model)
+
+
+def _given_key(variable: str | None) -> str | None:
+    """The key in a variable. Whoever has the shell has its variables, so any of them may be named here."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ValueError(f"--api-key-env names the variable {variable}, which is not set")
+    return key
 
 
 def _own_task(model: str, engine: dict[str, object]) -> str:

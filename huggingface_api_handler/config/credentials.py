@@ -1,4 +1,4 @@
-"""Where the key of an engine is found."""
+"""Where the key of an engine is found, and whether it is the engine's own or the machine's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from ..errors import InputError
+from ..redaction import preview
 from .types import key_problem
 
 if TYPE_CHECKING:
@@ -16,6 +17,28 @@ if TYPE_CHECKING:
 
 KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Environment variables that are searched for a key, in this order."""
+
+
+ALLOWED_VARIABLES = "HUGGINGFACE_API_KEY_VARIABLES"
+"""The variable by which an administrator lists, with commas between, others that ``api_key_env`` may name."""
+
+_ALLOWED_PREFIXES = ("HF_", "HUGGINGFACE_")
+
+
+def is_machine_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether an engine's key is one that is found on the machine, which nobody gave to this engine.
+
+    Args:
+        settings: The engine's.
+        environment: Variables by name.
+
+    Returns:
+        True where the engine names no key, or names one of ``KEY_VARIABLES`` that the administrator did not list.
+    """
+    name = settings.api_key_env
+    if settings.api_key is not None:
+        return False
+    return name is None or (name in KEY_VARIABLES and name not in _listed(environment))
 
 
 def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
@@ -29,11 +52,13 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
         The key; where there is none, the token that ``hf auth login`` stored, or None.
 
     Raises:
-        InputError: ``api_key_env`` names a variable that is not set, or holds what cannot be a key.
+        InputError: ``api_key_env`` names a variable that is not set or that it may not name, or holds what cannot be a
+            key.
     """
     if settings.api_key is not None:
         return settings.api_key
     if settings.api_key_env is not None:
+        _refuse_variable(settings.api_key_env, environment)
         value = environment.get(settings.api_key_env, "").strip()
         if not value:
             raise InputError(
@@ -50,3 +75,17 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
 
     stored = get_token()
     return SecretStr(stored) if stored else None
+
+
+def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
+    """Raise InputError for a variable that is not meant for engines: who creates one could read it at their server."""
+    if name.startswith(_ALLOWED_PREFIXES) or name in KEY_VARIABLES or name in _listed(environment):
+        return
+    raise InputError(
+        f"api_key_env may not read the variable {preview(name)}: its name begins with neither HF_ nor HUGGINGFACE_. "
+        f"Rename it, or set {ALLOWED_VARIABLES} to its name where MindsDB runs, and start MindsDB again"
+    )
+
+
+def _listed(environment: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environment.get(ALLOWED_VARIABLES, "").split(",")}

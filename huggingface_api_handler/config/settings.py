@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from ..tasks import TASKS, Task
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
-from .types import DirPath, FiniteFloat, Int, Key, Labels, Name, OutputFields, StrList, Url
+from .types import DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
 
 
 class _Arguments(BaseModel):
@@ -33,12 +33,13 @@ class EngineSettings(_Arguments):
         description="Your Hugging Face token (hf_...), or the key of your own endpoint (8 letters and digits or "
         "more). You may also write it as token, huggingface_api_key or huggingface_api_api_key. Without it, the "
         "variables HF_TOKEN, HUGGINGFACE_API_KEY, HUGGINGFACE_TOKEN and HUGGING_FACE_HUB_TOKEN are tried in this "
-        "order, then the token that `hf auth login` stored.",
+        "order, then the token that `hf auth login` stored; a key that is found so goes to Hugging Face only.",
     )
     api_key_env: Name | None = Field(
         default=None,
         title="Variable of the API key",
-        description="Name of the variable in MindsDB's environment that holds the key. It is read at each query, so "
+        description="Name of the variable in MindsDB's environment that holds the key: one that begins with HF_ or "
+        "HUGGINGFACE_, or that the administrator lists in HUGGINGFACE_API_KEY_VARIABLES. It is read at each query, so "
         "you can change the key without a new engine.",
     )
     endpoint: Url | None = Field(
@@ -62,7 +63,9 @@ class EngineSettings(_Arguments):
     trusted_hosts: StrList = Field(
         default=[],
         title="Trusted hosts",
-        description="Hosts that may get the key besides Hugging Face's own, over HTTPS only. Default: none.",
+        description="Hosts, or hosts with ports such as gw.example:8443, that may get the key of api_key or "
+        "api_key_env besides Hugging Face, over HTTPS only: your Inference Endpoints that models name, or a gateway. "
+        "Default: none.",
     )
     max_concurrency: Int | None = Field(
         default=None,
@@ -88,6 +91,12 @@ class EngineSettings(_Arguments):
         title="Private media",
         description="Whether cells may name URLs of private addresses. Set it only where everybody who writes SQL may "
         "reach those addresses. Default: false.",
+    )
+    allow_private_endpoints: bool = Field(
+        default=False,
+        title="Private endpoints",
+        description="Whether a model's own endpoint may be at a private address. The engine's endpoint always may. Set "
+        "it only where everybody who writes SQL may reach those addresses. Default: false.",
     )
     cache: bool | None = Field(
         default=None,
@@ -179,7 +188,7 @@ class ModelSettings(_Arguments):
     task: str = Field(
         description="What the model does, such as 'text-classification'. Default: the model's own task, from the Hub.",
     )
-    model: Name = Field(
+    model: ModelName = Field(
         description="Name of the model on the Hub or on your server, such as 'owner/name'. Default: the task's default "
         "model.",
     )
@@ -199,8 +208,9 @@ class ModelSettings(_Arguments):
     )
     endpoint: Url | None = Field(
         default=None,
-        description="URL of a server for this model alone. The engine's key does not go there unless it belongs there. "
-        "Default: the engine's.",
+        description="URL of a server for this model alone, at a public address unless the engine has "
+        "allow_private_endpoints. The engine's key goes there only below the engine's own endpoint, and to its "
+        "trusted_hosts. Default: the engine's.",
     )
     provider: Name | None = Field(
         default=None,

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from ..errors import InputError
 from ..redaction import preview
 from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
+from ..urls import canonical_host, has_detour
 from .normalize import json_object
 
 MIN_KEY_CHARS = 8
@@ -102,7 +103,40 @@ def _url(value: str) -> str:
         raise ValueError("must name a port from 1 to 65535")
     if parts.username or parts.password:
         raise ValueError("must hold no user name or password; give a key with api_key")
-    return value.strip().rstrip("/")
+    path = parts.path.rstrip("/").removeprefix("/")
+    if path and has_detour(path):
+        raise ValueError("must hold no //, /./ or /../ in its path: write the address that is meant")
+    return _with_readable_host(value.strip().rstrip("/"), parts.hostname)
+
+
+def _with_readable_host(url: str, host: str) -> str:
+    """The URL with its host in ASCII. One that is ASCII stays as it was written: stored answers are found by it."""
+    try:
+        plain = canonical_host(f"[{host}]" if ":" in host else host)
+    except ValueError:
+        raise ValueError("must name its host in one plain spelling: a name, or an address in decimal numbers") from None
+    return url if host.isascii() else re.sub(r"(?<=://)[^/:?#]+", plain, url, count=1)
+
+
+def model_name(value: str) -> str:
+    """Let only names pass that lead nowhere else where they become part of an address.
+
+    Args:
+        value: The name of a model.
+
+    Returns:
+        The same name.
+
+    Raises:
+        ValueError: It has a segment that is empty, ``.`` or ``..``. A slash before the first one is allowed: servers
+            name models by their folder.
+
+    >>> model_name("owner/name:fastest")
+    'owner/name:fastest'
+    """
+    if has_detour(value.removeprefix("/")):
+        raise ValueError("must be a plain name such as 'owner/name', with no //, /./ or /../ in it")
+    return value
 
 
 def key_problem(key: str) -> str | None:
@@ -155,6 +189,9 @@ def _one_line(value: str) -> str:
 
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
 """A short text on one line: the name of a model, a provider, a variable."""
+
+ModelName = Annotated[Name, AfterValidator(model_name)]
+"""The name of a model, which may become part of an address."""
 
 DirPath = Annotated[
     str,

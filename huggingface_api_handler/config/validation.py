@@ -130,6 +130,8 @@ def model_settings(
     if "model" not in arguments:
         endpoint = arguments.get("endpoint") or (engine.endpoint if engine else None)
         arguments["model"] = _default_model(task, arguments, endpoint)
+    elif str(arguments["model"]).startswith("/") and _is_in_address(arguments.get("endpoint"), engine):
+        raise InputError("model must be a name such as 'owner/name'. A path is for an endpoint of one model")
     fields, columns, parameters = _partition_arguments(task, arguments)
     settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
     checked = check_parameters(task, parameters, settings.columns)
@@ -193,6 +195,12 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
     task = task_named(arguments["task"])
     served_by_router = not any(arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
     return TASKS[task.router_task] if task.router_task is not None and served_by_router else task
+
+
+def _is_in_address(endpoint: object, engine: EngineSettings | None) -> bool:
+    """Whether the model's name is part of the address that is asked."""
+    endpoint = endpoint or (engine.endpoint if engine else None)
+    return not endpoint or str(endpoint).rstrip("/").endswith("/models")
 
 
 def _default_model(task: Task, arguments: Using, endpoint: object) -> str:

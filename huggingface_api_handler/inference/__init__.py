@@ -48,6 +48,7 @@ def predict(
     Args:
         df: a pandas DataFrame, which stays as it is; or a pyarrow Table or RecordBatch, or a Polars DataFrame.
         using: what CREATE MODEL ... USING takes, and ``target``, the name of the prediction's column ('prediction').
+            Without ``engine`` its ``endpoint`` may be at a private address, as an engine's may.
         engine: what CREATE ML_ENGINE ... USING takes, and ``name``, under which requests are counted and answers
             are stored (by default the endpoint). Another key of the same name finds no answers.
         session: the connections, stores and routes to use; None for those of the process.
@@ -151,7 +152,8 @@ class _Settings(NamedTuple):
 
 
 def _settings(using: Using, engine: Using | None) -> _Settings:
-    engine_using = dict(engine or {})
+    # Without an engine of somebody else's, the endpoint that using names is chosen by whoever runs this program.
+    engine_using = {"allow_private_endpoints": True} if engine is None else dict(engine)
     name = engine_using.pop("name", None)
     try:
         checked = engine_settings(engine_using)

@@ -95,9 +95,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Conversation:
-    """The messages of one row, ``[{"role", "content"}, ...]``, as JSON text."""
+    """The messages of one row, ``[{"role", "content"}, ...]``, as JSON text, and the addresses that they name."""
 
     messages: str
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,18 @@ def media_in(item: Input) -> MediaRef | Media | None:
     if isinstance(item, (MediaRef, Media)):
         return item
     return item.media if isinstance(item, _WITH_MEDIA) else None
+
+
+def links_in(item: Input) -> tuple[str, ...]:
+    """The addresses that an input names for the model server to fetch.
+
+    Args:
+        item: the input of one row.
+
+    Returns:
+        Those of a conversation's parts, none for any other input.
+    """
+    return item.links if isinstance(item, Conversation) else ()
 
 
 def loaded_media(item: Input) -> Media:

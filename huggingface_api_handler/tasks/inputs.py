@@ -11,6 +11,7 @@ from ..redaction import preview
 from .base import Column, Settings, Task
 from .cell_kinds import BYTES, LISTS, MAPS, TEXT, only_other_kinds
 from .input_types import Conversation, Input, InvalidCell, MediaRef, TableRow
+from .message_links import links_of
 from .prompts import fill, template_columns
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def _messages(cell: Cell) -> Conversation | InvalidCell | None:
     except (TypeError, ValueError, RecursionError):
         return InvalidCell("the messages hold what is no JSON")
     text = _unicode(messages)
-    return Conversation(text) if isinstance(text, str) else text
+    return Conversation(text, links_of(cell)) if isinstance(text, str) else text
 
 
 def _is_message(message: object) -> bool:

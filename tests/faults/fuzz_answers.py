@@ -30,7 +30,7 @@ from multidict import CIMultiDict
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.transport import client, large_bodies
 from huggingface_api_handler.tasks import TASKS
 from tests.faults.plan import fraction
 
@@ -161,7 +161,7 @@ STATUSES = st.sampled_from(
     + [204, 301, 307, 400, 401, 404, 408, 413, 418, 422, 424, 429, 429, 500, 502, 503, 503, 503, 504, 599, 999]
 )
 BREAKS = st.sampled_from([TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError("https://u:hf_secret@h"),
-                          ConnectionResetError("hf_secret"), client.ResponseTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
+                          ConnectionResetError("hf_secret"), large_bodies.ResponseTooLarge(), ValueError("hf_secret"), OSError(5, "x")])  # fmt: skip
 
 Reply = client.Response | Exception
 

@@ -44,7 +44,7 @@ def handler_installed() -> Iterator[None]:
 def mindsdb(handler_installed: None) -> Iterator[MindsDB]:
     with (
         tempfile.TemporaryDirectory() as home,
-        running_mindsdb(environment={"OTHER_KEY": KEY, "HF_HOME": home}) as server,
+        running_mindsdb(environment={"HF_OTHER_KEY": KEY, "HF_HOME": home}) as server,
     ):
         yield server
 

@@ -155,6 +155,31 @@ def test_create_engine_asks_hugging_face_who_the_key_is(service: Service, monkey
         engine.create_engine({"api_key": "hf_bad"})
 
 
+def test_create_engine_says_where_a_key_that_was_named_does_not_go(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_OfTheMachine000")
+    engine = Handler(model_storage=None, engine_storage=Storage())
+    service.answer = lambda body, headers, path: Reply({}, 401 if "authorization" not in headers else 200)
+    named = {"api_key_env": "HF_TOKEN", "endpoint": service.url}
+    with pytest.raises(InferenceError, match="HUGGINGFACE_API_KEY_VARIABLES=HF_TOKEN"):
+        engine.create_engine(named)
+    service.answer = lambda *_: {}
+    engine.create_engine(named)
+    assert "HUGGINGFACE_API_KEY_VARIABLES=HF_TOKEN" in caplog.text
+    caplog.clear()
+    engine.create_engine({"endpoint": service.url})
+    assert "No key went along" not in caplog.text
+
+
+def test_a_private_endpoint_is_refused_before_anything_is_recorded(service: Service) -> None:
+    args = {"using": {"task": "text-classification", "column": "text", "endpoint": service.url}}
+    with pytest.raises(InputError, match="allow_private_endpoints"):
+        Handler.create_validation("y", args, Storage({}))
+    Handler.create_validation("y", args, Storage({"allow_private_endpoints": True}))
+    Handler.create_validation("y", args, Storage({"endpoint": "http://127.0.0.1:9"}))
+
+
 def test_a_providers_own_key_is_not_shown_to_hugging_face(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", service.url)
     engine = Handler(model_storage=None, engine_storage=Storage())

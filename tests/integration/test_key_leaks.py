@@ -25,7 +25,7 @@ from tests.conftest import Reply, Service
 from tests.unit.test_key_leaks import Listener, echo, leaks
 
 KEY = "hf_LeakCanary" + "Zq9" * 8 + "SQL"
-VARIABLE = "LEAK_CANARY"
+VARIABLE = "HF_LEAK_CANARY"
 GIVEN = {"huggingface_api_key": KEY, "api_key_env": VARIABLE}
 """How CREATE ML_ENGINE is told the key: by the name that MindsDB masks least, and so that MindsDB never sees it."""
 PATHS = ("right", "refused", "page", "answer", "redirect", "bad")

@@ -139,6 +139,9 @@ def test_zero_shot_entities_embeddings_and_similarity(mindsdb: MindsDB, engine: 
         ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'zero-shot', column = 'text'", "needs candidate_labels"),
         ("CREATE MODEL mindsdb.bad PREDICT text USING engine = 'hf_api_engine', task = 'ner', column = 'text'", "input column"),
         (f"CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', api_key = '{KEY}'", "CREATE ML_ENGINE"),
+        ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', endpoint = 'http://169.254.169.254/latest'", "allow_private_endpoints"),
+        ("CREATE MODEL mindsdb.bad PREDICT y USING engine = 'hf_api_engine', task = 'ner', column = 'text', model = '../../admin'", "/../"),
+        ("CREATE ML_ENGINE bad FROM huggingface_api USING endpoint = 'http://127.0.0.1:1', api_key_env = 'PATH'", "HUGGINGFACE_API_KEY_VARIABLES"),
         ("CREATE ML_ENGINE bad FROM huggingface_api USING endpont = 'http://127.0.0.1:1'", "did you mean 'endpoint'"),
     ],
 )  # fmt: skip
@@ -252,7 +255,7 @@ def test_a_model_elsewhere_gets_no_key(mindsdb: MindsDB, guarded: str, inference
 
 def test_a_key_may_come_from_a_variable_of_mindsdbs_environment(mindsdb: MindsDB, guarded: str) -> None:
     mindsdb.sql(
-        f"CREATE ML_ENGINE hf_variable FROM huggingface_api USING endpoint = '{guarded}/models', api_key_env = 'OTHER_KEY'"
+        f"CREATE ML_ENGINE hf_variable FROM huggingface_api USING endpoint = '{guarded}/models', api_key_env = 'HF_OTHER_KEY'"
     )
     mindsdb.sql(
         "CREATE MODEL mindsdb.by_variable PREDICT y USING engine = 'hf_variable', task = 'sentiment-analysis', column = 'text'"

@@ -33,6 +33,7 @@ def upgraded(handler_installed: None, tmp_path_factory: pytest.TempPathFactory) 
         "MINDSDB_STORAGE_DIR": str(folder / upgrade.MINDSDB),
         "HF_HOME": str(folder / upgrade.HF_HOME),
         upgrade.KEY_VARIABLE: upgrade.KEY,
+        "HUGGINGFACE_API_KEY_VARIABLES": upgrade.KEY_VARIABLE,
     }
     with running_mindsdb(environment=variables) as server:
         yield server

@@ -265,7 +265,8 @@ def test_a_model_elsewhere_gets_no_key_of_the_engine(
 ) -> None:
     service.answer = lambda *_: Reply({"error": "no"}, 401)
     using = {**USING, "endpoint": f"{service.url}/elsewhere"}
-    for number, engine in enumerate([{"endpoint": "http://127.0.0.1:9", "api_key": KEY}, {"api_key": KEY}]):
+    for number, own in enumerate([{"endpoint": "http://127.0.0.1:9"}, {}]):
+        engine = {**own, "api_key": KEY, "allow_private_endpoints": True}
         text = everything(engine, log, tmp_path / str(number), using)
         assert "The key was not accepted" in text
         assert not leaks(text, KEY)
@@ -435,7 +436,7 @@ def test_so_are_those_met_at_create_and_describe(
 
 
 @pytest.mark.parametrize("leaky", LEAKY)
-@pytest.mark.parametrize("step", ["_prepare_mapping_info", "get_response"])
+@pytest.mark.parametrize("step", ["model_info", "_prepare_mapping_info", "get_response"])
 def test_so_are_those_of_a_providers_helper(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaky: str, step: str
 ) -> None:
@@ -450,13 +451,16 @@ def test_so_are_those_of_a_providers_helper(
         return client.Response(200, CIMultiDict({"content-type": "application/json"}), b'{"images": []}')
 
     mapping = InferenceProviderMapping(provider="fal-ai", hf_model_id="m", providerId="fal-ai/m", status="live", task="text-to-image")  # fmt: skip
-    monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
-    monkeypatch.setattr(helper, step, broken)
+    if step == "model_info":
+        monkeypatch.setattr(hub_providers, step, broken)
+    else:
+        monkeypatch.setattr(helper, "_prepare_mapping_info", lambda *_: mapping)
+        monkeypatch.setattr(helper, step, broken)
     monkeypatch.setattr(default_session().http, "post", post)
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
     using = {"task": "text-to-image", "column": "text", "target": "y", "model": "m", "provider": "fal-ai", "max_requests": 7}  # fmt: skip
-    text = everything({"api_key": KEY}, log, tmp_path, using) if step != "_prepare_mapping_info" else ""
-    if step == "_prepare_mapping_info":
+    text = everything({"api_key": KEY}, log, tmp_path, using) if step == "get_response" else ""
+    if step != "get_response":
         with pytest.raises(HuggingFaceAPIError) as refused:
             predict(FRAME, using, {"api_key": KEY, "cache_dir": str(tmp_path)})
         text = error_text(refused.value) + log.text
@@ -535,7 +539,7 @@ def crash():
     time.sleep(0.5)  # one trace is not begun while another is written
     os.kill(os.getpid(), int(sys.argv[2]))
 threading.Timer(0.5, crash).start()
-predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1], "api_key_env": "LEAKY", "cache": False}})
+predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1], "api_key_env": "HF_LEAKY", "cache": False}})
 """
 
 
@@ -544,7 +548,7 @@ predict(pd.DataFrame({{"text": ["a"] * 3}}), {USING!r}, {{"endpoint": sys.argv[1
 def test_a_crash_prints_no_key(end: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "LEAKY": KEY, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_LEAKY": KEY, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}  # fmt: skip
         command = [sys.executable, "-c", CRASH, url, str(int(end))]
         done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     output = (done.stdout + done.stderr).decode("utf-8", "replace")

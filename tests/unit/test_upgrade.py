@@ -33,6 +33,7 @@ def one_at_a_time() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(upgrade.KEY_VARIABLE, upgrade.KEY)
+    monkeypatch.setenv("HUGGINGFACE_API_KEY_VARIABLES", upgrade.KEY_VARIABLE)
 
 
 @pytest.fixture

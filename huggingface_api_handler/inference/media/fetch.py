@@ -1,8 +1,7 @@
 """Download a URL, from the public internet only.
 
-The connector's own resolver checks each address, so the address that was checked is the one that is connected to. DNS
-rebinding, a name that resolves to another address the second time, gains nothing. Every fetch has its own session: no
-cookie, connection, proxy, key or referrer is shared with any other.
+The connector's own resolver checks each address (``PublicOnlyResolver``). Every fetch has its own session: no cookie,
+connection, proxy, key or referrer is shared with any other.
 """
 
 from __future__ import annotations
@@ -19,8 +18,10 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ...errors import MediaError
+from ...urls import is_address
 from ..name_resolver import NameResolver
-from .ssrf import non_public_message, non_public_reason, validate_url
+from ..public_addresses import PublicOnlyResolver
+from .ssrf import non_public_message, validate_url
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
@@ -62,8 +63,8 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
             no more of the URL, whose path and query can be a secret.
     """
     url = validate_url(text, allow_private=allow_private)
-    safe_resolver = _PublicOnlyResolver(resolver or NameResolver(), allow_private)
-    connector = aiohttp.TCPConnector(resolver=safe_resolver, use_dns_cache=False, force_close=True, ssl=tls_context())
+    names = _media_resolver(resolver, allow_private)
+    connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True, ssl=tls_context())
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -84,27 +85,45 @@ async def fetch(text: str, *, allow_private: bool, max_bytes: int, resolver: Abs
     raise MediaError(f"{url.raw_host} redirects more than {MAX_REDIRECTS} times. Give the final URL")
 
 
-class _PublicOnlyResolver(AbstractResolver):
-    """A resolver that refuses a name if any of its addresses is not public."""
+async def judge(text: str, *, allow_private: bool, resolver: AbstractResolver | None = None) -> None:
+    """Check that somebody else may be sent to a URL: what ``fetch`` would check before it connects.
 
-    def __init__(self, resolver: AbstractResolver, allow_private: bool) -> None:
+    Args:
+        text: The URL as the cell holds it.
+        allow_private: Whether private addresses, other ports and http:// are allowed.
+        resolver: Looks names up instead of the machine's own resolver.
+
+    Raises:
+        MediaError: The URL may not be fetched, or its host's name is unknown or leads to an address that is not public.
+    """
+    url = validate_url(text, allow_private=allow_private)
+    if not allow_private and not is_address(url.raw_host or ""):
+        await _media_resolver(resolver, allow_private).resolve(url.raw_host or "", url.port or 0)
+
+
+def _media_resolver(resolver: AbstractResolver | None, allow_private: bool) -> AbstractResolver:
+    names = _MediaResolver(resolver or NameResolver())
+    if allow_private:
+        return names
+    return PublicOnlyResolver(names, lambda host, reason: MediaError(non_public_message(host, reason)))
+
+
+class _MediaResolver(AbstractResolver):
+    """A resolver whose error, of a name that has no address, is a row's reason."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver
-        self._allow_private = allow_private
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Look up ``host`` as the wrapped resolver does. MediaError if it has no address or one that is not public."""
+        """Look up ``host`` as the wrapped resolver does. MediaError if it has no address."""
         try:
             addresses = await self._resolver.resolve(host, port, family)
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
             raise MediaError(f"there is no host named {host}, or its name could not be looked up. Check the URL")
-        if not self._allow_private:
-            for address in addresses:
-                if reason := non_public_reason(address["host"]):
-                    raise MediaError(non_public_message(host, reason))
         return addresses
 
     async def close(self) -> None:

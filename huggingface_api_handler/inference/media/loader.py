@@ -18,7 +18,7 @@ from ...errors import MediaError
 from ...tasks import Media
 from ..name_resolver import NameResolver
 from ..threads import Threads
-from .fetch import fetch
+from .fetch import fetch, judge
 from .files import read_file, write_file
 from .sniffing import content_type_of, extension_of, validate_media
 
@@ -67,6 +67,27 @@ async def load(cell: str | bytes, kind: str, policy: MediaPolicy, threads: Threa
     if len(data) > policy.max_bytes:
         raise MediaError(f"the {kind} is larger than {policy.max_bytes:,} bytes")
     return Media(data, validate_media(data, kind))
+
+
+async def check_link(link: str, policy: MediaPolicy) -> None:
+    """Check an address that the model server is to fetch for itself, as part of a chat's messages.
+
+    It is held to what cells may name, so that a table's author gets no further by way of the model server. No file may
+    be named: it would be one of the server's.
+
+    Args:
+        link: The address as the messages hold it.
+        policy: What cells may name.
+
+    Raises:
+        MediaError: The address may not be named. The text becomes the row's error.
+    """
+    try:
+        await asyncio.wait_for(judge(link, allow_private=policy.allow_private), policy.timeout_s)
+    except asyncio.TimeoutError:
+        raise MediaError("the host of an address in the messages could not be looked up in time") from None
+    except MediaError as error:
+        raise MediaError(f"the messages name what the model server may not be sent to: {error}") from None
 
 
 async def _read_cell(cell: str | bytes, policy: MediaPolicy, threads: Threads) -> bytes:

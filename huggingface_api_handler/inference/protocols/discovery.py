@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TypedDict
@@ -9,8 +10,10 @@ from typing import TypedDict
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
 from ...tasks import Task
+from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
 from . import hub_providers, tei
+from .endpoint_policy import refusal
 from .hf_inference import HFInference
 from .hub_providers import HubProvider
 from .routing import Route, resolve_route
@@ -61,7 +64,7 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
-        InputError: The provider does not serve the model.
+        InputError: The provider does not serve the model, or its endpoint may not be asked (see ``resolve_route``).
     """
     try:
         route = resolve_route(engine, model)
@@ -70,8 +73,20 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         return {}
     if isinstance(route.protocol, HubProvider):
         return {"provider": route.protocol.mapping()}
+    if route.is_public_only:
+        http.submit(_refuse_private(route.url, http)).result()
     protocol = http.submit(DetectedServers().detect(http, route, model.definition)).result().protocol
     return {"tei": {"url": route.url, "largest_batch": protocol.max_batch_size}} if isinstance(protocol, Tei) else {}
+
+
+async def _refuse_private(url: str, http: HttpClient) -> None:
+    """Raise InputError where the name of a model's endpoint leads to a private address: each query would say so."""
+    try:
+        await asyncio.wait_for(http.look_up_public(url), _INFO_TIMEOUT_S)
+    except PrivateAddress as error:
+        raise refusal(error.host, error.reason) from None
+    except (OSError, UnicodeError, asyncio.TimeoutError):  # the query looks it up again
+        pass
 
 
 class DetectedServers:
@@ -107,7 +122,9 @@ class DetectedServers:
         """
         if _may_be_recognised(route, task) and route.url not in self._protocols:
             try:
-                response = await http.get(f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S)
+                response = await http.get(
+                    f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S, public_only=route.is_public_only
+                )
             except Exception:  # the query itself will say what is wrong with this host
                 return route
             if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again

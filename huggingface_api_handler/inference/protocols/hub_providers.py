@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -33,8 +34,9 @@ from ..media.sniffing import content_type_of
 from ..transport.client import Response
 from . import codec
 from .base import JSON_TYPE, Batching, Body, Decoded
-from .hf_inference import form_of
+from .hf_inference import HF_INFERENCE, form_of
 from .jobs import Job, current_job
+from .key_policy import model_info
 from .openai_chat import chat_payload, decode_chat
 from .server_errors import read_error
 
@@ -188,7 +190,14 @@ class HubProvider:
         )
 
 
-def provider_for(model: str, task: Task, name: str, key: SecretStr | None, headers: Mapping[str, str]) -> HubProvider:
+def provider_for(
+    model: str,
+    task: Task,
+    name: str,
+    key: SecretStr | None,
+    headers: Mapping[str, str],
+    hub_key: SecretStr | None = None,
+) -> HubProvider:
     """Find the provider of a model and task. Asks the Hub for the model's name there, once a process.
 
     Args:
@@ -197,6 +206,7 @@ def provider_for(model: str, task: Task, name: str, key: SecretStr | None, heade
         name: A provider of huggingface_hub's, or ``auto``.
         key: The key to send.
         headers: Headers of our own for each request.
+        hub_key: For the Hub; None for none.
 
     Returns:
         The provider, ready to encode requests.
@@ -211,8 +221,12 @@ def provider_for(model: str, task: Task, name: str, key: SecretStr | None, heade
         raise InputError(f"provider {name!r} needs a key: give api_key to CREATE ML_ENGINE, or set HF_TOKEN")
     helper_task = HELPER_TASKS.get(task.name, task.name)
     try:
+        if name == "auto" and helper_task != _CHAT:
+            name = next(iter(_ask_hub(model, hub_key))).provider
         helper = get_provider_helper(name, helper_task, model)  # type: ignore[arg-type]
-        mapping = helper._prepare_mapping_info(model)
+        if helper.provider == HF_INFERENCE.name:
+            helper = _without_lookup(helper, model)
+        mapping = _mapping(helper, model, hub_key)
     except ValueError as error:
         raise InputError(f"{name} does not serve this: {error}") from None
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
@@ -220,9 +234,43 @@ def provider_for(model: str, task: Task, name: str, key: SecretStr | None, heade
             f"the Hub could not be asked where {name} serves {model!r} "
             f"({type(error).__name__}). Check that this machine reaches huggingface.co, and try again"
         ) from None
-    # The helper looks the mapping up again for every request; this saves the request to the Hub.
+    # The helper looks the mapping up again for every request; this saves the request to the Hub, and the machine's
+    # token, which the helper would send along whoever's key the engine has.
     HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(helper.provider, {})[model] = mapping
     return HubProvider(helper.provider, model, helper, key, headers)
+
+
+def _mapping(helper: TaskProviderHelper, model: str, hub_key: SecretStr | None) -> InferenceProviderMapping:
+    """What the Hub says of a model at a provider: as the helper looks it up, with our key. ValueError for nothing."""
+    listed = HARDCODED_MODEL_INFERENCE_MAPPING.get(helper.provider, {}).get(model)
+    if listed is not None:
+        return listed
+    if type(helper)._prepare_mapping_info is not TaskProviderHelper._prepare_mapping_info:  # it asks nobody
+        return helper._prepare_mapping_info(model)
+    mapping = next((each for each in _ask_hub(model, hub_key) if each.provider == helper.provider), None)
+    if mapping is None:
+        raise ValueError(f"the Hub does not list {model} at {helper.provider}")
+    if mapping.task != helper.task:
+        raise ValueError(f"{model} is for the task {mapping.task} there, and not for {helper.task}")
+    return mapping
+
+
+def _without_lookup(helper: TaskProviderHelper, model: str) -> TaskProviderHelper:
+    """The helper of hf-inference, which would ask the Hub for each model, with the machine's token."""
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
+        provider=helper.provider, hf_model_id=model, providerId=model, status="live", task=helper.task
+    )
+    helper = copy(helper)
+    helper._prepare_mapping_info = lambda model: mapping  # type: ignore[method-assign]
+    return helper
+
+
+def _ask_hub(model: str, hub_key: SecretStr | None) -> list[InferenceProviderMapping]:
+    """All that the Hub says of a model at providers. ValueError where it says nothing."""
+    mappings = model_info(model, hub_key, expand=["inferenceProviderMapping"]).inference_provider_mapping
+    if not mappings:
+        raise ValueError(f"the Hub lists {model} at no provider")
+    return mappings
 
 
 def register_mapping(mapping: Mapping[str, str | None]) -> None:

@@ -3,24 +3,67 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 from huggingface_hub import constants
 
-from ...config.credentials import resolve_api_key
 from ...config.settings import EngineSettings, ModelSettings
+from ...config.types import model_name
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
-from ...redaction import Secret, preview, redact, secret_in_use
+from ...redaction import preview, redact, secret_in_use
 from ..failures import classify_exception
+from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
+from .endpoint_policy import refusal
 from .hub_providers import HubProvider
-from .routing import is_key_allowed_for, resolve_route
+from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
+from .routing import resolve_route
 
 _MAX_SHOWN_LEVELS = 20
 """Containers in one another that DESCRIBE shows."""
 
 logger = logging.getLogger(__name__)
+
+DESCRIBED_FIELDS = (
+    "id",
+    "pipeline_tag",
+    "tags",
+    "tasks",
+    "task",
+    "sha",
+    "library_name",
+    "private",
+    "gated",
+    "downloads",
+    "likes",
+    "lastModified",
+    "status",
+    "package",
+    "version",
+    "license",
+    "quality",
+    "accuracy",
+    "local_stand_in",
+    "note",
+    "unavailable",
+    "model_id",
+    "model_sha",
+    "model_dtype",
+    "model_type",
+    "max_input_length",
+    "max_batch_tokens",
+    "max_client_batch_size",
+    "max_concurrent_requests",
+    "owned_by",
+    "max_model_len",
+)
+"""What DESCRIBE shows of a server's JSON: what the Hub, the local server, Text Embeddings Inference and OpenAI's models
+list say of a model. Nothing else is shown, since any address may have been given as endpoint."""
+
+_MAX_FIELD_CHARS = 200
+_MAX_LISTED = 20
+_PLAIN = (str, int, float, bool)
 
 PREFLIGHT_TIMEOUT_S = 5.0
 """Seconds for each of these requests: a person waits for the statement, and a server that is up answers at once."""
@@ -40,27 +83,30 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
 
     Raises:
         InferenceError: The server refused the key.
-        InputError: The environment variable named for the key is not set.
+        InputError: The environment variable named for the key is not set, or may not be read.
     """
-    key = resolve_api_key(engine)
-    url = engine.endpoint or f"{constants.ENDPOINT}/api/whoami-v2"
     if engine.endpoint:
-        url = f"{url.removesuffix('/models').removesuffix('/v1')}/health"
-    elif key is not None and engine.provider and not key.get_secret_value().startswith("hf_"):
-        return f"Not checked: the key is not Hugging Face's, so it is shown to {engine.provider} alone."
-    elif key is None:
+        url, kind = health_url(engine.endpoint), RequestKind.SERVER
+    else:
+        url, kind = f"{constants.ENDPOINT}/api/whoami-v2", RequestKind.HUB
+    decision = key_for(url, engine, kind)
+    if decision.key is None and not engine.endpoint:
+        if decision.advice:
+            return f"Not checked: {decision.advice}."
         return "No key was given or found, so requests go out without one: Hugging Face answers few of those."
-    headers = {}
-    if key is not None and (is_key_allowed_for(url, engine) or url.startswith(constants.ENDPOINT)):
-        headers["authorization"] = f"Bearer {key.get_secret_value()}"
+    if decision.advice and engine.has_own_key:
+        logger.warning("%s", decision.advice)
     try:
-        response = http.submit(http.get(url, headers, PREFLIGHT_TIMEOUT_S)).result()
+        response = http.submit(http.get(url, decision.headers, PREFLIGHT_TIMEOUT_S)).result()
     except Exception as error:  # whatever HTTP raises, the engine is still worth creating
         reason = classify_exception(error, host=url.split("/")[2]).message
         logger.warning("the engine could not be checked: %s", reason)
         return f"Not checked: {reason}."
     if response.status in (401, 403):
         server = "the endpoint" if engine.endpoint else "Hugging Face"
+        if decision.key is None:
+            advice = decision.advice or "Give the engine one, with api_key"
+            raise InferenceError(f"{server} wants a key ({response.status}), and none was sent. {advice}")
         raise InferenceError(
             f"{server} refused the key ({response.status}). Check it, or make one at "
             "https://huggingface.co/settings/tokens with the permission 'Make calls to Inference Providers'"
@@ -68,7 +114,7 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     account = _parse_json(response.body)
-    with secret_in_use(Secret.of(key.get_secret_value() if key is not None else None)):
+    with secret_in_use(decision.secret):
         return (
             redact(f"The key belongs to {account['name']}.")
             if isinstance(account, dict) and "name" in account
@@ -89,12 +135,14 @@ def task_of(model: str, engine: EngineSettings) -> str:
     Raises:
         InputError: The Hub names no task for the model, or cannot be asked.
     """
-    from huggingface_hub import HfApi
-
-    key = resolve_api_key(engine)
+    try:
+        model_name(model)
+    except ValueError as error:
+        raise InputError(f"model {error}, got {preview(model)}") from None
+    key = hub_key(engine)
     hint = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
     try:
-        info = HfApi().model_info(model, timeout=PREFLIGHT_TIMEOUT_S, token=key.get_secret_value() if key else False)
+        info = model_info(model, key, timeout_s=PREFLIGHT_TIMEOUT_S)
     except HuggingFaceAPIError:
         raise
     except Exception as error:  # a missing model, a gated one, no network: the sentence says which by its class
@@ -113,8 +161,8 @@ def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClien
         http: Sends the request, on its own event loop.
 
     Returns:
-        ``model``, ``address`` and ``key sent``, then the provider's name, or what the server says, or in ``server``
-        why it could not be reached.
+        ``model``, ``address`` and ``key sent``, then the provider's name, or the ``DESCRIBED_FIELDS`` that the server
+        says, or in ``server`` why it could not be reached.
 
     Raises:
         InputError: The model has no route (see ``routing.resolve_route``).
@@ -124,23 +172,33 @@ def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClien
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
+    url = route.url.split("/pipeline/")[0]
     try:
-        response = http.submit(http.get(route.url.split("/pipeline/")[0], route.headers, PREFLIGHT_TIMEOUT_S)).result()
+        request = http.get(url, key_for(url, engine).headers, PREFLIGHT_TIMEOUT_S, public_only=route.is_public_only)
+        response = http.submit(request).result()
+    except PrivateAddress as error:
+        return {**address, "server": str(refusal(error.host, error.reason))}
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
-    model_info = _parse_json(response.body) if response.status == 200 else None
+    answer = _parse_json(response.body) if response.status == 200 else None
     with secret_in_use(route.secret):  # after the parsing, which undoes the escapes that hide a key
-        return {**address, **_redacted(model_info)} if isinstance(model_info, dict) else address
+        return {**address, **_described(answer)} if isinstance(answer, dict) else address
 
 
-def _redacted(value: Any, levels: int = _MAX_SHOWN_LEVELS) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if not levels and isinstance(value, (dict, list)):
-        return "..."
-    if isinstance(value, dict):
-        return {redact(name): _redacted(each, levels - 1) for name, each in value.items()}
-    return [_redacted(each, levels - 1) for each in value] if isinstance(value, list) else value
+def _described(answer: Mapping[object, object]) -> dict[str, object]:
+    """The fields of a server's answer that may be shown, each short and with no key in it."""
+    found: dict[str, object] = {}
+    for name in DESCRIBED_FIELDS:
+        value = answer.get(name)
+        if isinstance(value, list):
+            found[name] = [_short(each) for each in value[:_MAX_LISTED] if isinstance(each, _PLAIN)]
+        elif isinstance(value, _PLAIN):
+            found[name] = _short(value)
+    return found
+
+
+def _short(value: str | int | float) -> str | int | float:
+    return redact(value)[:_MAX_FIELD_CHARS] if isinstance(value, str) else value
 
 
 def _parse_json(body: bytes) -> object:

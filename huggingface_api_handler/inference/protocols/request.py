@@ -22,11 +22,13 @@ from ..failures import (
     classify_response,
     rejection_kind,
 )
-from ..transport.client import Response, ResponseTooLarge
-from ..transport.large_bodies import LARGE_BYTES, off_loop
+from ..public_addresses import PrivateAddress
+from ..transport.client import Response
+from ..transport.large_bodies import LARGE_BYTES, ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
 from .codec import reason_to_refuse
+from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
 from .routing import Route
@@ -90,6 +92,9 @@ async def send_request(
         response = await post(route.url, body.data, sent_headers, timeout_s)
     except ResponseTooLarge:
         return RequestResult(failure=Failure(rejection_kind(batch_size), "the answer is too large to read"))
+    except PrivateAddress as found:
+        refused = refusal(found.host, found.reason)
+        return RequestResult(failure=Failure(FailureKind.FATAL, str(refused)))
     except asyncio.CancelledError:
         raise
     except Exception as error:
@@ -156,9 +161,12 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     if response.status != 200:
         server_error = ServerError("") if error is None else replace(error, sent=body.data)
         wait = model.options.wait_for_model
-        return classify_response(
+        failure = classify_response(
             response.status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
         )
+        if response.status == 401 and route.key_advice:
+            return replace(failure, message=f"{failure.message}. {route.key_advice}")
+        return failure
     if error is not None:
         return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
     try:

@@ -33,6 +33,7 @@ from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
+CheckLink = Callable[[str], Awaitable[None]]
 
 
 async def _get_nothing(_url: str, _headers: Mapping[str, str], _timeout_s: float) -> Response:
@@ -76,6 +77,7 @@ class Dependencies:
         retry_policy: what is tried again after a failure.
         hooks: who is told of requests; None where there is nobody.
         detect: asks the server again what it speaks; None where that is known.
+        check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
         get: sends one more request of a provider's job.
     """
 
@@ -91,6 +93,7 @@ class Dependencies:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
     detect: Callable[[], Awaitable[Route]] | None = None
+    check_link: CheckLink | None = None
     get: Get = _get_nothing
 
 
@@ -184,13 +187,17 @@ class Query:
             """The media that a cell names."""
             return await loader.load(reference.cell, reference.kind, policy, threads)
 
+        async def check_link(link: str) -> None:
+            """Refuse an address that the model server may not be sent to."""
+            await loader.check_link(link, policy)
+
         async def save(media: Media) -> str:
             """A cell of media."""
             return await threads.run(loader.save, media, output_dir)
 
         slots = self.session.limiter
         dependencies = Dependencies(
-            self.session.http.post,
+            self.session.http.post_to_public if route.is_public_only else self.session.http.post,
             state.limiter if slots is None else _LimiterWithSlots(state.limiter, slots),
             state.profile,
             load,
@@ -200,6 +207,7 @@ class Query:
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
             detect=detect,
+            check_link=check_link,
             get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES),
         )
         return route, state, dependencies

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import MediaError
 from ...tasks import Input, Task
-from ...tasks.input_types import media_in, text_length
+from ...tasks.input_types import Conversation, media_in, text_length
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
 from ..flow_control.retry import Batch
@@ -78,6 +78,8 @@ class InputQueue:
         while indexes := await self._next_window():
             if self._has_media:
                 indexes = await self._media.load(indexes)
+            elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
+                indexes = await self._media.check_links(indexes, self._deps.check_link)
             uncached = await self._uncached(indexes)
             if self._only_cached:
                 for index in uncached:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...errors import MediaError
 from ...tasks import Input, MediaRef
-from ...tasks.input_types import loaded_media, media_in, with_media
-from .context import Load
+from ...tasks.input_types import links_in, loaded_media, media_in, with_media
+from .context import CheckLink, Load
 
+_MAX_LOOKUPS = 4  # at once: look-ups of names share their threads with all else
 _MAX_MEDIA_BYTES = 64 * 1024 * 1024
 
 
@@ -55,6 +56,40 @@ class LoadedMedia:
         """
         loaded = await asyncio.gather(*map(self._load_one, indexes))
         return [index for index, is_loaded in zip(indexes, loaded, strict=True) if is_loaded]
+
+    async def check_links(self, indexes: Sequence[int], check_link: CheckLink) -> list[int]:
+        """Look whether the model server may be sent to what conversations name.
+
+        Args:
+            indexes: of the inputs.
+            check_link: raises MediaError for an address that it may not be sent to.
+
+        Returns:
+            Those that can be sent.
+        """
+        linked = {index: links for index in indexes if (links := links_in(self._inputs[index]))}
+        if not linked:
+            return list(indexes)
+        distinct = list(dict.fromkeys(link for links in linked.values() for link in links))
+        slots = asyncio.Semaphore(_MAX_LOOKUPS)
+
+        async def check(link: str) -> MediaError | None:
+            """Why the model server may not be sent there, None where it may."""
+            async with slots:
+                try:
+                    await check_link(link)
+                except MediaError as error:
+                    return error
+            return None
+
+        errors = dict(zip(distinct, await asyncio.gather(*map(check, distinct)), strict=True))
+        refused = set()
+        for index, links in linked.items():
+            error = next((found for link in links if (found := errors[link]) is not None), None)
+            if error is not None:
+                refused.add(index)
+                self._on_error(index, error)
+        return [index for index in indexes if index not in refused]
 
     def drop(self, index: int) -> bool:
         """Forget the media of an input.

@@ -1,6 +1,6 @@
-"""HTTP: an event loop in a daemon thread, and one aiohttp session on it.
+"""HTTP: an event loop in a daemon thread, and on it one aiohttp session, with another for public addresses only.
 
-Both are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
+All are made on first use and stay open between queries. A forked child makes its own, since a loop and its sockets
 do not survive a fork.
 """
 
@@ -15,8 +15,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from io import BytesIO
+from functools import lru_cache
 from typing import NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -26,8 +25,9 @@ import aiohttp
 from ...errors import InferenceError, SessionClosedError
 from ...urls import is_loopback
 from ..name_resolver import NameResolver
+from ..public_addresses import PrivateAddress, PublicOnlyResolver
 from ..threads import OwnedThreads, Threads
-from .large_bodies import LARGE_BYTES, BodyBudget
+from .large_bodies import LARGE_BYTES, BodyBudget, read_large
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -37,11 +37,6 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 MAX_INFO_BYTES = 256 * 1024
 """Bytes of the response to a GET, in which a server says what it is."""
-
-MAX_ERROR_BYTES = 1_000_000
-"""Bytes that are read of a response of another status than 200. Servers say what is wrong in less."""
-
-_STATUS_OK = 200
 
 _CONNECT_TIMEOUT_S = 30.0
 """Time to connect to one address of a host. A host that takes longer is down, whatever the request's own timeout."""
@@ -54,10 +49,6 @@ _MAX_THREADS_OF_AN_OWNER = 16
 
 _MAX_PROXY_URLS = 256
 """URLs whose proxy is remembered. A query uses one or two."""
-
-
-class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
-    """A response body is larger than it may be."""
 
 
 class Response(NamedTuple):
@@ -86,6 +77,7 @@ class _Transport:
     threads: OwnedThreads
     bodies: BodyBudget
     session: aiohttp.ClientSession | None = None
+    public_session: aiohttp.ClientSession | None = None
 
 
 class HttpClient:
@@ -161,8 +153,35 @@ class HttpClient:
         transport = self._transport or self._running()
         return transport.deadlines.within(timeout, _request(transport, "POST", url, body, headers, MAX_RESPONSE_BYTES))
 
+    def post_to_public(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Awaitable[Response]:
+        """POST as ``post`` does, to public addresses only and without a proxy, which would look the name up itself.
+
+        Args:
+            url: As of ``post``. Its host was judged as far as it is an address (``endpoint_policy.is_public_only``).
+            body: As of ``post``.
+            headers: As of ``post``.
+            timeout: As of ``post``.
+
+        Returns:
+            The response, whatever its status.
+
+        Raises:
+            PrivateAddress: The host's name leads to an address that is not public.
+            aiohttp.ClientError, asyncio.TimeoutError, ResponseTooLarge: As of ``post``.
+        """
+        transport = self._transport or self._running()
+        return transport.deadlines.within(
+            timeout, _request(transport, "POST", url, body, headers, MAX_RESPONSE_BYTES, public_only=True)
+        )
+
     def get(
-        self, url: str, headers: Mapping[str, str], timeout: float, max_bytes: int = MAX_INFO_BYTES
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        *,
+        max_bytes: int = MAX_INFO_BYTES,
+        public_only: bool = False,
     ) -> Coroutine[object, None, Response]:
         """GET a URL and read the whole response. Await it on the client's event loop.
 
@@ -171,16 +190,32 @@ class HttpClient:
             headers: The request's headers.
             timeout: As in ``post``.
             max_bytes: Bytes of the largest body.
+            public_only: Whether to ask as ``post_to_public`` does.
 
         Returns:
             The response, whatever its status.
 
         Raises:
+            PrivateAddress: As of ``post_to_public``.
             aiohttp.ClientError, asyncio.TimeoutError: As in ``post``.
             ResponseTooLarge: Where the body is larger than ``max_bytes``.
         """
         transport = self._transport or self._running()
-        return transport.deadlines.within(timeout, _request(transport, "GET", url, None, headers, max_bytes))
+        request = _request(transport, "GET", url, None, headers, max_bytes, public_only=public_only)
+        return transport.deadlines.within(timeout, request)
+
+    async def look_up_public(self, url: str) -> None:
+        """Look up the host of a URL as ``post_to_public`` does. Await it on the client's event loop.
+
+        Args:
+            url: What would be asked.
+
+        Raises:
+            PrivateAddress: Its name leads to an address that is not public.
+            OSError: The name cannot be looked up.
+        """
+        parts = urlsplit(url)
+        await _public_resolver().resolve(parts.hostname or "", parts.port or 0)
 
     def threads_of(self, owner: str) -> Threads:
         """Find the threads for what blocks in the queries of an owner, such as disks. Use them on the event loop.
@@ -236,10 +271,10 @@ class HttpClient:
     def _close_connections(self) -> None:
         """As the process ends: no more than the connections, since the loop's thread dies with the process."""
         transport = self._transport
-        if transport is None or transport.session is None or not transport.loop.is_running():
+        if transport is None or not transport.loop.is_running():
             return
         with contextlib.suppress(Exception):
-            closing = asyncio.run_coroutine_threadsafe(transport.session.close(), transport.loop)
+            closing = asyncio.run_coroutine_threadsafe(_close_sessions(transport), transport.loop)
             closing.result(timeout=_CLOSE_TIMEOUT_S)
 
 
@@ -279,20 +314,36 @@ async def _shut_down(transport: _Transport) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    if transport.session is not None:
-        await transport.session.close()
+    await _close_sessions(transport)
     await transport.loop.shutdown_asyncgens()
     await transport.loop.shutdown_default_executor()
 
 
 def _get_session(transport: _Transport) -> aiohttp.ClientSession:
     if transport.session is None:
-        transport.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, resolver=NameResolver()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
-        )
+        transport.session = _new_session(aiohttp.TCPConnector(limit=0, resolver=NameResolver()))
     return transport.session
+
+
+def _get_public_session(transport: _Transport) -> aiohttp.ClientSession:
+    if transport.public_session is None:
+        transport.public_session = _new_session(aiohttp.TCPConnector(limit=0, resolver=_public_resolver()))
+    return transport.public_session
+
+
+def _public_resolver() -> PublicOnlyResolver:
+    return PublicOnlyResolver(NameResolver(), PrivateAddress)
+
+
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
+
+
+async def _close_sessions(transport: _Transport) -> None:
+    for session in (transport.session, transport.public_session):
+        if session is not None:
+            await session.close()
 
 
 @lru_cache(maxsize=_MAX_PROXY_URLS)
@@ -315,50 +366,26 @@ def proxy_url(url: str) -> str | None:
 
 
 async def _request(
-    transport: _Transport, method: str, url: str, body: bytes | None, headers: Mapping[str, str], max_bytes: int
+    transport: _Transport,
+    method: str,
+    url: str,
+    data: bytes | None,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    *,
+    public_only: bool = False,
 ) -> Response:
-    response = await _get_session(transport).request(
-        method, url, data=body, headers=headers, proxy=proxy_url(url), allow_redirects=False
-    )
+    session = _get_public_session(transport) if public_only else _get_session(transport)
+    proxy = None if public_only else proxy_url(url)
+    response = await session.request(method, url, data=data, headers=headers, proxy=proxy, allow_redirects=False)
     # A body that was read to its end has given its connection back, so ``async with`` would only cost time.
     try:
         declared_bytes = response.content_length
         is_known = declared_bytes is not None and "Content-Encoding" not in response.headers
         if is_known and cast("int", declared_bytes) <= min(max_bytes, LARGE_BYTES):
             return Response(response.status, response.headers, await response.read())
-        if response.status != _STATUS_OK:
-            return Response(response.status, response.headers, await _read_error(response))
-        if (declared_bytes or 0) > max_bytes:
-            raise ResponseTooLarge
-        return await _read_bounded(response, max_bytes, transport.bodies)
+        body, free = await read_large(response, max_bytes, transport.bodies)
+        return Response(response.status, response.headers, body, free)
     except BaseException:
         response.close()
         raise
-
-
-async def _read_error(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of a body. The rest is not waited for."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ERROR_BYTES:
-            response.close()
-            break
-    return bytes(body[:MAX_ERROR_BYTES])
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, max_bytes: int, bodies: BodyBudget) -> Response:
-    body, size = BytesIO(), 0  # chunks to be joined would take twice the memory at the end
-    try:
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > max_bytes:
-                raise ResponseTooLarge
-            if size > LARGE_BYTES:
-                await bodies.reserve(body, size)
-            body.write(chunk)
-    except BaseException:
-        bodies.free(body)
-        raise
-    free = partial(bodies.free, body) if size > LARGE_BYTES else None
-    return Response(response.status, response.headers, body.getvalue(), free)

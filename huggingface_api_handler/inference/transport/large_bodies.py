@@ -10,8 +10,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
+from io import BytesIO
 from typing import TypeVar
+
+import aiohttp
 
 T = TypeVar("T")
 
@@ -20,6 +23,16 @@ LARGE_BYTES = 1024 * 1024
 
 MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
 """Bytes of large bodies that one event loop holds, those of the oldest one aside."""
+
+
+MAX_ERROR_BYTES = 1_000_000
+"""Bytes that are read of a response of another status than 200. Servers say what is wrong in less."""
+
+_STATUS_OK = 200
+
+
+class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
+    """A response body is larger than it may be."""
 
 
 class BodyBudget:
@@ -61,6 +74,53 @@ class BodyBudget:
         """
         self._total -= self._sizes.pop(body, 0)
         self._freed.set()
+
+
+async def read_large(
+    response: aiohttp.ClientResponse, max_bytes: int, bodies: BodyBudget
+) -> tuple[bytes, Callable[[], None] | None]:
+    """Read a body that may be large, however much it unpacks to.
+
+    Args:
+        response: The response. Nothing was read of it.
+        max_bytes: Bytes of the largest body, decompressed.
+        bodies: Where the memory of a large body is counted.
+
+    Returns:
+        The body, of another status than 200 its first ``MAX_ERROR_BYTES``, and what gives back the memory that was
+        counted; None where none was.
+
+    Raises:
+        ResponseTooLarge: The body is larger than ``max_bytes``.
+    """
+    if response.status != _STATUS_OK:
+        return await _read_beginning(response), None
+    if (response.content_length or 0) > max_bytes:
+        raise ResponseTooLarge
+    body, size = BytesIO(), 0  # chunks to be joined would take twice the memory at the end
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > max_bytes:
+                raise ResponseTooLarge
+            if size > LARGE_BYTES:
+                await bodies.reserve(body, size)
+            body.write(chunk)
+    except BaseException:
+        bodies.free(body)
+        raise
+    return body.getvalue(), partial(bodies.free, body) if size > LARGE_BYTES else None
+
+
+async def _read_beginning(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of a body. The rest is not waited for."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            response.close()
+            break
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
 async def off_loop(function: Callable[..., T], *args: object) -> T:

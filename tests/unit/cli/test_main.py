@@ -74,7 +74,10 @@ def test_run_prints_labels_by_score(predict: Predict, capsys: pytest.CaptureFixt
     assert predict.df.to_dict("list") == {"text": ["I like you."]}
 
 
-def test_run_hands_every_argument_on(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_hands_every_argument_on(
+    predict: Predict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "k-of-mine")
     status, line = run(
         capsys, "--model", "facebook/bart-large-mnli", "--task", "zero-shot-classification", "--text", "x",
         "--candidate-labels", "a, b b ,,c", "--no-wait", "--endpoint", "http://127.0.0.1:1/models",
@@ -85,7 +88,7 @@ def test_run_hands_every_argument_on(predict: Predict, capsys: pytest.CaptureFix
     assert predict.using["options"] == {"wait_for_model": False}
     assert predict.using["parameters"] == {"multi_label": True}
     assert predict.using["model"] == "facebook/bart-large-mnli"
-    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key_env": "MY_KEY", "cache": False}
+    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key": "k-of-mine", "cache": False}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from huggingface_api_handler.config.credentials import resolve_api_key
+from huggingface_api_handler.config.credentials import KEY_VARIABLES, is_machine_key, resolve_api_key
 from huggingface_api_handler.config.normalize import KEY_NAMES
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
@@ -17,6 +17,7 @@ from huggingface_api_handler.inference import output_schema
 from huggingface_api_handler.tasks import TASKS, parameters_of
 
 BASE = {"task": "text-classification", "column": "text", "target": "sentiment"}
+KEY = "a-key-of-the-engine"
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1/models"})
 
 
@@ -57,6 +58,7 @@ def test_defaults_are_pinned() -> None:
         "media_dir": None,
         "output_dir": None,
         "allow_private_media": False,
+        "allow_private_endpoints": False,
         "cache": None,
         "cache_dir": None,
         "cache_ttl": 2592000.0,
@@ -157,6 +159,20 @@ def test_text_generation_on_an_endpoint_stays_text_generation() -> None:
         ({**BASE, "parameters": {"top_x": 1}}, ["'top_x'", "top_k"]),
         ({**BASE, "endpoint": "localhost:80"}, ["endpoint", "https://"]),
         ({**BASE, "endpoint": "https://me:secret@host/"}, ["endpoint", "user name"]),
+        ({**BASE, "endpoint": "https://h.example/team/../admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/%2e%2E/admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/..%252fadmin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example/team/..;x/admin"}, ["endpoint", "/../"]),
+        ({**BASE, "endpoint": "https://h.example//models"}, ["endpoint", "//"]),
+        ({**BASE, "endpoint": "https://2130706433/models"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "endpoint": "http://0x7f.1:8080"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "endpoint": "https://a%2eb.example"}, ["endpoint", "one plain spelling"]),
+        ({**BASE, "model": "../../admin/users"}, ["model", "/../"]),
+        ({**BASE, "model": "a/%2e%2e/%2e%2e/admin"}, ["model", "/../"]),
+        ({**BASE, "model": "a\\..\\b"}, ["model", "/../"]),
+        ({**BASE, "model": "a//b"}, ["model", "//"]),
+        ({**BASE, "model": "a/./b"}, ["model", "/./"]),
+        ({**BASE, "model": "/etc/passwd"}, ["model", "endpoint of one model"]),
         ({**BASE, "options": {"wait_for_modl": True}}, ["options"]),
         ({**BASE, "input_column": "other"}, ["'column' was given twice"]),
         ({"task": "chat-completion"}, ["needs column", "prompt_template"]),
@@ -232,10 +248,31 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
         del everything[order[-1]]
     assert order == ["HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
     assert resolve_api_key(EngineSettings(), {}) is None
-    mine = {"MINE": "a-key-of-my-own-server", "HF_TOKEN": "x"}
-    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), mine) == SecretStr("a-key-of-my-own-server")
-    with pytest.raises(InputError, match="MINE"):
-        resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"HF_TOKEN": "x"})
+    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": KEY, "HF_TOKEN": "x"}) == SecretStr(KEY)  # fmt: skip
+    with pytest.raises(InputError, match="HF_MINE"):
+        resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_TOKEN": "x"})
+
+
+def test_an_engine_reads_no_variable_that_the_administrator_did_not_mean_for_engines() -> None:
+    secrets = {"CLOUD_SECRET": "AKIA-secret-of-the-process", "HF_TOKEN": "x"}
+    for name in ("CLOUD_SECRET", "PATH", "hf_token", " HF_TOKEN", "XHF_TOKEN"):
+        with pytest.raises(InputError, match="HUGGINGFACE_API_KEY_VARIABLES") as refused:
+            resolve_api_key(engine_settings({"api_key_env": name}), secrets)
+        assert "AKIA" not in str(refused.value)
+    listed = {**secrets, "HUGGINGFACE_API_KEY_VARIABLES": "OTHER, CLOUD_SECRET"}
+    engine = engine_settings({"api_key_env": "CLOUD_SECRET"})
+    assert resolve_api_key(engine, listed) == SecretStr("AKIA-secret-of-the-process")
+    assert not is_machine_key(engine, listed)
+
+
+def test_a_variable_that_is_searched_anyway_holds_the_machines_key_unless_the_administrator_lists_it() -> None:
+    for name in KEY_VARIABLES:
+        engine = engine_settings({"api_key_env": name})
+        assert is_machine_key(engine, {name: KEY})
+        assert not is_machine_key(engine, {name: KEY, "HUGGINGFACE_API_KEY_VARIABLES": f"A,{name}"})
+    assert is_machine_key(EngineSettings(), {"HUGGINGFACE_API_KEY_VARIABLES": "HF_TOKEN"})
+    assert not is_machine_key(engine_settings({"api_key": KEY}), {})
+    assert not is_machine_key(engine_settings({"api_key_env": "HF_TEAM"}), {})
 
 
 @pytest.mark.parametrize(
@@ -244,7 +281,7 @@ def test_a_key_is_found_in_the_order_that_the_readme_gives() -> None:
 def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
     for refused in (
         lambda: engine_settings({"api_key": key}),
-        lambda: resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": key}),
+        lambda: resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": key}),
     ):
         with pytest.raises(
             InputError, match=r"api_key.* (too short for a key.*at least 8 letters|is no key.*alone)"
@@ -258,7 +295,7 @@ def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
 )
 def test_what_services_give_out_is_a_key(key: str) -> None:
     assert engine_settings({"api_key": key}).api_key == SecretStr(key)
-    assert resolve_api_key(engine_settings({"api_key_env": "MINE"}), {"MINE": key}) == SecretStr(key)
+    assert resolve_api_key(engine_settings({"api_key_env": "HF_MINE"}), {"HF_MINE": key}) == SecretStr(key)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import pytest
 import trustme
 
 from huggingface_api_handler.errors import MediaError
+from huggingface_api_handler.inference import public_addresses
 from huggingface_api_handler.inference.media import fetch, loader, ssrf
 from huggingface_api_handler.inference.media.loader import MediaPolicy, load
 from tests.support import hostile_cells
@@ -100,13 +101,13 @@ def public(authority: trustme.CA, private: list[Server], monkeypatch: pytest.Mon
     server.tls = context_for(authority, "good.example", server)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    real = ssrf.non_public_reason
+    real = public_addresses.non_public_reason
 
     def non_public_reason(address: str) -> str | None:
         return None if address == PUBLIC else real(address)
 
     monkeypatch.setattr(ssrf, "non_public_reason", non_public_reason)
-    monkeypatch.setattr(fetch, "non_public_reason", non_public_reason)
+    monkeypatch.setattr(public_addresses, "non_public_reason", non_public_reason)
     monkeypatch.setattr(fetch, "tls_context", lambda: trusting)
     monkeypatch.setitem(ssrf.ALLOWED_PORTS, "https", frozenset({443, server.port}))
     yield server

@@ -19,7 +19,7 @@ from huggingface_api_handler.errors import MediaError
 from huggingface_api_handler.inference.media import fetch
 from huggingface_api_handler.inference.media.loader import MediaPolicy, load, save
 from huggingface_api_handler.inference.media.sniffing import content_type_of
-from huggingface_api_handler.inference.media.ssrf import non_public_reason
+from huggingface_api_handler.inference.public_addresses import non_public_reason
 from huggingface_api_handler.tasks import Media
 from tests.conftest import Reply, Service
 from tests.support import hostile_cells

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.hf_api import HfApi, InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
 from multidict import CIMultiDict
@@ -266,3 +266,14 @@ print(hub_providers.user_agent_headers()["user-agent"].partition("/")[0], asked)
         check=True,
     )
     assert done.stdout.strip() == "huggingface_api_handler []"
+
+
+def test_only_known_helpers_look_a_model_up_in_a_way_of_their_own() -> None:
+    """All others are looked up by ``hub_providers``: left to itself, a helper sends the machine's token to the Hub."""
+    own = _common.TaskProviderHelper._prepare_mapping_info
+    helpers = [helper for tasks in PROVIDERS.values() for helper in tasks.values()]
+    assert {each.provider for each in helpers if type(each)._prepare_mapping_info is not own} <= {
+        "hf-inference",
+        "openai",
+    }
+    assert {"model", "expand", "timeout", "token"} <= {"model", *parameters_of(HfApi.model_info)}

@@ -20,6 +20,7 @@ from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
 from huggingface_api_handler.inference.protocols import jobs as jobs_module
 from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
+from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.inference.transport.client import Response
@@ -36,7 +37,7 @@ def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Hub knows every model at every provider under another name; the router is the test's service."""
     lookups: list[str] = []
 
-    def mapping(model: str) -> list[InferenceProviderMapping]:
+    def mapping(model: str, hub_key: Any) -> list[InferenceProviderMapping]:
         lookups.append(model)
         return [
             InferenceProviderMapping(
@@ -47,7 +48,7 @@ def hub(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if task == model.partition("/")[0]
         ]
 
-    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", mapping)
+    monkeypatch.setattr(hub_providers, "_ask_hub", mapping)
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     monkeypatch.setattr(
         "huggingface_api_handler.inference.protocols.hub_providers.HARDCODED_MODEL_INFERENCE_MAPPING",
@@ -301,12 +302,51 @@ def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
 def test_a_hub_that_cannot_be_asked_is_only_a_warning_at_create(
     hub: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def down(model: str) -> Any:
+    def down(model: str, hub_key: Any) -> Any:
         raise ConnectionError("https://user:password@hub")
 
-    monkeypatch.setattr(_common, "_fetch_inference_provider_mapping", down)
+    monkeypatch.setattr(hub_providers, "_ask_hub", down)
     engine = engine_settings(KEY)
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "text-to-image/m", "provider": "together"}
     assert discovery.discover(engine, model_settings(using, engine), default_session().http) == {}
     assert "could not be asked" in caplog.text
     assert "password" not in caplog.text
+
+
+def test_a_model_that_the_hub_lists_at_hf_inference_is_not_looked_up_by_the_helper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The helper would ask for each request, with the machine's token, whoever's key the engine has."""
+    monkeypatch.setenv("HF_TOKEN", "hf_OfTheMachine")
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
+    asked: list[Any] = []
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **named: asked.append(named))
+    mapping = InferenceProviderMapping(
+        provider="hf-inference", hf_model_id="o/m", providerId="o/m", status="live", task="text-to-image"
+    )
+    monkeypatch.setattr(hub_providers, "_ask_hub", lambda model, hub_key: [mapping])
+    model = model_settings({"task": "text-to-image", "column": "t", "target": "y", "model": "o/m", "provider": "auto"})
+    route = resolve_route(engine_settings(KEY), model)
+    assert route.url == "https://router.huggingface.co/hf-inference/models/o/m"
+    assert route.headers["authorization"] == f"Bearer {KEY['api_key']}"
+    assert route.protocol.encode(TASKS["text-to-image"], ["a cat"], model)
+    assert asked == []
+
+
+def test_a_mapping_is_looked_up_with_the_engines_own_key_and_no_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_OfTheMachine")
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
+    tokens: list[Any] = []
+
+    def model_info(_: Any, model: str, **named: Any) -> Any:
+        tokens.append(named["token"])
+        raise ConnectionError
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
+    using = {"task": "chat-completion", "column": "t", "target": "y", "model": "o/m", "provider": "together"}
+    for engine in (KEY, {"api_key": "tgp_v1_OfTogether012345", "provider": "together"}, {}):
+        with pytest.raises(InferenceError, match="could not be asked"):
+            resolve_route(engine_settings(engine), model_settings(using))
+    assert tokens == [KEY["api_key"], False, "hf_OfTheMachine"]

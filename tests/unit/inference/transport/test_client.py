@@ -12,7 +12,7 @@ import pytest
 
 from huggingface_api_handler.inference.failures import classify_exception
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.transport import client, large_bodies
 
 AWAY = "http://service.example/models/m"
 
@@ -102,7 +102,7 @@ def test_the_connection_of_an_answer_that_is_too_large_is_closed(monkeypatch: py
 
         server = threading.Thread(target=serve)
         server.start()
-        with pytest.raises(client.ResponseTooLarge) as raised:
+        with pytest.raises(large_bodies.ResponseTooLarge) as raised:
             status_of(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         server.join()
     assert received == [b""], raised

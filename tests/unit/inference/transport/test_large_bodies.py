@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from huggingface_api_handler.inference.transport import client
+from huggingface_api_handler.inference.transport import client, large_bodies
 from huggingface_api_handler.inference.transport.client import HttpClient, Response
 from huggingface_api_handler.inference.transport.large_bodies import LARGE_BYTES, BodyBudget
 
@@ -104,14 +104,14 @@ def packed(status: bytes, body: bytes) -> bytes:
 
 def test_of_an_error_of_megabytes_the_beginning_is_read(posted: Callable[[bytes], tuple[HttpClient, Response]]) -> None:
     http, response = posted(packed(b"500 no", b"x" * 30_000_000))
-    assert response.body == b"x" * client.MAX_ERROR_BYTES
+    assert response.body == b"x" * large_bodies.MAX_ERROR_BYTES
     assert response.free is None
     http.close()
 
 
 def test_an_error_that_never_ends_is_not_waited_for(posted: Callable[[bytes], tuple[HttpClient, Response]]) -> None:
     http, response = posted(b"HTTP/1.1 500 no\r\ncontent-length: 99999999999\r\n\r\n" + b"x" * 2_000_000)
-    assert response.body == b"x" * client.MAX_ERROR_BYTES
+    assert response.body == b"x" * large_bodies.MAX_ERROR_BYTES
     http.close()
 
 
@@ -132,5 +132,5 @@ def test_an_answer_that_is_too_large_is_not_counted_any_more(
     posted: Callable[[bytes], tuple[HttpClient, Response]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "MAX_RESPONSE_BYTES", 2 * LARGE_BYTES)
-    with pytest.raises(client.ResponseTooLarge):
+    with pytest.raises(large_bodies.ResponseTooLarge):
         posted(packed(b"200 OK", b"x" * 30_000_000))
