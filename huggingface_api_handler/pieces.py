@@ -91,26 +91,27 @@ def decode_base64(text: str, ignored: bytes = b"") -> bytes:
             if is_large:
                 pause()
         data += b64decode(pending, validate=True)
+        return bytes(data)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
-    return bytes(data)
 
 
-def encode_base64(data: bytes) -> str:
+def encode_base64(data: bytes, head: str = "") -> str:
     """Encode bytes as base64.
 
     Args:
         data: Bytes of any length.
+        head: What to put before it. Adding it later would copy all.
 
     Returns:
-        The base64 in ASCII.
+        The base64 in ASCII, behind ``head``.
 
     >>> encode_base64(b"hello")
     'aGVsbG8='
     """
     if len(data) <= LARGE_BYTES:
-        return b64encode(data).decode("ascii")
-    texts, step = [], PIECE_BYTES // 3 * 3
+        return head + b64encode(data).decode("ascii")
+    texts, step = [head], PIECE_BYTES // 3 * 3
     for start in range(0, len(data), step):
         texts.append(b64encode(data[start : start + step]).decode("ascii"))
         pause()

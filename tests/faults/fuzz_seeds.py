@@ -64,7 +64,19 @@ def words(target: str) -> list[str]:
         return [f'"{key}":' for key in keys] + ["[[", "]]", "[{", "}]", "null", "1e400", "\\u0000", "\\ud800", "data:"]
     if target == "addresses":
         return [*HOSTS, *PATHS[1:], "://", "@", "%00", "\u202e", "\u3002", "[::"]
-    return [*_arguments(), *CELLS, ROW_ID, "\0", "y_error", "y_confidence", "y_explain", "m.`c`", "`", "{{c}}", "_column"]
+    return [
+        *_arguments(),
+        *CELLS,
+        ROW_ID,
+        "\0",
+        "y_error",
+        "y_confidence",
+        "y_explain",
+        "m.`c`",
+        "`",
+        "{{c}}",
+        "_column",
+    ]
 
 
 def dictionary(target: str) -> str:

@@ -125,7 +125,7 @@ def save(media: Media, output_dir: Path | None) -> str:
     """
     content_type = content_type_of(media.data)
     if output_dir is None:
-        return f"data:{content_type};base64,{encode_base64(media.data)}"
+        return encode_base64(media.data, f"data:{content_type};base64,")
     name = f"{hashlib.sha256(media.data).hexdigest()[:32]}.{extension_of(content_type)}"
     try:
         return write_file(media.data, name, output_dir)

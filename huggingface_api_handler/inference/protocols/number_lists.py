@@ -14,6 +14,9 @@ from ...tasks.base import MAX_DEPTH
 _PIECE_BYTES = 64 * 1024
 """Bytes of numbers that are parsed at once, within a millisecond."""
 
+MAX_NUMBERS = 65_536
+"""Numbers of one list. No vector has so many, and no batch so many rows."""
+
 _OPENING = re.compile(rb"[ \t\r\n]*(,?)[ \t\r\n]*((?:\[[ \t\r\n]*)*)")
 _BLANK = re.compile(rb"[ \t\r\n]*")
 
@@ -41,7 +44,7 @@ def parse_number_lists(body: bytes) -> Any:
 
     Raises:
         ValueError: It is not JSON, or a list has numbers before a list.
-        UnreadableAnswer: It is nested deeper than any answer.
+        UnreadableAnswer: It is nested deeper, or one list is longer, than of any answer.
 
     >>> parse_number_lists(b"[[1, 0.5], []]")
     [[1, 0.5], []]
@@ -79,7 +82,8 @@ def parse_number_lists(body: bytes) -> Any:
 def _opening(body: bytes, begin: int, end: int) -> tuple[bool, int, int]:
     """Whether there is a comma, how many lists begin, and where what follows begins."""
     found = _OPENING.match(body, begin, end)
-    assert found is not None, "it matches nothing too"
+    if found is None:  # never: it matches no bytes too
+        raise ValueError
     return bool(found[1]), found[2].count(b"["), found.end()
 
 
@@ -89,6 +93,8 @@ def _is_blank(body: bytes, begin: int, end: int) -> bool:
 
 def _extend(numbers: list[Any], body: bytes, begin: int, end: int) -> None:
     """Parse the numbers between two places of a body."""
+    if end - begin > 2 * MAX_NUMBERS and body.count(b",", begin, end) >= MAX_NUMBERS:
+        raise UnreadableAnswer(f"the server's answer has a list of more than {MAX_NUMBERS:,} numbers")
     while end - begin > _PIECE_BYTES:
         comma = body.find(b",", begin + _PIECE_BYTES, end)
         if comma < 0:
