@@ -16,11 +16,16 @@ from contextvars import ContextVar
 from functools import cached_property
 from urllib.parse import quote
 
+from .pieces import LARGE_BYTES, PIECE_BYTES, contains, pause
+
 MIN_SECRET_CHARS = 8
 """A shorter key is not treated as a secret, since it could be a part of ordinary words."""
 
 _MAX_NESTED_ESCAPES = 8
 """Backslashes before one character: JSON within JSON within JSON has seven."""
+
+_MAX_ESCAPED_BYTES = _MAX_NESTED_ESCAPES + len("u0041")
+"""Bytes of one character in an escaped key."""
 
 _PREVIEW_CHARS = 80
 """Length of ``preview``: a line of a terminal."""
@@ -78,8 +83,10 @@ class Secret:
             True where the key is in it: as it is, as a URL would spell it, or with any of JSON's escapes.
         """
         for form in self._encoded:
-            if form in body:
+            if contains(body, form):
                 return True
+        if len(body) > LARGE_BYTES:
+            return contains(body, b"\\") and self._is_escaped_in_pieces(body)
         return b"\\" in body and self._is_escaped_in(body)
 
     def mask(self, text: str) -> str:
@@ -94,6 +101,15 @@ class Secret:
         for form in self._forms:
             text = text.replace(form, "...")
         return self._escaped.sub("...", text) if "\\" in text else text
+
+    def _is_escaped_in_pieces(self, body: bytes) -> bool:
+        longest = len(self._key) * _MAX_ESCAPED_BYTES
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = body[start : start + PIECE_BYTES + longest]
+            if b"\\" in piece and self._is_escaped_in(piece):
+                return True
+            pause()
+        return False
 
     def _is_escaped_in(self, body: bytes) -> bool:
         if b"\\/" not in body and _ESCAPED_ASCII.search(body) is None:
