@@ -11,7 +11,7 @@ from ...errors import UnreadableAnswer
 from ...pieces import pause
 from ...tasks.base import MAX_DEPTH
 
-_PIECE_BYTES = 64 * 1024
+_MAX_PARSED_BYTES = 64 * 1024
 """Bytes of numbers that are parsed at once, within a millisecond."""
 
 MAX_NUMBERS = 65_536
@@ -70,7 +70,7 @@ def parse_number_lists(body: bytes) -> Any:
         if not stack:
             raise ValueError("the end of a list that never began")
         unpaused += end - begin
-        if unpaused > _PIECE_BYTES:
+        if unpaused > _MAX_PARSED_BYTES:
             unpaused = 0
             pause()
         begin = end + 1
@@ -95,8 +95,8 @@ def _extend(numbers: list[Any], body: bytes, begin: int, end: int) -> None:
     """Parse the numbers between two places of a body."""
     if end - begin > 2 * MAX_NUMBERS and body.count(b",", begin, end) >= MAX_NUMBERS:
         raise UnreadableAnswer(f"the server's answer has a list of more than {MAX_NUMBERS:,} numbers")
-    while end - begin > _PIECE_BYTES:
-        comma = body.find(b",", begin + _PIECE_BYTES, end)
+    while end - begin > _MAX_PARSED_BYTES:
+        comma = body.find(b",", begin + _MAX_PARSED_BYTES, end)
         if comma < 0:
             break
         numbers += _loaded(body[begin:comma])
