@@ -26,7 +26,7 @@ LISTS = st.recursive(
 @pytest.fixture(autouse=True, scope="module")
 def small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(number_lists, "_PIECE_BYTES", 8)
+        patch.setattr(number_lists, "_MAX_PARSED_BYTES", 8)
         patch.setattr(number_lists, "pause", lambda: None)
         yield
 
