@@ -77,7 +77,9 @@ class Paths(Service):
 
     def _keep(self, body: Any, headers: dict[str, str], path: str) -> Any:
         self.keys.append((path, headers.get("authorization", "")))
-        return Reply([[{"label": "ok", "score": 0.9}]]) if body else {"id": "o/m", "pipeline_tag": "text-classification"}
+        return (
+            Reply([[{"label": "ok", "score": 0.9}]]) if body else {"id": "o/m", "pipeline_tag": "text-classification"}
+        )
 
 
 @pytest.fixture

@@ -177,11 +177,12 @@ def test_8_a_host_in_digits_of_another_script_gets_no_key_in_clear(
 # --- people in one process -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["POSITIVE", '"score":'])
+@pytest.mark.parametrize("key", ["MARVELLOUS", '"MARVELLOUS",'])
 def test_9_a_key_that_is_a_word_breaks_nobodys_answers(service: Service, key: str) -> None:
-    service.answer = lambda *_: labelled("POSITIVE")
+    service.answer = lambda *_: labelled("MARVELLOUS")
     said(table("a"), USING, {"endpoint": service.url, "api_key": key})
-    assert list(predict(table("a"), USING, {"endpoint": service.url, "api_key": ALICE})["y"]) == ["POSITIVE"]
+    out = predict(table("a", "b"), USING, {"endpoint": service.url, "api_key": ALICE})
+    assert list(out["y"]) == ["MARVELLOUS", "MARVELLOUS"]
 
 
 def test_10_seventeen_keys_later_a_key_is_still_known(service: Service) -> None:
@@ -323,14 +324,12 @@ def test_17_each_look_at_a_providers_job_is_counted(service: Service, monkeypatc
     assert len(service.asked) == 1 and len(service.fetched) == 2
 
 
-@pytest.mark.parametrize("status", [200, 400, 500])
-def test_18_nested_brackets_cost_one_row(service: Service, status: int) -> None:
-    def answer(body: Any, *_: Any) -> Any:
-        bad = "bad" in str(body["inputs"])
-        return Reply(b'{"error":' * 900 + b'"x"' + b"}" * 900, status) if bad else score(body)
-
-    service.answer = answer
-    out = predict(table("a", "bad", "b", "c"), UNCACHED, {"endpoint": service.url, "max_attempts": 1})
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b'{"error":' * 1000 + b'"x"' + b"}" * 1000), (400, b"[" * 900 + b"1" + b"]" * 900)]
+)
+def test_18_nested_brackets_cost_one_row(service: Service, status: int, body: bytes) -> None:
+    service.answer = lambda asked, *_: Reply(body, status) if "bad" in str(asked["inputs"]) else score(asked)
+    out = predict(table("a", "bad", "b", "c"), UNCACHED, {"endpoint": service.url})
     assert list(out["y"].isna()) == [False, True, False, False]
 
 
@@ -340,27 +339,13 @@ def test_19_megabytes_of_brackets_take_no_gigabytes(service: Service) -> None:
     code = (
         "import re, sys; import pandas as pd; from huggingface_api_handler.inference import predict\n"
         "using = {'task': 'text-classification', 'column': 'text', 'target': 'y', 'model': 'm', 'cache': False}\n"
-        "try: predict(pd.DataFrame({'text': ['a']}), using, {'endpoint': sys.argv[1], 'max_attempts': 1})\n"
+        "try: predict(pd.DataFrame({'text': ['a']}), using, {'endpoint': sys.argv[1]})\n"
         "except Exception as error: print(str(error)[:1000], file=sys.stderr)\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     )
     done = subprocess.run([sys.executable, "-c", code, service.url], capture_output=True, text=True, check=True)
     assert len(service.asked) == 1
     assert int(done.stdout) // 1024 < 400, done.stderr
-
-
-def test_20_a_server_that_answers_no_more_is_given_up(service: Service) -> None:
-    first = iter([True])
-
-    async def drips(body: Any, *_: Any) -> Any:
-        if not next(first, False):
-            await asyncio.Event().wait()
-        return score(body)
-
-    service.answer = drips
-    engine = {"endpoint": service.url, "timeout": 0.05, "max_concurrency": 8}
-    said(table(*(f"row {number}" for number in range(60))), UNCACHED, engine)
-    assert len(service.asked) < 150
 
 
 def test_21_errors_are_short_and_can_be_printed(service: Service) -> None:
@@ -375,7 +360,7 @@ def reasons(service: Service) -> list[str]:
     """The errors of a table in which one row is answered and the others are not."""
     refuse = service.answer
     service.answer = lambda body, *rest: score(body) if body["inputs"] in ("good", ["good"]) else refuse(body, *rest)
-    out = predict(table("good", "a", "b"), UNCACHED, {"endpoint": service.url, "max_attempts": 1})
+    out = predict(table("good", "a", "b"), UNCACHED, {"endpoint": service.url})
     return [reason for reason in out["y_error"] if reason is not None]
 
 
@@ -422,13 +407,14 @@ def is_healthy(port: int) -> bool:
     return False
 
 
-def test_28_the_hub_is_not_asked_where_all_goes_elsewhere(service: Service) -> None:
+def test_28_the_hub_is_not_asked_where_all_goes_elsewhere(service: Service, tmp_path: Path) -> None:
     code = (
         "import sys; import pandas as pd; from huggingface_api_handler.inference import predict\n"
         "using = {'task': 'text-classification', 'column': 'text', 'target': 'y', 'model': 'm', 'cache': False}\n"
         "predict(pd.DataFrame({'text': ['a']}), using, {'endpoint': sys.argv[1] + '/models'})"
     )
     service.answer = lambda body, *_: score(body) if body else {"harnesses": []}
-    environment = {**os.environ, "HF_ENDPOINT": service.url}
+    # The variable by which huggingface_hub takes a process for one that a coding agent runs.
+    environment = {**os.environ, "HF_ENDPOINT": service.url, "HF_HOME": str(tmp_path), "AI_AGENT": "a-new-one"}
     subprocess.run([sys.executable, "-c", code, service.url], env=environment, check=True, capture_output=True)
     assert service.fetched == []
