@@ -198,4 +198,12 @@ def has_detour(path: str) -> bool:
         if decoded == path:
             break
         path = decoded
-    return any(segment.partition(";")[0].strip() in ("", ".", "..") for segment in _SEPARATOR.split(path))
+    else:
+        return True  # nobody means a path that is escaped so often
+    return any(map(_is_detour, _SEPARATOR.split(unicodedata.normalize("NFKC", path))))
+
+
+def _is_detour(segment: str) -> bool:
+    """Whether some server reads a segment so: one that ends texts at NUL or ``;``, or drops what it cannot decode."""
+    read = re.split("[;\0]", segment)[0]
+    return "".join(each for each in read if each.isprintable() and each != "\ufffd").strip() in ("", ".", "..")
