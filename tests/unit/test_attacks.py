@@ -301,7 +301,7 @@ def test_15_a_file_of_another_program_keeps_its_name(service: Service, folder: P
 
 
 def test_17_each_look_at_a_providers_job_is_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    mapping = InferenceProviderMapping(
+    mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
         provider="fal-ai", hf_model_id="o/m", providerId="their/m", status="live", task="text-to-video"
     )
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {"fal-ai": {"o/m": mapping}})
