@@ -68,6 +68,13 @@ def test_a_key_is_found_in_an_answer_whatever_escapes_hide_it(
     assert b"Bearer" not in stored
 
 
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_nor_does_the_size_of_an_answer(escape: str) -> None:
+    for key in KEYS:
+        for filling in (b"", b"a" * 262_140, b"a" * 2_000_000):
+            assert Secret(key).is_in(b'["' + filling + ESCAPES[escape](key).encode() + b"b" * len(filling) + b'"]')
+
+
 @pytest.mark.parametrize("label", ["a\\nb", "\\u00e9t\\u00e9", "C:\\\\path\\/to", "\\u003cb\\u003e", "\\", "\\u00"])
 def test_other_escapes_spoil_no_answer(label: str) -> None:
     for key in KEYS:
