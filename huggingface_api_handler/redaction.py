@@ -90,7 +90,8 @@ class Secret:
                 return True
         if len(body) > LARGE_BYTES:
             return any(contains(body, sign) for sign in _ESCAPES) and self._is_escaped_in_pieces(body)
-        return self._is_escaped_in(body)
+        # Most answers hold neither sign, and are spared the call.
+        return (b"\\" in body or b"%" in body) and self._is_escaped_in(body)
 
     def mask(self, text: str) -> str:
         """Take the key out of a text.
