@@ -85,12 +85,11 @@ class Secret:
         Returns:
             True where the key is in it: as it is, or with any escapes of a URL's or of JSON's.
         """
-        for form in self._encoded:
-            if contains(body, form):
-                return True
         if len(body) > LARGE_BYTES:
-            return any(contains(body, sign) for sign in _ESCAPES) and self._is_escaped_in_pieces(body)
-        # Most answers hold neither sign, and are spared the call.
+            return self._is_in_large(body)
+        for form in self._encoded:  # most answers hold neither key nor sign, and are spared all further calls
+            if form in body:
+                return True
         return (b"\\" in body or b"%" in body) and self._is_escaped_in(body)
 
     def mask(self, text: str) -> str:
@@ -106,7 +105,11 @@ class Secret:
             text = text.replace(form, "...")
         return self._escaped.sub("...", text) if "\\" in text or "%" in text else text
 
-    def _is_escaped_in_pieces(self, body: bytes) -> bool:
+    def _is_in_large(self, body: bytes) -> bool:
+        if any(contains(body, form) for form in self._encoded):
+            return True
+        if not any(contains(body, sign) for sign in _ESCAPES):
+            return False
         longest = len(self._key) * _MAX_ESCAPED_BYTES
         for start in range(0, len(body), PIECE_BYTES):
             piece = body[start : start + PIECE_BYTES + longest]
