@@ -89,7 +89,7 @@ def paths() -> Iterator[Paths]:
     running.close()
 
 
-def test_1_a_host_that_begins_as_the_hub_does_gets_no_key_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_begins_as_the_hub_does_gets_no_key_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", MACHINE)
     authority, serving, trusting = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("huggingface.co.evil.test").configure_cert(serving)
@@ -123,7 +123,7 @@ def test_1_a_host_that_begins_as_the_hub_does_gets_no_key_of_the_machine(monkeyp
     assert keys == [None]
 
 
-def test_2_the_hub_gets_no_key_of_an_endpoint(paths: Paths, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_gets_no_key_of_an_endpoint(paths: Paths, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", paths.url)
     monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", paths.url, raising=False)
     handler = Handler(model_storage=Storage(), engine_storage=Storage({"endpoint": service.url, "api_key": OWN}))
@@ -132,7 +132,7 @@ def test_2_the_hub_gets_no_key_of_an_endpoint(paths: Paths, service: Service, mo
     assert not any(key for _, key in paths.keys)
 
 
-def test_6_describe_shows_nothing_of_an_internal_address(service: Service) -> None:
+def test_describe_shows_nothing_of_an_internal_address(service: Service) -> None:
     service.answer = lambda *_: METADATA
     handler = model({}, endpoint=f"{service.url}/latest/meta-data/iam/security-credentials/x")
     assert "s3cr3t" not in told(handler)
@@ -140,13 +140,13 @@ def test_6_describe_shows_nothing_of_an_internal_address(service: Service) -> No
 
 
 @pytest.mark.parametrize("using", [{"endpoint": "{}/admin/users"}, {"model": "../../admin/users"}])
-def test_7_the_key_goes_to_no_other_path_of_the_origin(paths: Paths, using: dict[str, str]) -> None:
+def test_the_key_goes_to_no_other_path_of_the_origin(paths: Paths, using: dict[str, str]) -> None:
     engine = {"endpoint": f"{paths.url}/team-a/models", "api_key": OWN}
     told(model(engine, **{name: value.format(paths.url) for name, value in using.items()}))
     assert not any(key for path, key in paths.keys if path.startswith("/admin"))
 
 
-def test_24_a_select_raises_no_limit_of_the_model(service: Service) -> None:
+def test_a_select_raises_no_limit_of_the_model(service: Service) -> None:
     service.answer = lambda *_: [[{"label": "ok", "score": 0.9}]]
     handler = model({"endpoint": service.url}, max_requests=2, cache=False)
     rows = pd.DataFrame({"text": [f"row {number}" for number in range(6)]})

@@ -122,7 +122,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 
 
 @pytest.mark.parametrize("named", ["CLOUD_SECRET", "HF_TOKEN"])
-def test_3_an_engine_sends_no_variable_of_the_process_to_its_endpoint(
+def test_an_engine_sends_no_variable_of_the_process_to_its_endpoint(
     service: Service, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     monkeypatch.setenv(named, "AKIA-secret-of-the-process")
@@ -131,7 +131,7 @@ def test_3_an_engine_sends_no_variable_of_the_process_to_its_endpoint(
     assert not any("authorization" in headers for headers in service.headers)
 
 
-def test_3_a_trusted_host_gets_no_key_that_was_found(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trusted_host_gets_no_key_that_was_found(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", MACHINE)
     service.answer = score
     predict(table("a"), USING, {"endpoint": service.url, "trusted_hosts": "127.0.0.1"})
@@ -146,7 +146,7 @@ def test_3_a_trusted_host_gets_no_key_that_was_found(service: Service, monkeypat
         pytest.param({"api_key": ALICE}, id="7, a key of Hugging Face's"),
     ],
 )
-def test_4_5_somebodys_inference_endpoint_gets_no_key(
+def test_somebodys_inference_endpoint_gets_no_key(
     names: Names, monkeypatch: pytest.MonkeyPatch, engine: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", MACHINE)
@@ -154,13 +154,13 @@ def test_4_5_somebodys_inference_endpoint_gets_no_key(
     assert not any(names.keys)
 
 
-def test_6_no_refusal_shows_what_is_at_an_internal_address(service: Service) -> None:
+def test_no_refusal_shows_what_is_at_an_internal_address(service: Service) -> None:
     service.answer = lambda *_: Reply({"error": "root_password=hunter2"}, 405)
     assert "hunter2" not in said(table("a"), {**USING, "endpoint": f"{service.url}/secret"}, {"api_key": ALICE})
     assert service.asked == []
 
 
-def test_8_a_host_in_digits_of_another_script_gets_no_key_in_clear(
+def test_a_host_in_digits_of_another_script_gets_no_key_in_clear(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lookup = socket.getaddrinfo
@@ -178,14 +178,14 @@ def test_8_a_host_in_digits_of_another_script_gets_no_key_in_clear(
 
 
 @pytest.mark.parametrize("key", ["MARVELLOUS", '"MARVELLOUS",'])
-def test_9_a_key_that_is_a_word_breaks_nobodys_answers(service: Service, key: str) -> None:
+def test_a_key_that_is_a_word_breaks_nobodys_answers(service: Service, key: str) -> None:
     service.answer = lambda *_: labelled("MARVELLOUS")
     said(table("a"), USING, {"endpoint": service.url, "api_key": key})
     out = predict(table("a", "b"), USING, {"endpoint": service.url, "api_key": ALICE})
     assert list(out["y"]) == ["MARVELLOUS", "MARVELLOUS"]
 
 
-def test_10_seventeen_keys_later_a_key_is_still_known(service: Service) -> None:
+def test_seventeen_keys_later_a_key_is_still_known(service: Service) -> None:
     begun, over, shown = threading.Event(), asyncio.Event(), []
 
     async def waits(*_: Any) -> Reply:
@@ -209,14 +209,14 @@ def test_10_seventeen_keys_later_a_key_is_still_known(service: Service) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["\\u0068f_AliceSecretZq9Zq9Zq9", "hf_\\u0041liceSecretZq9Zq9Zq9"])
-def test_11_no_escape_hides_a_key_in_an_answer(service: Service, tmp_path: Path, hidden: str) -> None:
+def test_no_escape_hides_a_key_in_an_answer(service: Service, tmp_path: Path, hidden: str) -> None:
     service.answer = lambda *_: labelled(hidden)
     engine = {"endpoint": service.url, "api_key": ALICE, "cache_dir": str(tmp_path)}
     assert ALICE not in said(table("a"), USING, engine)
     assert not any(b"AliceSecret" in file.read_bytes() for file in tmp_path.iterdir())
 
 
-def test_12_another_key_of_the_same_name_finds_no_answers(service: Service) -> None:
+def test_another_key_of_the_same_name_finds_no_answers(service: Service) -> None:
     service.answer = lambda _, headers, __: labelled("yes") if ALICE in str(headers) else Reply({"error": "no"}, 401)
     for key in (ALICE, BOB):
         shown = said(table("a"), USING, {"endpoint": service.url, "api_key": key, "name": "prod"})
@@ -260,7 +260,7 @@ def with_trigger(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [planted, with_trigger])
-def test_13_a_store_that_others_may_have_written_is_not_believed(
+def test_a_store_that_others_may_have_written_is_not_believed(
     service: Service, folder: Path, change: Callable[[Path], None]
 ) -> None:
     assert [stored(service, folder), stored(service, folder)] == [1, 0]
@@ -270,7 +270,7 @@ def test_13_a_store_that_others_may_have_written_is_not_believed(
     assert stored(service, again) == 1
 
 
-def test_13_an_answer_that_was_changed_is_not_believed(service: Service, folder: Path) -> None:
+def test_an_answer_that_was_changed_is_not_believed(service: Service, folder: Path) -> None:
     stored(service, folder)
     again = reopened(folder)
     with closing(sqlite3.connect(again / FILE)) as connection:
@@ -279,7 +279,7 @@ def test_13_an_answer_that_was_changed_is_not_believed(service: Service, folder:
     assert stored(service, again) == 1
 
 
-def test_14_a_link_leads_to_no_other_database(service: Service, folder: Path) -> None:
+def test_a_link_leads_to_no_other_database(service: Service, folder: Path) -> None:
     theirs = folder.with_name("theirs.db")
     with closing(sqlite3.connect(theirs)) as connection:
         connection.execute("CREATE TABLE theirs(x)")
@@ -289,7 +289,7 @@ def test_14_a_link_leads_to_no_other_database(service: Service, folder: Path) ->
         assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("theirs",)]
 
 
-def test_15_a_file_of_another_program_keeps_its_name(service: Service, folder: Path) -> None:
+def test_a_file_of_another_program_keeps_its_name(service: Service, folder: Path) -> None:
     with closing(sqlite3.connect(folder / FILE)) as connection:
         connection.executescript("CREATE TABLE theirs(x); PRAGMA user_version = 1")
     before = (folder / FILE).read_bytes()
@@ -300,7 +300,7 @@ def test_15_a_file_of_another_program_keeps_its_name(service: Service, folder: P
 # --- a hostile or broken server --------------------------------------------------------------------------------------
 
 
-def test_17_each_look_at_a_providers_job_is_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_look_at_a_providers_job_is_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     mapping = InferenceProviderMapping(  # type: ignore[no-untyped-call]
         provider="fal-ai", hf_model_id="o/m", providerId="their/m", status="live", task="text-to-video"
     )
@@ -327,13 +327,13 @@ def test_17_each_look_at_a_providers_job_is_counted(service: Service, monkeypatc
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b'{"error":' * 1000 + b'"x"' + b"}" * 1000), (400, b"[" * 900 + b"1" + b"]" * 900)]
 )
-def test_18_nested_brackets_cost_one_row(service: Service, status: int, body: bytes) -> None:
+def test_nested_brackets_cost_one_row(service: Service, status: int, body: bytes) -> None:
     service.answer = lambda asked, *_: Reply(body, status) if "bad" in str(asked["inputs"]) else score(asked)
     out = predict(table("a", "bad", "b", "c"), UNCACHED, {"endpoint": service.url})
     assert list(out["y"].isna()) == [False, True, False, False]
 
 
-def test_19_megabytes_of_brackets_take_no_gigabytes(service: Service) -> None:
+def test_megabytes_of_brackets_take_no_gigabytes(service: Service) -> None:
     packed = gzip.compress(b"[" + b"[]," * 11_000_000 + b"[]]")
     service.answer = lambda *_: Reply(packed, 200, {"Content-Encoding": "gzip"})
     code = (
@@ -348,7 +348,7 @@ def test_19_megabytes_of_brackets_take_no_gigabytes(service: Service) -> None:
     assert int(done.stdout) // 1024 < 400, done.stderr
 
 
-def test_21_errors_are_short_and_can_be_printed(service: Service) -> None:
+def test_errors_are_short_and_can_be_printed(service: Service) -> None:
     service.answer = lambda *_: Reply({"error": "\x1b[2J\x1b[31mFAKE\x07\x08 \u202e"}, 400)
     shown = reasons(service)
     assert all("FAKE" in reason and reason.isprintable() for reason in shown)
@@ -365,7 +365,7 @@ def reasons(service: Service) -> list[str]:
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest/meta-data", "file:///etc/passwd"])
-def test_23_messages_send_the_model_server_nowhere(service: Service, url: str) -> None:
+def test_messages_send_the_model_server_nowhere(service: Service, url: str) -> None:
     service.answer = lambda *_: {"choices": [{"message": {"content": "root:x:0"}}]}
     messages = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
     using = {"task": "chat-completion", "messages_column": "text", "target": "y", "model": "m", "cache": False}
@@ -376,12 +376,12 @@ def test_23_messages_send_the_model_server_nowhere(service: Service, url: str) -
 # --- the local server and what is installed --------------------------------------------------------------------------
 
 
-def test_26_the_server_takes_its_token_from_a_variable(tmp_path: Path) -> None:
+def test_the_server_takes_its_token_from_a_variable(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "huggingface_api_handler", "serve", "--help"]
     assert "--token-env" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_27_half_open_connections_keep_nobody_out() -> None:
+def test_half_open_connections_keep_nobody_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], stderr=subprocess.DEVNULL)
@@ -407,7 +407,7 @@ def is_healthy(port: int) -> bool:
     return False
 
 
-def test_28_the_hub_is_not_asked_where_all_goes_elsewhere(service: Service, tmp_path: Path) -> None:
+def test_the_hub_is_not_asked_where_all_goes_elsewhere(service: Service, tmp_path: Path) -> None:
     code = (
         "import sys; import pandas as pd; from huggingface_api_handler.inference import predict\n"
         "using = {'task': 'text-classification', 'column': 'text', 'target': 'y', 'model': 'm', 'cache': False}\n"
