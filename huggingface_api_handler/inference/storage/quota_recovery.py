@@ -13,7 +13,7 @@ QuotaRow = tuple[bytes, str, int]
 """Scope, period and requests used, as the table ``quotas`` has them."""
 
 _MAX_ROWS = 10_000
-"""More than any store has: two for each engine. A damaged table may seem to have no end."""
+"""More than any store has: two for each engine and period. A damaged table may seem to have no end."""
 
 _MAX_USED = 2**53
 """More than can be sent. What is larger is damage."""
