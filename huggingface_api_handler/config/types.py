@@ -20,11 +20,14 @@ from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
 from ..urls import canonical_host, has_detour
 from .normalize import json_object
 
-MIN_KEY_CHARS = 8
-"""A shorter key is taken only where it begins with ``hf_``."""
+MIN_KEY_CHARS_WITH_DIGITS = 8
+"""Of letters and digits, as in ``token-abc123``. Shorter texts are parts of answers too often."""
 
-MIN_CHARS_OF_KEY_WITHOUT_DIGITS = 16
-"""A shorter key has letters and digits, as ``token-abc123``: other short texts are words or numbers too often."""
+MIN_KEY_CHARS_WITH_SIGNS = 12
+"""Of letters with a hyphen or the like, as in ``api-key-value``. Shorter ones are labels, such as ``non-toxic``."""
+
+MIN_KEY_CHARS = 16
+"""Of any kind. Shorter texts are words or numbers."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
@@ -163,14 +166,23 @@ def key_problem(key: str) -> str | None:
             "is no key: it holds a quote, a comma, a bracket, a brace or a backslash, of which answers in JSON are "
             "made. Give the key alone"
         )
-    has_both = re.search(r"[0-9]", key) is not None and re.search(r"[A-Za-z]", key) is not None
-    if len(key) < (MIN_KEY_CHARS if has_both else MIN_CHARS_OF_KEY_WITHOUT_DIGITS) and not key.startswith("hf_"):
+    if len(key) < _min_chars(key):
         return (
             f"is too short for a key: it has {len(key)} characters, and may be a word of an answer. A key begins with "
-            f"hf_, or has at least {MIN_KEY_CHARS} letters and digits, or {MIN_CHARS_OF_KEY_WITHOUT_DIGITS} characters "
-            "of any kind. Give your server a longer one; for a server that asks for none, leave it out"
+            f"hf_, or has at least {MIN_KEY_CHARS_WITH_DIGITS} letters and digits, {MIN_KEY_CHARS_WITH_SIGNS} letters "
+            f"and signs, or {MIN_KEY_CHARS} characters of any kind. Give your server a longer one; for a server that "
+            "asks for none, leave it out"
         )
     return None
+
+
+def _min_chars(key: str) -> int:
+    if key.startswith("hf_"):
+        return 0
+    has_letter, has_digit = re.search(r"[A-Za-z]", key) is not None, re.search(r"[0-9]", key) is not None
+    if has_letter and has_digit:
+        return MIN_KEY_CHARS_WITH_DIGITS
+    return MIN_KEY_CHARS_WITH_SIGNS if has_letter and not key.isalpha() else MIN_KEY_CHARS
 
 
 def _key(value: object) -> SecretStr:

@@ -276,7 +276,7 @@ def test_a_variable_that_is_searched_anyway_holds_the_machines_key_unless_the_ad
 
 
 @pytest.mark.parametrize(
-    "key", ["POSITIVE", "entailment", "secret", "label_1", "20251128", '"score":', '"a-token-in-quotes"', "[[1234567890123456]]", "a-key,and-another-key"]
+    "key", ["POSITIVE", "entailment", "secret", "label_1", "non-toxic", "20251128", '"score":', '"a-token-in-quotes"', "[[1234567890123456]]", "a-key,and-another-key"]
 )  # fmt: skip
 def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
     for refused in (
@@ -291,7 +291,8 @@ def test_what_may_be_a_word_or_json_is_no_key(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["hf_short", "token-abc123", "0123456789abcdef", "an-id:a-secret-of-fal", "abcdefgh+/abcdefgh=="]
+    "key",
+    ["hf_short", "token-abc123", "api-key-value", "0123456789abcdef", "an-id:a-secret-of-fal", "abcdefgh+/abcdefgh=="],
 )
 def test_what_services_give_out_is_a_key(key: str) -> None:
     assert engine_settings({"api_key": key}).api_key == SecretStr(key)
