@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
+
+from .pieces import LARGE_BYTES, PIECE_BYTES, contains, pause
 
 MIN_SECRET_CHARS = 8
 """A shorter key is not treated as a secret, since it could be a part of ordinary words."""
 
 _MAX_NESTED_ESCAPES = 8
 """Backslashes before one character: JSON within JSON within JSON has seven."""
+
+_MAX_ESCAPED_BYTES = _MAX_NESTED_ESCAPES + len("u0041")
+"""Bytes of one character in an escaped key."""
 
 _PREVIEW_CHARS = 80
 """Length of ``preview``: a line of a terminal."""
@@ -35,6 +40,8 @@ _SECRET_PATTERN = re.compile(
     r"(?<=//)[^/@\s]*(?=@)"  # user:password@ of a URL
     r"|(?<![A-Za-z0-9])hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{10,}"  # but not a name such as hf_classification
 )
+_ESCAPES = (b"\\", b"%")
+_PERCENT_ASCII = re.compile(rb"%[2-7][0-9A-Fa-f]")
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
 
@@ -55,6 +62,7 @@ class Secret:
         self._key = key
         self._forms = sorted(forms, key=len, reverse=True)
         self._encoded = tuple(form.encode() for form in self._forms)
+        self._encoded_key = key.encode()
 
     @classmethod
     def of(cls, key: str | None) -> Secret | None:
@@ -75,12 +83,15 @@ class Secret:
             body: The response's body.
 
         Returns:
-            True where the key is in it: as it is, as a URL would spell it, or with any of JSON's escapes.
+            True where the key is in it: as it is, or with any escapes of a URL's or of JSON's.
         """
         for form in self._encoded:
-            if form in body:
+            if contains(body, form):
                 return True
-        return b"\\" in body and self._is_escaped_in(body)
+        if len(body) > LARGE_BYTES:
+            return any(contains(body, sign) for sign in _ESCAPES) and self._is_escaped_in_pieces(body)
+        # Most answers hold neither sign, and are spared the call.
+        return (b"\\" in body or b"%" in body) and self._is_escaped_in(body)
 
     def mask(self, text: str) -> str:
         """Take the key out of a text.
@@ -93,9 +104,23 @@ class Secret:
         """
         for form in self._forms:
             text = text.replace(form, "...")
-        return self._escaped.sub("...", text) if "\\" in text else text
+        return self._escaped.sub("...", text) if "\\" in text or "%" in text else text
+
+    def _is_escaped_in_pieces(self, body: bytes) -> bool:
+        longest = len(self._key) * _MAX_ESCAPED_BYTES
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = body[start : start + PIECE_BYTES + longest]
+            if self._is_escaped_in(piece):
+                return True
+            pause()
+        return False
 
     def _is_escaped_in(self, body: bytes) -> bool:
+        if b"%" in body and _PERCENT_ASCII.search(body) is not None and self._encoded_key in unquote_to_bytes(body):
+            return True
+        return b"\\" in body and self._is_escaped_in_json(body)
+
+    def _is_escaped_in_json(self, body: bytes) -> bool:
         if b"\\/" not in body and _ESCAPED_ASCII.search(body) is None:
             return False
         for sign in set(self._key):  # a few dozen searches in C: no parser is faster, and a broken body has none
@@ -107,9 +132,12 @@ class Secret:
 
     @cached_property
     def _escaped(self) -> re.Pattern[str]:
-        """The key with any of JSON's escapes. Only messages are searched with it: it takes more time than ``in``."""
+        """The key with any escapes of JSON's or of a URL's. Only messages are searched with it: it is slow."""
         backslashes = rf"\\{{0,{_MAX_NESTED_ESCAPES}}}"
-        return re.compile("".join(rf"{backslashes}(?:{re.escape(s)}|(?<=\\)u(?i:{ord(s):04x}))" for s in self._key))
+        signs = ((re.escape(sign), ord(sign)) for sign in self._key)
+        return re.compile(
+            "".join(rf"{backslashes}(?:{s}|(?<=\\)u(?i:{code:04x})|%(?i:{code:02x}))" for s, code in signs)
+        )
 
 
 _secret_in_use: ContextVar[Secret | None] = ContextVar("secret in use", default=None)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NOT_IN_HOSTS = re.compile(r"[/\\?#@\s]|:$")
 _SEPARATOR = re.compile(r"[/\\]")
 _MAX_HOST_CHARS = 253
 _MAX_DECODINGS = 8
@@ -51,6 +52,25 @@ def origin_of(url: str) -> Origin:
     if port is None:
         raise ValueError("is neither http nor https")
     return Origin(parts.scheme, canonical_host(f"[{host}]" if ":" in host else host), port)
+
+
+def is_host_with_port(text: str) -> bool:
+    """Whether a text is a host, or a host with a port, and no more of a URL.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        True for these only.
+
+    >>> is_host_with_port("gw.example:8443"), is_host_with_port("[::1]"), is_host_with_port("https://gw.example/path")
+    (True, True, False)
+    """
+    try:
+        origin_of(f"https://{text}")
+    except ValueError:
+        return False
+    return _NOT_IN_HOSTS.search(text) is None
 
 
 def canonical_host(text: str) -> str:
@@ -178,4 +198,12 @@ def has_detour(path: str) -> bool:
         if decoded == path:
             break
         path = decoded
-    return any(segment.partition(";")[0].strip() in ("", ".", "..") for segment in _SEPARATOR.split(path))
+    else:
+        return True  # nobody means a path that is escaped so often
+    return any(map(_is_detour, _SEPARATOR.split(unicodedata.normalize("NFKC", path))))
+
+
+def _is_detour(segment: str) -> bool:
+    """Whether some server reads a segment so: one that ends texts at NUL or ``;``, or drops what it cannot decode."""
+    read = re.split("[;\0]", segment)[0]
+    return "".join(each for each in read if each.isprintable() and each != "\ufffd").strip() in ("", ".", "..")

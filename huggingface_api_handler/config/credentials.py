@@ -38,7 +38,8 @@ def is_machine_key(settings: EngineSettings, environment: Mapping[str, str] = os
     name = settings.api_key_env
     if settings.api_key is not None:
         return False
-    return name is None or (name in KEY_VARIABLES and name not in _listed(environment))
+    # Windows looks variables up whatever their case, so HF_Token is HF_TOKEN there.
+    return name is None or (name.upper() in KEY_VARIABLES and name not in _listed(environment))
 
 
 def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> SecretStr | None:

@@ -26,6 +26,9 @@ _TRUNCATED_ECHO_CHARS = 40
 _MAX_LEAF_CHARS = 600
 """Of a text of the request only so much is looked for. Error messages are shorter."""
 
+_MAX_SEARCHED_CHARS = 2000
+"""Of a message only so much is searched: ``protocols`` cuts them earlier, and quotations take the square of it."""
+
 _GAP = " \N{HORIZONTAL ELLIPSIS} "
 """Stands where an echo was, so that the words beside it do not become one phrase by touching."""
 
@@ -94,7 +97,7 @@ def without_echoes(message: str, sent: bytes) -> str:
     >>> without_echoes("Cannot read: the model is loading", b'{"inputs":"The model is loading"}')
     'cannot read:  \N{HORIZONTAL ELLIPSIS} '
     """
-    text = message.lower()
+    text = message[:_MAX_SEARCHED_CHARS].lower()
     pieces, end = [], 0
     for span in sorted(span for form in set(_forms_sent(sent)) for span in _echoes(text, form)):
         if span[0] >= end:

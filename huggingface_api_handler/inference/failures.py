@@ -233,7 +233,9 @@ _INPUT_LENGTH = re.compile(
 )
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
-_MODEL_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .*not found", re.I)
+_MODEL_UNSUPPORTED = re.compile(
+    r"not supported by provider|no longer supported|does not exist|model .{0,500}not found", re.I
+)
 _QUOTA_SPENT = re.compile(r"insufficient.quota|exceeded your current quota|plan and billing", re.I)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
 _LISTS_UNSUPPORTED = re.compile(

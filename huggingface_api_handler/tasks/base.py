@@ -192,6 +192,7 @@ class Task:
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
         max_answer_bytes: of JSON that the answer to one input can need. More is refused unread.
+        advice_if_too_large: what its people can do about an answer that is refused as too large: the end of a sentence.
         value_type: ``value_type(settings)`` is the SQL type of the target: VARCHAR, DOUBLE, JSON or FLOAT[].
         spec: the name of its file in ``specs/`` where it is not ``name``; empty where it takes no parameters.
     """
@@ -219,6 +220,7 @@ class Task:
     explained: bool = False
     makes_media: bool = False
     max_answer_bytes: int = 4 * MEGABYTE
+    advice_if_too_large: str = ""
     value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
 

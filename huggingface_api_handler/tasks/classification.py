@@ -10,6 +10,7 @@ from sys import intern
 from typing import Any, cast
 
 from ..errors import UnreadableAnswer
+from ..redaction import preview
 from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number, unreadable
 from .input_types import Input, LabelledMedia, LabelledText
 
@@ -97,7 +98,7 @@ def _renamed(label: str, labels: Sequence[str], same_name: dict[str, str]) -> st
             f"Give a map instead: labels = {{'{label}': '...'}}"
         )
     if int(match.group(1)) >= len(labels):
-        raise UnreadableAnswer(f"the model answers {label}, and labels has only {len(labels)} names")
+        raise UnreadableAnswer(f"the model answers {preview(label)}, and labels has only {len(labels)} names")
     return labels[int(match.group(1))]
 
 
@@ -191,7 +192,7 @@ def read_zero_shot(answer: object, item: Input, settings: Settings) -> Predictio
     pairs = scores_of(answer)
     unexpected = {label for label, _ in pairs} - set(candidate_labels(item, settings))
     if unexpected:
-        raise UnreadableAnswer(f"the server answered labels that were not asked for: {sorted(unexpected)[:3]}")
+        raise UnreadableAnswer(f"the server answered labels that were not asked for: {preview(sorted(unexpected)[:3])}")
     if settings.parameters.get("multi_label") and settings.output == "label":
         threshold = 0.5 if settings.threshold is None else settings.threshold
         over = [label for label, score in pairs if score is not None and score >= threshold]

@@ -81,6 +81,8 @@ TASKS = (
         value_type=vector_value,
         arguments=frozenset({"pooling"}),
         max_answer_bytes=32 * MEGABYTE,  # a vector for each token of a long text
+        advice_if_too_large=". A vector of 768 numbers for each token is read of up to some 1,900 tokens. Ask a "
+        "server that pools, such as Text Embeddings Inference, or send shorter texts",
     ),
     _pair_task(
         name="sentence-similarity",

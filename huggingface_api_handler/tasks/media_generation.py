@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import b64decode
 from collections.abc import Sequence
 from functools import partial
 
 from ..errors import UnreadableAnswer
+from ..pieces import decode_base64
 from .base import MEGABYTE, Prediction, Read, Settings, Task, unreadable, unwrap
 from .input_types import Input, Media, PromptedMedia
 from .media_understanding import AUDIO, IMAGE, PROMPT
@@ -46,8 +45,8 @@ def _decoded(answer: object, keys: Sequence[str], task: str) -> Media:
         head, _, text = text.partition(",")
         declared = head.removeprefix("data:").partition(";")[0]
     try:
-        data = b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+        data = decode_base64(text)
+    except ValueError:
         raise UnreadableAnswer(f"the server's answer to {task} is not base64") from None
     if not data:
         raise UnreadableAnswer(f"the server's answer to {task} is empty")

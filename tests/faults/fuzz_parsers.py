@@ -33,6 +33,7 @@ with atheris.instrument_imports(include=["huggingface_api_handler"], enable_load
     from huggingface_api_handler.inference.transport.client import Response
     from huggingface_api_handler.inference.transport.rate_limit_headers import parse_rate_limit, retry_after
     from huggingface_api_handler.tasks import TASKS
+    from tests.faults import fuzz_seeds
 
 ENGINE = engine_settings({"endpoint": "http://127.0.0.1:9"})
 NAMES = [
@@ -51,6 +52,7 @@ MODELS = [
 ]
 USING = {"task": "chat-completion", "target": "y", "model": "m", "prompt_template": "{{text}} {{c}}"}
 CHAT = model_settings(USING, ENGINE)
+_MAX_COLUMNS = 12
 STATUSES = [200, 200, 200, 200, 400, 429, 500, 503]
 
 
@@ -101,7 +103,7 @@ def addresses(data: bytes) -> None:
 
 def statements(data: bytes) -> None:
     """The frame that MindsDB makes of a SELECT: any names of columns with any cells, and any USING clause."""
-    names = data.decode("utf-8", "surrogateescape").split("\x00")
+    names = data.decode("utf-8", "surrogateescape").split("\x00", _MAX_COLUMNS - 1)  # pandas takes long over many
     for model in (MODELS[data[0] % len(MODELS)] if data else MODELS[0], CHAT):
         frame = pd.DataFrame([names[::-1]] * (1 + len(data) % 2), columns=names)
         try:
@@ -133,15 +135,14 @@ def main(target: str, seconds: float, out: str | None) -> None:
                 Path(out).write_text(json.dumps(found))
             os._exit(0)
 
-    corpus = tempfile.mkdtemp()
-    recorded = Path(__file__).parents[1] / "recorded"
-    for number, line in enumerate(
-        line for file in sorted(recorded.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()
-    ):
-        reply = json.loads(line)["response"]
-        if isinstance(reply, dict) and "json" in reply and len(line) < 4000:
-            Path(corpus, str(number)).write_bytes(bytes([number % 256, 0, 0]) + json.dumps(reply["json"]).encode())
-    atheris.Setup([sys.argv[0], corpus, "-max_len=4096", "-timeout=10", "-verbosity=0"], one)
+    folder = Path(tempfile.mkdtemp())
+    corpus, dictionary = folder / "corpus", folder / "words.dict"
+    corpus.mkdir()
+    dictionary.write_text(fuzz_seeds.dictionary(target))
+    for number, seed in enumerate(fuzz_seeds.seeds(target)):
+        (corpus / str(number)).write_bytes(seed)
+    options = [f"-max_len={fuzz_seeds.MAX_BYTES[target]}", f"-dict={dictionary}", "-timeout=10", "-verbosity=0"]
+    atheris.Setup([sys.argv[0], str(corpus), *options], one)
     atheris.Fuzz()
 
 

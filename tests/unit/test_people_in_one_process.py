@@ -45,6 +45,8 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "the first letter": lambda key: f"\\u{ord(key[0]):04x}{key[1:]}",
     "every letter": lambda key: "".join(f"\\u{ord(sign):04x}" for sign in key),
     "every second letter, in capitals": lambda key: "".join(f"\\u{ord(sign):04X}" if at % 2 else sign for at, sign in enumerate(key)),
+    "as a URL has it, in lower case": lambda key: "".join(f"%{ord(sign):02x}" if not sign.isalnum() else sign for sign in key),
+    "as a URL may have it": lambda key: "".join(f"%{ord(sign):02X}" for sign in key),
     "JSON in JSON": lambda key: json.dumps(json.dumps(key.replace("h", "\u0448")).replace("/", "\\/")[1:-1].replace("\\u0448", "\\u0068"))[1:-1],
 }  # fmt: skip
 
@@ -66,10 +68,44 @@ def test_a_key_is_found_in_an_answer_whatever_escapes_hide_it(
     assert b"Bearer" not in stored
 
 
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_nor_does_the_size_of_an_answer(escape: str) -> None:
+    for key in KEYS:
+        for filling in (b"", b"a" * 262_140, b"a" * 2_000_000):
+            assert Secret(key).is_in(b'["' + filling + ESCAPES[escape](key).encode() + b"b" * len(filling) + b'"]')
+
+
 @pytest.mark.parametrize("label", ["a\\nb", "\\u00e9t\\u00e9", "C:\\\\path\\/to", "\\u003cb\\u003e", "\\", "\\u00"])
 def test_other_escapes_spoil_no_answer(label: str) -> None:
     for key in KEYS:
         assert not Secret(key).is_in(b'[[{"label": "%s"}]]' % label.encode())
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_nor_does_any_escape_carry_a_key_through_an_error(service: Service, escape: str) -> None:
+    for key in KEYS:
+        said = ESCAPES[escape](key)
+        service.answer = lambda *_, said=said: Reply(f"Bearer {said} is no good".encode(), 401)
+        with pytest.raises(InferenceError, match=r"^Bearer \.\.\. is no good\."):
+            ask(service, key)
+
+
+def test_a_server_that_refuses_one_key_is_recognised_by_another(service: Service) -> None:
+    tei = {"model_type": {"embedding": {"pooling": "cls"}}, "model_id": "m", "max_client_batch_size": 7}
+
+    def answer(body: Any, headers: dict[str, str], _: str) -> Any:
+        if KEYS[0] not in headers.get("authorization", ""):
+            return Reply({"error": "no"}, 401)
+        return [[0.1, 0.2] for _ in body["inputs"]]
+
+    service.answer = answer
+    using = {"task": "feature-extraction", "column": "text", "target": "y", "model": "m"}
+    service.info = lambda: Reply({"error": "no"}, 401)
+    with pytest.raises(InferenceError):
+        predict(pd.DataFrame({"text": ["a"]}), using, {"endpoint": service.url, "api_key": "hf_BobWrongKey999"})
+    service.info = tei
+    predict(pd.DataFrame({"text": ["a"]}), using, {"endpoint": service.url, "api_key": KEYS[0]})
+    assert service.paths[-1] == "/embed"
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -53,14 +53,29 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["..", "a/../b", "./a", "a/.", "a//b", "/a", "a/", "%2e%2e/a", "a/%2E./b", "a/..%2fb", "a/%252e%252e/b", "a\\..\\b", "a/..;x/b", "a/.. /b"],
+    ["..", "a/../b", "./a", "a/.", "a//b", "/a", "a/", "%2e%2e/a", "a/%2E./b", "a/..%2fb", "a/%252e%252e/b", "a\\..\\b", "a/..;x/b", "a/.. /b",
+     "a/..%00/b", "a/..%00.png/b", "a/%c0%ae%c0%ae/b", "a/\uff0e\uff0e/b", "a/..\uff0fb", "a/\u2025/b", "a/..\u200b/b", "a/%25252525252525252e/b"],
 )  # fmt: skip
 def test_a_path_with_a_detour_is_known_in_every_spelling(path: str) -> None:
     assert has_detour(path)
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a/b", "a/b:fastest", "a/b@main", "a/..b", "a/b..", "a/...", "a.b/c-d_e", "a/b c"]
+    "path",
+    [
+        "a",
+        "a/b",
+        "a/b:fastest",
+        "a/b@main",
+        "a/..b",
+        "a/b..",
+        "a/...",
+        "a.b/c-d_e",
+        "a/b c",
+        "a/模型",
+        "a/\u2026",
+        "a/..&",
+    ],
 )
 def test_a_plain_path_has_none(path: str) -> None:
     assert not has_detour(path)

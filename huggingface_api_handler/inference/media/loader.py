@@ -7,14 +7,13 @@ bytes. A request copies its media: a query needs twice that memory in all, four 
 from __future__ import annotations
 
 import asyncio
-import binascii
 import hashlib
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from ...errors import MediaError
+from ...pieces import decode_base64, encode_base64
 from ...tasks import Media
 from ..name_resolver import NameResolver
 from ..threads import Threads
@@ -23,7 +22,6 @@ from .files import read_file, write_file
 from .sniffing import content_type_of, extension_of, validate_media
 
 _WHITESPACE = b" \t\r\n\f\v"
-_BASE64_CHUNK_CHARS = 256 * 1024  # between two of these, other threads run
 _MAX_PERCENT_ENCODED_CHARS = 1024 * 1024  # decoding such text needs some twenty times its size
 _MAX_CHARS_PER_BYTE = 3  # of a data: URI: percent-encoding takes three, base64 fewer
 
@@ -127,7 +125,7 @@ def save(media: Media, output_dir: Path | None) -> str:
     """
     content_type = content_type_of(media.data)
     if output_dir is None:
-        return f"data:{content_type};base64,{b64encode(media.data).decode('ascii')}"
+        return encode_base64(media.data, f"data:{content_type};base64,")
     name = f"{hashlib.sha256(media.data).hexdigest()[:32]}.{extension_of(content_type)}"
     try:
         return write_file(media.data, name, output_dir)
@@ -146,8 +144,8 @@ def _decode_data_uri(uri: str, max_bytes: int) -> bytes:
         raise MediaError(f"the cell's data: URI holds more than {max_bytes:,} bytes")
     if head.lower().rstrip().endswith(";base64"):
         try:
-            return _decode_base64(body)
-        except (ValueError, binascii.Error):
+            return decode_base64(body, ignored=_WHITESPACE)
+        except ValueError:
             raise MediaError("the cell's data: URI is not valid base64") from None
     if len(body) > _MAX_PERCENT_ENCODED_CHARS:
         raise MediaError("the cell's data: URI is large and not base64. Write it as data:...;base64,...")
@@ -155,16 +153,3 @@ def _decode_data_uri(uri: str, max_bytes: int) -> bytes:
         return unquote_to_bytes(body)
     except UnicodeEncodeError:
         raise MediaError("the cell's data: URI is not valid Unicode") from None
-
-
-def _decode_base64(text: str) -> bytes:
-    """Chunk by chunk, since one call of the decoder blocks all other threads. ValueError for invalid text."""
-    data, pending = bytearray(), b""
-    for start in range(0, len(text), _BASE64_CHUNK_CHARS):
-        pending += text[start : start + _BASE64_CHUNK_CHARS].encode("ascii").translate(None, _WHITESPACE)
-        complete = (len(pending) - 1) // 4 * 4 if pending else 0
-        if b"=" in pending[:complete]:  # padding ends the data, and more follows
-            raise ValueError
-        data += b64decode(pending[:complete], validate=True)
-        pending = pending[complete:]
-    return bytes(data + b64decode(pending, validate=True))

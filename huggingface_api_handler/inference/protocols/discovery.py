@@ -94,8 +94,9 @@ class DetectedServers:
 
     def __init__(self) -> None:
         """Start without any."""
-        # By the endpoint's URL; None for a server that speaks what it was taken to speak.
-        self._protocols: dict[str, Tei | None] = {}
+        self._protocols: dict[str, Tei] = {}  # by the endpoint's URL
+        # URL and account: what a server says to one key alone, such as that it is wrong, says nothing about another.
+        self._unrecognised: set[tuple[str, str]] = set()
 
     def restore(self, discovery: Discovery) -> None:
         """Use here what ``discover`` found in another process.
@@ -120,7 +121,8 @@ class DetectedServers:
             The route to that server in its own protocol; ``route`` as it is where the server was not recognised,
             cannot be reached, or is not asked because nothing else could serve the task there.
         """
-        if _may_be_recognised(route, task) and route.url not in self._protocols:
+        asked = (route.url, route.account)
+        if _may_be_recognised(route, task) and route.url not in self._protocols and asked not in self._unrecognised:
             try:
                 response = await http.get(
                     f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S, public_only=route.is_public_only
@@ -129,7 +131,11 @@ class DetectedServers:
                 return route
             if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again
                 return route
-            self._protocols[route.url] = tei.from_info(response)
+            protocol = tei.from_info(response)
+            if protocol is None:
+                self._unrecognised.add(asked)
+            else:
+                self._protocols[route.url] = protocol
         return self.route_to(route, task)
 
     def route_to(self, route: Route, task: Task) -> Route:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from huggingface_hub import constants
 from pydantic import SecretStr
@@ -24,7 +25,7 @@ from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api
 from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
-from ...urls import Origin, has_detour, is_secure_url, origin_of
+from ...urls import Origin, has_detour, is_host_with_port, is_secure_url, origin_of
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ExpandModelProperty_T, ModelInfo
@@ -127,7 +128,15 @@ def hub_key(engine: EngineSettings) -> SecretStr | None:
     Raises:
         InputError: The environment variable named for the key may not be read, or is not set.
     """
-    return key_for(f"{constants.ENDPOINT}/api", engine, RequestKind.HUB).key
+    url = f"{constants.ENDPOINT}/api"
+    return None if _goes_to_proxy_in_clear(url) else key_for(url, engine, RequestKind.HUB).key
+
+
+def _goes_to_proxy_in_clear(url: str) -> bool:
+    """Whether huggingface_hub's client hands a request to a proxy that can read it: it does so for this machine too."""
+    parts, proxies = urlsplit(url), getproxies()
+    has_proxy = "http" in proxies or "all" in proxies
+    return parts.scheme == "http" and has_proxy and not proxy_bypass(parts.netloc)
 
 
 def model_info(
@@ -264,7 +273,8 @@ def _is_trusted_host(request: _Request) -> bool:
     if request.kind is not RequestKind.SERVER:
         return False
     scheme = urlsplit(request.url).scheme
-    return _origin(request.url) in [_origin(f"{scheme}://{host}") for host in request.engine.trusted_hosts]
+    hosts = [host for host in request.engine.trusted_hosts if is_host_with_port(host)]
+    return _origin(request.url) in [_origin(f"{scheme}://{host}") for host in hosts]
 
 
 def _is_own_provider(request: _Request) -> bool:

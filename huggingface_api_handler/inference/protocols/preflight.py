@@ -12,6 +12,7 @@ from ...config.settings import EngineSettings, ModelSettings
 from ...config.types import model_name
 from ...errors import HuggingFaceAPIError, InferenceError, InputError
 from ...redaction import preview, redact, secret_in_use
+from ...urls import is_host_with_port
 from ..failures import classify_exception
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
@@ -83,8 +84,15 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
 
     Raises:
         InferenceError: The server refused the key.
-        InputError: The environment variable named for the key is not set, or may not be read.
+        InputError: The environment variable named for the key is not set, or may not be read, or ``trusted_hosts``
+            names what is no host.
     """
+    for host in engine.trusted_hosts:
+        if not is_host_with_port(host):
+            raise InputError(
+                "trusted_hosts names hosts such as 'gw.example' or 'gw.example:8443', with no https://, path or *, "
+                f"and all paths of a host are trusted; got {preview(host)}"
+            )
     if engine.endpoint:
         url, kind = health_url(engine.endpoint), RequestKind.SERVER
     else:

@@ -23,7 +23,7 @@ from ..failures import (
     rejection_kind,
 )
 from ..public_addresses import PrivateAddress
-from ..transport.client import Response
+from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import LARGE_BYTES, ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
@@ -98,7 +98,7 @@ async def send_request(
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        return RequestResult(failure=classify_exception(error, host=route.host))
+        return RequestResult(failure=_unsent(error, route))
     size, headers = len(response.body), response.headers
     try:
         if route.protocol.blocks and response.status == 200:
@@ -119,6 +119,18 @@ async def send_request(
     finally:
         if response.free is not None:
             response.free()
+
+
+def _unsent(error: Exception, route: Route) -> Failure:
+    """The failure of a request without a response."""
+    failure = classify_exception(error, host=route.host)
+    if not (failure.is_unreachable and route.is_public_only and proxy_url(route.url)):
+        return failure
+    advice = (
+        "The endpoint of a model is asked without the proxy of this machine. Give the engine this endpoint, or set "
+        "allow_private_endpoints = true there: the proxy then decides which addresses are reached"
+    )
+    return replace(failure, message=f"{failure.message}. {advice}")
 
 
 async def _follow(

@@ -29,6 +29,7 @@ from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
 from ..transport.client import MAX_RESPONSE_BYTES, Response
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
@@ -193,6 +194,8 @@ class Query:
 
         async def save(media: Media) -> str:
             """A cell of media."""
+            if output_dir is None and len(media.data) > LARGE_BYTES:
+                return await off_loop(loader.save, media, None)  # one at a time: each takes its size three times
             return await threads.run(loader.save, media, output_dir)
 
         slots = self.session.limiter

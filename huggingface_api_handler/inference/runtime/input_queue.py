@@ -237,6 +237,17 @@ class InputQueue:
         if self._has_media and self._media.drop(index):
             self._room.set()
 
+    async def store_large(self, index: int, part: object) -> None:
+        """Store the answer of an input as ``answered`` does, without holding up the event loop.
+
+        Args:
+            index: of the input.
+            part: its part of the server's answer, a large one.
+        """
+        key = self._keys.pop(index, None)
+        if key is not None:
+            await self._deps.answers.put_large(key, part)
+
     def drop(self, index: int) -> None:
         """Forget all of an input that is done with.
 

@@ -20,6 +20,9 @@ from .input_stream import InputStream
 
 logger = logging.getLogger(__name__)
 
+_MAX_NUMBERS_ON_LOOP = 50_000
+"""Numbers, or lists and objects, of a stored answer that is read on the event loop, within some milliseconds."""
+
 
 class ResponseHandler:
     """Reads the answers of one query.
@@ -92,6 +95,8 @@ class ResponseHandler:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
             self._put(index, prediction)
+            if is_large:
+                await queue.store_large(index, part)
             queue.answered(index, part)
             answered = item
         if answered is not None:  # an answer that cannot be read is none
@@ -111,7 +116,8 @@ class ResponseHandler:
             Whether it serves; one that cannot be read any more does not.
         """
         try:
-            prediction = self._read(part, self._inputs[index])
+            item = self._inputs[index]
+            prediction = await off_loop(self._read, part, item) if _is_large(part) else self._read(part, item)
             if self._makes_media:
                 prediction = await save_media(prediction, self._deps.save)
         except (UnreadableAnswer, MediaError):
@@ -177,3 +183,14 @@ class ResponseHandler:
         self._usage.repairs += 1
         queue.replace_input(index, item)
         return True
+
+
+def _is_large(part: object) -> bool:
+    """Whether a stored part takes long to read: it has a file in base64, or very many numbers."""
+    while isinstance(part, list) and len(part) == 1:
+        part = part[0]
+    if isinstance(part, dict):
+        return any(isinstance(value, str) and len(value) > LARGE_BYTES for value in part.values())
+    if isinstance(part, list) and part:
+        return len(part) * (len(part[0]) if isinstance(part[0], list) else 1) > _MAX_NUMBERS_ON_LOOP
+    return False

@@ -22,6 +22,7 @@ import orjson
 from ...config.settings import ModelSettings
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
+from ..transport.large_bodies import LARGE_BYTES, off_loop
 from . import response_table
 from .response_table import MAX_INSERT_ROWS, PendingRows
 from .secret import Seal, owner_of
@@ -34,6 +35,9 @@ PREPROCESSING_VERSION = 1
 
 MAX_UNWRITTEN_ROWS = 512
 """Answers received and not yet written, above which no request is sent. A kill loses no more than these."""
+
+_UNWRITTEN_ROW_BYTES = 128 * 1024
+"""So many bytes of a large answer count as a row of ``MAX_UNWRITTEN_ROWS``: 64 MB of them, and one answer more."""
 
 _KEYED_SETTINGS = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 """Settings that change what is sent, and so are part of every key."""
@@ -133,7 +137,8 @@ class ResponseCache:
         answers = {}
         for key, data in await asyncio.wrap_future(selecting):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
-                answers[key] = _from_bytes(key, data)
+                is_large = len(data) > LARGE_BYTES
+                answers[key] = await off_loop(_from_bytes, key, data) if is_large else _from_bytes(key, data)
         return answers
 
     def put(self, key: bytes, answer: object) -> None:
@@ -151,6 +156,21 @@ class ResponseCache:
             self._write(MAX_INSERT_ROWS)
         elif self._write_timer is None:
             self._start_timer()
+
+    async def put_large(self, key: bytes, answer: object) -> None:
+        """Store an answer as ``put`` does. A large one is written as bytes on the thread for large bodies.
+
+        Args:
+            key: As of ``put``.
+            answer: As of ``put``.
+        """
+        try:
+            data = await off_loop(_to_bytes, key, answer)
+        except TypeError:
+            return
+        self._write(len(self._pending) // 2)
+        self._pending += bytearray(key), data
+        self._write(1, weight=1 + len(data) // _UNWRITTEN_ROW_BYTES)
 
     @property
     def is_backlogged(self) -> bool:
@@ -191,8 +211,8 @@ class ResponseCache:
         if self._pending:
             self._start_timer()
 
-    def _write(self, count: int) -> None:
-        """Hand the first ``count`` pending answers to the store."""
+    def _write(self, count: int, weight: int | None = None) -> None:
+        """Hand the first ``count`` pending answers to the store. They count as ``weight`` rows until then."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
@@ -208,8 +228,8 @@ class ResponseCache:
         append = partial(
             response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + self._ttl_s), seal=self._seal
         )
-        self._writes.append((self._store.run_untransacted(self._if_same_secret(append, None), None), count))
-        self._rows_since_vacuum += count
+        self._writes.append((self._store.run_untransacted(self._if_same_secret(append, None), None), weight or count))
+        self._rows_since_vacuum += weight or count
         if self._rows_since_vacuum >= _VACUUM_EVERY_ROWS:
             self._vacuum()
 
@@ -246,7 +266,7 @@ _MEDIA_TAG = b"m"
 def _to_bytes(key: bytes, answer: object) -> bytearray:
     """Checksum, tag and answer. TypeError where the answer is neither media nor JSON."""
     if isinstance(answer, Media):
-        payload = _MEDIA_TAG + answer.content_type.encode() + b"\0" + answer.data
+        payload = b"%b%b\0%b" % (_MEDIA_TAG, answer.content_type.encode(), answer.data)
     else:
         payload = _JSON_TAG + orjson.dumps(answer)
     return bytearray(_checksum(key, payload)) + payload
@@ -300,6 +320,14 @@ class NoResponseCache:
         return {}
 
     def put(self, key: bytes, answer: object) -> None:
+        """Store nothing.
+
+        Args:
+            key: Any key.
+            answer: Any answer.
+        """
+
+    async def put_large(self, key: bytes, answer: object) -> None:
         """Store nothing.
 
         Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -16,10 +17,9 @@ from typing import TypeVar
 
 import aiohttp
 
-T = TypeVar("T")
+from ...pieces import LARGE_BYTES as LARGE_BYTES
 
-LARGE_BYTES = 1024 * 1024
-"""A larger body is a large one. Smaller ones are taken apart within milliseconds, on the event loop."""
+T = TypeVar("T")
 
 MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
 """Bytes of large bodies that one event loop holds, those of the oldest one aside."""
@@ -27,6 +27,15 @@ MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
 
 MAX_ERROR_BYTES = 1_000_000
 """Bytes that are read of a response of another status than 200. Servers say what is wrong in less."""
+
+_MAX_UNTURNED_BYTES = 64 * 1024
+"""Bytes of an error that are read at once: errors are shorter."""
+
+_MAX_UNRESTED_S = 0.005
+"""Time of a call on the thread for large bodies after which it rests, for as long again."""
+
+_MAX_REST_S = 0.05
+"""Longest rest: a row of another query takes less."""
 
 _STATUS_OK = 200
 
@@ -51,6 +60,16 @@ class BodyBudget:
         self._sizes: dict[object, int] = {}  # the oldest first
         self._total = 0
         self._freed = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    async def wait_for_turn(self) -> None:
+        """Wait until the event loop has gone round once for this body alone. Call it before each piece is unpacked.
+
+        Where the next piece is on hand already, reading it would not let anything else run; and a piece of each of many
+        bodies in one round would hold up all that is small.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def reserve(self, body: object, size: int) -> None:
         """Take memory for a body, and wait until there is some.
@@ -94,7 +113,7 @@ async def read_large(
         ResponseTooLarge: The body is larger than ``max_bytes``.
     """
     if response.status != _STATUS_OK:
-        return await _read_beginning(response), None
+        return await _read_beginning(response, bodies), None
     if (response.content_length or 0) > max_bytes:
         raise ResponseTooLarge
     body, size = BytesIO(), 0  # chunks to be joined would take twice the memory at the end
@@ -105,6 +124,7 @@ async def read_large(
                 raise ResponseTooLarge
             if size > LARGE_BYTES:
                 await bodies.reserve(body, size)
+                await bodies.wait_for_turn()
             body.write(chunk)
     except BaseException:
         bodies.free(body)
@@ -112,7 +132,7 @@ async def read_large(
     return body.getvalue(), partial(bodies.free, body) if size > LARGE_BYTES else None
 
 
-async def _read_beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _read_beginning(response: aiohttp.ClientResponse, bodies: BodyBudget) -> bytes:
     """The beginning of a body. The rest is not waited for."""
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -120,6 +140,8 @@ async def _read_beginning(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ERROR_BYTES:
             response.close()
             break
+        if len(body) > _MAX_UNTURNED_BYTES:
+            await bodies.wait_for_turn()
     return bytes(body[:MAX_ERROR_BYTES])
 
 
@@ -133,7 +155,17 @@ async def off_loop(function: Callable[..., T], *args: object) -> T:
     Returns:
         What it returns.
     """
-    return await asyncio.get_running_loop().run_in_executor(_executor(), function, *args)
+    return await asyncio.get_running_loop().run_in_executor(_executor(), _call_and_rest, function, *args)
+
+
+def _call_and_rest(function: Callable[..., T], *args: object) -> T:
+    """Call a function, then leave the interpreter to others: what is one call in C held it all the time."""
+    started = time.perf_counter()
+    try:
+        return function(*args)
+    finally:
+        if (spent := time.perf_counter() - started) > _MAX_UNRESTED_S:
+            time.sleep(min(spent, _MAX_REST_S))
 
 
 @lru_cache(maxsize=1)

@@ -270,6 +270,7 @@ def test_a_variable_that_is_searched_anyway_holds_the_machines_key_unless_the_ad
         engine = engine_settings({"api_key_env": name})
         assert is_machine_key(engine, {name: KEY})
         assert not is_machine_key(engine, {name: KEY, "HUGGINGFACE_API_KEY_VARIABLES": f"A,{name}"})
+        assert is_machine_key(engine_settings({"api_key_env": name[:4] + name[4:].lower()})), "as Windows finds it"
     assert is_machine_key(EngineSettings(), {"HUGGINGFACE_API_KEY_VARIABLES": "HF_TOKEN"})
     assert not is_machine_key(engine_settings({"api_key": KEY}), {})
     assert not is_machine_key(engine_settings({"api_key_env": "HF_TEAM"}), {})

@@ -19,6 +19,7 @@ from huggingface_api_handler.inference.protocols.base import Body
 from huggingface_api_handler.inference.protocols.request import RequestResult, send_request
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.protocols.server_errors import read_error, web_page
+from huggingface_api_handler.inference.runtime import response_handler
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.inference.transport.large_bodies import LARGE_BYTES
 from huggingface_api_handler.tasks import TASKS, Prediction
@@ -211,6 +212,26 @@ def test_more_than_the_task_can_need_is_never_parsed(
 )
 def test_what_a_task_can_need_is_read(task: str, body: bytes, count: int) -> None:
     assert codec.reason_to_refuse(TASKS[task], reply(body), count) is None
+
+
+def test_a_large_vector_says_what_to_do() -> None:
+    reason = codec.reason_to_refuse(TASKS["feature-extraction"], reply(NUMBERS), 1)
+    assert reason is not None
+    assert "pools" in reason
+
+
+def test_a_list_of_more_numbers_than_any_vector_is_refused_before_it_is_made() -> None:
+    result = exchanged(reply(b"[" + b"0.5," * 600_000 + b"1]"), "feature-extraction")
+    assert "65,536 numbers" in str(result.unreadable)
+
+
+def test_a_stored_answer_that_takes_long_is_read_on_a_thread() -> None:
+    assert response_handler._is_large({"image": "a" * (LARGE_BYTES + 1)})
+    assert response_handler._is_large([[0.5] * 768] * 512)
+    assert response_handler._is_large([[[0.5] * 768] * 512])
+    assert not response_handler._is_large([[0.5] * 1024])
+    assert not response_handler._is_large([{"label": "a", "score": 0.5}])
+    assert not response_handler._is_large([])
 
 
 def test_media_itself_may_be_as_large_as_a_response() -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp.connector
+import huggingface_hub
 import pandas as pd
 import pytest
 import trustme
@@ -331,6 +332,39 @@ def test_a_mirror_of_the_hub_gets_a_key_only_where_nobody_reads_on_the_way(
     assert "neither https nor on this machine" in preflight.check_engine(engine_settings({}), session.http)
     assert preflight.task_of("o/m", engine_settings({})) == "text-classification"
     assert {asked.key for asked in internet.asked} == {""}
+
+
+@pytest.mark.parametrize(("excepted", "key"), [("", ""), (ADDRESS, MACHINE)])
+def test_a_proxy_that_can_read_it_gets_no_key_for_the_hub(
+    internet: Listener, monkeypatch: pytest.MonkeyPatch, excepted: str, key: str
+) -> None:
+    """huggingface_hub's client asks it for addresses of this machine too, where NO_PROXY does not except them."""
+    monkeypatch.setenv("HF_TOKEN", MACHINE)
+    monkeypatch.setenv("http_proxy", f"http://{ADDRESS}:{internet.plain_port}")
+    monkeypatch.setenv("no_proxy", excepted)
+    huggingface_hub.close_session()  # which has read the proxies of another environment
+    assert preflight.task_of("o/m", engine_settings({})) == "text-classification"
+    huggingface_hub.close_session()
+    assert {asked.key for asked in internet.asked if "/models/" in asked.path} == {key}
+
+
+@pytest.mark.parametrize(
+    "host", ["https://gw.test", "gw.test/tei", "me@gw.test", "*.gw.test", "gw.test:", "gw.test?", ""]
+)
+def test_what_is_no_host_is_trusted_with_nothing_and_refused_at_create(
+    internet: Listener, session: Session, host: str
+) -> None:
+    engine = {"api_key": HF, "trusted_hosts": [host], "cache": False}
+    with pytest.raises(InputError, match="trusted_hosts names hosts such as"):
+        preflight.check_engine(engine_settings(engine), session.http)
+    with suppress(HuggingFaceAPIError):
+        predict(
+            pd.DataFrame({"text": ["a"]}),
+            {"task": "text-classification", "column": "text", "model": "m", **DESTINATIONS["gw"]},
+            engine,
+            session=session,
+        )
+    assert not any(asked.key for asked in internet.asked)
 
 
 # --- how the package is cut -------------------------------------------------------------------------------------------

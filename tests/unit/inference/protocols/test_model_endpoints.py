@@ -119,6 +119,15 @@ def test_no_proxy_looks_a_judged_name_up_again(
     client.proxy_url.cache_clear()
 
 
+def test_where_only_a_proxy_leads_out_it_is_said_what_to_do(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    client.proxy_url.cache_clear()
+    using = {**USING, "endpoint": "http://no-such-host.invalid/x"}
+    with pytest.raises(InferenceError, match="asked without the proxy of this machine"):
+        predict(FRAME, using, {**NO_CACHE, "max_attempts": 1}, session=session)
+    client.proxy_url.cache_clear()
+
+
 def test_an_engine_may_allow_private_endpoints(service: Service, names: dict[str, list[str]], session: Session) -> None:
     names["tei.company.example"] = ["127.0.0.1"]
     service.answer = scores

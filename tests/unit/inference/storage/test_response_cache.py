@@ -418,3 +418,48 @@ def test_one_loop_of_a_cancelled_query_keeps_what_it_has(service: Service) -> No
     assert answered > 0
     again = predict(pd.DataFrame({"text": texts}), SENTIMENT, {"endpoint": service.url})
     assert again.attrs["usage"]["stored"] == answered
+
+
+@pytest.mark.parametrize("answer", [Media(b"x" * 3_000_000, "image/png"), {"image": "a" * 3_000_000}])
+def test_a_large_answer_is_made_bytes_of_and_read_off_the_loop(
+    answer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def noting(function: Any) -> Any:
+        def noted(*arguments: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return function(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(module, "_to_bytes", noting(module._to_bytes))
+    monkeypatch.setattr(module, "_from_bytes", noting(module._from_bytes))
+
+    async def there_and_back() -> Any:
+        cache = new_cache(open_store(str(tmp_path)))
+        cache.put(b"k" * 16, "small")
+        threads.clear()
+        await cache.put_large(cache.key("a cat"), answer)
+        await cache.put_large(cache.key("no JSON"), object())
+        await cache.flush()
+        return await new_cache(open_store(str(tmp_path))).lookup([cache.key("a cat")])
+
+    assert list(asyncio.run(there_and_back()).values()) == [answer]
+    assert len(threads) == 3
+    assert all(name.startswith("huggingface-api-large") for name in threads)
+
+
+def test_large_answers_that_are_not_written_yet_hold_up_the_next_requests(tmp_path: Path) -> None:
+    async def put() -> list[bool]:
+        store, may_write = open_store(str(tmp_path)), threading.Event()
+        cache, backlogged = new_cache(store), []
+        store.run_untransacted(lambda _connection: may_write.wait(), None)
+        for number in range(5):
+            await cache.put_large(cache.key(str(number)), "a" * 20_000_000)
+            backlogged.append(cache.is_backlogged)
+        may_write.set()
+        await cache.flush()
+        return backlogged
+
+    assert asyncio.run(put()) == [False, False, False, True, True]

@@ -64,6 +64,44 @@ def test_a_body_that_was_given_up_while_it_waited_takes_nothing() -> None:
     asyncio.run(run())
 
 
+def test_the_loop_goes_round_between_two_pieces_of_all_bodies() -> None:
+    async def run() -> None:
+        bodies, log = BodyBudget(), []
+
+        async def read(name: str) -> None:
+            for _ in range(5):
+                await bodies.wait_for_turn()
+                log.append(name)
+
+        async def other() -> None:
+            while log.count("a") + log.count("b") < 10:
+                log.append("round")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(read("a"), read("b"), other())
+        text = "".join(name[0] for name in log)
+        assert not {"aa", "ab", "ba", "bb"} & {text[at : at + 2] for at in range(len(text))}, text
+
+    asyncio.run(run())
+
+
+def test_a_body_that_is_there_at_once_lets_others_run(
+    posted: Callable[[bytes], tuple[HttpClient, Response]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[None] = []
+    wait = BodyBudget.wait_for_turn
+
+    async def counted(self: BodyBudget) -> None:
+        turns.append(None)
+        await wait(self)
+
+    monkeypatch.setattr(BodyBudget, "wait_for_turn", counted)
+    http, response = posted(packed(b"200 OK", b"x" * 20_000_000))
+    assert len(response.body) == 20_000_000
+    assert len(turns) >= 18, "one for each megabyte at least"
+    http.close()
+
+
 @pytest.fixture
 def posted() -> Callable[[bytes], tuple[HttpClient, Response]]:
     """What a POST gets from a server that answers with these bytes, and the client that sent it."""
