@@ -134,14 +134,16 @@ creation_args = OrderedDict(
     requests_per_hour={
         "type": "int",
         "description": "Most requests in a clock hour (UTC), counted over all queries and processes of this engine. "
-        "Each look at the job of a provider is one. Default: no limit.",
+        "Each look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
+        "Default: no limit.",
         "required": False,
         "label": "Requests per hour",
     },
     requests_per_month={
         "type": "int",
         "description": "Most requests in a calendar month (UTC), counted over all queries and processes of this "
-        "engine. Each look at the job of a provider is one. Default: no limit.",
+        "engine. Each look at the job of a provider is one. It limits nobody who may create engines: they can create "
+        "another. Default: no limit.",
         "required": False,
         "label": "Requests per month",
     },

@@ -72,7 +72,12 @@ def _token(args: argparse.Namespace) -> str | None:
 def _read_token(path: Path) -> str:
     with path.open(encoding="utf-8") as file:
         # Of the open file: the name could be another file's by now.
-        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        status = os.fstat(file.fileno())
+        if status.st_uid not in (os.geteuid(), 0):
+            raise ValueError(
+                f"Another user, of uid {status.st_uid}, owns {path} and knows the token: use a file of yours."
+            )
+        if stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise ValueError(f"Other users may read or change {path}. Make it yours alone: chmod 600 {path}")
         token = file.read().strip()
     if not token:

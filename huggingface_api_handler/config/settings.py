@@ -121,14 +121,16 @@ class EngineSettings(_Arguments):
         ge=1,
         title="Requests per hour",
         description="Most requests in a clock hour (UTC), counted over all queries and processes of this engine. Each "
-        "look at the job of a provider is one. Default: no limit.",
+        "look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
+        "Default: no limit.",
     )
     requests_per_month: Int | None = Field(
         default=None,
         ge=1,
         title="Requests per month",
         description="Most requests in a calendar month (UTC), counted over all queries and processes of this engine. "
-        "Each look at the job of a provider is one. Default: no limit.",
+        "Each look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
+        "Default: no limit.",
     )
     timeout: FiniteFloat = Field(
         default=120.0,

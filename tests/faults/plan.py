@@ -71,7 +71,7 @@ class Plan:
     ``quiet`` requests and, of each lead, those after its first ``faults_each``. ``poison`` is the share of inputs
     that are refused for good, ``forbidden`` and ``too_long`` the shares that a gateway and the model's length refuse.
     From request ``away_at`` on nobody is answered for ``away_s`` seconds, but met by ``away``. Where it is ``coarse``,
-    there are two answers only. ``takes_batches`` says whether the route takes several inputs in one request,
+    there are two answers only. Where it ``spares_answered``, what was answered once meets no fault. ``takes_batches`` says whether the route takes several inputs in one request,
     ``largest`` of them at most.
     """
 
@@ -85,6 +85,7 @@ class Plan:
     too_long: float = 0.0
     quiet: int = 0
     faults_each: int = 1_000_000
+    spares_answered: bool = False
     away: str = "503"
     away_at: int = -1
     away_s: float = 0.0

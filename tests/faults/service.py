@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
             return self.reply(413, {"error": message, "error_type": "Validation"})
         attempt = state.led[lead]
         kind = None
-        if state.requests > plan.quiet:
+        if state.requests > plan.quiet and not (plan.spares_answered and state.answered[lead]):
             state.led[lead] += 1
             kind = plan.fault(lead, attempt, together=len(texts) > 1)
         refused = next((refusal for text in texts if (refusal := plan.refusal(text))), None)

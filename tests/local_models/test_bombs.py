@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.media_bombs import flac_silence, icon, png
+from tests.support.media_bombs import MANY_SAMPLES, MAX_PEAK_MB, PRINT_OUTCOME, flac_silence, icon, png
 from tests.support.memory import run_measured
-
-MAX_PEAK_MB = 450
-"""The libraries take some 100 MB themselves."""
 
 DECODE_AUDIO = """
 from huggingface_api_handler.server.models.speech_recognition import decode_audio as decode
@@ -16,14 +13,6 @@ from huggingface_api_handler.server.models.speech_recognition import decode_audi
 DECODE_IMAGE = """
 from huggingface_api_handler.server.models.image_decoding import decode_image as decode
 """
-PRINT_OUTCOME = """
-from huggingface_api_handler.server.protocol.errors import HTTPError
-try:
-    print(decode(content).shape)
-except HTTPError as error:
-    print(error.status)
-"""
-MANY_SAMPLES = (1 << 36) - 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,21 @@ import io
 import struct
 import zlib
 
+MAX_PEAK_MB = 450
+"""What decoding one may take. The libraries take some 100 MB themselves."""
+
+MANY_SAMPLES = (1 << 36) - 1
+"""As many as a FLAC header can declare."""
+
+PRINT_OUTCOME = """
+from huggingface_api_handler.server.protocol.errors import HTTPError
+try:
+    print(decode(content).shape)
+except HTTPError as error:
+    print(error.status)
+"""
+"""Code for ``run_measured`` after a definition of ``decode``."""
+
 _STREAMINFO_BYTES = 34
 _MAX_BLOCK_SAMPLES = 65_535
 _BITS = 16

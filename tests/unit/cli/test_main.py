@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import types
 from pathlib import Path
@@ -301,6 +302,18 @@ def test_a_file_that_others_may_read_or_change_is_not_taken_for_a_token(
     assert cli.main(["serve", "--token-file", str(file)]) == 1 and not served
     err = capsys.readouterr().err
     assert ("chmod 600" in err or "is empty" in err) and "t0ps3cret-t0ps3cret" not in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to another user")
+def test_a_token_that_another_user_wrote_is_refused(
+    served: list[tuple[object, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("t0ps3cret-t0ps3cret")
+    os.chown(file, 65534, -1)
+    assert cli.main(["serve", "--token-file", str(file)]) == 1 and not served
+    assert "uid 65534" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--token-env", "NO_SUCH_VARIABLE"], ["--token-file", "/no/such/file"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -158,10 +159,14 @@ def found(store: Store, numbers: range) -> int:
     return store.run(select, -1).result()
 
 
-def test_a_store_of_0_1_0_is_taken_over_and_its_secret_leaves_it(tmp_path: Path) -> None:
+def test_a_store_of_0_1_0_is_taken_over_and_its_secret_leaves_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     store_of_0_1_0(tmp_path / FILE, 100)
     store = open_store(str(tmp_path))
     assert found(store, range(100)) == 100
+    assert caplog.text.count("taking over 100 answers that version 0.1.0 stored") == 1
     assert store.secret == SECRET_OF_0_1_0
     close_stores()
     assert (tmp_path / "answers.secret").read_bytes() == SECRET_OF_0_1_0

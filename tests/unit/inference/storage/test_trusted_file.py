@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import sqlite3
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +61,6 @@ UNTRUSTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "the file is a FIFO": (lambda f: replaced_by_fifo(f / FILE), "no regular file"),
     "all may write to the folder": (lambda f: f.chmod(0o777), "chmod 700"),
     "all may write to the folder and remove what is theirs": (lambda f: f.chmod(0o1777), "chmod 700"),
-    "a group may write to the folder": (lambda f: f.chmod(0o770), "chmod 700"),
     "all may write to a folder above": (lambda f: f.parent.chmod(0o777), "chmod o-w"),
     "the journal is planted": (lambda f: planted(f / f"{FILE}-journal"), f"{FILE}-journal"),
     "the log is planted": (lambda f: planted(f / f"{FILE}-wal"), f"{FILE}-wal"),
@@ -128,6 +130,77 @@ def test_a_folder_of_root_in_which_the_file_is_ours_is_used(
     monkeypatch.setattr(os, "fstat", of_root)
     assert [ask(service, folder), ask(service, folder)] == [2, 0]
     assert warnings(caplog) == []
+
+
+def group_of(
+    monkeypatch: pytest.MonkeyPatch, *, name: str = "me", members: tuple[str, ...] = (), others: tuple[int, ...] = ()
+) -> None:
+    """The group of new folders, as the system describes it: with members, and the first group of other user ids."""
+    me = pwd.struct_passwd(("me", "x", os.geteuid(), os.getegid(), "", "/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: me)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [me, *(pwd.struct_passwd((*me[:2], uid, *me[3:])) for uid in others)])
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((name, "x", gid, list(members))))
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o775, 0o2775])
+def test_a_folder_to_which_the_users_own_group_may_write_is_used(
+    mode: int, folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    group_of(monkeypatch, members=("me",))
+    os.chown(folder, -1, os.getegid())
+    folder.chmod(mode)
+    assert [ask(service, folder), ask(service, folder)] == [2, 0]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [{"name": "staff"}, {"members": ("me", "somebody")}, {"others": (os.geteuid() + 1,)}],
+    ids=["of another name", "with a member", "another user's first"],
+)
+def test_a_folder_to_which_another_group_may_write_is_not_used(
+    whose: dict[str, Any],
+    folder: Path,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    group_of(monkeypatch, **whose)
+    ask(service, folder)
+    close_stores()
+    os.chown(folder, -1, os.getegid())
+    folder.chmod(0o770)
+    refused(folder, service, caplog, "chmod 700")
+
+
+@AS_ROOT
+def test_a_folder_of_a_group_that_nobody_is_known_of_is_not_used(
+    folder: Path, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.chown(folder, -1, NOBODY - 1)
+    folder.chmod(0o770)
+    refused(folder, service, caplog, "chmod 700")
+
+
+def test_a_folder_whose_access_control_list_names_others_is_not_used(
+    folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a list turns the group's bits into those of everybody in it."""
+    group_of(monkeypatch)
+    os.chown(folder, -1, os.getegid())
+    try:
+        os.setxattr(folder, "system.posix_acl_access", _access_control_list(os.geteuid() + 1))
+    except (AttributeError, OSError):
+        pytest.skip("no access control lists here")
+    assert folder.stat().st_mode & 0o020
+    refused(folder, service, caplog, "chmod 700")
+
+
+def _access_control_list(user: int) -> bytes:
+    # linux/posix_acl_xattr.h: a version, then tag, permissions and id of owner, named user, group, mask and others
+    undefined = 0xFFFFFFFF
+    entries = (0x01, 7, undefined), (0x02, 7, user), (0x04, 5, undefined), (0x10, 7, undefined), (0x20, 5, undefined)
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def test_a_link_to_a_folder_of_ours_is_followed(folder: Path, service: Service) -> None:

@@ -59,3 +59,15 @@ def test_a_media_type_makes_the_body_the_input(content_type: str) -> None:
 @pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
 def test_any_other_type_is_read_as_json(content_type: str) -> None:
     assert request_body.parse_request_body(b'{"inputs": 1}', content_type).inputs == 1
+
+
+@pytest.mark.parametrize("path", [SENTIMENT, "/v1/chat/completions"])
+@pytest.mark.parametrize("element", [b"[],", b"{},"], ids=["lists", "objects"])
+def test_millions_of_lists_are_refused_before_they_are_made(path: str, element: bytes, client: TestClient) -> None:
+    body = b'{"inputs": [' + element * 1_000_000 + b"0]}"
+    response = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 413 and "lists and objects" in response.json()["error"]
+
+
+def test_a_text_of_many_brackets_is_read(client: TestClient) -> None:
+    assert client.post(SENTIMENT, json={"inputs": "[{" * 100_000}).status_code == 200
