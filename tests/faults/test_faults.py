@@ -179,7 +179,8 @@ def test_a_batch_that_meets_a_fault_loses_and_misplaces_no_row(kind: str, faulty
     answered_again = sum(count - 1 for count in state["answered_again"].values())
     checks = answered_again - 3  # beside those that batches were tried with
     assert (checks > 0) == is_timeout
-    assert state["requests"] == ASKED_BEFORE_BATCHES + 3 * requests_of_batch + checks
+    expected = ASKED_BEFORE_BATCHES + 3 * requests_of_batch + checks
+    assert state["requests"] in (expected, expected + 1)  # on a busy machine a request more may be out by then
     assert state["answered_again"].keys() <= set(TEXTS)
 
 

@@ -24,7 +24,7 @@ _MAX_LISTED_KEYS = 10
 _MAX_LOCATION_STEPS = 10
 _MAX_LEADING_BYTES = 64
 _MAX_INT_DIGITS = 20
-_MAX_CONTAINERS = 20_000  # lists and objects: pydantic has four for each input that it refuses
+_MAX_ERROR_CONTAINERS = 20_000  # lists and objects: pydantic has four for each input that it refuses
 _MAX_ERROR_DEPTH = 5  # {"error": {"message": [...]}} has three
 
 _TITLE = re.compile("<title", re.I)
@@ -105,7 +105,7 @@ def _parse(body: bytes) -> ServerError:
 
 def _load(body: bytes) -> Any:
     """Parse the JSON of an error; raises ``ValueError`` also where it is none that a server would mean."""
-    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
+    if body.count(b"[") + body.count(b"{") > _MAX_ERROR_CONTAINERS:
         raise ValueError
     # Python reads no whole number of more than 4,300 digits, but a float of any number.
     return json.loads(body, parse_int=_parse_int)
