@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
-import httpx
 import huggingface_hub
 import orjson
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, get_provider_helper
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING, TaskProviderHelper
-from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+from huggingface_hub.utils import _http, get_session  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
 from ..._version import __version__
@@ -46,6 +45,8 @@ _CHAT = "conversational"
 HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
 
+_httpx: Any = vars(_http).get("httpx2") or vars(_http)["httpx"]
+"""The HTTP library of this huggingface_hub, whose responses the helpers read. From 2.x on it is httpx2."""
 
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers that describe a body on the wire."""
@@ -303,7 +304,7 @@ class _JobClient:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
         """Get a URL, and wait for the response.
 
         Args:
@@ -315,7 +316,8 @@ class _JobClient:
         """
         response = self._job.get(url, headers or {})
         fields = [pair for pair in response.headers.items() if pair[0].lower() not in _NOT_OF_THE_BODY_AS_READ]
-        return httpx.Response(response.status, headers=fields, content=response.body, request=httpx.Request("GET", url))
+        request = _httpx.Request("GET", url)
+        return _httpx.Response(response.status, headers=fields, content=response.body, request=request)
 
 
 def _client() -> Any:

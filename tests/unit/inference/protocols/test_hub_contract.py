@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import HfApi, InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS, _common, get_provider_helper
+from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -221,6 +223,17 @@ def test_helpers_send_requests_with_nothing_but_our_client() -> None:
             assert vars(sys.modules[module])["get_session"] is hub_providers._client
             fetching.add(module.rpartition(".")[2])
     assert {"fal_ai", "replicate", "novita"} <= fetching
+
+
+def test_a_response_for_a_job_is_one_that_the_hub_knows_how_to_refuse() -> None:
+    class Refusing:
+        def get(self, _url: str, _headers: object) -> Response:
+            return Response(404, CIMultiDict({"content-encoding": "gzip"}), b'{"error": "no such job"}')
+
+    response = hub_providers._JobClient(Refusing()).get("https://provider.test/job")  # type: ignore[arg-type]
+    assert response.json() == {"error": "no such job"}
+    with pytest.raises(HfHubHTTPError):
+        hf_raise_for_status(response)
 
 
 def test_the_hubs_mapping_survives_being_stored() -> None:
