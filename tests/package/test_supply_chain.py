@@ -105,7 +105,7 @@ def test_no_address_of_a_package_index_is_in_a_lock() -> None:
 @pytest.mark.parametrize(
     ("file", "lock", "extra"),
     [
-        ("Makefile", "models.txt", ".[mindsdb,local,local-ner,local-media,test]"),
+        ("Makefile", "models.txt", ".[mindsdb,local,local-ner,local-media,test,fuzz]"),
         ("Makefile", "small-models.txt", ".[mindsdb,local,local-ner]"),
         ("tools/other_pythons.sh", "small-models.txt", ".[local,local-ner,test]"),
         (".github/workflows/nightly.yml", "small-models.txt", ".[local,local-ner,test]"),
