@@ -45,9 +45,6 @@ _CHAT = "conversational"
 HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
 
-_httpx: Any = vars(_http).get("httpx2") or vars(_http)["httpx"]
-"""The HTTP library of this huggingface_hub, whose responses the helpers read. From 2.x on it is httpx2."""
-
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers that describe a body on the wire."""
 
@@ -316,8 +313,9 @@ class _JobClient:
         """
         response = self._job.get(url, headers or {})
         fields = [pair for pair in response.headers.items() if pair[0].lower() not in _NOT_OF_THE_BODY_AS_READ]
-        request = _httpx.Request("GET", url)
-        return _httpx.Response(response.status, headers=fields, content=response.body, request=request)
+        httpx: Any = vars(_http).get("httpx2") or vars(_http)["httpx"]  # of huggingface_hub 2.x, and of 1.x
+        request = httpx.Request("GET", url)
+        return httpx.Response(response.status, headers=fields, content=response.body, request=request)
 
 
 def _client() -> Any:
