@@ -371,19 +371,31 @@ for _ in range(2):
 
 
 @contextmanager
-def in_the_place_of(path: Path, make: Callable[[Path], object], remove: Callable[[Path], object]) -> Iterator[None]:
-    """Something else is there for the length of the block."""
-    aside = path.with_name("aside")
-    path.rename(aside)
-    make(path)
+def a_file_for_the_folder(folder: Path) -> Iterator[None]:
+    """The folder's name leads to a file for the length of the block. There is no moment in which it leads nowhere."""
+    real, link, file = folder.resolve(), folder.with_name("link"), folder.with_name("file")
+    file.touch()
+    for target in (file, real):
+        link.symlink_to(target)
+        link.replace(folder)
+        if target == file:
+            yield
+
+
+@contextmanager
+def a_folder_for_the_file(folder: Path) -> Iterator[None]:
+    """The file is a folder for the length of the block."""
+    path = folder / "answers.sqlite"
+    aside = path.rename(folder / "aside")
+    path.mkdir()
     yield
-    remove(path)
+    path.rmdir()
     aside.rename(path)
 
 
 SPELLS: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
-    "the folder is a file": lambda folder: in_the_place_of(folder, Path.touch, Path.unlink),
-    "the file is a folder": lambda folder: in_the_place_of(folder / "answers.sqlite", Path.mkdir, Path.rmdir),
+    "the folder is a file": a_file_for_the_folder,
+    "the file is a folder": a_folder_for_the_file,
 }
 
 
@@ -395,6 +407,8 @@ def test_what_is_kept_after_a_spell_without_the_store_is_found_by_all(
     """Whether the process has seen the store before the spell, and knows its secret, or not."""
     monkeypatch.setattr(module, "_REOPEN_AFTER_S", 0.0)
     folder = tmp_path / "store"
+    (tmp_path / "real").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "real")
     ask(service, folder)
     if begun == "in it":
         close_stores()
