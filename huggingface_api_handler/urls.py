@@ -54,6 +54,25 @@ def origin_of(url: str) -> Origin:
     return Origin(parts.scheme, canonical_host(f"[{host}]" if ":" in host else host), port)
 
 
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether two URLs lead to the same server.
+
+    Args:
+        url: A URL.
+        other: Another.
+
+    Returns:
+        True where their exact origins are equal. What has no origin equals nothing.
+
+    >>> is_same_origin("https://example.com", "https://example.com:443/v1"), is_same_origin("example", "example")
+    (True, False)
+    """
+    try:
+        return origin_of(url) == origin_of(other)
+    except ValueError:
+        return False
+
+
 def is_host_with_port(text: str) -> bool:
     """Whether a text is a host, or a host with a port, and no more of a URL.
 

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from ..errors import InputError
 from ..redaction import preview
 from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
-from ..urls import canonical_host, has_detour
+from ..urls import has_detour, origin_of
 from .normalize import json_object
 
 MIN_KEY_CHARS_WITH_DIGITS = 8
@@ -115,7 +115,7 @@ def _url(value: str) -> str:
 def _with_readable_host(url: str, host: str) -> str:
     """The URL with its host in ASCII. One that is ASCII stays as it was written: stored answers are found by it."""
     try:
-        plain = canonical_host(f"[{host}]" if ":" in host else host)
+        plain = origin_of(url).host
     except ValueError:
         raise ValueError("must name its host in one plain spelling: a name, or an address in decimal numbers") from None
     return url if host.isascii() else re.sub(r"(?<=://)[^/:?#]+", plain, url, count=1)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp.abc import AbstractResolver
 
+from ..urls import is_address
+
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
@@ -91,6 +93,23 @@ def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
     if ip in _NAT64 or (number >> 32) & 0xFFFFFFFF in _ISATAP_IDENTIFIERS:
         return IPv4Address(number & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour
+
+
+def non_public_words(host: str, reason: str) -> str:
+    """Say that a host is not public, as the beginning of a message.
+
+    Args:
+        host: Its name or address.
+        reason: What ``non_public_reason`` says of the address.
+
+    Returns:
+        Half a sentence without a full stop.
+
+    >>> non_public_words("10.0.0.1", "private")
+    '10.0.0.1 is no public address: it is private'
+    """
+    verb = "is" if is_address(host) else "leads to"
+    return f"{host} {verb} no public address: it is {reason}"
 
 
 class PrivateAddress(Exception):  # noqa: N818 - read as what was found

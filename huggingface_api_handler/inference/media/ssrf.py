@@ -9,7 +9,7 @@ from yarl import URL
 
 from ...errors import MediaError
 from ...urls import canonical_host, is_address
-from ..public_addresses import non_public_reason
+from ..public_addresses import non_public_reason, non_public_words
 
 ALLOWED_PORTS = {"https": frozenset({443}), "http": frozenset({80})}
 """The ports of each scheme that a URL may name unless private addresses are allowed."""
@@ -90,8 +90,7 @@ def non_public_message(host: str, reason: str) -> str:
     Returns:
         What is wrong and what to do.
     """
-    verb = "is" if is_address(host) else "leads to"
     return (
-        f"{host} {verb} no public address: it is {reason}. Use a public one, or set allow_private_media = true "
+        f"{non_public_words(host, reason)}. Use a public one, or set allow_private_media = true "
         "in CREATE ML_ENGINE where all who write SQL may reach internal servers"
     )

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import orjson
 
 from ...errors import UnreadableAnswer
+from ...pieces import LARGE_BYTES
 from ...pieces import count as count_in
 from ...tasks import JSON, Media, Task
 from ...tasks.base import MAX_DEPTH, is_deeper_than
 from ..transport.client import Response
-from ..transport.large_bodies import LARGE_BYTES
 from .base import Body, Decoded, Split
-from .number_lists import is_number_lists, parse_number_lists
+from .number_lists import TOO_DEEP, is_number_lists, parse_number_lists
 from .reported_usage import reported_usage
 
 MAX_JSON_BYTES = 32 * 1024 * 1024
@@ -30,7 +30,6 @@ MAX_JSON_VALUES = 1_500_000
 MAX_MIXED_JSON_VALUES = 500_000
 """Values in any other answer: so many are parsed in 0.03 s, in which nothing else in the process runs."""
 
-_TOO_DEEP = f"the server's answer is nested more than {MAX_DEPTH} levels deep"
 _MEDIA_TYPE = re.compile(r"\s*(image|audio|video)/[\w.+-]+\s*(;|$)", re.I | re.A)
 
 Payload: TypeAlias = Mapping[str, JSON] | Media
@@ -123,7 +122,7 @@ def parse(task: Task, response: Response) -> Any:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if "recursion" in error.msg:
-            raise UnreadableAnswer(_TOO_DEEP) from None
+            raise UnreadableAnswer(TOO_DEEP) from None
         raise
     if len(body) > LARGE_BYTES or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         check_depth(answer)
@@ -140,7 +139,7 @@ def check_depth(answer: object) -> None:
         UnreadableAnswer: It is nested deeper than any answer.
     """
     if is_deeper_than(answer, MAX_DEPTH):
-        raise UnreadableAnswer(_TOO_DEEP)
+        raise UnreadableAnswer(TOO_DEEP)
 
 
 def take_apart(answer: object, count: int, split: Split, headers: Mapping[str, str]) -> Decoded:

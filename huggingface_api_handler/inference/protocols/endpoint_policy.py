@@ -7,12 +7,10 @@ public session (``HttpClient.post_to_public``).
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from ...config.settings import EngineSettings
 from ...errors import InputError
-from ...urls import canonical_host, is_address, is_loopback, origin_of
-from ..public_addresses import non_public_reason
+from ...urls import is_address, is_loopback, is_same_origin, origin_of
+from ..public_addresses import non_public_reason, non_public_words
 
 
 def is_public_only(endpoint: str | None, engine: EngineSettings) -> bool:
@@ -33,7 +31,7 @@ def is_public_only(endpoint: str | None, engine: EngineSettings) -> bool:
         return False
     if engine.endpoint is not None and _is_beside(endpoint, engine.endpoint):
         return False
-    host = _host(endpoint)
+    host = origin_of(endpoint).host
     reason = "this machine's own (loopback)" if is_loopback(host) else is_address(host) and non_public_reason(host)
     if reason:
         raise refusal(host, reason)
@@ -50,18 +48,12 @@ def refusal(host: str, reason: str) -> InputError:
     Returns:
         What is wrong and what to do.
     """
-    verb = "is" if is_address(host) else "leads to"
     return InputError(
-        f"the model's endpoint {host} {verb} no public address: it is {reason}. Give the engine this endpoint "
+        f"the model's endpoint {non_public_words(host, reason)}. Give the engine this endpoint "
         "(CREATE ML_ENGINE ... USING endpoint), or set allow_private_endpoints = true there, where all who write SQL "
         "may reach internal servers"
     )
 
 
 def _is_beside(endpoint: str, own: str) -> bool:
-    return origin_of(endpoint) == origin_of(own) or (is_loopback(_host(endpoint)) and is_loopback(_host(own)))
-
-
-def _host(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    return canonical_host(f"[{host}]" if ":" in host else host)
+    return is_same_origin(endpoint, own) or (is_loopback(origin_of(endpoint).host) and is_loopback(origin_of(own).host))

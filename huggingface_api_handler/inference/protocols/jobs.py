@@ -15,6 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import MediaError
+from ...urls import is_same_origin
 from ..failures import Failure
 from ..media.fetch import fetch as fetch_media
 from ..media.ssrf import validate_url
@@ -167,7 +168,7 @@ async def get_for_job(get: Get, route_url: str, url: str, headers: Mapping[str, 
         MediaError: The file is not on the public internet, or cannot be had.
         Exception: Whatever the request raises.
     """
-    if _origin(url) == _origin(route_url):
+    if is_same_origin(url, route_url):
         return await get(url, headers, timeout_s)
     checked = str(validate_url(url, allow_private=False))
     if proxy_url(checked) is None:
@@ -177,8 +178,3 @@ async def get_for_job(get: Get, route_url: str, url: str, headers: Mapping[str, 
     if response.status != _STATUS_OK:
         raise MediaError(f"{urlsplit(checked).hostname} answered HTTP {response.status} instead of the file")
     return response
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()

@@ -25,7 +25,7 @@ from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api
 from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
-from ...urls import Origin, has_detour, is_host_with_port, is_secure_url, origin_of
+from ...urls import has_detour, is_host_with_port, is_same_origin, is_secure_url, origin_of
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ExpandModelProperty_T, ModelInfo
@@ -241,8 +241,12 @@ def health_url(endpoint: str) -> str:
 
 
 def _may_go(owner: KeyOwner, request: _Request) -> bool:
+    try:
+        origin_of(request.url)
+    except ValueError:  # where it would lead cannot be told
+        return False
     path = urlsplit(request.url).path.strip("/")
-    if _origin(request.url) is None or not is_secure_url(request.url) or (path and has_detour(path)):
+    if not is_secure_url(request.url) or (path and has_detour(path)):
         return False
     if request.engine.endpoint is not None and not _is_below_endpoint(request):
         return False
@@ -251,7 +255,7 @@ def _may_go(owner: KeyOwner, request: _Request) -> bool:
 
 def _is_below_endpoint(request: _Request) -> bool:
     endpoint = request.engine.endpoint
-    if endpoint is None or request.kind is not RequestKind.SERVER or _origin(endpoint) != _origin(request.url):
+    if endpoint is None or request.kind is not RequestKind.SERVER or not is_same_origin(endpoint, request.url):
         return False
     asked, own = _segments(request.url), _segments(endpoint)
     base = _segments(health_url(endpoint))[:-1]
@@ -261,12 +265,12 @@ def _is_below_endpoint(request: _Request) -> bool:
 
 def _is_router(request: _Request) -> bool:
     if request.kind is RequestKind.PROVIDER:
-        return _origin(request.url) == _origin(constants.INFERENCE_PROXY_TEMPLATE)
-    return request.kind is RequestKind.SERVER and _origin(request.url) == _origin(ROUTER)
+        return is_same_origin(request.url, constants.INFERENCE_PROXY_TEMPLATE)
+    return request.kind is RequestKind.SERVER and is_same_origin(request.url, ROUTER)
 
 
 def _is_hub(request: _Request) -> bool:
-    return request.kind is RequestKind.HUB and _origin(request.url) == _origin(constants.ENDPOINT)
+    return request.kind is RequestKind.HUB and is_same_origin(request.url, constants.ENDPOINT)
 
 
 def _is_trusted_host(request: _Request) -> bool:
@@ -274,7 +278,7 @@ def _is_trusted_host(request: _Request) -> bool:
         return False
     scheme = urlsplit(request.url).scheme
     hosts = [host for host in request.engine.trusted_hosts if is_host_with_port(host)]
-    return _origin(request.url) in [_origin(f"{scheme}://{host}") for host in hosts]
+    return any(is_same_origin(request.url, f"{scheme}://{host}") for host in hosts)
 
 
 def _is_own_provider(request: _Request) -> bool:
@@ -288,14 +292,6 @@ _PLACES: Mapping[KeyOwner, tuple[Callable[[_Request], bool], ...]] = {
     KeyOwner.MACHINE: (_is_router, _is_hub),
 }
 """Where the key of each owner may go."""
-
-
-def _origin(url: str) -> Origin | None:
-    """The exact origin, None for what has none: it equals no address that is asked."""
-    try:
-        return origin_of(url)
-    except ValueError:
-        return None
 
 
 def _segments(url: str) -> list[str]:

@@ -17,6 +17,9 @@ _MAX_PARSED_BYTES = 64 * 1024
 MAX_NUMBERS = 65_536
 """Numbers of one list. No vector has so many, and no batch so many rows."""
 
+TOO_DEEP = f"the server's answer is nested more than {MAX_DEPTH} levels deep"
+"""What is said of JSON that no answer can be."""
+
 _OPENING = re.compile(rb"[ \t\r\n]*(,?)[ \t\r\n]*((?:\[[ \t\r\n]*)*)")
 _BLANK = re.compile(rb"[ \t\r\n]*")
 
@@ -60,7 +63,7 @@ def parse_number_lists(body: bytes) -> Any:
             if not (opened or has_numbers):
                 raise ValueError("a comma before the end of a list")
         if len(stack) + opened > MAX_DEPTH + 1:
-            raise UnreadableAnswer(f"the server's answer is nested more than {MAX_DEPTH} levels deep")
+            raise UnreadableAnswer(TOO_DEEP)
         for _ in range(opened):
             stack[-1].append([])
             stack.append(stack[-1][-1])

@@ -21,9 +21,6 @@ from .hub_providers import HubProvider
 from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
 from .routing import resolve_route
 
-_MAX_SHOWN_LEVELS = 20
-"""Containers in one another that DESCRIBE shows."""
-
 logger = logging.getLogger(__name__)
 
 DESCRIBED_FIELDS = (

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
+from ...pieces import LARGE_BYTES
 from ...tasks import Media
 from ..echoes import ServerError
 from ..failures import (
@@ -24,7 +25,7 @@ from ..failures import (
 )
 from ..public_addresses import PrivateAddress
 from ..transport.client import Response, proxy_url
-from ..transport.large_bodies import LARGE_BYTES, ResponseTooLarge, off_loop
+from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
 from .codec import reason_to_refuse
@@ -153,10 +154,7 @@ def _read_job(response: Response, route: Route, model: ModelSettings, body: Body
     """As ``_read``, where the answer need not be in the response. Runs on a thread."""
     outcome = _read(response, route, model, body, 1)
     secret, parts = route.secret, outcome.parts if isinstance(outcome, Decoded) else []
-    try:
-        found = [part.data if isinstance(part, Media) else json.dumps(part).encode() for part in parts]
-    except RecursionError:
-        return Failure(FailureKind.INPUT_REJECTED, "the answer is nested too deeply to be read", response.status)
+    found = [part.data if isinstance(part, Media) else json.dumps(part).encode() for part in parts]
     if secret is not None and any(map(secret.is_in, found)):
         return Failure(FailureKind.INPUT_REJECTED, _LEAKED_KEY_MESSAGE, response.status)
     return outcome

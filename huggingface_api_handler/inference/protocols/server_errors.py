@@ -11,6 +11,7 @@ from ...printable import printable, shorten
 from ...redaction import redact
 from ..echoes import ServerError
 from ..transport.client import Response
+from ..transport.large_bodies import MAX_ERROR_BYTES
 
 _MAX_SERVER_WORDS_CHARS = 500
 """A message stands in a cell of a table."""
@@ -18,7 +19,6 @@ _MAX_SERVER_WORDS_CHARS = 500
 # An error body can be as large as any response. Only its head is redacted and searched, and no larger JSON is parsed.
 _MAX_TEXT_BYTES = 30_000
 _MAX_BODY_TEXT_CHARS = 20_000
-_MAX_PARSED_ERROR_BYTES = 1_000_000
 _MAX_LISTED_ERRORS = 10
 _MAX_LISTED_KEYS = 10
 _MAX_LOCATION_STEPS = 10
@@ -55,7 +55,7 @@ def read_error(response: Response) -> ServerError | None:
         return _parse(response.body)
     body = response.body
     # Nearly every response ends here, at the first byte of a list.
-    if body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or len(body) > _MAX_PARSED_ERROR_BYTES or b'"error"' not in body:
+    if body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or len(body) > MAX_ERROR_BYTES or b'"error"' not in body:
         return None
     try:
         answer = _load(body)
@@ -97,7 +97,7 @@ def _head_of(body: bytes) -> str:
 
 def _parse(body: bytes) -> ServerError:
     try:
-        answer = _load(body[:_MAX_PARSED_ERROR_BYTES])
+        answer = _load(body[:MAX_ERROR_BYTES])
     except (ValueError, RecursionError):
         return ServerError(web_page(body) or _one_line(_head_of(body)))
     return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))

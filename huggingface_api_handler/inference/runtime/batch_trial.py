@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ...errors import UnreadableAnswer
+from ...pieces import LARGE_BYTES
 from ...tasks import Input, Prediction
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
@@ -28,7 +29,6 @@ from ..flow_control.batch_probe import (
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..protocols.request import RequestResult
-from ..transport.large_bodies import LARGE_BYTES
 from .context import Dependencies
 from .held_batches import HeldBatches
 from .input_queue import InputQueue

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...config.settings import EngineSettings, ModelSettings
+from ...pieces import LARGE_BYTES
 from ...tasks import Media, MediaRef, Prediction
 from ..failures import FailureKind
 from ..flow_control.limiter import Outcome
@@ -29,7 +30,7 @@ from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
 from ..transport.client import MAX_RESPONSE_BYTES, Response
-from ..transport.large_bodies import LARGE_BYTES, off_loop
+from ..transport.large_bodies import off_loop
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import UnreadableAnswer
+from ...pieces import LARGE_BYTES
 from ...tasks import Input, Prediction
 from ..failures import Failure
 from ..flow_control import retry
 from ..flow_control.batch_evidence import BatchEvidence
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
-from ..transport.large_bodies import LARGE_BYTES, off_loop
+from ..transport.large_bodies import off_loop
 from .input_queue import InputQueue
 from .response_handler import ResponseHandler
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
+from ...pieces import LARGE_BYTES
 from ...tasks import Input, Prediction
 from ..failures import Failure, FailureKind
 from ..flow_control.circuit_breaker import CircuitBreaker
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
-from ..transport.large_bodies import LARGE_BYTES, off_loop
+from ..transport.large_bodies import off_loop
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
 from .input_stream import InputStream

@@ -20,9 +20,10 @@ from typing import TypeVar
 import orjson
 
 from ...config.settings import ModelSettings
+from ...pieces import LARGE_BYTES
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
-from ..transport.large_bodies import LARGE_BYTES, off_loop
+from ..transport.large_bodies import off_loop
 from . import response_table
 from .response_table import MAX_INSERT_ROWS, PendingRows
 from .secret import Seal, owner_of

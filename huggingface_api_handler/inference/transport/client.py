@@ -23,11 +23,12 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from ...errors import InferenceError, SessionClosedError
+from ...pieces import LARGE_BYTES
 from ...urls import is_loopback
 from ..name_resolver import NameResolver
 from ..public_addresses import PrivateAddress, PublicOnlyResolver
 from ..threads import OwnedThreads, Threads
-from .large_bodies import LARGE_BYTES, BodyBudget, read_large
+from .large_bodies import BodyBudget, read_large
 from .timeouts import Deadlines
 
 T = TypeVar("T")

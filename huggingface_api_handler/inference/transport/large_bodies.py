@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from ...pieces import LARGE_BYTES as LARGE_BYTES
+from ...pieces import LARGE_BYTES
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.protocols.server_errors import read_error, web_page
 from huggingface_api_handler.inference.runtime import response_handler
 from huggingface_api_handler.inference.transport.client import Response
-from huggingface_api_handler.inference.transport.large_bodies import LARGE_BYTES
+from huggingface_api_handler.pieces import LARGE_BYTES
 from huggingface_api_handler.tasks import TASKS, Prediction
 from huggingface_api_handler.tasks.base import MAX_DEPTH, is_deeper_than, unreadable
 from huggingface_api_handler.tasks.structured_output import parse_fields

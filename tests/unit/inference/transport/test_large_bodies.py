@@ -14,7 +14,8 @@ import pytest
 
 from huggingface_api_handler.inference.transport import client, large_bodies
 from huggingface_api_handler.inference.transport.client import HttpClient, Response
-from huggingface_api_handler.inference.transport.large_bodies import LARGE_BYTES, BodyBudget
+from huggingface_api_handler.inference.transport.large_bodies import BodyBudget
+from huggingface_api_handler.pieces import LARGE_BYTES
 
 
 def test_others_wait_for_memory_and_the_oldest_never_does() -> None:
