@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -16,6 +15,7 @@ from aiohttp import web
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import close_stores
+from tests.support.web_server import WebServer
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Reply:
 Answer = Callable[[Any, dict[str, str], str], "Reply | Any"]
 
 
-class Service:
+class Service(WebServer):
     """Serves ``answer(json body, headers, path)`` on a loopback port, and remembers what was POSTed, and which paths were fetched."""
 
     def __init__(self) -> None:
@@ -41,24 +41,8 @@ class Service:
         self.fetched: list[str] = []
         self.info: Any = None
         self.in_flight = self.most_in_flight = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
-        self._ready.wait(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
+        super().__init__()
+        self.port = self.ports[0]
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.in_flight += 1
@@ -93,9 +77,6 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
 
 
 @pytest.fixture

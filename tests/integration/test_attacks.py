@@ -6,7 +6,6 @@ As ``tests/unit/test_attacks.py``, this file uses no internal name, so it runs a
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import threading
@@ -22,29 +21,11 @@ from aiohttp import web
 
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
+from tests.support.mindsdb_storage import Storage
 
 MACHINE, OWN = "hf_FoundOnTheMachine00", "alice-own-endpoint-key-0"
 USING = {"task": "text-classification", "column": "text", "engine": "e"}
 METADATA = {"Code": "Success", "AccessKeyId": "ASIAX", "SecretAccessKey": "s3cr3t"}
-
-
-class Storage:
-    """What the handler uses of MindsDB's ModelStorage and HandlerStorage."""
-
-    predictor_id = 1
-
-    def __init__(self, connection: dict[str, Any] | None = None) -> None:
-        self.connection = connection or {}
-        self.values: dict[str, Any] = {}
-
-    def get_connection_args(self) -> dict[str, Any]:
-        return self.connection
-
-    def json_set(self, name: str, value: Any) -> None:
-        self.values[name] = json.loads(json.dumps(value))
-
-    def json_get(self, name: str) -> Any:
-        return self.values.get(name)
 
 
 def model(engine: dict[str, Any], **using: Any) -> Handler:

@@ -13,26 +13,7 @@ from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.errors import DryRunSummary, HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.handler import HuggingFaceInferenceAPIHandler as Handler
 from tests.conftest import Reply, Service
-
-
-class Storage:
-    """What the handler uses of MindsDB's ModelStorage and HandlerStorage."""
-
-    predictor_id = 1
-
-    def __init__(self, connection: dict[str, Any] | None = None) -> None:
-        self.connection = connection or {}
-        self.values: dict[str, Any] = {}
-
-    def get_connection_args(self) -> dict[str, Any]:
-        return self.connection
-
-    def json_set(self, name: str, value: Any) -> None:
-        self.values[name] = json.loads(json.dumps(value))
-
-    def json_get(self, name: str) -> Any:
-        return self.values.get(name)
-
+from tests.support.mindsdb_storage import Storage
 
 USING = {"task": "text-classification", "column": "text", "engine": "e"}
 

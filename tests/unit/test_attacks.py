@@ -34,6 +34,7 @@ from huggingface_hub.inference._providers import _common
 
 from huggingface_api_handler.inference import predict
 from tests.conftest import Reply, Service
+from tests.support.web_server import WebServer
 
 USING = {"task": "text-classification", "column": "text", "target": "y", "model": "o/m", "on_error": "null"}
 UNCACHED = {**USING, "cache": False}
@@ -70,34 +71,17 @@ def said(frame: pd.DataFrame, using: dict[str, Any], engine: dict[str, Any] | No
         return str(error)
 
 
-class Names:
+class Names(WebServer):
     """A server that speaks TLS as whatever it is called, and keeps the keys that it is sent."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.keys: list[str] = []
-        self._loop, self._tls, self._ready = asyncio.new_event_loop(), tls, threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
-        assert self._ready.wait(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        self._loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start())
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
+        super().__init__(contexts=[tls])
+        self.port = self.ports[0]
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers.get("authorization", ""))
         return web.json_response([[{"label": "ok", "score": 0.9}]])
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ host, path and key of all that it is asked.
 from __future__ import annotations
 
 import ast
-import asyncio
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -32,6 +30,7 @@ from huggingface_api_handler.errors import HuggingFaceAPIError, InputError
 from huggingface_api_handler.inference import Session, predict, public_addresses
 from huggingface_api_handler.inference.name_resolver import NameResolver
 from huggingface_api_handler.inference.protocols import discovery, hub_providers, preflight
+from tests.support.web_server import WebServer
 
 PACKAGE = Path(__file__).resolve().parents[4] / "huggingface_api_handler"
 ADDRESS = "127.0.0.9"
@@ -132,30 +131,13 @@ class Asked(NamedTuple):
     key: str
 
 
-class Listener:
+class Listener(WebServer):
     """The internet: answers as each of its servers would, and keeps what it was asked, with the key."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.asked: list[Asked] = []
-        self._loop = asyncio.new_event_loop()
-        self._tls = tls
-        self._ready = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
-        assert self._ready.wait(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        for context in (self._tls, None):
-            self._loop.run_until_complete(web.TCPSite(runner, ADDRESS, 0, ssl_context=context).start())
-        self.tls_port, self.plain_port = (address[1] for address in runner.addresses)
-        self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
+        super().__init__(ADDRESS, [tls, None])
+        self.tls_port, self.plain_port = self.ports
 
     async def _handle(self, request: web.Request) -> web.Response:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -168,9 +150,6 @@ class Listener:
             mapping = {"together": {"providerId": "their/m", "status": "live", "task": "conversational"}}
             return web.json_response({"id": "o/m", "pipeline_tag": "text-classification", "inferenceProviderMapping": mapping})  # fmt: skip
         return web.json_response({"name": "ann"}, status=404 if request.path.endswith("/info") else 200)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
 
 
 @pytest.fixture(scope="module")
