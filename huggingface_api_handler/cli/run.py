@@ -82,7 +82,9 @@ def _given_key(variable: str | None) -> str | None:
         return None
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise ValueError(f"--api-key-env names the variable {variable}, which is not set")
+        raise ValueError(
+            f"--api-key-env names the variable {variable}, which is not set. Set it, or leave --api-key-env out"
+        )
     return key
 
 

@@ -92,7 +92,8 @@ async def send_request(
     try:
         response = await post(route.url, body.data, sent_headers, timeout_s)
     except ResponseTooLarge:
-        return RequestResult(failure=Failure(rejection_kind(batch_size), "the answer is too large to read"))
+        words = f"the answer is too large to read{model.definition.advice_if_too_large}"
+        return RequestResult(failure=Failure(rejection_kind(batch_size), words))
     except PrivateAddress as found:
         refused = refusal(found.host, found.reason)
         return RequestResult(failure=Failure(FailureKind.FATAL, str(refused)))

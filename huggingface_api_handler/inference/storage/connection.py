@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from . import schema
-from .schema import ForeignFileError, Header
+from .schema import HEADER_BYTES, ForeignFileError, Header
 from .secret import Seal, read_secret, write_secret
 from .trusted_file import (
     FileId,
@@ -21,8 +21,6 @@ from .trusted_file import (
 
 SIDE_FILES = ("-journal", "-wal", "-shm")
 """What SQLite puts behind the file's name. The last two are there where 0.1.0 uses, or used, the file."""
-
-_HEADER_BYTES = 100
 
 
 class OurFileIsDamagedError(sqlite3.DatabaseError):
@@ -68,7 +66,7 @@ def connect(path: Path, secret: bytes, busy_timeout_s: float, *, is_secret_of_st
     with trusted_folder(path.parent) as folder:
         # Closed before SQLite takes a lock: closing any descriptor of a file gives up all of the process's locks on it.
         with trusted_file(path, folder, create=True) as file:
-            header, is_writable = Header(os.pread(file.descriptor, _HEADER_BYTES, 0)), file.is_writable
+            header, is_writable = Header(os.pread(file.descriptor, HEADER_BYTES, 0)), file.is_writable
         refuse_untrusted_beside(path, folder, SIDE_FILES)
         place = _Place(path, folder, busy_timeout_s)
         has_secret = read_secret(path, folder) is not None

@@ -45,7 +45,9 @@ _TAKEOVER_ROWS = 20_000
 """Answers that get their MAC in one transaction, so that no other process waits for long: 0.2 s."""
 
 _MAGIC = b"SQLite format 3\0"
-_HEADER_BYTES = 100
+HEADER_BYTES = 100
+"""Bytes of a file that SQLite describes it by."""
+
 _JOURNAL_FORMATS = slice(18, 20)
 _USER_VERSION = slice(60, 64)
 _APPLICATION_ID = slice(68, 72)
@@ -71,7 +73,7 @@ class Header:
         Args:
             first_bytes: Up to 100 of them.
         """
-        is_database = len(first_bytes) >= _HEADER_BYTES and first_bytes.startswith(_MAGIC)
+        is_database = len(first_bytes) >= HEADER_BYTES and first_bytes.startswith(_MAGIC)
         self.is_empty = not first_bytes
         self.is_wal = is_database and first_bytes[_JOURNAL_FORMATS] == _WAL_FORMATS
         self._application_id = int.from_bytes(first_bytes[_APPLICATION_ID], "big") if is_database else None

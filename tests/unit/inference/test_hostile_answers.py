@@ -21,6 +21,7 @@ from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.protocols.server_errors import read_error, web_page
 from huggingface_api_handler.inference.runtime import response_handler
 from huggingface_api_handler.inference.transport.client import Response
+from huggingface_api_handler.inference.transport.large_bodies import ResponseTooLarge
 from huggingface_api_handler.pieces import LARGE_BYTES
 from huggingface_api_handler.tasks import TASKS, Prediction
 from huggingface_api_handler.tasks.base import MAX_DEPTH, is_deeper_than, unreadable
@@ -95,10 +96,12 @@ def test_a_response_that_cannot_be_read_is_a_failure_of_its_request() -> None:
     assert "OverflowError" in result.failure.message
 
 
-def exchanged(response: Response, task: str = "text-classification", count: int = 1) -> RequestResult:
+def exchanged(response: Response | Exception, task: str = "text-classification", count: int = 1) -> RequestResult:
     model = model_settings({"task": task, "column": "t", "target": "y", "model": "m"}, ENGINE)
 
     async def post(*_: Any) -> Response:
+        if isinstance(response, Exception):
+            raise response
         return response
 
     async def no_job(url: str, _headers: Any) -> Response:
@@ -109,6 +112,20 @@ def exchanged(response: Response, task: str = "text-classification", count: int 
         return await send_request(post, no_job, route, model, Body(b"{}"), count, 5.0)
 
     return asyncio.run(send())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b'[[{"label": "a", "score": 0.5}]]'), (200, b"{" * 400), (500, b'{"error": "no"}')]
+)
+def test_the_memory_of_a_body_is_given_back_once_whatever_comes_of_it(status: int, body: bytes) -> None:
+    freed: list[None] = []
+    exchanged(Response(status, {}, body, lambda: freed.append(None)))
+    assert len(freed) == 1
+
+
+def test_an_answer_that_is_not_read_says_what_to_do() -> None:
+    failure = exchanged(ResponseTooLarge(), task="feature-extraction").failure
+    assert failure is not None and "server that pools" in failure.message
 
 
 @pytest.mark.parametrize("status", [400, 500])
