@@ -10,7 +10,7 @@ import json
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,7 +23,9 @@ from tests.support.web_server import WebServer
 WITHIN_S = 25.0
 """After which a query has failed. Those of 0.1.0 that end at all take longer."""
 
-PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 WAV = b"RIFF" + struct.pack("<I", 40) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data" + struct.pack("<I", 4) + bytes(4)  # fmt: skip
 
 
@@ -49,12 +51,15 @@ class Asked(NamedTuple):
         return self.body["messages"][-1]["content"]
 
 
+JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+
+
 class Answer(NamedTuple):
     """What a server answers."""
 
     body: Any
     status: int = 200
-    headers: dict[str, str] = {"Content-Type": "application/json"}
+    headers: Mapping[str, str] = JSON
 
     @property
     def data(self) -> bytes:
@@ -140,7 +145,9 @@ def rows(count: int, **odd: str) -> list[str]:
 def chat(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
     return {
         "object": "chat.completion",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}],
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
+        ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
 
@@ -172,7 +179,10 @@ def sse(*events: Any) -> Answer:
 
 
 def delta(content: str, finish: str | None = None) -> dict[str, Any]:
-    return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]}
+    return {
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}],
+    }
 
 
 def until(seconds: float, refusal: Answer, answer: Callable[[Asked], Any]) -> Callable[[Asked], Any]:
@@ -189,7 +199,12 @@ FORBIDDEN = Answer({"error": {"code": 403, "message": "Your input was flagged"}}
 PAGE = {"Content-Type": "text/html"}
 BAD_GATEWAY = Answer(b"<html><head><title>502 Bad Gateway</title></head></html>", 502, PAGE)
 ONE = {"text": ["hello"]}
-TEI_INFO = {"model_id": "m", "model_sha": None, "model_type": {"embedding": {"pooling": "mean"}}, "max_client_batch_size": 32}
+TEI_INFO = {
+    "model_id": "m",
+    "model_sha": None,
+    "model_type": {"embedding": {"pooling": "mean"}},
+    "max_client_batch_size": 32,
+}
 
 
 def chat_case(name: str, answer: Any, want: Any, **more: Any) -> Case:
@@ -208,12 +223,20 @@ def tei(asked: Asked) -> Any:
         return [0.5 for _ in asked.body["inputs"]["sentences"]]
     if asked.path == "/predict":
         return [label("") for _ in asked.texts]
-    return Answer({"error": "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged enum"}, 422)
+    return Answer(
+        {
+            "error": "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged enum"
+        },
+        422,
+    )
 
 
 def embeddings(asked: Asked) -> Any:
     if "input" not in asked.body:
-        return Answer({"detail": [{"type": "missing", "loc": ["body", "input"], "msg": "Field required", "input": asked.body}]}, 422)
+        return Answer(
+            {"detail": [{"type": "missing", "loc": ["body", "input"], "msg": "Field required", "input": asked.body}]},
+            422,
+        )
     inputs = asked.body["input"]
     inputs = [inputs] if isinstance(inputs, str) else inputs
     data = [{"object": "embedding", "index": index, "embedding": vector(text)} for index, text in enumerate(inputs)]
