@@ -55,7 +55,8 @@ class FastClient:
             cwd=_ROOT,
             env={**environment, "HF_HOME": self._home.name, "PYTHONPATH": str(_ROOT)},
         )
-        self._lines = lines = queue.SimpleQueue()
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._lines = lines
 
         def read() -> None:
             for line in process.stdout or ():

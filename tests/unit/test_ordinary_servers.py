@@ -48,7 +48,7 @@ class Asked(NamedTuple):
     @property
     def said(self) -> str:
         """The last message of a chat."""
-        return self.body["messages"][-1]["content"]
+        return str(self.body["messages"][-1]["content"])
 
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
@@ -185,10 +185,23 @@ def delta(content: str, finish: str | None = None) -> dict[str, Any]:
     }
 
 
+def always(answer: Any) -> Callable[[Asked], Any]:
+    return lambda _: answer
+
+
+def only_at(address: str, answer: Callable[[Asked], Any]) -> Callable[[Asked], Any]:
+    """A server that answers at one path, or at one with its query string."""
+    path, _, query = address.partition("?")
+    return lambda asked: answer(asked) if (asked.path, asked.query) == (path, query) else not_found(asked)
+
+
 def until(seconds: float, refusal: Answer, answer: Callable[[Asked], Any]) -> Callable[[Asked], Any]:
     return lambda asked: refusal if asked.seconds < seconds else answer(asked)
 
 
+AZURE, VERSION = "/openai/deployments/g", "api-version=2024-06-01"
+PNG_BASE64 = base64.b64encode(PNG).decode()
+PNG_URI = f"data:image/png;base64,{PNG_BASE64}"
 CHAT = {"task": "chat-completion", "column": "text"}
 LABELS = {"task": "text-classification", "column": "text"}
 VECTORS = {"task": "feature-extraction", "column": "text"}
@@ -229,6 +242,10 @@ def tei(asked: Asked) -> Any:
         },
         422,
     )
+
+
+def tei_info(asked: Asked) -> Any:
+    return TEI_INFO if asked.path == "/info" else not_found(asked)
 
 
 def embeddings(asked: Asked) -> Any:
@@ -295,9 +312,9 @@ CASES = [
             "a 502": BAD_GATEWAY,
         }.items()
     ),
-    Case("D: Text Embeddings Inference asleep", PAIRS, SIMILAR, until(4, Answer(b"", 503), tei), {0: 0.5, 7: 0.5}, get=until(4, Answer(b"", 503), lambda asked: TEI_INFO if asked.path == "/info" else not_found(asked))),
+    Case("D: Text Embeddings Inference asleep", PAIRS, SIMILAR, until(4, Answer(b"", 503), tei), {0: 0.5, 7: 0.5}, get=until(4, Answer(b"", 503), tei_info)),
     Case("D: Text Embeddings Inference at its /predict", LABELS, {"text": rows(100)}, tei, {0: "POSITIVE", 99: "POSITIVE"}, most=6, path="/predict",
-         get=lambda asked: TEI_INFO if asked.path == "/info" else not_found(asked)),
+         get=tei_info),
     # Hugging Face's own toolkit.
     Case("E: embeddings", VECTORS, {"text": ["hello"]}, lambda asked: {"embeddings": vector(asked.texts[0])}, {0: vector("hello")}),
     Case("E: embeddings of lists", VECTORS, {"text": rows(40)}, lambda asked: {"embeddings": [vector(text) for text in asked.texts]}, {0: vector("an ordinary row 0000"), 39: vector("an ordinary row 0039")}),
@@ -339,7 +356,7 @@ CASES = [
     # Lists are not lost to long rows.
     Case("K: four long rows", LABELS, {"text": LONG}, no_long_lists, {**{index: Reason("long") for index in (5, 200, 400, 600)}, 0: "POSITIVE", 639: "POSITIVE"}, most=90),
     Case("L: truncate", {**LABELS, "truncate": True}, {"text": rows(4)}, lambda asked: tei(asked) if asked.body.get("truncate") is True else Answer({"error": "must have less than 512 tokens"}, 413), {0: "POSITIVE"},
-         get=lambda asked: TEI_INFO if asked.path == "/info" else not_found(asked)),
+         get=tei_info),
     # Errors within a 200.
     chat_case("M: a provider's error", {"error": {"message": "Provider returned error", "code": 400}, "user_id": "u"}, Reason("Provider returned error")),
     chat_case("M: an error object", {"object": "error", "message": "the prompt is wrong", "code": 400}, Reason("the prompt is wrong")),
@@ -356,23 +373,23 @@ CASES = [
     Case("N: a vector of NaN", VECTORS, ONE, lambda _: Answer(b"[[NaN, NaN, 0.5]]"), raises="NaN", most=2),
     # Media without a type.
     *(
-        Case(f"O: an image as {kind}", IMAGE, ONE, lambda _, kind=kind: Answer(PNG, 200, {"Content-Type": kind}), {0: "data:image/png;base64," + base64.b64encode(PNG).decode()}, most=1)
+        Case(f"O: an image as {kind}", IMAGE, ONE, always(Answer(PNG, 200, {"Content-Type": kind})), {0: PNG_URI}, most=1)
         for kind in ("application/octet-stream", "binary/octet-stream", "text/plain")
     ),
     Case("O: a sound as bytes", {"task": "text-to-speech", "column": "text"}, ONE, lambda _: Answer(WAV, 200, {"Content-Type": "application/octet-stream"}), most=1,
          more=lambda got: str(got["y"][0]).startswith("data:audio/")),
-    Case("O: an image as b64_json", IMAGE, ONE, lambda _: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}, {0: "data:image/png;base64," + base64.b64encode(PNG).decode()}, most=1),
-    Case("O: images", IMAGE, ONE, lambda _: {"images": [base64.b64encode(PNG).decode()]}, {0: "data:image/png;base64," + base64.b64encode(PNG).decode()}, most=1),
-    Case("O: Accept", IMAGE, ONE, lambda asked: Answer(PNG, 200, {"Content-Type": "image/png"}) if "image/png" in asked.headers.get("accept", "") else json.dumps(base64.b64encode(PNG).decode()).encode()[:9],
-         {0: "data:image/png;base64," + base64.b64encode(PNG).decode()}, most=1),
+    Case("O: an image as b64_json", IMAGE, ONE, lambda _: {"data": [{"b64_json": PNG_BASE64}]}, {0: PNG_URI}, most=1),
+    Case("O: images", IMAGE, ONE, lambda _: {"images": [PNG_BASE64]}, {0: PNG_URI}, most=1),
+    Case("O: Accept", IMAGE, ONE, lambda asked: Answer(PNG, 200, {"Content-Type": "image/png"}) if "image/png" in asked.headers.get("accept", "") else json.dumps(PNG_BASE64).encode()[:9],
+         {0: PNG_URI}, most=1),
     # Addresses.
     Case("P: a slash at the end", LABELS, ONE, lambda asked: labels(asked) if asked.path == "/predict/" else Answer(b"", 307, {"Location": "/predict/"}), {0: "POSITIVE"}, path="/predict/"),
-    Case("P: Azure", CHAT, ONE, lambda asked: echo(asked) if (asked.path, asked.query) == ("/openai/deployments/g/chat/completions", "api-version=2024-06-01") else not_found(asked), {0: "HELLO"},
-         path="/openai/deployments/g?api-version=2024-06-01"),
-    Case("P: Azure, the full address", CHAT, ONE, lambda asked: echo(asked) if (asked.path, asked.query) == ("/openai/deployments/g/chat/completions", "api-version=2024-06-01") else not_found(asked), {0: "HELLO"},
-         path="/openai/deployments/g/chat/completions?api-version=2024-06-01"),
+    Case("P: Azure", CHAT, ONE, only_at(f"{AZURE}/chat/completions?{VERSION}", echo), {0: "HELLO"},
+         path=f"{AZURE}?{VERSION}"),
+    Case("P: Azure, the full address", CHAT, ONE, only_at(f"{AZURE}/chat/completions?{VERSION}", echo), {0: "HELLO"},
+         path=f"{AZURE}/chat/completions?{VERSION}"),
     *(
-        Case(f"P: {base}", CHAT, ONE, lambda asked, base=base: echo(asked) if asked.path == f"{base.rstrip('/')}/chat/completions" else not_found(asked), {0: "HELLO"}, path=base)
+        Case(f"P: {base}", CHAT, ONE, only_at(f"{base.rstrip('/')}/chat/completions", echo), {0: "HELLO"}, path=base)
         for base in ("/v1beta/openai", "/v1beta/openai/", "/v1/openai", "/api/v3", "/api/paas/v4", "/serving-endpoints")
     ),
     Case("P: a 404 shows what was asked", CHAT, ONE, not_found, raises="/api/chat/v1/chat/completions", path="/api/chat"),
@@ -400,7 +417,7 @@ CASES = [
     Case("T: JSON within JSON", LABELS, ONE, lambda _: json.dumps(json.dumps([label("")])).encode(), {0: "POSITIVE"}),
     # Servers that speak another protocol.
     *(
-        Case(f"U: OpenAI's embeddings at {base or 'the root'}", VECTORS, {"text": rows(64)}, lambda asked: embeddings(asked) if asked.path == "/v1/embeddings" else not_found(asked),
+        Case(f"U: OpenAI's embeddings at {base or 'the root'}", VECTORS, {"text": rows(64)}, only_at("/v1/embeddings", embeddings),
              {0: vector("an ordinary row 0000"), 63: vector("an ordinary row 0063")}, most=8, path=base,
              get=lambda asked: {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "library"}]} if asked.path == "/v1/models" else not_found(asked))
         for base in ("", "/v1", "/v1/", "/v1/embeddings")
