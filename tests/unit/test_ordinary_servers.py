@@ -290,9 +290,9 @@ CASES = [
              {0: Reason("flagged"), 5: "AN ORDINARY ROW 0005", 11: "AN ORDINARY ROW 0011"}, path="/v1")
         for status in (403, 404, 405, 410)
     ),
-    Case("A: an HTML 403 within lists", LABELS, {"text": rows(200, r100="flagme 000000000000000")},
+    Case("A: an HTML 403 within lists", LABELS, {"text": rows(2000, r700="flagme 0000000000000")},
          refusing("flagme", Answer(b"<html><title>Forbidden</title></html>", 403, PAGE), labels),
-         {0: "POSITIVE", 100: Reason("Forbidden"), 199: "POSITIVE"}),
+         {0: "POSITIVE", 700: Reason("Forbidden"), 1999: "POSITIVE"}),
     # Odd rows do not end a query before any good row was asked.
     Case("B: three rows without a mask", {"task": "fill-mask", "column": "text", "model": "bert-base-uncased"}, {"text": MASKED},
          lambda asked: Answer({"error": "No mask_token ([MASK]) found on the input"}, 400)
@@ -325,7 +325,7 @@ CASES = [
         Case(f"F: a row that says {words!r} is repeated", LABELS, {"text": rows(300, r150=words)},
              refusing(words, Answer({"detail": [{"type": "string_pattern_mismatch", "loc": ["body", "inputs"], "msg": "String should match pattern", "input": words}]}, 422), labels),
              {150: Reason("pattern"), 0: "POSITIVE", 299: "POSITIVE"})
-        for words in ("page does not exist", "model Z was not found", "batch size 7")
+        for words in ("page does not exist", "model Z not found!!")
     ),
     # No answer that cannot be read is paid for a thousand times.
     Case("G: content null", CHAT, {"text": rows(200)}, lambda _: chat(None), raises="", most=12, path="/v1"),
@@ -337,7 +337,7 @@ CASES = [
     chat_case("H: empty, tools", chat("", "tool_calls", tool_calls=[{"type": "function", "function": {"name": "look_up", "arguments": "{}"}}]), Reason("look_up")),
     chat_case("H: null, a filter", chat(None, "content_filter"), Reason("filter")),
     chat_case("H: parts", chat([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "good "}, {"type": "text", "text": "day"}]), "good day"),
-    chat_case("H: no choices", {"choices": [], "usage": {}}, Reason("choice|no answer")),
+    chat_case("H: no choices", {"choices": [], "usage": {}}, Reason("(no|without|empty|zero) .*(choice|answer|text)")),
     chat_case("H: thinking in the text", chat("<think>\nIs it {x}?\n</think>\n\npositive"), "positive"),
     Case("H: an error within a choice", CHAT, ONE,
          lambda asked: {"choices": [{"message": {"role": "assistant", "content": "The ans"}, "finish_reason": "error", "error": {"code": 502, "message": "Provider disconnected"}}]}
@@ -399,7 +399,7 @@ CASES = [
     Case("Q: -1 remains, which is no limit", LABELS, {"text": rows(3)}, lambda asked: Answer([label("")], 200, {"Content-Type": "application/json", "X-RateLimit-Remaining": "-1", "X-RateLimit-Reset": "3000"}),
          {0: "POSITIVE", 1: "POSITIVE", 2: "POSITIVE"}, most=3),
     Case("R: 201", LABELS, {"text": rows(5)}, lambda asked: Answer(labels(asked), 201), {0: "POSITIVE", 4: "POSITIVE"}),
-    Case("R: 204", LABELS, ONE, lambda asked: Answer(b"", 204), raises="204", most=3),
+    Case("R: 204", LABELS, ONE, lambda asked: Answer(b"", 204), raises="204.*(empty|no content|nothing)", most=3),
     Case("S: the quota is spent", CHAT, {"text": rows(20)}, lambda _: Answer({"error": {"message": "You exceeded your current quota, please check your plan and billing details.", "type": "insufficient_quota", "code": "insufficient_quota"}}, 429),
          raises="quota", most=2, path="/v1"),
     # Smaller ones.
