@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ...errors import InputError
 from ...redaction import preview
 from ...tasks import Task
+from ...urls import without_slash
 from .addresses import add_path, api_url, is_api_root, path_of, remove_path
 from .base import WireProtocol
 from .hf_inference import HF_INFERENCE
@@ -79,15 +80,19 @@ class ServerKind:
             task: The task to ask for.
 
         Returns:
-            The URL to POST to; ``base`` itself where its path is already that of the operation.
+            The URL to POST to; ``base`` where its path is already that of the operation.
         """
+        own, root = without_operation(base), server_root(base) if self.is_at_root else without_operation(base)
         if (place := self.places.get(task.name)) is not None:
-            return base if path_of(base).endswith(place) else api_url(without_operation(base), place, version="")
-        root = server_root(base) if self.is_at_root else without_operation(base)
-        if self.is_at_root and operation_of(base) not in self.operations:
-            return protocol.url(root, model, task)
-        url = protocol.url(base, model, task)
-        return url if base in (url, root) else protocol.url(root, model, task)
+            url = api_url(base if path_of(base).endswith(place) else own, place, version="")
+        elif self.is_at_root and operation_of(base) not in self.operations:
+            url = protocol.url(root, model, task)
+        else:
+            url = protocol.url(base, model, task)
+            if path_of(url) != path_of(base):  # ``base`` is not that operation, but perhaps another beside it
+                url = protocol.url(root, model, task)
+        # Operations that are known have no slash at their end; what serves hf-inference at any address may have one.
+        return url if protocol is HF_INFERENCE else without_slash(url)
 
 
 def _owned_by(name: str, protocols: Protocols) -> Callable[[Told], Protocols | None]:
@@ -107,9 +112,11 @@ def _read_tei(told: Told) -> Protocols | None:
     return None if found is None else (found,)
 
 
-_CHAT = OpenAIChat()
-_HUGGING_FACE: Protocols = (_CHAT, HF_INFERENCE)
-_OPENAI: Protocols = (_CHAT, OpenAICompletions())
+CHAT = OpenAIChat()
+"""The one instance of chat, so that kinds that share it need no asking."""
+
+_HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
+_OPENAI: Protocols = (CHAT, OpenAICompletions())
 _VLLM: Protocols = _OPENAI
 _INFINITY: Protocols = ()
 
@@ -122,9 +129,7 @@ _OPENAI_OPERATIONS = (
     "/images/generations",
 )
 
-HUGGING_FACE = ServerKind(
-    "huggingface", _HUGGING_FACE, operations=("/embed", "/predict", "/similarity", "/generate")
-)
+HUGGING_FACE = ServerKind("huggingface", _HUGGING_FACE, operations=("/embed", "/predict", "/similarity", "/generate"))
 """What an endpoint is taken for that shows nothing else."""
 
 OPENAI = ServerKind("openai", _OPENAI, (OPENAI_MODELS,), _owned_by("", _OPENAI), _OPENAI_OPERATIONS)
@@ -259,7 +264,6 @@ def info_url(endpoint: str, info_path: str) -> str:
     return add_path(server_root(endpoint), info_path)
 
 
-
 class Choice(NamedTuple):
     """Which server an endpoint is taken for.
 
@@ -300,6 +304,10 @@ def choose(endpoint: str, task: Task) -> Choice:
     if not fitting:
         return Choice(HUGGING_FACE, False)
     kind = fitting[-1]
-    if all(each.protocols_for(task)[0] is kind.protocols_for(task)[0] for each in fitting):
+    protocol = kind.protocols_for(task)[0]
+    others = [number for number, each in enumerate(fitting) if each.protocols_for(task)[0] is not protocol]
+    if not others:
         return Choice(kind, bool(operation or has_version))
-    return Choice(kind, False, tuple(path for path in INFO_PATHS if any(path in each.info_paths for each in fitting)))
+    # Those before the last of them are asked about too: they are not to be taken for it.
+    told = {path for each in fitting[: others[-1] + 1] for path in each.info_paths}
+    return Choice(kind, False, tuple(path for path in INFO_PATHS if path in told))
