@@ -30,6 +30,7 @@ from huggingface_api_handler.inference.protocols.base import (
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
 from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
+from huggingface_api_handler.inference.protocols.openai_embeddings import OpenAIEmbeddings
 from huggingface_api_handler.inference.protocols.routing import SERVERS, Route, Server, resolve_route
 from huggingface_api_handler.inference.protocols.tei import Tei
 from huggingface_api_handler.inference.runtime.context import Query
@@ -39,7 +40,7 @@ from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Input, Prediction, Settings, Task
 from tests.conftest import Reply, Service
 
-PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), Tei(8)]
+PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), OpenAIEmbeddings(), Tei(8)]
 
 
 class Vectors:
