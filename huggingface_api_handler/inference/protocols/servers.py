@@ -18,6 +18,7 @@ from .base import WireProtocol
 from .hf_inference import HF_INFERENCE
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
+from .openai_embeddings import OpenAIEmbeddings
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
 
 INFO = "/info"
@@ -116,9 +117,10 @@ CHAT = OpenAIChat()
 """The one instance of chat, so that kinds that share it need no asking."""
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
-_OPENAI: Protocols = (CHAT, OpenAICompletions())
+_EMBEDDINGS = OpenAIEmbeddings()
+_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions())
 _VLLM: Protocols = _OPENAI
-_INFINITY: Protocols = ()
+_INFINITY: Protocols = (_EMBEDDINGS,)
 
 _OPENAI_OPERATIONS = (
     "/chat/completions",

@@ -28,8 +28,6 @@ from huggingface_api_handler.inference.protocols.base import (
 )
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
-from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
-from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
 from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.protocols.tei import Tei
@@ -40,7 +38,7 @@ from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Input, Prediction, Settings, Task
 from tests.conftest import Reply, Service
 
-PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), OpenAICompletions(), Tei(8)]
+PROTOCOLS: list[WireProtocol] = list({each.name: each for kind in KINDS for each in kind.protocols}.values())
 
 
 class Vectors:
