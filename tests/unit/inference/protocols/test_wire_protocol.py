@@ -29,6 +29,7 @@ from huggingface_api_handler.inference.protocols.base import (
 )
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
+from huggingface_api_handler.inference.protocols.openai_audio import OpenAISpeech, OpenAITranscriptions
 from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
 from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.protocols.routing import SERVERS, Route, Server, resolve_route
@@ -40,7 +41,14 @@ from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Input, Prediction, Settings, Task
 from tests.conftest import Reply, Service
 
-PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), OpenAICompletions(), Tei(8)]
+PROTOCOLS: list[WireProtocol] = [
+    HF_INFERENCE,
+    OpenAIChat(),
+    OpenAICompletions(),
+    OpenAITranscriptions(),
+    OpenAISpeech(),
+    Tei(8),
+]
 
 
 class Vectors:
