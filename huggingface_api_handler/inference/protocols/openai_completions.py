@@ -113,7 +113,7 @@ def _words(error: object) -> str:
 
 
 class OpenAICompletions(JSONServer):
-    """Completions: ``{"model", "prompt", ...}``, answered with ``{"choices": [{"text", "finish_reason"}], "usage"}``."""
+    """Completions: ``{"model", "prompt", ...}``, answered with ``{"choices": [{"text"}], "usage"}``."""
 
     name = "openai-completions"
     max_batch_size = None

@@ -16,6 +16,7 @@ from ...urls import without_slash
 from .addresses import add_path, api_url, is_api_root, path_of, remove_path
 from .base import WireProtocol
 from .hf_inference import HF_INFERENCE
+from .openai_audio import OpenAISpeech, OpenAITranscriptions
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
@@ -118,7 +119,7 @@ CHAT = OpenAIChat()
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _EMBEDDINGS = OpenAIEmbeddings()
-_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions())
+_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions(), OpenAITranscriptions(), OpenAISpeech())
 _VLLM: Protocols = _OPENAI
 _INFINITY: Protocols = (_EMBEDDINGS,)
 
@@ -128,6 +129,7 @@ _OPENAI_OPERATIONS = (
     "/embeddings",
     "/rerank",
     "/audio/transcriptions",
+    "/audio/speech",
     "/images/generations",
 )
 
