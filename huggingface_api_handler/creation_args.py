@@ -52,8 +52,8 @@ creation_args = OrderedDict(
     endpoint={
         "type": "url",
         "description": "URL of an Inference Endpoint, or of any server of yours that speaks the same protocol. A URL "
-        "that ends in /models is a server of many models, each under its name; any other serves one. The address may "
-        "be a base such as https://host/v1, or the full path of an operation. Default: Hugging Face's serverless "
+        "that ends in /models is a server of many models, each under its name; any other serves one. It may be a base "
+        "address such as https://host/v1, or the full path of an operation. Default: Hugging Face's serverless "
         "Inference Providers.",
         "required": False,
         "label": "Endpoint",
