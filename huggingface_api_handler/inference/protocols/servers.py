@@ -21,6 +21,7 @@ from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
+from .text_as_chat import TextAsChat
 
 INFO = "/info"
 OPENAI_MODELS = "/v1/models"
@@ -119,7 +120,7 @@ CHAT = OpenAIChat()
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _EMBEDDINGS = OpenAIEmbeddings()
-_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions(), OpenAITranscriptions(), OpenAISpeech())
+_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions(), TextAsChat(), OpenAITranscriptions(), OpenAISpeech())
 _VLLM: Protocols = _OPENAI
 _INFINITY: Protocols = (_EMBEDDINGS,)
 
