@@ -18,10 +18,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import InferenceError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import routing
 from huggingface_api_handler.inference.protocols.base import AnswerTooLarge, Batching, Decoded, WireProtocol
 from huggingface_api_handler.inference.protocols.openai_embeddings import OpenAIEmbeddings
-from huggingface_api_handler.inference.protocols.routing import SERVERS, Server
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
 from huggingface_api_handler.tasks.input_types import TextPair
@@ -240,8 +238,7 @@ def vector_for(text: str) -> list[float]:
 
 
 @pytest.fixture
-def engine(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(routing, "SERVERS", (Server(OpenAIEmbeddings(), path_ending="/v1"), *SERVERS))
+def engine(service: Service) -> dict[str, Any]:
     return {"endpoint": f"{service.url}/v1"}
 
 
