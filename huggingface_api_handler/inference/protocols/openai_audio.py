@@ -17,8 +17,8 @@ from . import codec
 from .addresses import api_url
 from .base import Batching, Body, Decoded
 from .form_data import encode_form
-from .hf_splits import split_one_to_one
 from .json_server import JSONServer
+from .media_answers import split_media
 
 _TRANSCRIPTION = "automatic-speech-recognition"
 _SPEECH = "text-to-speech"
@@ -243,4 +243,4 @@ class OpenAISpeech(JSONServer):
         Raises:
             ValueError: The body is neither a sound nor JSON.
         """
-        return codec.take_apart(codec.parse(task, response), count, split_one_to_one, response.headers)
+        return codec.take_apart(codec.parse(task, response), count, split_media, response.headers)
