@@ -229,7 +229,7 @@ _ABOUT_INPUT = re.compile(
 )
 
 _INPUT_LENGTH = re.compile(
-    r"too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
+    r"(?<!array )too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
 )
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
@@ -243,8 +243,15 @@ _LISTS_UNSUPPORTED = re.compile(
     r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
     re.I,
 )
-_BATCH_SIZE = re.compile(r"batch.?size", re.I)
-_STATED_MAXIMUM = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
+_BATCH_SIZE = re.compile(
+    r"batch.?size|too many inputs|number of (inputs|texts)|array too long|at most \d+ (items|inputs|texts|requests)",
+    re.I,
+)
+_STATED_MAXIMUM = re.compile(
+    r"maximum\D{0,40}?(\d{1,5})|number of (?:inputs is|texts must be at most) (\d{1,5})"
+    r"|at most (\d{1,5}) (?:items|inputs|texts|requests)",
+    re.I,
+)
 
 
 def classify_response(
@@ -360,7 +367,9 @@ def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
     if not error.search(_BATCH_SIZE) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
         return failure
     stated = error.search(_STATED_MAXIMUM)
-    return replace(failure, is_batch_too_large=True, stated_max_batch_size=int(stated.group(1)) if stated else None)
+    return replace(
+        failure, is_batch_too_large=True, stated_max_batch_size=int(stated[stated.lastindex or 0]) if stated else None
+    )
 
 
 def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: bool) -> Failure:

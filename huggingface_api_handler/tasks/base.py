@@ -367,11 +367,14 @@ def unreadable(task: str, answer: object) -> UnreadableAnswer:
 
     Args:
         task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, and some keys of an object.
+        answer: what came. The sentence tells its type only, and some keys of an object. Where a protocol already
+            said why an input has no answer, that is what came, and is the error.
 
     Returns:
         The error, for the caller to raise.
     """
+    if isinstance(answer, UnreadableAnswer):
+        return answer
     shape = type(answer).__name__
     if isinstance(answer, dict):
         shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ...tasks import Input, Settings, Task
 from ..transport.client import Response
 from . import codec, hf_payloads, hf_splits
+from .addresses import add_path, path_of
 from .base import Batching, Body, Decoded, Split
 from .hf_payloads import Encode
 from .json_server import JSONServer
@@ -128,7 +129,7 @@ def serves_many_models(base: str) -> bool:
     Returns:
         True where the model's name follows it.
     """
-    return urlsplit(base).path.endswith(_MODELS_PATH)
+    return path_of(base).endswith(_MODELS_PATH)
 
 
 def model_url(base: str, model: str) -> str:
@@ -141,7 +142,7 @@ def model_url(base: str, model: str) -> str:
     Returns:
         ``base`` with the model's name, where it serves many models; else ``base``, which serves one.
     """
-    return f"{base}/{quote(model, safe='/@:.-_')}" if serves_many_models(base) else base
+    return add_path(base, f"/{quote(model, safe='/@:.-_')}") if serves_many_models(base) else base
 
 
 class HFInference(JSONServer):
@@ -171,7 +172,7 @@ class HFInference(JSONServer):
         """
         url = model_url(base, model)
         named = serves_many_models(base) and task.name in _TASKS_NAMED_IN_PATH
-        return f"{url}/pipeline/{task.name}" if named else url
+        return add_path(url, f"/pipeline/{task.name}") if named else url
 
     def headers(self, task: Task) -> Mapping[str, str]:
         """Headers that only this protocol needs.

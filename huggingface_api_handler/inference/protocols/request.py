@@ -27,7 +27,7 @@ from ..public_addresses import PrivateAddress
 from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
-from .base import JSON_TYPE, Body, Decoded, ReportedUsage
+from .base import JSON_TYPE, AnswerTooLarge, Body, Decoded, ReportedUsage
 from .codec import reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
@@ -184,6 +184,9 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return protocol.decode(task, response, batch_size)
     except UnreadableAnswer as unreadable:
         return Decoded([], reported_usage(response.headers), unreadable)
+    except AnswerTooLarge as size:
+        words = f"the answer is too large to read: {size}"
+        return Failure(rejection_kind(batch_size), words, 200)
     except JobRefusedError as refused:
         return refused.failure
     except MediaError as error:  # the file that a job made

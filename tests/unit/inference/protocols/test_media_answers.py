@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import Any
 
 import pandas as pd
 import pytest

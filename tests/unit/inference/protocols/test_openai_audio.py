@@ -18,11 +18,9 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import routing
 from huggingface_api_handler.inference.protocols.base import Batching, Body, Decoded, ReportedUsage
 from huggingface_api_handler.inference.protocols.form_data import encode_form
 from huggingface_api_handler.inference.protocols.openai_audio import OpenAISpeech, OpenAITranscriptions
-from huggingface_api_handler.inference.protocols.routing import SERVERS, Server
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media
 from tests.conftest import Reply, Service
@@ -240,9 +238,8 @@ def test_each_protocol_has_its_task_its_address_and_one_input_a_request() -> Non
 
 
 @pytest.fixture
-def engine(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(routing, "SERVERS", (Server(HEARD), Server(SPOKEN), *SERVERS))
-    return {"endpoint": service.url}
+def engine(service: Service) -> dict[str, Any]:
+    return {"endpoint": f"{service.url}/v1"}
 
 
 def test_rows_are_transcribed_each_by_a_form_of_its_own(service: Service, engine: dict[str, Any]) -> None:
