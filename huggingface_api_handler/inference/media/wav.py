@@ -8,6 +8,7 @@ import wave
 from array import array
 
 from ...errors import UnreadableAnswer
+from ...redaction import preview
 
 _MAX_CHANNELS = 8
 _MAX_SAMPLING_RATE_HZ = 768_000
@@ -36,7 +37,7 @@ def to_wav(samples: object, sampling_rate: object) -> bytes:
     if isinstance(sampling_rate, bool) or not isinstance(sampling_rate, (int, float)):
         raise UnreadableAnswer("the sound has no sampling_rate")
     if not 1 <= sampling_rate <= _MAX_SAMPLING_RATE_HZ or sampling_rate != int(sampling_rate):
-        raise UnreadableAnswer(f"the sampling_rate of the sound is none: {sampling_rate:g}")
+        raise UnreadableAnswer(f"the sampling_rate of the sound is none: {preview(sampling_rate)}")
     channels = [_checked(channel) for channel in _channels(samples)]
     if len({len(channel) for channel in channels}) != 1:
         raise UnreadableAnswer("the channels of the sound are not of one length")
@@ -70,7 +71,8 @@ def _checked(channel: object) -> array[int]:
         raise UnreadableAnswer("a channel of the sound is empty")
     if not set(map(type, channel)) <= {int, float} or not all(map(_is_finite, channel)):
         raise UnreadableAnswer("the samples of the sound are not all numbers (NaN: the model overflowed)")
-    peak = max(max(channel), -min(channel))
+    highest, lowest = max(channel), min(channel)
+    peak = max(highest, -lowest)
     if peak > _MAX_AMPLITUDE:
         raise UnreadableAnswer(f"the samples of the sound are not between -1 and 1, but up to {peak:g}")
     if peak > 1:

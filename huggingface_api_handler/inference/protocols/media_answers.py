@@ -48,7 +48,9 @@ def split_media(answer: object, count: int) -> list[Any]:
         return [part]
     found = find_media(part)
     if isinstance(found, MediaLink):
-        raise UnreadableAnswer("the server answers with the address of a file, which is not fetched. Let it send base64")
+        raise UnreadableAnswer(
+            "the server answers with the address of a file, which is not fetched. Have it send base64"
+        )
     return [found]
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import MediaError
-from ...redaction import preview
 from ...tasks import Input, JSONObject, Media, Settings, Task
 from ...tasks.base import unreadable
 from ..media.sniffing import made_type
@@ -20,10 +19,11 @@ from .base import Batching, Body, Decoded
 from .jobs import JobEndedError, JobRefusedError, current_job
 from .json_server import JSONServer
 from .media_answers import MediaLink, find_media
+from .parameters import supported_parameters
 
 _TASK = "text-to-image"
-_EXTENSIONS = ("negative_prompt", "guidance_scale", "num_inference_steps", "seed")
-"""Parameters that OpenAI does not have. Servers of open models take them under these names."""
+_PARAMETERS = ("width", "height", "negative_prompt", "guidance_scale", "num_inference_steps", "seed")
+"""OpenAI itself has a size alone. Servers of open models take the others under these names."""
 
 _ALWAYS_BASE64 = ("gpt-image", "chatgpt-image")
 """How the names of models begin that answer in base64 and refuse to be asked for it."""
@@ -43,16 +43,13 @@ def image_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
         ValueError: A parameter has no equal in this protocol.
     """
     payload: JSONObject = {"model": settings.model, "prompt": str(inputs[0]), "n": 1}
-    parameters = dict(settings.parameters)
+    parameters = supported_parameters(settings, _PARAMETERS, "a server of OpenAI's images")
     width, height = parameters.pop("width", None), parameters.pop("height", None)
     if (width is None) is not (height is None):
         raise ValueError("give width and height both: OpenAI's images have a size of both")
     if width is not None:
         payload["size"] = f"{width}x{height}"
-    for name, value in parameters.items():
-        if name not in _EXTENSIONS:
-            raise ValueError(f"{name} = {preview(value)} has no equal in OpenAI's images. Leave it out")
-        payload[name] = value
+    payload.update(parameters)
     if not settings.model.rpartition("/")[2].startswith(_ALWAYS_BASE64):
         payload["response_format"] = "b64_json"
     return payload
