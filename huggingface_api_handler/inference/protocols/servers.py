@@ -20,6 +20,7 @@ from .openai_audio import OpenAISpeech, OpenAITranscriptions
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
+from .openai_images import OpenAIImages
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
 from .text_as_chat import TextAsChat
 
@@ -122,7 +123,15 @@ CHAT = OpenAIChat()
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _EMBEDDINGS = OpenAIEmbeddings()
-_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions(), TextAsChat(), OpenAITranscriptions(), OpenAISpeech())
+_OPENAI: Protocols = (
+    CHAT,
+    _EMBEDDINGS,
+    OpenAICompletions(),
+    TextAsChat(),
+    OpenAITranscriptions(),
+    OpenAISpeech(),
+    OpenAIImages(),
+)
 _VLLM: Protocols = _OPENAI
 _INFINITY: Protocols = (_EMBEDDINGS,)
 
