@@ -15,6 +15,9 @@ from ...errors import MediaError
 MAX_PIXELS = 100_000_000
 """Maximum width times height of an image. A larger one is made to exhaust its decoder, or not worth sending."""
 
+UNKNOWN_TYPE = "application/octet-stream"
+"""The content type of bytes of which no more is known."""
+
 _MAX_HEADER_ENTRIES = 10_000
 """Segments of a JPEG, or directories and entries of a TIFF, that are searched for the dimensions: files can be made
 to lead the search in circles."""
@@ -160,7 +163,7 @@ def content_type_of(data: bytes) -> str:
     'application/octet-stream'
     """
     detected = _detect_format(data)
-    return _main_type(detected) if detected else "application/octet-stream"
+    return _main_type(detected) if detected else UNKNOWN_TYPE
 
 
 def made_type(data: bytes, declared: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...redaction import preview
-from ...tasks import JSON, Input, JSONObject, Settings, Task
+from ...tasks import Input, JSONObject, Settings, Task
 from ...tasks.base import number, unreadable
 from ...tasks.input_types import loaded_media
 from ..transport.client import Response
@@ -17,8 +17,9 @@ from . import codec
 from .addresses import api_url
 from .base import Batching, Body, Decoded
 from .form_data import encode_form
-from .hf_splits import split_one_to_one
 from .json_server import JSONServer
+from .media_answers import split_media
+from .parameters import supported_parameters
 
 _TRANSCRIPTION = "automatic-speech-recognition"
 _SPEECH = "text-to-speech"
@@ -59,7 +60,9 @@ def transcription_fields(settings: Settings) -> list[tuple[str, str]]:
         raise ValueError(f"generation_parameters must be a map, got {preview(nested)}")
     for name, value in parameters.items():
         if name not in _HINTS or not isinstance(value, (str, int, float)):
-            raise _no_equal(name, value, "transcriptions", _HINTS)
+            raise ValueError(
+                f"{name} = {preview(value)} has no equal in OpenAI's transcriptions, which take {', '.join(_HINTS)}"
+            )
         fields.append((name, str(value)))
     return fields
 
@@ -77,20 +80,13 @@ def speech_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
     Raises:
         ValueError: A parameter has no equal in this protocol.
     """
-    payload: JSONObject = {"model": settings.model, "input": str(inputs[0]), **_SPEECH_DEFAULTS}
-    for name, value in settings.parameters.items():
-        if name not in _SPEECH_PARAMETERS:
-            raise _no_equal(name, value, "speech", _SPEECH_PARAMETERS)
-        payload[name] = value
+    parameters = supported_parameters(settings, _SPEECH_PARAMETERS, "a server of OpenAI's speech")
+    payload = {"model": settings.model, "input": str(inputs[0]), **_SPEECH_DEFAULTS, **parameters}
     if payload["response_format"] not in _SPEECH_FORMATS:
         raise ValueError(
             f"response_format must be one of {', '.join(_SPEECH_FORMATS)}, got {preview(payload['response_format'])}"
         )
     return payload
-
-
-def _no_equal(name: str, value: JSON, operation: str, known: Sequence[str]) -> ValueError:
-    return ValueError(f"{name} = {preview(value)} has no equal in OpenAI's {operation}, which takes {', '.join(known)}")
 
 
 def _split_transcript(answer: object, _count: int) -> list[Any]:
@@ -243,4 +239,4 @@ class OpenAISpeech(JSONServer):
         Raises:
             ValueError: The body is neither a sound nor JSON.
         """
-        return codec.take_apart(codec.parse(task, response), count, split_one_to_one, response.headers)
+        return codec.take_apart(codec.parse(task, response), count, split_media, response.headers)

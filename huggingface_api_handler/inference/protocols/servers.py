@@ -20,7 +20,9 @@ from .openai_audio import OpenAISpeech, OpenAITranscriptions
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
+from .openai_images import OpenAIImages
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
+from .text_as_chat import TextAsChat
 
 INFO = "/info"
 OPENAI_MODELS = "/v1/models"
@@ -70,7 +72,9 @@ class ServerKind:
         """
         if self.tasks and task.name not in self.tasks:
             return ()
-        return tuple(protocol for protocol in self.protocols if protocol.supports(task))
+        fitting = tuple(protocol for protocol in self.protocols if protocol.supports(task))
+        # hf-inference has a form for every task, and is meant where nothing else is.
+        return fitting if len(fitting) == 1 else tuple(each for each in fitting if each is not HF_INFERENCE)
 
     def url(self, protocol: WireProtocol, base: str, model: str, task: Task) -> str:
         """The address of every request to a server of this kind.
@@ -119,7 +123,15 @@ CHAT = OpenAIChat()
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _EMBEDDINGS = OpenAIEmbeddings()
-_OPENAI: Protocols = (CHAT, _EMBEDDINGS, OpenAICompletions(), OpenAITranscriptions(), OpenAISpeech())
+_OPENAI: Protocols = (
+    CHAT,
+    _EMBEDDINGS,
+    OpenAICompletions(),
+    TextAsChat(),
+    OpenAITranscriptions(),
+    OpenAISpeech(),
+    OpenAIImages(),
+)
 _VLLM: Protocols = _OPENAI
 _INFINITY: Protocols = (_EMBEDDINGS,)
 

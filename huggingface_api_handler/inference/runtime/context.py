@@ -213,7 +213,7 @@ class Query:
             hooks=self.hooks,
             detect=detect,
             check_link=check_link,
-            get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES),
+            get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES, public_only=route.is_public_only),
         )
         return route, state, dependencies
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from typing import Any
 
 import pandas as pd
 import pytest
 from multidict import CIMultiDict
 
-from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.errors import InferenceError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.media.wav import to_wav
 from huggingface_api_handler.inference.protocols import codec
+from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
+from huggingface_api_handler.inference.protocols.media_answers import MediaLink, find_media, split_media
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media
 from tests.conftest import Reply, Service
@@ -107,3 +111,103 @@ def test_a_web_page_is_no_image_and_is_named(service: Service) -> None:
     using = {"task": "text-to-image", "column": "t", "target": "y", "model": "m"}
     with pytest.raises(InferenceError, match="a web page instead of an answer"):
         predict(pd.DataFrame({"t": ["a cat"]}), using, {"endpoint": service.url, "max_attempts": 1})
+
+
+B64 = b64encode(PNG).decode()
+IMAGE_FOUND = Media(PNG, "image/png")
+FLOATS = {"audio": [[0.0, 0.5, -0.5]], "sampling_rate": 16000}
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (B64, IMAGE_FOUND),
+        (f"data:image/png;base64,{B64}", IMAGE_FOUND),
+        (f"data:image/jpeg;base64,{B64}", IMAGE_FOUND),
+        (f"{B64[:20]}\n{B64[20:]}\n", IMAGE_FOUND),
+        ([B64], IMAGE_FOUND),
+        ({"image": B64}, IMAGE_FOUND),
+        ([{"image": B64}], IMAGE_FOUND),
+        ({"image": f"data:image/png;base64,{B64}"}, IMAGE_FOUND),
+        ({"images": [B64]}, IMAGE_FOUND),
+        ({"images": [B64, "x"]}, IMAGE_FOUND),
+        ({"images": [{"url": f"data:image/png;base64,{B64}", "width": 1}]}, IMAGE_FOUND),
+        ({"created": 1, "data": [{"b64_json": B64, "revised_prompt": "a cat"}]}, IMAGE_FOUND),
+        ({"data": [{"b64_json": B64, "url": None}]}, IMAGE_FOUND),
+        ({"b64_json": B64}, IMAGE_FOUND),
+        ({"image": {"url": f"data:image/png;base64,{B64}"}}, IMAGE_FOUND),
+        ({"depth": B64, "predicted_depth": [[0.5]]}, IMAGE_FOUND),
+        ({"predicted_depth": [[0.5]], "depth": B64}, IMAGE_FOUND),
+        ({"video": b64encode(MP4).decode()}, Media(MP4, "video/mp4")),
+        ({"audio": b64encode(WAV).decode(), "sampling_rate": 16000}, Media(WAV, "audio/wav")),
+        (FLOATS, Media(to_wav([0.0, 0.5, -0.5], 16000), "audio/wav")),
+        ([FLOATS], Media(to_wav([0.0, 0.5, -0.5], 16000), "audio/wav")),
+        ({"image": b64encode(AVIF).decode(), "content-type": "image/avif"}, Media(AVIF, "image/avif")),
+        ({"image": b64encode(AVIF).decode()}, Media(AVIF, "application/octet-stream")),
+        (f"data:image/avif;base64,{b64encode(AVIF).decode()}", Media(AVIF, "image/avif")),
+        ({"data": [{"url": "https://h/x.png"}]}, MediaLink("https://h/x.png")),
+        ({"images": [{"url": " HTTP://h/x.png"}]}, MediaLink("HTTP://h/x.png")),
+    ],
+)
+def test_media_is_found_in_every_usual_shape(answer: Any, found: Any) -> None:
+    assert find_media(answer) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("busy", "the server answers with a text instead of media"),
+        ("Internal", "the server answers with a text instead of media"),
+        ("not base64!", "is not base64"),
+        ({"image": "not base64!"}, "is not base64"),
+        ({"image": ""}, "is empty"),
+        ("", "is empty"),
+        ("data:image/png", "is empty"),
+        ({}, "not one of a task that makes media"),
+        ({"images": []}, "not one of a task that makes media"),
+        ({"data": []}, "not one of a task that makes media"),
+        ({"data": [None]}, "not one of a task that makes media"),
+        ({"image": None}, "not one of a task that makes media"),
+        ({"label": B64}, "not one of a task that makes media"),
+        ([B64, B64], "not one of a task that makes media"),
+        (None, "not one of a task that makes media"),
+        (3, "not one of a task that makes media"),
+        ({"data": {"data": {"data": {"data": {"data": {"data": {"data": B64}}}}}}}, "not one of a task"),
+        ({"audio": [[0.5, None]], "sampling_rate": 16000}, "not all numbers"),
+        ({"audio": [[0.5]]}, "not one of a task that makes media"),
+    ],
+)
+def test_what_holds_no_media_is_refused_and_not_guessed(answer: Any, reason: str) -> None:
+    with pytest.raises(UnreadableAnswer, match=reason):
+        find_media(answer)
+
+
+def test_the_address_of_a_file_is_not_fetched_from_a_server_that_need_not_send_it() -> None:
+    with pytest.raises(UnreadableAnswer, match="the address of a file, which is not fetched"):
+        split_media({"image": "http://169.254.169.254/latest"}, 1)
+
+
+def test_an_image_is_asked_for_as_an_image() -> None:
+    asking = {name for name, task in TASKS.items() if HF_INFERENCE.headers(task) == {"accept": "image/png"}}
+    assert asking == {"text-to-image", "image-to-image", "image-text-to-image"}
+    assert not any(HF_INFERENCE.headers(task) for name, task in TASKS.items() if name not in asking)
+
+
+def test_the_header_goes_out_and_base64_alone_is_read_all_the_same(service: Service) -> None:
+    service.answer = lambda *_: B64
+    using = {"task": "text-to-image", "column": "t", "target": "y", "model": "m"}
+    out = predict(pd.DataFrame({"t": ["a cat"]}), using, {"endpoint": service.url, "protocol": "huggingface"})
+    assert list(out["y"]) == [f"data:image/png;base64,{B64}"]
+    assert out["y_explain"][0] == {"content_type": "image/png", "bytes": len(PNG)}
+    assert service.headers[0]["accept"] == "image/png"
+
+
+def test_a_sound_in_numbers_is_a_file_that_is_stored_as_such(service: Service) -> None:
+    service.answer = lambda *_: FLOATS
+    using = {"task": "text-to-speech", "column": "t", "target": "y", "model": "m", "cache": True}
+    wav = b64encode(to_wav([0.0, 0.5, -0.5], 16000)).decode()
+    for _ in range(2):
+        out = predict(pd.DataFrame({"t": ["hi"]}), using, {"endpoint": service.url, "protocol": "huggingface"})
+        assert list(out["y"]) == [f"data:audio/wav;base64,{wav}"]
+        assert out["y_explain"][0] == {"content_type": "audio/wav", "bytes": 50}
+    assert len(service.asked) == 1
