@@ -363,3 +363,25 @@ def test_a_parameter_without_effect_costs_no_request(service: Service, engine: d
     with pytest.raises(InferenceError, match="takes no parameter 'truncate'"):
         predict(FRAME, using(truncate=True), engine)
     assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "path"),
+    [
+        ({"endpoint": "/v1/embeddings"}, "/v1/embeddings"),
+        ({"endpoint": "/v1/"}, "/v1/embeddings"),
+        ({"endpoint": "", "protocol": "vllm"}, "/v1/embeddings"),
+        ({"endpoint": "", "protocol": "infinity"}, "/embeddings"),
+        ({"endpoint": "/embeddings"}, "/embeddings"),
+    ],
+)
+def test_the_endpoint_or_the_protocol_says_where_it_is_asked(
+    engine: dict[str, str], path: str, service: Service
+) -> None:
+    service.answer = lambda asked, headers, asked_path: (
+        embeddings(asked) if asked_path == path else Reply({"detail": "Not Found"}, 404)
+    )
+    for task in ({}, {"task": "sentence-similarity", "column": "s", "column2": "t"}):
+        out = predict(FRAME, using(**task), {**engine, "endpoint": service.url + engine["endpoint"]})
+        assert out["y"].notna().all()
+    assert set(service.paths) == {path}

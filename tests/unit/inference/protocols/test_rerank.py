@@ -6,19 +6,17 @@ import json
 import zlib
 from typing import Any
 
+import hypothesis
 import pandas as pd
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import servers
 from huggingface_api_handler.inference.protocols.base import Batching, Decoded, WireProtocol
 from huggingface_api_handler.inference.protocols.rerank import Rerank
-from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
 from huggingface_api_handler.tasks.input_types import TextPair
@@ -64,7 +62,7 @@ SHAPES = {
 }
 
 
-@given(
+@hypothesis.given(
     st.sampled_from(sorted(SHAPES)), st.lists(st.floats(-20, 20), min_size=1, max_size=12), st.booleans(), st.randoms()
 )
 def test_each_document_gets_its_score_in_whatever_order(
@@ -79,7 +77,7 @@ def test_each_document_gets_its_score_in_whatever_order(
         assert decoded.usage is not None and decoded.usage.tokens == 8
 
 
-@given(st.integers(1, 8), st.data())
+@hypothesis.given(st.integers(1, 8), st.data())
 def test_scores_for_other_documents_are_refused(count: int, data: Any) -> None:
     items: list[Any] = [{"index": at, "relevance_score": at / 10} for at in range(count)]
     at = data.draw(st.integers(0, count - 1))
@@ -134,12 +132,23 @@ def ranked(asked: Any, *_: Any) -> Any:
     return {"results": items[: asked["top_n"]], "usage": {"total_tokens": 10}}
 
 
-def test_all_texts_of_a_query_go_in_one_request(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "KINDS", (ServerKind("mine", (PROTOCOL,)), *KINDS))
+@pytest.mark.parametrize(
+    ("engine", "given", "path"),
+    [
+        ({"protocol": "openai"}, "", "/v1/rerank"),
+        ({"protocol": "vllm"}, "", "/v1/rerank"),
+        ({"protocol": "llama.cpp"}, "/v1", "/v1/rerank"),
+        ({"protocol": "infinity"}, "", "/rerank"),
+        ({}, "/v2/rerank", "/v2/rerank"),
+    ],
+)
+def test_all_texts_of_a_query_go_in_one_request(
+    engine: dict[str, str], given: str, path: str, service: Service
+) -> None:
     service.answer = ranked
-    out = predict(FRAME, USING, {"endpoint": service.url, "protocol": "mine"})
+    out = predict(FRAME, USING, {"endpoint": service.url + given, **engine})
     assert list(out["y"]) == [score(query, text) for query, text in zip(FRAME["q"], FRAME["t"], strict=True)]
-    assert set(service.paths) == {"/v1/rerank"}
+    assert set(service.paths) == {path}
     assert len(service.asked) <= 8
     assert max(len(asked["documents"]) for asked in service.asked) >= 32
     assert out.attrs["usage"]["tokens"] == 10 * len(service.asked)

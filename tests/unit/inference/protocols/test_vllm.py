@@ -16,10 +16,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import servers
 from huggingface_api_handler.inference.protocols.base import Decoded, WireProtocol
 from huggingface_api_handler.inference.protocols.infinity import InfinityClassify
-from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.protocols.vllm import VllmClassify, VllmPooling, VllmScore
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
@@ -202,16 +200,9 @@ def vllm(asked: Any, _headers: Any, path: str) -> Any:
     return {"object": "list", "data": items[::-1], "usage": {"total_tokens": len(items)}}
 
 
-@pytest.fixture
-def engine(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    kind = ServerKind("mine", (CLASSIFY, SCORE, POOLING), is_at_root=True)
-    monkeypatch.setattr(servers, "KINDS", (kind, *KINDS))
+def test_classes_of_many_rows_take_a_few_requests(service: Service) -> None:
     service.answer = vllm
-    return {"endpoint": f"{service.url}/v1", "protocol": "mine"}
-
-
-def test_classes_of_many_rows_take_a_few_requests(service: Service, engine: dict[str, Any]) -> None:
-    out = predict(FRAME, using("text-classification"), engine)
+    out = predict(FRAME, using("text-classification"), {"endpoint": f"{service.url}/v1", "protocol": "vllm"})
     for text, label, score, explain in zip(FRAME["t"], out["y"], out["y_confidence"], out["y_explain"], strict=True):
         best = max(share(text), 1 - share(text))
         assert (label, score) == ("N" if share(text) >= 0.5 else "P", best)
@@ -221,17 +212,19 @@ def test_classes_of_many_rows_take_a_few_requests(service: Service, engine: dict
 
 
 @pytest.mark.parametrize("task", ["text-ranking", "sentence-similarity"])
-def test_scores_of_pairs_take_a_few_requests(task: str, service: Service, engine: dict[str, Any]) -> None:
+def test_scores_of_pairs_take_a_few_requests(task: str, service: Service) -> None:
+    service.answer = vllm
     frame = FRAME.rename(columns={"t": "u", "u": "t"})
-    out = predict(frame, using(task), engine)
+    out = predict(frame, using(task), {"endpoint": f"{service.url}/score"})
     assert list(out["y"]) == [share(text) for text in FRAME["t"]]
     assert set(service.paths) == {"/score"}
     assert len(service.asked) <= 5
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean", "cls"])
-def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service, engine: dict[str, Any]) -> None:
-    out = predict(FRAME, using("feature-extraction", pooling=pooling), engine)
+def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service) -> None:
+    service.answer = vllm
+    out = predict(FRAME, using("feature-extraction", pooling=pooling), {"endpoint": f"{service.url}/pooling"})
     pooled: dict[str, Callable[[float], Any]] = {
         "none": lambda first: [[first, 1.0], [0.0, 2.0]],
         "mean": lambda first: [first / 2, 1.5],
@@ -241,11 +234,13 @@ def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service, e
     assert set(service.paths) == {"/pooling"}
 
 
-def test_labels_of_infinity_through_predict(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "KINDS", (ServerKind("mine", (INFINITY,)), *KINDS))
+def test_labels_of_infinity_through_predict(service: Service) -> None:
     service.answer = lambda asked, *_: {
         "data": [[{"label": "P", "score": share(text)}, {"label": "N", "score": 1 - share(text)}] for text in asked["input"]]
     }  # fmt: skip
-    out = predict(FRAME, using("text-classification", output="scores"), {"endpoint": service.url, "protocol": "mine"})
+    out = predict(
+        FRAME, using("text-classification", output="scores"), {"endpoint": service.url, "protocol": "infinity"}
+    )
+    assert set(service.paths) == {"/classify"}
     assert list(out["y"]) == [{"P": share(text), "N": 1 - share(text)} for text in FRAME["t"]]
     assert len(service.asked) <= 5
