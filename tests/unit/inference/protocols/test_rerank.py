@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
-import hypothesis
 import pandas as pd
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -54,7 +55,7 @@ def test_the_address_follows_the_base(protocol: Rerank, base: str, url: str) -> 
     assert protocol.batching(TASK) is Batching.NATIVE
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[Any], Any]] = {
     "Cohere": lambda items: {"id": "x", "results": items, "meta": {"billed_units": {"search_units": 1}}},
     "Jina": lambda items: {"model": "m", "results": items, "usage": {"total_tokens": 8}},
     "Voyage": lambda items: {"object": "list", "data": items, "usage": {"total_tokens": 8}},
@@ -62,7 +63,7 @@ SHAPES = {
 }
 
 
-@hypothesis.given(
+@given(
     st.sampled_from(sorted(SHAPES)), st.lists(st.floats(-20, 20), min_size=1, max_size=12), st.booleans(), st.randoms()
 )
 def test_each_document_gets_its_score_in_whatever_order(
@@ -77,7 +78,7 @@ def test_each_document_gets_its_score_in_whatever_order(
         assert decoded.usage is not None and decoded.usage.tokens == 8
 
 
-@hypothesis.given(st.integers(1, 8), st.data())
+@given(st.integers(1, 8), st.data())
 def test_scores_for_other_documents_are_refused(count: int, data: Any) -> None:
     items: list[Any] = [{"index": at, "relevance_score": at / 10} for at in range(count)]
     at = data.draw(st.integers(0, count - 1))
@@ -133,7 +134,7 @@ def ranked(asked: Any, *_: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("engine", "given", "path"),
+    ("engine", "base", "path"),
     [
         ({"protocol": "openai"}, "", "/v1/rerank"),
         ({"protocol": "vllm"}, "", "/v1/rerank"),
@@ -142,11 +143,9 @@ def ranked(asked: Any, *_: Any) -> Any:
         ({}, "/v2/rerank", "/v2/rerank"),
     ],
 )
-def test_all_texts_of_a_query_go_in_one_request(
-    engine: dict[str, str], given: str, path: str, service: Service
-) -> None:
+def test_all_texts_of_a_query_go_in_one_request(engine: dict[str, str], base: str, path: str, service: Service) -> None:
     service.answer = ranked
-    out = predict(FRAME, USING, {"endpoint": service.url + given, **engine})
+    out = predict(FRAME, USING, {"endpoint": service.url + base, **engine})
     assert list(out["y"]) == [score(query, text) for query, text in zip(FRAME["q"], FRAME["t"], strict=True)]
     assert set(service.paths) == {path}
     assert len(service.asked) <= 8

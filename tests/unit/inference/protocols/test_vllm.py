@@ -110,7 +110,7 @@ def test_items_of_others_are_refused(operation: str, count: int, data: Any) -> N
     protocol, item, _ = INDEXED[operation]
     items: list[Any] = [{"index": at, **item(at)} for at in range(count)]
     at = data.draw(st.integers(0, count - 1))
-    wrong = [None, True, False, "0", 0.0, -1, count, 10**30, [], *(n for n in range(count) if n != at)]
+    wrong: list[Any] = [None, True, False, "0", 0.0, -1, count, 10**30, [], *(n for n in range(count) if n != at)]
     change = data.draw(st.sampled_from(["index", "without", "twice", "fewer", "no object"]))
     if change == "index":
         items[at]["index"] = data.draw(st.sampled_from(wrong))
@@ -189,6 +189,7 @@ def share(text: str) -> float:
 
 
 def vllm(asked: Any, _headers: Any, path: str) -> Any:
+    data: list[dict[str, Any]]
     if path == "/classify":
         probabilities = [[share(text), 1 - share(text)] for text in asked["input"]]
         data = [{"label": "N" if pair[0] >= 0.5 else "P", "probs": pair, "num_classes": 2} for pair in probabilities]
