@@ -6,14 +6,17 @@ import json
 from typing import Any
 
 import orjson
+import pandas as pd
 import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import model_settings
+from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols.base import Batching, Decoded, ReportedUsage
 from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Prediction
+from tests.conftest import Reply, Service
 
 PROTOCOL = OpenAICompletions()
 TASK = TASKS["text-generation"]
@@ -174,3 +177,29 @@ def test_another_answer_is_refused_and_not_guessed(answer: Any) -> None:
 def test_a_request_is_one_prompt() -> None:
     assert PROTOCOL.batching(TASK) is Batching.NEVER
     assert {name for name, task in TASKS.items() if PROTOCOL.supports(task)} == {"text-generation"}
+
+
+def test_rows_go_on_each_from_a_prompt_of_its_own(service: Service) -> None:
+    def answer(body: Any, _headers: Any, path: str) -> Any:
+        if path != "/v1/completions":
+            return Reply({"error": "not found"}, 404)
+        if body["prompt"] == "bad":
+            return {"choices": [{"text": None, "finish_reason": "content_filter"}]}
+        return {"choices": [{"text": f"{body['prompt']}!", "finish_reason": "stop"}], "usage": {"total_tokens": 3}}
+
+    service.answer = answer
+    using = {**USING, "endpoint": None, "max_new_tokens": 5}
+    frame = pd.DataFrame({"t": ["a", "bad", None, "b", "a"]})
+    out = predict(frame, using, {"endpoint": f"{service.url}/v1/completions"})
+    assert list(out["y"].where(out["y"].notna(), None)) == ["a!", None, None, "b!", "a!"]
+    assert "finish_reason is content_filter" in out["y_error"][1]
+    assert out["y_explain"][0] == {"finish_reason": "stop", "tokens": None}
+    assert out.attrs["usage"]["tokens"] == 6
+    assert [body["max_tokens"] for body in service.asked] == [5, 5, 5]
+
+
+def test_a_refused_parameter_costs_no_request(service: Service) -> None:
+    using = {**USING, "endpoint": None, "typical_p": 0.5, "on_error": "null"}
+    out = predict(pd.DataFrame({"t": ["a"]}), using, {"endpoint": f"{service.url}/v1/completions"})
+    assert "typical_p = 0.5 has no equal" in out["y_error"][0]
+    assert service.asked == []
