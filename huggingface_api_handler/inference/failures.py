@@ -22,6 +22,9 @@ _MAX_REDACTED_CHARS = 20_000
 _MAX_HOST_CHARS = 253
 """Length of a name in the DNS."""
 
+_MAX_PATH_CHARS = 300
+"""Characters of a path that a redirect names."""
+
 
 class FailureKind(str, Enum):
     """What to do about a failure. You read the values in ``<target>_error``, so they are public.
@@ -282,7 +285,7 @@ def classify_response(
         failure = _with_batch_limit(failure, error)
 
     if 300 <= status < 400:
-        target = _redirect_host(headers.get("Location", ""))
+        target = _redirect_target(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
@@ -388,6 +391,9 @@ def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: 
     return failure
 
 
-def _redirect_host(location: str) -> str:
-    match = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
-    return f" to {match.group(1)[:_MAX_HOST_CHARS]}" if match else ""
+def _redirect_target(location: str) -> str:
+    """Where a redirect leads, without what may hold a key: the host, or the path on the same one."""
+    if match := re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location):
+        return f" to {match.group(1)[:_MAX_HOST_CHARS]}"
+    match = re.match(r"/[^/?#][^?#]*", location)
+    return f" to {shorten(printable(match.group()), _MAX_PATH_CHARS)}" if match else ""

@@ -14,21 +14,16 @@ from typing import Any, ClassVar
 
 from ...errors import UnreadableAnswer
 from ...pieces import LARGE_BYTES, PIECE_BYTES, pause
-from ...tasks import Input, JSONObject, Settings, Task
-from ...tasks.input_types import TextPair
+from ...tasks import JSONObject, Settings, Task
 from ..echoes import ServerError
 from ..transport.client import Response
 from . import codec
-from .addresses import api_url
-from .base import AnswerTooLarge, Batching, Body, Decoded
+from .base import AnswerTooLarge, Decoded
 from .indexed_parts import by_index_or_order, objects_under
-from .json_server import JSONServer
+from .operations import Operation
 from .parameters import supported_parameters
 from .server_errors import read_error
 from .vectors import Vector, cosine, read_vector
-
-PATH = "/embeddings"
-"""The path of the operation."""
 
 _PARAMETERS = ("dimensions", "encoding_format", "normalize")
 _FORMATS = ("base64", "float")
@@ -37,28 +32,6 @@ _MAX_BYTES = codec.MAX_JSON_VALUES * 16 // 3
 
 _ABOUT_FORMAT = re.compile(r"base64|encoding.?format", re.I)
 _FORMAT_ADVICE = "If the server sends no base64, set encoding_format = 'float'"
-
-
-def embeddings_payload(task: Task, inputs: Sequence[Input], settings: Settings) -> JSONObject:
-    """The texts of which vectors are wanted.
-
-    Args:
-        task: The task to ask for.
-        inputs: Texts; for sentence-similarity pairs of one source, which goes before their texts.
-        settings: The settings of the model.
-
-    Returns:
-        ``{"model", "input": [text, ...], "encoding_format"}``, with ``dimensions`` where they are given.
-
-    Raises:
-        ValueError: A parameter, or ``pooling``, is nothing that such a server can be asked for.
-    """
-    pairs = [item for item in inputs if isinstance(item, TextPair)]
-    texts = [pairs[0].source, *(pair.text for pair in pairs)] if pairs else list(inputs)
-    payload: JSONObject = {"model": settings.model, "input": texts, "encoding_format": "base64"}  # type: ignore[dict-item]
-    if task.name == "feature-extraction":
-        payload.update(_parameters(settings))
-    return payload
 
 
 def _parameters(settings: Settings) -> JSONObject:
@@ -84,7 +57,7 @@ def _read_part(item: Mapping[str, Any]) -> Vector | UnreadableAnswer:
         return reason
 
 
-def _split(task: Task, answer: object, count: int, pieces: int) -> list[Any]:
+def _vectors(task: Task, answer: object, count: int, pieces: int) -> list[Any]:
     """A vector for each of ``count`` texts. Other threads run between the pieces of a large answer."""
     parts: list[Any] = []
     items = by_index_or_order(objects_under(answer, "data", task.name), count)
@@ -94,12 +67,6 @@ def _split(task: Task, answer: object, count: int, pieces: int) -> list[Any]:
         if pieces > 1:
             pause()
     return parts
-
-
-def _compared(parts: list[Any]) -> list[Any]:
-    """The likeness of the first vector and each of the others, or why there is none."""
-    source, *others = parts
-    return [_likeness(source, other) for other in others]
 
 
 def _likeness(one: Vector | UnreadableAnswer, other: Vector | UnreadableAnswer) -> float | UnreadableAnswer:
@@ -114,75 +81,72 @@ def _likeness(one: Vector | UnreadableAnswer, other: Vector | UnreadableAnswer) 
 
 
 @dataclass(frozen=True)
-class OpenAIEmbeddings(JSONServer):
+class OpenAIEmbeddings(Operation):
     """Embeddings: ``{"model", "input": [text, ...]}``, answered with ``{"data": [{"index", "embedding"}], "usage"}``.
 
+    The likeness of two texts is that of their vectors.
+
     Attributes:
-        version: What comes between the base address and ``PATH`` where the base names no version of an API. Empty for
-            infinity, whose own path is ``/embeddings``.
+        version: What comes between the base address and the path where the base names no version of an API. Empty for
+            infinity.
     """
 
     version: str = "/v1"
     name: ClassVar[str] = "openai-embeddings"
-    max_batch_size: ClassVar[None] = None
+    path: ClassVar[str] = "/embeddings"
+    tasks: ClassVar[tuple[str, ...]] = ("feature-extraction", "sentence-similarity")
 
-    def supports(self, task: Task) -> bool:
-        """Whether such a server answers a task.
-
-        Args:
-            task: The task to ask for.
-
-        Returns:
-            True for vectors, and for the likeness of two texts, which their vectors tell.
-        """
-        return task.name in ("feature-extraction", "sentence-similarity")
-
-    def url(self, base: str, _model: str, _task: Task) -> str:
-        """The address of every request.
-
-        Args:
-            base: The endpoint as it was given.
-
-        Returns:
-            ``base`` with the version and ``PATH``, as far as it does not end so already.
-        """
-        return api_url(base, PATH, self.version)
-
-    def batching(self, _task: Task) -> Batching:
-        """Whether several inputs may go in one request.
-
-        Returns:
-            ``NATIVE``. How many a server takes, its refusals tell.
-        """
-        return Batching.NATIVE
-
-    def encode(self, task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
-        """Write the body of a request.
+    def payload(self, task: Task, inputs: Sequence[Any], settings: Settings) -> JSONObject:
+        """The texts of which vectors are wanted.
 
         Args:
             task: The task to ask for.
-            inputs: The inputs of one batch, of one source where the task compares.
+            inputs: Texts; for sentence-similarity pairs of one source, which goes before their texts.
             settings: The settings of the model.
 
         Returns:
-            The body, ready to send.
+            ``{"model", "input": [text, ...], "encoding_format"}``, with ``dimensions`` where they are given.
 
         Raises:
             ValueError: A parameter, or ``pooling``, is nothing that such a server can be asked for.
         """
-        return codec.encode(embeddings_payload(task, inputs, settings))
+        if task.name == "feature-extraction":
+            payload: JSONObject = {"model": settings.model, "input": list(inputs), "encoding_format": "base64"}
+            payload.update(_parameters(settings))
+            return payload
+        texts = [inputs[0].source, *(pair.text for pair in inputs)]
+        return {"model": settings.model, "input": texts, "encoding_format": "base64"}
+
+    def split(self, task: Task, answer: object, count: int, pieces: int = 1) -> list[Any]:
+        """Give each input its vector, or its likeness to the source.
+
+        Args:
+            task: The task that was asked for.
+            answer: The answer, as parsed JSON.
+            count: The number of inputs that the request carried.
+            pieces: In how many pieces to work. Other threads run between them.
+
+        Returns:
+            ``count`` parts; an ``UnreadableAnswer`` stands for that of an input whose vector cannot be used.
+
+        Raises:
+            UnreadableAnswer: It cannot be told which vector is whose.
+        """
+        if task.name == "feature-extraction":
+            return _vectors(task, answer, count, pieces)
+        source, *others = _vectors(task, answer, count + 1, pieces)
+        return [_likeness(source, other) for other in others]
 
     def decode(self, task: Task, response: Response, count: int) -> Decoded:
         """Take a response apart.
 
         Args:
             task: The task that was asked for.
-            response: The response, of status 200.
+            response: The response, whose status means success.
             count: The number of inputs that the request carried.
 
         Returns:
-            For each input its vector, or its likeness to the source, and the usage. An ``UnreadableAnswer`` stands for
-            that of an input whose vector cannot be used. In ``unreadable`` why it cannot be told which is whose.
+            The parts as of ``split``, or in ``unreadable`` why there are none, and the reported usage.
 
         Raises:
             ValueError: The body is no JSON.
@@ -194,9 +158,7 @@ class OpenAIEmbeddings(JSONServer):
         pieces = 1 + size // PIECE_BYTES if size > LARGE_BYTES else 1  # a smaller one is read on the event loop
 
         def split(answer: object, count: int) -> list[Any]:
-            if task.name == "feature-extraction":
-                return _split(task, answer, count, pieces)
-            return _compared(_split(task, answer, count + 1, pieces))
+            return self.split(task, answer, count, pieces)
 
         return codec.take_apart(codec.parse(task, response), count, split, response.headers)
 

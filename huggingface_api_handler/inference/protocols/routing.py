@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...redaction import Secret, preview, secret_in_use
 from ...tasks import Task
 from ...urls import without_slash
+from .addresses import path_of
 from .base import JSON_TYPE, WireProtocol
 from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
@@ -127,9 +128,11 @@ def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str)
     else:
         choice = Choice(HUGGING_FACE, True) if many else choose(endpoint, task)
         evidence = Evidence.ADDRESS if choice.is_known else Evidence.ASSUMED
-    protocol = choice.kind.protocols_for(task)[0]
-    url = choice.kind.url(protocol, endpoint, model.model, task)
-    route = _route(engine, model, url, protocol, serves_many_models=many)
+    protocols = choice.kind.protocols_for(task)
+    urls = [choice.kind.url(protocol, endpoint, model.model, task) for protocol in protocols]
+    # The full path of an operation says which of them is meant.
+    number = next((at for at, url in enumerate(urls) if path_of(url) == path_of(endpoint)), 0)
+    route = _route(engine, model, urls[number], protocols[number], serves_many_models=many)
     return replace(
         route,
         kind=choice.kind,

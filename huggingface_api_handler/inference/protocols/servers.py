@@ -72,7 +72,9 @@ class ServerKind:
         """
         if self.tasks and task.name not in self.tasks:
             return ()
-        return tuple(protocol for protocol in self.protocols if protocol.supports(task))
+        fitting = tuple(protocol for protocol in self.protocols if protocol.supports(task))
+        # hf-inference has a form for every task, and is meant where nothing else is.
+        return fitting if len(fitting) == 1 else tuple(each for each in fitting if each is not HF_INFERENCE)
 
     def url(self, protocol: WireProtocol, base: str, model: str, task: Task) -> str:
         """The address of every request to a server of this kind.
