@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ..errors import InputError
 from ..tasks.output_schema import parse_output_schema
-from ..urls import has_detour, origin_of
+from ..urls import has_detour, origin_of, without_slash
 from .normalize import json_object
 
 MIN_KEY_CHARS_WITH_DIGITS = 8
@@ -99,7 +99,11 @@ def _url(value: str) -> str:
     path = parts.path.rstrip("/").removeprefix("/")
     if path and has_detour(path):
         raise ValueError("must hold no //, /./ or /../ in its path: write the address that is meant")
-    return _with_readable_host(value.strip().rstrip("/"), parts.hostname)
+    url = without_slash(value.strip())
+    # Of a host, or where models are known by their names, a slash at the end means nothing.
+    if parts.path.endswith("/") and path and "models" not in path.split("/"):
+        url = urlsplit(url)._replace(path=f"/{path}/").geturl()
+    return _with_readable_host(url, parts.hostname)
 
 
 def _with_readable_host(url: str, host: str) -> str:
@@ -203,7 +207,7 @@ DirPath = Annotated[
 """The path of a folder, which need not exist yet."""
 
 Url = Annotated[str, Field(max_length=8192, json_schema_extra={"format": "uri"}), AfterValidator(_url)]
-"""An http(s) URL without user and password, and without a slash at its end."""
+"""An http(s) URL without user and password. A slash at its end is kept where it can mean another address."""
 
 Int = Annotated[int, BeforeValidator(refuse_bool)]
 """A whole number, also one that SQL wrote as text."""
