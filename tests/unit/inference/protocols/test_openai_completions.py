@@ -170,9 +170,9 @@ def test_no_text_is_the_rows_reason_in_the_servers_words(choices: Any, reason: s
 @pytest.mark.parametrize(
     ("choice", "words", "status"),
     [
-        ({"text": "The ans", "error": {"message": "the provider went away", "code": 502}}, "went away", 502),
+        ({"text": "The", "error": {"message": "the provider went away", "code": 502}}, "went away", 502),
         ({"text": "", "error": "out of memory"}, "out of memory", 500),
-        ({"text": "The ans", "finish_reason": "error", "error": {}}, "ended the answer with an error", 500),
+        ({"text": "The", "finish_reason": "error", "error": {}}, "ended the answer with an error", 500),
     ],
 )
 def test_an_error_in_a_choice_is_no_text_and_says_whether_to_try_again(choice: Any, words: str, status: int) -> None:
