@@ -171,6 +171,7 @@ BAD_VECTORS = [
     ("", "without numbers"),
     ("AAAA", "no vector in base64"),
     ("AAA=", "no vector in base64"),
+    ("AACA PwAA*AL8=", "no vector in base64"),
     ("[0.1, 0.2]", "no vector in base64"),
     ("\u00e9" * 8, "no vector in base64"),
     ([True, False], "no vector of numbers"),
