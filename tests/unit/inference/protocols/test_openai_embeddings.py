@@ -314,7 +314,7 @@ def test_an_answer_that_is_too_large_is_asked_again_in_parts(
     assert len(service.asked) <= 30
     monkeypatch.setattr("huggingface_api_handler.inference.protocols.openai_embeddings._MAX_BYTES", 10)
     asked = len(service.asked)
-    with pytest.raises(InferenceError, match="the answer is too large to read: .* bytes of vectors for 1 inputs"):
+    with pytest.raises(InferenceError, match=r"the answer is too large to read: .* bytes of vectors for 1 inputs"):
         predict(FRAME.head(1), using(dimensions=2), engine)
     assert len(service.asked) == asked + 1
 
