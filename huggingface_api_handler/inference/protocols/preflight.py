@@ -21,7 +21,7 @@ from .endpoint_policy import refusal
 from .hub_providers import HubProvider
 from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
 from .routing import resolve_route
-from .servers import AUTO, kind_named
+from .servers import said_kind
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +86,7 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
         InputError: The environment variable named for the key is not set, or may not be read, ``trusted_hosts``
             names what is no host, or ``protocol`` no kind of server.
     """
-    if engine.protocol != AUTO:
-        kind_named(engine.protocol)
+    said_kind(engine)
     for host in engine.trusted_hosts:
         if not is_host_with_port(host):
             raise InputError(
