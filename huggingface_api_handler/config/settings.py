@@ -51,8 +51,8 @@ class EngineSettings(_Arguments):
         "base address such as https://host/v1, or the full path of an operation. Default: Hugging Face's serverless "
         "Inference Providers.",
     )
-    protocol: Name = Field(
-        default="auto",
+    protocol: Name | None = Field(
+        default=None,
         title="Protocol",
         description="What the server at an endpoint is: 'huggingface' (Inference Endpoints, the local server), 'tgi', "
         "'tei', 'openai' (any that is compatible), 'vllm', 'sglang', 'llama.cpp', 'infinity' or 'voyage'. With 'auto' "

@@ -97,7 +97,7 @@ def engine_settings(using: Using | None) -> EngineSettings:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
         )
-    if settings.provider and settings.protocol != "auto":
+    if settings.provider and settings.protocol is not None:
         raise InputError(
             "give protocol or provider, not both: protocol says what the server at an endpoint speaks, and a provider "
             "is asked as it wants to be"

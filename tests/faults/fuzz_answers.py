@@ -38,6 +38,7 @@ from huggingface_api_handler.inference.protocols.vllm import VllmClassify, VllmP
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client, large_bodies
 from huggingface_api_handler.tasks import TASKS
+from tests.faults.fuzz_seeds import FLOATS, OPENAI_ANSWERS
 from tests.faults.plan import fraction
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -109,18 +110,6 @@ TARGETS = [
     *map(Target, sorted(TASKS)),
     *(Target(task, name) for name in sorted(SPOKEN) for task in sorted(TASKS) if SPOKEN[name].supports(TASKS[task])),
 ]
-FLOATS = base64.b64encode(struct.pack("<3f", 0.5, 0.25, 1.0)).decode()
-OPENAI_ANSWERS: dict[str, list[Any]] = {
-    "openai-embeddings": [{"data": [{"index": at, "embedding": form} for at in range(count)], "usage": {"total_tokens": 5}}
-                          for form in ([0.5, 0.25, 1.0], FLOATS) for count in range(1, 5)],
-    "rerank": [{"results": [{"index": at, "relevance_score": at / 8} for at in reversed(range(count))]} for count in range(1, 4)],
-    "vllm-classify": [{"data": [{"index": at, "label": "P", "probs": [0.75, 0.25], "num_classes": 2} for at in range(count)]}
-                      for count in range(1, 4)],
-    "vllm-score": [{"data": [{"index": at, "object": "score", "score": at / 8} for at in range(count)]} for count in range(1, 4)],
-    "vllm-pooling": [{"data": [{"index": at, "data": [[0.5, at], [1, 2]]} for at in range(count)]} for count in range(1, 4)],
-    "infinity-classify": [{"data": [[{"label": "P", "score": 0.75}, {"label": "N", "score": 0.25}]] * count} for count in range(1, 4)],
-}  # fmt: skip
-
 ANSWERS = recorded_answers()
 EVERY_ANSWER = [answer for answers in ANSWERS.values() for answer in answers]
 NAMES = sorted({"label", "score", "labels", "scores", "error", "word", "answer", "start", "end", "box", "mask", "text",

@@ -1,7 +1,7 @@
 """What a wire protocol is: how a server is addressed, how it is asked, and how its response is taken apart.
 
 A task says what an answer means (``Task.read``). A protocol says what goes over the wire: to serve a new kind of
-server, write one more implementation in a module of this package and name it in ``routing.SERVERS``.
+server, write one more implementation in a module of this package and name it in ``servers.KINDS``.
 ``json_server.JSONServer`` has what most of them have in common.
 """
 

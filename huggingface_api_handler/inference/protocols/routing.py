@@ -18,7 +18,7 @@ from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
 from .hub_providers import provider_for, user_agent_headers
 from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
-from .servers import AUTO, CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, kind_named
+from .servers import CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, said_kind
 
 _HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
 
@@ -109,10 +109,9 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
         return _provider_route(engine, model, provider_name)
     if endpoint is not None:
         return _endpoint_route(engine, model, endpoint)
-    if engine.protocol != AUTO:
-        kind_named(engine.protocol)
+    if (kind := said_kind(engine)) is not None:
         raise InputError(
-            f"the engine's protocol = {preview(engine.protocol)} is for an endpoint, and neither the engine nor the "
+            f"the engine's protocol = {kind.name!r} is for an endpoint, and neither the engine nor the "
             "model has one. Give endpoint, or leave protocol out to ask Hugging Face"
         )
     base = _HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else router_base
@@ -122,9 +121,9 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
 
 def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str) -> Route:
     task, many = model.definition, serves_many_models(endpoint)
-    if engine.protocol != AUTO:
-        choice, evidence = Choice(kind_named(engine.protocol), True), Evidence.SAID
-        _refuse_unfit(choice.kind, task, endpoint)
+    if (said := said_kind(engine)) is not None:
+        choice, evidence = Choice(said, True), Evidence.SAID
+        _refuse_unfit(said, task, endpoint)
     else:
         choice = Choice(HUGGING_FACE, True) if many else choose(endpoint, task)
         evidence = Evidence.ADDRESS if choice.is_known else Evidence.ASSUMED

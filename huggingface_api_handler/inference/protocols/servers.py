@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import preview
 from ...tasks import Task
@@ -139,14 +140,15 @@ def _read_tei(told: Told) -> Protocols | None:
 CHAT = OpenAIChat()
 """The one instance of chat, so that kinds that share it need no asking."""
 
-_EMBEDDINGS, _RERANK = OpenAIEmbeddings(), Rerank()
+_EMBEDDINGS = OpenAIEmbeddings()
+_RERANK = Rerank()
 _COMPLETIONS: Protocols = (OpenAICompletions(), TextAsChat())
 _AUDIO: Protocols = (OpenAITranscriptions(), OpenAISpeech())
 
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _OPENAI: Protocols = (CHAT, _EMBEDDINGS, _RERANK, *_COMPLETIONS, *_AUDIO, OpenAIImages())
 _VLLM: Protocols = (*_OPENAI, VllmClassify(), VllmScore(), VllmPooling())
-_SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"), VllmScore("/v1"))
+_SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"))  # its /v1/score says how likely tokens are
 _INFINITY: Protocols = (_EMBEDDINGS, _RERANK, InfinityClassify())
 
 _OPENAI_OPERATIONS = (
@@ -199,7 +201,7 @@ KINDS = (
         _SGLANG,
         (OPENAI_MODELS,),
         _owned_by("sglang", _SGLANG),
-        (*_OPENAI_OPERATIONS, "/v1/classify", "/v1/score"),
+        (*_OPENAI_OPERATIONS, "/classify"),
     ),
     ServerKind("llama.cpp", _OPENAI, (OPENAI_MODELS,), _owned_by("llamacpp", _OPENAI), _OPENAI_OPERATIONS),
     ServerKind(
@@ -223,27 +225,31 @@ KINDS = (
 INFO_PATHS = (INFO, OPENAI_MODELS, MODELS)
 """Where servers say what they are, in the order in which they are asked."""
 
-OPERATIONS = sorted({path for kind in KINDS for path in (*kind.operations, *kind.places.values())}, key=len)[::-1]
+OPERATIONS = sorted(
+    {path for kind in KINDS for path in (*kind.operations, *kind.places.values())},
+    key=lambda path: (-len(path), path),
+)
 """Ends of paths that are those of one operation of a server, the longest first."""
 
 
-def kind_named(name: str) -> ServerKind:
-    """The kind of server that the engine argument ``protocol`` names.
+def said_kind(engine: EngineSettings) -> ServerKind | None:
+    """The kind of server that the engine argument ``protocol`` says.
 
     Args:
-        name: Its value, and not ``AUTO``.
+        engine: The settings of the engine.
 
     Returns:
-        The kind.
+        The kind; None where it is to be found out.
 
     Raises:
         InputError: There is none of that name.
     """
-    for kind in KINDS:
-        if kind.name == name.lower():
-            return kind
-    names = ", ".join(repr(kind.name) for kind in KINDS)
-    raise InputError(f"protocol must be 'auto' or one of {names}, got {preview(name)}")
+    name = AUTO if engine.protocol is None else engine.protocol.lower()
+    kind = next((kind for kind in KINDS if kind.name == name), None)
+    if kind is None and name != AUTO:
+        names = ", ".join(repr(kind.name) for kind in KINDS)
+        raise InputError(f"protocol must be 'auto' or one of {names}, got {preview(engine.protocol)}")
+    return kind
 
 
 def operation_of(endpoint: str) -> str:
