@@ -27,6 +27,10 @@ class AnswerTooLarge(ValueError):  # noqa: N818 - read as what happened
     """An answer, of status 200, would take too much memory. A batch is asked again in parts."""
 
 
+class AnswerCutOffError(ValueError):
+    """A response begins as an answer and does not end as one, so that the rest of it is missing."""
+
+
 class Batching(Enum):
     """Whether several inputs may go in one request."""
 
@@ -174,6 +178,7 @@ class WireProtocol(Protocol):
 
         Raises:
             AnswerTooLarge: What it holds would take too much memory.
+            AnswerCutOffError: The body is the beginning of an answer.
             ValueError: The body is not what the protocol sends, or was cut off.
             Exception: Whatever comes of waiting for the network, where ``blocks``.
         """

@@ -95,7 +95,8 @@ def decode_chat(task: Task, response: Response, count: int) -> Decoded:
         The whole chat completion as the only part: it is what is stored, and what ``read_chat`` reads.
 
     Raises:
-        ValueError: The body is no JSON, or a stream that was cut off.
+        AnswerCutOffError: The body is a stream that was cut off.
+        ValueError: The body is no JSON.
     """
     return codec.take_apart(_parse(task, response), count, split_one_to_one, response.headers)
 
