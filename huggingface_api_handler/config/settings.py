@@ -15,7 +15,7 @@ from ..tasks import TASKS, Task
 from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
-from .types import DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
+from .types import Choices, DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
 
 
 class _Arguments(BaseModel):
@@ -267,12 +267,22 @@ class ModelSettings(_Arguments):
     system_prompt: str | None = Field(
         default=None, description="The system message that comes before each prompt. Default: none."
     )
+    candidate_labels: Choices | None = Field(
+        default=None,
+        description="The labels of which a chat model puts one on each text, such as ['complaint', 'praise']. Default: "
+        "'yes' and 'no', for a question.",
+    )
+    question: str | None = Field(
+        default=None,
+        description="What a chat model is asked about each text, such as 'Is this a complaint?'. Default: to classify "
+        "the text.",
+    )
     output_schema: OutputFields | None = Field(
         default=None,
         description="Typed columns from chat, as a map of names to types (str, int, float, bool, list), such as "
         "{'topic': 'str', 'urgency': 'int'}. A type may also be 'str?' (or null), 'list[int]', a map such as "
-        "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be a "
-        "JSON schema. An answer that does not fit is asked for once more.",
+        "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be "
+        "a JSON schema. An answer that does not fit is asked for once more.",
     )
     on_error: Literal["null", "raise"] | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 from ..errors import UnreadableAnswer
 from ..redaction import preview
 from .input_types import Input
+from .output_schema import scored_field
 
 JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
 """What JSON can hold."""
@@ -103,6 +104,16 @@ class Settings(Protocol):
         ...
 
     @property
+    def candidate_labels(self) -> Sequence[str] | None:
+        """The labels of which a chat model is to choose one."""
+        ...
+
+    @property
+    def question(self) -> str | None:
+        """What a chat model is asked about each text."""
+        ...
+
+    @property
     def output_schema(self) -> Mapping[str, Any] | None:
         """The fields of the answer with their types in short, or their JSON schema (see ``output_schema``)."""
         ...
@@ -163,6 +174,27 @@ def json_value(_settings: Settings) -> str:
     return "JSON"
 
 
+def no_schema(_settings: Settings) -> Mapping[str, Any] | None:
+    """The schema of a task whose answers need not be JSON of a certain form.
+
+    Returns:
+        None.
+    """
+    return None
+
+
+def given_system_prompt(settings: Settings) -> str | None:
+    """The words before a conversation, where a task has none of its own.
+
+    Args:
+        settings: of which ``system_prompt`` is read.
+
+    Returns:
+        The system prompt; None where none was given.
+    """
+    return settings.system_prompt
+
+
 @dataclass(frozen=True)
 class Task:
     """One task of Hugging Face inference.
@@ -176,6 +208,8 @@ class Task:
             None where they call for none, and ``default_model`` counts.
         router_task: the name of the task that takes its place where no endpoint and no provider is named, since Hugging
             Face's router does not serve it; None where the router does.
+        replaced_by: the name of the task that is meant where an argument is given that this one does not take, by the
+            argument.
         aliases: other names that people use.
         alias_pattern: a regular expression for more of these names; None where there are none.
         columns: the columns that it reads.
@@ -190,9 +224,12 @@ class Task:
         rename: spellings of parameters seen in the wild, to the specification's.
         repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
             not be read; None where there is nothing to repair.
+        answer_schema: ``answer_schema(settings)`` is what a text model's answer must be, as of ``output_schema``; None
+            where it may be any text.
+        system_prompt: ``system_prompt(settings)`` is what a text model is told before the conversation, or None.
         operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
-        scored: whether there is a column ``<target>_confidence``.
+        scored: whether there is a column ``<target>_confidence`` whatever the settings (see ``has_confidence``).
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
         max_answer_bytes: of JSON that the answer to one input can need. More is refused unread.
@@ -207,6 +244,7 @@ class Task:
     default_model: str | None = None
     choose_model: Callable[[Mapping[str, object]], str | None] | None = None
     router_task: str | None = None
+    replaced_by: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     alias_pattern: str | None = None
     columns: tuple[Column, ...] = TEXT
@@ -219,6 +257,8 @@ class Task:
     more_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
+    answer_schema: Callable[[Settings], Mapping[str, Any] | None] = no_schema
+    system_prompt: Callable[[Settings], str | None] = given_system_prompt
     operation: str | None = None
     deterministic: bool = True
     scored: bool = False
@@ -228,6 +268,18 @@ class Task:
     advice_if_too_large: str = ""
     value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
+
+    def has_confidence(self, settings: Settings) -> bool:
+        """Whether there is a column ``<target>_confidence``.
+
+        Args:
+            settings: of which ``answer_schema`` reads what it needs.
+
+        Returns:
+            True where the task is scored, and where its answer has one field that is one of several choices.
+        """
+        schema = self.answer_schema(settings)
+        return self.scored or (schema is not None and scored_field(schema) is not None)
 
     @property
     def specification(self) -> str:
