@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnreadableAnswer
-from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text, unreadable
+from .base import MEGABYTE, Column, JSONObject, Prediction, Settings, Task, best_of, object_with_text
+from .chat_answers import RAISE_MAX_TOKENS, Reply, reply_of
 from .input_types import Conversation, Input, Repair
-from .structured_output import parse_fields
+from .structured_output import described, parse_fields
 
 
 def read_generated(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -43,15 +45,24 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
 
     Returns:
         For the target the text, or ``{field: value}`` under ``output_schema``. ``explain`` is
-        ``{"finish_reason", "tokens"}``, each None where the server does not say. The tokens are those of prompt and
-        reply together.
+        ``{"finish_reason", "tokens"}``, each None where the server does not say, and ``reasoning`` where there is some.
+        The tokens are those of prompt and reply together.
 
     Raises:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.
     """
-    content, explain = _reply(answer)
-    value = parse_fields(content, settings.output_schema) if settings.output_schema else content
-    return Prediction(value, None, explain)
+    reply = reply_of(answer)
+    value = _fields(reply, settings.output_schema) if settings.output_schema else reply.text
+    return Prediction(value, None, reply.explain)
+
+
+def _fields(reply: Reply, output_schema: Mapping[str, Any]) -> JSONObject:
+    try:
+        return parse_fields(reply.text, output_schema)
+    except UnreadableAnswer as error:
+        if not reply.is_cut_off:
+            raise
+        raise UnreadableAnswer(f"the answer was cut off at max_tokens, so {error}; {RAISE_MAX_TOKENS}") from None
 
 
 def reply_value(settings: Settings) -> str:
@@ -69,32 +80,19 @@ def reply_value(settings: Settings) -> str:
 def _repair(
     item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
 ) -> Repair | None:
-    """One more turn of the conversation that says what did not fit; None for an answer that has no text."""
+    """One more turn that says what did not fit; None for an answer that has no text, or was cut off."""
     if not settings.output_schema or isinstance(item, Repair):
         return None
     try:
-        reply, _ = _reply(answer)
+        reply = reply_of(answer)
     except UnreadableAnswer:
         return None
-    fields = ", ".join(f"{name} ({kind})" for name, kind in settings.output_schema.items())
+    if reply.is_cut_off:  # so would be the next one
+        return None
+    asked = described(settings.output_schema)
     return Repair(
-        item,
-        reply,
-        f"That does not fit: {error}. Answer again with one JSON object with the fields {fields}, and nothing else.",
+        item, reply.text, f"That does not fit: {error}. Answer again with one JSON object {asked}, and nothing else."
     )
-
-
-def _reply(answer: object) -> tuple[str, dict[str, Any]]:
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise unreadable("chat-completion", answer)
-    message = choices[0].get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, str):
-        raise unreadable("chat-completion", message)
-    usage = answer.get("usage")
-    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return content, {"finish_reason": choices[0].get("finish_reason"), "tokens": tokens}
 
 
 _PROMPT = (Column("column", required=False),)
