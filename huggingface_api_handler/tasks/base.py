@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
+from ..printable import shorten
 from ..redaction import preview
 from .input_types import Input
 
@@ -28,6 +29,11 @@ MAX_DEPTH = 32
 """Levels of lists and objects in an answer. No task has more than six; a server that nests deeper is broken."""
 
 _MAX_SHOWN_KEYS = 6
+
+_MAX_WORDS_CHARS = 300
+"""Of the words of an error that came in place of an answer."""
+
+_MAX_SEARCHED_CHARS = 2000
 
 
 class Prediction(NamedTuple):
@@ -365,12 +371,25 @@ def unreadable(task: str, answer: object) -> UnreadableAnswer:
 
     Args:
         task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, and some keys of an object.
+        answer: what came. The sentence tells its type only, some keys of an object, and the words of an error.
 
     Returns:
         The error, for the caller to raise.
     """
-    shape = type(answer).__name__
-    if isinstance(answer, dict):
-        shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"
-    return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")
+    answer = best_of(answer) if isinstance(best_of(answer), dict) else answer
+    if not isinstance(answer, dict):
+        return UnreadableAnswer(f"the server's answer is not one of {task}: got {type(answer).__name__}")
+    shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"
+    words = _words_of_error(answer)
+    said = f", and the words: {words}" if words else ""
+    return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}{said}")
+
+
+def _words_of_error(answer: Mapping[str, Any]) -> str:
+    for key in ("error", "message", "detail"):
+        said = answer.get(key)
+        if isinstance(said, dict):
+            said = said.get("message")
+        if isinstance(said, str) and said:
+            return shorten(" ".join(said[:_MAX_SEARCHED_CHARS].split()), _MAX_WORDS_CHARS)
+    return ""

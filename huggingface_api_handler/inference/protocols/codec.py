@@ -100,7 +100,7 @@ def is_media(task: Task, response: Response) -> bool:
 
 
 def parse(task: Task, response: Response) -> Any:
-    """Parse the body of a response of status 200.
+    """Parse the body of a response whose status means success.
 
     Args:
         task: The task that was asked for.

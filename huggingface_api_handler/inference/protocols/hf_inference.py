@@ -97,7 +97,7 @@ def decode_by_form(task: Task, response: Response, count: int) -> Decoded:
 
     Args:
         task: The task that was asked for.
-        response: The response, of status 200.
+        response: The response, whose status means success.
         count: The number of inputs that the request carried.
 
     Returns:

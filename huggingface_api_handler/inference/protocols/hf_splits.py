@@ -7,6 +7,7 @@ from typing import Any
 from ...errors import UnreadableAnswer
 from ...tasks.base import unreadable
 from .base import Split
+from .server_errors import is_error
 
 
 def split_one_to_one(answer: object, count: int) -> list[Any]:
@@ -37,12 +38,12 @@ def split_typed(part_type: type) -> Split:
 
     Returns:
         A function of answer and count, as ``split_one_to_one``. It raises UnreadableAnswer also where a part of
-        several is not of ``part_type``.
+        several is neither of ``part_type`` nor the error of one input.
     """
 
     def split(answer: object, count: int) -> list[Any]:
         parts = split_one_to_one(answer, count)
-        if count > 1 and not all(isinstance(part, part_type) for part in parts):
+        if count > 1 and not all(isinstance(part, part_type) or is_error(part) for part in parts):
             raise _ambiguous_answer(count)
         return parts
 
@@ -85,7 +86,7 @@ def split_scores(answer: object, count: int) -> list[Any]:
         UnreadableAnswer: It cannot be told which labels are whose.
     """
     parts = split_one_to_one(answer, count)
-    if count == 1 or all(isinstance(part, list) for part in parts):
+    if count == 1 or all(isinstance(part, list) or is_error(part) for part in parts):
         return parts
     flat = all(isinstance(part, dict) and "label" in part for part in parts)
     if flat and len({str(part["label"]) for part in parts}) < count:
@@ -107,9 +108,13 @@ def split_zero_shot(answer: object, count: int) -> list[Any]:
         UnreadableAnswer: The answer has another number of parts, or parts of another shape.
     """
     parts = split_one_to_one(answer, count)
-    if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
+    if count > 1 and not all(map(_is_zero_shot, parts)):
         raise _ambiguous_answer(count)
     return parts
+
+
+def _is_zero_shot(part: object) -> bool:
+    return isinstance(part, list) or (isinstance(part, dict) and "labels" in part) or is_error(part)
 
 
 def split_ranking(answer: object, count: int) -> list[Any]:

@@ -44,6 +44,12 @@ _LEAKED_KEY_MESSAGE = (
     "the answer repeats the key it was asked with, so it is neither shown nor stored. Unless the row itself holds the "
     "key, the server gives keys away: replace the key, and tell whoever runs the server"
 )
+_WITHOUT_ANSWER = {
+    202: "the server took the request as a job and sent no answer (202 Accepted). Give an endpoint that answers at once",
+    204: "the server sent no answer (204 No Content)",
+}
+"""What to say of statuses that mean success, and that nothing is answered."""
+
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -103,7 +109,7 @@ async def send_request(
         return RequestResult(failure=_unsent(error, route))
     size, headers = len(response.body), response.headers
     try:
-        if route.protocol.blocks and response.status == 200:
+        if route.protocol.blocks and response.is_success:
             read_job = functools.partial(_read_job, response, route, model, body)
             outcome = await _follow(read_job, fetch, route.host, timeout_s)
         elif size > LARGE_BYTES:
@@ -163,23 +169,31 @@ def _read_job(response: Response, route: Route, model: ModelSettings, body: Body
 
 def _read(response: Response, route: Route, model: ModelSettings, body: Body, batch_size: int) -> Decoded | Failure:
     """What a response says: the parts of an answer, or why there are none."""
-    protocol, task, secret = route.protocol, model.definition, route.secret
-    if secret is not None and response.status == 200 and secret.is_in(response.body):
-        return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
-    if response.status == 200 and (reason := reason_to_refuse(task, response, batch_size)) is not None:
-        return Failure(rejection_kind(batch_size), reason, response.status)
+    protocol, task, secret, status = route.protocol, model.definition, route.secret, response.status
+    is_success = response.is_success
+    if is_success and secret is not None and secret.is_in(response.body):
+        return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, status)
+    if is_success and (reason := reason_to_refuse(task, response, batch_size)) is not None:
+        return Failure(rejection_kind(batch_size), reason, status)
     error = protocol.error(response)
-    if response.status != 200:
+    if not is_success:
         server_error = ServerError("") if error is None else replace(error, sent=body.data)
         wait = model.options.wait_for_model
         failure = classify_response(
-            response.status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
+            status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
         )
-        if response.status == 401 and route.key_advice:
+        if status == 401 and route.key_advice:
             return replace(failure, message=f"{failure.message}. {route.key_advice}")
         return failure
     if error is not None:
-        return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
+        return classify_error_in_answer(
+            replace(error, sent=body.data),
+            response.headers,
+            batch_size=batch_size,
+            wait_for_model=model.options.wait_for_model,
+        )
+    if status != 200 and status in _WITHOUT_ANSWER and not protocol.blocks:
+        return Failure(rejection_kind(batch_size), _WITHOUT_ANSWER[status], status)
     try:
         return protocol.decode(task, response, batch_size)
     except UnreadableAnswer as unreadable:
@@ -187,9 +201,9 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     except JobRefusedError as refused:
         return refused.failure
     except MediaError as error:  # the file that a job made
-        return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", 200)
+        return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", status)
     except ValueError:
         words = web_page(response.body) or "the answer is not JSON, or was cut off"
-        return Failure(FailureKind.TRANSIENT, words, 200)
+        return Failure(FailureKind.TRANSIENT, words, status)
     except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
         return classify_exception(failed, host=route.host)

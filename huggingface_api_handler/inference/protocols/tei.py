@@ -134,7 +134,7 @@ def from_info(response: Response) -> Tei | None:
         The protocol, with the server's batch size; None for any other kind of server.
     """
     try:
-        info = orjson.loads(response.body) if response.status == 200 else None
+        info = orjson.loads(response.body) if response.is_success else None
     except ValueError:
         info = None
     if not isinstance(info, dict) or "model_type" not in info or "model_id" not in info:

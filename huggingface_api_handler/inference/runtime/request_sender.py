@@ -16,8 +16,6 @@ from ..telemetry.usage import Usage
 from ..transport.client import Response
 from .context import Dependencies, outcome_of
 
-_STATUS_OK = 200
-
 
 class RequestSender:
     """Sends the requests of one query.
@@ -127,7 +125,7 @@ class RequestSender:
         except Exception as error:
             self._note_got(number, started, classify_exception(error, host=self.route.host))
             raise
-        is_refused = response.status != _STATUS_OK
+        is_refused = not response.is_success
         failure = Failure(FailureKind.TRANSIENT, "the provider refuses to tell of a job", response.status)
         self._note_got(number, started, failure if is_refused else None, len(response.body))
         return response

@@ -28,7 +28,7 @@ from ...urls import is_loopback
 from ..name_resolver import NameResolver
 from ..public_addresses import PrivateAddress, PublicOnlyResolver
 from ..threads import OwnedThreads, Threads
-from .large_bodies import BodyBudget, read_large
+from .large_bodies import BodyBudget, is_success, read_large
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Response(NamedTuple):
     Attributes:
         status: The status code.
         headers: The headers, looked up without regard to case.
-        body: The body, decompressed; of another status than 200 its first ``MAX_ERROR_BYTES``.
+        body: The body, decompressed; of a status that means no success its first ``MAX_ERROR_BYTES``.
         free: Gives back the memory that was counted for a large body. Whoever takes the body apart calls it.
     """
 
@@ -66,6 +66,11 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     free: Callable[[], None] | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status means success, so that the body is an answer."""
+        return is_success(self.status)
 
 
 @dataclass
