@@ -75,7 +75,7 @@ def answers(data: bytes) -> None:
         assert len(failure.reason) <= 1000
         return
     if error is not None:
-        classify_error_in_answer(error, batch_size=count)
+        classify_error_in_answer(error, {}, batch_size=count)
         return
     try:
         for part in hf_inference.decode_by_form(task, response, count).parts:

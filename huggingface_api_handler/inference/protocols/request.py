@@ -14,6 +14,7 @@ from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...pieces import LARGE_BYTES
 from ...tasks import Media
+from ..advice import advice_for
 from ..echoes import ServerError
 from ..failures import (
     Failure,
@@ -28,12 +29,11 @@ from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .base import JSON_TYPE, Body, Decoded, ReportedUsage
-from .codec import reason_to_refuse
+from .codec import failure_of_unread, reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
 from .routing import Route
-from .server_errors import web_page
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _LEAKED_KEY_MESSAGE = (
     "key, the server gives keys away: replace the key, and tell whoever runs the server"
 )
 _WITHOUT_ANSWER = {
-    202: "the server took the request as a job and sent no answer (202 Accepted). Give an endpoint that answers at once",
+    202: "the server took it as a job and sent no answer (202 Accepted). Give an endpoint that answers at once",
     204: "the server sent no answer (204 No Content)",
 }
 """What to say of statuses that mean success, and that nothing is answered."""
@@ -176,22 +176,9 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     if is_success and (reason := reason_to_refuse(task, response, batch_size)) is not None:
         return Failure(rejection_kind(batch_size), reason, status)
     error = protocol.error(response)
-    if not is_success:
-        server_error = ServerError("") if error is None else replace(error, sent=body.data)
-        wait = model.options.wait_for_model
-        failure = classify_response(
-            status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
-        )
-        if status == 401 and route.key_advice:
-            return replace(failure, message=f"{failure.message}. {route.key_advice}")
-        return failure
-    if error is not None:
-        return classify_error_in_answer(
-            replace(error, sent=body.data),
-            response.headers,
-            batch_size=batch_size,
-            wait_for_model=model.options.wait_for_model,
-        )
+    if error is not None or not is_success:
+        error = ServerError("") if error is None else replace(error, sent=body.data)
+        return _refused(response, error, route, model, batch_size)
     if status != 200 and status in _WITHOUT_ANSWER and not protocol.blocks:
         return Failure(rejection_kind(batch_size), _WITHOUT_ANSWER[status], status)
     try:
@@ -202,8 +189,21 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return refused.failure
     except MediaError as error:  # the file that a job made
         return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", status)
-    except ValueError:
-        words = web_page(response.body) or "the answer is not JSON, or was cut off"
-        return Failure(FailureKind.TRANSIENT, words, status)
+    except ValueError as error:
+        return failure_of_unread(response, batch_size, error)
     except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
         return classify_exception(failed, host=route.host)
+
+
+def _refused(response: Response, error: ServerError, route: Route, model: ModelSettings, batch_size: int) -> Failure:
+    """What a response says in place of an answer, whatever its status."""
+    headers, wait = response.headers, model.options.wait_for_model
+    advice = advice_for(route.url, has_key=route.has_key)
+    if response.is_success:
+        return classify_error_in_answer(error, headers, batch_size=batch_size, wait_for_model=wait, advice=advice)
+    failure = classify_response(
+        response.status, headers, error, batch_size=batch_size, wait_for_model=wait, advice=advice
+    )
+    if response.status == 401 and route.key_advice:
+        return replace(failure, message=f"{failure.message}. {route.key_advice}")
+    return failure

@@ -42,11 +42,12 @@ _ERROR_KEYS = {
 """An object with no other keys holds no answer."""
 
 _ANSWER_KEYS = (
-    "choices", "data", "results", "predictions", "output", "outputs", "label", "labels", "score", "scores", "answer",
+    "data", "results", "predictions", "output", "outputs", "label", "labels", "score", "scores", "answer",
     "text", "generated_text", "summary_text", "translation_text", "embeddings", "similarities", "entities", "image",
     "images", "audio", "video",
 )  # fmt: skip
-"""Where the answers of tasks stand. What stands there counts where it is not empty, whatever is said beside it."""
+"""Where the answers of tasks stand. What stands there counts where it is not empty, whatever is said beside it.
+Choices of a chat do not: beside an error they are what was written before it."""
 
 _STATUSES_OF_CODES = {
     "rate_limit_exceeded": 429,
@@ -96,10 +97,10 @@ def read_error(response: Response) -> ServerError | None:
         answer = _load(body)
     except (ValueError, RecursionError):
         return None
-    told = answer if isinstance(answer, list) else [answer]
-    if not all(map(is_error, told)):
+    errors = answer if isinstance(answer, list) else [answer]
+    if not all(map(is_error, errors)):
         return None
-    return ServerError(_message(answer), _code(told[0]), _estimated_wait_s(told[0]), status=_status(told[0]))
+    return ServerError(_message(answer), _code(errors[0]), _estimated_wait_s(errors[0]), status=_status(errors[0]))
 
 
 def is_error(answer: object) -> bool:
@@ -122,7 +123,7 @@ def is_error(answer: object) -> bool:
     has_no_more = not answer.keys() - _ERROR_KEYS
     if answer.get("error") or answer.get("object") == "error":
         return has_no_more or not any(map(answer.get, _ANSWER_KEYS))
-    return has_no_more and any(answer.get(key) for key in ("detail", "message")) or answer.keys() == {"error"}
+    return (has_no_more and any(answer.get(key) for key in ("detail", "message"))) or answer.keys() == {"error"}
 
 
 def web_page(body: bytes) -> str | None:
@@ -184,10 +185,10 @@ def _message(value: object, depth: int = 0) -> str:
             steps = place[:_MAX_LOCATION_STEPS] if isinstance(place, list) else []
             where = ".".join(str(step) for step in steps if isinstance(step, (str, int)))
             return _one_line(f"{where}: {value['msg']}" if where else value["msg"])
-        told = [value[key] for key in _MESSAGE_KEYS if value.get(key)]
-        if told:  # beside {"error": true} stand the words
-            words = (each for each in told if not isinstance(each, (bool, int, float)))
-            return _message(next(words, told[0]), depth + 1)
+        texts = [value[key] for key in _MESSAGE_KEYS if value.get(key)]
+        if texts:  # beside {"error": true} stand the words
+            words = (each for each in texts if not isinstance(each, (bool, int, float)))
+            return _message(next(words, texts[0]), depth + 1)
         keys = ", ".join(map(str, list(value)[:_MAX_LISTED_KEYS]))
         return _one_line(f"an error without a message, but with {keys}") if keys else ""
     if isinstance(value, list):  # counts twice: lists of lists are wide as well as deep
@@ -208,17 +209,17 @@ def _status(answer: object) -> int | None:
     """The status that an error would have had, by its number or by its word for programs."""
     if not isinstance(answer, Mapping):
         return None
-    places = [each for each in (answer.get("error"), answer.get("detail"), answer) if isinstance(each, Mapping)]
-    for place in places:
+    objects = [each for each in (answer.get("error"), answer.get("detail"), answer) if isinstance(each, Mapping)]
+    for place in objects:
         for key in _STATUS_KEYS:
             code = place.get(key)
             if isinstance(code, str) and code.isdecimal() and len(code) < _MAX_INT_DIGITS:
                 code = int(code)
             if type(code) is int and _FIRST_ERROR_STATUS <= code <= _LAST_ERROR_STATUS:
                 return code
-    words = (place.get(key) for place in places for key in _CODE_KEYS)
-    known = (_STATUSES_OF_CODES.get(word.lower()) for word in words if isinstance(word, str))
-    return next((status for status in known if status is not None), None)
+    words = (place.get(key) for place in objects for key in _CODE_KEYS)
+    statuses = (_STATUSES_OF_CODES.get(word.lower()) for word in words if isinstance(word, str))
+    return next((status for status in statuses if status is not None), None)
 
 
 def _estimated_wait_s(answer: object) -> float | None:

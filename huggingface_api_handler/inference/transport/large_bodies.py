@@ -51,7 +51,7 @@ def is_success(status: int) -> bool:
     Returns:
         True from 200 to 299.
     """
-    return 200 <= status < 300  # noqa: PLR2004 - the class of statuses, RFC 9110 section 15
+    return 200 <= status < 300
 
 
 class BodyBudget:

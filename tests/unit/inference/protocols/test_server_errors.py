@@ -87,6 +87,7 @@ def test_anything_else_with_status_200_is_no_error(body: bytes) -> None:
         ({"message": "no", "status": 503}, "no", 503),
         ({"status": "error", "message": "no"}, "no", None),
         ({"error": "boom", "choices": []}, "boom", None),
+        ({"error": {"message": "boom"}, "choices": [{"message": {"content": "The ans"}}]}, "boom", None),
         ({"error": True, "message": "boom", "request": "r1"}, "boom", None),
         ({"error": {"message": "slow", "type": "rate_limit_exceeded", "code": None}}, "slow", 429),
         ({"error": {"message": "slow", "type": "overloaded_error"}, "type": "error"}, "slow", 503),
@@ -97,7 +98,9 @@ def test_anything_else_with_status_200_is_no_error(body: bytes) -> None:
         ([{"error": "one"}, {"error": {"message": "two"}, "i": 1}], "one; two", None),
     ],
 )  # fmt: skip
-def test_an_error_beside_no_answer_is_one_with_its_words_and_status(body: Any, message: str, status: int | None) -> None:
+def test_an_error_beside_no_answer_is_one_with_its_words_and_status(
+    body: Any, message: str, status: int | None
+) -> None:
     for code in (200, 201, 299):
         error = read_error(Response(code, {}, json.dumps(body).encode()))
         assert error is not None
