@@ -8,14 +8,14 @@ wire is not said here but in ``inference.protocols``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
-from ..printable import shorten
-from ..redaction import preview
+from .answer_errors import overflowed as overflowed
+from .answer_errors import unreadable as unreadable
 from .input_types import Input
 
 JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
@@ -28,12 +28,7 @@ MEGABYTE = 1024 * 1024
 MAX_DEPTH = 32
 """Levels of lists and objects in an answer. No task has more than six; a server that nests deeper is broken."""
 
-_MAX_SHOWN_KEYS = 6
-
-_MAX_WORDS_CHARS = 300
-"""Of the words of an error that came in place of an answer."""
-
-_MAX_SEARCHED_CHARS = 2000
+_NUMBER = re.compile(r"[-+]?\d{1,20}(\.\d{1,30})?([eE][-+]?\d{1,2})?", re.A)
 
 
 class Prediction(NamedTuple):
@@ -315,10 +310,12 @@ def number(value: object) -> float | None:
         value: what the server sent for it.
 
     Returns:
-        The score; None where the server sent none. Booleans and texts are no scores.
+        The score; None where the server sent none. Booleans are no scores, and texts only where they are a number.
     """
     if isinstance(value, float):
         return value
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value) else None
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -336,7 +333,7 @@ def read_number(task: str) -> Read:
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
         value = number(answer)
         if value is None:
-            raise unreadable(task, answer)
+            raise overflowed(task) if answer is None else unreadable(task, answer)
         return Prediction(value)
 
     return read
@@ -364,32 +361,3 @@ def is_deeper_than(answer: object, levels: int) -> bool:
         if not level:
             return False
     return isinstance(level[0], (list, dict))
-
-
-def unreadable(task: str, answer: object) -> UnreadableAnswer:
-    """The error for an answer in a shape that the task does not have.
-
-    Args:
-        task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, some keys of an object, and the words of an error.
-
-    Returns:
-        The error, for the caller to raise.
-    """
-    answer = best_of(answer) if isinstance(best_of(answer), dict) else answer
-    if not isinstance(answer, dict):
-        return UnreadableAnswer(f"the server's answer is not one of {task}: got {type(answer).__name__}")
-    shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"
-    words = _words_of_error(answer)
-    said = f", and the words: {words}" if words else ""
-    return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}{said}")
-
-
-def _words_of_error(answer: Mapping[str, Any]) -> str:
-    for key in ("error", "message", "detail"):
-        said = answer.get(key)
-        if isinstance(said, dict):
-            said = said.get("message")
-        if isinstance(said, str) and said:
-            return shorten(" ".join(said[:_MAX_SEARCHED_CHARS].split()), _MAX_WORDS_CHARS)
-    return ""

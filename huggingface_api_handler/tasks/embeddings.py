@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import partial
 
-from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
+from ..errors import UnreadableAnswer
+from .base import (
+    MEGABYTE,
+    TEXT,
+    Column,
+    Prediction,
+    Settings,
+    Task,
+    number_value,
+    overflowed,
+    read_number,
+    unreadable,
+)
 from .input_types import Input, TextPair
 
 
@@ -17,8 +29,8 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
         settings: of which ``pooling`` ('mean', 'cls', 'none') says what is made of token vectors.
 
     Returns:
-        The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them where the answer has one
-        for each token. No confidence and no ``explain``.
+        The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them, one for each token, or
+        the one that the server pooled. No confidence and no ``explain``.
 
     Raises:
         UnreadableAnswer: the answer holds anything but numbers, or vectors of several lengths.
@@ -28,7 +40,7 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
     if isinstance(answer, list) and answer and all(isinstance(item, list) for item in answer):
         width = len(answer[0])
         if width == 0 or any(len(token) != width or not _all_numbers(token) for token in answer):
-            raise unreadable("feature-extraction", answer)
+            raise _no_vector(answer)
         if settings.pooling == "none":
             return Prediction(answer)
         if settings.pooling == "cls":
@@ -36,8 +48,14 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
         count = len(answer)
         return Prediction([sum(dimension) / count for dimension in zip(*answer, strict=True)])
     if not isinstance(answer, list) or not answer or not _all_numbers(answer):
-        raise unreadable("feature-extraction", answer)
-    return Prediction(answer)
+        raise _no_vector(answer)
+    return Prediction([answer] if settings.pooling == "none" else answer)
+
+
+def _no_vector(answer: object) -> UnreadableAnswer:
+    vectors = answer if isinstance(answer, list) and any(isinstance(each, list) for each in answer) else [answer]
+    has_null = any(None in vector for vector in vectors if isinstance(vector, list))
+    return overflowed("feature-extraction") if has_null else unreadable("feature-extraction", answer)
 
 
 def vector_value(settings: Settings) -> str:
@@ -47,7 +65,7 @@ def vector_value(settings: Settings) -> str:
         settings: of which ``pooling`` is read.
 
     Returns:
-        FLOAT[]; JSON with ``pooling = 'none'``, which may give a list of vectors.
+        FLOAT[]; JSON with ``pooling = 'none'``, which gives a list of vectors.
     """
     return "JSON" if settings.pooling == "none" else "FLOAT[]"
 

@@ -6,8 +6,31 @@ from typing import Any
 
 from ...errors import UnreadableAnswer
 from ...tasks.base import unreadable
+from ...tasks.classification import is_score_map
 from .base import Split
 from .server_errors import is_error
+
+ANY_LIST_KEY = "predictions"
+"""Under which services of any kind of model put the list of their answers."""
+
+
+def unwrap_object(answer: dict[str, Any], key: str) -> object:
+    """Take the list of an answer out of the object around it.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        key: Where servers of the task put the list, such as ``embeddings`` of Hugging Face's inference toolkit.
+
+    Returns:
+        The list there, or under ``ANY_LIST_KEY``; the answer as it is where there is none.
+
+    >>> unwrap_object({"embeddings": [0.5, 0.25]}, "embeddings")
+    [0.5, 0.25]
+    """
+    for name in (key, ANY_LIST_KEY):
+        if isinstance(answer.get(name), list):
+            return answer[name]
+    return answer
 
 
 def split_one_to_one(answer: object, count: int) -> list[Any]:
@@ -90,6 +113,9 @@ def split_scores(answer: object, count: int) -> list[Any]:
         return parts
     flat = all(isinstance(part, dict) and "label" in part for part in parts)
     if flat and len({str(part["label"]) for part in parts}) < count:
+        return parts
+    # With one label in each, they could be the labels of one input.
+    if all(is_score_map(part) and len(part) > 1 for part in parts):
         return parts
     raise _ambiguous_answer(count)
 

@@ -87,7 +87,7 @@ def test_anything_else_with_status_200_is_no_error(body: bytes) -> None:
         ({"message": "no", "status": 503}, "no", 503),
         ({"status": "error", "message": "no"}, "no", None),
         ({"error": "boom", "choices": []}, "boom", None),
-        ({"error": {"message": "boom"}, "choices": [{"message": {"content": "The ans"}}]}, "boom", None),
+        ({"error": {"message": "boom"}, "choices": [{"message": {"content": "The answ"}}]}, "boom", None),
         ({"error": True, "message": "boom", "request": "r1"}, "boom", None),
         ({"error": {"message": "slow", "type": "rate_limit_exceeded", "code": None}}, "slow", 429),
         ({"error": {"message": "slow", "type": "overloaded_error"}, "type": "error"}, "slow", 503),
