@@ -89,7 +89,7 @@ def is_score_map(answer: object) -> bool:
 
 
 def _items(answer: object) -> list[Any]:
-    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "labels" in answer[0]:
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "label" not in answer[0]:
         answer = answer[0]
     if isinstance(answer, dict) and isinstance(answer.get("labels"), list):
         labels, scores = answer["labels"], answer.get("scores")

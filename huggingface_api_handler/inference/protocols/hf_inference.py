@@ -41,7 +41,7 @@ _TABLE_ROWS = TaskForm(hf_payloads.rows_payload, hf_splits.split_list("rows", "v
 _TASK_FORMS: dict[str, TaskForm] = {
     "text-classification": TaskForm(split=hf_splits.split_scores, batching=Batching.PROBE),
     "zero-shot-classification": TaskForm(hf_payloads.labelled_text_payload, hf_splits.split_zero_shot, Batching.PROBE),
-    "token-classification": TaskForm(split=hf_splits.split_typed(list), batching=Batching.PROBE, list_key="entities"),
+    "token-classification": TaskForm(split=hf_splits.split_entities, batching=Batching.PROBE, list_key="entities"),
     "question-answering": TaskForm(hf_payloads.question_payload),
     "fill-mask": TaskForm(hf_payloads.masked_text_payload, hf_splits.split_typed(list), Batching.PROBE),
     "summarization": _REWRITTEN_TEXT,

@@ -73,6 +73,27 @@ def split_typed(part_type: type) -> Split:
     return split
 
 
+_split_lists = split_typed(list)
+
+
+def split_entities(answer: object, count: int) -> list[Any]:
+    """One list of entities, or one object with ``entities``, for each input.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        As ``split_typed(list)``.
+
+    Raises:
+        UnreadableAnswer: As of ``split_typed(list)``.
+    """
+    if count > 1 and isinstance(answer, list):
+        answer = [unwrap_object(part, "entities") if isinstance(part, dict) else part for part in answer]
+    return _split_lists(answer, count)
+
+
 def split_list(unit: str, plural_parts: str) -> Split:
     """For a protocol that itself carries many, and answers even one input with a list.
 
