@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import orjson
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS, RetryPolicy
+from huggingface_api_handler.inference.protocols.lenient_json import beginning, is_cut_off, parse_leniently
 from tests.conftest import Reply, Service
 
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -351,3 +355,50 @@ def test_similarities_of_the_toolkit_are_read(service: Service) -> None:
     out = ask(service, "sentence-similarity", ROWS)
     assert list(out["out"]) == [share(text) for text in ROWS]
     assert len(service.asked) < 10
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+ANY_JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12
+)
+
+
+@given(ANY_JSON, st.sampled_from(["utf-8-sig", "utf-16", "utf-32", "utf-8"]), st.booleans())
+def test_what_a_strict_parser_reads_is_read_alike_in_any_encoding(value: Any, encoding: str, is_ascii: bool) -> None:
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    assert parse_leniently(text.encode(encoding), {}) == value
+
+
+@given(
+    st.binary(max_size=200)
+    | st.integers(-(10**30), 10**30).map(lambda value: str(value).encode())
+    | ANY_JSON.map(lambda value: json.dumps(value).encode()[:-1])
+)
+def test_what_is_read_leniently_can_be_stored(body: bytes) -> None:
+    try:
+        answer = parse_leniently(body, {})
+    except (ValueError, RecursionError):
+        is_cut_off(body, {})
+        assert len(beginning(body, {})) <= 100
+        return
+    assert orjson.loads(orjson.dumps(answer)) == answer
+
+
+@given(ANY_JSON.map(lambda value: json.dumps([value])))
+def test_json_that_ends_in_the_middle_is_cut_off_and_whole_json_is_not(text: str) -> None:
+    assert not is_cut_off(text.encode(), {})
+    assert all(is_cut_off(text[:end].encode(), {}) for end in range(len(text)))
+
+
+def test_an_answer_that_no_strict_parser_reads_is_stored_as_it_was_read(service: Service) -> None:
+    service.answer = lambda *_: Reply(b'\xef\xbb\xbf[{"label": "\\ud83d", "score": 0.9, "other": NaN}]')
+    frame = pd.DataFrame({"text": ["a text"]})
+    using = {"task": LABELS, "column": "text", "target": "out"}
+    first, second = (predict(frame, using, {"endpoint": service.url}) for _ in range(2))
+    assert (first["out"][0], second["out"][0], len(service.asked)) == ("\ufffd", "\ufffd", 1)
