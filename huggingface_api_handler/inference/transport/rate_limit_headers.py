@@ -24,9 +24,7 @@ _POLICY_PATTERN = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
 _REMAINING = re.compile(r"\b(?:r|remaining)=(\d{1,12})")
 _RESET = re.compile(r"\b(?:t|reset)=(\d{1,12})")
 _LIMIT = re.compile(r"\blimit=(\d{1,12})")
-_DURATION = re.compile(
-    r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d+)?)s(?:ec(?:ond)?s?)?)?(?:(\d{1,9}(?:\.\d+)?)ms)?"
-)
+_DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d+)?)s)?(?:(\d{1,9}(?:\.\d+)?)ms)?")
 _UNITS_S = (3600.0, 60.0, 1.0, 0.001)
 """Seconds of each unit of ``_DURATION``."""
 
@@ -122,7 +120,7 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
 
 def _tightest(value: str) -> str:
     """Of several policies, the one with the fewest requests that remain."""
-    policies = [(found, policy) for policy in value.split(",") if (found := _REMAINING.search(policy)) is not None]
+    policies = [(match, policy) for policy in value.split(",") if (match := _REMAINING.search(policy)) is not None]
     return min(policies, key=lambda each: int(each[0].group(1)))[1] if policies else value
 
 
