@@ -12,6 +12,7 @@ from enum import Enum
 
 from ..printable import MAX_MESSAGE_CHARS, printable, shorten
 from ..redaction import redact
+from .advice import HUGGING_FACE_ADVICE
 from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
@@ -208,23 +209,11 @@ class Failure:
         return self if self.error is None else replace(self, error=None)
 
 
-_ADVICE = {
-    401: "The key was not accepted. Give a valid one to CREATE ML_ENGINE (api_key or api_key_env), or set HF_TOKEN; "
-    "keys are made at https://huggingface.co/settings/tokens",
-    402: "The account's included inference credits are used up. Add credits, or set bill_to to an organisation "
-    "that has them",
-    403: "The key may not do this. It needs the permission 'Make calls to Inference Providers', and access to the "
-    "model where that is gated",
-    404: "Check the name of the model, that this provider serves it, and the endpoint's path",
-    405: "This address does not take inference requests. Check the endpoint",
-    410: "This address is gone. Check the endpoint and the model",
-}
-
 MAY_BE_OF_ONE_INPUT = (403, 404, 405, 410)
 """Statuses by which gateways refuse what a row says, beside keys, models and addresses."""
 
-_COUNTED_WITHIN_ANSWERS = (402, 408, 425, 429)
-"""Statuses below 500 that count also where the error of an answer says them. Any other is of what was asked."""
+_PASSING = (408, 424, 425)  # 424 is a backend's that failed behind TGI or TEI
+_PASSING_OR_UNPAID = (402, *_PASSING, 429)
 
 _ABOUT_INPUT = re.compile(
     r"content.?(filter|policy|management)|moderat|flagged|safety|mask.?token"
@@ -261,9 +250,15 @@ _STATED_MAXIMUM = re.compile(
 
 
 def classify_response(
-    status: int, headers: Mapping[str, str], error: ServerError, *, batch_size: int = 1, wait_for_model: bool = True
+    status: int,
+    headers: Mapping[str, str],
+    error: ServerError,
+    *,
+    batch_size: int = 1,
+    wait_for_model: bool = True,
+    advice: Mapping[int, str] = HUGGING_FACE_ADVICE,
 ) -> Failure:
-    """Classify a response whose status is not 200.
+    """Classify a response whose status means no success.
 
     Args:
         status: The HTTP status.
@@ -271,6 +266,7 @@ def classify_response(
         error: What the server says. Only its own words count, not what they repeat of the request.
         batch_size: The number of inputs in the request.
         wait_for_model: Whether a model that is still loading is waited for. If not, the query stops.
+        advice: What to do, by status (see ``advice.advice_for``).
 
     Returns:
         The failure, with the server's own words, the wait it announced, and advice if there is some.
@@ -293,17 +289,17 @@ def classify_response(
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
         if retry_after_s is None and error.search(_LOGIN_REQUIRED):
-            return replace(failure, message=f"{message}. {_ADVICE[401]}")
+            return replace(failure, message=f"{message}. {advice[401]}")
         if retry_after_s is None and error.search(_QUOTA_SPENT):
-            return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[402]}")
+            return replace(failure, message=f"{message.rstrip('.')}. {advice[402]}")
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
         return _classify_unavailable(failure, error, wait_for_model)
     if status in MAY_BE_OF_ONE_INPUT:
         failure = replace(failure, input_message=words)
-    if status in _ADVICE:
-        return replace(failure, message=f"{message.rstrip('.')}. {_ADVICE[status]}" if message else _ADVICE[status])
-    if status in (408, 425) or status >= 500:
+    if status in advice:
+        return replace(failure, message=f"{message.rstrip('.')}. {advice[status]}" if message else advice[status])
+    if status in _PASSING or status >= 500:
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
     if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
         return replace(failure, input_message=words)
@@ -315,27 +311,38 @@ def classify_response(
     return replace(failure, kind=FailureKind.INPUT_REJECTED)
 
 
-def classify_error_in_answer(error: ServerError, *, batch_size: int = 1) -> Failure:
-    """Classify an error that came with status 200.
+def classify_error_in_answer(
+    error: ServerError,
+    headers: Mapping[str, str],
+    *,
+    batch_size: int = 1,
+    wait_for_model: bool = True,
+    advice: Mapping[int, str] = HUGGING_FACE_ADVICE,
+) -> Failure:
+    """Classify an error that came with a status that means success.
 
     Args:
         error: What the server says.
+        headers: As of ``classify_response``.
         batch_size: The number of inputs in the request.
+        wait_for_model: As of ``classify_response``.
+        advice: As of ``classify_response``.
 
     Returns:
-        The failure: what the request carried was rejected. Where the error says a status that is passing, such as 429
-        or 502, or that the account has no credits, it is that of ``classify_response``.
+        What the request carried was rejected. Where the error says a status that is passing, such as 429 or 502, or
+        that the account has no credits, the failure is that of ``classify_response``.
 
-    >>> classify_error_in_answer(ServerError("CUDA out of memory")).reason
-    'rejected input 200: CUDA out of memory'
-    >>> classify_error_in_answer(ServerError("Provider returned error", status=502)).reason
+    >>> classify_error_in_answer(ServerError("Provider returned error", status=502), {}).reason
     'temporary failure 502: Provider returned error'
     """
     status = error.status
-    if status is not None and (status >= 500 or status in _COUNTED_WITHIN_ANSWERS):
-        return classify_response(status, {}, error, batch_size=batch_size)
+    if status is not None and (status >= 500 or status in _PASSING_OR_UNPAID):
+        return classify_response(
+            status, headers, error, batch_size=batch_size, wait_for_model=wait_for_model, advice=advice
+        )
     is_about_input = error.search(_ABOUT_INPUT) is not None
-    failure = Failure(rejection_kind(batch_size), error.message, 200, is_about_input=is_about_input, error=error)
+    kind = rejection_kind(batch_size)
+    failure = Failure(kind, error.message, status or 200, is_about_input=is_about_input, error=error)
     return _with_batch_limit(failure, error) if batch_size > 1 else failure
 
 

@@ -8,13 +8,14 @@ wire is not said here but in ``inference.protocols``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 
 from ..errors import UnreadableAnswer
-from ..redaction import preview
+from .answer_errors import overflowed as overflowed
+from .answer_errors import unreadable as unreadable
 from .input_types import Input
 from .output_schema import scored_field
 
@@ -31,7 +32,7 @@ MAX_DEPTH = 32
 _FLAT_TYPES = frozenset((float, int, str, bool, type(None)))
 """What holds no other value."""
 
-_MAX_SHOWN_KEYS = 6
+_NUMBER = re.compile(r"[-+]?\d{1,20}(\.\d{1,30})?([eE][-+]?\d{1,2})?", re.A)
 
 
 class Prediction(NamedTuple):
@@ -366,10 +367,12 @@ def number(value: object) -> float | None:
         value: what the server sent for it.
 
     Returns:
-        The score; None where the server sent none. Booleans and texts are no scores.
+        The score; None where the server sent none. Booleans are no scores, and texts only where they are a number.
     """
     if isinstance(value, float):
         return value
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value) else None
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -387,7 +390,7 @@ def read_number(task: str) -> Read:
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
         value = number(answer)
         if value is None:
-            raise unreadable(task, answer)
+            raise overflowed(task) if answer is None else unreadable(task, answer)
         return Prediction(value)
 
     return read
@@ -417,22 +420,3 @@ def is_deeper_than(answer: object, levels: int) -> bool:
         if not level:
             return False
     return bool(level)
-
-
-def unreadable(task: str, answer: object) -> UnreadableAnswer:
-    """The error for an answer in a shape that the task does not have.
-
-    Args:
-        task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, and some keys of an object. Where a protocol already
-            said why an input has no answer, that is what came, and is the error.
-
-    Returns:
-        The error, for the caller to raise.
-    """
-    if isinstance(answer, UnreadableAnswer):
-        return answer
-    shape = type(answer).__name__
-    if isinstance(answer, dict):
-        shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"
-    return UnreadableAnswer(f"the server's answer is not one of {task}: got {shape}")

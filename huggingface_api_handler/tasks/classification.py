@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from ..errors import UnreadableAnswer
 from ..redaction import preview
-from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number, unreadable
+from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number, overflowed, unreadable
 from .input_types import Input, LabelledMedia, LabelledText
 
 Scores = list[tuple[str, float | None]]
@@ -21,6 +22,12 @@ LABELS_COLUMN = Column("candidate_labels_column", "labels", required=False)
 LABEL_ARGUMENTS = frozenset({"labels", "threshold", "below_threshold", "output"})
 
 _SCORE = itemgetter(1)
+_NOT_LABELS = {
+    "label", "labels", "score", "scores", "confidence", "probability", "prob", "logit", "prediction", "class",
+    "class_id", "index", "id", "code", "status", "latency", "time", "duration",
+}  # fmt: skip
+"""Names of numbers beside a label that an answer then does not hold."""
+
 _NUMBERED_LABEL = re.compile(r"LABEL_(\d+)")
 
 
@@ -29,13 +36,13 @@ def scores_of(answer: object) -> Scores:
 
     Args:
         answer: ``[{"label", "score"}, ...]``, the same in a list of one, a single ``{"label", "score"}``, or
-            ``{"labels": [...], "scores": [...]}``.
+            ``{"labels": [...], "scores": [...]}``, or ``{label: score}``. Labels may be numbers or booleans.
 
     Returns:
         Labels with scores, best first. Where no scores came, the server's order stands.
 
     Raises:
-        UnreadableAnswer: the answer has none of these shapes.
+        UnreadableAnswer: the answer has none of these shapes, or a score that is null or no number.
     """
     while isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
         answer = answer[0]
@@ -43,14 +50,46 @@ def scores_of(answer: object) -> Scores:
     try:
         pairs = [(intern(item["label"]), number(item.get("score"))) for item in items]
     except (TypeError, KeyError, AttributeError):
-        raise unreadable("classification", answer) from None
+        pairs = _pairs_of(items, answer)
     if None not in map(_SCORE, pairs):
         pairs.sort(key=_SCORE, reverse=True)
+    elif any("score" in item for item in items):  # the best of scores that are not all known would be a guess
+        if any(item.get("score", 0) is None for item in items):
+            raise overflowed("classification")
+        raise UnreadableAnswer("the server sent labels with scores that are no numbers")
     return pairs
 
 
+def _pairs_of(items: Sequence[Any], answer: object) -> list[tuple[str, float | None]]:
+    """As in ``scores_of``, with labels that are numbers or booleans as JSON writes them."""
+    pairs = []
+    for item in items:
+        label = item.get("label") if isinstance(item, dict) else None
+        if not isinstance(label, (str, int, float)):
+            raise unreadable("classification", answer)
+        pairs.append((intern(label if isinstance(label, str) else json.dumps(label)), number(item.get("score"))))
+    return pairs
+
+
+def is_score_map(answer: object) -> bool:
+    """Whether an answer is the scores of labels by their names, such as ``{"POSITIVE": 0.9, "NEGATIVE": 0.1}``.
+
+    Args:
+        answer: the server's answer, as parsed JSON.
+
+    Returns:
+        True for an object whose values are numbers from 0 to 1, not all of them whole, and none of whose names says
+        what else they are.
+    """
+    if not isinstance(answer, dict) or not answer:
+        return False
+    values = answer.values()
+    are_scores = float in map(type, values) and all(type(value) in (float, int) and 0 <= value <= 1 for value in values)
+    return are_scores and not any(name.lower() in _NOT_LABELS for name in answer)
+
+
 def _items(answer: object) -> list[Any]:
-    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "labels" in answer[0]:
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) and "label" not in answer[0]:
         answer = answer[0]
     if isinstance(answer, dict) and isinstance(answer.get("labels"), list):
         labels, scores = answer["labels"], answer.get("scores")
@@ -59,6 +98,8 @@ def _items(answer: object) -> list[Any]:
         if len(labels) != len(scores):
             raise UnreadableAnswer(f"the server sent {len(labels)} labels with {len(scores)} scores")
         answer = [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)]
+    if is_score_map(answer):
+        answer = [{"label": label, "score": score} for label, score in cast("dict[str, float]", answer).items()]
     if isinstance(answer, dict):
         answer = [answer]
     if not isinstance(answer, list) or not answer:
@@ -231,6 +272,7 @@ TASKS = (
         aliases=("sentiment-analysis",),
         replaced_by={"candidate_labels": "chat-classification", "question": "chat-classification"},
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+        rename={"truncate": "truncation"},
         more_parameters={"truncation": bool, "max_length": int},
     ),
     zero_shot_task(

@@ -6,7 +6,19 @@ from collections.abc import Hashable
 from functools import partial
 from math import hypot
 
-from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
+from ..errors import UnreadableAnswer
+from .base import (
+    MEGABYTE,
+    TEXT,
+    Column,
+    Prediction,
+    Settings,
+    Task,
+    number_value,
+    overflowed,
+    read_number,
+    unreadable,
+)
 from .input_types import Input, TextPair
 
 _NUMBER_TYPES = frozenset((int, float))
@@ -24,8 +36,8 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
             ``normalize`` a vector that the server left longer or shorter is brought to the length 1.
 
     Returns:
-        The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them where the answer has one
-        for each token. No confidence and no ``explain``.
+        The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them, one for each token, or
+        the one that the server pooled. No confidence and no ``explain``.
 
     Raises:
         UnreadableAnswer: the answer holds anything but numbers, or vectors of several lengths.
@@ -35,7 +47,7 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
     if isinstance(answer, list) and answer and all(isinstance(item, list) for item in answer):
         width = len(answer[0])
         if width == 0 or any(len(token) != width or not _all_numbers(token) for token in answer):
-            raise unreadable("feature-extraction", answer)
+            raise _no_vector(answer)
         if settings.pooling == "none":
             return Prediction(answer)
         if settings.pooling == "cls":
@@ -43,8 +55,9 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
         count = len(answer)
         return Prediction(_of_length_1([sum(dimension) / count for dimension in zip(*answer, strict=True)], settings))
     if not isinstance(answer, list) or not answer or not _all_numbers(answer):
-        raise unreadable("feature-extraction", answer)
-    return Prediction(_of_length_1(answer, settings))
+        raise _no_vector(answer)
+    vector = _of_length_1(answer, settings)
+    return Prediction([vector] if settings.pooling == "none" else vector)
 
 
 def _of_length_1(vector: list[float], settings: Settings) -> list[float]:
@@ -55,6 +68,12 @@ def _of_length_1(vector: list[float], settings: Settings) -> list[float]:
     return vector if not length or abs(length - 1) < _LENGTH_TOLERANCE else [value / length for value in vector]
 
 
+def _no_vector(answer: object) -> UnreadableAnswer:
+    vectors = answer if isinstance(answer, list) and any(isinstance(each, list) for each in answer) else [answer]
+    has_null = any(None in vector for vector in vectors if isinstance(vector, list))
+    return overflowed("feature-extraction") if has_null else unreadable("feature-extraction", answer)
+
+
 def vector_value(settings: Settings) -> str:
     """The SQL type of the target of ``read_vector``.
 
@@ -62,7 +81,7 @@ def vector_value(settings: Settings) -> str:
         settings: of which ``pooling`` is read.
 
     Returns:
-        FLOAT[]; JSON with ``pooling = 'none'``, which may give a list of vectors.
+        FLOAT[]; JSON with ``pooling = 'none'``, which gives a list of vectors.
     """
     return "JSON" if settings.pooling == "none" else "FLOAT[]"
 

@@ -94,24 +94,25 @@ def read_visual_answer(answer: object, item: Input, settings: Settings) -> Predi
     """The best answer and its score. An answer may be left out where the model found none.
 
     Args:
-        answer: ``{"answer", "score"}``, or a list of these.
+        answer: ``{"answer", "score"}``, or a list of these. Either may be left out.
         item: the input that was sent.
         settings: the model's settings.
 
     Returns:
         As ``read_answer``, of the answers that the model found. Where it found none, the target and ``explain`` are
-        None, and the confidence is the score that came first.
+        None, and the confidence is the score that came first, if any.
 
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
     candidates = objects_of(answer)
-    if not candidates or not all("score" in one for one in candidates):
+    if not candidates or not all("score" in one or "answer" in one for one in candidates):
         raise unreadable("question answering on an image", answer)
     found = [one for one in candidates if one.get("answer") is not None]
-    if not found and number(candidates[0]["score"]) is None:
+    score = number(candidates[0].get("score"))
+    if not found and score is None and "answer" not in candidates[0]:
         raise unreadable("question answering on an image", answer)
-    return read_answer(found, item, settings) if found else Prediction(None, number(candidates[0]["score"]), None)
+    return read_answer(found, item, settings) if found else Prediction(None, score, None)
 
 
 _question_task = partial(

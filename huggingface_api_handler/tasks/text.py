@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import NoneType
 
 from ..errors import UnreadableAnswer
 from .base import (
@@ -22,6 +23,9 @@ from .base import (
     unwrap_list,
 )
 from .input_types import ContextQuestion, Input
+
+_TEXT_KEYS = ("generated_text", "summary_text", "translation_text")
+"""Where servers put a text that they wrote: TGI always under the first."""
 
 _SQUARE_MASK = "[MASK]"
 _ANGLE_MASK = "<mask>"
@@ -43,7 +47,8 @@ def read_entities(answer: object, _input: Input, _settings: Settings) -> Predict
     """The entities as the server sent them, and ``{group: [words]}``.
 
     Args:
-        answer: ``[{"entity_group" or "entity", "word", ...}, ...]``, or the same in a list of one.
+        answer: ``[{"entity_group" or "entity", "word", ...}, ...]``, the same in a list of one, or as ``entities`` of
+            an object.
 
     Returns:
         For the target the list of entities, which may be empty. ``explain`` is ``{group: [word, ...]}``.
@@ -51,6 +56,8 @@ def read_entities(answer: object, _input: Input, _settings: Settings) -> Predict
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
+    if isinstance(answer, dict) and isinstance(answer.get("entities"), list):
+        answer = answer["entities"]
     answer = unwrap_list(answer)
     if not isinstance(answer, list):
         raise unreadable("token-classification", answer)
@@ -68,18 +75,21 @@ def read_answer(answer: object, _input: Input, _settings: Settings) -> Predictio
 
     Args:
         answer: ``{"answer", "score", "start", "end"}``, or a list of these; ``start`` and ``end`` in characters.
+            ``answer`` is null where the text has none.
 
     Returns:
-        The answer's text for the target; its score, None where the server sent none. ``explain`` holds ``score``,
-        ``start`` and ``end``, those that the server sent.
+        The answer's text for the target, None where the text has none; its score, None where the server sent none.
+        ``explain`` holds ``score``, ``start`` and ``end``, those that the server sent; None where there is no answer.
 
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
     candidates = objects_of(answer)
-    if not candidates or not all(isinstance(item.get("answer"), str) for item in candidates):
+    if not candidates or not all(isinstance(item.get("answer", 0), (str, NoneType)) for item in candidates):
         raise unreadable("question-answering", answer)
     best = max(candidates, key=lambda item: number(item.get("score")) or 0.0)
+    if best["answer"] is None:
+        return Prediction(None, number(best.get("score")))
     explain = {key: best[key] for key in ("score", "start", "end") if key in best}
     return Prediction(best["answer"], number(best.get("score")), explain)
 
@@ -167,7 +177,7 @@ def read_text(key: str, task: str) -> Read:
     """A reader of ``{key: text}``, alone or first in a list.
 
     Args:
-        key: under which the text stands.
+        key: under which the text stands. Where it is not there, the text may stand under the key of another task.
         task: the task's name, for the error.
 
     Returns:
@@ -176,7 +186,12 @@ def read_text(key: str, task: str) -> Read:
     """
 
     def read(answer: object, _input: Input, _settings: Settings) -> Prediction:
-        return Prediction(object_with_text(best_of(answer), key, task)[key])
+        best = best_of(answer)
+        if isinstance(best, dict) and key not in best:
+            keys = [each for each in _TEXT_KEYS if each in best]
+            if len(keys) == 1:
+                return Prediction(object_with_text(best, keys[0], task)[keys[0]])
+        return Prediction(object_with_text(best, key, task)[key])
 
     return read
 

@@ -98,7 +98,7 @@ def _answer(protocol: WireProtocol, model: ModelSettings, data: bytes) -> None:
         assert len(failure.reason) <= 1000
         return
     if error is not None:
-        classify_error_in_answer(error, batch_size=count)
+        classify_error_in_answer(error, {}, batch_size=count)
         return
     item = TextPair("a text", "another") if model in PAIR_MODELS else "a text"
     try:

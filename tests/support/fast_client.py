@@ -31,7 +31,9 @@ class FastClient:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def predict(self, columns: dict[str, list[Any]], using: dict[str, Any], engine: dict[str, Any], within_s: float) -> Any:
+    def predict(
+        self, columns: dict[str, list[Any]], using: dict[str, Any], engine: dict[str, Any], within_s: float
+    ) -> Any:
         """``{"columns", "usage"}`` of a query, or ``{"raised", "message"}``. Fails where that takes too long."""
         process = self._process or self._start()
         assert process.stdin is not None

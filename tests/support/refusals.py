@@ -1,4 +1,4 @@
-"""What becomes of a response whose status is not 200, on the way that a query takes."""
+"""What becomes of a response that is no answer, on the way that a query takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def classify(
     batch_size: int = 1,
     wait_for_model: bool = True,
 ) -> Failure:
-    """The failure that a response is, of any status but 200."""
+    """The failure that a response is, of a status that means no success."""
     error = read_error(Response(status, headers, body))
     assert error is not None
     said = replace(error, sent=sent)
@@ -27,6 +27,6 @@ def classify(
 
 
 def error_in(body: bytes, *, batch_size: int = 1) -> Failure | None:
-    """The failure that a response of status 200 is, None where it is none."""
+    """The failure that a response that means success is, None where it is none."""
     error = read_error(Response(200, {}, body))
-    return None if error is None else classify_error_in_answer(error, batch_size=batch_size)
+    return None if error is None else classify_error_in_answer(error, {}, batch_size=batch_size)

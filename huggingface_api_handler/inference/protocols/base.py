@@ -70,7 +70,7 @@ class ReportedUsage(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A response of status 200, taken apart.
+    """A response whose status means success, taken apart.
 
     Attributes:
         parts: The answer to each input, in the order of the inputs: parsed JSON or ``Media``, as ``Task.read`` takes
@@ -167,7 +167,7 @@ class WireProtocol(Protocol):
         ...
 
     def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take a response of status 200 apart, in which ``error`` found none.
+        """Take a response whose status means success apart, in which ``error`` found none.
 
         Args:
             task: The task that was asked for.
@@ -206,6 +206,6 @@ class WireProtocol(Protocol):
             response: The response, of any status.
 
         Returns:
-            The server's words and code. None for a response of status 200 that is no error.
+            The server's words and code. None for a response that means success and is no error.
         """
         ...

@@ -12,11 +12,14 @@ from ...pieces import LARGE_BYTES
 from ...pieces import count as count_in
 from ...tasks import JSON, Media, Task
 from ...tasks.base import MAX_DEPTH, is_deeper_than
+from ..failures import Failure, FailureKind, rejection_kind
 from ..media.sniffing import made_type
 from ..transport.client import Response
 from .base import Body, Decoded, Split
+from .lenient_json import beginning, is_cut_off, parse_leniently, with_null_for_nan
 from .number_lists import TOO_DEEP, is_number_lists, parse_number_lists
 from .reported_usage import reported_usage
+from .server_errors import web_page
 
 MAX_JSON_BYTES = 32 * 1024 * 1024
 """Bytes of the largest JSON, whatever the task: 1.5 million numbers, or an image in base64."""
@@ -29,6 +32,8 @@ MAX_JSON_VALUES = 1_500_000
 
 MAX_MIXED_JSON_VALUES = 500_000
 """Values in any other answer: so many are parsed in 0.03 s, in which nothing else in the process runs."""
+
+_MAX_LEADING_CHARS = 64
 
 Payload: TypeAlias = Mapping[str, JSON] | Media
 """What a request carries: a JSON object, or media alone."""
@@ -102,7 +107,7 @@ def _media_type(task: Task, response: Response) -> str | None:
 
 
 def parse(task: Task, response: Response) -> Any:
-    """Parse the body of a response of status 200.
+    """Parse the body of a response whose status means success.
 
     Args:
         task: The task that was asked for.
@@ -113,22 +118,69 @@ def parse(task: Task, response: Response) -> Any:
 
     Raises:
         UnreadableAnswer: The JSON is nested deeper than any answer.
-        ValueError: The body is neither.
+        ValueError: The body is neither (see ``failure_of_unread``).
     """
     body = response.body
     if (media_type := _media_type(task, response)) is not None:
         return Media(body, media_type)
     if len(body) > LARGE_BYTES and is_number_lists(body):
-        return parse_number_lists(body)
+        return parse_number_lists(with_null_for_nan(body) if b"N" in body or b"I" in body else body)
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if "recursion" in error.msg:
             raise UnreadableAnswer(TOO_DEEP) from None
-        raise
+        try:
+            answer = parse_leniently(body, response.headers)
+        except RecursionError:
+            raise UnreadableAnswer(TOO_DEEP) from None
+        check_depth(answer)
+    if type(answer) is str:
+        answer = _parsed_twice(answer)
     if len(body) > LARGE_BYTES or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         check_depth(answer)
     return answer
+
+
+def _parsed_twice(text: str) -> Any:
+    """The JSON that a text holds, as of servers that encode an answer twice; else the text."""
+    try:
+        return orjson.loads(text) if text[:_MAX_LEADING_CHARS].lstrip()[:1] in ("{", "[") else text
+    except orjson.JSONDecodeError as error:
+        if "recursion" in error.msg:
+            raise UnreadableAnswer(TOO_DEEP) from None
+        return text
+
+
+def failure_of_unread(response: Response, batch_size: int, error: ValueError) -> Failure:
+    """The failure of a response that is not what the protocol sends.
+
+    Args:
+        response: The response, whose status means success.
+        batch_size: The number of inputs that the request carried.
+        error: What ``WireProtocol.decode`` raised.
+
+    Returns:
+        One to be tried again for a web page, which a gateway sends in passing, and for an answer that was cut off.
+        Whatever came whole is rejected: the next would be no other, and may be paid for.
+    """
+    body, headers, status = response.body, response.headers, response.status
+    if (page := web_page(body)) is not None:
+        return Failure(FailureKind.TRANSIENT, page, status)
+    if not isinstance(error, orjson.JSONDecodeError) and _is_json(body):
+        return Failure(rejection_kind(batch_size), f"the server's answer cannot be read: {error}", status)
+    if is_cut_off(body, headers):
+        words = "the answer was cut off" if body else "the answer is empty"
+        return Failure(FailureKind.TRANSIENT, words, status)
+    return Failure(rejection_kind(batch_size), f"the answer is not JSON, but {beginning(body, headers)}", status)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def check_depth(answer: object) -> None:

@@ -23,11 +23,13 @@ class TaskForm(NamedTuple):
         encode: Makes the payload.
         split: Gives each input its part of the answer.
         batching: Whether several inputs may go in one request.
+        list_key: Under which some servers put the list of the answer.
     """
 
     encode: Encode = hf_payloads.text_payload
     split: Split = hf_splits.split_one_to_one
     batching: Batching = Batching.NEVER
+    list_key: str = hf_splits.ANY_LIST_KEY
 
 
 _DEFAULT_FORM = TaskForm()
@@ -42,16 +44,18 @@ _TABLE_ROWS = TaskForm(hf_payloads.rows_payload, hf_splits.split_list("rows", "v
 _TASK_FORMS: dict[str, TaskForm] = {
     "text-classification": TaskForm(split=hf_splits.split_scores, batching=Batching.PROBE),
     "zero-shot-classification": TaskForm(hf_payloads.labelled_text_payload, hf_splits.split_zero_shot, Batching.PROBE),
-    "token-classification": TaskForm(split=hf_splits.split_typed(list), batching=Batching.PROBE),
+    "token-classification": TaskForm(split=hf_splits.split_entities, batching=Batching.PROBE, list_key="entities"),
     "question-answering": TaskForm(hf_payloads.question_payload),
     "fill-mask": TaskForm(hf_payloads.masked_text_payload, hf_splits.split_typed(list), Batching.PROBE),
     "summarization": _REWRITTEN_TEXT,
     "translation": _REWRITTEN_TEXT,
-    "feature-extraction": TaskForm(hf_payloads.flat_text_payload, hf_splits.split_typed(list), Batching.PROBE),
-    "sentence-similarity": TaskForm(
-        hf_payloads.similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE
+    "feature-extraction": TaskForm(
+        hf_payloads.flat_text_payload, hf_splits.split_typed(list), Batching.PROBE, "embeddings"
     ),
-    "text-ranking": TaskForm(hf_payloads.ranking_payload, hf_splits.split_ranking, Batching.NATIVE),
+    "sentence-similarity": TaskForm(
+        hf_payloads.similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE, "similarities"
+    ),
+    "text-ranking": TaskForm(hf_payloads.nested_ranking_payload, hf_splits.split_ranking, Batching.NATIVE, "scores"),
     "table-question-answering": TaskForm(hf_payloads.table_question_payload),
     "tabular-classification": _TABLE_ROWS,
     "tabular-regression": _TABLE_ROWS,
@@ -108,7 +112,7 @@ def decode_by_form(task: Task, response: Response, count: int) -> Decoded:
 
     Args:
         task: The task that was asked for.
-        response: The response, of status 200.
+        response: The response, whose status means success.
         count: The number of inputs that the request carried.
 
     Returns:
@@ -117,7 +121,10 @@ def decode_by_form(task: Task, response: Response, count: int) -> Decoded:
     Raises:
         ValueError: The body is neither JSON nor the task's media.
     """
-    return codec.take_apart(codec.parse(task, response), count, form_of(task).split, response.headers)
+    answer, form = codec.parse(task, response), form_of(task)
+    if isinstance(answer, dict):
+        answer = hf_splits.unwrap_object(answer, form.list_key)
+    return codec.take_apart(answer, count, form.split, response.headers)
 
 
 def serves_many_models(base: str) -> bool:

@@ -125,6 +125,23 @@ def ranking_payload(inputs: Sequence[TextPair], _settings: Settings) -> JSONObje
     return {"query": inputs[0].source, "texts": [pair.text for pair in inputs]}
 
 
+def nested_ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
+    """As ``ranking_payload``, and as Hugging Face's inference toolkit takes it, which reads ``inputs`` alone.
+
+    Text Embeddings Inference and llama.cpp's server read ``query`` and ``texts`` alone. So no server has to be asked
+    twice to find out which it is.
+
+    Args:
+        inputs: Pairs of one query, at least one.
+        settings: The settings of the model.
+
+    Returns:
+        ``{"query", "texts", "inputs": {"query", "texts"}}``.
+    """
+    payload = ranking_payload(inputs, settings)
+    return {**payload, "inputs": payload}
+
+
 def table_question_payload(inputs: Sequence[TableQuestion], settings: Settings) -> JSONObject:
     """A question with the table that holds its answer, as recorded (the schema says ``question``).
 

@@ -6,7 +6,31 @@ from typing import Any
 
 from ...errors import UnreadableAnswer
 from ...tasks.base import unreadable
+from ...tasks.classification import is_score_map
 from .base import Split
+from .server_errors import is_error
+
+ANY_LIST_KEY = "predictions"
+"""Under which services of any kind of model put the list of their answers."""
+
+
+def unwrap_object(answer: dict[str, Any], key: str) -> object:
+    """Take the list of an answer out of the object around it.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        key: Where servers of the task put the list, such as ``embeddings`` of Hugging Face's inference toolkit.
+
+    Returns:
+        The list there, or under ``ANY_LIST_KEY``; the answer as it is where there is none.
+
+    >>> unwrap_object({"embeddings": [0.5, 0.25]}, "embeddings")
+    [0.5, 0.25]
+    """
+    for name in (key, ANY_LIST_KEY):
+        if isinstance(answer.get(name), list):
+            return answer[name]
+    return answer
 
 
 def split_one_to_one(answer: object, count: int) -> list[Any]:
@@ -37,16 +61,37 @@ def split_typed(part_type: type) -> Split:
 
     Returns:
         A function of answer and count, as ``split_one_to_one``. It raises UnreadableAnswer also where a part of
-        several is not of ``part_type``.
+        several is neither of ``part_type`` nor the error of one input.
     """
 
     def split(answer: object, count: int) -> list[Any]:
         parts = split_one_to_one(answer, count)
-        if count > 1 and not all(isinstance(part, part_type) for part in parts):
+        if count > 1 and not all(isinstance(part, part_type) or is_error(part) for part in parts):
             raise _ambiguous_answer(count)
         return parts
 
     return split
+
+
+_split_lists = split_typed(list)
+
+
+def split_entities(answer: object, count: int) -> list[Any]:
+    """One list of entities, or one object with ``entities``, for each input.
+
+    Args:
+        answer: The server's answer, as parsed JSON.
+        count: The number of inputs that the request carried.
+
+    Returns:
+        As ``split_typed(list)``.
+
+    Raises:
+        UnreadableAnswer: As of ``split_typed(list)``.
+    """
+    if count > 1 and isinstance(answer, list):
+        answer = [unwrap_object(part, "entities") if isinstance(part, dict) else part for part in answer]
+    return _split_lists(answer, count)
 
 
 def split_list(unit: str, plural_parts: str) -> Split:
@@ -85,10 +130,13 @@ def split_scores(answer: object, count: int) -> list[Any]:
         UnreadableAnswer: It cannot be told which labels are whose.
     """
     parts = split_one_to_one(answer, count)
-    if count == 1 or all(isinstance(part, list) for part in parts):
+    if count == 1 or all(isinstance(part, list) or is_error(part) for part in parts):
         return parts
     flat = all(isinstance(part, dict) and "label" in part for part in parts)
     if flat and len({str(part["label"]) for part in parts}) < count:
+        return parts
+    # With one label in each, they could be the labels of one input.
+    if all(is_score_map(part) and len(part) > 1 for part in parts):
         return parts
     raise _ambiguous_answer(count)
 
@@ -107,9 +155,13 @@ def split_zero_shot(answer: object, count: int) -> list[Any]:
         UnreadableAnswer: The answer has another number of parts, or parts of another shape.
     """
     parts = split_one_to_one(answer, count)
-    if count > 1 and not all(isinstance(part, list) or (isinstance(part, dict) and "labels" in part) for part in parts):
+    if count > 1 and not all(map(_is_zero_shot, parts)):
         raise _ambiguous_answer(count)
     return parts
+
+
+def _is_zero_shot(part: object) -> bool:
+    return isinstance(part, list) or (isinstance(part, dict) and "labels" in part) or is_error(part)
 
 
 def split_ranking(answer: object, count: int) -> list[Any]:

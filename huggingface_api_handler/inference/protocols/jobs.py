@@ -175,6 +175,6 @@ async def get_for_job(get: Get, route_url: str, url: str, headers: Mapping[str, 
         data = await fetch_media(checked, allow_private=False, max_bytes=MAX_RESPONSE_BYTES)
         return Response(_STATUS_OK, {}, data)
     response = await get(checked, {}, timeout_s)  # where the proxy decides which addresses are reached
-    if response.status != _STATUS_OK:
+    if not response.is_success:
         raise MediaError(f"{urlsplit(checked).hostname} answered HTTP {response.status} instead of the file")
     return response

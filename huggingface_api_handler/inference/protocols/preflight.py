@@ -197,7 +197,7 @@ def describe_model(
         return {**address, "server": str(refusal(error.host, error.reason))}
     except Exception as error:  # DESCRIBE shows what there is
         return {**address, "server": classify_exception(error, host=route.host).message}
-    answer = _parse_json(response.body) if response.status == 200 else None
+    answer = _parse_json(response.body) if response.is_success else None
     with secret_in_use(route.secret):  # after the parsing, which undoes the escapes that hide a key
         return {**address, **_described(answer)} if isinstance(answer, dict) else address
 

@@ -15,6 +15,7 @@ from ...config.settings import ModelSettings
 from ...errors import MediaError, UnreadableAnswer
 from ...pieces import LARGE_BYTES
 from ...tasks import Media
+from ..advice import advice_for
 from ..echoes import ServerError
 from ..failures import (
     Failure,
@@ -30,12 +31,11 @@ from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .addresses import shown_url
 from .base import JSON_TYPE, AnswerCutOffError, AnswerTooLarge, Body, Decoded, ReportedUsage
-from .codec import reason_to_refuse
+from .codec import failure_of_unread, reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
 from .routing import Evidence, Route
-from .server_errors import web_page
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,12 @@ _LEAKED_KEY_MESSAGE = (
 _NOT_THERE = (404, 405)
 _UNFIT_BODY = (400, 422)
 _LACKS_FIELD = re.compile(r"missing|required", re.I)
+_WITHOUT_ANSWER = {
+    202: "the server took it as a job and sent no answer (202 Accepted). Give an endpoint that answers at once",
+    204: "the server sent no answer (204 No Content)",
+}
+"""What to say of statuses that mean success, and that nothing is answered."""
+
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -108,7 +114,7 @@ async def send_request(
         return RequestResult(failure=_unsent(error, route))
     size, headers = len(response.body), response.headers
     try:
-        if route.protocol.blocks and response.status == 200:
+        if route.protocol.blocks and response.is_success:
             read_job = functools.partial(_read_job, response, route, model, body)
             outcome = await _follow(read_job, fetch, route.host, timeout_s)
         elif size > LARGE_BYTES:
@@ -182,38 +188,46 @@ def _read_job(response: Response, route: Route, model: ModelSettings, body: Body
 
 def _read(response: Response, route: Route, model: ModelSettings, body: Body, batch_size: int) -> Decoded | Failure:
     """What a response says: the parts of an answer, or why there are none."""
-    protocol, task, secret = route.protocol, model.definition, route.secret
-    if secret is not None and response.status == 200 and secret.is_in(response.body):
-        return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
-    if response.status == 200 and (reason := reason_to_refuse(task, response, batch_size)) is not None:
-        return Failure(rejection_kind(batch_size), reason, response.status, is_batch_too_large=batch_size > 1)
+    protocol, task, secret, status = route.protocol, model.definition, route.secret, response.status
+    is_success = response.is_success
+    if is_success and secret is not None and secret.is_in(response.body):
+        return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, status)
+    if is_success and (reason := reason_to_refuse(task, response, batch_size)) is not None:
+        return Failure(rejection_kind(batch_size), reason, status, is_batch_too_large=batch_size > 1)
     error = protocol.error(response)
-    if response.status != 200:
-        server_error = ServerError("") if error is None else replace(error, sent=body.data)
-        wait = model.options.wait_for_model
-        failure = classify_response(
-            response.status, response.headers, server_error, batch_size=batch_size, wait_for_model=wait
-        )
-        if response.status == 401 and route.key_advice:
-            return replace(failure, message=f"{failure.message}. {route.key_advice}")
-        return _with_address(failure, route) if route.endpoint or not protocol.blocks else failure
-    if error is not None:
-        return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
+    if error is not None or not is_success:
+        error = ServerError("") if error is None else replace(error, sent=body.data)
+        return _refused(response, error, route, model, batch_size)
+    if status != 200 and status in _WITHOUT_ANSWER and not protocol.blocks:
+        return Failure(rejection_kind(batch_size), _WITHOUT_ANSWER[status], status)
     try:
         return protocol.decode(task, response, batch_size)
     except UnreadableAnswer as unreadable:
         return Decoded([], reported_usage(response.headers), unreadable)
     except AnswerTooLarge as size:
         words = f"the answer is too large to read: {size}"
-        return Failure(rejection_kind(batch_size), words, 200, is_batch_too_large=batch_size > 1)
+        return Failure(rejection_kind(batch_size), words, status, is_batch_too_large=batch_size > 1)
     except JobRefusedError as refused:
         return refused.failure
     except MediaError as error:  # the file that a job made
-        return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", 200)
+        return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", status)
     except AnswerCutOffError as cut_off:
-        return Failure(FailureKind.TRANSIENT, str(cut_off), response.status)
-    except ValueError:
-        words = web_page(response.body) or "the answer is not JSON, or was cut off"
-        return Failure(FailureKind.TRANSIENT, words, 200)
+        return Failure(FailureKind.TRANSIENT, str(cut_off), status)
+    except ValueError as error:
+        return failure_of_unread(response, batch_size, error)
     except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
         return classify_exception(failed, host=route.host)
+
+
+def _refused(response: Response, error: ServerError, route: Route, model: ModelSettings, batch_size: int) -> Failure:
+    """What a response says in place of an answer, whatever its status."""
+    headers, wait = response.headers, model.options.wait_for_model
+    advice = advice_for(route.url, has_key=route.has_key)
+    if response.is_success:
+        return classify_error_in_answer(error, headers, batch_size=batch_size, wait_for_model=wait, advice=advice)
+    failure = classify_response(
+        response.status, headers, error, batch_size=batch_size, wait_for_model=wait, advice=advice
+    )
+    if response.status == 401 and route.key_advice:
+        return replace(failure, message=f"{failure.message}. {route.key_advice}")
+    return _with_address(failure, route) if route.endpoint or not route.protocol.blocks else failure

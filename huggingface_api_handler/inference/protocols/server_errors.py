@@ -32,7 +32,35 @@ _TITLE_END = re.compile("</title>", re.I)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MESSAGE_KEYS = ("error", "message", "detail", "title")
 _CODE_KEYS = ("code", "type", "error_type")
-_KEYS_OF_ERROR_IN_ANSWER = {"error", "error_type", "warnings", "status"}
+_STATUS_KEYS = ("code", "status", "status_code", "statusCode")
+
+_ERROR_KEYS = {
+    "error", "errors", "error_type", "error_code", "warnings", "status", "status_code", "statusCode", "message",
+    "detail", "title", "code", "type", "object", "param", "instance", "path", "timestamp", "request_id", "success",
+    "estimated_time",
+}  # fmt: skip
+"""An object with no other keys holds no answer."""
+
+_ANSWER_KEYS = (
+    "data", "results", "predictions", "output", "outputs", "label", "labels", "score", "scores", "answer",
+    "text", "generated_text", "summary_text", "translation_text", "embeddings", "similarities", "entities", "image",
+    "images", "audio", "video",
+)  # fmt: skip
+"""Where the answers of tasks stand. What stands there counts where it is not empty, whatever is said beside it.
+Choices of a chat do not: beside an error they are what was written before it."""
+
+_STATUSES_OF_CODES = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "overloaded_error": 503,
+}
+"""The words that services give in place of a status, in lower case."""
+
+_FIRST_ERROR_STATUS = 400
+_LAST_ERROR_STATUS = 599
 
 
 def read_error(response: Response) -> ServerError | None:
@@ -41,28 +69,61 @@ def read_error(response: Response) -> ServerError | None:
     Args:
         response: The response. Its JSON may be ``{"error": ...}``, with ``error_type`` or ``estimated_time`` beside it
             or ``message``, ``type`` and ``code`` within it, or ``{"detail": ...}`` with pydantic's list of errors.
-            Some servers send ``{"error": ...}`` with status 200.
+            Some servers send these with a status that means success.
 
     Returns:
-        The error. None for a response of status 200 that is no object with an ``error`` alone.
+        The error. None for a response that means success, and is no error in place of an answer (see ``is_error``) nor
+        a list of nothing but such errors.
 
     >>> read_error(Response(413, {}, b'{"error": "too many inputs", "error_type": "Validation"}')).code
     'Validation'
+    >>> read_error(Response(200, {}, b'{"error": {"message": "Provider returned error", "code": 502}}')).status
+    502
     >>> read_error(Response(200, {}, b'[{"label": "error", "score": 0.9}]')) is None
     True
     """
-    if response.status != 200:
-        return _parse(response.body)
     body = response.body
-    # Nearly every response ends here, at the first byte of a list.
-    if body[:_MAX_LEADING_BYTES].lstrip()[:1] != b"{" or len(body) > MAX_ERROR_BYTES or b'"error"' not in body:
+    if not response.is_success:
+        return _parse(body)
+    # Nearly every response ends here, at its first bytes.
+    head = body[:_MAX_LEADING_BYTES].lstrip()
+    if head[:1] == b"{":
+        may_be_error = b'"error"' in body or b'"detail"' in body or b'"message"' in head
+    else:
+        may_be_error = head[:1] == b"[" and head[1:].lstrip(b"{ \t\r\n").startswith(b'"error"')
+    if not may_be_error or len(body) > MAX_ERROR_BYTES:
         return None
     try:
         answer = _load(body)
     except (ValueError, RecursionError):
         return None
-    is_error = isinstance(answer, dict) and "error" in answer and not answer.keys() - _KEYS_OF_ERROR_IN_ANSWER
-    return ServerError(_message(answer["error"]), _code(answer)) if is_error else None
+    errors = answer if isinstance(answer, list) else [answer]
+    if not all(map(is_error, errors)):
+        return None
+    return ServerError(_message(answer), _code(errors[0]), _estimated_wait_s(errors[0]), status=_status(errors[0]))
+
+
+def is_error(answer: object) -> bool:
+    """Whether parsed JSON says that something failed, and answers nothing.
+
+    Args:
+        answer: What stands in place of an answer, or of the part of one input.
+
+    Returns:
+        True for an object that tells of an error and has no answer beside it. An ``error`` that is null or empty tells
+        of none where anything else stands beside it, and numbers are the scores of labels.
+
+    >>> is_error({"error": "out of memory", "choices": []}), is_error({"error": None, "choices": [{"index": 0}]})
+    (True, False)
+    """
+    if not isinstance(answer, dict) or not answer:
+        return False
+    if all(type(value) is float or type(value) is int for value in answer.values()):
+        return False
+    has_no_more = not answer.keys() - _ERROR_KEYS
+    if answer.get("error") or answer.get("object") == "error":
+        return has_no_more or not any(map(answer.get, _ANSWER_KEYS))
+    return (has_no_more and any(answer.get(key) for key in ("detail", "message"))) or answer.keys() == {"error"}
 
 
 def web_page(body: bytes) -> str | None:
@@ -124,9 +185,10 @@ def _message(value: object, depth: int = 0) -> str:
             steps = place[:_MAX_LOCATION_STEPS] if isinstance(place, list) else []
             where = ".".join(str(step) for step in steps if isinstance(step, (str, int)))
             return _one_line(f"{where}: {value['msg']}" if where else value["msg"])
-        inner = next((value[key] for key in _MESSAGE_KEYS if value.get(key)), None)
-        if inner is not None:
-            return _message(inner, depth + 1)
+        texts = [value[key] for key in _MESSAGE_KEYS if value.get(key)]
+        if texts:  # beside {"error": true} stand the words
+            words = (each for each in texts if not isinstance(each, (bool, int, float)))
+            return _message(next(words, texts[0]), depth + 1)
         keys = ", ".join(map(str, list(value)[:_MAX_LISTED_KEYS]))
         return _one_line(f"an error without a message, but with {keys}") if keys else ""
     if isinstance(value, list):  # counts twice: lists of lists are wide as well as deep
@@ -141,6 +203,23 @@ def _code(answer: object) -> str | None:
     inner = answer.get("error")
     found = [each.get(key) for each in (inner, answer) if isinstance(each, Mapping) for key in _CODE_KEYS]
     return " ".join(code for code in found if isinstance(code, str) and _CODE.fullmatch(code)) or None
+
+
+def _status(answer: object) -> int | None:
+    """The status that an error would have had, by its number or by its word for programs."""
+    if not isinstance(answer, Mapping):
+        return None
+    objects = [each for each in (answer.get("error"), answer.get("detail"), answer) if isinstance(each, Mapping)]
+    for place in objects:
+        for key in _STATUS_KEYS:
+            code = place.get(key)
+            if isinstance(code, str) and code.isdecimal() and len(code) < _MAX_INT_DIGITS:
+                code = int(code)
+            if type(code) is int and _FIRST_ERROR_STATUS <= code <= _LAST_ERROR_STATUS:
+                return code
+    words = (place.get(key) for place in objects for key in _CODE_KEYS)
+    statuses = (_STATUSES_OF_CODES.get(word.lower()) for word in words if isinstance(word, str))
+    return next((status for status in statuses if status is not None), None)
 
 
 def _estimated_wait_s(answer: object) -> float | None:

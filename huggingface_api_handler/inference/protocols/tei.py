@@ -15,7 +15,7 @@ from . import codec
 from .addresses import api_url
 from .base import Batching, Body
 from .hf_inference import decode_by_form, form_of
-from .hf_payloads import Encode
+from .hf_payloads import Encode, ranking_payload
 from .json_server import JSONServer
 
 DEFAULT_MAX_BATCH_SIZE = 32
@@ -44,7 +44,7 @@ _PATHS = {
 }
 """The path of each task that such a server answers."""
 
-_ENCODERS: dict[str, Encode] = {"text-classification": predict_payload}
+_ENCODERS: dict[str, Encode] = {"text-classification": predict_payload, "text-ranking": ranking_payload}
 """The tasks whose payload is another than hf-inference's."""
 
 

@@ -17,7 +17,6 @@ from ..telemetry.usage import Usage
 from ..transport.client import Response
 from .context import Dependencies, outcome_of
 
-_STATUS_OK = 200
 _MAX_REFUSED_IN_ALL_FORMS = 3  # inputs: of odd rows there are seldom so many before the first answer
 
 
@@ -156,7 +155,7 @@ class RequestSender:
         except Exception as error:
             self._note_got(number, started, classify_exception(error, host=self.route.host))
             raise
-        is_refused = response.status != _STATUS_OK
+        is_refused = not response.is_success
         failure = Failure(FailureKind.TRANSIENT, "the provider refuses to tell of a job", response.status)
         self._note_got(number, started, failure if is_refused else None, len(response.body))
         return response

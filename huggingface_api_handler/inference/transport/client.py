@@ -28,7 +28,7 @@ from ...urls import is_loopback
 from ..name_resolver import NameResolver
 from ..public_addresses import PrivateAddress, PublicOnlyResolver
 from ..threads import OwnedThreads, Threads
-from .large_bodies import BodyBudget, read_large
+from .large_bodies import BodyBudget, is_success, read_large
 from .timeouts import Deadlines
 
 T = TypeVar("T")
@@ -41,6 +41,10 @@ MAX_INFO_BYTES = 256 * 1024
 
 _CONNECT_TIMEOUT_S = 30.0
 """Time to connect to one address of a host. A host that takes longer is down, whatever the request's own timeout."""
+
+_MAX_HEADER_BYTES = 64 * 1024
+"""Bytes of one response header. Policies of what a page may load take more than aiohttp's own limit of 8,190, and
+aiohttp takes no more than 128 headers."""
 
 _CLOSE_TIMEOUT_S = 1.0
 """Time to close connections as the process ends."""
@@ -58,7 +62,7 @@ class Response(NamedTuple):
     Attributes:
         status: The status code.
         headers: The headers, looked up without regard to case.
-        body: The body, decompressed; of another status than 200 its first ``MAX_ERROR_BYTES``.
+        body: The body, decompressed; of a status that means no success its first ``MAX_ERROR_BYTES``.
         free: Gives back the memory that was counted for a large body. Whoever takes the body apart calls it.
     """
 
@@ -66,6 +70,11 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     free: Callable[[], None] | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status means success, so that the body is an answer."""
+        return is_success(self.status)
 
 
 @dataclass
@@ -338,7 +347,9 @@ def _public_resolver() -> PublicOnlyResolver:
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, max_field_size=_MAX_HEADER_BYTES
+    )
 
 
 async def _close_sessions(transport: _Transport) -> None:

@@ -26,7 +26,7 @@ MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
 
 
 MAX_ERROR_BYTES = 1_000_000
-"""Bytes that are read of a response of another status than 200. Servers say what is wrong in less."""
+"""Bytes that are read of a response of a status that means no success. Servers say what is wrong in less."""
 
 _MAX_UNTURNED_BYTES = 64 * 1024
 """Bytes of an error that are read at once: errors are shorter."""
@@ -37,11 +37,21 @@ _MAX_UNRESTED_S = 0.005
 _MAX_REST_S = 0.05
 """Longest rest: a row of another query takes less."""
 
-_STATUS_OK = 200
-
 
 class ResponseTooLarge(Exception):  # noqa: N818 - read as what happened
     """A response body is larger than it may be."""
+
+
+def is_success(status: int) -> bool:
+    """Whether a status means success, so that the body is an answer.
+
+    Args:
+        status: Of a response.
+
+    Returns:
+        True from 200 to 299.
+    """
+    return 200 <= status < 300
 
 
 class BodyBudget:
@@ -106,13 +116,13 @@ async def read_large(
         bodies: Where the memory of a large body is counted.
 
     Returns:
-        The body, of another status than 200 its first ``MAX_ERROR_BYTES``, and what gives back the memory that was
-        counted; None where none was.
+        The body, of a status that means no success its first ``MAX_ERROR_BYTES``, and what gives back the memory that
+        was counted; None where none was.
 
     Raises:
         ResponseTooLarge: The body is larger than ``max_bytes``.
     """
-    if response.status != _STATUS_OK:
+    if not is_success(response.status):
         return await _read_beginning(response, bodies), None
     if (response.content_length or 0) > max_bytes:
         raise ResponseTooLarge

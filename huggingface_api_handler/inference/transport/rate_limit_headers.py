@@ -17,6 +17,9 @@ _MIN_EPOCH_S = 1e9
 _MAX_HEADER_NUMBER = 1e18
 """Larger numbers, infinity and NaN are taken for a server's mistake."""
 
+_MAX_HEADER_CHARS = 1000
+"""Of a header only so much is searched: headers of 64 KB are read."""
+
 _POLICY_PATTERN = re.compile(r"(?:\bq=)?\b(\d{1,12})\s*;\s*w=(\d{1,12})")
 _REMAINING = re.compile(r"\b(?:r|remaining)=(\d{1,12})")
 _RESET = re.compile(r"\b(?:t|reset)=(\d{1,12})")
@@ -66,7 +69,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds = _parse_number(headers.get("retry-after-ms", ""))
     if milliseconds is not None and 0 <= milliseconds <= MAX_WAIT_S * 1000:
         return milliseconds / 1000
-    text = headers.get("Retry-After", "").strip()
+    text = headers.get("Retry-After", "")[:_MAX_HEADER_CHARS].strip()
     if text:
         seconds = _parse_duration(text)
         if seconds is None:
@@ -96,8 +99,10 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
     """
     value = headers.get("RateLimit")
     if value is not None:
+        value = value[:_MAX_HEADER_CHARS]
+        value = _tightest(value) if "," in value and ";" in value else value
         remaining, reset = _REMAINING.search(value), _RESET.search(value)
-        limit, window_s = _parse_policy(headers, name=value.split(";")[0] if ";" in value else "")
+        limit, window_s = _parse_policy(headers, name=value.split(";")[0].strip() if ";" in value else "")
         stated_limit = _LIMIT.search(value)
         if limit is None and stated_limit is not None:
             limit = int(stated_limit.group(1))
@@ -113,9 +118,15 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimitStatus | None:
     return None
 
 
+def _tightest(value: str) -> str:
+    """Of several policies, the one with the fewest requests that remain."""
+    policies = [(match, policy) for policy in value.split(",") if (match := _REMAINING.search(policy)) is not None]
+    return min(policies, key=lambda each: int(each[0].group(1)))[1] if policies else value
+
+
 def _parse_policy(headers: Mapping[str, str], name: str = "") -> tuple[int | None, float | None]:
     """Requests and seconds of a whole window, by the policy of this name or the first one."""
-    text = headers.get("RateLimit-Policy", "")
+    text = headers.get("RateLimit-Policy", "")[:_MAX_HEADER_CHARS]
     policies = [policy for policy in text.split(",") if name in policy] or [text]
     match = _POLICY_PATTERN.search(policies[0])
     return (int(match.group(1)), float(match.group(2))) if match else (None, None)
@@ -145,7 +156,7 @@ def _seconds_until(http_date: str) -> float | None:
 def _parse_duration(text: str) -> float | None:
     """Seconds: a plain number, or one with units, such as ``6m0s`` or ``20ms``."""
     seconds = _parse_number(text)
-    match = _DURATION.fullmatch(text) if seconds is None and text else None
+    match = _DURATION.fullmatch(text.replace(" ", "").lower()) if seconds is None and text else None
     if match is None:
         return seconds
     return sum(float(part or 0) * unit_s for part, unit_s in zip(match.groups(), _UNITS_S, strict=True))

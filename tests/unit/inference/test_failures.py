@@ -55,7 +55,7 @@ def test_the_list_of_recorded_refusals_covers_each_status() -> None:
     ("status", "batch_size", "kind"),
     [
         (400, 1, FailureKind.INPUT_REJECTED), (400, 8, FailureKind.BATCH_REJECTED), (413, 1, FailureKind.INPUT_REJECTED), (413, 8, FailureKind.BATCH_REJECTED),
-        (422, 1, FailureKind.INPUT_REJECTED), (422, 8, FailureKind.BATCH_REJECTED), (424, 8, FailureKind.BATCH_REJECTED), (401, 8, FailureKind.FATAL), (402, 1, FailureKind.FATAL),
+        (422, 1, FailureKind.INPUT_REJECTED), (422, 8, FailureKind.BATCH_REJECTED), (424, 8, FailureKind.TRANSIENT), (401, 8, FailureKind.FATAL), (402, 1, FailureKind.FATAL),
         (403, 8, FailureKind.FATAL), (404, 8, FailureKind.FATAL), (405, 1, FailureKind.FATAL), (410, 1, FailureKind.FATAL), (408, 1, FailureKind.TRANSIENT),
         (429, 1, FailureKind.RATE_LIMITED), (500, 8, FailureKind.TRANSIENT), (502, 1, FailureKind.TRANSIENT), (503, 1, FailureKind.TRANSIENT), (504, 1, FailureKind.TRANSIENT),
         (301, 1, FailureKind.FATAL), (302, 1, FailureKind.FATAL), (307, 8, FailureKind.FATAL),

@@ -134,7 +134,7 @@ def test_a_megabyte_of_text_that_is_refused_fails_alone(service: Service) -> Non
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (Reply({"error": "Invalid credentials in Authorization header"}, 401), "HF_TOKEN"),
+        (Reply({"error": "Invalid credentials in Authorization header"}, 401), "none was sent"),
         (Reply({"error": "Model x does not exist"}, 404), "does not exist"),
         (Reply("", 302, {"Location": "https://evil.example/steal"}), "evil.example"),
     ],

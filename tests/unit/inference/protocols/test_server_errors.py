@@ -67,7 +67,41 @@ def test_an_object_with_an_error_alone_is_an_error_also_with_status_200(body: An
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[", b"null", b'[{"error": "x"}]', b'{"label": "error"}', b'{"error": "x", "choices": []}', b'{"a": {"error": "x"}}', b'{"error": "cut of'],
+    [b"", b"[", b"null", b'{"label": "error"}', b'{"a": {"error": "x"}}', b'{"error": "cut of',
+     b'{"error": null, "choices": [{}]}', b'{"error": "", "generated_text": "x"}', b'{"error": "careful", "generated_text": "x"}',
+     b'{"error": 0.9, "ok": 0.1}', b'{"error": 0.9}', b'[{"error": "x"}, [0.1]]', b'["error"]', b'[{"error": null, "label": "x"}]',
+     b'{"detail": "x", "label": "y"}', b'{"message": "x", "role": "assistant"}', b'{"detail": "", "message": null}'],
 )  # fmt: skip
 def test_anything_else_with_status_200_is_no_error(body: bytes) -> None:
     assert read_error(Response(200, {}, body)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "status"),
+    [
+        ({"error": {"message": "Provider returned error", "code": 502}, "user_id": "u"}, "Provider returned error", 502),
+        ({"object": "error", "message": "no", "code": "429"}, "no", 429),
+        ({"object": "error", "message": "no", "type": "BadRequestError", "code": 400, "id": "x"}, "no", 400),
+        ({"detail": "Not Found"}, "Not Found", None),
+        ({"detail": {"message": "wait", "code": 429}}, "wait", 429),
+        ({"message": "no", "status": 503}, "no", 503),
+        ({"status": "error", "message": "no"}, "no", None),
+        ({"error": "boom", "choices": []}, "boom", None),
+        ({"error": {"message": "boom"}, "choices": [{"message": {"content": "The answ"}}]}, "boom", None),
+        ({"error": True, "message": "boom", "request": "r1"}, "boom", None),
+        ({"error": {"message": "slow", "type": "rate_limit_exceeded", "code": None}}, "slow", 429),
+        ({"error": {"message": "slow", "type": "overloaded_error"}, "type": "error"}, "slow", 503),
+        ({"error": "x", "code": 200}, "x", None),
+        ({"error": "x", "code": 9 ** 99}, "x", None),
+        ({"error": {"message": "x", "code": "9" * 99}}, "x", None),
+        ([{"error": "boom", "code": 502}], "boom", 502),
+        ([{"error": "one"}, {"error": {"message": "two"}, "i": 1}], "one; two", None),
+    ],
+)  # fmt: skip
+def test_an_error_beside_no_answer_is_one_with_its_words_and_status(
+    body: Any, message: str, status: int | None
+) -> None:
+    for code in (200, 201, 299):
+        error = read_error(Response(code, {}, json.dumps(body).encode()))
+        assert error is not None
+        assert (error.message, error.status) == (message, status)

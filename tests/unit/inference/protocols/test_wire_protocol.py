@@ -163,7 +163,8 @@ def test_every_protocol_keeps_to_what_it_says_of_every_task(protocol: WireProtoc
         protocol.decode(task, Response(200, CIMultiDict(), b'{"cut": "of'), 1)
     for body in (b"", b"[", b"null", b'{"error": "x"}', b'{"detail": []}', b"<html>"):
         assert protocol.error(Response(500, CIMultiDict(), body)) is not None
-    assert protocol.error(Response(200, CIMultiDict(), b'[{"error": "x"}]')) is None
+    assert protocol.error(Response(200, CIMultiDict(), b'[{"error": "x"}]')) is not None
+    assert protocol.error(Response(200, CIMultiDict(), b'[{"label": "error"}]')) is None
 
 
 def test_a_route_that_showed_otherwise_gets_no_batches_whatever_its_protocol_carries() -> None:
