@@ -101,6 +101,7 @@ _pair_task = partial(
     read=read_number("sentence-similarity"),
     value_type=number_value,
     max_answer_bytes=128 * 1024,  # with the text, as some servers send it, or a vector of 4,096 numbers
+    more_parameters={"truncate": bool},
     group=_source,
 )
 

@@ -264,7 +264,8 @@ def toolkit_ranking(asked: Asked) -> Any:
     """huggingface-inference-toolkit refuses a body without ``inputs``, in words that repeat it."""
     if "inputs" not in asked.body:
         return Answer({"error": f"Body needs to provide a inputs key, received: {json.dumps(asked.body)}"}, 400)
-    return {"scores": [float(len(text)) for text in asked.body["inputs"]["texts"]]}
+    texts = asked.body["inputs"]["texts"]
+    return {"scores": [{"index": index, "score": int(text[5:]) / 8} for index, text in enumerate(texts)][::-1]}
 
 
 def no_long_lists(asked: Asked) -> Any:
@@ -318,8 +319,8 @@ CASES = [
     # Hugging Face's own toolkit.
     Case("E: embeddings", VECTORS, {"text": ["hello"]}, lambda asked: {"embeddings": vector(asked.texts[0])}, {0: vector("hello")}),
     Case("E: embeddings of lists", VECTORS, {"text": rows(40)}, lambda asked: {"embeddings": [vector(text) for text in asked.texts]}, {0: vector("an ordinary row 0000"), 39: vector("an ordinary row 0039")}),
-    Case("E: similarities", PAIRS, SIMILAR, lambda asked: {"similarities": [index / 8 for index, _ in enumerate(asked.body["inputs"]["sentences"])]}, {0: 0.0, 7: 7 / 8}),
-    Case("E: ranking", RANKS, SIMILAR, toolkit_ranking, {0: float(len("text 0")), 7: float(len("text 7"))}, most=4),
+    Case("E: similarities", PAIRS, SIMILAR, lambda asked: {"similarities": [int(text[5:]) / 8 for text in asked.body["inputs"]["sentences"]]}, {0: 0.0, 7: 7 / 8}),
+    Case("E: ranking", RANKS, SIMILAR, toolkit_ranking, {0: 0.0, 7: 7 / 8}, most=4),
     # What a server repeats of a row decides nothing.
     *(
         Case(f"F: a row that says {words!r} is repeated", LABELS, {"text": rows(300, r150=words)},
@@ -422,7 +423,7 @@ CASES = [
              get=lambda asked: {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "library"}]} if asked.path == "/v1/models" else not_found(asked))
         for base in ("", "/v1", "/v1/", "/v1/embeddings")
     ),
-    Case("U: Cohere's and Jina's rerank", RANKS, SIMILAR, lambda asked: {"results": [{"index": index, "relevance_score": index / 8} for index in range(len(asked.body["documents"]))][::-1]} if asked.path == "/v1/rerank" else not_found(asked),
+    Case("U: Cohere's and Jina's rerank", RANKS, SIMILAR, lambda asked: {"results": [{"index": index, "relevance_score": int(text[5:]) / 8} for index, text in enumerate(asked.body["documents"])][::-1]} if asked.path == "/v1/rerank" else not_found(asked),
          {0: 0.0, 7: 7 / 8}, most=2, path="/v1/rerank"),
     Case("U: completions", {"task": "text-generation", "column": "text"}, ONE, lambda asked: {"object": "text_completion", "choices": [{"index": 0, "text": f"{asked.body['prompt']}!", "finish_reason": "stop"}]} if asked.path == "/v1/completions" else not_found(asked),
          {0: "hello!"}, path="/v1/completions"),

@@ -113,16 +113,17 @@ def similarity_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONOb
     return _with_parameters({"inputs": {"source_sentence": inputs[0].source, "sentences": sentences}}, settings)
 
 
-def ranking_payload(inputs: Sequence[TextPair], _settings: Settings) -> JSONObject:
+def ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
     """One query with all its texts, as Text Embeddings Inference's ``/rerank`` takes them.
 
     Args:
         inputs: Pairs of one query, at least one.
+        settings: The settings of the model.
 
     Returns:
-        ``{"query", "texts"}``.
+        ``{"query", "texts"}`` with the parameters beside them.
     """
-    return {"query": inputs[0].source, "texts": [pair.text for pair in inputs]}
+    return {"query": inputs[0].source, "texts": [pair.text for pair in inputs], **settings.parameters}
 
 
 def nested_ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:

@@ -16,6 +16,7 @@ from ...tasks.base import unreadable
 from ...tasks.input_types import TextPair
 from .indexed_parts import by_index, by_index_or_order
 from .operations import Operation
+from .parameters import supported_parameters
 
 _LISTS = ("results", "data")
 _SCORES = ("relevance_score", "score")
@@ -81,6 +82,7 @@ class Rerank(Operation):
         Returns:
             ``{"model", "query", "documents", "top_n", "return_documents"}``.
         """
+        supported_parameters(settings, (), "a rerank server")
         return {
             "model": settings.model,
             "query": inputs[0].source,

@@ -22,6 +22,10 @@ DEFAULT_MAX_BATCH_SIZE = 32
 """The server's own default of ``--max-client-batch-size``, where ``/info`` does not say."""
 
 
+_PREDICT_NAMES = {"truncation": "truncate"}
+"""What the server calls a parameter of ``/predict``, where it is not as pipelines do."""
+
+
 def predict_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
     """The payload of a request to ``/predict``.
 
@@ -33,7 +37,8 @@ def predict_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
         ``{"inputs": text}`` for one text, ``{"inputs": [[text], ...]}`` for several: one plain list of texts would be
         read as a pair.
     """
-    return {"inputs": [[text] for text in inputs] if len(inputs) > 1 else inputs[0], **settings.parameters}
+    parameters = {_PREDICT_NAMES.get(name, name): value for name, value in settings.parameters.items()}
+    return {"inputs": [[text] for text in inputs] if len(inputs) > 1 else inputs[0], **parameters}
 
 
 _PATHS = {

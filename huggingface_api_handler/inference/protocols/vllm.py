@@ -124,9 +124,11 @@ class VllmScore(Operation):
             settings: The settings of the model.
 
         Returns:
-            ``{"model", "text_1": source, "text_2": [text, ...]}``.
+            ``{"model", "text_1": source, "text_2": [text, ...]}``, with ``truncate_prompt_tokens`` where texts are to be cut.
         """
-        return {"model": settings.model, "text_1": inputs[0].source, "text_2": [pair.text for pair in inputs]}
+        cut = supported_parameters(settings, ("truncate",), "vLLM's /score").get("truncate")
+        limit: JSONObject = {"truncate_prompt_tokens": _TO_MODEL_LENGTH} if cut else {}
+        return {"model": settings.model, "text_1": inputs[0].source, "text_2": [pair.text for pair in inputs], **limit}
 
     def split(self, task: Task, answer: object, count: int) -> list[Any]:
         """Scores, by the index that each comes with.
