@@ -276,7 +276,7 @@ def no_long_lists(asked: Asked) -> Any:
     return labels(asked)
 
 
-SIMILAR = {"text": [f"text {number}" for number in range(8)], "other": ["the same"] * 8}
+SIMILAR = {"text": ["the same"] * 8, "other": [f"text {number}" for number in range(8)]}
 MASKED = rows(40, r3="n/a", r17="-", r30="none")
 MASKED = [text if len(text) < 6 else f"{text} [MASK]" for text in MASKED]
 LONG = rows(640, r5="x" * 300, r200="y" * 301, r400="z" * 302, r600="w" * 303)

@@ -124,7 +124,8 @@ class VllmScore(Operation):
             settings: The settings of the model.
 
         Returns:
-            ``{"model", "text_1": source, "text_2": [text, ...]}``, with ``truncate_prompt_tokens`` where texts are to be cut.
+            ``{"model", "text_1": source, "text_2": [text, ...]}``, with ``truncate_prompt_tokens`` where texts are
+            to be cut.
         """
         cut = supported_parameters(settings, ("truncate",), "vLLM's /score").get("truncate")
         limit: JSONObject = {"truncate_prompt_tokens": _TO_MODEL_LENGTH} if cut else {}
