@@ -127,7 +127,7 @@ def test_many_refused_rows_beside_one_another_end_nothing() -> None:
     assert len(run.sent) <= len(texts) + 20, "an answered input is asked again for each twenty refusals in a row"
 
 
-@pytest.mark.parametrize("answer", [{"text": None}, [], "words", {"label": 1}])
+@pytest.mark.parametrize("answer", [{"text": None}, [], "words", {"label": None}])
 def test_unreadable_answers_are_not_bought_by_the_thousand(answer: Any) -> None:
     run = Run(lambda asked: answer if not isinstance(asked["inputs"], list) else error(400, "valid string"), ORDINARY)
     assert run.executor.stopped is not None
