@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["huggingface_api_handler"], enable_load
     from huggingface_api_handler.inference.failures import classify_error_in_answer, classify_response
     from huggingface_api_handler.inference.media import ssrf
     from huggingface_api_handler.inference.protocols import codec, server_errors
-    from huggingface_api_handler.inference.protocols.base import WireProtocol
+    from huggingface_api_handler.inference.protocols.base import Batching, WireProtocol
     from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
     from huggingface_api_handler.inference.protocols.servers import KINDS
     from huggingface_api_handler.inference.transport.client import Response
@@ -85,6 +85,8 @@ def protocols(data: bytes) -> None:
 
 def _answer(protocol: WireProtocol, model: ModelSettings, data: bytes) -> None:
     status, count, body = STATUSES[data[1] % len(STATUSES)], 1 + data[2] % 3, data[3:]
+    if protocol.batching(model.definition) is Batching.NEVER:
+        count = 1
     text = body[:60].decode("latin-1")
     headers = {"Retry-After": text, "RateLimit": text, "RateLimit-Policy": text, "Location": text, "x-compute-time": text, "Content-Type": text}  # fmt: skip
     response, task = Response(status, headers, body), model.definition
