@@ -192,7 +192,7 @@ class DetectedServers:
     async def _ask(self, http: HttpClient, route: Route, path: str, asked: set[str]) -> bool:
         """Ask the server of a route what it is. Returns whether another path is to be asked."""
         url = info_url(route.base, path)
-        headers = route.headers if route.may_have_key(url) else without_key(route.headers)
+        headers = route.headers if route.is_key_allowed_for(url) else without_key(route.headers)
         try:
             response = await http.get(url, headers, _INFO_TIMEOUT_S, public_only=route.is_public_only)
         except Exception:  # the query itself will say what is wrong with this host
@@ -204,10 +204,10 @@ class DetectedServers:
             account = (route.endpoint, route.account)
             self._guarded[account] = _Server(OPENAI, OPENAI.protocols, route.base, Evidence.ASSUMED)
             return False
-        told = _object_in(response)
+        info = _object_in(response)
         for kind in KINDS:
-            if path in kind.info_paths and (protocols := kind.read(told)) is not None:
-                base = remove_path(url, MODELS) if kind.places else route.base
+            if path in kind.info_paths and (protocols := kind.read(info)) is not None:
+                base = remove_path(url, MODELS) if kind.task_paths else route.base
                 self._servers[route.endpoint] = _Server(kind, protocols, base)
                 return False
         return True
@@ -231,7 +231,7 @@ class DetectedServers:
         changed = replace(
             route, url=url, protocol=protocol, kind=server.kind, base=server.base, evidence=server.evidence
         )
-        return changed if not route.has_key or route.may_have_key(url) else _keyless(changed)
+        return changed if not route.has_key or route.is_key_allowed_for(url) else _keyless(changed)
 
     def _server_of(self, route: Route) -> _Server:
         """What is known of the server of a route, or what it is taken for."""
@@ -267,7 +267,7 @@ def _keyless(route: Route) -> Route:
 def _object_in(response: Response) -> Mapping[str, object]:
     """The JSON object of a response of status 200; an empty one where it has none."""
     try:
-        told = orjson.loads(response.body) if response.status == _STATUS_OK else None
+        info = orjson.loads(response.body) if response.status == _STATUS_OK else None
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return info if isinstance(info, dict) else {}

@@ -58,7 +58,7 @@ class Route:
         secret: The key that is sent, as it is looked for in the answers to it; None where none is.
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
-        may_have_key: Whether the key may go to another address of the same server.
+        is_key_allowed_for: Whether the key may go to another address of the same server.
     """
 
     url: str
@@ -76,7 +76,7 @@ class Route:
     endpoint: str = ""
     base: str = ""
     info_paths: tuple[str, ...] = ()
-    may_have_key: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
+    is_key_allowed_for: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -121,9 +121,9 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
 
 def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str) -> Route:
     task, many = model.definition, serves_many_models(endpoint)
-    if (said := said_kind(engine)) is not None:
-        choice, evidence = Choice(said, True), Evidence.SAID
-        _refuse_unfit(said, task, endpoint)
+    if (kind := said_kind(engine)) is not None:
+        choice, evidence = Choice(kind, True), Evidence.SAID
+        _refuse_unfit(kind, task, endpoint)
     else:
         choice = Choice(HUGGING_FACE, True) if many else choose(endpoint, task)
         evidence = Evidence.ADDRESS if choice.is_known else Evidence.ASSUMED
@@ -163,7 +163,7 @@ def _route(
         account,
         decision.secret,
         decision.advice,
-        may_have_key=lambda other: key_for(other, engine).key is not None,
+        is_key_allowed_for=lambda other: key_for(other, engine).key is not None,
     )
 
 

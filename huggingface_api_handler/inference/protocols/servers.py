@@ -36,7 +36,7 @@ AUTO = "auto"
 """The engine argument ``protocol`` for a server that is to be found out."""
 
 Protocols = tuple[WireProtocol, ...]
-Told = Mapping[str, object]
+Info = Mapping[str, object]
 """The JSON object that a server tells of itself."""
 
 
@@ -52,17 +52,17 @@ class ServerKind:
         operations: Ends of paths. An endpoint with one of them is that operation of such a server, or of another that
             has the same.
         tasks: The tasks that it serves, where its protocols support more.
-        places: The path of a task's operation, where the protocol would put it elsewhere.
+        task_paths: The path of a task's operation, where the protocol would put it elsewhere.
         is_at_root: Whether it has operations beside ``/v1``, so that they are put after the root.
     """
 
     name: str
     protocols: Protocols
     info_paths: tuple[str, ...] = ()
-    read: Callable[[Told], Protocols | None] = field(default=lambda _told: None, repr=False)
+    read: Callable[[Info], Protocols | None] = field(default=lambda _info: None, repr=False)
     operations: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict, hash=False)
+    task_paths: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_at_root: bool = False
 
     def protocols_for(self, task: Task) -> Protocols:
@@ -90,7 +90,7 @@ class ServerKind:
         Returns:
             True where the path ends so.
         """
-        if operation_of(endpoint) not in (*self.operations, *self.places.values()):
+        if operation_of(endpoint) not in (*self.operations, *self.task_paths.values()):
             return False
         urls = [self.url(protocol, endpoint, "", task) for protocol in self.protocols_for(task)]
         return self is not HUGGING_FACE and path_of(endpoint) in map(path_of, urls)
@@ -108,8 +108,8 @@ class ServerKind:
             The URL to POST to; ``base`` where its path is already that of the operation.
         """
         own, root = without_operation(base), server_root(base) if self.is_at_root else without_operation(base)
-        if (place := self.places.get(task.name)) is not None:
-            url = api_url(base if path_of(base).endswith(place) else own, place, version="")
+        if (path := self.task_paths.get(task.name)) is not None:
+            url = api_url(base if path_of(base).endswith(path) else own, path, version="")
         elif self.is_at_root and operation_of(base) not in self.operations:
             url = protocol.url(root, model, task)
         else:
@@ -120,11 +120,11 @@ class ServerKind:
         return url if protocol is HF_INFERENCE else without_slash(url)
 
 
-def _owned_by(name: str, protocols: Protocols) -> Callable[[Told], Protocols | None]:
+def _owned_by(name: str, protocols: Protocols) -> Callable[[Info], Protocols | None]:
     """Recognise a server by who owns the models of its list; any list of models for an empty name."""
 
-    def read(told: Told) -> Protocols | None:
-        models = told.get("data")
+    def read(info: Info) -> Protocols | None:
+        models = info.get("data")
         if not isinstance(models, list) or not all(isinstance(model, dict) and "id" in model for model in models):
             return None
         return protocols if not name or any(model.get("owned_by") == name for model in models) else None
@@ -132,8 +132,8 @@ def _owned_by(name: str, protocols: Protocols) -> Callable[[Told], Protocols | N
     return read
 
 
-def _read_tei(told: Told) -> Protocols | None:
-    found = from_info(told)
+def _read_tei(info: Info) -> Protocols | None:
+    found = from_info(info)
     return None if found is None else (found,)
 
 
@@ -183,7 +183,7 @@ KINDS = (
         "tgi",
         _HUGGING_FACE,
         (INFO,),
-        lambda told: _HUGGING_FACE if "max_total_tokens" in told else None,
+        lambda info: _HUGGING_FACE if "max_total_tokens" in info else None,
         ("/generate",),
         tasks=("text-generation", "summarization", "translation", "chat-completion", "image-text-to-text"),
         is_at_root=True,
@@ -209,7 +209,7 @@ KINDS = (
         _INFINITY,
         (OPENAI_MODELS, MODELS),  # the first where it was started with the prefix /v1
         _owned_by("infinity", _INFINITY),
-        places={
+        task_paths={
             "feature-extraction": "/embeddings",
             "sentence-similarity": "/embeddings",
             "text-ranking": "/rerank",
@@ -226,7 +226,7 @@ INFO_PATHS = (INFO, OPENAI_MODELS, MODELS)
 """Where servers say what they are, in the order in which they are asked."""
 
 OPERATIONS = sorted(
-    {path for kind in KINDS for path in (*kind.operations, *kind.places.values())},
+    {path for kind in KINDS for path in (*kind.operations, *kind.task_paths.values())},
     key=lambda path: (-len(path), path),
 )
 """Ends of paths that are those of one operation of a server, the longest first."""
@@ -356,5 +356,5 @@ def choose(endpoint: str, task: Task) -> Choice:
     if not others:
         return Choice(kind, kind is not HUGGING_FACE)
     # Those before the last of them are asked about too: they are not to be taken for it.
-    told = {path for each in fitting[: others[-1] + 1] for path in each.info_paths}
-    return Choice(kind, False, tuple(path for path in INFO_PATHS if path in told))
+    asked = {path for each in fitting[: others[-1] + 1] for path in each.info_paths}
+    return Choice(kind, False, tuple(path for path in INFO_PATHS if path in asked))

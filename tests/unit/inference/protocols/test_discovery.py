@@ -328,6 +328,7 @@ def test_stored_answers_are_found_whether_the_address_has_a_slash_or_not(service
         ("/embed", None, set()),
         ("/v1/embeddings", None, set()),
         ("/v1", "/v1/embeddings", set()),
+        ("/x/v1/chat", "/x/v1/chat/completions", {"/x/info", "/x/v1/models", "/x/models"}),
         ("/x", "/y", {"/y/info", "/y/v1/models", "/y/models", "/y"}),
         ("/x/predict", "/y/predict", {"/y/info", "/y/predict"}),
         ("/x/v1", "/x/secrets", {"/x/secrets/info", "/x/secrets/v1/models", "/x/secrets/models", "/x/secrets"}),
