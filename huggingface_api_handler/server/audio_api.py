@@ -28,11 +28,11 @@ async def transcribe(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     form = parse_form(await read_body(request), request.headers.get("content-type", ""))
     body = speech.parse_transcription_form(form)
     card: ModelCard[bytes, Transcript]
-    card, _ = registry.find_card(speech.TRANSCRIPTION_TASK, named or body.model)
+    card, _ = registry.find_card(speech.TRANSCRIPTION_TASK, path_id or body.model)
     parameters: dict[str, object] = {"language": body.language} if body.language else {}
     if body.wants_timestamps:
         parameters["return_timestamps"] = True
@@ -59,10 +59,10 @@ async def speak(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     body = speech.parse_speech_request(await read_body(request))
     card: ModelCard[str, MediaFile]
-    card, _ = registry.find_card(speech.SPEECH_TASK, named or body.model)
+    card, _ = registry.find_card(speech.SPEECH_TASK, path_id or body.model)
     voice_warning = speech.check_voice(body.voice, card.voices)
     inputs = card.parse_inputs(body.text)
     run = ModelRun(request, card, {}, options=RunOptions(ignored=body.ignored))

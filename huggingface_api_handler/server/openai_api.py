@@ -99,10 +99,10 @@ async def chat(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     body = chat_completion.parse_chat_request(await read_body(request))
     card: ModelCard[list[ChatMessage], ChatAnswer]
-    card, model_id = registry.find_card(chat_completion.TASK, named or body.model)
+    card, model_id = registry.find_card(chat_completion.TASK, path_id or body.model)
     if body.parameters.get("logprobs") and "logprobs" not in card.known_parameters:
         raise invalid_field("logprobs", "`logprobs` is not supported for this model")
     inputs = card.parse_inputs(body.messages)
@@ -128,9 +128,9 @@ async def complete(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     body = text_completion.parse_completion_request(await read_body(request))
-    card, model_id = registry.find_card(text_completion.TASK, named or body.model)
+    card, model_id = registry.find_card(text_completion.TASK, path_id or body.model)
     run = ModelRun(request, card, body.parameters)
     response = CompletionResponse(model_id)
     if body.stream:
@@ -154,9 +154,9 @@ async def embed(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     body = embedding_request.parse_embedding_request(await read_body(request))
-    card, model_id = registry.find_card(embedding_request.TASK, named or body.model)
+    card, model_id = registry.find_card(embedding_request.TASK, path_id or body.model)
     run = ModelRun(request, card, {}, options=RunOptions(ignored=body.ignored))
     embeddings, tokens = await _predict_in_parts(run, body.texts, sum(map(len, body.texts)))
     content = embedding_request.embedding_response(body, model_id, embeddings, tokens)
@@ -175,9 +175,9 @@ async def rerank(request: Request) -> Response:
     Raises:
         HTTPError: What is wrong with the request or the model.
     """
-    named = path_model(request)
+    path_id = path_model(request)
     body = reranking.parse_rerank_request(await read_body(request))
-    card, model_id = registry.find_card(reranking.TASK, named or body.model)
+    card, model_id = registry.find_card(reranking.TASK, path_id or body.model)
     run = ModelRun(request, card, {}, options=RunOptions(ignored=body.ignored))
     groups = [SimilarityInput(body.query, texts) for texts in _parts(body.texts)]
     outputs: list[list[float]] = []
@@ -197,8 +197,8 @@ async def _predict_in_parts(run: AnyModelRun, items: list[_ItemT], characters: i
     for part in _parts(items):
         outputs += await run.predict(ModelInputs(part, True, characters))
         counts.append(await run.count_tokens(part))
-    known = [count for count in counts if count is not None]
-    return outputs, sum(known) if len(known) == len(counts) else None
+    counted = [count for count in counts if count is not None]
+    return outputs, sum(counted) if len(counted) == len(counts) else None
 
 
 def _parts(items: list[_ItemT]) -> list[list[_ItemT]]:

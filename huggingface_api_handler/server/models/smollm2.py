@@ -182,8 +182,8 @@ class _Streamed:
             if text or logprobs:
                 self.text += text
                 # Characters of several tokens come as one piece, which has no one id.
-                [known] = logprobs if len(logprobs) == 1 else [{}]
-                return Token(text, known.get("id"), known.get("logprob"), openai_logprobs(logprobs))
+                [token_facts] = logprobs if len(logprobs) == 1 else [{}]
+                return Token(text, token_facts.get("id"), token_facts.get("logprob"), openai_logprobs(logprobs))
         return None
 
 

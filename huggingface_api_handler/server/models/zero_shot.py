@@ -70,8 +70,13 @@ class ZeroShotClassifier:
         hypotheses = self._encode_hypotheses(tuple(template.replace("{}", label) for label in labels))
         embeddings = self._encoder.encode(inputs)
         # One product a row: a product of all rows may round differently by their number.
-        ranked = [_ranked(labels, _scores(hypotheses @ embedding, multi_label)) for embedding in embeddings]
-        return [former_scores(text, pairs) if as_object else pairs for text, pairs in zip(inputs, ranked, strict=True)]
+        pairs_by_text = [
+            _sorted_pairs(labels, _scores(hypotheses @ embedding, multi_label)) for embedding in embeddings
+        ]
+        return [
+            former_scores(text, pairs) if as_object else pairs
+            for text, pairs in zip(inputs, pairs_by_text, strict=True)
+        ]
 
     def _encode(self, hypotheses: tuple[str, ...]) -> minilm.Embeddings:
         return self._encoder.encode(hypotheses)
@@ -87,7 +92,7 @@ def _scores(cosines: npt.NDArray[np.float32], multi_label: bool) -> list[float]:
     return softmax
 
 
-def _ranked(labels: Sequence[str], scores: Sequence[float]) -> list[LabelScore]:
+def _sorted_pairs(labels: Sequence[str], scores: Sequence[float]) -> list[LabelScore]:
     pairs: list[LabelScore] = [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)]
     return sorted(pairs, key=lambda pair: pair["score"], reverse=True)
 

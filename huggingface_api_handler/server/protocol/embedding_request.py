@@ -20,7 +20,7 @@ from .request_body import json_type_name, parse_json
 
 TASK = "feature-extraction"
 # That of OpenAI. Clients such as LangChain's send 1,000 at once.
-MAX_TEXTS = 2_048
+MAX_EMBEDDED_TEXTS = 2_048
 _FIELDS = ("model", "input", "encoding_format", "dimensions", "user")
 _TOKENS_ADVICE = (
     "lists of token ids are not read here, since they belong to OpenAI's models: send texts "
@@ -73,8 +73,8 @@ def _parse_input(value: object) -> list[str]:
         return [value]
     if not isinstance(value, list) or not value:
         raise invalid_field("input", "expected a text, or a list of at least one text")
-    if len(value) > MAX_TEXTS:
-        raise batch_too_large(len(value), MAX_TEXTS)
+    if len(value) > MAX_EMBEDDED_TEXTS:
+        raise batch_too_large(len(value), MAX_EMBEDDED_TEXTS)
     texts = []
     for position, text in enumerate(value):
         if not isinstance(text, str):

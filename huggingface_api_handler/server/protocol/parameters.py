@@ -28,20 +28,20 @@ def reject_unknown(parameters: Parameters, task: str, supported: Sequence[str]) 
             raise invalid_field("parameters", f"`{name}` is not a parameter of {task} on this server; it has: {has}")
 
 
-def split_known(parameters: Parameters, known: Sequence[str]) -> tuple[Parameters, list[str]]:
+def split_known(parameters: Parameters, supported: Sequence[str]) -> tuple[Parameters, list[str]]:
     """Leave out parameters that a task does not know.
 
     Args:
         parameters: The request's parameters.
-        known: Names of the parameters that it knows; without any, all are kept.
+        supported: Names of the parameters that it knows; without any, all are kept.
 
     Returns:
         The parameters that are known, and the names of others that have a value.
     """
-    if not known:
+    if not supported:
         return parameters, []
-    kept = {name: value for name, value in parameters.items() if name in known}
-    return kept, [name for name, value in parameters.items() if name not in known and value is not None]
+    values = {name: value for name, value in parameters.items() if name in supported}
+    return values, [name for name, value in parameters.items() if name not in supported and value is not None]
 
 
 def ignored_warning(names: Sequence[str]) -> str:

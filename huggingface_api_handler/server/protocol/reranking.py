@@ -17,7 +17,7 @@ from .parameters import get_bool, get_positive_int, split_known
 from .request_body import json_type_name, parse_json
 
 TASK = "sentence-similarity"
-MAX_TEXTS = 1_000
+MAX_RANKED_TEXTS = 1_000
 _FIELDS = ("model", "query", "documents", "texts", "top_n", "return_documents", "return_text")
 
 
@@ -81,8 +81,8 @@ def parse_rerank_request(raw: bytes) -> RerankRequest:
 def _parse_texts(field: str, values: object) -> list[str]:
     if not isinstance(values, list) or not values:
         raise invalid_field(field, "expected a list of at least one text")
-    if len(values) > MAX_TEXTS:
-        raise batch_too_large(len(values), MAX_TEXTS)
+    if len(values) > MAX_RANKED_TEXTS:
+        raise batch_too_large(len(values), MAX_RANKED_TEXTS)
     texts = []
     for position, value in enumerate(values):
         text = value.get("text") if isinstance(value, dict) else value

@@ -205,6 +205,6 @@ def check_speech_format(response_format: str | None, file: MediaFile) -> None:
     Raises:
         HTTPError: 400 for another format.
     """
-    made = file.content_type.rpartition("/")[2]
-    if response_format not in (None, made):
-        raise invalid_field("response_format", f"this model speaks {made}, not {response_format}")
+    actual = file.content_type.rpartition("/")[2]
+    if response_format not in (None, actual):
+        raise invalid_field("response_format", f"this model speaks {actual}, not {response_format}")

@@ -34,7 +34,7 @@ DETAILS = {"finish_reason": "length", "generated_tokens": 2, "prompt_tokens": 3,
 TEXT = {"generated_text": "Bonjour", "details": DETAILS}
 
 
-class Whole:
+class CannotStream:
     """A model that cannot stream."""
 
     def __init__(self, output: object) -> None:
@@ -44,7 +44,7 @@ class Whole:
         return [self.output]
 
 
-class Streaming(Whole):
+class Streaming(CannotStream):
     """A model that can, and may fail before its first token or after it."""
 
     def __init__(self, output: object, fails_early: Exception | None = None, fails_late: Exception | None = None):
@@ -68,7 +68,7 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, card: AnyModelCard, model: Whole) -> None:
+def serve(monkeypatch: pytest.MonkeyPatch, card: AnyModelCard, model: CannotStream) -> None:
     served: AnyModelCard = dataclasses.replace(
         card, name="local/fake", hub_alias=None, load=lambda: model, required_modules=()
     )
@@ -110,7 +110,7 @@ def test_the_tokens_used_come_last_where_they_are_asked_for(
 def test_a_model_that_cannot_stream_answers_in_one_part_and_says_so(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(monkeypatch, chat.CARD, Whole(ANSWER))
+    serve(monkeypatch, chat.CARD, CannotStream(ANSWER))
     first, last, _ = events(client, CHAT, {"messages": MESSAGES})
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": "Bonjour"}
     assert last["choices"][0]["finish_reason"] == "stop"
@@ -125,7 +125,7 @@ def test_a_completion_comes_in_parts(client: TestClient, monkeypatch: pytest.Mon
     assert [part["choices"][0]["text"] for part in parts] == ["Bon", "jour", ""]
     assert parts[-1]["choices"][0]["finish_reason"] == "length"
     assert usage["usage"]["total_tokens"] == 5 and done == "data: [DONE]"
-    serve(monkeypatch, text_generation.CARD, Whole(TEXT))
+    serve(monkeypatch, text_generation.CARD, CannotStream(TEXT))
 
 
 def test_text_generation_streams_in_the_form_of_tgi(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_text_generation_streams_in_the_form_of_tgi(client: TestClient, monkeypa
 
 
 def test_without_tokens_text_generation_is_one_event(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    serve(monkeypatch, text_generation.CARD, Whole([{"generated_text": "Bonjour"}]))
+    serve(monkeypatch, text_generation.CARD, CannotStream([{"generated_text": "Bonjour"}]))
     [only] = events(client, "/models/local/fake", {"inputs": "Say"})
     assert only["token"]["text"] == only["generated_text"] == "Bonjour" and only["details"] is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_sentiment_scores_are_the_same_alone_and_in_a_batch() -> None:
 
 
 def test_zero_shot_scores_are_the_same_alone_and_in_a_batch() -> None:
-    model = zero_shot.CARD.load()
+    model: Any = zero_shot.CARD.load()
     parameters = {"candidate_labels": ["film", "food", "a phone"]}
     for text, answer in zip(TEXTS, model.predict(TEXTS, parameters), strict=True):
         [alone] = model.predict([text], parameters)
