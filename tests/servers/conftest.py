@@ -1,0 +1,21 @@
+"""These tests need the environments that run.sh makes; without them they are not collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .processes import environments
+from .serving import Servers
+
+if environments() is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """One server at a time."""
+    started = Servers(tmp_path_factory.mktemp("servers"))
+    yield started
+    started.stop()
