@@ -52,10 +52,19 @@ creation_args = OrderedDict(
     endpoint={
         "type": "url",
         "description": "URL of an Inference Endpoint, or of any server of yours that speaks the same protocol. A URL "
-        "that ends in /models is a server of many models, each under its name; any other serves one. Default: Hugging "
-        "Face's serverless Inference Providers.",
+        "that ends in /models is a server of many models, each under its name; any other serves one. It may be a base "
+        "address such as https://host/v1, or the full path of an operation. Default: Hugging Face's serverless "
+        "Inference Providers.",
         "required": False,
         "label": "Endpoint",
+    },
+    protocol={
+        "type": "str",
+        "description": "What the server at an endpoint is: 'huggingface' (Inference Endpoints, the local server), "
+        "'tgi', 'tei', 'openai' (OpenAI-compatible), 'vllm', 'llama.cpp' or 'infinity'. With 'auto' its address shows "
+        "it, or it is asked once. Default: 'auto'.",
+        "required": False,
+        "label": "Protocol",
     },
     provider={
         "type": "str",

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -52,6 +52,22 @@ def origin_of(url: str) -> Origin:
     if port is None:
         raise ValueError("is neither http nor https")
     return Origin(parts.scheme, canonical_host(f"[{host}]" if ":" in host else host), port)
+
+
+def without_slash(url: str) -> str:
+    """A URL as it is told from others: some servers want the slash at the end of a path, none has another there.
+
+    Args:
+        url: An absolute URL.
+
+    Returns:
+        The URL without the slash at the end of its path.
+
+    >>> without_slash("https://example.com/predict/?key=1")
+    'https://example.com/predict?key=1'
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/"))) if parts.path.endswith("/") else url
 
 
 def is_same_origin(url: str, other: str) -> bool:

@@ -40,6 +40,7 @@ class Service(WebServer):
         self.paths: list[str] = []
         self.fetched: list[str] = []
         self.info: Any = None
+        self.lists: dict[str, Any] = {"/v1/models": None, "/models": None}  # of models, where a server has one
         self.in_flight = self.most_in_flight = 0
         super().__init__()
         self.port = self.ports[0]
@@ -61,6 +62,8 @@ class Service(WebServer):
             if request.path == "/info":
                 info = self.info() if callable(self.info) else self.info
                 reply = info if isinstance(info, Reply) else Reply(info, 200 if info else 404)
+            elif request.method == "GET" and request.path in self.lists:
+                reply = self.lists[request.path] or Reply({"error": "not found"}, 404)
             else:
                 reply = self.answer(body, headers, request.path)
             if isawaitable(reply):

@@ -65,6 +65,8 @@ def _check_parameter(parameter: Parameter, value: object) -> object:
 
 def _read(parameter: Parameter, value: object) -> object:
     """The value in the parameter's type; a value whose parameter allows several types comes back as it is."""
+    if isinstance(value, str) and value in parameter.words:
+        return value
     is_text_list = parameter.kind is list and parameter.items is str
     if is_text_list and isinstance(value, str):
         value = labels_from(value) or value
@@ -77,6 +79,6 @@ def _read(parameter: Parameter, value: object) -> object:
         value = TypeAdapter(wanted).validate_python(refuse_bool(value) if wanted in (int, float) else value)
         refuse_unsendable(parameter.name, value)  # a text may have become a number that JSON does not have
     except (ValidationError, RecursionError, ValueError):
-        type_name = _TYPE_NAMES.get(wanted, "a list of texts")
+        type_name = " or ".join([_TYPE_NAMES.get(wanted, "a list of texts"), *map(repr, parameter.words)])
         raise InputError(f"{parameter.name} must be {type_name}, got {preview(value)}") from None
     return value

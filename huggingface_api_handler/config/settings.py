@@ -46,8 +46,16 @@ class EngineSettings(_Arguments):
         default=None,
         title="Endpoint",
         description="URL of an Inference Endpoint, or of any server of yours that speaks the same protocol. A URL that "
-        "ends in /models is a server of many models, each under its name; any other serves one. Default: Hugging "
-        "Face's serverless Inference Providers.",
+        "ends in /models is a server of many models, each under its name; any other serves one. It may be a "
+        "base address such as https://host/v1, or the full path of an operation. Default: Hugging Face's serverless "
+        "Inference Providers.",
+    )
+    protocol: Name = Field(
+        default="auto",
+        title="Protocol",
+        description="What the server at an endpoint is: 'huggingface' (Inference Endpoints, the local server), 'tgi', "
+        "'tei', 'openai' (OpenAI-compatible), 'vllm', 'llama.cpp' or 'infinity'. With 'auto' its address shows it, or "
+        "it is asked once. Default: 'auto'.",
     )
     provider: Name | None = Field(
         default=None,

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from ..errors import InputError
 from ..redaction import preview
 from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
-from ..urls import has_detour, origin_of
+from ..urls import has_detour, origin_of, without_slash
 from .normalize import json_object
 
 MIN_KEY_CHARS_WITH_DIGITS = 8
@@ -109,7 +109,11 @@ def _url(value: str) -> str:
     path = parts.path.rstrip("/").removeprefix("/")
     if path and has_detour(path):
         raise ValueError("must hold no //, /./ or /../ in its path: write the address that is meant")
-    return _with_readable_host(value.strip().rstrip("/"), parts.hostname)
+    url = without_slash(value.strip())
+    # Of a host, or where models are known by their names, a slash at the end means nothing.
+    if parts.path.endswith("/") and path and "models" not in path.split("/"):
+        url = urlsplit(url)._replace(path=f"/{path}/").geturl()
+    return _with_readable_host(url, parts.hostname)
 
 
 def _with_readable_host(url: str, host: str) -> str:
@@ -213,7 +217,7 @@ DirPath = Annotated[
 """The path of a folder, which need not exist yet."""
 
 Url = Annotated[str, Field(max_length=8192, json_schema_extra={"format": "uri"}), AfterValidator(_url)]
-"""An http(s) URL without user and password, and without a slash at its end."""
+"""An http(s) URL without user and password. A slash at its end is kept where it can mean another address."""
 
 Int = Annotated[int, BeforeValidator(refuse_bool)]
 """A whole number, also one that SQL wrote as text."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -95,6 +96,11 @@ def engine_settings(using: Using | None) -> EngineSettings:
     if settings.provider and settings.endpoint:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
+        )
+    if settings.provider and settings.protocol != "auto":
+        raise InputError(
+            "give protocol or provider, not both: protocol says what the server at an endpoint speaks, and a provider "
+            "is asked as it wants to be"
         )
     if settings.has_own_key and settings.endpoint and not is_secure_url(settings.endpoint):
         raise InputError(
@@ -200,7 +206,11 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
 def _is_in_address(endpoint: object, engine: EngineSettings | None) -> bool:
     """Whether the model's name is part of the address that is asked."""
     endpoint = endpoint or (engine.endpoint if engine else None)
-    return not endpoint or str(endpoint).rstrip("/").endswith("/models")
+    return not endpoint or _serves_many_models(endpoint)
+
+
+def _serves_many_models(endpoint: object) -> bool:
+    return urlsplit(str(endpoint)).path.rstrip("/").endswith("/models")
 
 
 def _default_model(task: Task, arguments: Using, endpoint: object) -> str:
@@ -209,7 +219,7 @@ def _default_model(task: Task, arguments: Using, endpoint: object) -> str:
         chosen = task.choose_model({**arguments, **(nested if isinstance(nested, dict) else {})})
         if chosen is not None:
             return chosen
-    if task.default_model is None and endpoint and not str(endpoint).rstrip("/").endswith("/models"):
+    if task.default_model is None and endpoint and not _serves_many_models(endpoint):
         return "the endpoint's own"
     if task.default_model is None:
         raise MissingArgumentError(f"{task.name} has no default model. Name one: model = 'owner/name'")

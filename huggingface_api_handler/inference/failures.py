@@ -22,6 +22,9 @@ _MAX_REDACTED_CHARS = 20_000
 _MAX_HOST_CHARS = 253
 """Length of a name in the DNS."""
 
+_MAX_PATH_CHARS = 300
+"""Characters of a path that a redirect names."""
+
 
 class FailureKind(str, Enum):
     """What to do about a failure. You read the values in ``<target>_error``, so they are public.
@@ -229,7 +232,7 @@ _ABOUT_INPUT = re.compile(
 )
 
 _INPUT_LENGTH = re.compile(
-    r"too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
+    r"(?<!array )too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
 )
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
@@ -243,8 +246,15 @@ _LISTS_UNSUPPORTED = re.compile(
     r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
     re.I,
 )
-_BATCH_SIZE = re.compile(r"batch.?size", re.I)
-_STATED_MAXIMUM = re.compile(r"maximum\D{0,40}?(\d{1,5})", re.I)
+_BATCH_SIZE = re.compile(
+    r"batch.?size|too many inputs|number of (inputs|texts)|array too long|at most \d+ (items|inputs|texts|requests)",
+    re.I,
+)
+_STATED_MAXIMUM = re.compile(
+    r"maximum\D{0,40}?(\d{1,5})|number of (?:inputs is|texts must be at most) (\d{1,5})"
+    r"|at most (\d{1,5}) (?:items|inputs|texts|requests)",
+    re.I,
+)
 
 
 def classify_response(
@@ -275,7 +285,7 @@ def classify_response(
         failure = _with_batch_limit(failure, error)
 
     if 300 <= status < 400:
-        target = _redirect_host(headers.get("Location", ""))
+        target = _redirect_target(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
@@ -360,7 +370,9 @@ def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
     if not error.search(_BATCH_SIZE) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
         return failure
     stated = error.search(_STATED_MAXIMUM)
-    return replace(failure, is_batch_too_large=True, stated_max_batch_size=int(stated.group(1)) if stated else None)
+    return replace(
+        failure, is_batch_too_large=True, stated_max_batch_size=int(stated[stated.lastindex or 0]) if stated else None
+    )
 
 
 def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: bool) -> Failure:
@@ -379,6 +391,9 @@ def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: 
     return failure
 
 
-def _redirect_host(location: str) -> str:
-    match = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
-    return f" to {match.group(1)[:_MAX_HOST_CHARS]}" if match else ""
+def _redirect_target(location: str) -> str:
+    """Where a redirect leads, without what may hold a key: the host, or the path on the same one."""
+    if match := re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location):
+        return f" to {match.group(1)[:_MAX_HOST_CHARS]}"
+    match = re.match(r"/[^/?#][^?#]*", location)
+    return f" to {shorten(printable(match.group()), _MAX_PATH_CHARS)}" if match else ""

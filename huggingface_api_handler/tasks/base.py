@@ -183,6 +183,7 @@ class Task:
         arguments: USING arguments of our own that it understands beside its columns and ``parameters``.
         required_parameters: request parameters that must be given, or brought by a column ``<name>_column``.
         more_parameters: request parameters that servers take though the specification leaves them out.
+        more_words: texts that a parameter may also be, though the specification gives it another type.
         rename: spellings of parameters seen in the wild, to the specification's.
         repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
             not be read; None where there is nothing to repair.
@@ -212,6 +213,7 @@ class Task:
     arguments: frozenset[str] = frozenset()
     required_parameters: tuple[str, ...] = ()
     more_parameters: Mapping[str, type] = field(default_factory=dict)
+    more_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
     operation: str | None = None
@@ -365,11 +367,14 @@ def unreadable(task: str, answer: object) -> UnreadableAnswer:
 
     Args:
         task: the task's name, for the sentence.
-        answer: what came. The sentence tells its type only, and some keys of an object.
+        answer: what came. The sentence tells its type only, and some keys of an object. Where a protocol already
+            said why an input has no answer, that is what came, and is the error.
 
     Returns:
         The error, for the caller to raise.
     """
+    if isinstance(answer, UnreadableAnswer):
+        return answer
     shape = type(answer).__name__
     if isinstance(answer, dict):
         shape = f"an object with {preview(sorted(islice(answer, _MAX_SHOWN_KEYS), key=str))}"

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import partial
+from math import hypot
 
 from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number_value, read_number, unreadable
 from .input_types import Input, TextPair
+
+_NUMBER_TYPES = frozenset((int, float))
+
+_LENGTH_TOLERANCE = 0.01
+"""What the length of a normalised vector may differ from 1, where its numbers have few digits."""
 
 
 def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction:
@@ -14,7 +20,8 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
 
     Args:
         answer: numbers, 1 to 4 lists deep: a vector, or one for each token.
-        settings: of which ``pooling`` ('mean', 'cls', 'none') says what is made of token vectors.
+        settings: of which ``pooling`` ('mean', 'cls', 'none') says what is made of token vectors. With the parameter
+            ``normalize`` a vector that the server left longer or shorter is brought to the length 1.
 
     Returns:
         The vector for the target, a list of numbers; with ``pooling = 'none'`` a list of them where the answer has one
@@ -32,12 +39,20 @@ def read_vector(answer: object, _input: Input, settings: Settings) -> Prediction
         if settings.pooling == "none":
             return Prediction(answer)
         if settings.pooling == "cls":
-            return Prediction(answer[0])
+            return Prediction(_of_length_1(answer[0], settings))
         count = len(answer)
-        return Prediction([sum(dimension) / count for dimension in zip(*answer, strict=True)])
+        return Prediction(_of_length_1([sum(dimension) / count for dimension in zip(*answer, strict=True)], settings))
     if not isinstance(answer, list) or not answer or not _all_numbers(answer):
         raise unreadable("feature-extraction", answer)
-    return Prediction(answer)
+    return Prediction(_of_length_1(answer, settings))
+
+
+def _of_length_1(vector: list[float], settings: Settings) -> list[float]:
+    if settings.parameters.get("normalize") is not True:
+        return vector
+    length = hypot(*vector)
+    # What a server normalised stays as it sent it, rounded to 16 bits as it may be.
+    return vector if not length or abs(length - 1) < _LENGTH_TOLERANCE else [value / length for value in vector]
 
 
 def vector_value(settings: Settings) -> str:
@@ -53,7 +68,7 @@ def vector_value(settings: Settings) -> str:
 
 
 def _all_numbers(values: list[object]) -> bool:
-    return all(type(value) is float or type(value) is int for value in values)
+    return _NUMBER_TYPES.issuperset(map(type, values))
 
 
 def _source(item: TextPair) -> Hashable:
@@ -66,7 +81,7 @@ _pair_task = partial(
     combine=TextPair,
     read=read_number("sentence-similarity"),
     value_type=number_value,
-    max_answer_bytes=16 * 1024,  # with the text, as some servers send it
+    max_answer_bytes=128 * 1024,  # with the text, as some servers send it, or a vector of 4,096 numbers
     group=_source,
 )
 
@@ -80,6 +95,7 @@ TASKS = (
         read=read_vector,
         value_type=vector_value,
         arguments=frozenset({"pooling"}),
+        more_parameters={"dimensions": int, "encoding_format": str},
         max_answer_bytes=32 * MEGABYTE,  # a vector for each token of a long text
         advice_if_too_large=". A vector of 768 numbers for each token is read of up to some 1,900 tokens. Ask a "
         "server that pools, such as Text Embeddings Inference, or send shorter texts",

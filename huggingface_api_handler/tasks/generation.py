@@ -14,7 +14,8 @@ def read_generated(answer: object, _input: Input, _settings: Settings) -> Predic
     """The generated text; why it ended and its number of tokens, where the server says.
 
     Args:
-        answer: ``{"generated_text", "details"}``, or a list of these, best first.
+        answer: ``{"generated_text", "details"}``, or a list of these, best first. A chat completion where the server
+            has nothing but chat.
 
     Returns:
         The text for the target. ``explain`` is ``{"finish_reason", "tokens"}`` with the number of generated tokens;
@@ -23,6 +24,8 @@ def read_generated(answer: object, _input: Input, _settings: Settings) -> Predic
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
+    if isinstance(answer, dict) and "choices" in answer:
+        return read_chat(answer, _input, _settings)
     generated = object_with_text(best_of(answer), "generated_text", "text-generation")
     details = generated.get("details")
     explain = None

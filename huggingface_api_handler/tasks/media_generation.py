@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ..errors import UnreadableAnswer
@@ -84,13 +84,19 @@ _media_task = partial(Task, explained=True, makes_media=True, max_answer_bytes=3
 
 
 def _from_text(
-    name: str, description: str, default_model: str | None, *keys: str, aliases: tuple[str, ...] = ()
+    name: str,
+    description: str,
+    default_model: str | None,
+    *keys: str,
+    aliases: tuple[str, ...] = (),
+    more_parameters: Mapping[str, type] | None = None,
 ) -> Task:
     return _media_task(
         name=name,
         description=description,
         default_model=default_model,
         aliases=aliases,
+        more_parameters=more_parameters or {},
         read=read_generated_media(name, *keys),
         deterministic=False,
     )
@@ -110,7 +116,14 @@ def _from_image(name: str, description: str, *keys: str, prompted: bool = True) 
 TASKS = (
     _from_text("text-to-image", "Draws an image of a text", "black-forest-labs/FLUX.1-dev", "image", "b64_json"),
     _from_text("text-to-video", "Makes a video of a text", None, "video"),
-    _from_text("text-to-speech", "Speaks a text", None, "audio", aliases=("tts",)),
+    _from_text(
+        "text-to-speech",
+        "Speaks a text",
+        None,
+        "audio",
+        aliases=("tts",),
+        more_parameters={"voice": str, "speed": float, "instructions": str, "response_format": str},
+    ),
     _from_text("text-to-audio", "Makes sound or music of a text", None, "audio"),
     _from_image("image-to-image", "Changes an image as a prompt says", "image"),
     _from_image("image-to-video", "Makes a video of an image", "video"),

@@ -208,6 +208,8 @@ TASKS = (
         default_model="openai/whisper-large-v3",
         columns=AUDIO,
         read=read_transcript,
+        more_parameters={"language": str, "prompt": str, "temperature": float},
+        more_words={"return_timestamps": ("word", "char")},
         explained=True,
     ),
 )

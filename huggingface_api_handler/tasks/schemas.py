@@ -53,6 +53,7 @@ class Parameter(NamedTuple):
         description: what it does, in the words of the schema.
         required: whether the schema requires it.
         sql_type: its type as people write it: 'text', 'list of texts', "'mean' | 'none'", 'text or map', ...
+        words: texts that it may be besides, which are sent as they are.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Parameter(NamedTuple):
     description: str = ""
     required: bool = False
     sql_type: str = "text"
+    words: tuple[str, ...] = ()
 
 
 @cache
@@ -91,13 +93,21 @@ def parameters_of(task: Task) -> dict[str, Parameter]:
         task: the task.
 
     Returns:
-        The parameters of its schema and of ``more_parameters``, by name.
+        The parameters of its schema and of ``more_parameters``, by name, with ``more_words``.
     """
     extra = {
         name: Parameter(name, kind, description="Passed on to the model's pipeline", sql_type=_SQL_NAMES[kind])
         for name, kind in task.more_parameters.items()
     }
-    return {**extra, **_parameters(task.specification)}
+    return {**extra, **_parameters(task.specification), **_with_words(task)}
+
+
+def _with_words(task: Task) -> dict[str, Parameter]:
+    known = _parameters(task.specification)
+    return {
+        name: known[name]._replace(words=words, sql_type=" or ".join([known[name].sql_type, *map(repr, words)]))
+        for name, words in task.more_words.items()
+    }
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:

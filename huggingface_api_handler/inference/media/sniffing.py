@@ -15,6 +15,9 @@ from ...errors import MediaError
 MAX_PIXELS = 100_000_000
 """Maximum width times height of an image. A larger one is made to exhaust its decoder, or not worth sending."""
 
+UNKNOWN_TYPE = "application/octet-stream"
+"""The content type of bytes of which no more is known."""
+
 _MAX_HEADER_ENTRIES = 10_000
 """Segments of a JPEG, or directories and entries of a TIFF, that are searched for the dimensions: files can be made
 to lead the search in circles."""
@@ -95,6 +98,12 @@ _TIFF_HEIGHT_TAG = 257
 _TIFF_SHORT = 3
 _WEBM_TYPE = re.compile(rb"\x42\x82.{1,8}?webm", re.S)
 
+_MEDIA_TYPE = re.compile(r"\s*((image|audio|video)/[\w.+-]+)\s*(?:;|$)", re.I | re.A)
+_JSON_BEGIN = re.compile(rb"""\s*[{\["]""")
+_WEB_PAGE = "a web page (HTML)"
+_TEXTS = (_WEB_PAGE, "XML", "text")
+_CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f]")  # in no text, but in raw samples of sound
+
 _NAME_BY_MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"PK\x05\x06": "a zip archive",
@@ -154,7 +163,31 @@ def content_type_of(data: bytes) -> str:
     'application/octet-stream'
     """
     detected = _detect_format(data)
-    return _main_type(detected) if detected else "application/octet-stream"
+    return _main_type(detected) if detected else UNKNOWN_TYPE
+
+
+def made_type(data: bytes, declared: str) -> str | None:
+    """The content type of what a model made, where a server answers with media or with JSON.
+
+    Many servers name no type, or a wrong one, so the bytes count. What they do not show, the server is believed.
+
+    Args:
+        data: The body of the response.
+        declared: Its header ``Content-Type``, empty where there is none.
+
+    Returns:
+        The content type; None where the body is no image, audio or video, or is text whatever its header says.
+
+    >>> made_type(b"fLaC", "application/octet-stream"), made_type(b"fLaC", "text/plain")
+    ('audio/flac', 'audio/flac')
+    >>> made_type(b'{"error": "busy"}', "image/png") is None
+    True
+    """
+    name = _MEDIA_TYPE.match(declared)
+    detected = None if _JSON_BEGIN.match(data) else _detect_format(data)
+    if detected is not None:
+        return detected.content_types.get(name[2].lower() if name else "") or _main_type(detected)
+    return name[1].lower() if name and _describe_bytes(data) not in _TEXTS else None
 
 
 def extension_of(content_type: str) -> str:
@@ -220,12 +253,12 @@ def _describe_bytes(data: bytes) -> str:
     head = data[:_TEXT_HEAD_BYTES]
     encoding = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2], "utf-8-sig")
     text = head.decode(encoding, "replace").lower().lstrip()
-    if "\0" in text or text.count("�") > 1 + len(text) // 50:
+    if _CONTROL.search(text) or text.count("�") > 1 + len(text) // 50:
         return "no known format"
     if text.startswith("<") and re.search(r"<(?:\w+:)?svg\b", text):
         return "an SVG drawing, which is a document with scripts and links; make a PNG of it"
     if text.startswith("<") and re.search(r"<!doctype html|<html\b|<head\b|<body\b|<script\b", text):
-        return "a web page (HTML)"
+        return _WEB_PAGE
     return "XML" if text.startswith("<") else "text"
 
 

@@ -1,4 +1,4 @@
-"""The address of one operation of an OpenAI-compatible server, from a base address as people write it."""
+"""Addresses of operations, made of base addresses as people write them: with a version, a full path, a query string."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 _DEFAULT_VERSION = "/v1"
 
-_API_ROOT = re.compile(r"/v\d+\w*(/|$)|/openai(/|$)|/serving-endpoints$")
-"""A path that has one of these is that of an API already: ``/v1``, ``/v1beta/openai``, ``/api/v3``, ``/v1/openai``,
-``/openai/deployments/NAME``, ``/serving-endpoints``."""
+_API_ROOT = re.compile(r"/v\d+\w*$|/open(ai|api)$|/openai/deployments/[^/]+$|/serving-endpoints$")
+"""A path that ends so is that of an API already: ``/v1``, ``/v1beta/openai``, ``/api/v3``, ``/v1/openai``,
+``/openai/deployments/NAME``, ``/serving-endpoints``. In the middle of a path these may be the name of a model."""
 
 
 def api_url(base: str, path: str, version: str = _DEFAULT_VERSION) -> str:
@@ -32,8 +32,82 @@ def api_url(base: str, path: str, version: str = _DEFAULT_VERSION) -> str:
     >>> api_url("https://example.com/rerank", "/rerank")
     'https://example.com/rerank'
     """
-    parts = urlsplit(base)
-    if parts.path.rstrip("/").endswith(path):
+    if path_of(base).endswith(path):
         return base
-    own = parts.path.rstrip("/")
-    return urlunsplit(parts._replace(path=f"{own}{'' if _API_ROOT.search(own) else version}{path}"))
+    return add_path(base, path if is_api_root(base) else f"{version}{path}")
+
+
+def is_api_root(base: str) -> bool:
+    """Whether an address is that of an OpenAI-compatible API, below which its operations are.
+
+    Args:
+        base: The endpoint as it was given.
+
+    Returns:
+        True where its path ends in a version, or in another way that such addresses do.
+
+    >>> is_api_root("https://example.com/api/v3"), is_api_root("https://example.com/models/openai/name")
+    (True, False)
+    """
+    return _API_ROOT.search(path_of(base)) is not None
+
+
+def add_path(base: str, path: str) -> str:
+    """Put a path after an address, before its query string.
+
+    Args:
+        base: An absolute URL.
+        path: What follows its path, with a slash before it.
+
+    Returns:
+        The URL of both.
+
+    >>> add_path("https://example.com/x/?key=1", "/info")
+    'https://example.com/x/info?key=1'
+    """
+    return urlunsplit(urlsplit(base)._replace(path=f"{path_of(base)}{path}"))
+
+
+def remove_path(base: str, path: str) -> str:
+    """Take a path from the end of an address, before its query string.
+
+    Args:
+        base: An absolute URL.
+        path: What its path may end with.
+
+    Returns:
+        The URL without it; ``base`` as it is where its path ends otherwise.
+
+    >>> remove_path("https://example.com/x/embed/?key=1", "/embed")
+    'https://example.com/x?key=1'
+    """
+    own = path_of(base)
+    return urlunsplit(urlsplit(base)._replace(path=own.removesuffix(path))) if path and own.endswith(path) else base
+
+
+def path_of(url: str) -> str:
+    """The path of an address without the slash at its end.
+
+    Args:
+        url: An absolute URL.
+
+    Returns:
+        The path, empty where there is none.
+    """
+    return urlsplit(url).path.rstrip("/")
+
+
+def shown_url(url: str) -> str:
+    """An address as an error may show it.
+
+    Args:
+        url: An absolute URL.
+
+    Returns:
+        Its scheme, host and path. The query string is left out: it may hold a key.
+
+    >>> shown_url("https://example.com/v1/embeddings?api-version=1&code=secret")
+    'https://example.com/v1/embeddings'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -23,6 +23,10 @@ Split: TypeAlias = Callable[[object, int], list[Any]]
 """``split(answer, count)`` gives each of ``count`` inputs its part of the parsed JSON, or raises UnreadableAnswer."""
 
 
+class AnswerTooLarge(ValueError):  # noqa: N818 - read as what happened
+    """An answer, of status 200, would take too much memory. A batch is asked again in parts."""
+
+
 class Batching(Enum):
     """Whether several inputs may go in one request."""
 
@@ -65,7 +69,8 @@ class Decoded(NamedTuple):
 
     Attributes:
         parts: The answer to each input, in the order of the inputs: parsed JSON or ``Media``, as ``Task.read`` takes
-            it and as it is stored. Empty where the answer is unreadable.
+            it and as it is stored; an ``UnreadableAnswer``, which is not stored, where that of one input cannot be
+            used. Empty where the answer is unreadable.
         usage: What the service reports of its work, None where it reports nothing.
         unreadable: Why it cannot be told which part is whose, else None.
     """
@@ -168,6 +173,7 @@ class WireProtocol(Protocol):
             A part for each input, or in ``unreadable`` why there is none.
 
         Raises:
+            AnswerTooLarge: What it holds would take too much memory.
             ValueError: The body is not what the protocol sends, or was cut off.
             Exception: Whatever comes of waiting for the network, where ``blocks``.
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ from ...pieces import LARGE_BYTES
 from ...pieces import count as count_in
 from ...tasks import JSON, Media, Task
 from ...tasks.base import MAX_DEPTH, is_deeper_than
+from ..media.sniffing import made_type
 from ..transport.client import Response
 from .base import Body, Decoded, Split
 from .number_lists import TOO_DEEP, is_number_lists, parse_number_lists
@@ -29,8 +29,6 @@ MAX_JSON_VALUES = 1_500_000
 
 MAX_MIXED_JSON_VALUES = 500_000
 """Values in any other answer: so many are parsed in 0.03 s, in which nothing else in the process runs."""
-
-_MEDIA_TYPE = re.compile(r"\s*(image|audio|video)/[\w.+-]+\s*(;|$)", re.I | re.A)
 
 Payload: TypeAlias = Mapping[str, JSON] | Media
 """What a request carries: a JSON object, or media alone."""
@@ -94,9 +92,13 @@ def is_media(task: Task, response: Response) -> bool:
         response: The response.
 
     Returns:
-        True where the content type says so.
+        True where its bytes show so, or its content type says so and its bytes are no text.
     """
-    return task.makes_media and _MEDIA_TYPE.match(response.headers.get("Content-Type", "")) is not None
+    return _media_type(task, response) is not None
+
+
+def _media_type(task: Task, response: Response) -> str | None:
+    return made_type(response.body, response.headers.get("Content-Type", "")) if task.makes_media else None
 
 
 def parse(task: Task, response: Response) -> Any:
@@ -107,15 +109,15 @@ def parse(task: Task, response: Response) -> Any:
         response: The response.
 
     Returns:
-        ``Media`` if the task makes media and the content type says so, else the parsed JSON.
+        ``Media`` if the task makes media and this is some (see ``is_media``), else the parsed JSON.
 
     Raises:
         UnreadableAnswer: The JSON is nested deeper than any answer.
         ValueError: The body is neither.
     """
     body = response.body
-    if is_media(task, response):
-        return Media(body, response.headers["Content-Type"].partition(";")[0].strip().lower())
+    if (media_type := _media_type(task, response)) is not None:
+        return Media(body, media_type)
     if len(body) > LARGE_BYTES and is_number_lists(body):
         return parse_number_lists(body)
     try:

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
+
+import orjson
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError
 from ...tasks import Task
+from ..failures import Failure
 from ..public_addresses import PrivateAddress
-from ..transport.client import HttpClient
-from . import hub_providers, tei
+from ..transport.client import HttpClient, Response
+from . import hub_providers
+from .addresses import remove_path, shown_url
 from .endpoint_policy import refusal
-from .hf_inference import HFInference
 from .hub_providers import HubProvider
-from .routing import Route, resolve_route
+from .key_policy import without_key
+from .routing import Evidence, Route, resolve_route
+from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
 from .tei import Tei
 
 logger = logging.getLogger(__name__)
 
+_STATUS_OK = 200
+_WANTS_KEY = (401, 403)
+_NOT_THERE = (404, 405, 501)
 _SERVER_ERROR = 500
 _INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
+
+_ABOUT_MODEL = re.compile("model", re.I)
 
 
 class TeiServer(TypedDict):
@@ -37,6 +49,20 @@ class TeiServer(TypedDict):
     largest_batch: int
 
 
+class FoundServer(TypedDict):
+    """A server of another kind as it is stored.
+
+    Attributes:
+        url: The endpoint that it was found at.
+        kind: Its name in ``servers.KINDS``.
+        base: The address after which its operations are.
+    """
+
+    url: str
+    kind: str
+    base: str
+
+
 class Discovery(TypedDict, total=False):
     """What is stored with a model. Empty if there was nothing to find out.
 
@@ -44,10 +70,28 @@ class Discovery(TypedDict, total=False):
         provider: The Hub's mapping of the model to its name at a provider, as ``HubProvider.mapping`` gives
             it.
         tei: The server at the endpoint, if it is Text Embeddings Inference.
+        server: The server at the endpoint, if it is of another kind that was recognised.
     """
 
     provider: dict[str, str | None]
     tei: TeiServer
+    server: FoundServer
+
+
+class _Server(NamedTuple):
+    """What was found at an endpoint.
+
+    Attributes:
+        kind: The kind of server.
+        protocols: What this one speaks.
+        base: The address after which its operations are.
+        evidence: How that is known.
+    """
+
+    kind: ServerKind
+    protocols: Protocols
+    base: str
+    evidence: Evidence = Evidence.FOUND
 
 
 def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> Discovery:
@@ -75,8 +119,12 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         return {"provider": route.protocol.mapping()}
     if route.is_public_only:
         http.submit(_refuse_private(route.url, http)).result()
-    protocol = http.submit(DetectedServers().detect(http, route, model.definition)).result().protocol
-    return {"tei": {"url": route.url, "largest_batch": protocol.max_batch_size}} if isinstance(protocol, Tei) else {}
+    found = http.submit(DetectedServers().detect(http, route, model.definition)).result()
+    if found.evidence is not Evidence.FOUND:
+        return {}
+    if isinstance(found.protocol, Tei):
+        return {"tei": {"url": route.endpoint, "largest_batch": found.protocol.max_batch_size}}
+    return {"server": {"url": route.endpoint, "kind": found.kind.name, "base": found.base}}
 
 
 async def _refuse_private(url: str, http: HttpClient) -> None:
@@ -94,9 +142,12 @@ class DetectedServers:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._protocols: dict[str, Tei] = {}  # by the endpoint's URL
-        # URL and account: what a server says to one key alone, such as that it is wrong, says nothing about another.
-        self._unrecognised: set[tuple[str, str]] = set()
+        self._servers: dict[str, _Server] = {}  # by the endpoint
+        # Endpoint and account: what a server says to one key alone, such as that it is wrong, says nothing about
+        # another. The value: where it was asked, and what it is taken for since it wants a key there.
+        self._asked: dict[tuple[str, str], set[str]] = {}
+        self._guarded: dict[tuple[str, str], _Server] = {}
+        self._absent: dict[tuple[str, str, str], int] = {}  # endpoint, model, task: protocols that were not there
 
     def restore(self, discovery: Discovery) -> None:
         """Use here what ``discover`` found in another process.
@@ -107,36 +158,58 @@ class DetectedServers:
         if "provider" in discovery:
             hub_providers.register_mapping(discovery["provider"])
         if "tei" in discovery:
-            self._protocols.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
+            url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
+            self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))
+        if "server" in discovery:
+            stored = discovery["server"]
+            kind = next((kind for kind in KINDS if kind.name == stored["kind"]), None)
+            if kind is not None:  # another version of this package may have stored it
+                self._servers.setdefault(stored["url"], _Server(kind, kind.protocols, stored["base"]))
 
-    async def detect(self, http: HttpClient, route: Route, task: Task) -> Route:
+    async def detect(self, http: HttpClient, route: Route, task: Task, failure: Failure | None = None) -> Route:
         """Find out what the server of an endpoint speaks. Asks it once, if it may be one that can be recognised.
 
         Args:
             http: Sends the request, on its own event loop.
             route: The route of a query, as ``routing.resolve_route`` gives it.
             task: The task to ask for.
+            failure: Of the first request along the route that this returned before, where it failed.
 
         Returns:
             The route to that server in its own protocol; ``route`` as it is where the server was not recognised,
-            cannot be reached, or is not asked because nothing else could serve the task there.
+            cannot be reached, or is not asked because its protocol is known.
         """
-        asked = (route.url, route.account)
-        if _may_be_recognised(route, task) and route.url not in self._protocols and asked not in self._unrecognised:
-            try:
-                response = await http.get(
-                    f"{route.url}{tei.INFO_PATH}", route.headers, _INFO_TIMEOUT_S, public_only=route.is_public_only
-                )
-            except Exception:  # the query itself will say what is wrong with this host
-                return route
-            if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again
-                return route
-            protocol = tei.from_info(response)
-            if protocol is None:
-                self._unrecognised.add(asked)
-            else:
-                self._protocols[route.url] = protocol
+        if failure is not None and _is_absent(failure):
+            self._go_on(route, task)
+        if route.info_paths and route.endpoint not in self._servers:
+            asked = self._asked.setdefault((route.endpoint, route.account), set())
+            for path in route.info_paths:
+                if path not in asked and not await self._ask(http, route, path, asked):
+                    break
         return self.route_to(route, task)
+
+    async def _ask(self, http: HttpClient, route: Route, path: str, asked: set[str]) -> bool:
+        """Ask the server of a route what it is. Returns whether another path is to be asked."""
+        url = info_url(route.base, path)
+        headers = route.headers if route.may_have_key(url) else without_key(route.headers)
+        try:
+            response = await http.get(url, headers, _INFO_TIMEOUT_S, public_only=route.is_public_only)
+        except Exception:  # the query itself will say what is wrong with this host
+            return False
+        if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again
+            return False
+        asked.add(path)
+        if path == OPENAI_MODELS and response.status in _WANTS_KEY:  # only a server that has it guards it
+            account = (route.endpoint, route.account)
+            self._guarded[account] = _Server(OPENAI, OPENAI.protocols, route.base, Evidence.ASSUMED)
+            return False
+        told = _object_in(response)
+        for kind in KINDS:
+            if path in kind.info_paths and (protocols := kind.read(told)) is not None:
+                base = remove_path(url, MODELS) if kind.places else route.base
+                self._servers[route.endpoint] = _Server(kind, protocols, base)
+                return False
+        return True
 
     def route_to(self, route: Route, task: Task) -> Route:
         """Use what ``detect`` found at an endpoint before. Sends no request.
@@ -148,12 +221,52 @@ class DetectedServers:
         Returns:
             As of ``detect``; ``route`` as it is where the endpoint was not asked.
         """
-        protocol = self._protocols.get(route.url)
-        if protocol is None or not _may_be_recognised(route, task):
+        server, absent = self._server_of(route), self._absent.get((route.endpoint, route.model, task.name), 0)
+        protocols = _protocols_for(server, task)
+        if not protocols or (server.protocols is route.kind.protocols and not absent):
             return route
-        return replace(route, url=protocol.url(route.url, route.model, task), protocol=protocol)
+        protocol = protocols[min(absent, len(protocols) - 1)]
+        url = server.kind.url(protocol, server.base, route.model, task)
+        changed = replace(
+            route, url=url, protocol=protocol, kind=server.kind, base=server.base, evidence=server.evidence
+        )
+        return changed if not route.has_key or route.may_have_key(url) else _keyless(changed)
+
+    def _server_of(self, route: Route) -> _Server:
+        """What is known of the server of a route, or what it is taken for."""
+        found = self._servers.get(route.endpoint) if route.info_paths else None
+        if found is None and route.info_paths:
+            found = self._guarded.get((route.endpoint, route.account))
+        return found or _Server(route.kind, route.kind.protocols, route.base, route.evidence)
+
+    def _go_on(self, route: Route, task: Task) -> None:
+        """Ask in the next protocol of the server, since it has not the operation of the last one."""
+        key = (route.endpoint, route.model, task.name)
+        absent = self._absent.get(key, 0) + 1
+        if absent < len(_protocols_for(self._server_of(route), task)):
+            self._absent[key] = absent
 
 
-def _may_be_recognised(route: Route, task: Task) -> bool:
-    """Whether the endpoint is one model's, and was taken to speak hf-inference only for want of anything better."""
-    return not route.serves_many_models and isinstance(route.protocol, HFInference) and tei.serves(task)
+def _protocols_for(server: _Server, task: Task) -> Protocols:
+    return replace(server.kind, protocols=server.protocols).protocols_for(task)
+
+
+def _is_absent(failure: Failure) -> bool:
+    """Whether a server has no such operation, rather than no such model."""
+    if failure.status not in _NOT_THERE:
+        return False
+    return failure.error is None or failure.error.search(_ABOUT_MODEL) is None
+
+
+def _keyless(route: Route) -> Route:
+    advice = f"No key went along: the engine's key is not for {shown_url(route.url)}"
+    return replace(route, headers=without_key(route.headers), has_key=False, secret=None, key_advice=advice)
+
+
+def _object_in(response: Response) -> Mapping[str, object]:
+    """The JSON object of a response of status 200; an empty one where it has none."""
+    try:
+        told = orjson.loads(response.body) if response.status == _STATUS_OK else None
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

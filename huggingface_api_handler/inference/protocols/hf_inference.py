@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ...tasks import Input, Settings, Task
 from ..transport.client import Response
 from . import codec, hf_payloads, hf_splits
+from .addresses import add_path, path_of
 from .base import Batching, Body, Decoded, Split
 from .hf_payloads import Encode
 from .json_server import JSONServer
+from .media_answers import split_media
 
 
 class TaskForm(NamedTuple):
@@ -31,7 +33,8 @@ class TaskForm(NamedTuple):
 _DEFAULT_FORM = TaskForm()
 _MEDIA = TaskForm(hf_payloads.media_payload)
 _LABELLED_MEDIA = TaskForm(hf_payloads.labelled_media_payload)
-_PROMPTED_MEDIA = TaskForm(hf_payloads.prompted_media_payload)
+_MADE_OF_TEXT = TaskForm(split=split_media)
+_MADE_OF_MEDIA = TaskForm(hf_payloads.prompted_media_payload, split_media)
 _MEDIA_QUESTION = TaskForm(hf_payloads.media_question_payload)
 _REWRITTEN_TEXT = TaskForm(split=hf_splits.split_typed(dict), batching=Batching.PROBE)
 _TABLE_ROWS = TaskForm(hf_payloads.rows_payload, hf_splits.split_list("rows", "values"), Batching.NATIVE)
@@ -64,17 +67,25 @@ _TASK_FORMS: dict[str, TaskForm] = {
     "zero-shot-object-detection": _LABELLED_MEDIA,
     "visual-question-answering": _MEDIA_QUESTION,
     "document-question-answering": _MEDIA_QUESTION,
-    "image-to-image": _PROMPTED_MEDIA,
-    "image-to-video": _PROMPTED_MEDIA,
-    "image-text-to-image": _PROMPTED_MEDIA,
-    "image-text-to-video": _PROMPTED_MEDIA,
-    "depth-estimation": _PROMPTED_MEDIA,
+    "text-to-image": _MADE_OF_TEXT,
+    "text-to-video": _MADE_OF_TEXT,
+    "text-to-speech": _MADE_OF_TEXT,
+    "text-to-audio": _MADE_OF_TEXT,
+    "image-to-image": _MADE_OF_MEDIA,
+    "image-to-video": _MADE_OF_MEDIA,
+    "image-text-to-image": _MADE_OF_MEDIA,
+    "image-text-to-video": _MADE_OF_MEDIA,
+    "depth-estimation": _MADE_OF_MEDIA,
 }
 """The tasks whose form on the wire is another than ``_DEFAULT_FORM``."""
 
 # Models of these tasks often serve another one by default, so the task is part of the path:
 # https://huggingface.co/docs/inference-providers/providers/hf-inference
 _TASKS_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
+
+_IMAGE_TASKS = ("text-to-image", "image-to-image", "image-text-to-image")
+_IMAGE_HEADERS = {"accept": "image/png"}
+"""As huggingface_hub's client asks for images. Without it Hugging Face's own toolkit sends base64 in JSON."""
 
 _MODELS_PATH = "/models"
 """An address whose path ends so serves many models, each under its name."""
@@ -118,7 +129,7 @@ def serves_many_models(base: str) -> bool:
     Returns:
         True where the model's name follows it.
     """
-    return urlsplit(base).path.endswith(_MODELS_PATH)
+    return path_of(base).endswith(_MODELS_PATH)
 
 
 def model_url(base: str, model: str) -> str:
@@ -131,7 +142,7 @@ def model_url(base: str, model: str) -> str:
     Returns:
         ``base`` with the model's name, where it serves many models; else ``base``, which serves one.
     """
-    return f"{base}/{quote(model, safe='/@:.-_')}" if serves_many_models(base) else base
+    return add_path(base, f"/{quote(model, safe='/@:.-_')}") if serves_many_models(base) else base
 
 
 class HFInference(JSONServer):
@@ -161,7 +172,18 @@ class HFInference(JSONServer):
         """
         url = model_url(base, model)
         named = serves_many_models(base) and task.name in _TASKS_NAMED_IN_PATH
-        return f"{url}/pipeline/{task.name}" if named else url
+        return add_path(url, f"/pipeline/{task.name}") if named else url
+
+    def headers(self, task: Task) -> Mapping[str, str]:
+        """Headers that only this protocol needs.
+
+        Args:
+            task: The task to ask for.
+
+        Returns:
+            ``accept`` where an image is wanted, else none.
+        """
+        return _IMAGE_HEADERS if task.name in _IMAGE_TASKS else {}
 
     def batching(self, task: Task) -> Batching:
         """Whether several inputs may go in one request.

@@ -26,6 +26,8 @@ from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
 from ...urls import has_detour, is_host_with_port, is_same_origin, is_secure_url, origin_of
+from .addresses import add_path, remove_path
+from .servers import INFO_PATHS, OPERATIONS, server_root
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ExpandModelProperty_T, ModelInfo
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
 ROUTER = "https://router.huggingface.co"
 """Where requests go that name no endpoint."""
 
-_SERVER_PATHS = (["models"], ["v1"], ["health"], ["info"])
-"""What a server has beside its ``/models`` or ``/v1``, as segments: these count as the endpoint's own."""
+_SERVER_PATHS = ("/models", "/v1", "/health", "/info")
+"""What a server has beside its ``/models`` or ``/v1``: these, and what is below them, count as the endpoint's own."""
+
+_OPERATION_PATHS = (*INFO_PATHS, "/health", *OPERATIONS, *(f"/v1{operation}" for operation in OPERATIONS))
+"""What a server has beside its ``/v1`` or one of its operations: exactly these count as the endpoint's own."""
 
 _ROUTED_PROVIDERS = (None, "hf-inference", "auto")
 """Providers of an engine that are Hugging Face's own router."""
@@ -114,6 +119,18 @@ def key_for(
         return KeyDecision(None)
     owner = key_owner(key, engine)
     return KeyDecision(key) if _may_go(owner, request) else KeyDecision(None, _advice(owner, request))
+
+
+def without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request to where the key may not go.
+
+    Args:
+        headers: Those of a request that carries it, by lower-case name.
+
+    Returns:
+        The others.
+    """
+    return {name: value for name, value in headers.items() if name != "authorization"}
 
 
 def hub_key(engine: EngineSettings) -> SecretStr | None:
@@ -235,9 +252,9 @@ def health_url(endpoint: str) -> str:
         endpoint: The engine's.
 
     Returns:
-        ``/health`` beside its ``/models`` or ``/v1``, or below it.
+        ``/health`` beside its ``/models``, its ``/v1`` or the path of an operation, or below it.
     """
-    return f"{endpoint.removesuffix('/models').removesuffix('/v1')}/health"
+    return add_path(server_root(remove_path(endpoint, "/models")), "/health")
 
 
 def _may_go(owner: KeyOwner, request: _Request) -> bool:
@@ -257,10 +274,20 @@ def _is_below_endpoint(request: _Request) -> bool:
     endpoint = request.engine.endpoint
     if endpoint is None or request.kind is not RequestKind.SERVER or not is_same_origin(endpoint, request.url):
         return False
-    asked, own = _segments(request.url), _segments(endpoint)
-    base = _segments(health_url(endpoint))[:-1]
-    beside = [[*base, *path] for path in _SERVER_PATHS] if base != own else []
-    return any(asked[: len(allowed)] == allowed for allowed in (own, *beside))
+    asked, own = _path(request.url), _path(endpoint)
+    if _is_below(asked, own):
+        return True
+    base = _path(server_root(remove_path(endpoint, "/models")))
+    if base == own:
+        return False
+    has_operation = not own.endswith("/models")
+    if has_operation and asked in [f"{base}{path}" for path in _OPERATION_PATHS]:
+        return True
+    return own.endswith(("/models", "/v1")) and any(_is_below(asked, f"{base}{path}") for path in _SERVER_PATHS)
+
+
+def _is_below(asked: str, own: str) -> bool:
+    return asked == own or asked.startswith(f"{own}/")
 
 
 def _is_router(request: _Request) -> bool:
@@ -294,8 +321,9 @@ _PLACES: Mapping[KeyOwner, tuple[Callable[[_Request], bool], ...]] = {
 """Where the key of each owner may go."""
 
 
-def _segments(url: str) -> list[str]:
-    return [segment for segment in urlsplit(url).path.split("/") if segment]
+def _path(url: str) -> str:
+    """The path without empty segments, which no key goes to, and without a slash at its end."""
+    return "".join(f"/{segment}" for segment in urlsplit(url).path.split("/") if segment)
 
 
 def _advice(owner: KeyOwner, request: _Request) -> str:

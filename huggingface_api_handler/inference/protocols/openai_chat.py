@@ -10,10 +10,14 @@ from ...tasks.input_types import Conversation, PromptedMedia, Repair, data_uri, 
 from ...tasks.structured_output import response_format
 from ..transport.client import Response
 from . import codec
+from .addresses import add_path, api_url
 from .base import Batching, Body, Decoded
-from .hf_inference import model_url
+from .hf_inference import model_url, serves_many_models
 from .hf_splits import split_one_to_one
 from .json_server import JSONServer
+
+PATH = "/chat/completions"
+"""The path of the operation."""
 
 _TASKS = ("chat-completion", "image-text-to-text")
 _DEFAULT_PROMPT = "Describe the image."
@@ -106,10 +110,9 @@ class OpenAIChat(JSONServer):
         Returns:
             ``base`` with ``/v1/chat/completions``, as far as it does not end so already.
         """
-        url = model_url(base, model)
-        if url.endswith("/chat/completions"):
-            return url
-        return f"{url}/chat/completions" if url.endswith("/v1") else f"{url}/v1/chat/completions"
+        if serves_many_models(base):  # the model's name may end as the address of an API does
+            return add_path(model_url(base, model), f"/v1{PATH}")
+        return api_url(base, PATH)
 
     def batching(self, _task: Task) -> Batching:
         """Whether several inputs may go in one request.

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -27,12 +28,13 @@ from ..public_addresses import PrivateAddress
 from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
-from .base import JSON_TYPE, Body, Decoded, ReportedUsage
+from .addresses import shown_url
+from .base import JSON_TYPE, AnswerTooLarge, Body, Decoded, ReportedUsage
 from .codec import reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
 from .reported_usage import reported_usage
-from .routing import Route
+from .routing import Evidence, Route
 from .server_errors import web_page
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ _LEAKED_KEY_MESSAGE = (
     "the answer repeats the key it was asked with, so it is neither shown nor stored. Unless the row itself holds the "
     "key, the server gives keys away: replace the key, and tell whoever runs the server"
 )
+_NOT_THERE = (404, 405)
+_UNFIT_BODY = (400, 422)
+_LACKS_FIELD = re.compile(r"missing|required", re.I)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -135,6 +140,20 @@ def _unsent(error: Exception, route: Route) -> Failure:
     return replace(failure, message=f"{failure.message}. {advice}")
 
 
+def _with_address(failure: Failure, route: Route) -> Failure:
+    """The failure with the address that was asked, where that may be wrong, and the protocol, where that may be."""
+    status, error = failure.status or 0, failure.error
+    is_address = 300 <= status < 400 or status in _NOT_THERE
+    lacks_field = status in _UNFIT_BODY and error is not None and error.search(_LACKS_FIELD) is not None
+    message = f"{failure.message}. Asked at {shown_url(route.url)}" if is_address else failure.message
+    if route.endpoint and route.evidence is Evidence.ASSUMED and (status in _NOT_THERE or lacks_field):
+        message += (
+            f". The server was taken for protocol = {route.kind.name!r}, since nothing shows another. If it is "
+            "another, say so with protocol in CREATE ML_ENGINE"
+        )
+    return replace(failure, message=message) if message != failure.message else failure
+
+
 async def _follow(
     read: Callable[[], Decoded | Failure], fetch: Fetch, host: str, timeout_s: float
 ) -> Decoded | Failure:
@@ -177,13 +196,16 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         )
         if response.status == 401 and route.key_advice:
             return replace(failure, message=f"{failure.message}. {route.key_advice}")
-        return failure
+        return failure if protocol.blocks else _with_address(failure, route)
     if error is not None:
         return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
     try:
         return protocol.decode(task, response, batch_size)
     except UnreadableAnswer as unreadable:
         return Decoded([], reported_usage(response.headers), unreadable)
+    except AnswerTooLarge as size:
+        words = f"the answer is too large to read: {size}"
+        return Failure(rejection_kind(batch_size), words, 200)
     except JobRefusedError as refused:
         return refused.failure
     except MediaError as error:  # the file that a job made

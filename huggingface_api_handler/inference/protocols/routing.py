@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from urllib.parse import urlsplit
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
-from ...redaction import Secret, secret_in_use
+from ...redaction import Secret, preview, secret_in_use
 from ...tasks import Task
+from ...urls import without_slash
+from .addresses import path_of
 from .base import JSON_TYPE, WireProtocol
 from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
 from .hub_providers import provider_for, user_agent_headers
 from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
-from .openai_chat import OpenAIChat
+from .servers import AUTO, CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, kind_named
 
 _HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
 
 
-class Server(NamedTuple):
-    """A kind of server that is asked directly.
+class Evidence(Enum):
+    """How it is known which kind of server a route leads to."""
 
-    Attributes:
-        protocol: What it speaks.
-        path_ending: How the path of its endpoint ends. Any path ends with the empty text.
-        router_base: Where Hugging Face's router speaks this protocol, None where it does not.
-    """
-
-    protocol: WireProtocol
-    path_ending: str = ""
-    router_base: str | None = None
+    SAID = "said by the engine's protocol"
+    ADDRESS = "shown by its address"
+    FOUND = "found by asking it"
+    ASSUMED = "assumed, since nothing shows another"
 
 
-SERVERS = (
-    Server(OpenAIChat(), router_base=ROUTER),
-    Server(HF_INFERENCE, router_base=_HF_INFERENCE_BASE),
-)
-"""All of them. The first that supports the task, and fits the endpoint, is taken."""
+def _no_key(_url: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -53,11 +48,17 @@ class Route:
         has_key: Whether the key is sent.
         serves_many_models: Whether other models are served beside this one, so that the address says nothing of it.
         protocol: What the server speaks.
+        kind: The kind of server that it is taken for.
+        evidence: How that is known.
+        endpoint: The endpoint that was given, as it is told from others; empty where Hugging Face serves the model.
+        base: The endpoint as it was written, after which the paths of operations are put.
+        info_paths: Where to ask the server what it is, since that decides what it is asked in. Empty where it is known.
         account: Tells whose the requests are: what one key may do, and what was answered to it, says nothing about
             another key. It holds the key, so it stays out of ``repr``.
         secret: The key that is sent, as it is looked for in the answers to it; None where none is.
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
+        may_have_key: Whether the key may go to another address of the same server.
     """
 
     url: str
@@ -70,6 +71,12 @@ class Route:
     secret: Secret | None = field(default=None, repr=False, compare=False)
     key_advice: str = ""
     is_public_only: bool = False
+    kind: ServerKind = HUGGING_FACE
+    evidence: Evidence = Evidence.ASSUMED
+    endpoint: str = ""
+    base: str = ""
+    info_paths: tuple[str, ...] = ()
+    may_have_key: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -97,47 +104,88 @@ def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
     task = model.definition
     endpoint = model.endpoint or engine.endpoint
     provider_name = model.provider or (engine.provider if model.endpoint is None else None)
-    server = _server(task, endpoint)
-    if provider_name and not _is_asked_directly(provider_name, server):
+    router_base = ROUTER if CHAT.supports(task) else _HF_INFERENCE_BASE
+    if provider_name and not _is_asked_directly(provider_name, router_base):
         return _provider_route(engine, model, provider_name)
-    base = endpoint or (_HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else server.router_base) or ROUTER
-    url = server.protocol.url(base, model.model, task)
-    headers = {**_headers(model), "content-type": JSON_TYPE, **server.protocol.headers(task)}
+    if endpoint is not None:
+        return _endpoint_route(engine, model, endpoint)
+    if engine.protocol != AUTO:
+        kind_named(engine.protocol)
+        raise InputError(
+            f"the engine's protocol = {preview(engine.protocol)} is for an endpoint, and neither the engine nor the "
+            "model has one. Give endpoint, or leave protocol out to ask Hugging Face"
+        )
+    base = _HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else router_base
+    protocol = CHAT if CHAT.supports(task) else HF_INFERENCE
+    return _route(engine, model, protocol.url(base, model.model, task), protocol, serves_many_models=True)
+
+
+def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str) -> Route:
+    task, many = model.definition, serves_many_models(endpoint)
+    if engine.protocol != AUTO:
+        choice, evidence = Choice(kind_named(engine.protocol), True), Evidence.SAID
+        _refuse_unfit(choice.kind, task, endpoint)
+    else:
+        choice = Choice(HUGGING_FACE, True) if many else choose(endpoint, task)
+        evidence = Evidence.ADDRESS if choice.is_known else Evidence.ASSUMED
+    protocols = choice.kind.protocols_for(task)
+    urls = [choice.kind.url(protocol, endpoint, model.model, task) for protocol in protocols]
+    # The full path of an operation says which of them is meant.
+    number = next((at for at, url in enumerate(urls) if path_of(url) == path_of(endpoint)), 0)
+    route = _route(engine, model, urls[number], protocols[number], serves_many_models=many)
+    return replace(
+        route,
+        kind=choice.kind,
+        evidence=evidence,
+        endpoint=without_slash(endpoint),
+        base=endpoint,
+        info_paths=choice.info_paths,
+        is_public_only=is_public_only(model.endpoint, engine),
+    )
+
+
+def _route(
+    engine: EngineSettings, model: ModelSettings, url: str, protocol: WireProtocol, *, serves_many_models: bool
+) -> Route:
+    headers = {**_headers(model), "content-type": JSON_TYPE, **protocol.headers(model.definition)}
     decision = key_for(url, engine)
-    has_key = decision.key is not None
     headers.update(decision.headers)
-    if has_key and engine.bill_to:
+    if decision.key is not None and engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
-    many = endpoint is None or serves_many_models(endpoint)
     # The account is the header's value, as it always was: stored answers are found by it.
     account = "".join(decision.headers.values())
     return Route(
         url,
         model.model,
         headers,
-        has_key,
-        many,
-        server.protocol,
+        decision.key is not None,
+        serves_many_models,
+        protocol,
         account,
         decision.secret,
         decision.advice,
-        is_public_only(model.endpoint, engine),
+        may_have_key=lambda other: key_for(other, engine).key is not None,
     )
 
 
-def _server(task: Task, endpoint: str | None) -> Server:
-    path = urlsplit(endpoint).path if endpoint else None
-    return next(
-        server
-        for server in SERVERS
-        if server.protocol.supports(task)
-        and (server.router_base is not None if path is None else path.endswith(server.path_ending))
-    )
+def _refuse_unfit(kind: ServerKind, task: Task, endpoint: str) -> None:
+    """Refuse a kind of server, as the engine says it, that serves no such task or cannot be at such an endpoint."""
+    if serves_many_models(endpoint) and kind is not HUGGING_FACE:
+        raise InputError(
+            f"protocol = {kind.name!r} does not fit the endpoint {preview(endpoint)}: an address that ends in /models "
+            "is a server of many models, which is asked in 'huggingface'. Give the address without /models"
+        )
+    if not kind.protocols_for(task):
+        names = ", ".join(repr(each.name) for each in KINDS if each.protocols_for(task))
+        raise InputError(
+            f"a server of protocol = {kind.name!r} does not serve {task.name}. Those that do: {names}. Change protocol "
+            "of the engine to what your server is, or leave it out"
+        )
 
 
-def _is_asked_directly(provider: str, server: Server) -> bool:
+def _is_asked_directly(provider: str, router_base: str) -> bool:
     """Whether a provider is Hugging Face itself: its own, or its router, which chooses one for what it serves."""
-    return provider == HF_INFERENCE.name or (provider == "auto" and server.router_base == ROUTER)
+    return provider == HF_INFERENCE.name or (provider == "auto" and router_base == ROUTER)
 
 
 def _headers(model: ModelSettings) -> dict[str, str]:

@@ -6,24 +6,20 @@ Its routes and shapes: https://huggingface.github.io/text-embeddings-inference. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import orjson
-
 from ...tasks import Input, JSONObject, Settings, Task
-from ..transport.client import Response
 from . import codec
+from .addresses import api_url
 from .base import Batching, Body
 from .hf_inference import decode_by_form, form_of
 from .hf_payloads import Encode
 from .json_server import JSONServer
 
-INFO_PATH = "/info"
-"""Where a server says what it is."""
-
-_DEFAULT_MAX_BATCH_SIZE = 32  # the server's own default of --max-client-batch-size, if /info does not say
+DEFAULT_MAX_BATCH_SIZE = 32
+"""The server's own default of ``--max-client-batch-size``, where ``/info`` does not say."""
 
 
 def predict_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
@@ -52,18 +48,6 @@ _ENCODERS: dict[str, Encode] = {"text-classification": predict_payload}
 """The tasks whose payload is another than hf-inference's."""
 
 
-def serves(task: Task) -> bool:
-    """Whether such a server answers a task.
-
-    Args:
-        task: The task to ask for.
-
-    Returns:
-        True for the tasks that have a path of their own.
-    """
-    return task.name in _PATHS
-
-
 @dataclass(frozen=True)
 class Tei(JSONServer):
     """A Text Embeddings Inference server.
@@ -84,7 +68,7 @@ class Tei(JSONServer):
         Returns:
             True for the tasks that have a path of their own.
         """
-        return serves(task)
+        return task.name in _PATHS
 
     def url(self, base: str, _model: str, task: Task) -> str:
         """The address of every request.
@@ -94,10 +78,9 @@ class Tei(JSONServer):
             task: The task to ask for.
 
         Returns:
-            ``base`` with the path of the task, as far as it does not end so already.
+            ``base`` with the path of the task, as far as its path does not end so already.
         """
-        path = _PATHS[task.name]
-        return base.removesuffix(path) + path
+        return api_url(base, _PATHS[task.name], version="")
 
     def batching(self, _task: Task) -> Batching:
         """Whether several inputs may go in one request.
@@ -124,20 +107,16 @@ class Tei(JSONServer):
     decode = staticmethod(decode_by_form)
 
 
-def from_info(response: Response) -> Tei | None:
-    """Recognise the server by what it says at ``INFO_PATH``.
+def from_info(info: Mapping[str, object]) -> Tei | None:
+    """Recognise the server by what it says at ``/info``.
 
     Args:
-        response: The response to a GET.
+        info: What it says.
 
     Returns:
         The protocol, with the server's batch size; None for any other kind of server.
     """
-    try:
-        info = orjson.loads(response.body) if response.status == 200 else None
-    except ValueError:
-        info = None
-    if not isinstance(info, dict) or "model_type" not in info or "model_id" not in info:
+    if "model_type" not in info or "model_id" not in info:
         return None
     size = info.get("max_client_batch_size")
-    return Tei(size if isinstance(size, int) and size > 0 else _DEFAULT_MAX_BATCH_SIZE)
+    return Tei(size if isinstance(size, int) and size > 0 else DEFAULT_MAX_BATCH_SIZE)

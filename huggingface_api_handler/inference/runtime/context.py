@@ -13,7 +13,8 @@ from typing import Protocol
 from ...config.settings import EngineSettings, ModelSettings
 from ...pieces import LARGE_BYTES
 from ...tasks import Media, MediaRef, Prediction
-from ..failures import FailureKind
+from ...urls import without_slash
+from ..failures import Failure, FailureKind
 from ..flow_control.limiter import Outcome
 from ..flow_control.retry import RetryPolicy
 from ..flow_control.route_profile import RouteProfile
@@ -78,7 +79,7 @@ class Dependencies:
         quota: the engine's budget of requests.
         retry_policy: what is tried again after a failure.
         hooks: who is told of requests; None where there is nobody.
-        detect: asks the server again what it speaks; None where that is known.
+        detect: asks the server again what it speaks, after a failure of the first request; None where that is known.
         check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
         get: sends one more request of a provider's job.
     """
@@ -94,7 +95,7 @@ class Dependencies:
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
-    detect: Callable[[], Awaitable[Route]] | None = None
+    detect: Callable[[Failure | None], Awaitable[Route]] | None = None
     check_link: CheckLink | None = None
     get: Get = _get_nothing
 
@@ -170,11 +171,11 @@ class Query:
         """
         session, task = self.session, self.model.definition
 
-        async def detect() -> Route:
+        async def detect(failure: Failure | None) -> Route:
             """The route as its server wants to be asked."""
-            return await session.servers.detect(session.http, self.route, task)
+            return await session.servers.detect(session.http, self.route, task, failure)
 
-        route = await detect()
+        route = await detect(None)
         state = await self.route_state(route)
         limits = {
             name: limit
@@ -212,7 +213,7 @@ class Query:
             hooks=self.hooks,
             detect=detect,
             check_link=check_link,
-            get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES),
+            get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES, public_only=route.is_public_only),
         )
         return route, state, dependencies
 
@@ -235,14 +236,16 @@ class Query:
         read = model.options.use_cache
         account = self.route.account
         owner = self._nameless() if self.scope is None else self.scope.answers_of(account)
-        return ResponseCache(store, owner, self.route.url, model, engine.cache_ttl, read=read)
+        # Without its slash, as since the first release: stored answers are found by it.
+        return ResponseCache(store, owner, without_slash(self.route.url), model, engine.cache_ttl, read=read)
 
     def _owner(self) -> str:
         """Whose requests count together: the engine, whatever its key; from Python without a name, the account."""
         return self._nameless() if self.scope is None else self.scope.engine
 
     def _nameless(self) -> str:
-        return f"{self.engine.endpoint} {hash_of(self.route.account)}"
+        endpoint = self.engine.endpoint
+        return f"{endpoint and without_slash(endpoint)} {hash_of(self.route.account)}"
 
 
 class _LimiterWithSlots:

@@ -51,6 +51,7 @@ def test_defaults_are_pinned() -> None:
         "api_key": None,
         "api_key_env": None,
         "endpoint": None,
+        "protocol": "auto",
         "provider": None,
         "bill_to": None,
         "trusted_hosts": [],

@@ -252,7 +252,7 @@ def test_a_stored_answer_that_takes_long_is_read_on_a_thread() -> None:
 
 
 def test_media_itself_may_be_as_large_as_a_response() -> None:
-    image = Response(200, CIMultiDict({"Content-Type": "image/png"}), b"[" * 40_000_000)
+    image = Response(200, CIMultiDict({"Content-Type": "image/png"}), b"\x89PNG\r\n\x1a\n" + b"[" * 40_000_000)
     assert codec.reason_to_refuse(TASKS["text-to-image"], image, 1) is None
 
 

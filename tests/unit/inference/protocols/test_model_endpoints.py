@@ -94,6 +94,25 @@ def test_a_name_that_leads_inwards_only_the_second_time_gains_nothing(
     assert service.asked == service.fetched == [], "the second address was judged too, and not connected to"
 
 
+def test_the_file_that_an_answer_names_is_fetched_from_public_addresses_too(
+    service: Service, names: dict[str, list[str]], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names["public.example"] = ["127.0.0.1"]
+    monkeypatch.setattr(public_addresses, "non_public_reason", lambda address: None)
+    real, got = session.http.get, []
+
+    def get(url: str, headers: Any, timeout: float, **how: Any) -> Any:
+        got.append((url, how["public_only"]))
+        return real(url, headers, timeout, **how)
+
+    monkeypatch.setattr(session.http, "get", get)
+    base = f"http://public.example:{service.port}"
+    service.answer = lambda *_: {"data": [{"url": f"{base}/x.png"}]}
+    using = {**USING, "task": "text-to-image", "model": "m", "endpoint": f"{base}/v1/images/generations"}
+    predict(FRAME.head(1), {**using, "on_error": "null"}, NO_CACHE, session=session)
+    assert got[-1] == (f"{base}/x.png", True)
+
+
 def test_a_public_address_is_asked_and_its_words_are_shown(
     service: Service, names: dict[str, list[str]], session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

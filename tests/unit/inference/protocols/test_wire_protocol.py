@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,7 +18,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.echoes import ServerError
 from huggingface_api_handler.inference.flow_control.batching import can_batch
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
-from huggingface_api_handler.inference.protocols import discovery, routing
+from huggingface_api_handler.inference.protocols import discovery, servers
 from huggingface_api_handler.inference.protocols.base import (
     Batching,
     Body,
@@ -29,8 +28,8 @@ from huggingface_api_handler.inference.protocols.base import (
 )
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
-from huggingface_api_handler.inference.protocols.openai_chat import OpenAIChat
-from huggingface_api_handler.inference.protocols.routing import SERVERS, Route, Server, resolve_route
+from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
+from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.protocols.tei import Tei
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.runtime.session import default_session
@@ -39,7 +38,7 @@ from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Input, Prediction, Settings, Task
 from tests.conftest import Reply, Service
 
-PROTOCOLS: list[WireProtocol] = [HF_INFERENCE, OpenAIChat(), Tei(8)]
+PROTOCOLS: list[WireProtocol] = list({each.name: each for kind in KINDS for each in kind.protocols}.values())
 
 
 class Vectors:
@@ -78,8 +77,9 @@ class Vectors:
 
 @pytest.fixture
 def vectors(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(routing, "SERVERS", (Server(Vectors(), path_ending="/v1/embeddings"), *SERVERS))
-    return {"endpoint": f"{service.url}/v1/embeddings"}
+    monkeypatch.setattr(servers, "KINDS", (*KINDS, ServerKind("vectors", (Vectors(),), operations=("/v1/vectors",))))
+    monkeypatch.setattr(servers, "OPERATIONS", ["/v1/vectors", *servers.OPERATIONS])
+    return {"endpoint": f"{service.url}/v1/vectors"}
 
 
 FRAME = pd.DataFrame({"t": [f"text {number}" for number in range(10)]})
@@ -173,14 +173,19 @@ def test_a_route_that_showed_otherwise_gets_no_batches_whatever_its_protocol_car
     assert [can_batch(Batching.NEVER, shown[accepts]) for accepts in (None, True, False)] == [False, False, False]
 
 
+def route_of(endpoint: str, task: str) -> Route:
+    engine = engine_settings({"endpoint": endpoint})
+    return resolve_route(engine, model_settings({"task": task, "model": "m", "column": "t"}, engine))
+
+
 def test_what_was_recognised_for_one_task_serves_no_other_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    servers = DetectedServers()
-    servers.restore({"tei": {"url": "http://h", "largest_batch": 8}})
-    route = Route("http://h", "m", {}, has_key=False)
-    assert servers.route_to(route, TASKS["feature-extraction"]).url == "http://h/embed"
-    assert servers.route_to(route, TASKS["question-answering"]) is route
-    many = replace(route, serves_many_models=True)
-    assert servers.route_to(many, TASKS["feature-extraction"]) is many
+    found = DetectedServers()
+    found.restore({"tei": {"url": "http://h", "largest_batch": 8}})
+    embedding, classifying = (route_of("http://h", task) for task in ("feature-extraction", "token-classification"))
+    assert found.route_to(embedding, TASKS["feature-extraction"]).url == "http://h/embed"
+    assert found.route_to(classifying, TASKS["token-classification"]) is classifying
+    many = route_of("http://h/models", "feature-extraction")
+    assert found.route_to(many, TASKS["feature-extraction"]) is many
 
 
 def test_what_is_stored_of_a_server_stays_as_it_was(service: Service) -> None:

@@ -420,7 +420,7 @@ def test_all_requests_that_were_out_while_the_server_turned_out_to_be_another_ar
         executor = stream.start()
         found = replace(executor._sender.route, url="http://h/new")
 
-        async def detect() -> Route:
+        async def detect(_failure: Any) -> Route:
             await asyncio.sleep(0.01)
             return found
 
