@@ -51,12 +51,14 @@ class ServerError:
         estimated_wait_s: Seconds until a model is loaded, as the server guesses them: not positive where the guess
             cannot be read, None where it says nothing of the kind.
         sent: The body of the request.
+        status: The status that the server says within a response that means success; None where it says none.
     """
 
     message: str
     code: str | None = None
     estimated_wait_s: float | None = None
     sent: bytes = field(default=b"", repr=False)
+    status: int | None = None
 
     @cached_property
     def verdict_text(self) -> str:

@@ -223,6 +223,9 @@ _ADVICE = {
 MAY_BE_OF_ONE_INPUT = (403, 404, 405, 410)
 """Statuses by which gateways refuse what a row says, beside keys, models and addresses."""
 
+_COUNTED_WITHIN_ANSWERS = (402, 408, 425, 429)
+"""Statuses below 500 that count also where the error of an answer says them. Any other is of what was asked."""
+
 _ABOUT_INPUT = re.compile(
     r"content.?(filter|policy|management)|moderat|flagged|safety|mask.?token"
     r"|too long|too large|(context|sequence|input|prompt).{0,20} (length|limit)|must have less than"
@@ -320,11 +323,17 @@ def classify_error_in_answer(error: ServerError, *, batch_size: int = 1) -> Fail
         batch_size: The number of inputs in the request.
 
     Returns:
-        The failure: what the request carried was rejected.
+        The failure: what the request carried was rejected. Where the error says a status that is passing, such as 429
+        or 502, or that the account has no credits, it is that of ``classify_response``.
 
     >>> classify_error_in_answer(ServerError("CUDA out of memory")).reason
     'rejected input 200: CUDA out of memory'
+    >>> classify_error_in_answer(ServerError("Provider returned error", status=502)).reason
+    'temporary failure 502: Provider returned error'
     """
+    status = error.status
+    if status is not None and (status >= 500 or status in _COUNTED_WITHIN_ANSWERS):
+        return classify_response(status, {}, error, batch_size=batch_size)
     is_about_input = error.search(_ABOUT_INPUT) is not None
     failure = Failure(rejection_kind(batch_size), error.message, 200, is_about_input=is_about_input, error=error)
     return _with_batch_limit(failure, error) if batch_size > 1 else failure

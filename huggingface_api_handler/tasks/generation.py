@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import UnreadableAnswer
-from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text, unreadable
+from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text
+from .chat_answers import reply_of
 from .input_types import Conversation, Input, Repair
 from .structured_output import parse_fields
 
@@ -43,15 +42,15 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
 
     Returns:
         For the target the text, or ``{field: value}`` under ``output_schema``. ``explain`` is
-        ``{"finish_reason", "tokens"}``, each None where the server does not say. The tokens are those of prompt and
-        reply together.
+        ``{"finish_reason", "tokens"}``, each None where the server does not say, and ``reasoning`` where there is some.
+        The tokens are those of prompt and reply together.
 
     Raises:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.
     """
-    content, explain = _reply(answer)
-    value = parse_fields(content, settings.output_schema) if settings.output_schema else content
-    return Prediction(value, None, explain)
+    reply = reply_of(answer)
+    value = parse_fields(reply.text, settings.output_schema) if settings.output_schema else reply.text
+    return Prediction(value, None, reply.explain)
 
 
 def reply_value(settings: Settings) -> str:
@@ -73,7 +72,7 @@ def _repair(
     if not settings.output_schema or isinstance(item, Repair):
         return None
     try:
-        reply, _ = _reply(answer)
+        reply = reply_of(answer).text
     except UnreadableAnswer:
         return None
     fields = ", ".join(f"{name} ({kind})" for name, kind in settings.output_schema.items())
@@ -82,19 +81,6 @@ def _repair(
         reply,
         f"That does not fit: {error}. Answer again with one JSON object with the fields {fields}, and nothing else.",
     )
-
-
-def _reply(answer: object) -> tuple[str, dict[str, Any]]:
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise unreadable("chat-completion", answer)
-    message = choices[0].get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, str):
-        raise unreadable("chat-completion", message)
-    usage = answer.get("usage")
-    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return content, {"finish_reason": choices[0].get("finish_reason"), "tokens": tokens}
 
 
 _PROMPT = (Column("column", required=False),)

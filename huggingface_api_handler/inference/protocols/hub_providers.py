@@ -29,6 +29,7 @@ from ...config.normalize import suggest
 from ...errors import InferenceError, InputError
 from ...tasks import JSON, Input, Media, Settings, Task
 from ...tasks.input_types import media_in
+from ..echoes import ServerError
 from ..media.sniffing import content_type_of
 from ..transport.client import Response
 from . import codec
@@ -36,7 +37,7 @@ from .base import JSON_TYPE, Batching, Body, Decoded
 from .hf_inference import HF_INFERENCE, form_of
 from .jobs import Job, current_job
 from .key_policy import model_info
-from .openai_chat import chat_payload, decode_chat
+from .openai_chat import chat_error, chat_payload, decode_chat
 from .server_errors import read_error
 
 _CHAT = "conversational"
@@ -159,7 +160,16 @@ class HubProvider:
         codec.check_depth(plain)
         return codec.take_apart(plain, count, form_of(task).split, response.headers)
 
-    error = staticmethod(read_error)
+    def error(self, response: Response) -> ServerError | None:
+        """Read the error that a response tells.
+
+        Args:
+            response: The response, of any status.
+
+        Returns:
+            The server's words and code. None for a response of status 200 that is no error.
+        """
+        return read_error(response) if self.blocks else chat_error(response)
 
     def mapping(self) -> dict[str, str | None]:
         """What the Hub says of the model at its provider, as JSON can hold it.

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import orjson
+
+from ...errors import UnreadableAnswer
 from ...tasks import Input, JSONObject, Media, Settings, Task
 from ...tasks.input_types import Conversation, PromptedMedia, Repair, data_uri, loaded_media
 from ...tasks.structured_output import response_format
+from ..echoes import ServerError
 from ..transport.client import Response
 from . import codec
 from .addresses import add_path, api_url
 from .base import Batching, Body, Decoded
+from .event_stream import events_of, is_event_stream, join_events, without_end_mark
 from .hf_inference import model_url, serves_many_models
 from .hf_splits import split_one_to_one
 from .json_server import JSONServer
+from .server_errors import read_error
 
 PATH = "/chat/completions"
 """The path of the operation."""
 
 _TASKS = ("chat-completion", "image-text-to-text")
 _DEFAULT_PROMPT = "Describe the image."
+
+_ERROR = b'"error"'  # never within a text of JSON, where quotes are escaped
+_STATUS_OK = 200
+_FIRST_ERROR = 400
+_LAST_ERROR = 599
+_SERVER_ERROR = 500
+_STATUS_DIGITS = 3
 
 
 def chat_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
@@ -33,12 +48,14 @@ def chat_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
         settings: The settings of the model.
 
     Returns:
-        ``{"model", "messages"}`` with the parameters beside them, and ``response_format`` for an ``output_schema``.
+        ``{"model", "messages", "stream"}`` with the parameters beside them, and ``response_format`` for an
+        ``output_schema``.
     """
     messages = _messages(inputs[0])
     if settings.system_prompt and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": settings.system_prompt})
-    payload: JSONObject = {"model": settings.model, "messages": messages}
+    # The model comes first, so that a router need not read all of the body. Some servers stream unless told not to.
+    payload: JSONObject = {"model": settings.model, "messages": messages, "stream": False}
     if settings.output_schema:
         payload["response_format"] = response_format(settings.output_schema)
     return {**payload, **settings.parameters}
@@ -71,16 +88,76 @@ def decode_chat(task: Task, response: Response, count: int) -> Decoded:
 
     Args:
         task: The task that was asked for.
-        response: The response, of status 200.
+        response: The response, of status 200. It may be a stream of events.
         count: The number of conversations that the request carried, which is one.
 
     Returns:
         The whole chat completion as the only part: it is what is stored, and what ``read_chat`` reads.
 
     Raises:
-        ValueError: The body is no JSON.
+        ValueError: The body is no JSON, or a stream that was cut off.
     """
-    return codec.take_apart(codec.parse(task, response), count, split_one_to_one, response.headers)
+    return codec.take_apart(_parse(task, response), count, split_one_to_one, response.headers)
+
+
+def _parse(task: Task, response: Response) -> Any:
+    if is_event_stream(response):
+        return join_events(response.body, lambda data: codec.parse(task, response._replace(body=data)))
+    try:
+        return codec.parse(task, response)
+    except UnreadableAnswer:
+        raise
+    except ValueError:
+        head = without_end_mark(response.body)
+        if head is None:
+            raise
+        return codec.parse(task, response._replace(body=head))
+
+
+def chat_error(response: Response) -> ServerError | None:
+    """Read the error that a response tells, also where it stands in a choice or in an event of a stream.
+
+    A router whose provider fails after it began to answer has sent status 200 by then.
+
+    Args:
+        response: The response, of any status.
+
+    Returns:
+        As of ``read_error``. An error in a choice has the status that its code says, and 500 where it says none.
+
+    >>> body = b'{"choices": [{"message": {"content": "The"}, "error": {"code": 502, "message": "gone"}}]}'
+    >>> chat_error(Response(200, {}, body)).status
+    502
+    """
+    if response.status == _STATUS_OK and is_event_stream(response):
+        found = map(_error_in, events_of(response.body))
+        return next((error for error in found if error is not None), None)
+    return read_error(response) or _error_in(response.body)
+
+
+def _error_in(body: bytes) -> ServerError | None:
+    """The error of an event, or of the first choice of one or of a whole answer."""
+    if _ERROR not in body:
+        return None
+    try:
+        answer = orjson.loads(without_end_mark(body) or body)
+    except ValueError:
+        return None
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(choice, dict):
+        error = error or choice.get("error")
+        if not error and choice.get("finish_reason") == "error":
+            error = "the server ended the answer with an error"
+    if not error:
+        return None
+    told = read_error(Response(_SERVER_ERROR, {}, orjson.dumps({"error": error}))) or ServerError("")
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    code = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == _STATUS_DIGITS else code
+    is_status = type(code) is int and _FIRST_ERROR <= code <= _LAST_ERROR
+    # What fails after it began was no fault of the request.
+    return replace(told, status=code if is_status else _SERVER_ERROR if isinstance(choice, dict) else None)
 
 
 class OpenAIChat(JSONServer):
@@ -135,3 +212,4 @@ class OpenAIChat(JSONServer):
         return codec.encode(chat_payload(inputs, settings))
 
     decode = staticmethod(decode_chat)
+    error = staticmethod(chat_error)
