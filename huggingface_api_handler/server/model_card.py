@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from .protocol.inputs import InputT, ModelInputs
 from .protocol.json_types import JSON, Parameters
@@ -34,6 +34,64 @@ class Model(Protocol[InputT, OutputT_co]):
         """
 
 
+class Token(NamedTuple):
+    """A piece of a text that is being generated: as a rule one token.
+
+    `id` and `logprob` are there where they are known, `logprobs` (in OpenAI's form) where they were asked for.
+    """
+
+    text: str
+    id: int | None = None
+    logprob: float | None = None
+    logprobs: Sequence[JSON] = ()
+
+
+@dataclass(frozen=True)
+class Finished(Generic[OutputT]):
+    """The end of a stream.
+
+    Attributes:
+        output: The whole output, as `Model.predict` would have given it.
+    """
+
+    output: OutputT
+
+
+@runtime_checkable
+class StreamingModel(Protocol):
+    """A model that can show its output while it is made."""
+
+    def stream(self, item: Any, parameters: Parameters, on_token: Callable[[Token], bool]) -> Any:
+        """Run the model for one input.
+
+        Args:
+            item: As one of the inputs of `Model.predict`.
+            parameters: As in `Model.predict`.
+            on_token: Called for each token, in the model's thread. It returns True where no more are wanted.
+
+        Returns:
+            The output, as `Model.predict` gives it.
+
+        Raises:
+            HTTPError: As `Model.predict` does.
+        """
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A model that can tell how many tokens it reads."""
+
+    def count_tokens(self, inputs: list[Any]) -> int:
+        """Count tokens.
+
+        Args:
+            inputs: As in `Model.predict`.
+
+        Returns:
+            Tokens that the model reads of all inputs together.
+        """
+
+
 @dataclass(frozen=True)
 class ModelCard(Generic[InputT, OutputT]):
     """One task of one model: how to load it, how to parse its inputs, and what it is.
@@ -52,6 +110,8 @@ class ModelCard(Generic[InputT, OutputT]):
         wrap_single: The output for a single input is sent as a list of one (text-classification does so).
         required_modules: Modules beyond those of the extra `local`.
         extra: The extra that installs `required_modules`.
+        known_parameters: Where there are any, others are ignored with a warning; else the model judges them itself.
+        voices: Names of the voices that the model speaks with.
     """
 
     name: str
@@ -65,6 +125,8 @@ class ModelCard(Generic[InputT, OutputT]):
     wrap_single: bool = False
     required_modules: tuple[str, ...] = ()
     extra: str = "local"
+    known_parameters: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic
 
-from .model_card import AnyModelCard, Model, ModelCard, OutputT
+from .model_card import AnyModelCard, Finished, Model, ModelCard, OutputT, StreamingModel, Token, TokenCounter
 from .protocol.errors import HTTPError
 from .protocol.inputs import InputT
 from .protocol.json_types import Parameters
 
 # What hf-inference says before it knows better.
 ESTIMATED_LOAD_TIME_S = 20.0
+# Less than the 120 s after which many clients give up. A model that takes longer is a 503, which they can ask again.
+MAX_LOAD_WAIT_S = 100.0
 
 
 class ModelWorker(Generic[InputT, OutputT]):
@@ -29,6 +31,11 @@ class ModelWorker(Generic[InputT, OutputT]):
         """
         self._model = model
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the model shows its output while it is made."""
+        return isinstance(self._model, StreamingModel)
 
     async def predict(self, inputs: list[InputT], parameters: Parameters) -> Sequence[OutputT]:
         """Run the model off the event loop, after the calls that came before.
@@ -45,6 +52,58 @@ class ModelWorker(Generic[InputT, OutputT]):
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._model.predict, inputs, parameters)
+
+    async def stream(self, item: InputT, parameters: Parameters) -> AsyncGenerator[Token | Finished[OutputT], None]:
+        """Run the model off the event loop, and give what it says as it comes.
+
+        Whoever closes the stream ends the run with its next token.
+
+        Args:
+            item: As in `StreamingModel.stream`.
+            parameters: As in `Model.predict`.
+
+        Yields:
+            Tokens, none of them where the model cannot stream, and the output last.
+
+        Raises:
+            HTTPError: As `Model.predict` does.
+        """
+        if not isinstance(self._model, StreamingModel):
+            yield Finished((await self.predict([item], parameters))[0])
+            return
+        loop = asyncio.get_running_loop()
+        tokens: asyncio.Queue[Token | None] = asyncio.Queue()
+        closed = threading.Event()
+
+        def on_token(token: Token) -> bool:
+            """Hand a token over to the event loop."""
+            if not closed.is_set():
+                loop.call_soon_threadsafe(tokens.put_nowait, token)
+            return closed.is_set()
+
+        future = loop.run_in_executor(self._executor, self._model.stream, item, parameters, on_token)
+        future.add_done_callback(lambda _: tokens.put_nowait(None))
+        try:
+            while (token := await tokens.get()) is not None:
+                yield token
+            yield Finished(await future)
+        finally:
+            closed.set()
+            # Where it has not begun, it never will.
+            future.cancel()
+
+    async def count_tokens(self, inputs: list[InputT]) -> int | None:
+        """Count the tokens that the model reads, off the event loop.
+
+        Args:
+            inputs: As in `Model.predict`.
+
+        Returns:
+            Tokens of all inputs together, or None where the model cannot tell.
+        """
+        if not isinstance(self._model, TokenCounter):
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._model.count_tokens, inputs)
 
     def close(self) -> None:
         """End the thread after the call that it is in."""
@@ -67,20 +126,26 @@ class ModelPool:
         Args:
             card: The model and its task.
             model_id: The id that the request named, for messages.
-            wait: Wait while the model loads, instead of raising 503.
+            wait: Wait while the model loads, 100 s at most, instead of raising 503.
 
         Returns:
             The loaded model.
 
         Raises:
-            HTTPError: 503 while the model loads, unless `wait`; 500 when it cannot be loaded.
+            HTTPError: 503 while the model loads, where it is not waited for or takes longer; 500 when it cannot be
+                loaded.
         """
         future = self._start_loading(card)
-        if not wait and not future.done():
+        if wait and not future.done():
+            loading = asyncio.wrap_future(future)
+            # It is `future` whose exception is looked at. Without this, asyncio would log the one of `loading`.
+            loading.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # Not cancelled with this request, since others wait for the same load.
+            await asyncio.wait([loading], timeout=MAX_LOAD_WAIT_S)
+        if not future.done():
             raise HTTPError(503, f"Model {model_id} is currently loading", estimated_time=ESTIMATED_LOAD_TIME_S)
         try:
-            # Shielded, since other requests wait for the same load.
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return future.result()
         except Exception as error:
             with self._lock:
                 if self._workers.get(_key(card)) is future:

@@ -35,6 +35,9 @@ CARDS: tuple[AnyModelCard, ...] = (
     image_classification.CARD,
 )
 
+# "dummy" is huggingface_hub's word where it was given a URL, "tgi" the one of Text Generation Inference's examples.
+_NO_MODEL = ("", "dummy", "tgi")
+
 _pipeline_cards: tuple[AnyModelCard, ...] = ()
 
 
@@ -101,6 +104,36 @@ def select_card(model_id: str, task: str | None, inputs: object) -> AnyModelCard
     if missing := matching[0].missing_requirements():
         raise HTTPError(404, f"Model {model_id} cannot be served: {missing}, then start the server again")
     return matching[0]
+
+
+def find_card(task: str, model_id: str | None) -> tuple[AnyModelCard, str]:
+    """Find the card that answers a request whose URL names a task and whose body may name a model.
+
+    Without a model, the only one that does the task answers. Models that were registered come before the built-in
+    ones, since somebody chose them.
+
+    Args:
+        task: The task.
+        model_id: What the body names: an id, with or without the router's suffix (`:fastest`, `:groq`), a word by
+            which clients say that they name none, or None.
+
+    Returns:
+        The card, and the model's id without the suffix.
+
+    Raises:
+        HTTPError: 400 when no model is named and several do the task, or the model does not do it; 404 when there is
+            no such model or its packages are not installed.
+    """
+    name = model_id or ""
+    if name not in model_ids():
+        name = name.partition(":")[0]
+    if name in _NO_MODEL and name not in model_ids():
+        cards = [card for card in _pipeline_cards if card.task == task] or [card for card in CARDS if card.task == task]
+        if len(cards) != 1:
+            names = ", ".join(card.name for card in cards)
+            raise HTTPError(400, [f"Error in `model`: name one of this server's models for {task}: {names}"])
+        name = cards[0].name
+    return select_card(name, task, None), name
 
 
 def model_ids() -> list[str]:

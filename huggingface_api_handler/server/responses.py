@@ -13,8 +13,8 @@ from .protocol.chat_completion import ChatCompletion
 from .protocol.errors import HTTPError
 from .protocol.outputs import MediaFile, Output
 
-Content: TypeAlias = "Output | Sequence[Output] | ChatCompletion"
-"""What a response may carry: one output, the outputs of a batch, or a whole chat completion."""
+Content: TypeAlias = "Output | Sequence[Output] | ChatCompletion | Mapping[str, object]"
+"""What a response may carry: one output, the outputs of a batch, or a whole object around them."""
 
 
 def json_response(content: Content, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -65,8 +65,8 @@ def test_masks_have_candidates_and_several_masks_have_lists_of_them(ask: Asker) 
 
 def test_zero_shot_ranks_the_labels(ask: Asker) -> None:
     answer = ask("entailment", TEXT, candidate_labels=["cat", "dog", "car"])
-    assert set(answer) == {"sequence", "labels", "scores"} and answer["sequence"] == TEXT
-    assert sorted(answer["labels"]) == ["car", "cat", "dog"]
+    assert all(set(pair) == {"label", "score"} for pair in answer)
+    assert sorted(pair["label"] for pair in answer) == ["car", "cat", "dog"]
     assert answer["scores"] == sorted(answer["scores"], reverse=True)
     assert sum(answer["scores"]) == pytest.approx(1, abs=1e-5)
     assert ask("entailment", TEXT, candidate_labels="cat, dog, car") == answer

@@ -8,7 +8,7 @@ from ..protocol.chat_completion import TASK, parse_messages
 from ..protocol.errors import invalid_field
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import ChatAnswer, ChatChoice, ChatMessage
-from ..protocol.parameters import get_number, reject_unknown
+from ..protocol.parameters import get_bool, get_number
 from . import smollm2
 
 _PARAMETERS = (
@@ -21,7 +21,10 @@ _PARAMETERS = (
     "frequency_penalty",
     "presence_penalty",
     "response_format",
+    "logprobs",
+    "top_logprobs",
 )
+_MAX_TOP_LOGPROBS = 20
 # Without any, or with the one of the model's own template, it was seen to answer a plain question in broken French.
 _SYSTEM_MESSAGE: ChatMessage = {"role": "system", "content": "You are a helpful AI assistant."}
 
@@ -42,7 +45,7 @@ class ChatModel:
         Args:
             inputs: Conversations, each a list of messages.
             parameters: `max_tokens` (default 256), `temperature` (default 0), `seed`, `stop`, penalties, and
-                `response_format` with or without a JSON schema.
+                `response_format` with or without a JSON schema; `logprobs` and `top_logprobs`.
 
         Returns:
             One answer for each conversation.
@@ -50,21 +53,55 @@ class ChatModel:
         Raises:
             HTTPError: 400 for bad parameters, 422 for too long a conversation.
         """
-        reject_unknown(parameters, TASK, _PARAMETERS)
-        max_tokens_name = "max_completion_tokens" if parameters.get("max_completion_tokens") else "max_tokens"
-        sampling = smollm2.sampling_parameters(parameters, max_tokens_name)
-        sampling["frequency_penalty"] = get_number(parameters, "frequency_penalty", 0, -2, 2)
-        sampling["presence_penalty"] = get_number(parameters, "presence_penalty", 0, -2, 2)
-        if (schema := _json_schema(parameters.get("response_format"))) is not None:
-            sampling["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
-        return [self._answer(messages, sampling) for messages in inputs]
+        sampling = _sampling(parameters)
+        return [self._answer(messages, sampling, None) for messages in inputs]
 
-    def _answer(self, messages: list[ChatMessage], sampling: smollm2.Sampling) -> ChatAnswer:
+    def stream(self, item: list[ChatMessage], parameters: Parameters, on_token: smollm2.OnToken) -> ChatAnswer:
+        """Answer a conversation, token by token.
+
+        Args:
+            item: The conversation.
+            parameters: As in `predict`.
+            on_token: As in `StreamingModel.stream`.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            HTTPError: As `predict` does.
+        """
+        return self._answer(item, _sampling(parameters), on_token)
+
+    def _answer(
+        self, messages: list[ChatMessage], sampling: smollm2.Sampling, on_token: smollm2.OnToken | None
+    ) -> ChatAnswer:
         if messages[0]["role"] != "system":
             messages = [_SYSTEM_MESSAGE, *messages]
-        completion = self.model.chat(messages, sampling)
-        choices: list[ChatChoice] = [{**choice, "logprobs": None} for choice in completion["choices"]]
+        completion = self.model.chat(messages, sampling, on_token)
+        choices: list[ChatChoice] = []
+        for choice in completion["choices"]:
+            logprobs = choice.get("logprobs")
+            content = smollm2.openai_logprobs(logprobs["content"]) if logprobs else None
+            choices.append(
+                {
+                    "index": choice["index"],
+                    "message": choice["message"],
+                    "logprobs": None if content is None else {"content": content},
+                    "finish_reason": choice["finish_reason"] or "stop",
+                }
+            )
         return {"choices": choices, "usage": completion["usage"]}
+
+
+def _sampling(parameters: Parameters) -> smollm2.Sampling:
+    max_tokens_name = "max_completion_tokens" if parameters.get("max_completion_tokens") else "max_tokens"
+    sampling = smollm2.sampling_parameters(parameters, max_tokens_name)
+    if (schema := _json_schema(parameters.get("response_format"))) is not None:
+        sampling["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
+    if get_bool(parameters, "logprobs", False):
+        sampling["logprobs"] = True
+        sampling["top_logprobs"] = int(get_number(parameters, "top_logprobs", 0, 0, _MAX_TOP_LOGPROBS))
+    return sampling
 
 
 def _json_schema(response_format: object) -> dict[str, object] | None:
@@ -77,7 +114,8 @@ def _json_schema(response_format: object) -> dict[str, object] | None:
         if kind == "text":
             return None
         if kind == "json_object":
-            schema = response_format.get("schema", {"type": "object"})
+            # huggingface_hub puts the schema of json_schema here, as `value`.
+            schema = response_format.get("schema", response_format.get("value", {"type": "object"}))
         elif kind == "json_schema":
             # OpenAI puts the schema a level deeper than Text Generation Inference's older form, `value`.
             inner = response_format.get("json_schema")
@@ -89,4 +127,4 @@ def _json_schema(response_format: object) -> dict[str, object] | None:
     return schema
 
 
-CARD = smollm2.model_card(TASK, ChatModel, parse_messages)
+CARD = smollm2.model_card(TASK, ChatModel, parse_messages, _PARAMETERS)

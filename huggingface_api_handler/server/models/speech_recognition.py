@@ -49,6 +49,14 @@ class WhisperSegment(Protocol):
         """Where it ends."""
 
 
+class SpeechInfo(Protocol):
+    """What the model found out about the audio."""
+
+    @property
+    def language(self) -> str:
+        """Code of its language."""
+
+
 class Whisper(Protocol):
     """The part of `faster_whisper.WhisperModel` that is used here."""
 
@@ -63,7 +71,7 @@ class Whisper(Protocol):
         language: str | None,
         temperature: float,
         condition_on_previous_text: bool,
-    ) -> tuple[Iterable[WhisperSegment], object]:
+    ) -> tuple[Iterable[WhisperSegment], SpeechInfo]:
         """Transcribe audio.
 
         Args:
@@ -92,7 +100,8 @@ class SpeechRecognizer:
 
         Args:
             inputs: Audio files of any format that FFmpeg reads.
-            parameters: `return_timestamps`; `language` as a code of two letters (default: the model finds out).
+            parameters: `return_timestamps`; `language` as a code of two letters (default: the model finds out);
+                `return_language`, for the language and the duration in seconds.
 
         Returns:
             The transcript of each file.
@@ -101,10 +110,17 @@ class SpeechRecognizer:
             HTTPError: 400 for bytes that are no audio, for bad parameters and for a language that Whisper does not
                 know; 413 for more than 30 minutes.
         """
-        reject_unknown(parameters, CARD.task, ("return_timestamps", "language"))
+        reject_unknown(parameters, CARD.task, ("return_timestamps", "language", "return_language"))
         timestamps = get_bool(parameters, "return_timestamps", False)
+        return_language = get_bool(parameters, "return_language", False)
         language = self._language(parameters)
-        return [self._transcribe(decode_audio(content), language, timestamps) for content in inputs]
+        transcripts = [self._transcribe(decode_audio(content), language) for content in inputs]
+        for transcript in transcripts:
+            if not timestamps:
+                del transcript["chunks"]
+            if not return_language:
+                del transcript["language"], transcript["duration"]
+        return transcripts
 
     def _language(self, parameters: Parameters) -> str | None:
         language = parameters.get("language")
@@ -115,17 +131,20 @@ class SpeechRecognizer:
             raise invalid_field("parameters.language", f"expected one of {supported}, got {language!r:.80}")
         return language
 
-    def _transcribe(self, samples: npt.NDArray[np.float32], language: str | None, timestamps: bool) -> Transcript:
+    def _transcribe(self, samples: npt.NDArray[np.float32], language: str | None) -> Transcript:
+        duration_s = samples.size / SAMPLE_RATE_HZ
         # Whisper makes up words for the nothing of an empty recording.
         if not samples.size:
-            return {"text": "", "chunks": []} if timestamps else {"text": ""}
+            return {"text": "", "chunks": [], "language": language or "", "duration": duration_s}
         # Other temperatures sample, and the same audio must give the same text.
-        segments, _ = self.model.transcribe(samples, language=language, temperature=0, condition_on_previous_text=False)
+        segments, info = self.model.transcribe(
+            samples, language=language, temperature=0, condition_on_previous_text=False
+        )
         chunks: list[TranscriptChunk] = [
             {"text": segment.text, "timestamp": [segment.start, segment.end]} for segment in segments
         ]
         text = "".join(chunk["text"] for chunk in chunks).strip()
-        return {"text": text, "chunks": chunks} if timestamps else {"text": text}
+        return {"text": text, "chunks": chunks, "language": info.language, "duration": duration_s}
 
 
 def decode_audio(content: bytes) -> npt.NDArray[np.float32]:

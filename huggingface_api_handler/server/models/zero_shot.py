@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from ..protocol.errors import HTTPError, invalid_field
 from ..protocol.inputs import MAX_REQUEST_INPUTS, parse_texts
 from ..protocol.json_types import Parameters
-from ..protocol.outputs import ZeroShotScores
-from ..protocol.parameters import get_bool, get_candidate_labels, reject_unknown
+from ..protocol.outputs import LabelScore, ZeroShotScores
+from ..protocol.parameters import get_bool, get_candidate_labels, get_choice, reject_unknown
+from ..protocol.zero_shot_forms import OUTPUT_FORMAT, OUTPUT_FORMATS, former_scores
 from . import minilm
 
 DEFAULT_TEMPLATE = "This text is about {}."
@@ -21,11 +23,16 @@ TEMPERATURE = 0.05
 # The cosine that separates right from wrong topics where each label is judged alone.
 MULTI_LABEL_THRESHOLD = 0.15
 _CACHED_LABEL_SETS = 64
+_PARAMETERS = ("candidate_labels", "hypothesis_template", "multi_label")
 MAX_HYPOTHESIS_CHARS = 10_000
 
 
+ScoredLabels: TypeAlias = list[LabelScore] | ZeroShotScores
+"""The labels of one text, in either form."""
+
+
 class ZeroShotClassifier:
-    """A text to `{"sequence", "labels", "scores"}`, the highest score first."""
+    """A text to `[{"label", "score"}, ...]`, the highest score first."""
 
     def __init__(self, encoder: minilm.SentenceEncoder) -> None:
         """Wrap the encoder.
@@ -37,7 +44,7 @@ class ZeroShotClassifier:
         # A table asks every row for the same labels, so their vectors are cached.
         self._encode_hypotheses = functools.lru_cache(maxsize=_CACHED_LABEL_SETS)(self._encode)
 
-    def predict(self, inputs: list[str], parameters: Parameters) -> list[ZeroShotScores]:
+    def predict(self, inputs: list[str], parameters: Parameters) -> list[ScoredLabels]:
         """Score labels.
 
         Scores are a softmax of cosine / 0.05; with `multi_label`, for each label the logistic function of
@@ -45,7 +52,8 @@ class ZeroShotClassifier:
 
         Args:
             inputs: The texts.
-            parameters: `candidate_labels` (a list, or labels joined by commas), `hypothesis_template`, `multi_label`.
+            parameters: `candidate_labels` (a list, or labels joined by commas), `hypothesis_template`, `multi_label`;
+                `output_format` (list, or object for `{"sequence", "labels", "scores"}`).
 
         Returns:
             The scored labels of each text.
@@ -53,7 +61,8 @@ class ZeroShotClassifier:
         Raises:
             HTTPError: 400 for bad parameters, 422 for a template without {}.
         """
-        reject_unknown(parameters, CARD.task, ("candidate_labels", "hypothesis_template", "multi_label"))
+        reject_unknown(parameters, CARD.task, (*_PARAMETERS, OUTPUT_FORMAT))
+        as_object = get_choice(parameters, OUTPUT_FORMAT, OUTPUT_FORMATS) == "object"
         labels = _labels(parameters)
         template = _template(parameters)
         multi_label = get_bool(parameters, "multi_label", False)
@@ -61,10 +70,8 @@ class ZeroShotClassifier:
         hypotheses = self._encode_hypotheses(tuple(template.replace("{}", label) for label in labels))
         embeddings = self._encoder.encode(inputs)
         # One product a row: a product of all rows may round differently by their number.
-        return [
-            _ranked(text, labels, _scores(hypotheses @ embedding, multi_label))
-            for text, embedding in zip(inputs, embeddings, strict=True)
-        ]
+        ranked = [_ranked(labels, _scores(hypotheses @ embedding, multi_label)) for embedding in embeddings]
+        return [former_scores(text, pairs) if as_object else pairs for text, pairs in zip(inputs, ranked, strict=True)]
 
     def _encode(self, hypotheses: tuple[str, ...]) -> minilm.Embeddings:
         return self._encoder.encode(hypotheses)
@@ -80,13 +87,9 @@ def _scores(cosines: npt.NDArray[np.float32], multi_label: bool) -> list[float]:
     return softmax
 
 
-def _ranked(text: str, labels: Sequence[str], scores: Sequence[float]) -> ZeroShotScores:
-    order = sorted(range(len(labels)), key=lambda position: scores[position], reverse=True)
-    return {
-        "sequence": text,
-        "labels": [labels[position] for position in order],
-        "scores": [scores[position] for position in order],
-    }
+def _ranked(labels: Sequence[str], scores: Sequence[float]) -> list[LabelScore]:
+    pairs: list[LabelScore] = [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)]
+    return sorted(pairs, key=lambda pair: pair["score"], reverse=True)
 
 
 def _labels(parameters: Parameters) -> list[str]:

@@ -243,6 +243,7 @@ def _card(
         wrap_single=task.wrap_single,
         required_modules=task.required_modules,
         extra=EXTRA,
+        known_parameters=task.known_parameters,
     )
 
 

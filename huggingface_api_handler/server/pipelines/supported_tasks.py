@@ -27,6 +27,7 @@ from ..protocol.structured_inputs import (
     parse_table_question,
     parse_video,
 )
+from ..protocol.zero_shot_forms import OUTPUT_FORMAT
 from . import generation, postprocessing, task_calls
 from .transformers_types import Pipeline
 
@@ -81,11 +82,18 @@ class PipelineTask(Generic[InputT]):
         """The task that `transformers.pipeline` is asked for."""
         return self.transformers_task or self.name
 
+    @property
+    def known_parameters(self) -> tuple[str, ...]:
+        """For tasks that generate, the parameters beside which others are ignored."""
+        if not self.accepts_generation_parameters:
+            return ()
+        return (*self.parameters, *generation.GENERATION_PARAMETERS, *generation.NESTED_OBJECTS)
+
     def validate_parameters(self, parameters: Parameters) -> dict[str, object]:
         """Check the names of a request's parameters.
 
         Args:
-            parameters: The request's parameters.
+            parameters: The request's parameters; for tasks that generate, those of `known_parameters`.
 
         Returns:
             Those that are given, and the defaults of others.
@@ -93,11 +101,9 @@ class PipelineTask(Generic[InputT]):
         Raises:
             HTTPError: 400 for a parameter that the task does not have.
         """
-        nested_names = generation.NESTED_OBJECTS if self.accepts_generation_parameters else ()
-        generation_names = generation.GENERATION_PARAMETERS if self.accepts_generation_parameters else ()
-        supported = (*self.parameters, *generation_names)
-        reject_unknown(parameters, self.name, (*supported, *nested_names))
-        for name in nested_names:
+        supported = self.known_parameters or self.parameters
+        reject_unknown(parameters, self.name, supported)
+        for name in generation.NESTED_OBJECTS if self.accepts_generation_parameters else ():
             nested = parameters.get(name)
             if nested is not None and not isinstance(nested, dict):
                 raise invalid_field(f"parameters.{name}", f"expected an object, got {nested!r:.80}")
@@ -155,8 +161,8 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         "zero-shot-classification",
         parse_texts,
         task_calls.call_with_text_and_labels,
-        postprocessing.unwrap_single,
-        ("candidate_labels", "hypothesis_template", "multi_label"),
+        postprocessing.as_detections,
+        ("candidate_labels", "hypothesis_template", "multi_label", OUTPUT_FORMAT),
     ),
     _seq2seq_task("summarization"),
     _seq2seq_task("translation", "src_lang", "tgt_lang"),

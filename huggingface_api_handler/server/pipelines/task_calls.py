@@ -1,6 +1,6 @@
 """How each task that classifies, extracts or answers calls its pipeline for one input.
 
-Each function takes the pipeline, one input and the task's parameters, and returns what the pipeline returns.
+Each function takes the pipeline, one input and the task's parameters. Most return what the pipeline returns.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 from ..protocol.errors import HTTPError, invalid_field
 from ..protocol.json_types import Parameters
 from ..protocol.media_limits import MAX_VIDEO_FRAMES
-from ..protocol.parameters import get_candidate_labels, get_positive_int
+from ..protocol.parameters import get_candidate_labels, get_choice, get_positive_int
 from ..protocol.structured_inputs import ContextQuestion, ImageQuestion, TableQuestion
+from ..protocol.zero_shot_forms import OUTPUT_FORMAT, OUTPUT_FORMATS
 from . import media_codecs
 from .transformers_types import Pipeline
 
@@ -121,12 +122,18 @@ def call_with_text_and_labels(pipeline: Pipeline, item: str, parameters: Paramet
         parameters: Its parameters, `candidate_labels` among them.
 
     Returns:
-        What the pipeline returns.
+        Labels with scores, the highest first; with `output_format` object, what the pipeline returns.
 
     Raises:
-        HTTPError: 400 for bad labels.
+        HTTPError: 400 for bad labels, and for another `output_format`.
     """
-    return pipeline(item, **_with_labels(parameters))
+    as_object = get_choice(parameters, OUTPUT_FORMAT, OUTPUT_FORMATS) == "object"
+    own = {name: value for name, value in parameters.items() if name != OUTPUT_FORMAT}
+    output: Any = pipeline(item, **_with_labels(own))
+    if as_object:
+        return output
+    [scores] = output if isinstance(output, list) else [output]
+    return [{"label": label, "score": score} for label, score in zip(scores["labels"], scores["scores"], strict=True)]
 
 
 def call_with_fields(pipeline: Pipeline, item: ContextQuestion | TableQuestion, parameters: Parameters) -> object:

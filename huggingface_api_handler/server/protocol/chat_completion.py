@@ -1,4 +1,4 @@
-"""Chat completion requests and responses in OpenAI's form.
+"""Chat completion requests and responses in OpenAI's form, whole and as parts of a stream.
 
 Protocol: https://huggingface.co/docs/inference-providers/tasks/chat-completion
 """
@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict, cast
 
 from .errors import HTTPError, invalid_field
 from .inputs import ModelInputs
-from .json_types import Parameters
+from .json_types import JSON, Parameters
 from .outputs import ChatAnswer, ChatChoice, ChatMessage, ChatUsage
+from .parameters import get_bool
 from .request_body import parse_json
 
 TASK = "chat-completion"
 # They change nothing about one plain answer, and clients send them.
-_IGNORED_FIELDS = ("user", "options", "return_full_text", "stream_options", "n", "logprobs", "tool_choice")
+_IGNORED_FIELDS = ("user", "options", "return_full_text", "stream_options", "stream", "n", "tools", "tool_choice")
+# What an answer without them would not be. Others that are not known are ignored with a warning.
+_ONLY_SUPPORTED: tuple[tuple[str, object], ...] = (("n", 1), ("tools", []), ("functions", []))
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,15 @@ class ChatRequest:
         model: The model that the body names, or None.
         messages: The conversation, unchecked; see `parse_messages`.
         parameters: All other fields that may matter, unchecked.
+        stream: The client wants the answer as it comes.
+        include_usage: A stream ends with the tokens used.
     """
 
     model: str | None
     messages: object
     parameters: Parameters
+    stream: bool
+    include_usage: bool
 
 
 class ChatCompletion(TypedDict):
@@ -58,8 +66,8 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
         The parts of the request.
 
     Raises:
-        HTTPError: 400 for what is not JSON and for what this server does not do (streams, several choices, tools),
-            422 without messages.
+        HTTPError: 400 for what is not JSON and for what this server does not do (several choices, tools), 422 without
+            messages.
     """
     content = parse_json(raw, "messages")
     if not isinstance(content, dict):
@@ -67,13 +75,56 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
     if "messages" not in content:
         raise HTTPError(422, "Failed to deserialize the JSON body into the target type: missing field `messages`")
     fields: dict[str, object] = {name: value for name, value in content.items() if value is not None}
-    for name, supported in (("stream", False), ("n", 1), ("tools", []), ("logprobs", False)):
-        if fields.pop(name, supported) != supported:
+    refuse_unsupported(fields, _ONLY_SUPPORTED)
+    model, messages = read_model(fields), fields.pop("messages", None)
+    parameters = {name: fields[name] for name in fields if name not in (*_IGNORED_FIELDS, "model")}
+    return ChatRequest(model, messages, parameters, get_bool(fields, "stream", False), includes_usage(fields))
+
+
+def refuse_unsupported(fields: Parameters, only_supported: Sequence[tuple[str, object]]) -> None:
+    """Refuse fields whose effect an answer would lack.
+
+    Args:
+        fields: The body's fields.
+        only_supported: Names with the one value that can be served.
+
+    Raises:
+        HTTPError: 400 for another value.
+    """
+    for name, supported in only_supported:
+        if fields.get(name) not in (None, supported):
             raise invalid_field(name, f"`{name}` is not supported for this model")
-    model, messages = fields.pop("model", None), fields.pop("messages", None)
+
+
+def read_model(fields: Parameters) -> str | None:
+    """Read which model a body names.
+
+    Args:
+        fields: The body's fields.
+
+    Returns:
+        The name, or None where there is none.
+
+    Raises:
+        HTTPError: 400 for another type.
+    """
+    model = fields.get("model")
     if model is not None and not isinstance(model, str):
         raise invalid_field("model", "expected a string")
-    return ChatRequest(model, messages, {name: fields[name] for name in fields if name not in _IGNORED_FIELDS})
+    return model
+
+
+def includes_usage(fields: Parameters) -> bool:
+    """Tell whether a stream ends with the tokens used.
+
+    Args:
+        fields: The body's fields.
+
+    Returns:
+        What `stream_options.include_usage` says.
+    """
+    options = fields.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def parse_messages(messages: object) -> ModelInputs[list[ChatMessage]]:
@@ -94,32 +145,82 @@ def parse_messages(messages: object) -> ModelInputs[list[ChatMessage]]:
     return ModelInputs([conversation], False, sum(len(message["content"]) for message in conversation))
 
 
-def chat_completion(answer: ChatAnswer, model_id: str, default_fingerprint: str) -> ChatCompletion:
-    """Build the whole response around what the model decides.
+@dataclass(frozen=True)
+class ChatResponse:
+    """What all parts of the response to one request say.
 
-    Args:
-        answer: The model's choices and usage, with or without a fingerprint.
+    Attributes:
         model_id: The id that the request named.
-        default_fingerprint: `system_fingerprint` for an answer without one.
-
-    Returns:
-        The JSON body of the response.
+        default_fingerprint: Tells `system_fingerprint` for an answer without one, once the model is loaded.
+        id: Names this response.
+        created: When it was made, in seconds since 1970.
     """
-    return {
-        "object": "chat.completion",
-        "id": f"chatcmpl-{secrets.token_hex(12)}",
-        "created": int(time.time()),
-        "model": model_id,
-        "system_fingerprint": answer.get("system_fingerprint", default_fingerprint),
-        "choices": answer["choices"],
-        "usage": answer["usage"],
-    }
+
+    model_id: str
+    default_fingerprint: Callable[[], str]
+    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def completion(self, answer: ChatAnswer) -> ChatCompletion:
+        """Build the whole response around what the model decides.
+
+        Args:
+            answer: The model's choices and usage, with or without a fingerprint.
+
+        Returns:
+            The JSON body of the response.
+        """
+        return {
+            "object": "chat.completion",
+            "id": self.id,
+            "created": self.created,
+            "model": self.model_id,
+            "system_fingerprint": answer.get("system_fingerprint") or self.default_fingerprint(),
+            "choices": answer["choices"],
+            "usage": answer["usage"],
+        }
+
+    def chunk(self, delta: JSON, finish_reason: str | None = None, logprobs: JSON = None) -> dict[str, JSON]:
+        """Build one part of a stream.
+
+        Args:
+            delta: What is new of the message.
+            finish_reason: Why the answer ended, in its last part.
+            logprobs: Those of the part's tokens.
+
+        Returns:
+            The JSON of the event.
+        """
+        choice: JSON = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        return {**self._frame(), "choices": [choice]}
+
+    def usage_chunk(self, usage: ChatUsage) -> dict[str, JSON]:
+        """Build the part of a stream that says how many tokens were used.
+
+        Args:
+            usage: The tokens.
+
+        Returns:
+            The JSON of the event.
+        """
+        return {**self._frame(), "choices": [], "usage": cast("JSON", usage)}
+
+    def _frame(self) -> dict[str, JSON]:
+        return {
+            "object": "chat.completion.chunk",
+            "id": self.id,
+            "created": self.created,
+            "model": self.model_id,
+            "system_fingerprint": self.default_fingerprint(),
+        }
 
 
 def _parse_message(message: object, field: str) -> ChatMessage:
     if not isinstance(message, dict):
         raise invalid_field(field, "expected an object with `role` and `content`")
     role, content = message.get("role"), message.get("content")
+    # OpenAI's newer word.
+    role = "system" if role == "developer" else role
     if role not in ("system", "user", "assistant"):
         raise invalid_field(f"{field}.role", "expected system, user or assistant")
     if isinstance(content, list):

@@ -36,7 +36,7 @@ class LabelScore(TypedDict):
 
 
 class ZeroShotScores(TypedDict):
-    """Candidate labels of one text, the highest score first."""
+    """Candidate labels of one text, the highest score first, in the form of the former Inference API."""
 
     sequence: str
     labels: list[str]
@@ -47,6 +47,7 @@ class Entity(TypedDict):
     """A named entity; `start` and `end` are positions of characters in the text."""
 
     entity_group: str
+    score: float
     word: str
     start: int
     end: int
@@ -60,17 +61,20 @@ class TranscriptChunk(TypedDict):
 
 
 class Transcript(TypedDict, total=False):
-    """The text of an audio file; `chunks` are there when timestamps were asked for."""
+    """The text of an audio file; `chunks` are there when timestamps were asked for, the others where they are known."""
 
     text: str
     chunks: list[TranscriptChunk]
+    language: str
+    duration: float
 
 
 class GenerationDetails(TypedDict):
-    """Why a generation ended: `length` or `eos_token`; its number of tokens; its seed, if one was given."""
+    """Why a generation ended: `length` or `eos_token`; its and its prompt's tokens; its seed, if one was given."""
 
     finish_reason: str
     generated_tokens: int
+    prompt_tokens: int
     seed: int | None
 
 
@@ -99,7 +103,7 @@ class ChatChoice(TypedDict):
 
     index: int
     message: ChatMessage
-    logprobs: None
+    logprobs: JSON
     finish_reason: str
 
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from .errors import invalid_field
 from .json_types import Parameters
 
+_MAX_SHOWN_NAMES = 10
+_MAX_SHOWN_NAME_CHARS = 40
+
 
 def reject_unknown(parameters: Parameters, task: str, supported: Sequence[str]) -> None:
     """Check that a task has all the parameters given.
@@ -23,6 +26,38 @@ def reject_unknown(parameters: Parameters, task: str, supported: Sequence[str]) 
         if name not in supported:
             has = ", ".join(supported) or "no parameters"
             raise invalid_field("parameters", f"`{name}` is not a parameter of {task} on this server; it has: {has}")
+
+
+def split_known(parameters: Parameters, known: Sequence[str]) -> tuple[Parameters, list[str]]:
+    """Leave out parameters that a task does not know.
+
+    Args:
+        parameters: The request's parameters.
+        known: Names of the parameters that it knows; without any, all are kept.
+
+    Returns:
+        The parameters that are known, and the names of others that have a value.
+    """
+    if not known:
+        return parameters, []
+    kept = {name: value for name, value in parameters.items() if name in known}
+    return kept, [name for name, value in parameters.items() if name not in known and value is not None]
+
+
+def ignored_warning(names: Sequence[str]) -> str:
+    """Say which parameters had no effect, for a response's header.
+
+    Args:
+        names: Their names, as the client sent them.
+
+    Returns:
+        One line of printable ASCII; empty where there are none.
+    """
+    if not names:
+        return ""
+    shown = ", ".join(ascii(name[:_MAX_SHOWN_NAME_CHARS])[1:-1] for name in names[:_MAX_SHOWN_NAMES])
+    more = f" and {len(names) - _MAX_SHOWN_NAMES} more" if len(names) > _MAX_SHOWN_NAMES else ""
+    return f"not known here, so ignored: {shown}{more}"
 
 
 def get_bool(parameters: Parameters, name: str, default: bool) -> bool:

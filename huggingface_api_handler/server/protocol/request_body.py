@@ -8,13 +8,17 @@ import orjson
 
 from .errors import HTTPError, invalid_field
 from .json_types import Parameters
+from .media_types import is_media
 
 MAX_BODY_BYTES = 10_000_000
 
+_MAX_SIGNATURE_BYTES = 16
 # Python's garbage collector looks at each many times: three million empty lists keep other requests waiting for 4 s.
 _MAX_CONTAINERS = 500_000
 
-_MEDIA_CONTENT_TYPES = ("image/", "audio/", "video/", "application/octet-stream")
+_MEDIA_CONTENT_TYPES = ("image/", "audio/", "video/")
+# They say nothing of a body: the first is nobody's choice, the second curl's default for any.
+_UNKNOWN_CONTENT_TYPES = ("application/octet-stream", "application/x-www-form-urlencoded")
 # Text Embeddings Inference reads these beside `inputs`, the Inference API inside `parameters`.
 _PARAMETERS_BESIDE_INPUTS = ("normalize", "truncate", "truncation_direction", "prompt_name")
 
@@ -26,16 +30,20 @@ class RequestBody:
     Attributes:
         inputs: The JSON value of `inputs`, or the bytes of a raw media body. A task checks it.
         parameters: Parameters by name, unchecked.
-        wait_for_model: The client waits for a model that loads, instead of getting a 503.
+        wait_for_model: False where the client wants a 503 while a model loads; None where it does not say.
+        stream: The client wants the output as it comes.
     """
 
     inputs: object
     parameters: Parameters
-    wait_for_model: bool
+    wait_for_model: bool | None = None
+    stream: bool = False
 
 
 def parse_request_body(raw: bytes, content_type: str) -> RequestBody:
     """Parse a body of any kind: with a media type the body is the input itself, else it is JSON.
+
+    Where the type says nothing, the first bytes do.
 
     Args:
         raw: The whole body.
@@ -47,8 +55,15 @@ def parse_request_body(raw: bytes, content_type: str) -> RequestBody:
     Raises:
         HTTPError: 400 and 413, as `parse_json_body` does.
     """
-    if content_type.strip().lower().startswith(_MEDIA_CONTENT_TYPES):
-        return RequestBody(raw, {}, False)
+    content_type = content_type.strip().lower()
+    if content_type.startswith(_MEDIA_CONTENT_TYPES):
+        return RequestBody(raw, {})
+    if not content_type or content_type.startswith(_UNKNOWN_CONTENT_TYPES):
+        if is_media(raw[:_MAX_SIGNATURE_BYTES]):
+            return RequestBody(raw, {})
+        # A file of a format that is not known here goes to the model, whose decoder may know it.
+        if content_type.startswith("application/octet-stream") and raw.lstrip()[:1] != b"{":
+            return RequestBody(raw, {})
     return parse_json_body(raw)
 
 
@@ -73,8 +88,13 @@ def parse_json_body(raw: bytes) -> RequestBody:
         raise invalid_field("inputs", "field required")
     parameters = _get_object(content, "parameters")
     beside_inputs = {name: content[name] for name in _PARAMETERS_BESIDE_INPUTS if name in content}
-    wait_for_model = _get_object(content, "options").get("wait_for_model") is True
-    return RequestBody(content["inputs"], {**beside_inputs, **parameters}, wait_for_model)
+    wait_for_model = _get_object(content, "options").get("wait_for_model")
+    return RequestBody(
+        content["inputs"],
+        {**beside_inputs, **parameters},
+        wait_for_model if isinstance(wait_for_model, bool) else None,
+        content.get("stream") is True,
+    )
 
 
 def parse_json(raw: bytes, key: str) -> object:

@@ -18,7 +18,7 @@ import uvicorn
 from huggingface_api_handler import server
 from huggingface_api_handler.demo.mindsdb_server import running_inference_server
 from huggingface_api_handler.demo.processes import free_ports
-from huggingface_api_handler.server import app, connections
+from huggingface_api_handler.server import body_reader, connections
 
 TIMEOUT_S = 20.0
 """After which a test has failed. Nothing here takes long."""
@@ -121,7 +121,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(port: int, sent: bytes) -> 
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(body_reader, "BODY_TIMEOUT_S", 0.1)
     head = f"POST /models/local/sentiment HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
     with connected(port, f"{head}content-length: 5\r\n\r\n".encode()) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")

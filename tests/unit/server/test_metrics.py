@@ -10,8 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import app as server_app
-from huggingface_api_handler.server import create_app, metrics, model_pool, registry
+from huggingface_api_handler.server import create_app, metrics, model_pool
 
 SENTIMENT = "/models/local/sentiment"
 PREFIX = "huggingface_api_server_"
@@ -75,8 +74,7 @@ def test_tokens_of_chats_are_counted_and_requests_in_flight(fresh: TestClient, m
         return Model()
 
     monkeypatch.setattr(model_pool.ModelPool, "get", get)
-    chat_models = [name for name in registry.model_ids() if "chat-completion" in server_app._tasks(name)]
-    body = {"model": chat_models[0], "messages": [{"role": "user", "content": "Hello"}]}
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
     assert fresh.post("/v1/chat/completions", json=body).status_code == 200
     assert in_flight == [1.0]
     assert counted(fresh, "tokens_total") == {("chat-completion",): 7.0}

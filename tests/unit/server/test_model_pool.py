@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from huggingface_api_handler.server import create_app, registry
-from huggingface_api_handler.server.model_card import AnyModelCard, Model
-from huggingface_api_handler.server.model_pool import ModelPool
+from huggingface_api_handler.server import create_app, model_pool, registry
+from huggingface_api_handler.server.model_card import AnyModelCard, Model, Token
+from huggingface_api_handler.server.model_pool import ModelPool, ModelWorker
 from huggingface_api_handler.server.models import sentiment
 from huggingface_api_handler.server.weights import WeightsError
 
@@ -40,19 +41,55 @@ def slow_card(slow: Slow) -> AnyModelCard:
     return dataclasses.replace(sentiment.CARD, name="local/slow", hub_alias="org/slow", load=slow.load)
 
 
-def test_a_model_that_loads_is_503_and_waited_for_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_loads_is_waited_for_unless_the_client_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow()
     monkeypatch.setattr(registry, "CARDS", (slow_card(slow),))
     with TestClient(create_app()) as client:
-        for _ in range(2):
-            response = client.post("/models/org/slow", json={"inputs": "x"})
+        by_header = client.post("/models/org/slow", json={"inputs": "x"}, headers={"x-wait-for-model": "false"})
+        by_option = client.post("/models/org/slow", json={"inputs": "x", "options": {"wait_for_model": False}})
+        for response in (by_header, by_option):
             assert response.status_code == 503
             assert response.json() == {"error": "Model org/slow is currently loading", "estimated_time": 20.0}
         slow.may_load.set()
-        by_header = client.post("/models/org/slow", json={"inputs": "x"}, headers={"x-wait-for-model": "true"})
-        assert by_header.status_code == 200 and slow.loads == 1
-        by_option = client.post("/models/org/slow", json={"inputs": "x", "options": {"wait_for_model": True}})
-        assert by_option.status_code == 200
+        assert client.post("/models/org/slow", json={"inputs": "x"}).status_code == 200
+        assert slow.loads == 1
+
+
+def test_a_model_that_loads_too_long_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    monkeypatch.setattr(registry, "CARDS", (slow_card(slow),))
+    monkeypatch.setattr(model_pool, "MAX_LOAD_WAIT_S", 0.01)
+    with TestClient(create_app()) as client:
+        assert client.post("/models/org/slow", json={"inputs": "x"}).status_code == 503
+        slow.may_load.set()
+
+
+class Speaker:
+    """Says words until nobody listens."""
+
+    def __init__(self) -> None:
+        self.silent = threading.Event()
+
+    def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        raise AssertionError("a stream was asked for")
+
+    def stream(self, item: Any, parameters: Mapping[str, Any], on_token: Callable[[Token], bool]) -> Any:
+        while not on_token(Token("word ")):
+            pass
+        self.silent.set()
+        return "never heard"
+
+
+def test_who_leaves_a_stream_ends_the_run() -> None:
+    async def scenario() -> None:
+        speaker = Speaker()
+        worker: ModelWorker[Any, Any] = ModelWorker(speaker, "speaker")
+        async with contextlib.aclosing(worker.stream("x", {})) as parts:
+            assert await anext(parts) == Token("word ")
+        assert await asyncio.to_thread(speaker.silent.wait, 10)
+        worker.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_failed_load_is_500_with_the_repair_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server.protocol import request_body
+from huggingface_api_handler.server.protocol.errors import HTTPError
 
 SENTIMENT = "/models/local/sentiment"
 
@@ -49,11 +50,40 @@ def test_a_bad_body_is_400_with_a_reason(client: TestClient, body: bytes) -> Non
     assert response.json()["error"] and "Traceback" not in response.text
 
 
-@pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "application/octet-stream", "video/mp4"])
+@pytest.mark.parametrize("content_type", ["image/png", "Audio/WAV; rate=8000", "video/mp4"])
 def test_a_media_type_makes_the_body_the_input(content_type: str) -> None:
     assert request_body.parse_request_body(b'{"inputs": 1}', content_type) == request_body.RequestBody(
-        b'{"inputs": 1}', {}, False
+        b'{"inputs": 1}', {}
     )
+
+
+UNKNOWN_TYPES = ["", "application/octet-stream", "application/x-www-form-urlencoded"]
+SIGNATURES = [
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff\xe0",
+    b"RIFF\0\0\0\0WAVE",
+    b"fLaC",
+    b"ID3\x04",
+    b"\xff\xfb\x90",
+    b"\0\0\0 ftyp",
+]
+
+
+@pytest.mark.parametrize("content_type", UNKNOWN_TYPES)
+@pytest.mark.parametrize("content", SIGNATURES)
+def test_without_a_telling_type_media_are_known_by_their_first_bytes(content_type: str, content: bytes) -> None:
+    assert request_body.parse_request_body(content, content_type).inputs == content
+
+
+@pytest.mark.parametrize("content_type", UNKNOWN_TYPES)
+def test_without_a_telling_type_json_is_read_as_json(content_type: str) -> None:
+    assert request_body.parse_request_body(b' {"inputs": "x"}', content_type).inputs == "x"
+
+
+def test_bytes_of_no_known_kind_go_to_the_model_where_they_are_called_a_file() -> None:
+    assert request_body.parse_request_body(b"\x01\x02", "application/octet-stream").inputs == b"\x01\x02"
+    with pytest.raises(HTTPError, match="not valid JSON"):
+        request_body.parse_request_body(b"\x01\x02", "")
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
