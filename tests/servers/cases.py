@@ -150,7 +150,7 @@ def llama(name: str, **settings: Any) -> Process:
     )  # fmt: skip
 
 
-GREEDY = {"max_tokens": 8, "temperature": 0}
+GREEDY = {"max_tokens": 5, "temperature": 0}
 SCHEMA = {"animal": "str", "count": "int"}
 _JSON_SCHEMA = {
     "type": "json_schema",
@@ -173,7 +173,7 @@ LLAMA = (
     Case(_chat, "chat-completion", rows.text, asking.openai_chat("smol", **GREEDY), asking.reply, path="/v1",
          using={"model": "smol", **GREEDY}, bad=_too_long(rows.text), many=0, variant="endpoint /v1"),
     Case(_chat, "text-generation", rows.text, asking.openai_completion("smol", **GREEDY), asking.completion,
-         path="/v1", using={"model": "smol", "max_new_tokens": 8, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
          bad=_too_long(rows.text), many=100),
     Case(_vectors, "feature-extraction", rows.text, asking.openai_embedding("vectors"), asking.openai_vector,
          path="/v1/embeddings", using={"model": "vectors"}, bad=_too_long(rows.text), many=300),
@@ -239,7 +239,7 @@ LITELLM = (
     Case(litellm(_chat, "smol"), "chat-completion", rows.text, asking.openai_chat("smol", **GREEDY), asking.reply,
          using={"model": "smol", **GREEDY}, bad=_too_long(rows.text), many=100),
     Case(litellm(_chat, "smol"), "text-generation", rows.text, asking.openai_completion("smol", **GREEDY), asking.completion,
-         path="/v1", using={"model": "smol", "max_new_tokens": 8, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
          bad=_too_long(rows.text), many=100),
     Case(litellm(_vectors, "vectors"), "feature-extraction", rows.text, asking.openai_embedding("vectors"), asking.openai_vector,
          path="/v1/embeddings", using={"model": "vectors"}, bad=_too_long(rows.text), many=300),
@@ -264,7 +264,7 @@ TRANSFORMERS = (
     Case(transformers_serve("chatter"), "chat-completion", rows.text, asking.openai_chat("chatter", **GREEDY), asking.reply,
          using={"model": "chatter", **GREEDY}, bad=LONG_PROMPT, many=300),
     Case(transformers_serve("writer"), "text-generation", rows.text, asking.openai_completion("writer", **GREEDY), asking.completion,
-         path="/v1", using={"model": "writer", "max_new_tokens": 8, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "writer", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
          bad=LONG_PROMPT, many=300),
     Case(transformers_serve("heard"), "automatic-speech-recognition", rows.audio, asking.transcription("heard"), asking.text_at("text"),
          columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "heard"}, bad=rows.NO_SOUND, alike=True, many=100),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +18,8 @@ if environments() is None:
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """One server at a time."""
+    # Whoever ends the run ends the servers with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     started = Servers(tmp_path_factory.mktemp("servers"))
     yield started
     started.stop()

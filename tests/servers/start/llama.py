@@ -22,6 +22,8 @@ def main(port: str, name: str, settings: str) -> None:
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = int(port)
     parameters.warmup = False
+    # With more, each waits for the slowest after every layer, which on a busy machine takes a hundred times as long.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     for setting, value in json.loads(settings).items():
         setattr(parameters, setting, getattr(xllamacpp.llama_pooling_type, value) if setting == "pooling_type" else value)
     server = xllamacpp.Server(parameters)
