@@ -25,7 +25,8 @@ class Case:
         ask: The request for one row alone.
         read: What the answer to it says.
         path: Of the endpoint, below the server's address.
-        using: More arguments.
+        using: More arguments of the model.
+        engine: More arguments of the engine.
         bad: A row that the server refuses; None where it refuses nothing.
         variant: Tells it from the others of the task.
         alike: Whether a server gives many rows the same answer, so that only a few others are asked for.
@@ -41,6 +42,7 @@ class Case:
     columns: Mapping[str, Any] = field(default_factory=lambda: {"column": "text"})
     path: str = ""
     using: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
     bad: Row | None = field(default_factory=lambda: rows.TOO_LONG)
     variant: str = ""
     alike: bool = False
@@ -159,8 +161,11 @@ _JSON_SCHEMA = {
         "required": ["animal", "count"], "additionalProperties": False}},
 }  # fmt: skip
 _chat = llama("smol")
-_vectors = llama("vectors", embedding=True, pooling_type="LLAMA_POOLING_TYPE_MEAN", n_batch=512, n_ubatch=512)
-_ranks = llama("ranks", embedding=True, pooling_type="LLAMA_POOLING_TYPE_RANK", n_batch=512, n_ubatch=512)
+# kv_unified is its program's default where the number of slots is not given. Without it, texts of other lengths that come
+# in one list get other vectors there than each alone.
+_POOLED = {"embedding": True, "kv_unified": True, "n_batch": 512, "n_ubatch": 512}
+_vectors = llama("vectors", pooling_type="LLAMA_POOLING_TYPE_MEAN", **_POOLED)
+_ranks = llama("ranks", pooling_type="LLAMA_POOLING_TYPE_RANK", **_POOLED)
 
 
 def _too_long(row: Callable[[int], Row]) -> Row:
@@ -173,7 +178,7 @@ LLAMA = (
     Case(_chat, "chat-completion", rows.text, asking.openai_chat("smol", **GREEDY), asking.reply, path="/v1",
          using={"model": "smol", **GREEDY}, bad=_too_long(rows.text), many=0, variant="endpoint /v1"),
     Case(_chat, "text-generation", rows.text, asking.openai_completion("smol", **GREEDY), asking.completion,
-         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0},
          bad=_too_long(rows.text), many=100),
     Case(_vectors, "feature-extraction", rows.text, asking.openai_embedding("vectors"), asking.openai_vector,
          path="/v1/embeddings", using={"model": "vectors"}, bad=_too_long(rows.text), many=300),
@@ -239,7 +244,7 @@ LITELLM = (
     Case(litellm(_chat, "smol"), "chat-completion", rows.text, asking.openai_chat("smol", **GREEDY), asking.reply,
          using={"model": "smol", **GREEDY}, bad=_too_long(rows.text), many=100),
     Case(litellm(_chat, "smol"), "text-generation", rows.text, asking.openai_completion("smol", **GREEDY), asking.completion,
-         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "smol", "max_new_tokens": 5, "temperature": 0},
          bad=_too_long(rows.text), many=100),
     Case(litellm(_vectors, "vectors"), "feature-extraction", rows.text, asking.openai_embedding("vectors"), asking.openai_vector,
          path="/v1/embeddings", using={"model": "vectors"}, bad=_too_long(rows.text), many=300),
@@ -264,7 +269,7 @@ TRANSFORMERS = (
     Case(transformers_serve("chatter"), "chat-completion", rows.text, asking.openai_chat("chatter", **GREEDY), asking.reply,
          using={"model": "chatter", **GREEDY}, bad=LONG_PROMPT, many=300),
     Case(transformers_serve("writer"), "text-generation", rows.text, asking.openai_completion("writer", **GREEDY), asking.completion,
-         path="/v1", using={"model": "writer", "max_new_tokens": 5, "temperature": 0, "protocol": "openai"},
+         path="/v1", using={"model": "writer", "max_new_tokens": 5, "temperature": 0},
          bad=LONG_PROMPT, many=300),
     Case(transformers_serve("heard"), "automatic-speech-recognition", rows.audio, asking.transcription("heard"), asking.text_at("text"),
          columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "heard"}, bad=rows.NO_SOUND, alike=True, many=100),

@@ -85,7 +85,7 @@ def table(case: Case) -> tuple[list[Row], list[int | str | None]]:
 def ask(case: Case, url: str, rows: list[Row]) -> pd.DataFrame:
     """What the package makes of rows."""
     using = {"task": case.task, "target": "out", "model": "tiny", **case.columns, **case.using}
-    engine = {"endpoint": url + case.path, "cache": False, "allow_private_endpoints": True}
+    engine = {"endpoint": url + case.path, "cache": False, "allow_private_endpoints": True, **case.engine}
     if case.process.key:
         engine["api_key"] = case.process.key
     return predict(pd.DataFrame(rows), using, engine)
