@@ -61,8 +61,8 @@ creation_args = OrderedDict(
     protocol={
         "type": "str",
         "description": "What the server at an endpoint is: 'huggingface' (Inference Endpoints, the local server), "
-        "'tgi', 'tei', 'openai' (OpenAI-compatible), 'vllm', 'llama.cpp' or 'infinity'. With 'auto' its address shows "
-        "it, or it is asked once. Default: 'auto'.",
+        "'tgi', 'tei', 'openai' (any that is compatible), 'vllm', 'sglang', 'llama.cpp', 'infinity' or 'voyage'. With "
+        "'auto' its address shows it, or it is asked once. Default: 'auto'.",
         "required": False,
         "label": "Protocol",
     },

@@ -54,8 +54,8 @@ class EngineSettings(_Arguments):
         default="auto",
         title="Protocol",
         description="What the server at an endpoint is: 'huggingface' (Inference Endpoints, the local server), 'tgi', "
-        "'tei', 'openai' (OpenAI-compatible), 'vllm', 'llama.cpp' or 'infinity'. With 'auto' its address shows it, or "
-        "it is asked once. Default: 'auto'.",
+        "'tei', 'openai' (any that is compatible), 'vllm', 'sglang', 'llama.cpp', 'infinity' or 'voyage'. With 'auto' "
+        "its address shows it, or it is asked once. Default: 'auto'.",
     )
     provider: Name | None = Field(
         default=None,

@@ -16,13 +16,16 @@ from ...urls import without_slash
 from .addresses import add_path, api_url, is_api_root, path_of, remove_path
 from .base import WireProtocol
 from .hf_inference import HF_INFERENCE
+from .infinity import InfinityClassify
 from .openai_audio import OpenAISpeech, OpenAITranscriptions
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
 from .openai_images import OpenAIImages
+from .rerank import Rerank
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
 from .text_as_chat import TextAsChat
+from .vllm import VllmClassify, VllmPooling, VllmScore
 
 INFO = "/info"
 OPENAI_MODELS = "/v1/models"
@@ -76,6 +79,21 @@ class ServerKind:
         # hf-inference has a form for every task, and is meant where nothing else is.
         return fitting if len(fitting) == 1 else tuple(each for each in fitting if each is not HF_INFERENCE)
 
+    def has_operation(self, endpoint: str, task: Task) -> bool:
+        """Whether an endpoint is the full path of an operation of such a server, by which it serves a task.
+
+        Args:
+            endpoint: The address as it was given.
+            task: The task to ask for.
+
+        Returns:
+            True where the path ends so.
+        """
+        if operation_of(endpoint) not in (*self.operations, *self.places.values()):
+            return False
+        urls = [self.url(protocol, endpoint, "", task) for protocol in self.protocols_for(task)]
+        return self is not HUGGING_FACE and path_of(endpoint) in map(path_of, urls)
+
     def url(self, protocol: WireProtocol, base: str, model: str, task: Task) -> str:
         """The address of every request to a server of this kind.
 
@@ -121,19 +139,15 @@ def _read_tei(told: Told) -> Protocols | None:
 CHAT = OpenAIChat()
 """The one instance of chat, so that kinds that share it need no asking."""
 
+_EMBEDDINGS, _RERANK = OpenAIEmbeddings(), Rerank()
+_COMPLETIONS: Protocols = (OpenAICompletions(), TextAsChat())
+_AUDIO: Protocols = (OpenAITranscriptions(), OpenAISpeech())
+
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
-_EMBEDDINGS = OpenAIEmbeddings()
-_OPENAI: Protocols = (
-    CHAT,
-    _EMBEDDINGS,
-    OpenAICompletions(),
-    TextAsChat(),
-    OpenAITranscriptions(),
-    OpenAISpeech(),
-    OpenAIImages(),
-)
-_VLLM: Protocols = _OPENAI
-_INFINITY: Protocols = (_EMBEDDINGS,)
+_OPENAI: Protocols = (CHAT, _EMBEDDINGS, _RERANK, *_COMPLETIONS, *_AUDIO, OpenAIImages())
+_VLLM: Protocols = (*_OPENAI, VllmClassify(), VllmScore(), VllmPooling())
+_SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"), VllmScore("/v1"))
+_INFINITY: Protocols = (_EMBEDDINGS, _RERANK, InfinityClassify())
 
 _OPENAI_OPERATIONS = (
     "/chat/completions",
@@ -145,7 +159,7 @@ _OPENAI_OPERATIONS = (
     "/images/generations",
 )
 
-HUGGING_FACE = ServerKind("huggingface", _HUGGING_FACE, operations=("/embed", "/predict", "/similarity", "/generate"))
+HUGGING_FACE = ServerKind("huggingface", _HUGGING_FACE, operations=("/embed", "/predict", "/similarity"))
 """What an endpoint is taken for that shows nothing else."""
 
 OPENAI = ServerKind("openai", _OPENAI, (OPENAI_MODELS,), _owned_by("", _OPENAI), _OPENAI_OPERATIONS)
@@ -180,6 +194,13 @@ KINDS = (
         (*_OPENAI_OPERATIONS, "/classify", "/score", "/pooling"),
         is_at_root=True,
     ),
+    ServerKind(
+        "sglang",
+        _SGLANG,
+        (OPENAI_MODELS,),
+        _owned_by("sglang", _SGLANG),
+        (*_OPENAI_OPERATIONS, "/v1/classify", "/v1/score"),
+    ),
     ServerKind("llama.cpp", _OPENAI, (OPENAI_MODELS,), _owned_by("llamacpp", _OPENAI), _OPENAI_OPERATIONS),
     ServerKind(
         "infinity",
@@ -193,6 +214,7 @@ KINDS = (
             "text-classification": "/classify",
         },
     ),
+    ServerKind("voyage", (_EMBEDDINGS, Rerank(count_parameter="top_k"))),
     OPENAI,
     HUGGING_FACE,
 )
@@ -280,6 +302,11 @@ def info_url(endpoint: str, info_path: str) -> str:
     return add_path(server_root(endpoint), info_path)
 
 
+def _is_openai(task: Task) -> bool:
+    """Whether a task is served by an operation of OpenAI's own, which servers of every kind have below ``/v1``."""
+    return OPENAI.protocols_for(task)[0] is not _RERANK
+
+
 class Choice(NamedTuple):
     """Which server an endpoint is taken for.
 
@@ -305,25 +332,23 @@ def choose(endpoint: str, task: Task) -> Choice:
         The kind, and what to ask where several kinds could serve the task there, each in another protocol.
     """
     serving = [kind for kind in KINDS if kind.protocols_for(task)]
-    operation = operation_of(endpoint)
-    has_version = is_api_root(without_operation(endpoint))
-    if operation:
-        fitting = [kind for kind in serving if operation in (*kind.operations, *kind.places.values())]
-        if has_version:
-            fitting = [kind for kind in fitting if kind is not TEI]
-    elif has_version and OPENAI in serving:
-        # Other servers too have OpenAI's own operations below their version, but rerank, which is not OpenAI's.
-        is_v1 = path_of(endpoint).endswith("/v1")
-        fitting = [TEI, OPENAI] if is_v1 and task.name == "text-ranking" else [OPENAI]
-    else:
+    operation, base = operation_of(endpoint), without_operation(endpoint)
+    fitting = [kind for kind in serving if kind.has_operation(endpoint, task)]
+    if operation in HUGGING_FACE.operations:
+        fitting = [kind for kind in (TEI, HUGGING_FACE) if kind in serving]
+    elif fitting and is_api_root(base):
+        fitting = [kind for kind in fitting if kind is not TEI]  # its own operations are below no version
+    elif is_api_root(base) and OPENAI in serving:
+        # Below their version other servers have what is OpenAI's own as well. Rerank is not.
+        is_v1 = path_of(base).endswith("/v1")
+        fitting = [TEI, OPENAI] if is_v1 and TEI in serving and not _is_openai(task) else [OPENAI]
+    elif not fitting:
         fitting = serving
-    if not fitting:
-        return Choice(HUGGING_FACE, False)
     kind = fitting[-1]
     protocol = kind.protocols_for(task)[0]
     others = [number for number, each in enumerate(fitting) if each.protocols_for(task)[0] is not protocol]
     if not others:
-        return Choice(kind, bool(operation or has_version))
+        return Choice(kind, kind is not HUGGING_FACE)
     # Those before the last of them are asked about too: they are not to be taken for it.
     told = {path for each in fitting[: others[-1] + 1] for path in each.info_paths}
     return Choice(kind, False, tuple(path for path in INFO_PATHS if path in told))
