@@ -62,6 +62,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.faults.fuzz_bodies 600
 	$(BIN)/python -m tests.faults.fuzz_arguments 600
 	$(BIN)/python -m tests.faults.fuzz_parsers answers 600
+	$(BIN)/python -m tests.faults.fuzz_parsers protocols 600
 	$(BIN)/python -m tests.faults.fuzz_parsers addresses 600
 	$(BIN)/python -m tests.faults.fuzz_parsers statements 600
 

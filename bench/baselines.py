@@ -61,6 +61,7 @@ class Job:
         plan: How the service behaves. Only the ideal client reads it.
         decimals: Of the right scores. See ``Plan.decimals``.
         cache: Whether ours stores responses. None: its default.
+        path: The path of the endpoint that ours is given.
         folder: Where ours stores responses and where images are written.
         frame_rows: Rows of each frame that ours gets as they are made. 0: all are in memory before the clock starts.
         profile: Whether the client prints a profile to stderr.
@@ -79,6 +80,7 @@ class Job:
     plan: Plan | None = None
     decimals: int = DECIMALS
     cache: bool | None = None
+    path: str = ""
     folder: str | None = None
     frame_rows: int = 0
     profile: bool = False
@@ -262,6 +264,17 @@ def ours(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     return lambda: _read_frame(out)
 
 
+def ours_embeddings(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
+    """This package's ``predict``, on a service whose answers are vectors that begin with the score."""
+    import pandas as pd
+
+    from huggingface_api_handler.inference import predict
+
+    using = {**_using(job), "task": "feature-extraction"}
+    out = predict(pd.DataFrame({"input": inputs}), using, _engine(job))
+    return lambda: ClientScores([None if each is None else each[0] for each in out["y"]], out.attrs["usage"])
+
+
 def ours_in_frames(job: Job, _inputs: list[str]) -> Callable[[], ClientScores]:
     """This package's ``predict_batches``, on frames of ``job.frame_rows`` rows that are made as they are read."""
     import pandas as pd
@@ -287,7 +300,7 @@ def _using(job: Job) -> dict[str, str]:
 def _engine(job: Job) -> dict[str, object]:
     wanted = {"cache": job.cache, "cache_dir": job.folder, "media_dir": job.folder}
     return {
-        "endpoint": job.url,
+        "endpoint": job.url + job.path,
         **{name: value for name, value in wanted.items() if has_setting(name) and value is not None},
     }
 
@@ -346,6 +359,7 @@ def hub(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
 
 _IMPORTS = {
     "ours": ("huggingface_api_handler.inference",),
+    "ours_embeddings": ("huggingface_api_handler.inference",),
     "ours_in_frames": ("huggingface_api_handler.inference",),
     "hub": ("huggingface_hub.inference._generated._async_client",),
     "hugging_py_face": ("hugging_py_face",),

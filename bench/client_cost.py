@@ -30,6 +30,13 @@ BATCHES_BOUND_US = 25.0
 SINGLES = Plan(latency=0.005, capacity=64)
 BATCHES = Plan(latency=0.005, capacity=64, largest_batch=32)
 BATCH_SIZE = 32
+EMBEDDINGS_BOUND = 1.2
+"""CPU time per row of embeddings in OpenAI's batches of 64, relative to hf-inference's of 32."""
+EMBEDDINGS = {
+    "hf-inference, lists of 32": (replace(BATCHES, embeddings="lists"), ""),
+    "/v1/embeddings, lists of 64": (replace(BATCHES, largest_batch=64, embeddings="base64"), "/v1/embeddings"),
+}
+"""By the name in the results: how the service behaves, and the path of the endpoint."""
 
 
 class Cost(TypedDict):
@@ -97,6 +104,24 @@ def batched_cost(service: RemoteService, rows: int, cache: bool | None = None) -
     return cost(service, "ours", BATCHES, Job("", rows, cache=cache))
 
 
+def embeddings_costs(service: RemoteService, rows: int, repeat: int) -> dict[str, list[Cost]]:
+    """Run ours in turns on services that answer with the same vectors, each in its form.
+
+    Args:
+        service: The service.
+        rows: How many rows.
+        repeat: How many rounds.
+
+    Returns:
+        By the names of ``EMBEDDINGS``: one run for each round.
+    """
+    runs: dict[str, list[Cost]] = {name: [] for name in EMBEDDINGS}
+    for _ in range(repeat):
+        for name, (plan, path) in EMBEDDINGS.items():
+            runs[name].append(cost(service, "ours_embeddings", plan, Job("", rows, path=path)))
+    return runs
+
+
 def _ratio(runs: Mapping[str, Sequence[Cost]], name: str, other: str) -> float:
     """The median over the rounds of one client's CPU time per row relative to another's."""
     rounds = zip(runs[name], runs[other], strict=True)
@@ -134,7 +159,8 @@ def main() -> None:
         batch_jobs = {name: ("ours", Job("", rows * 10, cache=cache)) for name, cache in variants.items()}
         batch_jobs["bare loop"] = ("bare", Job("", rows * 10, batch=BATCH_SIZE))
         batches = run_rounds(service, BATCHES, batch_jobs, options.repeat)
-    medians = {"singles": _medians(singles), "batches": _medians(batches)}
+        embeddings = embeddings_costs(service, rows, options.repeat)
+    medians = {"singles": _medians(singles), "batches": _medians(batches), "embeddings": _medians(embeddings)}
     results.body.update(medians)
     for name in variants:
         ratio = _ratio(singles, name, "bare loop")
@@ -143,6 +169,9 @@ def main() -> None:
         results.check(f"{name}: CPU time per row in batches of {BATCH_SIZE}, microseconds", per_row, BATCHES_BOUND_US)
         ratio = _ratio(batches, name, "bare loop")
         results.check(f"{name}: CPU time per row in batches, relative to the bare loop", ratio, None)
+    lists, openai = EMBEDDINGS
+    ratio = _ratio(embeddings, openai, lists)
+    results.check(f"{openai}: CPU time per row of embeddings, relative to {lists}", ratio, EMBEDDINGS_BOUND)
     ratio = _ratio(singles, "AsyncInferenceClient", "ours")
     results.check("AsyncInferenceClient: CPU time of a single request, relative to ours", ratio, None)
     results.write()

@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 import zlib
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ TIMELINE_STEP_S = 0.5
 """Each number of ``timeline`` counts the inputs of so many seconds."""
 DECIMALS = 6
 """Decimals of a score."""
+DIMENSIONS = 384
+"""Numbers of a vector, as many as the smallest models in use have."""
 _POSITIVE = b'[{"label":"POSITIVE","score":%.6f},{"label":"NEGATIVE","score":%.6f}]'
 _NEGATIVE = b'[{"label":"NEGATIVE","score":%.6f},{"label":"POSITIVE","score":%.6f}]'
 _REASONS = {
@@ -70,6 +73,8 @@ class Plan:
         flagged: The same with a 403, as by moderation.
         max_chars: A request with a longer input is rejected with a 413.
         decimals: Of the scores. 0: there are two answers only.
+        embeddings: Whether answers are vectors of ``DIMENSIONS`` numbers, of which the first is the score: 'lists' as
+            hf-inference sends them, or 'base64' as OpenAI-compatible servers do.
         changes: What is different from some seconds after the first request on, in the order of time.
     """
 
@@ -89,6 +94,7 @@ class Plan:
     flagged: str | None = None
     max_chars: int | None = None
     decimals: int = DECIMALS
+    embeddings: str = ""
     changes: Sequence[Change] = ()
 
     @property
@@ -140,6 +146,25 @@ def _answer(item: Item, decimals: int) -> bytes:
     if positive >= 0.5:  # the best label comes first
         return _POSITIVE % (positive, 1 - positive)
     return _NEGATIVE % (1 - positive, positive)
+
+
+_REST = array("f", [math.sin(number) / 10 for number in range(1, DIMENSIONS)])
+_REST_AS_TEXT = b"".join(b",%.9g" % number for number in _REST)
+_REST_AS_BYTES = _REST.tobytes()
+
+
+def _vectors(items: Sequence[Item], form: str) -> bytes:
+    """An answer of vectors, each with the score of its input as the first number."""
+    if form == "lists":
+        return b"[%b]" % b",".join(b"[%.6f%b]" % (score(item), _REST_AS_TEXT) for item in items)
+    data = b",".join(
+        b'{"object":"embedding","index":%d,"embedding":"%b"}'
+        % (index, base64.b64encode(array("f", [score(item)]).tobytes() + _REST_AS_BYTES))
+        for index, item in enumerate(items)
+    )
+    tokens = 20 * len(items)
+    usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (tokens, tokens)
+    return b'{"object":"list","data":[%b],"model":"bench/model","usage":%b}' % (data, usage)
 
 
 class Reply(NamedTuple):
@@ -197,7 +222,7 @@ class Service:
         Args:
             connection: Sends the response.
             account: The Authorization header. Announced times hold per account.
-            body: JSON with ``inputs``, or the bytes of a file.
+            body: JSON with ``inputs``, or OpenAI's ``input``, or the bytes of a file.
             is_json: Which of the two ``body`` is.
         """
         now = self._clock()
@@ -208,7 +233,10 @@ class Service:
         announced_at, until = self._announced.get(account, (0.0, 0.0))
         if now < until:
             self._counts["in_transit" if now - announced_at < IN_TRANSIT_S else "violations"] += 1
-        inputs: Any = orjson.loads(body)["inputs"] if is_json else body
+        inputs: Any = body
+        if is_json:
+            asked = orjson.loads(body)
+            inputs = asked["inputs"] if "inputs" in asked else asked["input"]
         is_list = isinstance(inputs, list)
         items: list[Item] = inputs if is_list else [_decode_media(inputs)]
         self._counts["items"] += len(items)
@@ -313,8 +341,11 @@ class Service:
         self._counts["items_answered"] += len(items)
         self._timeline[int((self._clock() - (self._first_at or 0.0)) / TIMELINE_STEP_S)] += len(items)
         # As hf-inference does: labels of a text in a list of one list, labels of an image in a list.
-        answers = b",".join(_answer(item, self.plan.decimals) for item in items)
-        body = b"[%s]" % answers if is_list or isinstance(items[0], str) else answers
+        if self.plan.embeddings:
+            body = _vectors(items, self.plan.embeddings)
+        else:
+            answers = b",".join(_answer(item, self.plan.decimals) for item in items)
+            body = b"[%s]" % answers if is_list or isinstance(items[0], str) else answers
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
         connection.reply(200, body, self._rate_limit_headers(1) if limited else b"")
         if self._waiting and self._active < self.plan.capacity:

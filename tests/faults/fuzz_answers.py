@@ -7,6 +7,7 @@ the next time.
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 import sys
@@ -14,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.faults.clock import real, skip_waits
 
@@ -29,9 +30,15 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.errors import HuggingFaceAPIError, InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.protocols import servers
+from huggingface_api_handler.inference.protocols.infinity import InfinityClassify
+from huggingface_api_handler.inference.protocols.openai_embeddings import OpenAIEmbeddings
+from huggingface_api_handler.inference.protocols.rerank import Rerank
+from huggingface_api_handler.inference.protocols.vllm import VllmClassify, VllmPooling, VllmScore
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client, large_bodies
 from huggingface_api_handler.tasks import TASKS
+from tests.faults.fuzz_seeds import FLOATS, OPENAI_ANSWERS
 from tests.faults.plan import fraction
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -81,13 +88,36 @@ def recorded_answers() -> dict[str, list[Any]]:
     return answers
 
 
+SPOKEN = {
+    protocol.name: protocol
+    for protocol in (
+        *(each for kind in servers.KINDS for each in kind.protocols),
+        *(OpenAIEmbeddings(), Rerank(), VllmClassify(), VllmScore(), VllmPooling(), InfinityClassify()),
+    )
+}
+KINDS: Any = tuple(servers.ServerKind(name, (protocol,)) for name, protocol in SPOKEN.items())
+"""A kind of server for each protocol, so that each task is asked in all that it can be asked in."""
+
+
+class Target(NamedTuple):
+    """A task, and the protocol that it is asked in: that of an address of many models where none is named."""
+
+    task: str
+    protocol: str = ""
+
+
+TARGETS = [
+    *map(Target, sorted(TASKS)),
+    *(Target(task, name) for name in sorted(SPOKEN) for task in sorted(TASKS) if SPOKEN[name].supports(TASKS[task])),
+]
 ANSWERS = recorded_answers()
 EVERY_ANSWER = [answer for answers in ANSWERS.values() for answer in answers]
 NAMES = sorted({"label", "score", "labels", "scores", "error", "word", "answer", "start", "end", "box", "mask", "text",
                 "choices", "message", "content", "generated_text", "summary_text", "translation_text", "sequence", "token_str",
-                "entity_group", "cells", "coordinates", "aggregator", "blob", "estimated_time", "usage", "chunks"})  # fmt: skip
+                "entity_group", "cells", "coordinates", "aggregator", "blob", "estimated_time", "usage", "chunks",
+                "data", "index", "embedding", "results", "relevance_score", "probs", "num_classes"})  # fmt: skip
 ODD: list[Any] = [None, True, False, 0, -1, 7, 0.5, 1e308, -1e-320, float("nan"), float("inf"), 10**400, 2**63, "", " ", "a", "NaN", "\x00",
-       "\ud800", "\U0001f600" * 3, "=cmd()", "x" * 5000, [], {}, [[]], [{}], [None], [[[[[]]]]], {"error": "boom"}, {"": ""}]  # fmt: skip
+       "\ud800", "\U0001f600" * 3, "=cmd()", "x" * 5000, FLOATS, FLOATS[1:], [], {}, [[]], [{}], [None], [[[[[]]]]], {"error": "boom"}, {"": ""}]  # fmt: skip
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from(ODD) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
@@ -131,7 +161,7 @@ def garbled(draw: st.DrawFn, body: bytes) -> bytes:
 
 
 @st.composite
-def bodies(draw: st.DrawFn, task: str) -> bytes:
+def bodies(draw: st.DrawFn, target: Target) -> bytes:
     if draw(st.integers(0, 9)) == 0:
         return draw(st.sampled_from([b"", b"[" * 50_000, b'{"a":' * 50_000, b"9" * 5000, b"<html><title>x</title>", b"\x89PNG\r\n"])
                     | st.binary(max_size=30))  # fmt: skip
@@ -140,7 +170,8 @@ def bodies(draw: st.DrawFn, task: str) -> bytes:
         return json.dumps({"error": message, "estimated_time": draw(st.sampled_from(ODD))}).encode(
             "utf-8", "surrogatepass"
         )
-    answer = draw(st.sampled_from(ANSWERS.get(task, EVERY_ANSWER)) | st.sampled_from(EVERY_ANSWER) | JUNK)
+    own = OPENAI_ANSWERS.get(target.protocol) or ANSWERS.get(target.task, EVERY_ANSWER)
+    answer = draw(st.sampled_from(own) | st.sampled_from(EVERY_ANSWER) | JUNK)
     for _ in range(draw(st.integers(0, 3))):
         answer = edited(draw, answer)
     return garbled(draw, json.dumps(answer).encode("utf-8", "surrogatepass"))
@@ -167,8 +198,8 @@ Reply = client.Response | Exception
 
 
 @st.composite
-def replies(draw: st.DrawFn, task: str) -> list[Reply]:
-    reply = st.builds(client.Response, STATUSES, HEADERS.map(CIMultiDict), bodies(task))
+def replies(draw: st.DrawFn, target: Target) -> list[Reply]:
+    reply = st.builds(client.Response, STATUSES, HEADERS.map(CIMultiDict), bodies(target))
     return draw(st.lists(reply | reply | reply | BREAKS, min_size=1, max_size=6))
 
 
@@ -192,7 +223,7 @@ def frame_of(task: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def through(
-    task: str, frame: pd.DataFrame, using: dict[str, Any], answer: Callable[[bytes], Reply]
+    target: Target, frame: pd.DataFrame, using: dict[str, Any], answer: Callable[[bytes], Reply]
 ) -> pd.DataFrame | None:
     """``predict`` on a service that is ``answer``; None where it raised one of the errors that are for the person."""
 
@@ -200,7 +231,7 @@ def through(
 
     async def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> client.Response:
         nonlocal remaining
-        posts[task] += 1
+        posts[" ".join(target)] += 1
         remaining -= 1
         reply = answer(body) if remaining > 0 else client.Response(404, CIMultiDict(), b"")
         if isinstance(reply, Exception):
@@ -210,7 +241,8 @@ def through(
     default_session().http.post = post  # type: ignore[method-assign]
     # A route that nothing is known of, and no answer of the query before.
     engine = {
-        "endpoint": f"http://127.0.0.1:9/{sum(executions.values())}/models",
+        "endpoint": f"http://127.0.0.1:9/{sum(executions.values())}{'' if target.protocol else '/models'}",
+        **({"protocol": target.protocol} if target.protocol else {}),
         "api_key": "hf_secret",
         "cache": False,
     }
@@ -223,20 +255,20 @@ def through(
         raise AssertionError(f"an error that is not for the person: {error!r}") from error
     assert list(out.index) == list(frame.index)
     for value, reason, score in zip(out["y"], out["y_error"], out.get("y_confidence", out["y"]), strict=True):
-        found_none = task in MAY_FIND_NONE and not pd.isna(score)
+        found_none = target.task in MAY_FIND_NONE and not pd.isna(score)
         assert value is not None or reason is not None or found_none, "a row without an answer or a reason"
         assert reason is None or ("hf_secret" not in reason and value is None)
     return out
 
 
 @often
-@given(st.sampled_from(sorted(TASKS)), st.data())
-def any_answer(task: str, data: st.DataObject) -> None:
-    script = data.draw(replies(task))
+@given(st.sampled_from(TARGETS), st.data())
+def any_answer(target: Target, data: st.DataObject) -> None:
+    script = data.draw(replies(target))
     executions["any answer"] += 1
-    frame, using = frame_of(task)
+    frame, using = frame_of(target.task)
     turn = iter(range(10**9))
-    through(task, frame, using, lambda body: script[next(turn) % len(script)])
+    through(target, frame, using, lambda body: script[next(turn) % len(script)])
 
 
 # --- answers that are right but for their shape: nobody may get another's -------------------------------------------
@@ -249,6 +281,39 @@ RIGHT: dict[str, Callable[[str], Any]] = {
     "feature-extraction": lambda text: [fraction(text), 0.5, 0.25],
     "token-classification": lambda text: [{"entity_group": "PER", "word": f"about {text}", "score": 0.5, "start": 0, "end": 4}],
     "fill-mask": lambda text: [{"sequence": f"about {text}", "score": fraction(text), "token": 1, "token_str": "a"}],
+}  # fmt: skip
+
+
+class Form(NamedTuple):
+    """How a protocol asks for texts, and answers one text at a place in the list, and all."""
+
+    task: str
+    asked: str
+    item: Callable[[str, int], Any]
+    whole: Callable[[Any], Any] = lambda items: {"data": items, "usage": {"total_tokens": 5}}
+
+
+def _as_base64(text: str, at: int) -> Any:
+    return {"index": at, "embedding": base64.b64encode(struct.pack("<2f", fraction(text), 0.5)).decode()}
+
+
+FORMS: dict[str, list[Form]] = {
+    "openai-embeddings": [
+        Form("feature-extraction", "input", lambda text, at: {"index": at, "embedding": [fraction(text), 0.5]}),
+        Form("feature-extraction", "input", _as_base64),
+    ],
+    "rerank": [
+        Form("text-ranking", "documents", lambda text, at: {"index": at, "relevance_score": fraction(text)}, lambda items: {"results": items}),
+        Form("text-ranking", "documents", lambda text, at: {"index": at, "score": fraction(text)}, lambda items: items),
+    ],
+    "vllm-classify": [
+        Form("text-classification", "input", lambda text, at: {"index": at, "label": "P", "probs": [fraction(text), 1 - fraction(text)]})
+    ],
+    "vllm-score": [Form("text-ranking", "text_2", lambda text, at: {"index": at, "score": fraction(text)})],
+    "vllm-pooling": [
+        Form("feature-extraction", "input", lambda text, at: {"index": at, "data": [[fraction(text), 0.5], [fraction(text), 0.5]]})
+    ],
+    "infinity-classify": [Form("text-classification", "input", lambda text, at: RIGHT["text-classification"](text))],
 }  # fmt: skip
 
 
@@ -277,6 +342,22 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
     "one empty": lambda parts: [*parts[:-1], []] if isinstance(parts, list) else parts,
     "error": lambda parts: {"error": "boom"},
 }
+INDEX_SHAPES: dict[str, Callable[[Any], Any]] = {
+    "without an index": lambda items: [{key: item[key] for key in item if key != "index"} for item in _objects(items)],
+    "one without an index": lambda items: [*items[:-1], *INDEX_SHAPES["without an index"](items[-1:])],
+    "all of the first": lambda items: [{**item, "index": 0} for item in _objects(items)],
+    "from one": lambda items: [{**item, "index": item.get("index", 0) + 1} for item in _objects(items)],
+    "as text": lambda items: [{**item, "index": str(item.get("index"))} for item in _objects(items)],
+    "true and false": lambda items: [{**item, "index": bool(item.get("index"))} for item in _objects(items)],
+    "the last first": lambda items: items[::-1] if len(_objects(items)) == len(items) else items,
+}
+"""Of answers whose items tell the index of their input."""
+
+
+def _objects(items: Any) -> list[Any]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
 CHANGES_COUNT = {
     "flat",
     "without the first",
@@ -307,7 +388,15 @@ def marks(value: Any) -> Iterator[Any]:
         yield value
 
 
-OWNER = {mark: text for text in TEXTS for mark in (fraction(text), 1 - fraction(text), f"about {text}")}
+def of_32_bits(number: float) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", number))[0])
+
+
+OWNER = {
+    mark: text
+    for text in TEXTS
+    for mark in (fraction(text), of_32_bits(fraction(text)), 1 - fraction(text), f"about {text}")
+}
 
 
 @often
@@ -338,7 +427,47 @@ def right_but_for_its_shape(task: str, clean: int, script: list[list[str]], bare
         return client.Response(200, CIMultiDict(), whole[: len(whole) - cut] if sent > clean else whole)
 
     using = {"task": task, "target": "y", "model": "m", "column": "text"}
-    out = through(task, pd.DataFrame({"text": TEXTS}), using, answer)
+    check_owners(through(Target(task), pd.DataFrame({"text": TEXTS}), using, answer))
+
+
+@often
+@given(
+    st.sampled_from([(name, form) for name, forms in FORMS.items() for form in forms]),
+    st.integers(0, 8),
+    st.lists(shapes(), min_size=1, max_size=5),
+    st.sampled_from(["", "", *INDEX_SHAPES]),
+    st.data(),
+)
+def right_but_for_its_indexes(
+    spoken: tuple[str, Form], clean: int, script: list[list[str]], indexes: str, data: st.DataObject
+) -> None:
+    executions["right but for its indexes"] += 1
+    (protocol, form), sent = spoken, 0
+    cut = data.draw(st.sampled_from([0, 0, 0, 1, 5]))
+    # Without an index the order counts, and of fewer items that come again with others nobody can tell.
+    script = [["as it is"]] if indexes == "without an index" else script
+
+    def answer(body: bytes) -> Reply:
+        nonlocal sent
+        items: Any = [form.item(text, at) for at, text in enumerate(json.loads(body)[form.asked])]
+        sent += 1
+        if sent > clean:
+            if indexes and all(isinstance(item, dict) for item in items):
+                items = INDEX_SHAPES[indexes](items)
+            for name in script[sent % len(script)]:
+                items = SHAPES[name](items)
+        whole = json.dumps(form.whole(items)).encode()
+        return client.Response(200, CIMultiDict(), whole[: len(whole) - cut] if sent > clean else whole)
+
+    using = {"task": form.task, "target": "y", "model": "m", "column": "text"}
+    if form.task == "text-ranking":
+        using |= {"column": "query", "column2": "text"}
+    frame = pd.DataFrame({"text": TEXTS, "query": ["a query"] * len(TEXTS)})
+    check_owners(through(Target(form.task, protocol), frame, using, answer))
+
+
+def check_owners(out: pd.DataFrame | None) -> None:
+    """Nobody got another's answer."""
     if out is None:
         return
     explains = out["y_explain"] if "y_explain" in out else [None] * len(out)
@@ -349,10 +478,12 @@ def right_but_for_its_shape(task: str, clean: int, script: list[list[str]], bare
 
 def fuzz(seconds: float) -> dict[str, Any]:
     """Try answers for ``seconds``. Returns what was tried; raises what was found."""
+    servers.KINDS = KINDS
     started = real()
     while real() - started < seconds:
         any_answer()
         right_but_for_its_shape()
+        right_but_for_its_indexes()
     return {
         "seconds": round(real() - started),
         "executions": dict(executions),

@@ -22,7 +22,17 @@ from multidict import CIMultiDict
 
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.tasks import TASKS
-from tests.faults.fuzz_answers import ANSWERS, EVERY_ANSWER, STATUSES, executions, frame_of, often, posts, through
+from tests.faults.fuzz_answers import (
+    ANSWERS,
+    EVERY_ANSWER,
+    STATUSES,
+    Target,
+    executions,
+    frame_of,
+    often,
+    posts,
+    through,
+)
 
 STEERING = "".join(map(chr, [0, 7, 8, 9, 10, 13, 27, 0x7F, 0x85, 0x9B, 0xA0, 0xAD, 0x200B, 0x200D, 0x200E, 0x202A, 0x202E, 0x2028, 0x2066,
                              0xD800, 0xDFFF, 0xE000, 0xFEFF, 0xFFFE, 0xFFFF, 0xE0041, 0x10FFFF]))  # fmt: skip
@@ -109,7 +119,7 @@ def hostile_body(task: str, data: st.DataObject) -> None:
     )
     frame, using = frame_of(task)
     turn = iter(range(10**9))
-    out = through(task, frame, using, lambda body: script[next(turn) % len(script)])
+    out = through(Target(task), frame, using, lambda body: script[next(turn) % len(script)])
     for reason in [] if out is None else [text for text in out["y_error"] if text is not None]:
         assert len(reason) <= 1000, len(reason)
         assert all(each.isprintable() or each in "\u200c\u200d" for each in reason), ascii(reason)

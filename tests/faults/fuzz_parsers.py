@@ -1,6 +1,6 @@
 """Bytes that are led by coverage, into what reads answers, addresses and statements. It needs the extra ``fuzz``.
 
-``python -m tests.faults.fuzz_parsers answers|addresses|statements SECONDS [results.json]``. What was found is in the file that atheris
+``python -m tests.faults.fuzz_parsers answers|protocols|addresses|statements SECONDS [results.json]``. What was found is in the file that atheris
 names, ``crash-...``. Where atheris is not installed, this says ``NOT FUZZED`` and tries nothing.
 """
 
@@ -25,14 +25,19 @@ import pandas as pd
 
 with atheris.instrument_imports(include=["huggingface_api_handler"], enable_loader_override=False):
     from huggingface_api_handler import select_statement, urls
+    from huggingface_api_handler.config.settings import ModelSettings
     from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
     from huggingface_api_handler.errors import HuggingFaceAPIError, MediaError, UnreadableAnswer
     from huggingface_api_handler.inference.failures import classify_error_in_answer, classify_response
     from huggingface_api_handler.inference.media import ssrf
-    from huggingface_api_handler.inference.protocols import codec, hf_inference, server_errors
+    from huggingface_api_handler.inference.protocols import codec, server_errors
+    from huggingface_api_handler.inference.protocols.base import WireProtocol
+    from huggingface_api_handler.inference.protocols.hf_inference import HF_INFERENCE
+    from huggingface_api_handler.inference.protocols.servers import KINDS
     from huggingface_api_handler.inference.transport.client import Response
     from huggingface_api_handler.inference.transport.rate_limit_headers import parse_rate_limit, retry_after
     from huggingface_api_handler.tasks import TASKS
+    from huggingface_api_handler.tasks.input_types import TextPair
     from tests.faults import fuzz_seeds
 
 ENGINE = engine_settings({"endpoint": "http://127.0.0.1:9"})
@@ -50,6 +55,16 @@ MODELS = [
     for name in NAMES
     if TASKS[name].check_columns is None
 ]
+PAIR_MODELS = [
+    model_settings({"task": name, "column": "c", "column2": "d", "target": "y", "model": "m"}, ENGINE)
+    for name in ("sentence-similarity", "text-ranking")
+]
+SPOKEN = [
+    (protocol, model)
+    for protocol in {each.name: each for kind in KINDS for each in kind.protocols if each is not HF_INFERENCE}.values()
+    for model in (*MODELS, *PAIR_MODELS)
+    if protocol.supports(model.definition)
+]
 USING = {"task": "chat-completion", "target": "y", "model": "m", "prompt_template": "{{text}} {{c}}"}
 CHAT = model_settings(USING, ENGINE)
 _MAX_COLUMNS = 12
@@ -58,10 +73,18 @@ STATUSES = [200, 200, 200, 200, 400, 429, 500, 503]
 
 def answers(data: bytes) -> None:
     """The first bytes choose task, status and number of inputs; the rest is the body, and of it the headers."""
-    if len(data) < 3:
-        return
-    model, status, count = MODELS[data[0] % len(MODELS)], STATUSES[data[1] % len(STATUSES)], 1 + data[2] % 3
-    body = data[3:]
+    if len(data) >= 3:
+        _answer(HF_INFERENCE, MODELS[data[0] % len(MODELS)], data)
+
+
+def protocols(data: bytes) -> None:
+    """The same of what other servers speak. The first byte chooses protocol and task."""
+    if len(data) >= 3:
+        _answer(*SPOKEN[data[0] % len(SPOKEN)], data)
+
+
+def _answer(protocol: WireProtocol, model: ModelSettings, data: bytes) -> None:
+    status, count, body = STATUSES[data[1] % len(STATUSES)], 1 + data[2] % 3, data[3:]
     text = body[:60].decode("latin-1")
     headers = {"Retry-After": text, "RateLimit": text, "RateLimit-Policy": text, "Location": text, "x-compute-time": text, "Content-Type": text}  # fmt: skip
     response, task = Response(status, headers, body), model.definition
@@ -69,7 +92,7 @@ def answers(data: bytes) -> None:
     retry_after(headers)
     if codec.reason_to_refuse(task, response, count):
         return
-    error = server_errors.read_error(response)
+    error = protocol.error(response)
     if status != 200 and error is not None:
         failure = classify_response(status, headers, error, batch_size=count)
         assert len(failure.reason) <= 1000
@@ -77,9 +100,12 @@ def answers(data: bytes) -> None:
     if error is not None:
         classify_error_in_answer(error, batch_size=count)
         return
+    item = TextPair("a text", "another") if model in PAIR_MODELS else "a text"
     try:
-        for part in hf_inference.decode_by_form(task, response, count).parts:
-            task.read(part, "a text", model)
+        decoded = protocol.decode(task, response, count)
+        assert len(decoded.parts) == (0 if decoded.unreadable else count)
+        for part in decoded.parts:
+            task.read(part, item, model)
     except UnreadableAnswer as unreadable:
         assert len(str(unreadable)) <= 1000
     except ValueError:
@@ -117,7 +143,12 @@ def statements(data: bytes) -> None:
         assert len(str(refused)) <= 2500
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"answers": answers, "addresses": addresses, "statements": statements}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "answers": answers,
+    "protocols": protocols,
+    "addresses": addresses,
+    "statements": statements,
+}
 
 
 def main(target: str, seconds: float, out: str | None) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from huggingface_api_handler.config.settings import EngineSettings, ModelSettings
 from huggingface_api_handler.select_statement import ROW_ID
 from huggingface_api_handler.tasks import TASKS
 
 RECORDED = Path(__file__).parents[1] / "recorded"
-MAX_BYTES = {"answers": 4096, "addresses": 300, "statements": 600}
+MAX_BYTES = {"answers": 4096, "protocols": 4096, "addresses": 300, "statements": 600}
 """Bytes of one input: of an address or a statement, more of the same only takes longer."""
 
 HOSTS = ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "localhost", "169.254.169.254", "0x7f.1", "2130706433", "example.com",
@@ -20,12 +23,25 @@ HOSTS = ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "localhost", "169.254.169.254"
 PATHS = ["", "/", "/models", "/models/a/b", "/../admin", "/%2e%2e/x", "//x", "/v1?key=1", "#x", "/a\\b", "/\r\nX: y"]
 CELLS = ["a text", "1", "0", "true", "null", "", "0.5", "[1]", '{"a": 1}', "-1", "1e400", "none", "auto", "mean"]
 
+FLOATS = base64.b64encode(struct.pack("<3f", 0.5, 0.25, 1.0)).decode()
+OPENAI_ANSWERS: dict[str, list[Any]] = {
+    "openai-embeddings": [{"data": [{"index": at, "embedding": form} for at in range(count)], "usage": {"total_tokens": 5}}
+                          for form in ([0.5, 0.25, 1.0], FLOATS) for count in range(1, 5)],
+    "rerank": [{"results": [{"index": at, "relevance_score": at / 8} for at in reversed(range(count))]} for count in range(1, 4)],
+    "vllm-classify": [{"data": [{"index": at, "label": "P", "probs": [0.75, 0.25], "num_classes": 2} for at in range(count)]}
+                      for count in range(1, 4)],
+    "vllm-score": [{"data": [{"index": at, "object": "score", "score": at / 8} for at in range(count)]} for count in range(1, 4)],
+    "vllm-pooling": [{"data": [{"index": at, "data": [[0.5, at], [1, 2]]} for at in range(count)]} for count in range(1, 4)],
+    "infinity-classify": [{"data": [[{"label": "P", "score": 0.75}, {"label": "N", "score": 0.25}]] * count} for count in range(1, 4)],
+}  # fmt: skip
+"""Right answers by protocol."""
+
 
 def seeds(target: str) -> Iterator[bytes]:
     """Inputs to begin with.
 
     Args:
-        target: ``answers``, ``addresses`` or ``statements``.
+        target: ``answers``, ``protocols``, ``addresses`` or ``statements``.
 
     Yields:
         One input each.
@@ -37,6 +53,11 @@ def seeds(target: str) -> Iterator[bytes]:
             reply = json.loads(line)["response"]
             if isinstance(reply, dict) and "json" in reply and len(line) < MAX_BYTES[target]:
                 yield bytes([number % 256, 0, 0]) + json.dumps(reply["json"]).encode()
+    elif target == "protocols":
+        bodies = [answer for answers in OPENAI_ANSWERS.values() for answer in answers]
+        for number in range(256):
+            body = bodies[number % len(bodies)]
+            yield bytes([number, 0, len(body.get("data", body.get("results"))) - 1]) + json.dumps(body).encode()
     elif target == "addresses":
         for scheme in ("https", "http", "ftp", "HTTPS"):
             yield from (f"{scheme}://{host}{path}".encode() for host in HOSTS for path in PATHS[:4])
@@ -57,11 +78,23 @@ def words(target: str) -> list[str]:
     Returns:
         The words.
     """
-    if target == "answers":
+    if target in ("answers", "protocols"):
         keys = ["error", "message", "detail", "msg", "loc", "label", "score", "labels", "scores", "choices", "content",
                 "generated_text", "summary_text", "translation_text", "sequence", "token_str", "answer", "start", "end",
-                "entity_group", "word", "box", "mask", "blob", "content-type", "image", "text", "index", "usage"]  # fmt: skip
-        return [f'"{key}":' for key in keys] + ["[[", "]]", "[{", "}]", "null", "1e400", "\\u0000", "\\ud800", "data:"]
+                "entity_group", "word", "box", "mask", "blob", "content-type", "image", "text", "index", "usage",
+                "data", "embedding", "results", "relevance_score", "probs", "num_classes"]  # fmt: skip
+        return [f'"{key}":' for key in keys] + [
+            "[[",
+            "]]",
+            "[{",
+            "}]",
+            "null",
+            "1e400",
+            "\\u0000",
+            "\\ud800",
+            "data:",
+            FLOATS,
+        ]
     if target == "addresses":
         return [*HOSTS, *PATHS[1:], "://", "@", "%00", "\u202e", "\u3002", "[::"]
     return [

@@ -36,7 +36,7 @@ def test_no_hostile_body_takes_more_than_its_row(tmp_path: Path) -> None:
     fuzzed("bodies", tmp_path / "fuzz.json")
 
 
-@pytest.mark.parametrize("target", ["answers", "addresses", "statements"])
+@pytest.mark.parametrize("target", ["answers", "protocols", "addresses", "statements"])
 def test_nothing_that_coverage_leads_to_raises(target: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="NOT FUZZED: the extra fuzz is not installed")
     out = tmp_path / "fuzz.json"

@@ -37,7 +37,8 @@ _FORMAT_ADVICE = "If the server sends no base64, set encoding_format = 'float'"
 def _parameters(settings: Settings) -> JSONObject:
     if settings.pooling != "mean":
         raise ValueError(
-            f"an OpenAI-compatible server pools by itself, so pooling = {settings.pooling!r} has no effect"
+            f"an OpenAI-compatible server pools by itself, so pooling = {settings.pooling!r} has no effect. vLLM "
+            "gives a vector for each token where the endpoint ends in /pooling"
         )
     if not settings.parameters:
         return {}

@@ -186,7 +186,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     if secret is not None and response.status == 200 and secret.is_in(response.body):
         return Failure(rejection_kind(batch_size), _LEAKED_KEY_MESSAGE, response.status)
     if response.status == 200 and (reason := reason_to_refuse(task, response, batch_size)) is not None:
-        return Failure(rejection_kind(batch_size), reason, response.status)
+        return Failure(rejection_kind(batch_size), reason, response.status, is_batch_too_large=batch_size > 1)
     error = protocol.error(response)
     if response.status != 200:
         server_error = ServerError("") if error is None else replace(error, sent=body.data)
@@ -205,7 +205,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return Decoded([], reported_usage(response.headers), unreadable)
     except AnswerTooLarge as size:
         words = f"the answer is too large to read: {size}"
-        return Failure(rejection_kind(batch_size), words, 200)
+        return Failure(rejection_kind(batch_size), words, 200, is_batch_too_large=batch_size > 1)
     except JobRefusedError as refused:
         return refused.failure
     except MediaError as error:  # the file that a job made

@@ -16,8 +16,11 @@ from multidict import CIMultiDict
 from bench.ceiling import rows_for
 from bench.ideal_client import best_batch, best_seconds, tokens_due
 from bench.measure import running_service
-from bench.service import IN_TRANSIT_S, Plan, Service, score
+from bench.service import DIMENSIONS, IN_TRANSIT_S, Plan, Service, score
 from huggingface_api_handler.inference.failures import Failure, FailureKind
+from huggingface_api_handler.inference.protocols.openai_embeddings import OpenAIEmbeddings
+from huggingface_api_handler.inference.transport.client import Response
+from huggingface_api_handler.tasks import TASKS
 from tests.support.refusals import classify
 
 RECORDED = [
@@ -233,3 +236,20 @@ def test_as_a_process_it_follows_plans_over_http_and_counts_anew() -> None:
         assert (service.stats()["requests"], service.stats()["items"]) == (2, 4)
         service.set_plan(Plan())
         assert service.stats()["requests"] == 0
+
+
+def test_vectors_begin_with_the_score_in_either_form() -> None:
+    texts = ["one", "two", "three"]
+    for form in ("lists", "base64"):
+        run = Run(Plan(embeddings=form, largest_batch=None))
+        run.ask(texts)
+        answer = run.replies[-1][3]
+        if form == "base64":
+            decoded = OpenAIEmbeddings().decode(
+                TASKS["feature-extraction"], Response(200, CIMultiDict(), json.dumps(answer).encode()), 3
+            )
+            answer = decoded.parts
+            assert decoded.usage is not None and decoded.usage.tokens == 60
+        assert [vector[0] for vector in answer] == pytest.approx([score(text) for text in texts], abs=1e-7)
+        assert [len(vector) for vector in answer] == [DIMENSIONS] * 3
+        assert answer[0][1:] == pytest.approx(answer[1][1:])

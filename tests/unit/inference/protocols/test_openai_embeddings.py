@@ -19,6 +19,7 @@ from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import InferenceError, UnreadableAnswer
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols.base import AnswerTooLarge, Batching, Decoded, WireProtocol
+from huggingface_api_handler.inference.protocols.codec import reason_to_refuse
 from huggingface_api_handler.inference.protocols.openai_embeddings import OpenAIEmbeddings
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
@@ -170,6 +171,7 @@ BAD_VECTORS = [
     ("", "without numbers"),
     ("AAAA", "no vector in base64"),
     ("AAA=", "no vector in base64"),
+    ("AACA PwAA*AL8=", "no vector in base64"),
     ("[0.1, 0.2]", "no vector in base64"),
     ("\u00e9" * 8, "no vector in base64"),
     ([True, False], "no vector of numbers"),
@@ -226,6 +228,16 @@ def test_large_answers_are_read_in_pieces(form: Callable[[list[float]], Any], mo
     assert [part[0] for part in parts] == [float(number) for number in range(64)]
     assert len(parts[0]) == 4096
     assert len(pauses) >= 4
+
+
+@pytest.mark.parametrize("task", [VECTORS, PAIRS], ids=lambda task: task.name)
+def test_64_vectors_of_4096_numbers_are_not_too_large(task: Any) -> None:
+    vectors = [[-0.012345678901234567] * 4096] * (64 + (task is PAIRS))
+    for form in (list, base64_of):
+        body = json.dumps(answer_of([form(vector) for vector in vectors])).encode()
+        response = Response(200, CIMultiDict(), body)
+        assert reason_to_refuse(task, response, 64) is None
+        assert len(PROTOCOL.decode(task, response, 64).parts) == 64
 
 
 # --- through predict ------------------------------------------------------------------------------------------------
@@ -290,6 +302,16 @@ def filled(value: Any, **words: Any) -> Any:
     return value.format(**words) if isinstance(value, str) else value
 
 
+def test_an_answer_that_is_too_large_is_asked_again_in_parts(
+    service: Service, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.openai_embeddings._MAX_BYTES", 1000)
+    service.answer = embeddings
+    out = predict(FRAME, using(), engine)
+    assert list(out["y"]) == [vector_for(text) for text in FRAME["t"]]
+    assert len(service.asked) <= 30
+
+
 @pytest.mark.parametrize("server", LIMITS)
 def test_the_largest_batch_is_learned_of_each_servers_refusal(
     server: str, service: Service, engine: dict[str, Any]
@@ -342,3 +364,25 @@ def test_a_parameter_without_effect_costs_no_request(service: Service, engine: d
     with pytest.raises(InferenceError, match="takes no parameter 'truncate'"):
         predict(FRAME, using(truncate=True), engine)
     assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "path"),
+    [
+        ({"endpoint": "/v1/embeddings"}, "/v1/embeddings"),
+        ({"endpoint": "/v1/"}, "/v1/embeddings"),
+        ({"endpoint": "", "protocol": "vllm"}, "/v1/embeddings"),
+        ({"endpoint": "", "protocol": "infinity"}, "/embeddings"),
+        ({"endpoint": "/embeddings"}, "/embeddings"),
+    ],
+)
+def test_the_endpoint_or_the_protocol_says_where_it_is_asked(
+    engine: dict[str, str], path: str, service: Service
+) -> None:
+    service.answer = lambda asked, headers, asked_path: (
+        embeddings(asked) if asked_path == path else Reply({"detail": "Not Found"}, 404)
+    )
+    for task in ({}, {"task": "sentence-similarity", "column": "s", "column2": "t"}):
+        out = predict(FRAME, using(**task), {**engine, "endpoint": service.url + engine["endpoint"]})
+        assert out["y"].notna().all()
+    assert set(service.paths) == {path}

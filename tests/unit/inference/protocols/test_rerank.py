@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -15,10 +16,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import servers
 from huggingface_api_handler.inference.protocols.base import Batching, Decoded, WireProtocol
 from huggingface_api_handler.inference.protocols.rerank import Rerank
-from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
 from huggingface_api_handler.tasks.input_types import TextPair
@@ -56,7 +55,7 @@ def test_the_address_follows_the_base(protocol: Rerank, base: str, url: str) -> 
     assert protocol.batching(TASK) is Batching.NATIVE
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[Any], Any]] = {
     "Cohere": lambda items: {"id": "x", "results": items, "meta": {"billed_units": {"search_units": 1}}},
     "Jina": lambda items: {"model": "m", "results": items, "usage": {"total_tokens": 8}},
     "Voyage": lambda items: {"object": "list", "data": items, "usage": {"total_tokens": 8}},
@@ -134,12 +133,21 @@ def ranked(asked: Any, *_: Any) -> Any:
     return {"results": items[: asked["top_n"]], "usage": {"total_tokens": 10}}
 
 
-def test_all_texts_of_a_query_go_in_one_request(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "KINDS", (ServerKind("mine", (PROTOCOL,)), *KINDS))
+@pytest.mark.parametrize(
+    ("engine", "base", "path"),
+    [
+        ({"protocol": "openai"}, "", "/v1/rerank"),
+        ({"protocol": "vllm"}, "", "/v1/rerank"),
+        ({"protocol": "llama.cpp"}, "/v1", "/v1/rerank"),
+        ({"protocol": "infinity"}, "", "/rerank"),
+        ({}, "/v2/rerank", "/v2/rerank"),
+    ],
+)
+def test_all_texts_of_a_query_go_in_one_request(engine: dict[str, str], base: str, path: str, service: Service) -> None:
     service.answer = ranked
-    out = predict(FRAME, USING, {"endpoint": service.url, "protocol": "mine"})
+    out = predict(FRAME, USING, {"endpoint": service.url + base, **engine})
     assert list(out["y"]) == [score(query, text) for query, text in zip(FRAME["q"], FRAME["t"], strict=True)]
-    assert set(service.paths) == {"/v1/rerank"}
+    assert set(service.paths) == {path}
     assert len(service.asked) <= 8
     assert max(len(asked["documents"]) for asked in service.asked) >= 32
     assert out.attrs["usage"]["tokens"] == 10 * len(service.asked)

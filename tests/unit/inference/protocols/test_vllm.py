@@ -16,10 +16,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import servers
 from huggingface_api_handler.inference.protocols.base import Decoded, WireProtocol
 from huggingface_api_handler.inference.protocols.infinity import InfinityClassify
-from huggingface_api_handler.inference.protocols.servers import KINDS, ServerKind
 from huggingface_api_handler.inference.protocols.vllm import VllmClassify, VllmPooling, VllmScore
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS
@@ -112,7 +110,7 @@ def test_items_of_others_are_refused(operation: str, count: int, data: Any) -> N
     protocol, item, _ = INDEXED[operation]
     items: list[Any] = [{"index": at, **item(at)} for at in range(count)]
     at = data.draw(st.integers(0, count - 1))
-    wrong = [None, True, False, "0", 0.0, -1, count, 10**30, [], *(n for n in range(count) if n != at)]
+    wrong: list[Any] = [None, True, False, "0", 0.0, -1, count, 10**30, [], *(n for n in range(count) if n != at)]
     change = data.draw(st.sampled_from(["index", "without", "twice", "fewer", "no object"]))
     if change == "index":
         items[at]["index"] = data.draw(st.sampled_from(wrong))
@@ -191,6 +189,7 @@ def share(text: str) -> float:
 
 
 def vllm(asked: Any, _headers: Any, path: str) -> Any:
+    data: list[dict[str, Any]]
     if path == "/classify":
         probabilities = [[share(text), 1 - share(text)] for text in asked["input"]]
         data = [{"label": "N" if pair[0] >= 0.5 else "P", "probs": pair, "num_classes": 2} for pair in probabilities]
@@ -202,16 +201,9 @@ def vllm(asked: Any, _headers: Any, path: str) -> Any:
     return {"object": "list", "data": items[::-1], "usage": {"total_tokens": len(items)}}
 
 
-@pytest.fixture
-def engine(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    kind = ServerKind("mine", (CLASSIFY, SCORE, POOLING), is_at_root=True)
-    monkeypatch.setattr(servers, "KINDS", (kind, *KINDS))
+def test_classes_of_many_rows_take_a_few_requests(service: Service) -> None:
     service.answer = vllm
-    return {"endpoint": f"{service.url}/v1", "protocol": "mine"}
-
-
-def test_classes_of_many_rows_take_a_few_requests(service: Service, engine: dict[str, Any]) -> None:
-    out = predict(FRAME, using("text-classification"), engine)
+    out = predict(FRAME, using("text-classification"), {"endpoint": f"{service.url}/v1", "protocol": "vllm"})
     for text, label, score, explain in zip(FRAME["t"], out["y"], out["y_confidence"], out["y_explain"], strict=True):
         best = max(share(text), 1 - share(text))
         assert (label, score) == ("N" if share(text) >= 0.5 else "P", best)
@@ -221,17 +213,19 @@ def test_classes_of_many_rows_take_a_few_requests(service: Service, engine: dict
 
 
 @pytest.mark.parametrize("task", ["text-ranking", "sentence-similarity"])
-def test_scores_of_pairs_take_a_few_requests(task: str, service: Service, engine: dict[str, Any]) -> None:
+def test_scores_of_pairs_take_a_few_requests(task: str, service: Service) -> None:
+    service.answer = vllm
     frame = FRAME.rename(columns={"t": "u", "u": "t"})
-    out = predict(frame, using(task), engine)
+    out = predict(frame, using(task), {"endpoint": f"{service.url}/score"})
     assert list(out["y"]) == [share(text) for text in FRAME["t"]]
     assert set(service.paths) == {"/score"}
     assert len(service.asked) <= 5
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean", "cls"])
-def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service, engine: dict[str, Any]) -> None:
-    out = predict(FRAME, using("feature-extraction", pooling=pooling), engine)
+def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service) -> None:
+    service.answer = vllm
+    out = predict(FRAME, using("feature-extraction", pooling=pooling), {"endpoint": f"{service.url}/pooling"})
     pooled: dict[str, Callable[[float], Any]] = {
         "none": lambda first: [[first, 1.0], [0.0, 2.0]],
         "mean": lambda first: [first / 2, 1.5],
@@ -241,11 +235,13 @@ def test_vectors_of_tokens_are_pooled_as_asked(pooling: str, service: Service, e
     assert set(service.paths) == {"/pooling"}
 
 
-def test_labels_of_infinity_through_predict(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "KINDS", (ServerKind("mine", (INFINITY,)), *KINDS))
+def test_labels_of_infinity_through_predict(service: Service) -> None:
     service.answer = lambda asked, *_: {
         "data": [[{"label": "P", "score": share(text)}, {"label": "N", "score": 1 - share(text)}] for text in asked["input"]]
     }  # fmt: skip
-    out = predict(FRAME, using("text-classification", output="scores"), {"endpoint": service.url, "protocol": "mine"})
+    out = predict(
+        FRAME, using("text-classification", output="scores"), {"endpoint": service.url, "protocol": "infinity"}
+    )
+    assert set(service.paths) == {"/classify"}
     assert list(out["y"]) == [{"P": share(text), "N": 1 - share(text)} for text in FRAME["t"]]
     assert len(service.asked) <= 5
