@@ -159,7 +159,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 out = predict_frame(frame, model, engine, cancel=cancel, scope=scope, min_failures=fewest)
             if model.dry_run:
                 refuse_to_be_kept(out, df, model)
-        for column in (model.target, f"{model.target}_explain", *(model.output_schema or ())):
+        for column in (model.target, f"{model.target}_explain", *model.output_fields):
             if column in out.columns:
                 out[column] = [_as_sql(value) for value in out[column]]
         return out

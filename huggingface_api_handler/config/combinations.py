@@ -33,7 +33,7 @@ def validate_combination(settings: ModelSettings) -> None:
 
 def _refuse_colliding_fields(settings: ModelSettings) -> None:
     reserved = {settings.target, *(f"{settings.target}_{suffix}" for suffix in ("confidence", "explain", "error"))}
-    colliding = reserved & set(settings.output_schema or ())
+    colliding = reserved & set(settings.output_fields)
     if colliding:
         raise InputError(
             f"output_schema has a field with the name of a column of the prediction, such as "

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..tasks import TASKS, Task
+from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
 from .types import DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
@@ -269,7 +270,9 @@ class ModelSettings(_Arguments):
     output_schema: OutputFields | None = Field(
         default=None,
         description="Typed columns from chat, as a map of names to types (str, int, float, bool, list), such as "
-        "{'topic': 'str', 'urgency': 'int'}. An answer that does not fit is asked for once more.",
+        "{'topic': 'str', 'urgency': 'int'}. A type may also be 'str?' (or null), 'list[int]', a map such as "
+        "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be a "
+        "JSON schema. An answer that does not fit is asked for once more.",
     )
     on_error: Literal["null", "raise"] | None = Field(
         default=None,
@@ -310,6 +313,11 @@ class ModelSettings(_Arguments):
     def definition(self) -> Task:
         """The task's definition, which ``task`` names."""
         return TASKS[self.task]
+
+    @property
+    def output_fields(self) -> dict[str, str]:
+        """The columns that ``output_schema`` makes, with their SQL types; none without it."""
+        return field_types(self.output_schema) if self.output_schema else {}
 
     @property
     def column_names(self) -> list[str]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ..errors import InputError
-from ..redaction import preview
-from ..tasks.structured_output import FIELD_TYPE_ALIASES, FIELD_TYPES
+from ..tasks.output_schema import parse_output_schema
 from ..urls import has_detour, origin_of, without_slash
 from .normalize import json_object
 
@@ -85,17 +84,8 @@ def _labels(value: object) -> object:
     return value
 
 
-def _output_fields(value: object) -> dict[str, str]:
-    value = json_object("output_schema", value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping) or not value:
-        raise ValueError("must be a map of fields to types, such as {'topic': 'str', 'urgency': 'int'}")
-    fields: dict[str, str] = {}
-    for name, spelled in value.items():
-        kind = FIELD_TYPE_ALIASES.get(spelled, spelled) if isinstance(spelled, str) else None
-        if kind not in FIELD_TYPES:
-            raise ValueError(f"has the type {preview(spelled)}; types are {', '.join(FIELD_TYPES)}")
-        fields[str(name)] = kind
-    return fields
+def _output_fields(value: object) -> dict[str, Any]:
+    return parse_output_schema(json_object("output_schema", value) if isinstance(value, str) else value)
 
 
 def _url(value: str) -> str:
@@ -234,5 +224,5 @@ Key = Annotated[SecretStr, BeforeValidator(_key)]
 Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
 """Label names in a classifier's order, or a map of its names to yours."""
 
-OutputFields = Annotated[dict[str, str], BeforeValidator(_output_fields)]
-"""Field name -> type, as ``structured_output`` spells the types."""
+OutputFields = Annotated[dict[str, Any], BeforeValidator(_output_fields)]
+"""Field name -> type in short, or a JSON schema (see ``tasks.output_schema``)."""

@@ -103,8 +103,8 @@ class Settings(Protocol):
         ...
 
     @property
-    def output_schema(self) -> Mapping[str, str] | None:
-        """The fields of the answer, by name, with their types."""
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """The fields of the answer with their types in short, or their JSON schema (see ``output_schema``)."""
         ...
 
 

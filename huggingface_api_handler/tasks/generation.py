@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..errors import UnreadableAnswer
-from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text
-from .chat_answers import reply_of
+from .base import MEGABYTE, Column, JSONObject, Prediction, Settings, Task, best_of, object_with_text
+from .chat_answers import RAISE_MAX_TOKENS, Reply, reply_of
 from .input_types import Conversation, Input, Repair
-from .structured_output import parse_fields
+from .structured_output import described, parse_fields
 
 
 def read_generated(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -49,8 +52,17 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.
     """
     reply = reply_of(answer)
-    value = parse_fields(reply.text, settings.output_schema) if settings.output_schema else reply.text
+    value = _fields(reply, settings.output_schema) if settings.output_schema else reply.text
     return Prediction(value, None, reply.explain)
+
+
+def _fields(reply: Reply, output_schema: Mapping[str, Any]) -> JSONObject:
+    try:
+        return parse_fields(reply.text, output_schema)
+    except UnreadableAnswer as error:
+        if not reply.is_cut_off:
+            raise
+        raise UnreadableAnswer(f"the answer was cut off at max_tokens, so {error}; {RAISE_MAX_TOKENS}") from None
 
 
 def reply_value(settings: Settings) -> str:
@@ -68,18 +80,18 @@ def reply_value(settings: Settings) -> str:
 def _repair(
     item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
 ) -> Repair | None:
-    """One more turn of the conversation that says what did not fit; None for an answer that has no text."""
+    """One more turn that says what did not fit; None for an answer that has no text, or was cut off."""
     if not settings.output_schema or isinstance(item, Repair):
         return None
     try:
-        reply = reply_of(answer).text
+        reply = reply_of(answer)
     except UnreadableAnswer:
         return None
-    fields = ", ".join(f"{name} ({kind})" for name, kind in settings.output_schema.items())
+    if reply.is_cut_off:  # so would be the next one
+        return None
+    asked = described(settings.output_schema)
     return Repair(
-        item,
-        reply,
-        f"That does not fit: {error}. Answer again with one JSON object with the fields {fields}, and nothing else.",
+        item, reply.text, f"That does not fit: {error}. Answer again with one JSON object {asked}, and nothing else."
     )
 
 

@@ -80,6 +80,10 @@ def read_tracks(answer: object, _input: Input, _settings: Settings) -> Predictio
     return Prediction(decoded[0] if len(decoded) == 1 else decoded, None, explain)
 
 
+_SOUND_ADVICE = (
+    ". A sound in numbers is read of up to some 20 seconds. Send shorter texts, or ask a server that sends its bytes"
+)
+
 _media_task = partial(Task, explained=True, makes_media=True, max_answer_bytes=32 * MEGABYTE)
 
 
@@ -90,6 +94,7 @@ def _from_text(
     *keys: str,
     aliases: tuple[str, ...] = (),
     more_parameters: Mapping[str, type] | None = None,
+    advice_if_too_large: str = "",
 ) -> Task:
     return _media_task(
         name=name,
@@ -97,6 +102,7 @@ def _from_text(
         default_model=default_model,
         aliases=aliases,
         more_parameters=more_parameters or {},
+        advice_if_too_large=advice_if_too_large,
         read=read_generated_media(name, *keys),
         deterministic=False,
     )
@@ -123,8 +129,9 @@ TASKS = (
         "audio",
         aliases=("tts",),
         more_parameters={"voice": str, "speed": float, "instructions": str, "response_format": str},
+        advice_if_too_large=_SOUND_ADVICE,
     ),
-    _from_text("text-to-audio", "Makes sound or music of a text", None, "audio"),
+    _from_text("text-to-audio", "Makes sound or music of a text", None, "audio", advice_if_too_large=_SOUND_ADVICE),
     _from_image("image-to-image", "Changes an image as a prompt says", "image"),
     _from_image("image-to-video", "Makes a video of an image", "video"),
     _from_image("image-text-to-image", "Makes an image of an image and a prompt", "image"),

@@ -103,9 +103,9 @@ def parameters_of(task: Task) -> dict[str, Parameter]:
 
 
 def _with_words(task: Task) -> dict[str, Parameter]:
-    known = _parameters(task.specification)
+    specified = _parameters(task.specification)
     return {
-        name: known[name]._replace(words=words, sql_type=" or ".join([known[name].sql_type, *map(repr, words)]))
+        name: specified[name]._replace(words=words, sql_type=" or ".join([specified[name].sql_type, *map(repr, words)]))
         for name, words in task.more_words.items()
     }
 

@@ -1,41 +1,52 @@
-"""Typed answers from text models: ``output_schema`` = {"topic": "str", "urgency": "int"} to a JSON schema and back."""
+"""Typed answers from text models: the fields of ``output_schema`` in what a model wrote."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
+from typing import Any, NamedTuple
 
 from ..errors import UnreadableAnswer
-from .base import JSON, MAX_DEPTH, JSONObject, is_deeper_than
-
-FIELD_TYPES: dict[str, tuple[type, JSONObject]] = {
-    "str": (str, {"type": "string"}),
-    "int": (int, {"type": "integer"}),
-    "float": (float, {"type": "number"}),
-    "bool": (bool, {"type": "boolean"}),
-    "list": (list, {"type": "array", "items": {"type": "string"}}),
-}
-"""The types that a field may have: the type of its value, and the JSON schema that asks for it."""
-
-_MIN_INT = -(2**63)  # that of SQL's BIGINT
-_MAX_INT = 2**63 - 1
-
-FIELD_TYPE_ALIASES = {
-    "string": "str",
-    "text": "str",
-    "integer": "int",
-    "number": "float",
-    "boolean": "bool",
-    "array": "list",
-}
+from .base import MAX_DEPTH, JSONObject, is_deeper_than
+from .json_in_text import ObjectInText, objects_in
+from .json_schema import Misfit, Schema, fit
+from .output_schema import is_short, is_strict, object_schema, schema_of
 
 
-def response_format(fields: Mapping[str, str]) -> JSONObject:
+def described(output_schema: Mapping[str, Any]) -> str:
+    """Say what object is asked for, to a model.
+
+    Args:
+        output_schema: as ``output_schema.parse_output_schema`` gives it.
+
+    Returns:
+        The end of "one JSON object ...".
+
+    >>> described({"topic": "str", "urgency": "int"})
+    'with the fields topic (str), urgency (int)'
+    """
+    if is_short(output_schema):
+        return f"with the fields {', '.join(f'{name} ({kind})' for name, kind in output_schema.items())}"
+    return f"that fits this JSON schema: {json.dumps(output_schema, ensure_ascii=False)}"
+
+
+class FieldsInText(NamedTuple):
+    """The fields of an answer, and the JSON that they were read from.
+
+    Attributes:
+        values: the value of each field.
+        source: the text of the object.
+    """
+
+    values: dict[str, Any]
+    source: str
+
+
+def response_format(output_schema: Mapping[str, Any]) -> JSONObject:
     """OpenAI's ``response_format`` that asks for an object with exactly these fields.
 
     Args:
-        fields: the type of each field, one of ``FIELD_TYPES``.
+        output_schema: as ``output_schema.parse_output_schema`` gives it.
 
     Returns:
         ``{"type": "json_schema", "json_schema": {...}}``.
@@ -43,24 +54,19 @@ def response_format(fields: Mapping[str, str]) -> JSONObject:
     >>> response_format({"urgency": "int"})["json_schema"]["schema"]["properties"]
     {'urgency': {'type': 'integer'}}
     """
-    schema: JSONObject = {
-        "type": "object",
-        "properties": {name: FIELD_TYPES[kind][1] for name, kind in fields.items()},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    schema = schema_of(output_schema)
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": is_strict(schema)}}
 
 
-def parse_fields(text: str, fields: Mapping[str, str]) -> JSONObject:
+def parse_fields(text: str, output_schema: Mapping[str, Any]) -> JSONObject:
     """The fields of a JSON object in a text.
 
     Args:
-        text: what the model wrote; code fences and words around the object are allowed.
-        fields: the type of each field, one of ``FIELD_TYPES``.
+        text: what the model wrote; whatever stands around the object is allowed.
+        output_schema: as ``output_schema.parse_output_schema`` gives it.
 
     Returns:
-        The value of each field, in the order of ``fields``.
+        The value of each field, in the order of ``output_schema``.
 
     Raises:
         UnreadableAnswer: there is no JSON object, or a field is missing or of another type.
@@ -68,35 +74,88 @@ def parse_fields(text: str, fields: Mapping[str, str]) -> JSONObject:
     >>> parse_fields('Here it is: {"topic": "delivery", "urgency": 2}', {"topic": "str", "urgency": "float"})
     {'topic': 'delivery', 'urgency': 2.0}
     """
-    body = text.strip()
-    if body.startswith("```"):
-        body = body.strip("`").partition("\n")[2] if "\n" in body else body.strip("`")
-    start, end = body.find("{"), body.rfind("}")
+    return find_fields(text, output_schema).values
+
+
+def find_fields(text: str, output_schema: Mapping[str, Any]) -> FieldsInText:
+    """As ``parse_fields``, with the JSON that the fields were read from.
+
+    Of several objects the last one counts that fits: what comes before is an example or a draft. An object that is the
+    only field of another one, such as ``{"answer": {...}}``, is taken out of it.
+
+    Args:
+        text: what the model wrote.
+        output_schema: as ``output_schema.parse_output_schema`` gives it.
+
+    Returns:
+        The fields and their source.
+
+    Raises:
+        UnreadableAnswer: as of ``parse_fields``; also where an object begins and does not end.
+    """
+    objects = objects_in(text)
+    if objects.is_too_deep:
+        raise UnreadableAnswer("the model's answer is nested too deeply to be JSON (RecursionError)")
+    if objects.is_open:
+        raise UnreadableAnswer("the model's answer is not JSON (it begins as an object and does not end)")
+    if not objects.found:
+        words = "holds no JSON object" if not objects.attempts else "is not JSON (JSONDecodeError)"
+        raise UnreadableAnswer(f"the model's answer {words}")
+    schema = _schema_to_fit(output_schema)
+    for found in reversed(objects.found):
+        try:
+            values = _fitted(found, schema)
+        except Misfit:
+            continue
+        _refuse_surrogates(values)
+        return FieldsInText(values, text[found.start : found.end])
+    last = objects.found[-1]
     try:
-        answer = json.loads(body[start : end + 1]) if start >= 0 else None
-    except (ValueError, RecursionError) as error:
-        raise UnreadableAnswer(f"the model's answer is not JSON ({type(error).__name__})") from None
-    if not isinstance(answer, dict):
-        raise UnreadableAnswer("the model's answer holds no JSON object")
-    if is_deeper_than(answer, MAX_DEPTH):
-        raise UnreadableAnswer(f"the model's answer is nested more than {MAX_DEPTH} levels deep")
-    values = {name: _field(answer, name, kind) for name, kind in fields.items()}
+        values = _fitted(last, schema)
+    except Misfit as misfit:
+        raise UnreadableAnswer(_sentence(misfit)) from None
+    return FieldsInText(values, text[last.start : last.end])
+
+
+def _schema_to_fit(output_schema: Mapping[str, Any]) -> Schema:
+    """The schema, with lists of anything where a list was asked for in short: such answers always were accepted."""
+    schema = schema_of(output_schema)
+    if not is_short(output_schema):
+        return schema
+    properties = schema["properties"].items()
+    return {**schema, "properties": {name: {"type": node["type"]} for name, node in properties}}
+
+
+def _fitted(found: ObjectInText, schema: Schema) -> dict[str, Any]:
+    value = found.value
+    if isinstance(value, list):
+        raise Misfit((), f"is a list of {len(value)} objects, and one was asked for")
+    if is_deeper_than(value, MAX_DEPTH):
+        raise Misfit((), f"is nested more than {MAX_DEPTH} levels deep")
+    try:
+        return _fit_fields(value, schema)
+    except Misfit:
+        inner = next(iter(value.values()), None)
+        if len(value) != 1 or not isinstance(inner, dict):
+            raise
+        return _fit_fields(inner, schema)
+
+
+def _fit_fields(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    values: dict[str, Any] = fit(value, schema)
+    # Where all may be missing, or null, any object would do.
+    if not value.keys() & object_schema(schema)["properties"].keys():
+        raise Misfit((), "has none of the fields")
+    return values
+
+
+def _sentence(misfit: Misfit) -> str:
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in misfit.path).removeprefix(".")
+    return f"field {place!r} of the model's answer {misfit}" if place else f"the model's answer {misfit}"
+
+
+def _refuse_surrogates(values: Mapping[str, Any]) -> None:
     try:
         json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # an escape such as \\ud800, which neither a database nor Arrow takes
         raise UnreadableAnswer("the model's answer is not valid Unicode (it holds a lone surrogate)") from None
-    return values
-
-
-def _field(answer: JSONObject, name: str, kind: str) -> JSON:
-    if name not in answer:
-        raise UnreadableAnswer(f"the model's answer has no field {name!r}")
-    value, field_type = answer[name], FIELD_TYPES[kind][0]
-    if field_type is float and type(value) is int:
-        with suppress(OverflowError):
-            value = float(value)
-    if type(value) is int and field_type in (int, float) and not _MIN_INT <= value <= _MAX_INT:
-        raise UnreadableAnswer(f"field {name!r} of the model's answer does not fit in 64 bits")
-    if type(value) is not field_type:
-        raise UnreadableAnswer(f"field {name!r} of the model's answer is not of type {kind}")
-    return value

@@ -69,7 +69,7 @@ def _checked(channel: object) -> array[int]:
     """The samples of one channel as whole numbers of 16 bits."""
     if not isinstance(channel, list) or not channel:
         raise UnreadableAnswer("a channel of the sound is empty")
-    if not set(map(type, channel)) <= {int, float} or not all(map(_is_finite, channel)):
+    if not set(map(type, channel)) <= {int, float} or not _are_finite(channel):
         raise UnreadableAnswer("the samples of the sound are not all numbers (NaN: the model overflowed)")
     highest, lowest = max(channel), min(channel)
     peak = max(highest, -lowest)
@@ -80,8 +80,8 @@ def _checked(channel: object) -> array[int]:
     return array("h", [round(sample * _FULL_SCALE) for sample in channel])
 
 
-def _is_finite(sample: float) -> bool:
+def _are_finite(channel: list[float]) -> bool:
     try:
-        return math.isfinite(sample)
+        return all(map(math.isfinite, channel))
     except OverflowError:  # a whole number of more than 300 digits
         return False

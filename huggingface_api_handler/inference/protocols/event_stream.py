@@ -12,7 +12,9 @@ from typing import Any
 
 from ..transport.client import Response
 
-_END = b"[DONE]"
+END_OF_STREAM = b"[DONE]"
+"""The data of the event that ends a stream."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_BYTES = (b"data:", b":", b"event:", b"id:", b"retry:")
 _MAX_LEADING_BYTES = 64
@@ -51,7 +53,7 @@ def without_end_mark(body: bytes) -> bytes | None:
     b'{"choices": []} '
     """
     end = body[-_MAX_LEADING_BYTES:].rstrip()
-    if not end.endswith(_END):
+    if not end.endswith(END_OF_STREAM):
         return None
     head, mark, _ = body.rpartition(b"data:")
     return head if mark else None
@@ -95,7 +97,7 @@ def join_events(body: bytes, parse: Parse) -> dict[str, Any]:
     parts: list[tuple[int, dict[str, Any]]] = []
     has_end = False
     for data in events_of(body):
-        if data.strip() == _END:
+        if data.strip() == END_OF_STREAM:
             has_end = True
             break
         event = parse(data)

@@ -1,6 +1,6 @@
 """OpenAI's audio: speech to text at ``/v1/audio/transcriptions``, text to speech at ``/v1/audio/speech``.
 
-vLLM, speaches, ``transformers serve``, LiteLLM and LocalAI speak them.
+vLLM, ``transformers serve``, LiteLLM and LocalAI speak them.
 """
 
 from __future__ import annotations

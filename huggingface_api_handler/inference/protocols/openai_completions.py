@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import UnreadableAnswer
-from ...printable import shorten
 from ...redaction import preview
 from ...tasks import Input, JSONObject, Settings, Task
 from ...tasks.base import unreadable
@@ -18,12 +17,13 @@ from ..transport.client import Response
 from . import codec
 from .addresses import api_url
 from .base import Batching, Body, Decoded
+from .event_stream import END_OF_STREAM, events_of, is_event_stream
 from .json_server import JSONServer
+from .openai_chat import chat_error
 
 _TASK = "text-generation"
 _PATH = "/completions"
 _CHAT_PATH = "/chat/completions"
-_MAX_WORDS_CHARS = 500  # of the server's own words, which stand in a cell of a table
 
 _NAMES = {
     "max_new_tokens": "max_tokens",
@@ -89,6 +89,30 @@ def _parameters(settings: Settings) -> JSONObject:
     return renamed
 
 
+def _parse(task: Task, response: Response) -> Any:
+    """The completion, put together where the server streams it though it was told not to."""
+    if not is_event_stream(response):
+        return codec.parse(task, response)
+    texts, joined, reason, has_end = [], {}, None, False
+    for data in events_of(response.body):
+        if data.strip() == END_OF_STREAM:
+            has_end = True
+            break
+        event = codec.parse(task, response._replace(body=data))
+        choices = event.get("choices") if isinstance(event, dict) else None
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        if not isinstance(event, dict) or not isinstance(choice, dict):
+            raise unreadable(_TASK, event)
+        if choice.get("text") is not None:
+            texts.append(choice["text"])
+        reason = choice.get("finish_reason") or reason
+        joined.update({name: value for name, value in event.items() if value is not None})
+    if not has_end and reason is None:
+        raise ValueError("the stream has no end")
+    text = "".join(texts) if texts and all(isinstance(text, str) for text in texts) else None
+    return {**joined, "choices": [{"text": text, "finish_reason": reason}]}
+
+
 def _split(answer: object, _count: int) -> list[Any]:
     """The answer to the one prompt, in the form that Text Generation Inference sends and that is stored."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
@@ -96,20 +120,11 @@ def _split(answer: object, _count: int) -> list[Any]:
         raise unreadable(_TASK, answer)
     choice = choices[0]
     text, reason = choice.get("text"), choice.get("finish_reason")
-    if choice.get("error"):
-        raise UnreadableAnswer(f"the server ended with an error: {_words(choice['error'])}")
-    if reason == "error" or (reason == "content_filter" and not text):
-        raise UnreadableAnswer(f"the server made no text: finish_reason is {reason}")
-    if not isinstance(text, str):
+    if not isinstance(text, str) or (reason == "content_filter" and not text):
         raise UnreadableAnswer(f"the server made no text: finish_reason is {preview(reason)}")
     usage = answer.get("usage")
     tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return [{"generated_text": text, "details": {"finish_reason": reason, "generated_tokens": tokens}}]
-
-
-def _words(error: object) -> str:
-    words = error.get("message") if isinstance(error, dict) else error
-    return shorten(words, _MAX_WORDS_CHARS) if isinstance(words, str) else preview(error)
 
 
 class OpenAICompletions(JSONServer):
@@ -182,4 +197,6 @@ class OpenAICompletions(JSONServer):
         Raises:
             ValueError: The body is no JSON.
         """
-        return codec.take_apart(codec.parse(task, response), count, _split, response.headers)
+        return codec.take_apart(_parse(task, response), count, _split, response.headers)
+
+    error = staticmethod(chat_error)

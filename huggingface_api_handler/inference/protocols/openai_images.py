@@ -79,10 +79,10 @@ def _fetched(link: MediaLink) -> Media:
         raise
     except Exception as error:
         raise MediaError(f"its server could not be asked ({type(error).__name__})") from None
-    told = made_type(response.body, "") if response.status == 200 else None
-    if told is None:
+    detected = made_type(response.body, "") if response.status == 200 else None
+    if detected is None:
         raise MediaError(f"its server answered HTTP {response.status} and no image")
-    return Media(response.body, told)
+    return Media(response.body, detected)
 
 
 class OpenAIImages(JSONServer):

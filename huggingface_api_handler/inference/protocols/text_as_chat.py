@@ -37,7 +37,8 @@ def prompt_as_chat(inputs: Sequence[Input], settings: Settings) -> JSONObject:
         if name in payload:
             raise ValueError(f"{given} has no equal in OpenAI's chat, which is what this server speaks. Leave it out")
     prompt = payload.pop("prompt")
-    return {"model": payload.pop("model"), "messages": [{"role": "user", "content": prompt}], **payload}
+    messages = [{"role": "user", "content": prompt}]
+    return {"model": payload.pop("model"), "messages": messages, "stream": False, **payload}
 
 
 class TextAsChat(OpenAIChat):

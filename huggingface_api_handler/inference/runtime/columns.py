@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FIELD_TYPES = {"str": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "list": "VARCHAR[]"}
-"""The SQL type of each type of ``output_schema``."""
 _DRY_RUN_TYPES = {
     "rows": "BIGINT",
     "nulls": "BIGINT",
@@ -49,8 +47,7 @@ def column_types(model: ModelSettings) -> dict[str, str]:
         types[f"{target}_confidence"] = "DOUBLE"
     if task.explained:
         types[f"{target}_explain"] = "JSON"
-    types.update({name: _FIELD_TYPES[kind] for name, kind in (model.output_schema or {}).items()})
-    return {**types, f"{target}_error": "VARCHAR"}
+    return {**types, **model.output_fields, f"{target}_error": "VARCHAR"}
 
 
 def prediction_columns(
@@ -76,8 +73,8 @@ def prediction_columns(
         columns[f"{target}_confidence"] = pd.Series(np.array(scores, dtype=float), index, copy=False)
     if task.explained:
         columns[f"{target}_explain"] = _objects(_by_row(results.explains, rows, results.start, None), index)
-    for name in model.output_schema or ():
-        columns[name] = _objects([value[name] if value is not None else None for value in values], index)
+    for name in model.output_fields:
+        columns[name] = _objects([value.get(name) if value is not None else None for value in values], index)
     reasons: list[str | None] = [None] * len(rows.inputs)
     for row, failure in failures.items():
         reasons[row] = failure.reason

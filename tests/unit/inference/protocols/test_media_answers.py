@@ -211,3 +211,10 @@ def test_a_sound_in_numbers_is_a_file_that_is_stored_as_such(service: Service) -
         assert list(out["y"]) == [f"data:audio/wav;base64,{wav}"]
         assert out["y_explain"][0] == {"content_type": "audio/wav", "bytes": 50}
     assert len(service.asked) == 1
+
+
+def test_a_sound_of_too_many_numbers_is_refused_with_what_to_do() -> None:
+    body = b'{"audio": [[' + b"0.5," * 600_000 + b'0.5]], "sampling_rate": 16000}'
+    reason = codec.reason_to_refuse(TASKS["text-to-speech"], response(body, "application/json"), 1)
+    assert reason is not None
+    assert reason.endswith("Send shorter texts, or ask a server that sends its bytes")

@@ -6,14 +6,18 @@ import json
 from typing import Any
 
 import orjson
+import pandas as pd
 import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import model_settings
+from huggingface_api_handler.errors import UnreadableAnswer
+from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols.base import Batching, Decoded, ReportedUsage
 from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Prediction
+from tests.conftest import Reply, Service
 
 PROTOCOL = OpenAICompletions()
 TASK = TASKS["text-generation"]
@@ -151,19 +155,64 @@ def test_an_empty_text_is_an_answer() -> None:
         (["x"], "the server's answer is not one of text-generation: got an object with ['choices']"),
         ([{"text": None, "finish_reason": "length"}], "the server made no text: finish_reason is 'length'"),
         ([{"text": ["x"]}], "the server made no text: finish_reason is None"),
-        ([{"text": "", "finish_reason": "content_filter"}], "the server made no text: finish_reason is content_filter"),
-        ([{"text": "The ans", "finish_reason": "error"}], "the server made no text: finish_reason is error"),
         (
-            [{"text": "The ans", "error": {"message": "the provider went away", "code": 502}}],
-            "the server ended with an error: the provider went away",
+            [{"text": "", "finish_reason": "content_filter"}],
+            "the server made no text: finish_reason is 'content_filter'",
         ),
-        ([{"text": "", "error": "out of memory"}], "the server ended with an error: out of memory"),
     ],
 )
 def test_no_text_is_the_rows_reason_in_the_servers_words(choices: Any, reason: str) -> None:
     answer = decoded({"choices": choices})
     assert answer.parts == []
     assert str(answer.unreadable) == reason
+
+
+@pytest.mark.parametrize(
+    ("choice", "words", "status"),
+    [
+        ({"text": "The", "error": {"message": "the provider went away", "code": 502}}, "went away", 502),
+        ({"text": "", "error": "out of memory"}, "out of memory", 500),
+        ({"text": "The", "finish_reason": "error", "error": {}}, "ended the answer with an error", 500),
+    ],
+)
+def test_an_error_in_a_choice_is_no_text_and_says_whether_to_try_again(choice: Any, words: str, status: int) -> None:
+    error = PROTOCOL.error(Response(200, CIMultiDict(), orjson.dumps({"choices": [choice]})))
+    assert error is not None
+    assert words in error.message
+    assert error.status == status
+
+
+def stream(*events: Any, end: bytes = b"data: [DONE]\n\n") -> bytes:
+    return b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events) + end
+
+
+PIECES = [
+    {"id": "c", "choices": [{"index": 0, "text": " upon", "finish_reason": None}]},
+    {"id": "c", "choices": [{"index": 0, "text": " a time", "finish_reason": "length"}]},
+    {"id": "c", "choices": [], "usage": ANSWER["usage"]},
+]
+
+
+@pytest.mark.parametrize("body", [stream(*PIECES), stream(*PIECES, end=b"")])
+def test_a_stream_is_put_together(body: bytes) -> None:
+    assert decoded(body).parts == decoded(ANSWER).parts
+    assert decoded(body).usage == ReportedUsage(tokens=6)
+
+
+def test_a_stream_that_broke_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="no end"):
+        decoded(stream(PIECES[0], end=b""))
+
+
+@pytest.mark.parametrize("event", [[], "x", {"choices": ["x"]}])
+def test_an_event_of_another_shape_is_refused(event: Any) -> None:
+    with pytest.raises(UnreadableAnswer, match="not one of text-generation"):
+        decoded(stream(event))
+
+
+@pytest.mark.parametrize("choice", [{"text": 1}, {}, {"delta": {"content": "x"}}])
+def test_a_stream_without_text_is_the_rows_reason(choice: Any) -> None:
+    assert "made no text" in str(decoded(stream({"choices": [choice]})).unreadable)
 
 
 @pytest.mark.parametrize("answer", [None, [], "text", 1, [ANSWER]])
@@ -174,3 +223,29 @@ def test_another_answer_is_refused_and_not_guessed(answer: Any) -> None:
 def test_a_request_is_one_prompt() -> None:
     assert PROTOCOL.batching(TASK) is Batching.NEVER
     assert {name for name, task in TASKS.items() if PROTOCOL.supports(task)} == {"text-generation"}
+
+
+def test_rows_go_on_each_from_a_prompt_of_its_own(service: Service) -> None:
+    def answer(body: Any, _headers: Any, path: str) -> Any:
+        if path != "/v1/completions":
+            return Reply({"error": "not found"}, 404)
+        if body["prompt"] == "bad":
+            return {"choices": [{"text": None, "finish_reason": "content_filter"}]}
+        return {"choices": [{"text": f"{body['prompt']}!", "finish_reason": "stop"}], "usage": {"total_tokens": 3}}
+
+    service.answer = answer
+    using = {**USING, "endpoint": None, "max_new_tokens": 5}
+    frame = pd.DataFrame({"t": ["a", "bad", None, "b", "a"]})
+    out = predict(frame, using, {"endpoint": f"{service.url}/v1/completions"})
+    assert list(out["y"].where(out["y"].notna(), None)) == ["a!", None, None, "b!", "a!"]
+    assert "finish_reason is 'content_filter'" in out["y_error"][1]
+    assert out["y_explain"][0] == {"finish_reason": "stop", "tokens": None}
+    assert out.attrs["usage"]["tokens"] == 6
+    assert [body["max_tokens"] for body in service.asked] == [5, 5, 5]
+
+
+def test_a_refused_parameter_costs_no_request(service: Service) -> None:
+    using = {**USING, "endpoint": None, "typical_p": 0.5, "on_error": "null"}
+    out = predict(pd.DataFrame({"t": ["a"]}), using, {"endpoint": f"{service.url}/v1/completions"})
+    assert "typical_p = 0.5 has no equal" in out["y_error"][0]
+    assert service.asked == []
