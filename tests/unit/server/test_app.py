@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from huggingface_api_handler import server
 from huggingface_api_handler.server import create_app, registry
-from huggingface_api_handler.server.models import sentiment
+from huggingface_api_handler.server.models import ocr, sentiment
 
 from .conftest import ask
 
@@ -107,9 +107,21 @@ def test_a_wrong_path_is_told_the_endpoint_url(client: TestClient, path: str) ->
     assert response.json()["error"].endswith("The endpoint URL to use is http://testserver/models")
 
 
-def test_chat_without_a_model_names_the_chat_models(client: TestClient) -> None:
-    response = client.post("/v1/chat/completions", json={"messages": MESSAGES})
-    assert response.status_code == 400 and "local/smollm2-135m-instruct" in response.json()["error"][0]
+@pytest.mark.parametrize(
+    ("client_name", "form"), [("unknown/hf_hub/1.33", list), ("@huggingface/inference/4.13", dict)]
+)
+def test_images_are_described_in_the_form_that_each_client_reads(
+    monkeypatch: pytest.MonkeyPatch, client_name: str, form: type
+) -> None:
+    class Reader:
+        def predict(self, inputs: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
+            return [{"generated_text": "a cat"}]
+
+    monkeypatch.setattr(registry, "CARDS", (dataclasses.replace(ocr.CARD, load=Reader, required_modules=()),))
+    with TestClient(create_app(), headers={"user-agent": client_name}) as client:
+        answer = client.post("/models/local/ocr-rapid", content=b"GIF8").json()
+    assert isinstance(answer, form)
+    assert answer == ({"generated_text": "a cat"} if form is dict else [{"generated_text": "a cat"}])
 
 
 @pytest.mark.parametrize("named", ["no/such-model", "no/such-model:fastest"])
