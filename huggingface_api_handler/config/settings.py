@@ -271,8 +271,8 @@ class ModelSettings(_Arguments):
         default=None,
         description="Typed columns from chat, as a map of names to types (str, int, float, bool, list), such as "
         "{'topic': 'str', 'urgency': 'int'}. A type may also be 'str?' (or null), 'list[int]', a map such as "
-        "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be a "
-        "JSON schema. An answer that does not fit is asked for once more.",
+        "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be "
+        "a JSON schema. An answer that does not fit is asked for once more.",
     )
     on_error: Literal["null", "raise"] | None = Field(
         default=None,

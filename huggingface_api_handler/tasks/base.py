@@ -163,6 +163,27 @@ def json_value(_settings: Settings) -> str:
     return "JSON"
 
 
+def no_schema(_settings: Settings) -> Mapping[str, Any] | None:
+    """The schema of a task whose answers need not be JSON of a certain form.
+
+    Returns:
+        None.
+    """
+    return None
+
+
+def given_system_prompt(settings: Settings) -> str | None:
+    """The words before a conversation, where a task has none of its own.
+
+    Args:
+        settings: of which ``system_prompt`` is read.
+
+    Returns:
+        The system prompt; None where none was given.
+    """
+    return settings.system_prompt
+
+
 @dataclass(frozen=True)
 class Task:
     """One task of Hugging Face inference.
@@ -190,6 +211,9 @@ class Task:
         rename: spellings of parameters seen in the wild, to the specification's.
         repair: ``repair(input, part, error, settings)`` makes the input of one more request of an answer that could
             not be read; None where there is nothing to repair.
+        answer_schema: ``answer_schema(settings)`` is what a text model's answer must be, as of ``output_schema``; None
+            where it may be any text.
+        system_prompt: ``system_prompt(settings)`` is what a text model is told before the conversation, or None.
         operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
         scored: whether there is a column ``<target>_confidence``.
@@ -219,6 +243,8 @@ class Task:
     more_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
+    answer_schema: Callable[[Settings], Mapping[str, Any] | None] = no_schema
+    system_prompt: Callable[[Settings], str | None] = given_system_prompt
     operation: str | None = None
     deterministic: bool = True
     scored: bool = False

@@ -77,6 +77,18 @@ def reply_value(settings: Settings) -> str:
     return "JSON" if settings.output_schema else "VARCHAR"
 
 
+def typed_schema(settings: Settings) -> Mapping[str, Any] | None:
+    """What an answer must be.
+
+    Args:
+        settings: of which ``output_schema`` is read.
+
+    Returns:
+        The ``output_schema``; None without it.
+    """
+    return settings.output_schema
+
+
 def _repair(
     item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
 ) -> Repair | None:
@@ -122,6 +134,7 @@ TASKS = (
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
         value_type=reply_value,
+        answer_schema=typed_schema,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
         repair=_repair,
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},

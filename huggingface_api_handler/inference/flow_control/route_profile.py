@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ..protocols.base import WireProtocol
+from ..protocols.routing import Route
 from .batch_size import BatchSizeTuner
 from .length_limit import LengthLimit
 
@@ -24,6 +26,7 @@ class RouteProfile:
         ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
         has_read_batch: Whether any response to a batch was clear.
         batches_since_clear: Batches that were sent since the last response that was clear.
+        protocol: The protocol in the form that the server takes, where it refused the usual one.
     """
 
     has_answered: bool = False
@@ -33,6 +36,21 @@ class RouteProfile:
     ambiguities: int = 0
     has_read_batch: bool = False
     batches_since_clear: int = 0
+    protocol: WireProtocol | None = None
+
+    def in_known_form(self, route: Route) -> Route:
+        """The route in the form of its protocol that its server took before.
+
+        Args:
+            route: As it was found out.
+
+        Returns:
+            The same with another protocol, where that was found to be needed.
+        """
+        known = self.protocol
+        if known is None or type(known) is not type(route.protocol) or known.name != route.protocol.name:
+            return route
+        return replace(route, protocol=known)
 
     def limit_batch_size(self, max_size: int | None) -> None:
         """Send batches of the size that the server names.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from ...errors import UnreadableAnswer
 from ...tasks import Input, Settings, Task
 from ..echoes import ServerError
+from ..failures import Failure
 from ..transport.client import Response
 
 JSON_TYPE = "application/json"
@@ -25,6 +26,10 @@ Split: TypeAlias = Callable[[object, int], list[Any]]
 
 class AnswerTooLarge(ValueError):  # noqa: N818 - read as what happened
     """An answer, of status 200, would take too much memory. A batch is asked again in parts."""
+
+
+class AnswerCutOffError(ValueError):
+    """A response begins as an answer and does not end as one, so that the rest of it is missing."""
 
 
 class Batching(Enum):
@@ -174,8 +179,23 @@ class WireProtocol(Protocol):
 
         Raises:
             AnswerTooLarge: What it holds would take too much memory.
+            AnswerCutOffError: The body is the beginning of an answer.
             ValueError: The body is not what the protocol sends, or was cut off.
             Exception: Whatever comes of waiting for the network, where ``blocks``.
+        """
+        ...
+
+    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> WireProtocol | None:
+        """How to ask once a request was refused for how it asks, and not for what.
+
+        Args:
+            task: The task that was asked for.
+            settings: The settings of the model.
+            failure: Of the request.
+            is_first: Whether nothing was answered in this way yet, so that any refusal may be of it.
+
+        Returns:
+            The same protocol in another form; None where there is none, or the refusal is of something else.
         """
         ...
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...errors import UnreadableAnswer
 from ..transport.client import Response
+from .base import AnswerCutOffError
 
 END_OF_STREAM = b"[DONE]"
 """The data of the event that ends a stream."""
@@ -18,6 +20,7 @@ END_OF_STREAM = b"[DONE]"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_BYTES = (b"data:", b":", b"event:", b"id:", b"retry:")
 _MAX_LEADING_BYTES = 64
+_CUT_OFF = "the answer came as a stream, which was cut off before its end"
 
 Parse = Callable[[bytes], Any]
 """Parses the JSON of one event; raises ValueError where it is none."""
@@ -91,7 +94,8 @@ def join_events(body: bytes, parse: Parse) -> dict[str, Any]:
         ``{"choices": [{"message", "finish_reason", ...}], "usage", ...}``, as the server would have sent it at once.
 
     Raises:
-        ValueError: An event is no JSON, or the stream has no end: what came of it is no answer.
+        AnswerCutOffError: The stream has no end: what came of it is no answer.
+        ValueError: An event is no JSON.
     """
     joined: dict[str, Any] = {}
     parts: list[tuple[int, dict[str, Any]]] = []
@@ -100,7 +104,14 @@ def join_events(body: bytes, parse: Parse) -> dict[str, Any]:
         if data.strip() == END_OF_STREAM:
             has_end = True
             break
-        event = parse(data)
+        try:
+            event = parse(data)
+        except UnreadableAnswer:
+            raise
+        except ValueError:
+            if body.rstrip().endswith(data):
+                raise AnswerCutOffError(_CUT_OFF) from None
+            raise
         if not isinstance(event, dict):
             raise ValueError("an event is no object")
         parts += [(_index_of(part, number), part) for number, part in enumerate(_objects(event.pop("choices", None)))]
@@ -110,7 +121,7 @@ def join_events(body: bytes, parse: Parse) -> dict[str, Any]:
     for index, part in parts:
         choices.setdefault(0 if is_of_one else index, _Choice()).add(part)
     if not choices or not (has_end or all("finish_reason" in choice.fields for choice in choices.values())):
-        raise ValueError("the stream has no end")
+        raise AnswerCutOffError(_CUT_OFF)
     if "object" in joined:
         joined["object"] = "chat.completion"
     return {**joined, "choices": [choices[index].joined(index) for index in sorted(choices)]}

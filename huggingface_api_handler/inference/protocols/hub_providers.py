@@ -11,7 +11,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -30,10 +30,12 @@ from ...errors import InferenceError, InputError
 from ...tasks import JSON, Input, Media, Settings, Task
 from ...tasks.input_types import media_in
 from ..echoes import ServerError
+from ..failures import Failure
 from ..media.sniffing import content_type_of
 from ..transport.client import Response
 from . import codec
 from .base import JSON_TYPE, Batching, Body, Decoded
+from .chat_form import ChatForm
 from .hf_inference import HF_INFERENCE, form_of
 from .jobs import Job, current_job
 from .key_policy import model_info
@@ -60,6 +62,7 @@ class HubProvider:
         helper: huggingface_hub's helper for the provider and task.
         key: The key of Hugging Face or of the provider. It stays out of ``repr``.
         common_headers: Headers of our own for each request.
+        form: For chat, how the provider takes the form of the answer that is wanted.
     """
 
     name: str
@@ -67,6 +70,7 @@ class HubProvider:
     helper: TaskProviderHelper = field(repr=False)
     key: SecretStr
     common_headers: Mapping[str, str] = field(repr=False)
+    form: ChatForm = field(default_factory=ChatForm)
     max_batch_size: ClassVar[int | None] = None
 
     @property
@@ -123,7 +127,7 @@ class HubProvider:
         Raises:
             ValueError: The provider cannot take this input or these parameters.
         """
-        helper_inputs, parameters = _helper_inputs(task, inputs[0], settings)
+        helper_inputs, parameters = _helper_inputs(task, inputs[0], settings, self.form)
         request = self.helper.prepare_request(
             inputs=helper_inputs,
             parameters=parameters,
@@ -159,6 +163,21 @@ class HubProvider:
         plain = _as_hf_inference(answer, task)
         codec.check_depth(plain)
         return codec.take_apart(plain, count, form_of(task).split, response.headers)
+
+    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> HubProvider | None:
+        """How to ask once a request was refused.
+
+        Args:
+            task: The task that was asked for.
+            settings: The settings of the model.
+            failure: Of the request.
+            is_first: Whether nothing was answered in this form yet.
+
+        Returns:
+            For chat the provider in its next form (see ``ChatForm.next_after``), or None.
+        """
+        form = None if self.blocks else self.form.next_after(failure, task, settings, is_first=is_first)
+        return None if form is None else replace(self, form=form)
 
     def error(self, response: Response) -> ServerError | None:
         """Read the error that a response tells.
@@ -346,10 +365,10 @@ def _use_client_in_helpers() -> None:
 _use_client_in_helpers()
 
 
-def _helper_inputs(task: Task, item: Input, settings: Settings) -> tuple[JSON | bytes, dict[str, JSON]]:
+def _helper_inputs(task: Task, item: Input, settings: Settings, form: ChatForm) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
     if HELPER_TASKS.get(task.name) == _CHAT:
-        chat = chat_payload([item], settings)
+        chat = chat_payload(task, [item], settings, form)
         return chat["messages"], {name: value for name, value in chat.items() if name not in ("messages", "model")}
     payload = form_of(task).encode([item], settings)
     if isinstance(payload, Media):

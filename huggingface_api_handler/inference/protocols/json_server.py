@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...tasks import Task
+from ...tasks import Settings, Task
+from ..failures import Failure
+from .base import WireProtocol
 from .server_errors import read_error
 
 
@@ -20,5 +22,16 @@ class JSONServer:
             None of them.
         """
         return {}
+
+    def fallback(self, _task: Task, _settings: Settings, _failure: Failure, *, is_first: bool) -> WireProtocol | None:
+        """How to ask once a request was refused.
+
+        Args:
+            is_first: Whether nothing was answered yet.
+
+        Returns:
+            None: there is one way to ask.
+        """
+        return None
 
     error = staticmethod(read_error)

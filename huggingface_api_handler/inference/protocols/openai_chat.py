@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import orjson
 
 from ...errors import UnreadableAnswer
 from ...tasks import Input, JSONObject, Media, Settings, Task
 from ...tasks.input_types import Conversation, PromptedMedia, Repair, data_uri, loaded_media
-from ...tasks.structured_output import response_format
 from ..echoes import ServerError
+from ..failures import Failure
 from ..transport.client import Response
 from . import codec
 from .addresses import add_path, api_url
 from .base import Batching, Body, Decoded
+from .chat_form import ChatForm
 from .event_stream import events_of, is_event_stream, join_events, without_end_mark
 from .hf_inference import model_url, serves_many_models
 from .hf_splits import split_one_to_one
@@ -27,6 +28,7 @@ from .server_errors import read_error
 PATH = "/chat/completions"
 """The path of the operation."""
 
+_FIRST_FORM = ChatForm()
 _TASKS = ("chat-completion", "image-text-to-text")
 _DEFAULT_PROMPT = "Describe the image."
 
@@ -38,27 +40,28 @@ _SERVER_ERROR = 500
 _STATUS_DIGITS = 3
 
 
-def chat_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
+def chat_payload(task: Task, inputs: Sequence[Input], settings: Settings, form: ChatForm = _FIRST_FORM) -> JSONObject:
     """A conversation that asks for one more message.
 
-    ``system_prompt`` comes first, but for a conversation that begins with a system message of its own.
+    The system prompt comes first, but for a conversation that begins with a system message of its own.
 
     Args:
+        task: The task to ask for.
         inputs: Exactly one input, media loaded.
         settings: The settings of the model.
+        form: How the server takes the form of the answer that is wanted.
 
     Returns:
-        ``{"model", "messages", "stream"}`` with the parameters beside them, and ``response_format`` for an
-        ``output_schema``.
+        ``{"model", "messages", "stream"}`` with the parameters beside them, and what ``form`` adds.
     """
     messages = _messages(inputs[0])
-    if settings.system_prompt and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": settings.system_prompt})
+    system_prompt = task.system_prompt(settings)
+    if system_prompt and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": system_prompt})
+    form.add_to_prompt(messages, task, settings)
     # The model comes first, so that a router need not read all of the body. Some servers stream unless told not to.
     payload: JSONObject = {"model": settings.model, "messages": messages, "stream": False}
-    if settings.output_schema:
-        payload["response_format"] = response_format(settings.output_schema)
-    return {**payload, **settings.parameters}
+    return {**payload, **form.fields(task, settings), **settings.parameters}
 
 
 def _messages(item: Input) -> list[JSONObject]:
@@ -95,7 +98,8 @@ def decode_chat(task: Task, response: Response, count: int) -> Decoded:
         The whole chat completion as the only part: it is what is stored, and what ``read_chat`` reads.
 
     Raises:
-        ValueError: The body is no JSON, or a stream that was cut off.
+        AnswerCutOffError: The body is a stream that was cut off.
+        ValueError: The body is no JSON.
     """
     return codec.take_apart(_parse(task, response), count, split_one_to_one, response.headers)
 
@@ -160,11 +164,17 @@ def _error_in(body: bytes) -> ServerError | None:
     return replace(told, status=code if is_status else _SERVER_ERROR if isinstance(choice, dict) else None)
 
 
+@dataclass(frozen=True)
 class OpenAIChat(JSONServer):
-    """Chat completions: ``{"model", "messages", ...}``, answered with ``{"choices", "usage"}``."""
+    """Chat completions: ``{"model", "messages", ...}``, answered with ``{"choices", "usage"}``.
 
-    name = "openai-chat"
-    max_batch_size = None
+    Attributes:
+        form: How the server takes the form of the answer that is wanted.
+    """
+
+    form: ChatForm = _FIRST_FORM
+    name: ClassVar[str] = "openai-chat"
+    max_batch_size: ClassVar[int | None] = None
 
     def supports(self, task: Task) -> bool:
         """Whether such a server answers a task.
@@ -199,17 +209,33 @@ class OpenAIChat(JSONServer):
         """
         return Batching.NEVER
 
-    def encode(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
+    def encode(self, task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
         """Write the body of a request.
 
         Args:
+            task: The task to ask for.
             inputs: Exactly one input, media loaded.
             settings: The settings of the model.
 
         Returns:
             The body, ready to send.
         """
-        return codec.encode(chat_payload(inputs, settings))
+        return codec.encode(chat_payload(task, inputs, settings, self.form))
+
+    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> OpenAIChat | None:
+        """How to ask once a request was refused.
+
+        Args:
+            task: The task that was asked for.
+            settings: The settings of the model.
+            failure: Of the request.
+            is_first: Whether nothing was answered in this form yet.
+
+        Returns:
+            The protocol in its next form (see ``ChatForm.next_after``), or None.
+        """
+        form = self.form.next_after(failure, task, settings, is_first=is_first)
+        return None if form is None else replace(self, form=form)
 
     decode = staticmethod(decode_chat)
     error = staticmethod(chat_error)

@@ -29,7 +29,7 @@ from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .addresses import shown_url
-from .base import JSON_TYPE, AnswerTooLarge, Body, Decoded, ReportedUsage
+from .base import JSON_TYPE, AnswerCutOffError, AnswerTooLarge, Body, Decoded, ReportedUsage
 from .codec import reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
@@ -210,6 +210,8 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return refused.failure
     except MediaError as error:  # the file that a job made
         return Failure(FailureKind.INPUT_REJECTED, f"the answer names a file that cannot be had: {error}", 200)
+    except AnswerCutOffError as cut_off:
+        return Failure(FailureKind.TRANSIENT, str(cut_off), response.status)
     except ValueError:
         words = web_page(response.body) or "the answer is not JSON, or was cut off"
         return Failure(FailureKind.TRANSIENT, words, 200)

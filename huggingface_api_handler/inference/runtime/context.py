@@ -177,6 +177,7 @@ class Query:
 
         route = await detect(None)
         state = await self.route_state(route)
+        route = state.profile.in_known_form(route)
         limits = {
             name: limit
             for name in ("requests_per_hour", "requests_per_month")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ...config.settings import ModelSettings
 from ...tasks import Input
@@ -17,6 +18,7 @@ from ..transport.client import Response
 from .context import Dependencies, outcome_of
 
 _STATUS_OK = 200
+_MAX_REFUSED_IN_ALL_FORMS = 3  # inputs: of odd rows there are seldom so many before the first answer
 
 
 class RequestSender:
@@ -51,6 +53,9 @@ class RequestSender:
         self._usage, self._deps, self._is_stopped = usage, dependencies, is_stopped
         self._has_budget = model.max_requests is not None or dependencies.quota.is_limited
         self._waited_until_s = 0.0
+        self._is_form_taken = False
+        self._first_route: Route | None = None
+        self._refused_in_all_forms = 0
 
     async def acquire_slot(self) -> None:
         """Wait until a request may go."""
@@ -73,12 +78,12 @@ class RequestSender:
         Returns:
             What came of it; a failure where it cannot be built, or the budget is spent.
         """
-        deps, usage, hooks = self._deps, self._usage, self._deps.hooks
+        deps, usage, hooks, route = self._deps, self._usage, self._deps.hooks, self.route
         outcome: Outcome | None = None
         number = 0
         try:
             try:
-                body = self.route.protocol.encode(self._model.definition, items, self._model)
+                body = route.protocol.encode(self._model.definition, items, self._model)
             except (TypeError, ValueError) as error:
                 return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
             if self._has_budget and (spent := await self._take_from_budget()) is not None:
@@ -90,9 +95,7 @@ class RequestSender:
                 hooks.request_sent(number, len(items), len(body.data), number - self.received, self._slots())
             if len(items) > 1:
                 deps.profile.batches_since_clear += 1
-            result = await send_request(
-                deps.post, self._get, self.route, self._model, body, len(items), self._timeout_s
-            )
+            result = await send_request(deps.post, self._get, route, self._model, body, len(items), self._timeout_s)
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
@@ -106,7 +109,33 @@ class RequestSender:
         if result.failure is None:
             sizes = deps.profile.batch_size
             sizes.on_single(outcome.seconds) if len(items) == 1 else sizes.on_success(len(items), outcome.seconds)
+            self._is_form_taken = True
+        elif self._takes_other_form(result.failure, route):
+            await self.acquire_slot()
+            if not self._is_stopped():
+                return await self.send(items)
+            self.release_slot()
         return result
+
+    def _takes_other_form(self, failure: Failure, sent_to: Route) -> bool:
+        """Whether to ask again in another form, where a request was refused for how it asked.
+
+        A form that all rows might be refused in is told from a row that is refused in every form.
+        """
+        task, is_asked_anew = self._model.definition, sent_to is not self.route
+        is_first = is_asked_anew or not (self._is_form_taken or self._refused_in_all_forms >= _MAX_REFUSED_IN_ALL_FORMS)
+        other = sent_to.protocol.fallback(task, self._model, failure, is_first=is_first)
+        if is_asked_anew:  # the form was changed for another request, which was out at the same time
+            return other is not None
+        if other is not None:
+            self._first_route = self._first_route or self.route
+            self.route = replace(self.route, protocol=other)
+            self._deps.profile.protocol = other
+        elif self._first_route is not None and not self._is_form_taken and failure.kind is FailureKind.INPUT_REJECTED:
+            self.route, self._first_route = self._first_route, None
+            self._deps.profile.protocol = None
+            self._refused_in_all_forms += 1
+        return other is not None
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send one more request of a provider's job. It counts as all do, but ``max_requests`` does not end a job."""

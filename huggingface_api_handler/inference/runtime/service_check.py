@@ -123,7 +123,7 @@ class ServiceCheck:
             return True
         if detect is None or self._breaker.has_answer or failure.is_unreachable:
             return False
-        route = await detect(failure)
+        route = self._deps.profile.in_known_form(await detect(failure))
         if route != sender.route:
             sender.route = route
             queue.batching = route.protocol.batching(queue.task)

@@ -55,7 +55,7 @@ def read(task: str, answer: Any, item: Any = "text", **more: Any) -> Any:
 def payload(task: str, inputs: Sequence[Any], settings: Any) -> Any:
     """What a request carries, as the protocol of the task writes it."""
     if OpenAIChat().supports(TASKS[task]):
-        return chat_payload(inputs, settings)
+        return chat_payload(TASKS[task], inputs, settings)
     return form_of(TASKS[task]).encode(inputs, settings)
 
 
