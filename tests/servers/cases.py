@@ -258,9 +258,11 @@ def transformers_serve(model: str) -> Process:
     """The server of transformers with one model."""
     return Process(
         "transformers",
-        ("{bin}/transformers", "serve", f"{{models}}/{model}", "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"),
+        ("{bin}/transformers", "serve", model, "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"),
         ("transformers", "torch"),
         (model,),
+        # A name without a slash is the folder that is found here.
+        work_in="{models}",
     )  # fmt: skip
 
 
@@ -275,4 +277,48 @@ TRANSFORMERS = (
          columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "heard"}, bad=rows.NO_SOUND, alike=True, many=100),
 )  # fmt: skip
 
-CASES = (*LLAMA, *INFINITY, *LITELLM, *TRANSFORMERS, *TOOLKIT)
+# api-inference-community: the routes behind api-inference.huggingface.co, for one model. It refuses lists of texts.
+
+
+def community(model: str, task: str) -> Process:
+    """Its routes over a pipeline of transformers."""
+    return Process(
+        "community",
+        ("{bin}/uvicorn", "--app-dir", "{root}/tests/servers/start", "community:app", "--port", "{port}", "--log-level", "warning"),
+        ("api-inference-community", "transformers", "torch"),
+        (model,) if model else (),
+        {"TASK": task, "MODEL_ID": f"{{models}}/{model}"},
+    )  # fmt: skip
+
+
+COMMUNITY = (
+    Case(community("classes", "text-classification"), "text-classification", rows.text, asking.inputs(), asking.best_label, many=300),
+    Case(community("classes", "text-classification"), "text-classification", rows.text, asking.inputs("/models/tiny"), asking.best_label,
+         path="/models", many=0, variant="endpoint /models"),
+    Case(community("entailment", "zero-shot-classification"), "zero-shot-classification", rows.text,
+         asking.inputs(candidate_labels=rows.LABELS), asking.best_label, using=asking.CANDIDATES, many=300),
+    Case(community("entities", "token-classification"), "token-classification", rows.text, asking.inputs(), asking.as_sent, many=300),
+    Case(community("reader", "question-answering"), "question-answering", rows.question,
+         asking.fields(names={"question": "text", "context": "context"}), asking.best_answer, columns=CONTEXT,
+         bad={"text": rows.words(0, 3), "context": " "}, many=300),
+    Case(community("mask", "fill-mask"), "fill-mask", rows.masked, asking.inputs(), asking.best_sequence, bad={"text": "the cat sat"}, many=300),
+    Case(community("summary", "summarization"), "summarization", rows.text, asking.inputs(max_length=8, min_length=2),
+         asking.text_at("summary_text"), using={"max_length": 8, "min_length": 2}, bad=None, alike=True, many=0),
+    Case(community("tokens", "feature-extraction"), "feature-extraction", rows.text, asking.inputs(), asking.mean_vector),
+    Case(community("tokens", "sentence-similarity"), "sentence-similarity", rows.pair, asking.sentences(), asking.number_at(0),
+         columns=PAIR, bad=LONG_PAIR),
+    Case(community("", "tabular-regression"), "tabular-regression", rows.table_row, asking.data_row(), asking.number_at(0),
+         columns={"columns": ["a", "b"]}, bad={"a": "cat", "b": 1}),
+    Case(community("picture", "image-classification"), "image-classification", rows.image, PNG, asking.best_label, columns=IMAGE,
+         bad=rows.NO_IMAGE, many=300),
+    Case(community("boxes", "object-detection"), "object-detection", rows.image, PNG, asking.best_first, columns=IMAGE,
+         bad=rows.NO_IMAGE, alike=True, many=0),
+    Case(community("heard", "automatic-speech-recognition"), "automatic-speech-recognition", rows.audio, WAV, asking.text_at("text"),
+         columns=AUDIO, bad=rows.NO_SOUND, alike=True, many=0),
+    Case(community("sound", "audio-classification"), "audio-classification", rows.audio, WAV, asking.best_label, columns=AUDIO,
+         bad=rows.NO_SOUND, many=0),
+    Case(community("translated", "translation"), "translation", rows.text, asking.inputs(), asking.text_at("translation_text"),
+         why_not="translation is not among the tasks that it knows"),
+)  # fmt: skip
+
+CASES = (*LLAMA, *INFINITY, *LITELLM, *TRANSFORMERS, *COMMUNITY, *TOOLKIT)

@@ -15,11 +15,15 @@ if environments() is None:
     collect_ignore_glob = ["test_*.py"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_outlives_the_run() -> None:
+    """Whoever ends the run ends the servers with it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """One server at a time."""
-    # Whoever ends the run ends the servers with it.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     started = Servers(tmp_path_factory.mktemp("servers"))
     yield started
     started.stop()

@@ -45,6 +45,7 @@ class Process:
         behind: The server that it asks.
         key: The key that it wants.
         packages: Whose versions are told.
+        work_in: The folder that it runs in.
     """
 
     environment: str
@@ -56,6 +57,7 @@ class Process:
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
     behind: Process | None = None
     key: str | None = None
+    work_in: str = "{folder}"
 
 
 def free_port() -> int:
@@ -99,7 +101,7 @@ def running(process: Process, models: Path, folder: Path) -> Iterator[str]:
         with log.open("wb") as output:
             started = subprocess.Popen(
                 [_placed(part, places) for part in process.command],
-                cwd=folder,
+                cwd=_placed(process.work_in, places),
                 env=_variables(variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
