@@ -206,7 +206,9 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                     default_session().store(engine.cache_dir), str(self._scope(discovered).model)
                 )
             if attribute == "model":
-                return _table("property", describe_model(engine, model, default_session().http))
+                session = default_session()
+                session.servers.restore(self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery())
+                return _table("property", describe_model(engine, model, session.http, session.servers))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self, discovered: Mapping[str, object]) -> Scope:

@@ -63,7 +63,8 @@ class Service(WebServer):
                 info = self.info() if callable(self.info) else self.info
                 reply = info if isinstance(info, Reply) else Reply(info, 200 if info else 404)
             elif request.method == "GET" and request.path in self.lists:
-                reply = self.lists[request.path] or Reply({"error": "not found"}, 404)
+                listed = self.lists[request.path]
+                reply = (listed() if callable(listed) else listed) or Reply({"error": "not found"}, 404)
             else:
                 reply = self.answer(body, headers, request.path)
             if isawaitable(reply):

@@ -181,8 +181,9 @@ class DetectedServers:
         """
         if failure is not None and _is_absent(failure):
             self._go_on(route, task)
-        if route.info_paths and route.endpoint not in self._servers:
-            asked = self._asked.setdefault((route.endpoint, route.account), set())
+        account = (route.endpoint, route.account)
+        if route.info_paths and route.endpoint not in self._servers and account not in self._guarded:
+            asked = self._asked.setdefault(account, set())
             for path in route.info_paths:
                 if path not in asked and not await self._ask(http, route, path, asked):
                     break

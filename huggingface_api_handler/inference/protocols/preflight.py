@@ -16,10 +16,12 @@ from ...urls import is_host_with_port
 from ..failures import classify_exception
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
+from .discovery import DetectedServers
 from .endpoint_policy import refusal
 from .hub_providers import HubProvider
 from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
 from .routing import resolve_route
+from .servers import AUTO, kind_named
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +83,11 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
 
     Raises:
         InferenceError: The server refused the key.
-        InputError: The environment variable named for the key is not set, or may not be read, or ``trusted_hosts``
-            names what is no host.
+        InputError: The environment variable named for the key is not set, or may not be read, ``trusted_hosts``
+            names what is no host, or ``protocol`` no kind of server.
     """
+    if engine.protocol != AUTO:
+        kind_named(engine.protocol)
     for host in engine.trusted_hosts:
         if not is_host_with_port(host):
             raise InputError(
@@ -157,17 +161,22 @@ def task_of(model: str, engine: EngineSettings) -> str:
     return str(info.pipeline_tag)
 
 
-def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> dict[str, object]:
+def describe_model(
+    engine: EngineSettings, model: ModelSettings, http: HttpClient, servers: DetectedServers | None = None
+) -> dict[str, object]:
     """Ask the server about the model, with a GET of its address.
 
     Args:
         engine: The settings of the engine.
         model: The settings of the model.
         http: Sends the request, on its own event loop.
+        servers: What was found at endpoints; an endpoint of which nothing is known yet is asked what it is. None to
+            leave that out.
 
     Returns:
-        ``model``, ``address`` and ``key sent``, then the provider's name, or the ``DESCRIBED_FIELDS`` that the server
-        says, or in ``server`` why it could not be reached.
+        ``model``, ``address`` and ``key sent``, then the provider's name; or ``protocol`` with what the server is asked
+        in, and how that is known, and the ``DESCRIBED_FIELDS`` that the server says, or in ``server`` why it could not
+        be reached.
 
     Raises:
         InputError: The model has no route (see ``routing.resolve_route``).
@@ -177,6 +186,10 @@ def describe_model(engine: EngineSettings, model: ModelSettings, http: HttpClien
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
+    if route.endpoint and servers is not None:
+        found = http.submit(servers.detect(http, route, model.definition)).result()
+        address["address"] = found.url
+        address["protocol"] = f"{found.kind.name} ({found.protocol.name}), {found.evidence.value}"
     url = route.url.split("/pipeline/")[0]
     try:
         request = http.get(url, key_for(url, engine).headers, PREFLIGHT_TIMEOUT_S, public_only=route.is_public_only)

@@ -199,7 +199,7 @@ KINDS = (
         _SGLANG,
         (OPENAI_MODELS,),
         _owned_by("sglang", _SGLANG),
-        (*_OPENAI_OPERATIONS, "/v1/classify", "/v1/score"),
+        (*_OPENAI_OPERATIONS, "/classify", "/score"),
     ),
     ServerKind("llama.cpp", _OPENAI, (OPENAI_MODELS,), _owned_by("llamacpp", _OPENAI), _OPENAI_OPERATIONS),
     ServerKind(
@@ -223,7 +223,10 @@ KINDS = (
 INFO_PATHS = (INFO, OPENAI_MODELS, MODELS)
 """Where servers say what they are, in the order in which they are asked."""
 
-OPERATIONS = sorted({path for kind in KINDS for path in (*kind.operations, *kind.places.values())}, key=len)[::-1]
+OPERATIONS = sorted(
+    {path for kind in KINDS for path in (*kind.operations, *kind.places.values())},
+    key=lambda path: (-len(path), path),
+)
 """Ends of paths that are those of one operation of a server, the longest first."""
 
 

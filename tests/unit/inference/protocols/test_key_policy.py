@@ -220,8 +220,10 @@ def ask(statement: str, source: Source, using: dict[str, str], session: Session)
         predict(pd.DataFrame({"t": ["a"]}), arguments, {**source.engine, "cache": False}, session=session)
         return
     model = model_settings(arguments, engine)
-    act = {"CREATE MODEL": discovery.discover, "DESCRIBE": preflight.describe_model}[statement]
-    act(engine, model, session.http)
+    if statement == "DESCRIBE":
+        preflight.describe_model(engine, model, session.http, session.servers)
+    else:
+        discovery.discover(engine, model, session.http)
 
 
 def outcome(source: Source, using: dict[str, str], asked: list[Asked]) -> str:
