@@ -146,7 +146,7 @@ _AUDIO: Protocols = (OpenAITranscriptions(), OpenAISpeech())
 _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _OPENAI: Protocols = (CHAT, _EMBEDDINGS, _RERANK, *_COMPLETIONS, *_AUDIO, OpenAIImages())
 _VLLM: Protocols = (*_OPENAI, VllmClassify(), VllmScore(), VllmPooling())
-_SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"), VllmScore("/v1"))
+_SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"))  # its /v1/score says how likely tokens are
 _INFINITY: Protocols = (_EMBEDDINGS, _RERANK, InfinityClassify())
 
 _OPENAI_OPERATIONS = (
@@ -199,7 +199,7 @@ KINDS = (
         _SGLANG,
         (OPENAI_MODELS,),
         _owned_by("sglang", _SGLANG),
-        (*_OPENAI_OPERATIONS, "/classify", "/score"),
+        (*_OPENAI_OPERATIONS, "/v1/classify"),
     ),
     ServerKind("llama.cpp", _OPENAI, (OPENAI_MODELS,), _owned_by("llamacpp", _OPENAI), _OPENAI_OPERATIONS),
     ServerKind(

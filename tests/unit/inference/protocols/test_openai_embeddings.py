@@ -200,6 +200,8 @@ def test_a_likeness_is_the_cosine() -> None:
     vectors = [[1.0, 0.0], [2.0, 0.0], [-1e-3, 0.0], [0.0, 5.0], [1.0, 1.0], [1e200, 0.0]]
     parts = decode(answer_of(vectors), 5, PAIRS).parts
     assert parts == [1.0, -1.0, 0.0, pytest.approx(math.sqrt(0.5)), 1.0]
+    for turned in (1, -1):  # rounding makes more than 1 of these
+        assert decode(answer_of([[-0.73, 0.69], [-0.73 * turned, 0.69 * turned]]), 1, PAIRS).parts == [turned]
 
 
 @pytest.mark.parametrize(("vector", "words"), [([0.0, 0.0], "no direction"), ([1.0], "vectors of 2 and 1 numbers")])
@@ -310,6 +312,11 @@ def test_an_answer_that_is_too_large_is_asked_again_in_parts(
     out = predict(FRAME, using(), engine)
     assert list(out["y"]) == [vector_for(text) for text in FRAME["t"]]
     assert len(service.asked) <= 30
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.openai_embeddings._MAX_BYTES", 10)
+    asked = len(service.asked)
+    with pytest.raises(InferenceError, match="the answer is too large to read: .* bytes of vectors for 1 inputs"):
+        predict(FRAME.head(1), using(dimensions=2), engine)
+    assert len(service.asked) == asked + 1
 
 
 @pytest.mark.parametrize("server", LIMITS)

@@ -100,7 +100,7 @@ def test_scores_for_other_documents_are_refused(count: int, data: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, None, 1, {"results": None}, {"results": {}}, {"results": 1}, {"scores": [1.0]},
-                                  {"results": [], "data": [{"index": 0, "score": 1.0}]}])  # fmt: skip
+                                  {"results": [{"index": 0, "score": 0.5}], "data": [{"index": 0, "score": 1.0}]}])  # fmt: skip
 def test_another_shape_is_refused(body: Any) -> None:
     assert decode(body, 1).unreadable is not None
 
