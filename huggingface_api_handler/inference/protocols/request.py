@@ -196,7 +196,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         )
         if response.status == 401 and route.key_advice:
             return replace(failure, message=f"{failure.message}. {route.key_advice}")
-        return failure if protocol.blocks else _with_address(failure, route)
+        return _with_address(failure, route) if route.endpoint or not protocol.blocks else failure
     if error is not None:
         return classify_error_in_answer(replace(error, sent=body.data), batch_size=batch_size)
     try:

@@ -12,7 +12,7 @@ import pytest
 from multidict import CIMultiDict
 
 from huggingface_api_handler.config.validation import model_settings
-from huggingface_api_handler.errors import MediaError
+from huggingface_api_handler.errors import InferenceError, MediaError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols.base import Batching, Decoded, ReportedUsage
 from huggingface_api_handler.inference.protocols.openai_images import OpenAIImages
@@ -187,3 +187,9 @@ def test_a_server_that_goes_away_before_the_image_was_fetched_is_the_rows_reason
     out = drawn(service)
     assert "its server could not be asked (ConnectionResetError)" in out["y_error"][0]
     assert len(service.asked) == 1
+
+
+def test_a_wrong_address_of_images_is_shown_too(service: Service) -> None:
+    service.answer = lambda *_: Reply({"error": "Not Found"}, 404)
+    with pytest.raises(InferenceError, match=f"Asked at {service.url}/v1/images/generations"):
+        predict(pd.DataFrame({"t": ["a cat"]}), USING, {"endpoint": f"{service.url}/v1"})
