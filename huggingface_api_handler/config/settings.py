@@ -15,7 +15,7 @@ from ..tasks import TASKS, Task
 from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
-from .types import DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
+from .types import Choices, DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
 
 
 class _Arguments(BaseModel):
@@ -266,6 +266,16 @@ class ModelSettings(_Arguments):
     )
     system_prompt: str | None = Field(
         default=None, description="The system message that comes before each prompt. Default: none."
+    )
+    candidate_labels: Choices | None = Field(
+        default=None,
+        description="The labels of which a chat model puts one on each text, such as ['complaint', 'praise']. Default: "
+        "'yes' and 'no', for a question.",
+    )
+    question: str | None = Field(
+        default=None,
+        description="What a chat model is asked about each text, such as 'Is this a complaint?'. Default: to classify "
+        "the text.",
     )
     output_schema: OutputFields | None = Field(
         default=None,

@@ -32,6 +32,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
+_MIN_CHOICES = 2
+
 _Value = TypeVar("_Value")
 
 
@@ -81,6 +83,12 @@ def _labels(value: object) -> object:
     value = parse_list(value)
     if isinstance(value, (list, tuple, Mapping)) and not value:
         raise ValueError("must hold at least one name")
+    return value
+
+
+def _choices(value: list[str]) -> list[str]:
+    if len(value) < _MIN_CHOICES or len(set(value)) < len(value) or not all(map(str.strip, value)):
+        raise ValueError("must hold at least two names, each once")
     return value
 
 
@@ -223,6 +231,9 @@ Key = Annotated[SecretStr, BeforeValidator(_key)]
 
 Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
 """Label names in a classifier's order, or a map of its names to yours."""
+
+Choices = Annotated[StrList, AfterValidator(_choices)]
+"""Several texts of which one is to be chosen."""
 
 OutputFields = Annotated[dict[str, Any], BeforeValidator(_output_fields)]
 """Field name -> type in short, or a JSON schema (see ``tasks.output_schema``)."""

@@ -198,9 +198,14 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
             f"say what {subject}: task = '...' (one of {', '.join(sorted(TASKS))}), "
             "and the column to read: column = '...'"
         )
-    task = task_named(arguments["task"])
+    task = _task_meant(task_named(arguments["task"]), arguments)
     served_by_router = not any(arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
     return TASKS[task.router_task] if task.router_task is not None and served_by_router else task
+
+
+def _task_meant(task: Task, arguments: Using) -> Task:
+    """The task, or the one that is meant where an argument of that one is given."""
+    return next((TASKS[other] for name, other in task.replaced_by.items() if name in arguments), task)
 
 
 def _is_in_address(endpoint: object, engine: EngineSettings | None) -> bool:

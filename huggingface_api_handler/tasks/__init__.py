@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from . import classification, embeddings, generation, media_generation, media_understanding, tables, text
+from . import (
+    chat_classification,
+    classification,
+    embeddings,
+    generation,
+    media_generation,
+    media_understanding,
+    tables,
+    text,
+)
 from .base import JSON, Column, JSONObject, Prediction, Settings, Task
 from .input_types import Input, InvalidCell, Media, MediaRef
 from .inputs import read_inputs
@@ -12,7 +21,16 @@ from .schemas import Parameter, parameters_of
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for module in (classification, text, embeddings, generation, media_understanding, media_generation, tables)
+    for module in (
+        classification,
+        text,
+        embeddings,
+        generation,
+        chat_classification,
+        media_understanding,
+        media_generation,
+        tables,
+    )
     for task in module.TASKS
 }
 ALIASES: dict[str, str] = {alias: task.name for task in TASKS.values() for alias in task.aliases}

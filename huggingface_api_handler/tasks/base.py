@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, Union
 from ..errors import UnreadableAnswer
 from ..redaction import preview
 from .input_types import Input
+from .output_schema import scored_field
 
 JSON: TypeAlias = Union[bool, int, float, str, "Sequence[JSON]", "Mapping[str, JSON]", None]
 """What JSON can hold."""
@@ -100,6 +101,16 @@ class Settings(Protocol):
     @property
     def system_prompt(self) -> str | None:
         """What comes before the conversation."""
+        ...
+
+    @property
+    def candidate_labels(self) -> Sequence[str] | None:
+        """The labels of which a chat model is to choose one."""
+        ...
+
+    @property
+    def question(self) -> str | None:
+        """What a chat model is asked about each text."""
         ...
 
     @property
@@ -197,6 +208,8 @@ class Task:
             None where they call for none, and ``default_model`` counts.
         router_task: the name of the task that takes its place where no endpoint and no provider is named, since Hugging
             Face's router does not serve it; None where the router does.
+        replaced_by: the name of the task that is meant where an argument is given that this one does not take, by the
+            argument.
         aliases: other names that people use.
         alias_pattern: a regular expression for more of these names; None where there are none.
         columns: the columns that it reads.
@@ -216,7 +229,7 @@ class Task:
         system_prompt: ``system_prompt(settings)`` is what a text model is told before the conversation, or None.
         operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
-        scored: whether there is a column ``<target>_confidence``.
+        scored: whether there is a column ``<target>_confidence`` whatever the settings (see ``has_confidence``).
         explained: whether there is a column ``<target>_explain``.
         makes_media: whether answers are bytes of an image, audio or video.
         max_answer_bytes: of JSON that the answer to one input can need. More is refused unread.
@@ -231,6 +244,7 @@ class Task:
     default_model: str | None = None
     choose_model: Callable[[Mapping[str, object]], str | None] | None = None
     router_task: str | None = None
+    replaced_by: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     alias_pattern: str | None = None
     columns: tuple[Column, ...] = TEXT
@@ -254,6 +268,18 @@ class Task:
     advice_if_too_large: str = ""
     value_type: Callable[[Settings], str] = text_value
     spec: str | None = None
+
+    def has_confidence(self, settings: Settings) -> bool:
+        """Whether there is a column ``<target>_confidence``.
+
+        Args:
+            settings: of which ``answer_schema`` reads what it needs.
+
+        Returns:
+            True where the task is scored, and where its answer has one field that is one of several choices.
+        """
+        schema = self.answer_schema(settings)
+        return self.scored or (schema is not None and scored_field(schema) is not None)
 
     @property
     def specification(self) -> str:

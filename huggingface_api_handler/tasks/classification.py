@@ -229,6 +229,7 @@ TASKS = (
         name="text-classification",
         description="Puts a label on a text: sentiment, spam, toxicity, prompt injection, ...",
         aliases=("sentiment-analysis",),
+        replaced_by={"candidate_labels": "chat-classification", "question": "chat-classification"},
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
         more_parameters={"truncation": bool, "max_length": int},
     ),

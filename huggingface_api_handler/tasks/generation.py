@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from ..errors import UnreadableAnswer
-from .base import MEGABYTE, Column, JSONObject, Prediction, Settings, Task, best_of, object_with_text
+from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text
 from .chat_answers import RAISE_MAX_TOKENS, Reply, reply_of
 from .input_types import Conversation, Input, Repair
-from .structured_output import described, parse_fields
+from .output_schema import scored_field
+from .structured_output import FieldsInText, described, find_fields
+from .token_confidence import field_confidence
+
+RepairFunction: TypeAlias = Callable[[Any, object, UnreadableAnswer, Settings], Repair | None]
 
 
 def read_generated(answer: object, _input: Input, _settings: Settings) -> Prediction:
@@ -44,7 +48,8 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
         settings: of which ``output_schema`` is read.
 
     Returns:
-        For the target the text, or ``{field: value}`` under ``output_schema``. ``explain`` is
+        For the target the text, or ``{field: value}`` under ``output_schema``. The confidence is the probability of
+        the only field that is one of several choices, None where there is none. ``explain`` is
         ``{"finish_reason", "tokens"}``, each None where the server does not say, and ``reasoning`` where there is some.
         The tokens are those of prompt and reply together.
 
@@ -52,13 +57,29 @@ def read_chat(answer: object, _input: Input, settings: Settings) -> Prediction:
         UnreadableAnswer: the answer has no text, or one that does not fit the schema.
     """
     reply = reply_of(answer)
-    value = _fields(reply, settings.output_schema) if settings.output_schema else reply.text
-    return Prediction(value, None, reply.explain)
+    if not settings.output_schema:
+        return Prediction(reply.text, None, reply.explain)
+    fields, source = fields_of(reply, settings.output_schema)
+    scored = scored_field(settings.output_schema)
+    confidence = field_confidence(reply.logprobs, source, scored) if scored is not None else None
+    return Prediction(fields, confidence, reply.explain)
 
 
-def _fields(reply: Reply, output_schema: Mapping[str, Any]) -> JSONObject:
+def fields_of(reply: Reply, output_schema: Mapping[str, Any]) -> FieldsInText:
+    """The fields of a reply.
+
+    Args:
+        reply: what the model said.
+        output_schema: as ``output_schema.parse_output_schema`` gives it.
+
+    Returns:
+        The fields, and the JSON that they were read from.
+
+    Raises:
+        UnreadableAnswer: the reply does not fit. Where it was cut off, the sentence says so.
+    """
     try:
-        return parse_fields(reply.text, output_schema)
+        return find_fields(reply.text, output_schema)
     except UnreadableAnswer as error:
         if not reply.is_cut_off:
             raise
@@ -89,22 +110,33 @@ def typed_schema(settings: Settings) -> Mapping[str, Any] | None:
     return settings.output_schema
 
 
-def _repair(
-    item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
-) -> Repair | None:
-    """One more turn that says what did not fit; None for an answer that has no text, or was cut off."""
-    if not settings.output_schema or isinstance(item, Repair):
-        return None
-    try:
-        reply = reply_of(answer)
-    except UnreadableAnswer:
-        return None
-    if reply.is_cut_off:  # so would be the next one
-        return None
-    asked = described(settings.output_schema)
-    return Repair(
-        item, reply.text, f"That does not fit: {error}. Answer again with one JSON object {asked}, and nothing else."
-    )
+def repair_for(answer_schema: Callable[[Settings], Mapping[str, Any] | None]) -> RepairFunction:
+    """Make the repair of a task whose answers are JSON.
+
+    Args:
+        answer_schema: as of ``Task``.
+
+    Returns:
+        A function of input, answer, error and settings, as of ``Task.repair``. It makes one more turn that says what
+        did not fit; none for an answer that has no text, or was cut off, and none for a repair.
+    """
+
+    def repair(
+        item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
+    ) -> Repair | None:
+        schema = answer_schema(settings)
+        if not schema or isinstance(item, Repair):
+            return None
+        try:
+            reply = reply_of(answer)
+        except UnreadableAnswer:
+            return None
+        if reply.is_cut_off:  # so would be the next one
+            return None
+        asked = f"Answer again with one JSON object {described(schema)}, and nothing else."
+        return Repair(item, reply.text, f"That does not fit: {error}. {asked}")
+
+    return repair
 
 
 _PROMPT = (Column("column", required=False),)
@@ -136,7 +168,7 @@ TASKS = (
         value_type=reply_value,
         answer_schema=typed_schema,
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
-        repair=_repair,
+        repair=repair_for(typed_schema),
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
         deterministic=False,
         explained=True,

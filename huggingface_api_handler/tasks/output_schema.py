@@ -12,10 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from ..redaction import preview
-from .base import JSONObject
 from .json_schema import Schema, check_schema, resolved
 
-FIELD_TYPES: dict[str, JSONObject] = {
+FIELD_TYPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
     "float": {"type": "number"},
@@ -171,12 +170,12 @@ def _short_schema(fields: tuple[tuple[str, str], ...]) -> Schema:
     return _closed_object({name: FIELD_TYPES[kind] for name, kind in fields})
 
 
-def _closed_object(properties: Mapping[str, Any]) -> JSONObject:
+def _closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     """An object with exactly these fields, as OpenAI's strict mode wants it."""
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
-def _object_of(fields: Mapping[Any, Any]) -> JSONObject:
+def _object_of(fields: Mapping[Any, Any]) -> dict[str, Any]:
     if not fields:
         raise ValueError("has an object without fields")
     return _closed_object({str(name): _node_of(node) for name, node in fields.items()})

@@ -45,7 +45,7 @@ from .server_errors import read_error
 _CHAT = "conversational"
 """What the helpers call chat, with images or without."""
 
-HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT}
+HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT, "chat-classification": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
 
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}

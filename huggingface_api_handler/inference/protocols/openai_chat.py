@@ -29,7 +29,7 @@ PATH = "/chat/completions"
 """The path of the operation."""
 
 _FIRST_FORM = ChatForm()
-_TASKS = ("chat-completion", "image-text-to-text")
+_TASKS = ("chat-completion", "image-text-to-text", "chat-classification")
 _DEFAULT_PROMPT = "Describe the image."
 
 _ERROR = b'"error"'  # never within a text of JSON, where quotes are escaped

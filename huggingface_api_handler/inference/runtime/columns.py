@@ -43,7 +43,7 @@ def column_types(model: ModelSettings) -> dict[str, str]:
     if model.dry_run:
         return {target: "VARCHAR", f"{target}_error": "VARCHAR", **_DRY_RUN_TYPES}
     types = {target: task.value_type(model)}
-    if task.scored:
+    if task.has_confidence(model):
         types[f"{target}_confidence"] = "DOUBLE"
     if task.explained:
         types[f"{target}_explain"] = "JSON"
@@ -68,7 +68,7 @@ def prediction_columns(
     task, target, index = model.definition, model.target, rows.index
     values = _by_row(results.values, rows, results.start, None)
     columns = {target: _objects(values, index)}
-    if task.scored:
+    if task.has_confidence(model):
         scores = _by_row(results.scores, rows, results.start, float("nan"))
         columns[f"{target}_confidence"] = pd.Series(np.array(scores, dtype=float), index, copy=False)
     if task.explained:

@@ -43,6 +43,9 @@ _UNWRITTEN_ROW_BYTES = 128 * 1024
 _KEYED_SETTINGS = ("task", "model", "parameters", "system_prompt", "output_schema", "mask_token", "provider")
 """Settings that change what is sent, and so are part of every key."""
 
+_KEYED_WHERE_GIVEN = ("candidate_labels", "question")
+"""Settings that change what is sent too, and came later: the keys of models without them must not change."""
+
 _KEY_BYTES = 16
 """Length of a key. Two of a billion inputs share one with a probability of about 1e-21."""
 
@@ -78,6 +81,7 @@ class ResponseCache:
         """
         self._store, self._ttl_s, self._read = store, ttl, read
         settings = {name: getattr(model, name) for name in _KEYED_SETTINGS}
+        settings.update({name: given for name in _KEYED_WHERE_GIVEN if (given := getattr(model, name)) is not None})
         query = orjson.dumps([scope, url, settings, PREPROCESSING_VERSION], option=orjson.OPT_SORT_KEYS, default=str)
         store.wait_until_open()
         self._secret = store.secret

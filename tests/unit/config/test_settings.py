@@ -39,6 +39,8 @@ def test_defaults_are_pinned() -> None:
         "mask_token": None,
         "prompt_template": None,
         "system_prompt": None,
+        "candidate_labels": None,
+        "question": None,
         "output_schema": None,
         "on_error": None,
         "max_requests": None,
