@@ -94,7 +94,7 @@ def test_parts_of_text_are_joined(client: TestClient) -> None:
         ({"messages": [{"role": "robot", "content": "x"}]}, 400),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400),
         ({"messages": [{"role": "user", "content": "word " * 5000}]}, 422),
-        ({"stream": True}, 400),
+        ({"stream": "yes"}, 400),
         ({"n": 2}, 400),
         ({"tools": [{}]}, 400),
         ({"temperature": -1}, 400),
@@ -103,7 +103,8 @@ def test_parts_of_text_are_joined(client: TestClient) -> None:
         ({"stop": [1]}, 400),
         ({"seed": -1}, 400),
         ({"response_format": {"type": "xml"}}, 400),
-        ({"unknown": 1}, 400),
+        ({"logprobs": 3}, 400),
+        ({"logprobs": True, "top_logprobs": 21}, 400),
         ({"model": 3}, 400),
     ],
 )
@@ -126,7 +127,65 @@ def test_text_generation_goes_on_from_the_prompt(client: TestClient) -> None:
     assert ask(client, NAME, ["The capital of France is"], max_new_tokens=4, do_sample=False) == [answer]
 
 
-@pytest.mark.parametrize("parameters", [{"max_new_tokens": -1}, {"watermark": True}, {"top_p": 2}, {"details": "yes"}])
+@pytest.mark.parametrize("parameters", [{"max_new_tokens": -1}, {"grammar": {}}, {"top_p": 2}, {"details": "yes"}])
 def test_bad_generation_parameters_are_400(client: TestClient, parameters: dict[str, object]) -> None:
     response = client.post(f"/models/{NAME}", json={"inputs": "x", "parameters": parameters})
     assert response.status_code == 400 and response.json()["error"]
+
+
+def test_unknown_parameters_of_generation_are_ignored_with_a_warning(client: TestClient) -> None:
+    parameters = {"max_new_tokens": 2, "typical_p": 0.9, "watermark": False, "truncate": None}
+    response = client.post(f"/models/{NAME}", json={"inputs": "The capital of France is", "parameters": parameters})
+    assert response.json()[0]["generated_text"].startswith(" Paris")
+    assert response.headers["x-warning"] == "not known here, so ignored: typical_p, watermark"
+
+
+def events(client: TestClient, path: str, **body: object) -> list[Any]:
+    response = client.post(path, json={**body, "stream": True})
+    assert response.status_code == 200, response.text
+    assert "x-warning" not in response.headers
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def test_a_streamed_chat_says_the_same_token_by_token(client: TestClient) -> None:
+    asked: dict[str, Any] = {"messages": FRANCE, "max_tokens": 20, "stream_options": {"include_usage": True}}
+    *parts, usage = events(client, "/v1/chat/completions", **asked)
+    whole = chat(client, max_tokens=20)
+    said = [part["choices"][0]["delta"].get("content", "") for part in parts]
+    assert "".join(said) == content(whole) and len(said) > 5
+    assert parts[-1]["choices"][0]["finish_reason"] == whole["choices"][0]["finish_reason"]
+    assert usage["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
+
+
+def test_a_streamed_text_says_the_same_token_by_token(client: TestClient) -> None:
+    prompt, parameters = "The capital of France is", {"max_new_tokens": 6, "details": True}
+    [whole] = ask(client, NAME, prompt, **parameters)
+    found = events(client, f"/models/{NAME}", inputs=prompt, parameters=parameters)
+    assert "".join(event["token"]["text"] for event in found) == whole["generated_text"]
+    assert all(isinstance(event["token"]["id"], int) and event["token"]["logprob"] <= 0 for event in found)
+    assert found[-1]["generated_text"] == whole["generated_text"] and found[-1]["details"] == whole["details"]
+    parts = events(client, "/v1/completions", model=NAME, prompt=prompt, max_tokens=6)
+    assert "".join(part["choices"][0]["text"] for part in parts) == whole["generated_text"]
+
+
+def test_a_stream_of_too_long_a_prompt_is_422(client: TestClient) -> None:
+    body = {"messages": [{"role": "user", "content": "word " * 5000}], "stream": True}
+    assert client.post("/v1/chat/completions", json=body).status_code == 422
+
+
+def test_a_completion_tells_its_tokens(client: TestClient) -> None:
+    body = {"prompt": ["The capital of France is"], "max_tokens": 4, "echo": True}
+    answer = client.post("/v1/completions", json=body).json()
+    [choice] = answer["choices"]
+    assert choice["text"].startswith("The capital of France is Paris") and choice["finish_reason"] == "length"
+    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
+
+
+def test_logprobs_have_the_form_of_openai(client: TestClient) -> None:
+    [choice] = chat(client, max_tokens=2, logprobs=True, top_logprobs=3)["choices"]
+    first, _ = choice["logprobs"]["content"]
+    assert set(first) == {"token", "bytes", "logprob", "top_logprobs"} and len(first["top_logprobs"]) == 3
+    assert first["top_logprobs"][0] == {name: first[name] for name in ("token", "bytes", "logprob")}
+    parts = events(client, "/v1/chat/completions", messages=FRANCE, max_tokens=2, logprobs=True, top_logprobs=3)
+    assert parts[0]["choices"][0]["logprobs"]["content"] == [first]

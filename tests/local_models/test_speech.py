@@ -194,3 +194,17 @@ def test_sentences_of_a_usual_length_are_spoken_together(synthesizer: text_to_sp
 def test_a_text_that_takes_hours_to_speak_is_413(client: TestClient) -> None:
     response = client.post(f"/models/{PIPER}", json={"inputs": "\U0001f602 " * 2_000})
     assert response.status_code == 413 and "more than 10000 sounds" in response.json()["error"]
+
+
+def test_a_text_is_spoken_and_heard_through_the_routes_of_openai(client: TestClient) -> None:
+    spoken = client.post("/v1/audio/speech", json={"input": "The weather is fine today.", "voice": "joe"})
+    assert spoken.headers["content-type"] == "audio/wav" and "x-warning" not in spoken.headers
+    files = {"file": ("s.wav", spoken.content, "audio/wav")}
+    heard = client.post("/v1/audio/transcriptions", files=files, data={"response_format": "verbose_json"}).json()
+    assert heard["text"] == "The weather is fine today." and heard["language"] == "en"
+    assert 1 < heard["duration"] < 3 and "".join(part["text"] for part in heard["segments"]).strip() == heard["text"]
+
+
+def test_bytes_without_a_type_are_heard(client: TestClient, fox: bytes) -> None:
+    with_type = client.post(f"/models/{WHISPER}", content=fox, headers={"content-type": "audio/wav"}).json()
+    assert client.post(f"/models/{WHISPER}", content=fox).json() == with_type
