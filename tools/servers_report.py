@@ -69,7 +69,8 @@ def _outcome(run: dict[str, Any]) -> list[str]:
     if "why_not" in run:
         return [f"not served: {run['why_not']}", "", ""]
     many = f"{run['requests_many']:,} for {run['rows_many']:,}" if "rows_many" in run else "not tried"
-    return ["works", f"{run['requests_30']}", many]
+    works = f"answers, values not compared: {run['not_compared']}" if "not_compared" in run else "works"
+    return [works, f"{run['requests_30']}", many]
 
 
 def pages() -> dict[Path, str]:

@@ -31,6 +31,7 @@ class Case:
         variant: Tells it from the others of the task.
         alike: Whether a server gives many rows the same answer, so that only a few others are asked for.
         many: Rows of the second query; 0 where one row takes too long.
+        not_compared: Why its answers cannot be compared: then every row must only have one.
         why_not: Why it is not served. Then the server refuses to be asked directly as well.
     """
 
@@ -47,6 +48,7 @@ class Case:
     variant: str = ""
     alike: bool = False
     many: int = 1000
+    not_compared: str = ""
     why_not: str = ""
 
     def __str__(self) -> str:
@@ -188,7 +190,7 @@ LLAMA = (
          path="/v1/embeddings", using={"model": "vectors"}, bad=_too_long(rows.pair), many=300),
     Case(_ranks, "text-ranking", rows.pair, asking.rerank("ranks", "/v1/rerank"),
          asking.number_at("results", 0, "relevance_score"), columns=PAIR, path="/v1/rerank", using={"model": "ranks"},
-         bad=None, many=100),
+         bad=None, many=100, not_compared="the model is no reranker, and its scores are not the same twice"),
 )  # fmt: skip
 
 
@@ -273,8 +275,8 @@ TRANSFORMERS = (
     Case(transformers_serve("writer"), "text-generation", rows.text, asking.openai_completion("writer", **GREEDY), asking.completion,
          path="/v1", using={"model": "writer", "max_new_tokens": 5, "temperature": 0},
          bad=LONG_PROMPT, many=300),
-    Case(transformers_serve("heard"), "automatic-speech-recognition", rows.audio, asking.transcription("heard"), asking.text_at("text"),
-         columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "heard"}, bad=rows.NO_SOUND, alike=True, many=100),
+    Case(transformers_serve("transcribed"), "automatic-speech-recognition", rows.audio, asking.transcription("transcribed"), asking.text_at("text"),
+         columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "transcribed"}, bad=rows.NO_SOUND, alike=True, many=100),
 )  # fmt: skip
 
 # api-inference-community: the routes behind api-inference.huggingface.co, for one model. It refuses lists of texts.

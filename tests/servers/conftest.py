@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +17,7 @@ if environments() is None:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_outlives_the_run() -> None:
     """Whoever ends the run ends the servers with it."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, lambda number, _: pytest.exit("ended", 128 + number))
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,27 @@ def speaker(folder: Path) -> None:
     file.write_text(json.dumps({**config, "noise_scale": 0.0, "noise_scale_duration": 0.0}))
 
 
+def transcriber(folder: Path) -> None:
+    """A Whisper that writes letters."""
+    marks = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>"]
+    letters = {letter: index for index, letter in enumerate([*map(chr, range(97, 123)), "\u0120"])}
+    end, start = marks[:2]
+    words = hf.WhisperTokenizer(vocab=letters, merges=[], unk_token=end, bos_token=end, eos_token=end)
+    words.add_special_tokens({"additional_special_tokens": marks[1:]})
+    number = {mark: words.convert_tokens_to_ids(mark) for mark in marks}
+    ends = {"pad_token_id": number[end], "eos_token_id": number[end], "decoder_start_token_id": number[start],
+            "suppress_tokens": None, "begin_suppress_tokens": None}  # fmt: skip
+    model = hf.WhisperForConditionalGeneration(hf.WhisperConfig(
+        vocab_size=len(words), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=16, decoder_ffn_dim=16, max_target_positions=32, bos_token_id=number[end], init_std=0.7, **ends,
+    ))  # fmt: skip
+    model.generation_config.update(
+        max_length=12, is_multilingual=False, no_timestamps_token_id=number[marks[-1]], return_timestamps=False, **ends
+    )
+    model.save_pretrained(folder)
+    hf.WhisperProcessor(hf.WhisperFeatureExtractor(feature_size=80), words).save_pretrained(folder)
+
+
 def painter(folder: Path) -> None:
     """A Stable Diffusion that paints 32 x 32 pixels."""
     from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -71,6 +92,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "ranks": ranker,
     "spoken": speaker,
     "painted": painter,
+    "transcribed": transcriber,
 }
 
 

@@ -56,14 +56,16 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
         elif number is None:
             assert got is None and error is None, (got, error)
         else:
-            check(out, place, expected[int(number)])
-    figures = {"requests_30": out.attrs["usage"]["requests"], "retries_30": out.attrs["usage"]["retries"]}
+            check(case, out, place, expected[int(number)])
+    figures: dict[str, Any] = {"requests_30": out.attrs["usage"]["requests"], "retries_30": out.attrs["usage"]["retries"]}
     if case.many:
         out = ask(case, url, [case.row(number) for number in range(1000, 1000 + case.many)])
         assert out["out_error"].isna().all(), out["out_error"].dropna().iloc[0]
         for place in range(0, case.many, max(1, case.many // SAMPLE)):
-            check(out, place, alone(case, url, case.row(1000 + place)))
+            check(case, out, place, alone(case, url, case.row(1000 + place)))
         figures.update(rows_many=case.many, requests_many=out.attrs["usage"]["requests"])
+    if case.not_compared:
+        figures["not_compared"] = case.not_compared
     write(case, **figures)
 
 
@@ -98,10 +100,13 @@ def alone(case: Case, url: str, row: Row) -> Answer:
     return case.read(body_of(response))
 
 
-def check(out: pd.DataFrame, place: int, expected: Answer) -> None:
+def check(case: Case, out: pd.DataFrame, place: int, expected: Answer) -> None:
     """A row says what it must."""
     assert out["out_error"][place] is None, (place, out["out_error"][place])
     got = out["out"][place]
+    if case.not_compared:
+        assert got is not None
+        return
     if isinstance(got, bytes) and isinstance(expected.value, tuple):
         got = samples_of(got)
     assert same(got, expected.value), (place, str(got)[:500], str(expected.value)[:500])

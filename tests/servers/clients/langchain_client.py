@@ -37,7 +37,7 @@ def chat(**arguments: Any) -> ChatOpenAI:
 tell({
     "generation": lambda: endpoint().invoke("Once upon"),
     "generation_stream": lambda: "".join(endpoint(streaming=True).stream("Once upon")),
-    "chat": lambda: ChatHuggingFace(llm=endpoint(), temperature=0, max_tokens=6, model_id=NAME).invoke(HELLO).content,
+    "chat": lambda: ChatHuggingFace(llm=endpoint(), model_id=NAME).invoke(HELLO, temperature=0, max_tokens=6).content,
     "chat_openai": lambda: chat().invoke(HELLO).content,
     "chat_openai_stream": lambda: "".join(part.content for part in chat().stream(HELLO)),
     "vector": lambda: embeddings().embed_query(TEXT),

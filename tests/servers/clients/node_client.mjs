@@ -46,7 +46,7 @@ const calls = {
   image: async () => best(await at("local/efficientnet-lite0").imageClassification({ data: await blob("photo.jpg", "image/jpeg") })),
   print: async () => (await at("local/ocr-rapid").imageToText({ data: await blob("line.png", "image/png") })).generated_text,
   generation: async () => (await at(NAME).textGeneration(write)).generated_text,
-  generation_stream: async () => await joined(at(NAME).textGenerationStream(write), (part) => part.token.text),
+  generation_stream: async () => await joined(at(NAME).textGenerationStream(write), (part) => part.token?.text ?? part.choices?.[0]?.text),
   chat: async () => (await at(NAME).chatCompletion(chat)).choices[0].message.content,
   chat_stream: async () => await joined(at(NAME).chatCompletionStream(chat), (part) => part.choices[0]?.delta.content),
   chat_openai: async () => (await openai.chat.completions.create({ model: NAME, ...chat })).choices[0].message.content,
