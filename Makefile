@@ -13,15 +13,15 @@ REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-floors test-pythons test-pythons-all audit bench bench-quick clean
+        test-transformers test-servers test-servers-all servers test-floors test-pythons test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-local-models test-transformers test-floors test-pythons
+test: lint unit faults peers integration package test-local-models test-transformers test-servers test-floors test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults fuzz audit test-transformers test-pythons-all
+nightly: test-faults fuzz audit test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -86,6 +86,20 @@ package: $(VENV)/.test
 # Any transformers pipeline behind the local server, with transformers 4.57 and 5, each in an environment of its own.
 test-transformers:
 	PYTHON=$(PYTHON) ./tests/transformers/run.sh
+
+# Servers and clients that others wrote, each in an environment of its own: the small ones, then all. What cannot be installed
+# is NOT TESTED, which the first takes for a failure.
+SMALL_SERVERS ?= llama infinity hub2 openai
+test-servers: $(VENV)/.test
+	REQUIRED=1 PYTHON=$(abspath $(BIN)/python) ./tests/servers/run.sh $(SMALL_SERVERS)
+
+test-servers-all: $(VENV)/.test
+	PYTHON=$(abspath $(BIN)/python) ./tests/servers/run.sh
+
+# All of that, or those that ONLY names, and docs/servers.md made of its figures.
+servers: $(VENV)/.test
+	WRITE_DOCS=1 PYTHON=$(abspath $(BIN)/python) ./tests/servers/run.sh $(ONLY)
+	$(BIN)/python -m tools.servers_report
 
 # Advisories known of what is installed, which are asked for over the internet; says so where it cannot. Then all licences.
 audit: $(VENV)/.test $(VENV)-audit/.audit

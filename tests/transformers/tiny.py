@@ -68,10 +68,14 @@ def encoder(kind: str, **config: Any) -> Callable[[Path], None]:
 def sentence_encoder(folder: Path) -> None:
     encoder("BertModel")(folder)
     modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    listed = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in modules]
+    listed = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (path, kind) in enumerate(modules)
+    ]
     (folder / "modules.json").write_text(json.dumps(listed))
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 8}))
     (folder / "1_Pooling").mkdir()
+    (folder / "2_Normalize").mkdir()
     pooling = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
     (folder / "1_Pooling/config.json").write_text(json.dumps(pooling))
 
