@@ -173,6 +173,8 @@ class Task:
             None where they call for none, and ``default_model`` counts.
         router_task: the name of the task that takes its place where no endpoint and no provider is named, since Hugging
             Face's router does not serve it; None where the router does.
+        is_on_hugging_face: whether Hugging Face serves models for it. Where it does not, ``default_model`` is for
+            servers of one's own.
         aliases: other names that people use.
         alias_pattern: a regular expression for more of these names; None where there are none.
         columns: the columns that it reads.
@@ -203,6 +205,7 @@ class Task:
     default_model: str | None = None
     choose_model: Callable[[Mapping[str, object]], str | None] | None = None
     router_task: str | None = None
+    is_on_hugging_face: bool = True
     aliases: tuple[str, ...] = ()
     alias_pattern: str | None = None
     columns: tuple[Column, ...] = TEXT

@@ -12,11 +12,12 @@ from ...errors import InferenceError
 from ...tasks import Task
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
-from . import hub_providers, tei
+from . import hub_models, hub_providers, tei
 from .endpoint_policy import refusal
 from .hf_inference import HFInference
+from .hub_models import Listing
 from .hub_providers import HubProvider
-from .routing import Route, resolve_route
+from .routing import Route, listing_at_create, resolve_route
 from .tei import Tei
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,12 @@ class Discovery(TypedDict, total=False):
         provider: The Hub's mapping of the model to its name at a provider, as ``HubProvider.mapping`` gives
             it.
         tei: The server at the endpoint, if it is Text Embeddings Inference.
+        hub: Who serves the model, where neither endpoint nor provider is named.
     """
 
     provider: dict[str, str | None]
     tei: TeiServer
+    hub: Listing
 
 
 def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> Discovery:
@@ -64,8 +67,11 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
-        InputError: The provider does not serve the model, or its endpoint may not be asked (see ``resolve_route``).
+        InputError: Nobody or not the provider serves the model, or its endpoint may not be asked (see
+            ``resolve_route``).
     """
+    if (listing := listing_at_create(engine, model)) is not None:
+        return {"hub": listing}
     try:
         route = resolve_route(engine, model)
     except InferenceError as error:
@@ -106,6 +112,8 @@ class DetectedServers:
         """
         if "provider" in discovery:
             hub_providers.register_mapping(discovery["provider"])
+        if "hub" in discovery:
+            hub_models.restore(discovery["hub"])
         if "tei" in discovery:
             self._protocols.setdefault(discovery["tei"]["url"], Tei(discovery["tei"]["largest_batch"]))
 

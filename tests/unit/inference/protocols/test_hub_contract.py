@@ -27,7 +27,8 @@ from pydantic import SecretStr
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.protocols import hub_providers
 from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
-from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS, HubProvider, provider_for
+from huggingface_api_handler.inference.protocols.hub_providers import HubProvider, provider_for
+from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media, input_types
 

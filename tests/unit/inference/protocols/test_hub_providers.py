@@ -19,7 +19,7 @@ from huggingface_api_handler.inference import InferenceHook, predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
 from huggingface_api_handler.inference.protocols import jobs as jobs_module
-from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
+from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
