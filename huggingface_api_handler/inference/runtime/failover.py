@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from ...errors import InferenceError, InputError
 from ..failures import Failure, FailureKind
+from ..flow_control.outage import NOT_SERVED
 from ..protocols import hub_models
 from ..protocols.routing import Route, resolve_route
 from .context import Query
 
 logger = logging.getLogger(__name__)
 
-_NOT_SERVED = (404, 410)
 _UNSUPPORTED = (400, 422)  # with words that say so, see failures.classify_response
 _SERVER_ERROR = 500
 
@@ -41,7 +41,7 @@ def is_undone(failure: Failure) -> bool:
     Returns:
         True for what fails for everybody.
     """
-    return failure.status in _NOT_SERVED or (failure.status or 0) >= _SERVER_ERROR
+    return failure.status in NOT_SERVED or (failure.status or 0) >= _SERVER_ERROR
 
 
 def may_go_on(query: Query, failure: Failure | None) -> bool:
@@ -103,7 +103,7 @@ def _ask_again(query: Query) -> tuple[Route, ...] | Failure | None:
             return None
         route = resolve_route(query.engine, query.model)
     except InputError as error:
-        return Failure(FailureKind.FATAL, str(error), _NOT_SERVED[0])
+        return Failure(FailureKind.FATAL, str(error), NOT_SERVED[0])
     except InferenceError:
         return None
     return (route, *(route.fallbacks or ()))
@@ -111,4 +111,4 @@ def _ask_again(query: Query) -> tuple[Route, ...] | Failure | None:
 
 def _is_not_served(failure: Failure) -> bool:
     is_said = failure.status in _UNSUPPORTED and failure.input_message is not None
-    return failure.status in _NOT_SERVED or is_said
+    return failure.status in NOT_SERVED or is_said
