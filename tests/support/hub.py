@@ -55,7 +55,7 @@ class StandInHub(WebServer):
         del mapping["inferenceProviderMapping"][provider]
         self.models[model] = mapping
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.Request) -> web.Response:
         self.tokens.append((request.path, request.headers.get("authorization", "").removeprefix("Bearer ")))
         if request.path.startswith("/api/"):
             return self._hub(request)
@@ -70,7 +70,7 @@ class StandInHub(WebServer):
             return web.json_response({"error": f"Model not supported by provider {provider}"}, status=status)
         return self._answer(provider, request.path, body)
 
-    def _hub(self, request: web.Request) -> web.StreamResponse:
+    def _hub(self, request: web.Request) -> web.Response:
         self.questions.append(request.path_qs)
         if self.is_down:
             assert request.transport is not None
@@ -95,14 +95,14 @@ class StandInHub(WebServer):
         found.sort(key=lambda model: model[query["sort"]], reverse=True)
         return found[: int(query.get("limit", 100))]
 
-    def _router_models(self, name: str) -> web.StreamResponse:
+    def _router_models(self, name: str) -> web.Response:
         if not name:
             return web.json_response({"object": "list", "data": list(self.router_models.values())})
         if name not in self.router_models:
             return web.json_response({"error": "not found"}, status=404)
         return web.json_response(self.router_models[name])
 
-    def _answer(self, provider: str, path: str, body: Any) -> web.StreamResponse:
+    def _answer(self, provider: str, path: str, body: Any) -> web.Response:
         if path.endswith("/chat/completions"):
             message = {"role": "assistant", "content": body["model"]}
             return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})

@@ -59,8 +59,8 @@ class Usage:
         request_id: The service's name for the last request.
         sha: The model's revision, as the last response named it.
         errors: Rows without a prediction, by the kind of failure.
-        failovers: Times that a provider failed for everybody and the next one was asked, by their names and the reason.
         latencies: Requests by latency: bucket ``n`` holds those of about ``2 ** (n / 8)`` seconds.
+        failovers: Times that a provider failed for everybody and the next one was asked, by their names and the reason.
     """
 
     task: str
@@ -87,8 +87,8 @@ class Usage:
     request_id: str | None = None
     sha: str | None = None
     errors: Counter[str] = field(default_factory=Counter)
-    failovers: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
+    failovers: Counter[str] = field(default_factory=Counter)
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -172,9 +172,9 @@ class Usage:
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
             "errors": dict(self.errors),
-            "failovers": dict(self.failovers),
             "p50_seconds": self.latency_quantile(0.5),
             "p95_seconds": self.latency_quantile(0.95),
+            "failovers": dict(self.failovers),
         }
 
     def to_record(self) -> dict[str, UsageValue]:

@@ -197,6 +197,16 @@ def test_the_names_that_the_adapter_uses_are_there() -> None:
     assert isinstance(_common.HARDCODED_MODEL_INFERENCE_MAPPING, dict)
 
 
+def test_the_hub_is_asked_who_serves_a_model_as_every_release_can() -> None:
+    """``test_hub_models.py`` asks a stand-in of the Hub so; this says which arguments that takes."""
+    assert {"expand", "timeout", "token"} <= set(parameters_of(HfApi.model_info))
+    assert {"inference_provider", "pipeline_tag", "sort", "limit", "token"} <= set(parameters_of(HfApi.list_models))
+    mapping = {"provider": "together", "hf_model_id": "owner/m", "providerId": "their/m", "status": "live", "task": "x"}
+    plain = hub_providers.plain_mapping(InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
+    assert mapping.items() <= plain.items()
+    assert plain == hub_providers.plain_mapping(InferenceProviderMapping(**plain))  # type: ignore[no-untyped-call]
+
+
 def test_every_helper_reads_answers_in_the_same_form_and_knows_its_task() -> None:
     for provider, tasks in PROVIDERS.items():
         for task, helper in tasks.items():

@@ -68,7 +68,7 @@ def providers_asked(hub: StandInHub) -> list[str]:
 def in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what this process was told, as another one would not know it."""
     monkeypatch.setattr(hub_models, "_memory", hub_models._Memory())
-    hub_providers.HARDCODED_MODEL_INFERENCE_MAPPING.clear()
+    _common.HARDCODED_MODEL_INFERENCE_MAPPING.clear()
 
 
 # The question
@@ -128,7 +128,7 @@ def test_from_python_the_hub_is_asked_once_a_process(hub: StandInHub) -> None:
 
 def test_a_dry_run_asks_nobody(hub: StandInHub) -> None:
     ask("text-to-image", ["a cat"], model=FLUX, dry_run=True)
-    assert hub.questions == hub.asked == []
+    assert not hub.questions and not hub.asked
 
 
 def test_an_endpoint_or_a_named_provider_is_not_for_the_hub_to_choose(hub: StandInHub) -> None:
