@@ -52,14 +52,14 @@ class EngineSettings(_Arguments):
     provider: Name | None = Field(
         default=None,
         title="Inference provider",
-        description="One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or auto; for "
-        "chat also cheapest, fastest or preferred. Default: whoever serves the model, hf-inference first.",
+        description="One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or auto; "
+        "for chat also cheapest, fastest or preferred. Default: whoever serves the model, hf-inference first.",
     )
     bill_to: Name | None = Field(
         default=None,
         title="Bill to",
-        description="Hugging Face organisation, or the id of a resource group, that pays for the requests. Default: the "
-        "owner of the key pays.",
+        description="Hugging Face organisation, or the id of a resource group, that pays for the requests. Default: "
+        "the owner of the key pays.",
     )
     trusted_hosts: StrList = Field(
         default=[],
