@@ -74,6 +74,7 @@ class QueryRun:
         self._future: Future[None] | None = None
         self._executor: QueryExecutor | None = None
         self._asked = query  # at the provider that is asked now
+        self._is_over = False  # no other provider is asked any more
         self._pid = os.getpid()
         self._watched: _FrameWatch | None = None
 
@@ -81,6 +82,8 @@ class QueryRun:
     def fatal(self) -> Failure | None:
         """Why the query fails: it ended without any answer, or at its first failure where ``on_error`` is 'raise'."""
         stopped = self._executor.stopped if self._executor is not None else None
+        if stopped is not None and self._may_go_on(stopped):
+            return None
         if stopped is None or self._query.model.on_error == "raise":
             return stopped
         if self._query.model.on_error == "null":
@@ -184,7 +187,10 @@ class QueryRun:
     def _is_ending(self) -> bool:
         """Whether the query was ended with what is in flight, and not to go on at another provider."""
         executor = self._executor
-        return executor is not None and executor.is_aborted and not may_go_on(self._asked, executor.stopped)
+        return executor is not None and executor.is_aborted and not self._may_go_on(executor.stopped)
+
+    def _may_go_on(self, stopped: Failure | None) -> bool:
+        return not self._is_over and may_go_on(self._asked, stopped)
 
     def _watch(self, rows: Rows) -> _FrameWatch:
         if self._watched is None or self._watched.rows is not rows:
@@ -244,6 +250,7 @@ class QueryRun:
                 self.results.reopen(is_undone)
                 self._source.begin_again()
         finally:
+            self._is_over = True
             self._fail_unasked(self._source.close())
             self._finished.set()
 

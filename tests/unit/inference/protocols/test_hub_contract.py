@@ -28,7 +28,7 @@ from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.protocols import hub_providers
 from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
 from huggingface_api_handler.inference.protocols.hub_providers import HubProvider, provider_for
-from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS
+from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS, REMOVED_PROVIDERS
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media, input_types
 
@@ -75,6 +75,14 @@ OURS = [
 ]
 
 
+WITH_OWN_KEYS = {"openai", *REMOVED_PROVIDERS}
+"""Providers that Hugging Face does not route to, so that they take keys of their own only."""
+
+
+def key_of(provider: str) -> str:
+    return KEYS[provider in WITH_OWN_KEYS]
+
+
 def settings_of(task: str) -> Any:
     using = {"task": task, "column": "t", "model": "owner/m", "provider": "together", **ARGUMENTS.get(task, {})}
     return model_settings({name: value for name, value in using.items() if value is not None})
@@ -98,7 +106,7 @@ def protocol(provider: str, task: str, key: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("provider", "task", "key"),
-    [(*pair, key) for pair in OURS for key in KEYS if (pair[0], key[:3]) != ("openai", "hf_")],  # it takes its own only
+    [(*pair, key) for pair in OURS for key in KEYS if key[:3] != "hf_" or pair[0] not in WITH_OWN_KEYS],
 )
 def test_a_request_is_what_the_helper_would_send(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     definition, settings = TASKS[task], settings_of(task)
@@ -154,8 +162,9 @@ def answer_of(provider: str, task: str) -> tuple[Any, Any] | None:
     return (CHAT, "Paris") if HELPER_TASKS.get(task) else ANSWERS.get((provider, task))
 
 
-@pytest.mark.parametrize("key", KEYS[:1])
-@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) and pair[0] != "openai"])
+@pytest.mark.parametrize(
+    ("provider", "task", "key"), [(*pair, key_of(pair[0])) for pair in OURS if answer_of(*pair) and pair[0] != "openai"]
+)
 def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
     protocol: HubProvider, provider: str, task: str, key: str
 ) -> None:
@@ -171,8 +180,9 @@ def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
         assert decoded.usage is not None and decoded.usage.tokens == 3
 
 
-@pytest.mark.parametrize("key", KEYS[:1])
-@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) is None])
+@pytest.mark.parametrize(
+    ("provider", "task", "key"), [(*pair, key_of(pair[0])) for pair in OURS if answer_of(*pair) is None]
+)
 def test_what_is_no_answer_is_a_value_error(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     assert protocol.blocks
     with pytest.raises(ValueError):
