@@ -30,6 +30,8 @@ class StandInHub(WebServer):
         models: What the Hub knows, by the model's name.
         router_models: What the router says of models for chat.
         failing: The status by which a provider fails for everybody, by its name.
+        fails_after: How many requests such a provider answers before that, by its name.
+        refused: Prompts for which every provider answers 404.
         is_down: Whether the Hub's API breaks every connection.
         questions: The paths and queries of the Hub's API that were asked.
         asked: The provider, path and body of each inference.
@@ -42,6 +44,7 @@ class StandInHub(WebServer):
         self.router_models: dict[str, Any] = recorded["router"]
         self.failing: dict[str, int] = {}
         self.fails_after: dict[str, int] = {}
+        self.refused: set[str] = set()
         self.is_down = False
         self.questions: list[str] = []
         self.asked: list[tuple[str, str, Any]] = []
@@ -64,6 +67,8 @@ class StandInHub(WebServer):
         body = await request.json()
         provider = "router" if request.path.startswith("/v1/") else request.path.split("/")[1]
         self.asked.append((provider, request.path, body))
+        if isinstance(body, dict) and body.get("prompt") in self.refused:
+            return web.json_response({"error": "no such thing"}, status=404)
         count = sum(each[0] == provider for each in self.asked)
         status = self.failing.get(provider)
         if status is not None and count > self.fails_after.get(provider, 0):

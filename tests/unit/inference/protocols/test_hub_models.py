@@ -14,10 +14,12 @@ from huggingface_hub.inference._providers import _common
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control import outage
 from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, preflight
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime import context
+from huggingface_api_handler.inference.runtime.failover import is_for_everybody
 from huggingface_api_handler.inference.runtime.session import default_session
 from tests.support.hub import PNG, StandInHub, lead_to
 
@@ -331,6 +333,61 @@ def test_rows_that_were_answered_stay_so_and_all_others_are_asked_again(
     assert sorted(set(painters(out))) == ["nscale", "together"]
     assert 1 <= painters(out).count("together") <= 10, "what was in flight may be asked of the next one"
     assert out["y_error"].isna().all()
+
+
+def test_a_row_that_is_refused_for_its_own_sake_changes_no_provider(hub: StandInHub) -> None:
+    cells = [f"a cat {row}" for row in range(40)]
+    hub.refused = {cells[7], cells[21], cells[22]}
+    out = ask("text-to-image", cells, model=FLUX)
+    assert set(providers_asked(hub)) == {"together"}
+    assert out.attrs["usage"]["failovers"] == {}
+    assert [row for row in range(40) if out["y"][row] is None] == [7, 21, 22]
+    assert out["y_error"][7].startswith("rejected input 404")
+
+
+def test_errors_of_the_server_are_borne_for_30_s_where_another_can_be_asked() -> None:
+    failing = Failure(FailureKind.TRANSIENT, "broken", 500)
+    with_other = outage.Outage(300.0, wait_for_model=True, max_away_s=context.MAX_AWAY_S)
+    assert with_other.is_cause(failing, 0, 0.0, has_answer=False, open_inputs=100)
+    assert with_other.reason_to_stop(failing, 29.9, has_answer=False) is None
+    stopped = with_other.reason_to_stop(failing, 30.0, has_answer=False)
+    assert stopped is not None and is_for_everybody(stopped)
+    alone = outage.Outage(300.0, wait_for_model=True)
+    assert not alone.is_cause(failing, 0, 0.0, has_answer=False, open_inputs=100), "tried again, and its row's failure"
+    starting = Failure(FailureKind.TRANSIENT, "starting", 503)
+    assert alone.is_cause(starting, 0, 0.0, has_answer=False, open_inputs=100)
+    assert alone.reason_to_stop(starting, 299.0, has_answer=False) is None
+
+
+def test_a_model_that_is_gone_is_tried_at_once_where_another_can_be_asked() -> None:
+    gone = Failure(FailureKind.FATAL, "gone", 404)
+    with_other = outage.Outage(300.0, wait_for_model=True, max_away_s=context.MAX_AWAY_S)
+    assert with_other.is_cause(gone, 0, 0.0, has_answer=True, open_inputs=100)
+    with_other.pause_s()
+    with_other.on_trial_answered()
+    assert not with_other.is_cause(gone, 1, 1.0, has_answer=True, open_inputs=100), "a trial has shown it is the input"
+    assert not outage.Outage(300.0, wait_for_model=True).is_cause(gone, 0, 0.0, has_answer=True, open_inputs=100)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (None, False),
+        (Failure(FailureKind.FATAL, "x", 404), True),
+        (Failure(FailureKind.FATAL, "x", 410), True),
+        (Failure(FailureKind.FATAL, "x", 400, input_message="not supported by provider"), True),
+        (Failure(FailureKind.FATAL, "x", 502), True),
+        (Failure(FailureKind.FATAL, "x", 400), False),
+        (Failure(FailureKind.FATAL, "x", 401), False),
+        (Failure(FailureKind.FATAL, "x", 402), False),
+        (Failure(FailureKind.FATAL, "x", 403, input_message="x"), False),
+        (Failure(FailureKind.FATAL, "x", 429), False),
+        (Failure(FailureKind.FATAL, "unreachable"), False),
+        (Failure(FailureKind.NOT_SENT, "cancelled", 500), False),
+    ],
+)
+def test_what_fails_for_everybody(failure: Failure | None, expected: bool) -> None:
+    assert is_for_everybody(failure) is expected
 
 
 def test_the_answers_of_each_provider_are_found_again(hub: StandInHub) -> None:
