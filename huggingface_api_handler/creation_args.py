@@ -69,13 +69,14 @@ creation_args = OrderedDict(
     provider={
         "type": "str",
         "description": "One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or "
-        "auto. Default: hf-inference; for chat, auto.",
+        "auto; for chat also cheapest, fastest or preferred. Default: whoever serves the model, hf-inference first.",
         "required": False,
         "label": "Inference provider",
     },
     bill_to={
         "type": "str",
-        "description": "Hugging Face organisation that pays for the requests. Default: the owner of the key pays.",
+        "description": "Hugging Face organisation, or the id of a resource group, that pays for the requests. "
+        "Default: the owner of the key pays.",
         "required": False,
         "label": "Bill to",
     },

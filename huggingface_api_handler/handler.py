@@ -196,18 +196,18 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         with _without_traceback():
             engine = _engine(self.engine_storage)
             model = model_settings(self._using(), engine)
+            discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
             if attribute == "settings":
                 return _table("argument", self._using())
             if attribute == "task":
                 return _task_table(model)
             if attribute == "usage":
-                discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
                 return usage_log.usage_table(
                     default_session().store(engine.cache_dir), str(self._scope(discovered).model)
                 )
             if attribute == "model":
                 session = default_session()
-                session.servers.restore(self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery())
+                session.servers.restore(discovered)
                 return _table("property", describe_model(engine, model, session.http, session.servers))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from huggingface_api_handler.inference.protocols import hub_models
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import close_stores
@@ -96,6 +97,13 @@ def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
     for variable in ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the real Hub, or finds what another one was told. One with a Hub of its own sets this back."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub_models, "_memory", hub_models._Memory())
 
 
 @pytest.fixture(autouse=True)

@@ -61,13 +61,14 @@ class EngineSettings(_Arguments):
     provider: Name | None = Field(
         default=None,
         title="Inference provider",
-        description="One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or auto. "
-        "Default: hf-inference; for chat, auto.",
+        description="One of Hugging Face's Inference Providers (together, fal-ai, groq, ...), hf-inference, or auto; "
+        "for chat also cheapest, fastest or preferred. Default: whoever serves the model, hf-inference first.",
     )
     bill_to: Name | None = Field(
         default=None,
         title="Bill to",
-        description="Hugging Face organisation that pays for the requests. Default: the owner of the key pays.",
+        description="Hugging Face organisation, or the id of a resource group, that pays for the requests. Default: "
+        "the owner of the key pays.",
     )
     trusted_hosts: StrList = Field(
         default=[],
@@ -201,7 +202,7 @@ class ModelSettings(_Arguments):
     )
     model: ModelName = Field(
         description="Name of the model on the Hub or on your server, such as 'owner/name'. Default: the task's default "
-        "model.",
+        "model, where Hugging Face or your server has one.",
     )
     target: str = Field(
         default="prediction",
@@ -225,7 +226,8 @@ class ModelSettings(_Arguments):
     )
     provider: Name | None = Field(
         default=None,
-        description="Inference provider for this model alone: together, fal-ai, groq, ..., hf-inference, or auto. "
+        description="Inference provider for this model alone: together, fal-ai, groq, ..., hf-inference, or auto; for "
+        "chat also cheapest, fastest or preferred. You may also write it behind the model: 'owner/name:cheapest'. "
         "Default: the engine's.",
     )
     description: str | None = Field(default=None, description="A note for people. Nothing is done with it.")

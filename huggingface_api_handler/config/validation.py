@@ -27,6 +27,7 @@ from .normalize import (
     suggest,
     task_named,
 )
+from .policies import POLICIES
 from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
 from .types import Int, parse_list
@@ -199,7 +200,8 @@ def _task(arguments: Using, engine: EngineSettings | None) -> Task:
             "and the column to read: column = '...'"
         )
     task = _task_meant(task_named(arguments["task"]), arguments)
-    served_by_router = not any(arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
+    endpoint, provider = (arguments.get(name) or getattr(engine, name, None) for name in ("endpoint", "provider"))
+    served_by_router = not endpoint and (not provider or provider in POLICIES)
     return TASKS[task.router_task] if task.router_task is not None and served_by_router else task
 
 

@@ -7,6 +7,7 @@ work starts a thread, which takes about as long as handing it to a pool, and the
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import functools
@@ -58,6 +59,34 @@ def start_thread(
 
     threading.Thread(target=work, name="huggingface-api-work", daemon=True).start()
     return future
+
+
+def call_within(seconds: float, function: Callable[..., T], *args: object) -> T:
+    """Call a function on a daemon thread of its own, and wait for it no longer than that. Not for an event loop.
+
+    Args:
+        seconds: How long to wait.
+        function: What to call. Where it takes longer it runs on, and its result is dropped.
+        args: What to call it with.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        RuntimeError: No thread can be started.
+        Exception: What the function raises; ``concurrent.futures.TimeoutError`` where it takes longer.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(function, *args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="huggingface-api-work", daemon=True).start()
+    return future.result(seconds)
 
 
 class Threads:

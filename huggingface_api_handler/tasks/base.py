@@ -211,6 +211,8 @@ class Task:
             Face's router does not serve it; None where the router does.
         replaced_by: the name of the task that is meant where an argument is given that this one does not take, by the
             argument.
+        is_on_hugging_face: whether Hugging Face serves models for it. Where it does not, ``default_model`` is for
+            servers of one's own.
         aliases: other names that people use.
         alias_pattern: a regular expression for more of these names; None where there are none.
         columns: the columns that it reads.
@@ -246,6 +248,7 @@ class Task:
     choose_model: Callable[[Mapping[str, object]], str | None] | None = None
     router_task: str | None = None
     replaced_by: Mapping[str, str] = field(default_factory=dict)
+    is_on_hugging_face: bool = True
     aliases: tuple[str, ...] = ()
     alias_pattern: str | None = None
     columns: tuple[Column, ...] = TEXT

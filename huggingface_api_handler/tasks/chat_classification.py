@@ -107,7 +107,7 @@ TASKS = (
     Task(
         name=NAME,
         description="Puts one of your own labels on a text, or answers a question on it, by a chat model",
-        default_model="Qwen/Qwen2.5-7B-Instruct",
+        default_model="meta-llama/Llama-3.1-8B-Instruct",
         columns=(Column("column", required=False),),
         read=read_label,
         answer_schema=label_schema,

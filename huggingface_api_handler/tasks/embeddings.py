@@ -129,7 +129,7 @@ TASKS = (
         name="text-ranking",
         description="Says how well a text answers a query",
         aliases=("rerank", "reranking"),
-        default_model="BAAI/bge-reranker-base",
+        default_model="BAAI/bge-reranker-v2-m3",  # which hf-inference lists, as text-classification of pairs
         spec="",
     ),
 )

@@ -141,11 +141,15 @@ def repair_for(answer_schema: Callable[[Settings], Mapping[str, Any] | None]) ->
 
 _PROMPT = (Column("column", required=False),)
 
+# It answers at once, at a low price and from several providers. openai/gpt-oss-120b, which Hugging Face's pages show
+# too, reasons first, and answers nothing where max_tokens is as small as it often is for a column of short answers.
+_DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
 TASKS = (
     Task(
         name="text-generation",
         description="Goes on from a prompt",
-        default_model="Qwen/Qwen2.5-7B-Instruct",
+        default_model=_DEFAULT_MODEL,
         router_task="chat-completion",
         operation="text_completion",
         columns=_PROMPT,
@@ -162,7 +166,7 @@ TASKS = (
         description="Answers a prompt, as an assistant does",
         aliases=("conversational", "chat"),
         operation="chat",
-        default_model="Qwen/Qwen2.5-7B-Instruct",
+        default_model=_DEFAULT_MODEL,
         columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
         read=read_chat,
         value_type=reply_value,

@@ -203,17 +203,23 @@ def model_of_languages(arguments: Mapping[str, object]) -> str | None:
         arguments: of which ``src_lang`` and ``tgt_lang``, or their older names, are read.
 
     Returns:
-        The model's name where both are codes such as 'en'; else None.
+        The model's name where both are codes such as 'en', or codes of mBART such as 'en_XX'; else None.
     """
     source = arguments.get("src_lang", arguments.get("lang_input"))
     target = arguments.get("tgt_lang", arguments.get("lang_output"))
     if _is_language_code(source) and _is_language_code(target):
         return f"Helsinki-NLP/opus-mt-{source}-{target}"
+    if _is_mbart_code(source) and _is_mbart_code(target):
+        return "facebook/mbart-large-50-many-to-many-mmt"
     return None
 
 
 def _is_language_code(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[a-z]{2,3}", value) is not None
+
+
+def _is_mbart_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[a-z]{2}_[A-Z]{2}", value) is not None
 
 
 _GENERATION_PARAMETERS = {
@@ -262,8 +268,8 @@ TASKS = (
     ),
     Task(
         name="translation",
-        description="Translates a text",
-        default_model="facebook/mbart-large-50-many-to-many-mmt",
+        description="Translates a text; the default model from English to French, German or Romanian",
+        default_model="google-t5/t5-base",  # the one that Hugging Face's page of the task shows
         choose_model=model_of_languages,
         alias_pattern=r"translation-\w+-to-\w+",
         read=read_text("translation_text", "translation"),

@@ -69,7 +69,7 @@ def answer(body: Any, headers: dict[str, str], path: str) -> Any:
         "facebook/detr-resnet-50": lambda: [{"label": "cat", "score": 0.9, "box": BOX}],
         "openai/whisper-large-v3": lambda: {"text": "hello"},
         "MIT/ast-finetuned-audioset-10-10-0.4593": lambda: [{"label": "Speech", "score": 0.8}],
-        "Qwen/Qwen2.5-7B-Instruct": lambda: [{"generated_text": f"{inputs} And so on."}],
+        "meta-llama/Llama-3.1-8B-Instruct": lambda: [{"generated_text": f"{inputs} And so on."}],
     }
     return answers[model]() if model in answers else Reply({"error": f"Model {model} does not exist"}, 404)
 

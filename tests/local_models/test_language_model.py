@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from .conftest import ask
 
 NAME = "local/smollm2-135m-instruct"
-STAND_IN = "Qwen/Qwen2.5-7B-Instruct"
+STAND_IN = "meta-llama/Llama-3.1-8B-Instruct"
 MODELS = (NAME,)
 FRANCE = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 

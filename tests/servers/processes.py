@@ -120,7 +120,12 @@ def _placed(text: str, places: Mapping[str, object]) -> str:
 
 def _variables(more: Mapping[str, str]) -> dict[str, str]:
     # No server asks the Hub for anything, and none counts for its makers.
-    offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    offline = {
+        "HF_HUB_OFFLINE": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "HF_", "COV_"))}
     return {**inherited, **offline, **more}
 
@@ -158,5 +163,3 @@ def versions(process: Process) -> dict[str, str]:
     command = [str(python_of(process.environment)), "-c", script, *process.packages]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return dict(zip(process.packages, printed, strict=True))
-
-

@@ -38,17 +38,19 @@ class CircuitBreaker:
         is_cautious: Whether the service may still refuse at once what was sent first.
     """
 
-    def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S) -> None:
+    def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S, max_away_s: float | None = None) -> None:
         """Start a query's breaker.
 
         Args:
             model: The model's settings, whose parameters are named in the reason.
             max_stall_s: Seconds without any response, while the server asks to wait, after which the query stops.
+            max_away_s: Seconds for which errors of the server are borne, where another provider can be asked instead;
+                None where there is no other.
         """
         self._model = model
-        self._max_stall_s = max_stall_s
+        self._max_stall_s, self._max_away_s = max_stall_s, max_away_s
         self.has_answer = self.is_cautious = False
-        self.outage = Outage(max_stall_s, wait_for_model=model.options.wait_for_model)
+        self.outage = Outage(max_stall_s, wait_for_model=model.options.wait_for_model, max_away_s=max_away_s)
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
         self._ordinary: set[int] = set()
@@ -124,13 +126,13 @@ class CircuitBreaker:
         Returns:
             A rejection of the input where others were answered. Where none was, it is one too on a route that is known,
             and with 403, since services that look at what a row says answer with it: ordinary inputs decide then.
-            Every other refusal is as it was.
+            Every other refusal is as it was, and so is one for which another provider can be asked.
         """
         if failure.input_message is None:
             return failure
         if self.has_answer:
             return failure.of_input(batch_size)
-        if is_route_known or failure.status == _FORBIDDEN:
+        if (is_route_known and self._max_away_s is None) or failure.status == _FORBIDDEN:
             return replace(failure, kind=rejection_kind(batch_size))
         return failure
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Container
 
 from ..failures import Failure, FailureKind
 
@@ -15,7 +16,11 @@ logger = logging.getLogger(__name__)
 _START_STATUSES = (502, 503, 504)  # what proxies answer while nothing behind them does
 _MIN_FAILED_IN_A_ROW = 8  # different inputs; by chance that is rare, even where a third of all requests fails
 _MORE_AFTER_TRIAL = 4  # times as many, where a trial has just shown that it is the inputs
+NOT_SERVED = (404, 410)
+"""What says that a model is not there, any more or for now."""
+
 _SERVER_ERROR = 500
+_SERVER_ERRORS = range(_SERVER_ERROR, 600)
 
 _FIRST_TRIAL_PAUSE_S = 0.5
 _MAX_TRIAL_PAUSE_S = 15.0  # so that a start of 300 s is tried 24 times
@@ -34,18 +39,25 @@ class Outage:
         has_failures: Whether any failure was noted since the last answer.
     """
 
-    def __init__(self, max_wait_s: float, *, wait_for_model: bool) -> None:
+    def __init__(self, max_wait_s: float, *, wait_for_model: bool, max_away_s: float | None = None) -> None:
         """Start with a service that is there.
 
         Args:
             max_wait_s: Seconds that the query waits for an answer at most.
             wait_for_model: Whether a model that starts is waited for as long.
+            max_away_s: Seconds for which the service may be away, where another can be asked instead: then any 5xx
+                before the first answer says that it is. None where there is no other.
         """
         self.is_on = self.is_tried = self.has_failures = False
         self.awaited = ""
         self._max_restart_s = min(max_wait_s, _MAX_RESTART_S)
         self._max_unreachable_s = min(max_wait_s, _MAX_UNREACHABLE_S)
         self._max_start_s = max_wait_s if wait_for_model else min(max_wait_s, _MAX_START_WITHOUT_WAIT_S)
+        self._start_statuses: Container[int] = _START_STATUSES
+        self._has_other = max_away_s is not None
+        if max_away_s is not None:
+            self._start_statuses = _SERVER_ERRORS
+            self._max_restart_s, self._max_start_s = min(max_away_s, max_wait_s), min(max_away_s, max_wait_s)
         self._since: float | None = None  # when it went away; refusals since do not say that it is back for good
         self._unreachable_since: float | None = None
         self._trials = 0
@@ -78,14 +90,17 @@ class Outage:
 
         Returns:
             True where the host cannot be reached; before the first answer, where a proxy has no server behind it;
-            after it, where several inputs in a row, or all that are left, met errors of the server.
+            after it, where several inputs in a row, or all that are left, met errors of the server, or where the model
+            is not there any more and another provider may have it.
         """
         status = failure.status or 0
         self.has_failures = True
-        if failure.kind is not FailureKind.TRANSIENT or not (has_answer or status in (0, *_START_STATUSES)):
+        is_not_served = has_answer and self._has_other and status in NOT_SERVED
+        has_no_server = not status or status in self._start_statuses
+        if not is_not_served and (failure.kind is not FailureKind.TRANSIENT or not (has_answer or has_no_server)):
             self._on_words()
             return False
-        if has_answer and status >= _SERVER_ERROR:
+        if has_answer and (status >= _SERVER_ERROR or is_not_served):
             self._failed.add(index)
         if not failure.is_unreachable:
             self._unreachable_since = None
@@ -93,8 +108,8 @@ class Outage:
             self._unreachable_since = now
         min_failed = self._min_failed
         if min_failed == _MIN_FAILED_IN_A_ROW:  # no trial has shown yet that it is the inputs
-            min_failed = min(min_failed, max(open_inputs, 2))
-        has_gone = len(self._failed) >= min_failed if has_answer else status in _START_STATUSES
+            min_failed = 1 if is_not_served else min(min_failed, max(open_inputs, 2))
+        has_gone = len(self._failed) >= min_failed if has_answer else status in self._start_statuses
         if not self.is_on and (has_gone or failure.is_unreachable):
             self.is_on = True
             if self._since is None:

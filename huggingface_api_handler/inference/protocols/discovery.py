@@ -17,12 +17,13 @@ from ...tasks import Task
 from ..failures import Failure
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient, Response
-from . import hub_providers
+from . import hub_models, hub_providers
 from .addresses import remove_path, shown_url
 from .endpoint_policy import refusal
+from .hub_models import Listing
 from .hub_providers import HubProvider
 from .key_policy import without_key
-from .routing import Evidence, Route, resolve_route
+from .routing import Evidence, Route, listing_at_create, resolve_route
 from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
 from .tei import Tei
 
@@ -71,10 +72,12 @@ class Discovery(TypedDict, total=False):
             it.
         tei: The server at the endpoint, if it is Text Embeddings Inference.
         server: The server at the endpoint, if it is of another kind that was recognised.
+        hub: Who serves the model, where neither endpoint nor provider is named.
     """
 
     provider: dict[str, str | None]
     tei: TeiServer
+    hub: Listing
     server: FoundServer
 
 
@@ -108,8 +111,11 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
-        InputError: The provider does not serve the model, or its endpoint may not be asked (see ``resolve_route``).
+        InputError: Nobody or not the provider serves the model, or its endpoint may not be asked (see
+            ``resolve_route``).
     """
+    if (listing := listing_at_create(engine, model)) is not None:
+        return {"hub": listing}
     try:
         route = resolve_route(engine, model)
     except InferenceError as error:
@@ -157,6 +163,8 @@ class DetectedServers:
         """
         if "provider" in discovery:
             hub_providers.register_mapping(discovery["provider"])
+        if "hub" in discovery:
+            hub_models.restore(discovery["hub"])
         if "tei" in discovery:
             url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
             self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))

@@ -40,13 +40,8 @@ from .hf_inference import HF_INFERENCE, form_of
 from .jobs import Job, current_job
 from .key_policy import model_info
 from .openai_chat import chat_error, chat_payload, decode_chat
+from .provider_names import CHAT, HELPER_TASKS, REMOVED_PROVIDERS, removed_provider
 from .server_errors import read_error
-
-_CHAT = "conversational"
-"""What the helpers call chat, with images or without."""
-
-HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT, "chat-classification": _CHAT}
-"""Our name of a task, and the name that the helpers use for it, if they differ."""
 
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers that describe a body on the wire."""
@@ -76,7 +71,7 @@ class HubProvider:
     @property
     def blocks(self) -> bool:
         """Whether ``decode`` may poll a job or fetch a file: all but chat may."""
-        return self.helper.task != _CHAT
+        return self.helper.task != CHAT
 
     def supports(self, task: Task) -> bool:
         """Whether the helper is that of a task.
@@ -196,10 +191,7 @@ class HubProvider:
         Returns:
             The arguments of huggingface_hub's ``InferenceProviderMapping``.
         """
-        mapping = vars(self.helper._prepare_mapping_info(self.model))
-        plain = {name: value for name, value in mapping.items() if isinstance(value, (str, type(None)))}
-        names = {"provider_id": "providerId", "adapter_weights_path": "adapterWeightsPath"}
-        return {names.get(name, name): value for name, value in plain.items()}
+        return plain_mapping(self.helper._prepare_mapping_info(self.model))
 
     @cached_property
     def _request(self) -> RequestParameters:
@@ -242,13 +234,16 @@ def provider_for(
         InputError: The provider is unknown, has no such task or model, or needs a key.
         InferenceError: The Hub cannot be asked.
     """
+    is_own_key = key is not None and not key.get_secret_value().startswith("hf_")
+    if name in REMOVED_PROVIDERS and not (is_own_key and name in PROVIDERS):
+        raise removed_provider(name, task)
     if name not in PROVIDERS and name != "auto":
         raise InputError(f"there is no provider {name[:80]!r}{suggest(name, [*PROVIDERS, 'auto'])}")
     if key is None:
         raise InputError(f"provider {name!r} needs a key: give api_key to CREATE ML_ENGINE, or set HF_TOKEN")
     helper_task = HELPER_TASKS.get(task.name, task.name)
     try:
-        if name == "auto" and helper_task != _CHAT:
+        if name == "auto" and helper_task != CHAT:
             name = next(iter(_ask_hub(model, hub_key))).provider
         helper = get_provider_helper(name, helper_task, model)  # type: ignore[arg-type]
         if helper.provider == HF_INFERENCE.name:
@@ -300,6 +295,20 @@ def _ask_hub(model: str, hub_key: SecretStr | None) -> list[InferenceProviderMap
     return mappings
 
 
+def plain_mapping(mapping: InferenceProviderMapping) -> dict[str, str | None]:
+    """What the Hub says of a model at a provider, as JSON can hold it.
+
+    Args:
+        mapping: As huggingface_hub gives it.
+
+    Returns:
+        The arguments of huggingface_hub's ``InferenceProviderMapping``.
+    """
+    plain = {name: value for name, value in vars(mapping).items() if isinstance(value, (str, type(None)))}
+    names = {"provider_id": "providerId", "adapter_weights_path": "adapterWeightsPath"}
+    return {names.get(name, name): value for name, value in plain.items()}
+
+
 def register_mapping(mapping: Mapping[str, str | None]) -> None:
     """Use a mapping of ``HubProvider.mapping`` in a process that did not ask the Hub.
 
@@ -308,6 +317,18 @@ def register_mapping(mapping: Mapping[str, str | None]) -> None:
     """
     models = HARDCODED_MODEL_INFERENCE_MAPPING.setdefault(str(mapping["provider"]), {})
     models.setdefault(str(mapping["hf_model_id"]), InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
+
+
+def replace_mapping(mapping: Mapping[str, str | None]) -> None:
+    """Use a mapping that the Hub has just given, in place of what is known.
+
+    Args:
+        mapping: What ``plain_mapping`` returned.
+    """
+    models = HARDCODED_MODEL_INFERENCE_MAPPING.get(str(mapping["provider"]))
+    if models is not None:
+        models.pop(str(mapping["hf_model_id"]), None)
+    register_mapping(mapping)
 
 
 @lru_cache(maxsize=1)
@@ -367,7 +388,7 @@ _use_client_in_helpers()
 
 def _helper_inputs(task: Task, item: Input, settings: Settings, form: ChatForm) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
-    if HELPER_TASKS.get(task.name) == _CHAT:
+    if HELPER_TASKS.get(task.name) == CHAT:
         chat = chat_payload(task, [item], settings, form)
         return chat["messages"], {name: value for name, value in chat.items() if name not in ("messages", "model")}
     payload = form_of(task).encode([item], settings)

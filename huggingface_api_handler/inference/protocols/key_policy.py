@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,6 +23,7 @@ from huggingface_hub import constants
 from pydantic import SecretStr
 
 from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api_key
+from ...config.policies import POLICIES
 from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
@@ -41,7 +43,7 @@ _SERVER_PATHS = ("/models", "/v1", "/health", "/info")
 _OPERATION_PATHS = (*INFO_PATHS, "/health", *OPERATIONS, *(f"/v1{operation}" for operation in OPERATIONS))
 """What a server has beside its ``/v1`` or one of its operations: exactly these count as the endpoint's own."""
 
-_ROUTED_PROVIDERS = (None, "hf-inference", "auto")
+_ROUTED_PROVIDERS = (None, "hf-inference", "auto", *POLICIES)
 """Providers of an engine that are Hugging Face's own router."""
 
 _HUGGING_FACE_KEY = "hf_"
@@ -149,6 +151,18 @@ def hub_key(engine: EngineSettings) -> SecretStr | None:
     return None if _goes_to_proxy_in_clear(url) else key_for(url, engine, RequestKind.HUB).key
 
 
+def account_of(key: SecretStr | None) -> str:
+    """Tell keys apart without keeping them.
+
+    Args:
+        key: A key, None for none.
+
+    Returns:
+        A hash of it, the same for the same key.
+    """
+    return "nobody" if key is None else sha256(key.get_secret_value().encode()).hexdigest()
+
+
 def _goes_to_proxy_in_clear(url: str) -> bool:
     """Whether huggingface_hub's client hands a request to a proxy that can read it: it does so for this machine too."""
     parts, proxies = urlsplit(url), getproxies()
@@ -183,6 +197,29 @@ def model_info(
     return HfApi().model_info(
         model, expand=expand, timeout=timeout_s, token=False if key is None else key.get_secret_value()
     )
+
+
+def served_models(task: str, key: SecretStr | None, limit: int) -> list[str]:
+    """Ask the Hub for models that Inference Providers serve.
+
+    Args:
+        task: The task that the models' pages name.
+        key: Of ``hub_key``.
+        limit: The most of them.
+
+    Returns:
+        The names of the models, the most used first.
+
+    Raises:
+        Exception: Whatever huggingface_hub raises; its text can hold URLs and headers.
+    """
+    from huggingface_hub import HfApi
+
+    token = False if key is None else key.get_secret_value()
+    models = HfApi().list_models(
+        inference_provider="all", pipeline_tag=task, sort="downloads", limit=limit, token=token
+    )
+    return [str(model.id) for model in models]
 
 
 def provider_key(engine: EngineSettings, provider: str) -> SecretStr | None:

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...config.types import model_name
-from ...errors import HuggingFaceAPIError, InferenceError, InputError
+from ...errors import InferenceError, InputError
 from ...redaction import preview, redact, secret_in_use
 from ...urls import is_host_with_port
 from ..failures import classify_exception
@@ -18,8 +18,10 @@ from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
 from .discovery import DetectedServers
 from .endpoint_policy import refusal
+from .hub_description import is_router_chat, served_by
+from .hub_models import listing_of
 from .hub_providers import HubProvider
-from .key_policy import RequestKind, health_url, hub_key, key_for, model_info
+from .key_policy import RequestKind, health_url, key_for
 from .routing import resolve_route
 from .servers import said_kind
 
@@ -147,17 +149,14 @@ def task_of(model: str, engine: EngineSettings) -> str:
         model_name(model)
     except ValueError as error:
         raise InputError(f"model {error}, got {preview(model)}") from None
-    key = hub_key(engine)
+    listing = listing_of(model, engine)
     hint = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
-    try:
-        info = model_info(model, key, timeout_s=PREFLIGHT_TIMEOUT_S)
-    except HuggingFaceAPIError:
-        raise
-    except Exception as error:  # a missing model, a gated one, no network: the sentence says which by its class
-        raise InputError(f"{hint} on {constants.ENDPOINT} ({type(error).__name__})") from None
-    if not info.pipeline_tag:
+    if "problem" in listing:  # a missing model, a gated one, no network: the sentence says which by its class
+        raise InputError(f"{hint} on {constants.ENDPOINT} ({listing['problem']})")
+    task = listing.get("task")
+    if not task:
         raise InputError(f"{hint}: its page on the Hub names no task")
-    return str(info.pipeline_tag)
+    return task
 
 
 def describe_model(
@@ -173,9 +172,10 @@ def describe_model(
             leave that out.
 
     Returns:
-        ``model``, ``address`` and ``key sent``, then the provider's name; or ``protocol`` with what the server is asked
-        in, and how that is known, and the ``DESCRIBED_FIELDS`` that the server says, or in ``server`` why it could not
-        be reached.
+        ``model``, ``address`` and ``key sent``; then who serves the model at Hugging Face, where that was asked
+        (``hub_description.served_by``); then the provider's name; or ``protocol`` with what the server is asked in, and
+        how that is known, and the ``DESCRIBED_FIELDS`` that the server says, or in ``server`` why it could not be
+        reached.
 
     Raises:
         InputError: The model has no route (see ``routing.resolve_route``).
@@ -183,12 +183,16 @@ def describe_model(
     """
     route = resolve_route(engine, model)
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
+    with secret_in_use(route.secret):
+        address.update(served_by(engine, model, http))
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
     if route.endpoint and servers is not None:
         found = http.submit(servers.detect(http, route, model.definition)).result()
         address["address"] = found.url
         address["protocol"] = f"{found.kind.name} ({found.protocol.name}), {found.evidence.value}"
+    if is_router_chat(route):
+        return address
     url = route.url.split("/pipeline/")[0]
     try:
         request = http.get(url, key_for(url, engine).headers, PREFLIGHT_TIMEOUT_S, public_only=route.is_public_only)

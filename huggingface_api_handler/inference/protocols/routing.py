@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
+from ...config.policies import with_choice
 from ...config.settings import EngineSettings, ModelSettings
-from ...errors import InputError
+from ...errors import HuggingFaceAPIError, InputError
 from ...redaction import Secret, preview, secret_in_use
 from ...tasks import Task
 from ...urls import without_slash
@@ -16,11 +19,26 @@ from .addresses import path_of
 from .base import JSON_TYPE, WireProtocol
 from .endpoint_policy import is_public_only
 from .hf_inference import HF_INFERENCE, serves_many_models
+from .hub_choice import RouterChat, choice_of, in_order
+from .hub_models import (
+    Listing,
+    failing_last,
+    is_served,
+    known_listing,
+    listing_of,
+    not_served,
+    providers_of,
+    refuse_default_of_others,
+    warning_of,
+)
 from .hub_providers import provider_for, user_agent_headers
 from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
 from .servers import CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, said_kind
 
+logger = logging.getLogger(__name__)
+
 _HF_INFERENCE_BASE = f"{ROUTER}/hf-inference/models"
+_MAX_PROVIDERS = 4  # of one query; stored answers are looked for at each of them
 
 
 class Evidence(Enum):
@@ -59,6 +77,8 @@ class Route:
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
         is_key_allowed_for: Whether the key may go to another address of the same server.
+        fallbacks: The routes to other providers of the model, for when this one fails for everybody; None where no
+            other may be asked: the person named a server or a provider, or the router chooses one.
     """
 
     url: str
@@ -77,6 +97,7 @@ class Route:
     base: str = ""
     info_paths: tuple[str, ...] = ()
     is_key_allowed_for: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
+    fallbacks: tuple[Route, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -84,39 +105,106 @@ class Route:
         return urlsplit(self.url).netloc
 
 
-def resolve_route(engine: EngineSettings, model: ModelSettings) -> Route:
+def resolve_route(engine: EngineSettings, model: ModelSettings, *, may_ask: bool = True) -> Route:
     """Decide where the requests of a model go, and whether the key goes with them.
 
-    Sends no request, except that it asks the Hub once a process for the model's name at a provider.
+    Sends no request, except that it asks the Hub once a process: who serves the model, where neither endpoint nor
+    provider is named, or else for the model's name at the provider.
 
     Args:
         engine: The settings of the engine.
         model: The settings of the model. Its endpoint and provider come before the engine's.
+        may_ask: Whether the Hub may be asked who serves the model. Where it may not, and was not yet, the task's usual
+            route is taken.
 
     Returns:
         The route.
 
     Raises:
         InputError: The environment variable named for the key is not set or may not be read, the key does not belong
-            to the provider, the provider does not serve the model, or the model's endpoint is at a private address.
+            to the provider, nobody or not that provider serves the model, or the model's endpoint is at a private
+            address.
         InferenceError: The Hub cannot be asked for the model's name at the provider.
     """
+    if model.endpoint or engine.endpoint:
+        provider = model.provider or (engine.provider if model.endpoint is None else None)
+        return _route_to(engine, model, provider, model.model)
+    _refuse_kind_without_endpoint(engine)
+    choice = choice_of(engine, model)
+    name = choice.model
+    if not choice.is_for_hub:
+        return _route_to(engine, model, choice.provider, name, choice.policy)
+    listing = listing_of(name, engine) if may_ask else known_listing(name, engine)
+    if listing is None or "problem" in listing:
+        return replace(_route_to(engine, model, None, name), fallbacks=())
+    providers = failing_last(name, in_order(providers_of(listing, model.definition), choice))
+    if not providers:
+        raise not_served(listing, model.definition, engine)
+    first, *others = providers[:_MAX_PROVIDERS]
+    fallbacks = tuple(_routes_to(engine, model, others, name))
+    return replace(_route_to(engine, model, first, name), fallbacks=fallbacks)
+
+
+def listing_at_create(engine: EngineSettings, model: ModelSettings) -> Listing | None:
+    """Ask the Hub who serves a new model, where that is for the Hub or its router to say.
+
+    Args:
+        engine: The settings of the engine.
+        model: The settings of the model.
+
+    Returns:
+        What the Hub says; None where an endpoint or a provider is named.
+
+    Raises:
+        InputError: Nobody serves the model, or it has no route for another reason (see ``resolve_route``).
+    """
+    if model.endpoint or engine.endpoint:
+        return None
+    _refuse_kind_without_endpoint(engine)
+    choice = choice_of(engine, model)
+    if not choice.is_for_hub and choice.provider is not None:
+        return None
+    refuse_default_of_others(model)
+    listing = listing_of(choice.model, engine)
+    if warning := warning_of(listing):
+        logger.warning("%s", warning)
+    elif not is_served(listing, model.definition):
+        raise not_served(listing, model.definition, engine)
+    resolve_route(engine, model)
+    return listing
+
+
+def _routes_to(engine: EngineSettings, model: ModelSettings, providers: Sequence[str], name: str) -> Iterator[Route]:
+    """The routes to those of several providers that can be asked with the engine's key."""
+    for provider in providers:
+        with suppress(HuggingFaceAPIError):
+            yield _route_to(engine, model, provider, name)
+
+
+def _route_to(
+    engine: EngineSettings, model: ModelSettings, provider_name: str | None, name: str, policy: str | None = None
+) -> Route:
+    """The route to an endpoint, to the router, or to one provider, where the model has ``name``."""
     task = model.definition
     endpoint = model.endpoint or engine.endpoint
-    provider_name = model.provider or (engine.provider if model.endpoint is None else None)
     router_base = ROUTER if CHAT.supports(task) else _HF_INFERENCE_BASE
     if provider_name and not _is_asked_directly(provider_name, router_base):
-        return _provider_route(engine, model, provider_name)
+        return _provider_route(engine, model, provider_name, name)
     if endpoint is not None:
         return _endpoint_route(engine, model, endpoint)
+    base = _HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else router_base
+    direct = CHAT if CHAT.supports(task) else HF_INFERENCE
+    protocol = direct if policy is None else RouterChat(policy=policy)
+    route = _route(engine, model, protocol.url(base, name, task), protocol, serves_many_models=True)
+    return replace(route, model=name if policy is None else with_choice(name, policy))
+
+
+def _refuse_kind_without_endpoint(engine: EngineSettings) -> None:
     if (kind := said_kind(engine)) is not None:
         raise InputError(
             f"the engine's protocol = {kind.name!r} is for an endpoint, and neither the engine nor the "
             "model has one. Give endpoint, or leave protocol out to ask Hugging Face"
         )
-    base = _HF_INFERENCE_BASE if provider_name == HF_INFERENCE.name else router_base
-    protocol = CHAT if CHAT.supports(task) else HF_INFERENCE
-    return _route(engine, model, protocol.url(base, model.model, task), protocol, serves_many_models=True)
 
 
 def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str) -> Route:
@@ -196,19 +284,19 @@ def _headers(model: ModelSettings) -> dict[str, str]:
     return headers
 
 
-def _provider_route(engine: EngineSettings, model: ModelSettings, name: str) -> Route:
+def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hub_name: str) -> Route:
     key = provider_key(engine, name)
     headers = _headers(model)
     if engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
     task = model.definition
     with secret_in_use(KeyDecision(key).secret):
-        protocol = provider_for(model.model, task, name, key, headers, hub_key(engine))
-    url = protocol.url(ROUTER, model.model, task)
+        protocol = provider_for(hub_name, task, name, key, headers, hub_key(engine))
+    url = protocol.url(ROUTER, hub_name, task)
     decision = key_for(url, engine, RequestKind.PROVIDER, name)
     if decision.key is None:
         raise InputError(decision.advice)
     # The account is the key alone, as it always was: stored answers are found by it.
     account = decision.key.get_secret_value()
     headers = dict(protocol.headers(task))
-    return Route(url, model.model, headers, True, True, protocol, account, decision.secret)
+    return Route(url, hub_name, headers, True, True, protocol, account, decision.secret)

@@ -24,6 +24,7 @@ from ..media.loader import MediaPolicy
 from ..protocols.jobs import Get, JobEndedError
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
+from ..storage.provider_answers import ProviderAnswers
 from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope, hash_of
@@ -37,6 +38,10 @@ from .session import ConcurrencyLimiter, Session, default_session
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
 CheckLink = Callable[[str], Awaitable[None]]
+AnyResponseCache = ResponseCache | ProviderAnswers | NoResponseCache
+
+MAX_AWAY_S = 30.0
+"""Seconds for which a provider may fail for everybody before the next one is asked."""
 
 
 async def _get_nothing(_url: str, _headers: Mapping[str, str], _timeout_s: float) -> Response:
@@ -82,6 +87,9 @@ class Dependencies:
         detect: asks the server again what it speaks, after a failure of the first request; None where that is known.
         check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
         get: sends one more request of a provider's job.
+        sent: requests that the query has sent to other providers before.
+        max_away_s: seconds for which the provider may fail for everybody, where there is another; None where there is
+            none.
     """
 
     post: Post
@@ -91,13 +99,15 @@ class Dependencies:
     save: Save
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    answers: ResponseCache | NoResponseCache = field(default_factory=NoResponseCache)
+    answers: AnyResponseCache = field(default_factory=NoResponseCache)
     quota: Quota = NO_QUOTA
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
     detect: Callable[[Failure | None], Awaitable[Route]] | None = None
     check_link: CheckLink | None = None
     get: Get = _get_nothing
+    sent: int = 0
+    max_away_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,7 @@ class Query:
         session: the connections, stores and routes that it uses.
         scope: whose it is; None from Python without a name.
         hooks: who is told of it; None where there is nobody.
+        failed: the routes to other providers that have failed for everybody. What they answered before is found.
         store: the file of what outlives the process.
         answers: the stored answers that it may use.
     """
@@ -123,8 +134,9 @@ class Query:
     session: Session
     scope: Scope | None = None
     hooks: Hooks | None = None
+    failed: tuple[Route, ...] = ()
     store: Store = field(init=False)
-    answers: ResponseCache | NoResponseCache = field(init=False)
+    answers: AnyResponseCache = field(init=False)
 
     def __post_init__(self) -> None:
         store = self.session.store(self.engine.cache_dir)
@@ -157,7 +169,7 @@ class Query:
             InputError: the model has no route (see ``routing.resolve_route``).
             InferenceError: the Hub cannot be asked for the model's name at the provider.
         """
-        route = resolve_route(engine, model)
+        route = resolve_route(engine, model, may_ask=not model.dry_run)
         usage = Usage(model.task, model.model, route.host)
         used = session or default_session()
         listeners = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
@@ -215,6 +227,7 @@ class Query:
             detect=detect,
             check_link=check_link,
             get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES, public_only=route.is_public_only),
+            max_away_s=MAX_AWAY_S if route.fallbacks else None,
         )
         return route, state, dependencies
 
@@ -229,24 +242,32 @@ class Query:
         """
         return await self.session.routes.state(route, self.engine, self.store)
 
-    def _answers(self, store: Store) -> ResponseCache | NoResponseCache:
+    def _answers(self, store: Store) -> AnyResponseCache:
         model, engine = self.model, self.engine
         wanted = model.cache if model.cache is not None else engine.cache
         if not (model.definition.deterministic if wanted is None else wanted):
             return NoResponseCache()
         read = model.options.use_cache
-        account = self.route.account
-        owner = self._nameless() if self.scope is None else self.scope.answers_of(account)
+        routes = (self.route, *self.failed, *(self.route.fallbacks or ()))
         # Without its slash, as since the first release: stored answers are found by it.
-        return ResponseCache(store, owner, without_slash(self.route.url), model, engine.cache_ttl, read=read)
+        caches = [
+            ResponseCache(
+                store, self._owner_of_answers(route), without_slash(route.url), model, engine.cache_ttl, read=read
+            )
+            for route in routes
+        ]
+        return caches[0] if len(caches) == 1 else ProviderAnswers(caches)
+
+    def _owner_of_answers(self, route: Route) -> str:
+        return self._nameless(route) if self.scope is None else self.scope.answers_of(route.account)
 
     def _owner(self) -> str:
         """Whose requests count together: the engine, whatever its key; from Python without a name, the account."""
-        return self._nameless() if self.scope is None else self.scope.engine
+        return self._nameless(self.route) if self.scope is None else self.scope.engine
 
-    def _nameless(self) -> str:
+    def _nameless(self, route: Route) -> str:
         endpoint = self.engine.endpoint
-        return f"{endpoint and without_slash(endpoint)} {hash_of(self.route.account)}"
+        return f"{endpoint and without_slash(endpoint)} {hash_of(route.account)}"
 
 
 class _LimiterWithSlots:

@@ -66,7 +66,7 @@ class QueryExecutor:
         self._end = asyncio.Event()
         self.is_aborted = False
         self._active_batches = self._in_flight = 0
-        self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s)
+        self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s, dependencies.max_away_s)
         self._pool = WorkerPool(self._abort)
         self._sender = RequestSender(
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None

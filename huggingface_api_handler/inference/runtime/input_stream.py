@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ...tasks import Input
@@ -86,6 +87,7 @@ class InputStream:
         self.ended = self.closed = self.is_starved = False
         self._call_soon = call_soon
         self._next = 0
+        self._again: deque[int] = deque()
         self._lock = threading.Lock()
         self._added = asyncio.Event()
 
@@ -137,7 +139,7 @@ class InputStream:
     @property
     def has_next(self) -> bool:
         """Whether there are inputs to take, or none will come."""
-        return self.ended or self._next < self.count
+        return self.ended or self._next < self.count or bool(self._again)
 
     async def wait(self, on_starved: Callable[[], None]) -> None:
         """Wait until ``has_next``.
@@ -173,7 +175,7 @@ class InputStream:
         Returns:
             The input; None where there is none to take.
         """
-        return self.inputs.get(self._next)
+        return self.inputs.get(self._again[0] if self._again else self._next)
 
     def take(self, most: int) -> list[int]:
         """Take the next inputs.
@@ -184,10 +186,16 @@ class InputStream:
         Returns:
             Their indexes; none at the end.
         """
+        if self._again:
+            return [self._again.popleft() for _ in range(min(most, len(self._again)))]
         first = self._next
         self._next = min(self.count, first + most)
         self.results.extend(self._next - first)
         return list(range(first, self._next))
+
+    def begin_again(self) -> None:
+        """Give the inputs once more that were taken, and have neither prediction nor failure."""
+        self._again = deque(self.results.open_indexes())
 
     def close(self) -> int:
         """Take no more inputs.

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ...errors import InferenceError, SessionClosedError
@@ -20,6 +20,7 @@ from ..flow_control.route_registry import RouteState
 from ..telemetry.usage import UsageValue
 from .context import Query
 from .executor import QueryExecutor
+from .failover import is_undone, may_go_on, next_query
 from .input_stream import InputStream
 from .results import Results
 from .rows import Rows
@@ -72,6 +73,8 @@ class QueryRun:
         self._finished = threading.Event()
         self._future: Future[None] | None = None
         self._executor: QueryExecutor | None = None
+        self._asked = query  # at the provider that is asked now
+        self._is_over = False  # no other provider is asked any more
         self._pid = os.getpid()
         self._watched: _FrameWatch | None = None
 
@@ -79,6 +82,8 @@ class QueryRun:
     def fatal(self) -> Failure | None:
         """Why the query fails: it ended without any answer, or at its first failure where ``on_error`` is 'raise'."""
         stopped = self._executor.stopped if self._executor is not None else None
+        if stopped is not None and self._may_go_on(stopped):
+            return None
         if stopped is None or self._query.model.on_error == "raise":
             return stopped
         if self._query.model.on_error == "null":
@@ -142,7 +147,7 @@ class QueryRun:
         watch = self._watch(rows)
         if not self._finished.is_set():
             self._wait(watch.event)
-        if self._finished.is_set() or (self._executor is not None and self._executor.is_aborted):
+        if self._finished.is_set() or self._is_ending:
             self._join()
         return watch.usage or self._query.usage.as_dict()
 
@@ -177,6 +182,15 @@ class QueryRun:
             self._forget(index)
         elif self._future is not None:
             self._http.submit(self._drop_before(index)).result()
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether the query was ended with what is in flight, and not to go on at another provider."""
+        executor = self._executor
+        return executor is not None and executor.is_aborted and not self._may_go_on(executor.stopped)
+
+    def _may_go_on(self, stopped: Failure | None) -> bool:
+        return not self._is_over and may_go_on(self._asked, stopped)
 
     def _watch(self, rows: Rows) -> _FrameWatch:
         if self._watched is None or self._watched.rows is not rows:
@@ -231,27 +245,40 @@ class QueryRun:
 
     async def _ask_all(self) -> None:
         try:
-            route, state, dependencies = await self._query.dependencies()
-            self._executor = executor = QueryExecutor(
-                self._query.model,
-                route,
-                self._query.engine.timeout,
-                self._query.usage,
-                dependencies,
-                self._source,
-            )
-            try:
-                await self._run(executor, state)
-            finally:
-                state.save()
-                await asyncio.gather(dependencies.answers.flush(), dependencies.quota.release())
+            started = time.monotonic()
+            while not await self._ask_provider(started):
+                self.results.reopen(is_undone)
+                self._source.begin_again()
         finally:
+            self._is_over = True
             self._fail_unasked(self._source.close())
             self._finished.set()
 
-    async def _run(self, executor: QueryExecutor, state: RouteState) -> None:
+    async def _ask_provider(self, started: float) -> bool:
+        """Ask one provider for all that has no answer. False where it fails for everybody, and there is another."""
+        query = self._asked
+        route, state, dependencies = await query.dependencies()
+        dependencies = replace(dependencies, sent=query.usage.requests)  # of the providers before
+        self._executor = executor = QueryExecutor(
+            query.model, route, query.engine.timeout, query.usage, dependencies, self._source
+        )
+        try:
+            await self._run(executor, state, started)
+        finally:
+            state.save()
+            await asyncio.gather(dependencies.answers.flush(), dependencies.quota.release())
+        if executor.stopped is None or not may_go_on(query, executor.stopped):
+            return True
+        following = await next_query(query, executor.stopped)
+        if isinstance(following, Failure):
+            executor.stopped = following
+            return True
+        self._asked = following
+        return False
+
+    async def _run(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         peers = asyncio.create_task(state.coordinator.watch())
-        watcher = asyncio.create_task(self._report(executor, state))
+        watcher = asyncio.create_task(self._report(executor, state, started))
         work = asyncio.create_task(executor.run())
         try:
             await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
@@ -266,10 +293,10 @@ class QueryRun:
         if not work.cancelled():
             work.result()
 
-    async def _report(self, executor: QueryExecutor, state: RouteState) -> None:
+    async def _report(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         """Tell of progress, and end the query when it is cancelled or its time is up."""
         max_seconds = self._query.model.max_seconds
-        started = logged = time.monotonic()
+        logged = time.monotonic()
         while True:
             now, total = time.monotonic(), self._source.count
             if self._progress is not None:

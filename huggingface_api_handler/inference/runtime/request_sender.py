@@ -46,7 +46,7 @@ class RequestSender:
         dependencies: Dependencies,
         is_stopped: Callable[[], bool],
     ) -> None:
-        self.sent = self.received = 0
+        self.sent = self.received = dependencies.sent
         self.route = route
         self._model, self._timeout_s = model, timeout_s
         self._usage, self._deps, self._is_stopped = usage, dependencies, is_stopped

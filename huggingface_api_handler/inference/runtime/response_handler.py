@@ -52,7 +52,7 @@ class ResponseHandler:
         on_rejected: Callable[[int, Failure], None],
     ) -> None:
         self.results = source.results
-        self.done = 0
+        self.done = source.results.done
         self.last_answered: Input | None = None
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._makes_media = self._task.makes_media

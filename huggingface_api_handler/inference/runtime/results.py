@@ -55,6 +55,11 @@ class Results(Sequence[Result]):
         """How many inputs have a prediction, those that were dropped included."""
         return self._dropped_answers + self._states.count(_ANSWERED)
 
+    @property
+    def done(self) -> int:
+        """How many inputs have a prediction or a failure, those that were dropped included."""
+        return len(self) - self._states.count(_OPEN)
+
     def __len__(self) -> int:
         return self.start + len(self.values)
 
@@ -130,6 +135,27 @@ class Results(Sequence[Result]):
             self.fail(self.start + place, failure)
             place = self._states.find(_OPEN, place)
         self.notify()
+
+    def open_indexes(self) -> list[int]:
+        """Inputs that have neither prediction nor failure, of those that there is room for.
+
+        Returns:
+            Their indexes, in their order.
+        """
+        return [self.start + place for place, state in enumerate(self._states) if state == _OPEN]
+
+    def reopen(self, is_undone: Callable[[Failure], bool]) -> None:
+        """Forget failures, so that these inputs can be asked again. Those that ``when_done`` has told of stay.
+
+        Args:
+            is_undone: whether a failure is to be forgotten.
+        """
+        first = self._watched_stop if self._watched < 0 else self.start
+        for index in [each for each, failure in self.failures.items() if each >= first and is_undone(failure)]:
+            del self.failures[index]
+            self._states[index - self.start] = _OPEN
+        if self._watched >= 0:
+            self._watched = self.start
 
     def when_done(self, stop: int, on_done: Callable[[], None]) -> None:
         """Call a function once all inputs before ``stop`` have their prediction or failure. One at a time is watched.

@@ -109,8 +109,10 @@ class ServiceCheck:
             failure = await self._ask_again(item)
             if failure is None:
                 outage.on_trial_answered()
-            elif not self._is_away(failure, _NO_INDEX) and failure.kind is FailureKind.FATAL:
+            elif failure.kind is FailureKind.FATAL:
                 self._stop(failure)
+            else:
+                self._is_away(failure, _NO_INDEX)
         elif self._queue.ready():
             await self._ask(self._take_one())
         outage.is_tried = False

@@ -46,7 +46,7 @@ _KEYED_SETTINGS = ("task", "model", "parameters", "system_prompt", "output_schem
 _KEYED_WHERE_GIVEN = ("candidate_labels", "question")
 """Settings that change what is sent too, and came later: the keys of models without them must not change."""
 
-_KEY_BYTES = 16
+KEY_BYTES = 16
 """Length of a key. Two of a billion inputs share one with a probability of about 1e-21."""
 
 _CHECKSUM_BYTES = 4
@@ -88,8 +88,8 @@ class ResponseCache:
         self._seal = Seal(self._secret, owner_of(self._secret, scope))
         # BLAKE2 with a key is a MAC as it is (RFC 7693 section 2.9).
         secret = blake2b(query, key=self._secret, digest_size=32).digest()
-        self._query_key = secret[:_KEY_BYTES]
-        self._keyed_hash = blake2b(key=secret, digest_size=_KEY_BYTES)
+        self._query_key = secret[:KEY_BYTES]
+        self._keyed_hash = blake2b(key=secret, digest_size=KEY_BYTES)
         self._pending: PendingRows = []
         self._previous_pending_rows = 0
         self._writes: deque[tuple[Future[None], int]] = deque()

@@ -23,6 +23,9 @@ _MAX_HEADER_CHARS = 100
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 """Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
 
+_COUNTERS = ("errors", "failovers", "latencies")
+"""Fields that are shown in another form."""
+
 UsageValue = int | float | str | dict[str, int] | dict[int, int] | None
 """A value of ``Usage.as_dict()`` and ``Usage.to_record()``."""
 
@@ -57,6 +60,7 @@ class Usage:
         sha: The model's revision, as the last response named it.
         errors: Rows without a prediction, by the kind of failure.
         latencies: Requests by latency: bucket ``n`` holds those of about ``2 ** (n / 8)`` seconds.
+        failovers: Times that a provider failed for everybody and the next one was asked, by their names and the reason.
     """
 
     task: str
@@ -84,6 +88,7 @@ class Usage:
     sha: str | None = None
     errors: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
+    failovers: Counter[str] = field(default_factory=Counter)
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -162,20 +167,21 @@ class Usage:
             Plain values by their public names: the fields, with ``latencies`` as the quantiles ``p50_seconds`` and
             ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request.
         """
-        plain = {name: value for name, value in self.to_record().items() if name not in ("errors", "latencies")}
+        plain = {name: value for name, value in self.to_record().items() if name not in _COUNTERS}
         return {
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
             "errors": dict(self.errors),
             "p50_seconds": self.latency_quantile(0.5),
             "p95_seconds": self.latency_quantile(0.95),
+            "failovers": dict(self.failovers),
         }
 
     def to_record(self) -> dict[str, UsageValue]:
         """Return all fields by their public names, as the store keeps them.
 
         Returns:
-            The fields in their order. ``errors`` and ``latencies`` are this usage's own counters.
+            The fields in their order. ``errors``, ``failovers`` and ``latencies`` are this usage's own counters.
         """
         return {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
 
@@ -198,5 +204,6 @@ class Usage:
         names = {each.name: _PUBLIC_NAMES.get(each.name, each.name) for each in fields(cls)}
         values: dict[str, Any] = {name: record[public] for name, public in names.items() if public in record}
         values["errors"] = Counter(values.get("errors", {}))
+        values["failovers"] = Counter(values.get("failovers", {}))
         values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
         return cls(**values)

@@ -55,8 +55,8 @@ def usage_table(store: Store, model: str) -> pd.DataFrame:
 
     Returns:
         A row for all queries together, whose ``query`` is 'all', then one for each of the last 20, newest first. The
-        columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors`` is JSON. Times
-        are in seconds. No rows where there was no query.
+        columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors`` and
+        ``failovers`` are JSON. Times are in seconds. No rows where there was no query.
     """
     empty = _UsageHistory(None, [])
     total, recent = store.run(lambda connection: _select(connection, model), empty).result()
@@ -70,7 +70,8 @@ def usage_table(store: Store, model: str) -> pd.DataFrame:
 
 def _to_row(usage: Usage) -> dict[str, UsageValue]:
     row = usage.as_dict()
-    row["errors"] = orjson.dumps(row["errors"]).decode()
+    for name in ("errors", "failovers"):
+        row[name] = orjson.dumps(row[name]).decode()
     for name, value in row.items():
         if isinstance(value, float):
             row[name] = round(value, _SHOWN_DECIMALS)

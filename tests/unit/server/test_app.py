@@ -39,7 +39,7 @@ MORE_MODELS = {
     "openai/whisper-large-v3",
     "local/piper-joe",
     "local/smollm2-135m-instruct",
-    "Qwen/Qwen2.5-7B-Instruct",
+    "meta-llama/Llama-3.1-8B-Instruct",
     "local/translation-en-pt",
     "Helsinki-NLP/opus-mt-en-pt",
     "local/translation-pt-en",

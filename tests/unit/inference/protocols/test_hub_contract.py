@@ -27,7 +27,8 @@ from pydantic import SecretStr
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.protocols import hub_providers
 from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
-from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS, HubProvider, provider_for
+from huggingface_api_handler.inference.protocols.hub_providers import HubProvider, provider_for
+from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS, REMOVED_PROVIDERS
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media, input_types
 
@@ -74,6 +75,14 @@ OURS = [
 ]
 
 
+WITH_OWN_KEYS = {"openai", *REMOVED_PROVIDERS}
+"""Providers that Hugging Face does not route to, so that they take keys of their own only."""
+
+
+def key_of(provider: str) -> str:
+    return KEYS[provider in WITH_OWN_KEYS]
+
+
 def settings_of(task: str) -> Any:
     using = {"task": task, "column": "t", "model": "owner/m", "provider": "together", **ARGUMENTS.get(task, {})}
     return model_settings({name: value for name, value in using.items() if value is not None})
@@ -97,13 +106,13 @@ def protocol(provider: str, task: str, key: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("provider", "task", "key"),
-    [(*pair, key) for pair in OURS for key in KEYS if (pair[0], key[:3]) != ("openai", "hf_")],  # it takes its own only
+    [(*pair, key) for pair in OURS for key in KEYS if key[:3] != "hf_" or pair[0] not in WITH_OWN_KEYS],
 )
 def test_a_request_is_what_the_helper_would_send(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     definition, settings = TASKS[task], settings_of(task)
     assert protocol.supports(definition)
     assert protocol.batching(definition) is Batching.NEVER
-    inputs, parameters = hub_providers._helper_inputs(definition, input_of(task), settings)
+    inputs, parameters = hub_providers._helper_inputs(definition, input_of(task), settings, protocol.form)
     request = protocol.helper.prepare_request(
         inputs=inputs, parameters=parameters, headers=dict(OWN_HEADERS), model="owner/m", api_key=key
     )
@@ -153,8 +162,9 @@ def answer_of(provider: str, task: str) -> tuple[Any, Any] | None:
     return (CHAT, "Paris") if HELPER_TASKS.get(task) else ANSWERS.get((provider, task))
 
 
-@pytest.mark.parametrize("key", KEYS[:1])
-@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) and pair[0] != "openai"])
+@pytest.mark.parametrize(
+    ("provider", "task", "key"), [(*pair, key_of(pair[0])) for pair in OURS if answer_of(*pair) and pair[0] != "openai"]
+)
 def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
     protocol: HubProvider, provider: str, task: str, key: str
 ) -> None:
@@ -170,8 +180,9 @@ def test_an_answer_is_read_as_hf_inference_would_have_sent_it(
         assert decoded.usage is not None and decoded.usage.tokens == 3
 
 
-@pytest.mark.parametrize("key", KEYS[:1])
-@pytest.mark.parametrize(("provider", "task"), [pair for pair in OURS if answer_of(*pair) is None])
+@pytest.mark.parametrize(
+    ("provider", "task", "key"), [(*pair, key_of(pair[0])) for pair in OURS if answer_of(*pair) is None]
+)
 def test_what_is_no_answer_is_a_value_error(protocol: HubProvider, provider: str, task: str, key: str) -> None:
     assert protocol.blocks
     with pytest.raises(ValueError):
@@ -194,6 +205,16 @@ def test_the_names_that_the_adapter_uses_are_there() -> None:
     assert {"inputs", "parameters", "headers", "model", "api_key"} <= set(parameters_of(helper.prepare_request))
     assert parameters_of(RequestParameters) == ["url", "task", "model", "json", "data", "headers"]
     assert isinstance(_common.HARDCODED_MODEL_INFERENCE_MAPPING, dict)
+
+
+def test_the_hub_is_asked_who_serves_a_model_as_every_release_can() -> None:
+    """``test_hub_models.py`` asks a stand-in of the Hub so; this says which arguments that takes."""
+    assert {"expand", "timeout", "token"} <= set(parameters_of(HfApi.model_info))
+    assert {"inference_provider", "pipeline_tag", "sort", "limit", "token"} <= set(parameters_of(HfApi.list_models))
+    mapping = {"provider": "together", "hf_model_id": "owner/m", "providerId": "their/m", "status": "live", "task": "x"}
+    plain = hub_providers.plain_mapping(InferenceProviderMapping(**mapping))  # type: ignore[no-untyped-call]
+    assert mapping.items() <= plain.items()
+    assert plain == hub_providers.plain_mapping(InferenceProviderMapping(**plain))  # type: ignore[no-untyped-call]
 
 
 def test_every_helper_reads_answers_in_the_same_form_and_knows_its_task() -> None:

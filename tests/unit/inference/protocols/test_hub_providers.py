@@ -19,7 +19,7 @@ from huggingface_api_handler.inference import InferenceHook, predict
 from huggingface_api_handler.inference.flow_control.retry import RetryPolicy
 from huggingface_api_handler.inference.protocols import discovery, hub_providers
 from huggingface_api_handler.inference.protocols import jobs as jobs_module
-from huggingface_api_handler.inference.protocols.hub_providers import HELPER_TASKS
+from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS, REMOVED_PROVIDERS
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.transport import client
@@ -74,7 +74,7 @@ CHAT = {"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}],
     sorted(
         name
         for name, tasks in PROVIDERS.items()
-        if "conversational" in tasks and name not in ("hf-inference", "openai")
+        if "conversational" in tasks and name not in ("hf-inference", "openai", *REMOVED_PROVIDERS)
     ),
 )  # openai takes its own keys only, at its own host
 def test_chat_goes_to_every_provider_under_its_name_for_the_model(

@@ -148,6 +148,7 @@ class Listener(WebServer):
             return web.json_response([[{"label": "A", "score": 0.9}]])
         if request.path.startswith("/api/models/"):
             mapping = {"together": {"providerId": "their/m", "status": "live", "task": "conversational"}}
+            mapping["hf-inference"] = {"providerId": "o/m", "status": "live", "task": "text-classification"}
             return web.json_response({"id": "o/m", "pipeline_tag": "text-classification", "inferenceProviderMapping": mapping})  # fmt: skip
         return web.json_response({"name": "ann"}, status=404 if request.path.endswith("/info") else 200)
 
@@ -171,6 +172,7 @@ def listener(authority: trustme.CA) -> Iterator[Listener]:
 @pytest.fixture
 def internet(listener: Listener, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     """Every name leads to the listener, whose address counts as public; the Hub is the listener too, by its address."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     real_reason, real_lookup = public_addresses.non_public_reason, socket.getaddrinfo
