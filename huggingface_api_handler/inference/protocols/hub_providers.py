@@ -48,6 +48,8 @@ _CHAT = "conversational"
 HELPER_TASKS = {"chat-completion": _CHAT, "image-text-to-text": _CHAT, "chat-classification": _CHAT}
 """Our name of a task, and the name that the helpers use for it, if they differ."""
 
+_FORM = ChatForm()
+
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers that describe a body on the wire."""
 
@@ -70,7 +72,7 @@ class HubProvider:
     helper: TaskProviderHelper = field(repr=False)
     key: SecretStr
     common_headers: Mapping[str, str] = field(repr=False)
-    form: ChatForm = field(default_factory=ChatForm)
+    form: ChatForm = _FORM
     max_batch_size: ClassVar[int | None] = None
 
     @property
@@ -365,7 +367,9 @@ def _use_client_in_helpers() -> None:
 _use_client_in_helpers()
 
 
-def _helper_inputs(task: Task, item: Input, settings: Settings, form: ChatForm) -> tuple[JSON | bytes, dict[str, JSON]]:
+def _helper_inputs(
+    task: Task, item: Input, settings: Settings, form: ChatForm = _FORM
+) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
     if HELPER_TASKS.get(task.name) == _CHAT:
         chat = chat_payload(task, [item], settings, form)

@@ -16,6 +16,7 @@ from huggingface_api_handler.config.validation import engine_settings, model_set
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.echoes import ServerError
+from huggingface_api_handler.inference.failures import Failure
 from huggingface_api_handler.inference.flow_control.batching import can_batch
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols import discovery, servers
@@ -70,6 +71,9 @@ class Vectors:
         if len(parts) != count:
             return Decoded([], usage, UnreadableAnswer(f"{count} inputs were answered with {len(parts)} vectors"))
         return Decoded(parts, usage)
+
+    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> None:
+        return None
 
     def error(self, response: Response) -> ServerError | None:
         return None if response.status == 200 else ServerError(orjson.loads(response.body)["oops"])
