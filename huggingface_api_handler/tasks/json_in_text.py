@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 _START = re.compile(r"""\{(?=\s*["}])|\[(?=\s*\{)""")
 """Where an object may begin, or a list of them. Braces of templates and of sets are none."""
 
-MAX_ATTEMPTS = 64
+MAX_PLACES = 64
 """Places that are tried: half of them from the beginning, the others from the end."""
 
 _MAX_CHARS_IN_VAIN = 4_000_000
@@ -96,9 +96,9 @@ def _object_of(value: Any) -> Any:
 
 def _starts(text: str) -> list[int]:
     starts = [match.start() for match in _START.finditer(text)]
-    if len(starts) <= MAX_ATTEMPTS:
+    if len(starts) <= MAX_PLACES:
         return starts
-    half = MAX_ATTEMPTS // 2
+    half = MAX_PLACES // 2
     return [*starts[:half], *starts[-half:]]
 
 

@@ -43,6 +43,8 @@ from .openai_chat import chat_error, chat_payload, decode_chat
 from .provider_names import CHAT, HELPER_TASKS, REMOVED_PROVIDERS, removed_provider
 from .server_errors import read_error
 
+_FORM = ChatForm()
+
 _NOT_OF_THE_BODY_AS_READ = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers that describe a body on the wire."""
 
@@ -65,7 +67,7 @@ class HubProvider:
     helper: TaskProviderHelper = field(repr=False)
     key: SecretStr
     common_headers: Mapping[str, str] = field(repr=False)
-    form: ChatForm = field(default_factory=ChatForm)
+    form: ChatForm = _FORM
     max_batch_size: ClassVar[int | None] = None
 
     @property
@@ -386,7 +388,9 @@ def _use_client_in_helpers() -> None:
 _use_client_in_helpers()
 
 
-def _helper_inputs(task: Task, item: Input, settings: Settings, form: ChatForm) -> tuple[JSON | bytes, dict[str, JSON]]:
+def _helper_inputs(
+    task: Task, item: Input, settings: Settings, form: ChatForm = _FORM
+) -> tuple[JSON | bytes, dict[str, JSON]]:
     """Inputs and parameters as huggingface_hub's own client hands them to a helper."""
     if HELPER_TASKS.get(task.name) == CHAT:
         chat = chat_payload(task, [item], settings, form)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import UnreadableAnswer
-from huggingface_api_handler.tasks.json_in_text import MAX_ATTEMPTS, objects_in
+from huggingface_api_handler.tasks.json_in_text import MAX_PLACES, objects_in
 from huggingface_api_handler.tasks.output_schema import parse_output_schema
 from huggingface_api_handler.tasks.structured_output import parse_fields, response_format
 
@@ -206,7 +206,7 @@ def test_any_object_of_the_schema_is_found_in_any_text_without_braces(
     ],
 )
 def test_hostile_texts_are_given_up_after_a_bounded_number_of_attempts(text: str) -> None:
-    assert objects_in(text).attempts <= MAX_ATTEMPTS
+    assert objects_in(text).attempts <= MAX_PLACES
     with pytest.raises(UnreadableAnswer):
         parse_fields(text, RICH)
 

@@ -89,6 +89,20 @@ def test_chat_goes_to_every_provider_under_its_name_for_the_model(
     assert hub.count("conversational/m") == 1
 
 
+def test_typed_chat_falls_back_to_the_form_that_a_provider_takes(service: Service, hub: list[str]) -> None:
+    def answers(body: Any, *_: Any) -> Any:
+        if "response_format" in body:
+            return Reply({"error": {"message": "response_format is not supported for this model"}}, 400)
+        answer = {"message": {"content": '{"city": "Paris"}'}, "finish_reason": "stop"}
+        return {"choices": [answer], "usage": {"total_tokens": 3}}
+
+    service.answer = answers
+    out = ask("groq", "chat-completion", [f"question {number}" for number in range(10)], output_schema={"city": "str"})
+    assert list(out["city"]) == ["Paris"] * 10
+    assert len(service.asked) == 13
+    assert service.asked[0]["stream"] is False
+
+
 def test_the_hub_is_asked_once_for_a_whole_query(service: Service, hub: list[str]) -> None:
     service.answer = lambda *_: CHAT
     ask("together", "chat-completion", [f"question {number}" for number in range(50)])

@@ -72,7 +72,7 @@ class Vectors:
             return Decoded([], usage, UnreadableAnswer(f"{count} inputs were answered with {len(parts)} vectors"))
         return Decoded(parts, usage)
 
-    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> WireProtocol | None:
+    def fallback(self, task: Task, settings: Settings, failure: Failure, *, is_first: bool) -> None:
         return None
 
     def error(self, response: Response) -> ServerError | None:
