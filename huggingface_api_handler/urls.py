@@ -70,6 +70,24 @@ def without_slash(url: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/"))) if parts.path.endswith("/") else url
 
 
+def redirect_target(location: str) -> str:
+    """Where a redirect leads, as a message may show it: without what may hold a key.
+
+    Args:
+        location: The header of the response.
+
+    Returns:
+        `` to `` and the host, or the path on the same host; empty where neither can be told.
+
+    >>> redirect_target("https://example.com/x?token=1"), redirect_target("/predict/?token=1")
+    (' to example.com', ' to /predict/')
+    """
+    host = re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location)
+    path = re.match(r"(/[^/?#][^?#]*)", location)
+    found = host or path
+    return f" to {found.group(1)[:_MAX_HOST_CHARS]}" if found else ""
+
+
 def is_same_origin(url: str, other: str) -> bool:
     """Whether two URLs lead to the same server.
 

@@ -12,6 +12,7 @@ from enum import Enum
 
 from ..printable import MAX_MESSAGE_CHARS, printable, shorten
 from ..redaction import redact
+from ..urls import redirect_target
 from .advice import HUGGING_FACE_ADVICE
 from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
@@ -19,12 +20,6 @@ from .transport.rate_limit_headers import retry_after as parse_retry_after
 
 _MAX_REDACTED_CHARS = 20_000
 """Characters of a message that are looked at: whoever wrote it may have written megabytes."""
-
-_MAX_HOST_CHARS = 253
-"""Length of a name in the DNS."""
-
-_MAX_PATH_CHARS = 300
-"""Characters of a path that a redirect names."""
 
 
 class FailureKind(str, Enum):
@@ -284,7 +279,7 @@ def classify_response(
         failure = _with_batch_limit(failure, error)
 
     if 300 <= status < 400:
-        target = _redirect_target(headers.get("Location", ""))
+        target = redirect_target(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
     if status == 429:
@@ -405,11 +400,3 @@ def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: 
     if failure.retry_after_s is None and estimate_s is not None:
         return replace(failure, retry_after_s=estimate_s, is_estimated=True)
     return failure
-
-
-def _redirect_target(location: str) -> str:
-    """Where a redirect leads, without what may hold a key: the host, or the path on the same one."""
-    if match := re.match(r"https?://([^/@?#]+)(?:[/?#]|$)", location):
-        return f" to {match.group(1)[:_MAX_HOST_CHARS]}"
-    match = re.match(r"/[^/?#][^?#]*", location)
-    return f" to {shorten(printable(match.group()), _MAX_PATH_CHARS)}" if match else ""

@@ -213,7 +213,8 @@ def _endpoint_route(engine: EngineSettings, model: ModelSettings, endpoint: str)
         choice, evidence = Choice(kind, True), Evidence.SAID
         _refuse_unfit(kind, task, endpoint)
     else:
-        choice = Choice(HUGGING_FACE, True) if many else choose(endpoint, task)
+        is_hugging_face = many or endpoint.startswith(f"{_HF_INFERENCE_BASE}/")
+        choice = Choice(HUGGING_FACE, True) if is_hugging_face else choose(endpoint, task)
         evidence = Evidence.ADDRESS if choice.is_known else Evidence.ASSUMED
     protocols = choice.kind.protocols_for(task)
     urls = [choice.kind.url(protocol, endpoint, model.model, task) for protocol in protocols]

@@ -96,6 +96,7 @@ def test_an_address_that_shows_its_server_is_asked_there_and_nothing_is_asked_be
         # Many models are Hugging Face's protocol
         (f"{H}/models", "embeddings", f"{H}/models/m/pipeline/feature-extraction", ()),
         (f"{H}/models/?key=1", "text-classification", f"{H}/models/m?key=1", ()),
+        ("https://router.huggingface.co/hf-inference/models/a/b", "embeddings", "https://router.huggingface.co/hf-inference/models/a/b", ()),
         # Two kinds of servers have a path of this name
         (f"{H}/predict", "text-classification", f"{H}/predict", ("/info",)),
         (f"{H}/predict/", "text-classification", f"{H}/predict/", ("/info",)),
