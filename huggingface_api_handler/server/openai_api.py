@@ -131,7 +131,9 @@ async def complete(request: Request) -> Response:
     path_id = path_model(request)
     body = text_completion.parse_completion_request(await read_body(request))
     card, model_id = registry.find_card(text_completion.TASK, path_id or body.model)
-    run = ModelRun(request, card, body.parameters)
+    # Pipelines do not have it.
+    details = {"details": True} if "details" in card.known_parameters else {}
+    run = ModelRun(request, card, {**body.parameters, **details})
     response = CompletionResponse(model_id)
     if body.stream:
         events = completion_events(run, body.prompts.items[0], response, include_usage=body.include_usage)

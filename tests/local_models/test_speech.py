@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from huggingface_api_handler.server.models import text_to_speech
+from tests.support.media_bombs import flac_silence
 
 from .conftest import ask
 
@@ -208,3 +209,9 @@ def test_a_text_is_spoken_and_heard_through_the_routes_of_openai(client: TestCli
 def test_bytes_without_a_type_are_heard(client: TestClient, fox: bytes) -> None:
     with_type = client.post(f"/models/{WHISPER}", content=fox, headers={"content-type": "audio/wav"}).json()
     assert client.post(f"/models/{WHISPER}", content=fox).json() == with_type
+
+
+def test_a_form_may_hold_no_more_sound_than_a_body(client: TestClient) -> None:
+    hours = {"file": ("s.flac", flac_silence(57_866), "audio/flac")}
+    response = client.post("/v1/audio/transcriptions", files=hours)
+    assert response.status_code == 413 and "30 minutes" in response.json()["error"]

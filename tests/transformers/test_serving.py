@@ -51,9 +51,10 @@ def test_the_command_serves_several_models_each_loaded_when_first_asked(folder: 
     try:
         url = f"http://127.0.0.1:{port}/models"
         _until_up(f"http://127.0.0.1:{port}/health", server)
-        status, answer = _post(f"{url}/mine/classes", {"inputs": "hello"})
+        impatient = {"inputs": "hello", "options": {"wait_for_model": False}}
+        status, answer = _post(f"{url}/mine/classes", impatient)
         assert status == 503 and answer["error"] == "Model mine/classes is currently loading"
-        waiting = {"inputs": "hello", "options": {"wait_for_model": True}}
+        waiting = {"inputs": "hello"}
         status, answer = _post(f"{url}/mine/classes", waiting)
         assert status == 200 and len(answer[0]) == 3
         assert _post(f"{url}/ner", waiting)[0] == 200
@@ -180,10 +181,30 @@ def test_a_named_model_says_what_it_is(ask: Asker) -> None:
     assert ask.response("classes", "hello").headers["x-sha"] == facts["sha"]
 
 
-@pytest.mark.parametrize("name", ["classes", "mask", "writer", "picture", "sentences"])
+@pytest.mark.parametrize("name", ["classes", "mask", "picture", "sentences"])
 def test_an_unknown_parameter_is_refused_by_name(ask: Asker, name: str) -> None:
     assert "`nonsense` is not a parameter of" in ask.refused(name, "aGVsbG8=", nonsense=1)
     assert "is not a parameter" in ask.refused(name, "aGVsbG8=", trust_remote_code=True)
+
+
+def test_an_unknown_parameter_of_generation_is_ignored_with_a_warning(ask: Asker) -> None:
+    response = ask.response("writer", "the cat", trust_remote_code=True, max_new_tokens=2)
+    assert response.status_code == 200
+    assert response.headers["x-warning"] == "not known here, so ignored: trust_remote_code"
+
+
+def test_a_chat_and_a_text_are_streamed_in_one_piece(ask: Asker) -> None:
+    body = {"model": "writer", "prompt": "the cat", "max_tokens": 3, "stream": True}
+    response = ask.client.post("/v1/completions", json=body)
+    assert response.status_code == 200 and response.headers["x-warning"] == "this model's output comes as one piece"
+    whole = ask.client.post("/v1/completions", json={**body, "stream": False}).json()
+    assert whole["choices"][0]["text"] and response.text.endswith("data: [DONE]\n\n")
+
+
+def test_vectors_of_tokens_are_no_embeddings(ask: Asker) -> None:
+    for name, status in (("sentences", 200), ("tokens", 400)):
+        response = ask.client.post("/v1/embeddings", json={"model": name, "input": "the cat"})
+        assert response.status_code == status, response.text
 
 
 def test_wrong_values_and_inputs_are_the_client_s_fault(ask: Asker) -> None:

@@ -72,9 +72,7 @@ def parse_completion_request(raw: bytes) -> CompletionRequest:
     if stream and len(prompts.items) > 1:
         raise invalid_field("stream", "a stream has one prompt: send the others in requests of their own")
     parameters = {_TASK_NAMES.get(name, name): fields[name] for name in fields if name not in _IGNORED_FIELDS}
-    return CompletionRequest(
-        read_model(fields), prompts, {**parameters, "details": True}, stream, includes_usage(fields)
-    )
+    return CompletionRequest(read_model(fields), prompts, parameters, stream, includes_usage(fields))
 
 
 @dataclass(frozen=True)

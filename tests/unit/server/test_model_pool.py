@@ -42,7 +42,12 @@ def slow_card(slow: Slow) -> AnyModelCard:
 
 
 def test_a_model_that_loads_is_waited_for_unless_the_client_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow()
+    slow, wait = Slow(), asyncio.wait
+
+    async def loads_when_waited_for(futures: Any, timeout: float | None = None) -> Any:
+        slow.may_load.set()
+        return await wait(futures, timeout=timeout)
+
     monkeypatch.setattr(registry, "CARDS", (slow_card(slow),))
     with TestClient(create_app()) as client:
         by_header = client.post("/models/org/slow", json={"inputs": "x"}, headers={"x-wait-for-model": "false"})
@@ -50,7 +55,8 @@ def test_a_model_that_loads_is_waited_for_unless_the_client_says_otherwise(monke
         for response in (by_header, by_option):
             assert response.status_code == 503
             assert response.json() == {"error": "Model org/slow is currently loading", "estimated_time": 20.0}
-        slow.may_load.set()
+        # It is loaded no sooner than a request waits for it.
+        monkeypatch.setattr(asyncio, "wait", loads_when_waited_for)
         assert client.post("/models/org/slow", json={"inputs": "x"}).status_code == 200
         assert slow.loads == 1
 
