@@ -54,14 +54,22 @@ def page(figures: dict[str, Any]) -> str:
             continue
         versions = ", ".join(f"{package} {version}" for package, version in runs[-1]["versions"].items())
         days = sorted({run["date"] for run in runs})
-        parts += [f"### {name}\n\n{versions}. {' to '.join(days[:: max(1, len(days) - 1)])}. `make servers ONLY={server}`\n"]
-        rows = [[f"`{run['task']}`", run["variant"], f"`{run['path']}`" if run["path"] else "", *_outcome(run)] for run in runs]
+        parts += [
+            f"### {name}\n\n{versions}. {' to '.join(days[:: max(1, len(days) - 1)])}. `make servers ONLY={server}`\n"
+        ]
+        rows = [
+            [f"`{run['task']}`", run["variant"], f"`{run['path']}`" if run["path"] else "", *_outcome(run)]
+            for run in runs
+        ]
         parts.append(table(["task", "", "path of the endpoint", "", "requests for 30 rows", "for many rows"], rows))
     clients = sorted((run for run in figures.values() if "client" in run), key=lambda run: (run["client"], run["call"]))
     by_version: dict[str, list[str]] = {}
     for each in clients:
         by_version.setdefault(each["version"], []).append(each["call"].replace("_", " "))
-    parts += [CLIENTS, table(["client", "calls that work"], [[version, ", ".join(calls)] for version, calls in by_version.items()])]
+    parts += [
+        CLIENTS,
+        table(["client", "calls that work"], [[version, ", ".join(calls)] for version, calls in by_version.items()]),
+    ]
     return "\n".join(parts)
 
 

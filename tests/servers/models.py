@@ -26,9 +26,9 @@ def ranker(folder: Path) -> None:
 def entities(folder: Path) -> None:
     """Names in a text."""
     names = dict(enumerate(["O", "B-PER", "B-LOC", "B-ORG"]))
-    tiny.encoder(
-        "BertForTokenClassification", id2label=names, label2id={name: index for index, name in names.items()}
-    )(folder)
+    tiny.encoder("BertForTokenClassification", id2label=names, label2id={name: index for index, name in names.items()})(
+        folder
+    )
 
 
 def speaker(folder: Path) -> None:

@@ -16,8 +16,35 @@ from PIL import Image
 Row: TypeAlias = Mapping[str, Any]
 """The cells of a row, by column."""
 
-WORDS = """cat dog mat good bad happy person sunny day capital france paris stars repository transformers datasets example
-animal car red blue text about hello world legal refund""".split()
+WORDS = [
+    "cat",
+    "dog",
+    "mat",
+    "good",
+    "bad",
+    "happy",
+    "person",
+    "sunny",
+    "day",
+    "capital",
+    "france",
+    "paris",
+    "stars",
+    "repository",
+    "transformers",
+    "datasets",
+    "example",
+    "animal",
+    "car",
+    "red",
+    "blue",
+    "text",
+    "about",
+    "hello",
+    "world",
+    "legal",
+    "refund",
+]
 LABELS = ["animal", "car", "legal"]
 
 
@@ -71,7 +98,9 @@ def sound(number: int) -> bytes:
     rate = 16_000
     chosen = random.Random(f"sound {number}")
     first, second = chosen.uniform(100, 2000), chosen.uniform(100, 7000)
-    samples = (0.3 * math.sin(first * n / rate * 6.283) + 0.3 * math.sin(second * n / rate * 6.283) for n in range(rate // 3))
+    samples = (
+        0.3 * math.sin(first * n / rate * 6.283) + 0.3 * math.sin(second * n / rate * 6.283) for n in range(rate // 3)
+    )
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)

@@ -32,7 +32,12 @@ class Servers:
             require(process.environment)
             models = self._folder / "models" / process.environment
             if process.models and not models.exists():
-                names = [name for case in CASES if case.process.environment == process.environment for name in case.process.models]
+                names = [
+                    name
+                    for case in CASES
+                    if case.process.environment == process.environment
+                    for name in case.process.models
+                ]
                 make_models(process.environment, models, dict.fromkeys(names))
             self._url = self._stack.enter_context(running(process, models, self._folder))
             self._process = process

@@ -49,7 +49,9 @@ class Raw:
 
     def model(self, name: str, inputs: Any, **parameters: Any) -> Any:
         """What a model says."""
-        response = httpx.post(f"{self.base}/models/{name}", json={"inputs": inputs, "parameters": parameters}, timeout=180)
+        response = httpx.post(
+            f"{self.base}/models/{name}", json={"inputs": inputs, "parameters": parameters}, timeout=180
+        )
         return self._read(response)
 
     def file(self, name: str, file: str, content_type: str) -> Any:
@@ -76,7 +78,11 @@ def _best(found: Any) -> list[Any]:
 
 def _zero_shot(raw: Raw) -> list[list[Any]]:
     found = raw.model("local/zero-shot-minilm", TEXT, candidate_labels=["travel", "cooking"])
-    pairs = zip(found["labels"], found["scores"], strict=True) if isinstance(found, dict) else ((one["label"], one["score"]) for one in found)
+    pairs = (
+        zip(found["labels"], found["scores"], strict=True)
+        if isinstance(found, dict)
+        else ((one["label"], one["score"]) for one in found)
+    )
     return [list(pair) for pair in pairs]
 
 
@@ -141,7 +147,12 @@ PACKAGES = {
 }  # fmt: skip
 RAISED = {"hub1": "HfHubHTTPError", "hub2": "HfHubHTTPError", "openai": "NotFoundError"}
 
-SERVE = Process("serve", (sys.executable, "-m", "huggingface_api_handler", "serve", "--port", "{port}"), (), variables={"PYTHONPATH": "{root}"})
+SERVE = Process(
+    "serve",
+    (sys.executable, "-m", "huggingface_api_handler", "serve", "--port", "{port}"),
+    (),
+    variables={"PYTHONPATH": "{root}"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +165,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raw]:
     with running(SERVE, folder, folder) as base:
         raw = Raw(base, folder)
         # Current clients do not wait for a model themselves.
-        (folder / "speech.wav").write_bytes(raw.model("local/piper-joe", "The weather in London is cold and rainy today."))
+        (folder / "speech.wav").write_bytes(
+            raw.model("local/piper-joe", "The weather in London is cold and rainy today.")
+        )
         yield raw
 
 
@@ -183,7 +196,7 @@ def results(raw: Raw) -> Callable[[str], dict[str, Any]]:
         command = [program, str(script), raw.base, str(raw.folder), str(folder / client)]
         # The clients are told everything: what this machine has set counts for none of them.
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        done = subprocess.run(command, env=kept, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, check=False, env=kept, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return told
@@ -233,7 +246,11 @@ def test_a_knowledge_base_of_mindsdb_gets_what_the_server_says(raw: Raw, expecte
     assert len(embedding.embeddings([f"text {number}" for number in range(300)])) == 300
     chat = llm_client.LLMClient({**told, "model_name": SMOL})
     assert chat.completion(MESSAGES)[0]
-    record("client mindsdb knowledge base", {"client": "mindsdb", "call": "embeddings of a knowledge base", "version": "mindsdb " + _mindsdb()}, RESULTS)
+    record(
+        "client mindsdb knowledge base",
+        {"client": "mindsdb", "call": "embeddings of a knowledge base", "version": "mindsdb " + _mindsdb()},
+        RESULTS,
+    )
 
 
 def _mindsdb() -> str:

@@ -43,7 +43,9 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
         write(case, why_not=case.why_not)
         return
     expected = {number: alone(case, url, case.row(number)) for number in range(GOOD)}
-    assert case.alike or len({shown(answer) for answer in expected.values()}) > GOOD // 2, "a row in another's place would not show"
+    assert case.alike or len({shown(answer) for answer in expected.values()}) > GOOD // 2, (
+        "a row in another's place would not show"
+    )
     rows, numbers = table(case)
     if case.bad is not None:
         response = send(url, case.ask(case.bad), case.process.key)
@@ -57,7 +59,10 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
             assert got is None and error is None, (got, error)
         else:
             check(case, out, place, expected[int(number)])
-    figures: dict[str, Any] = {"requests_30": out.attrs["usage"]["requests"], "retries_30": out.attrs["usage"]["retries"]}
+    figures: dict[str, Any] = {
+        "requests_30": out.attrs["usage"]["requests"],
+        "retries_30": out.attrs["usage"]["retries"],
+    }
     if case.many:
         out = ask(case, url, [case.row(number) for number in range(1000, 1000 + case.many)])
         assert out["out_error"].isna().all(), out["out_error"].dropna().iloc[0]
@@ -125,7 +130,11 @@ def same(got: Any, expected: Any) -> bool:
     if isinstance(expected, float) or isinstance(got, float):
         return isinstance(got, (int, float)) and math.isclose(got, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if isinstance(expected, dict):
-        return isinstance(got, dict) and got.keys() == expected.keys() and all(same(got[key], expected[key]) for key in expected)
+        return (
+            isinstance(got, dict)
+            and got.keys() == expected.keys()
+            and all(same(got[key], expected[key]) for key in expected)
+        )
     if isinstance(expected, (list, tuple)):
         return (
             isinstance(got, (list, tuple, np.ndarray))

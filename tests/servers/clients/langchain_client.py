@@ -18,14 +18,21 @@ HELLO = "Say hello to Anna."
 def endpoint(**arguments: Any) -> HuggingFaceEndpoint:
     """A language model at an address."""
     return HuggingFaceEndpoint(
-        endpoint_url=f"{BASE}/models/{NAME}", max_new_tokens=6, do_sample=False, huggingfacehub_api_token="none", **arguments
+        endpoint_url=f"{BASE}/models/{NAME}",
+        max_new_tokens=6,
+        do_sample=False,
+        huggingfacehub_api_token="none",
+        **arguments,
     )
 
 
 def embeddings() -> OpenAIEmbeddings:
     """Embeddings of a server that is not OpenAI's, whose tokens LangChain does not know."""
     return OpenAIEmbeddings(
-        model="sentence-transformers/all-MiniLM-L6-v2", base_url=f"{BASE}/v1", api_key="none", check_embedding_ctx_length=False
+        model="sentence-transformers/all-MiniLM-L6-v2",
+        base_url=f"{BASE}/v1",
+        api_key="none",
+        check_embedding_ctx_length=False,
     )
 
 

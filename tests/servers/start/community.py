@@ -39,12 +39,15 @@ class Pipeline:
             source, *others = (self._vector(text) for text in (inputs["source_sentence"], *inputs["sentences"]))
             return [float(source @ other / np.linalg.norm(source) / np.linalg.norm(other)) for other in others]
         if TASK == "feature-extraction":
-            return [self._vector(text).tolist() for text in inputs] if isinstance(inputs, list) else self._vector(inputs).tolist()
+            return (
+                [self._vector(text).tolist() for text in inputs]
+                if isinstance(inputs, list)
+                else self._vector(inputs).tolist()
+            )
         if TASK == "question-answering":
             return self.pipeline(question=inputs["question"], context=inputs["context"], **parameters)
         if TASK in ("automatic-speech-recognition", "audio-classification"):
-            found = self.pipeline({"raw": inputs, "sampling_rate": RATE}, **parameters)
-            return found
+            return self.pipeline({"raw": inputs, "sampling_rate": RATE}, **parameters)
         if TASK == "text-classification":
             return [self.pipeline(inputs, top_k=None, **parameters)]
         if TASK == "token-classification":

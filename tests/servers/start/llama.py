@@ -25,9 +25,10 @@ def main(port: str, name: str, settings: str) -> None:
     # With more, each waits for the slowest after every layer, which on a busy machine takes a hundred times as long.
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     for setting, value in json.loads(settings).items():
-        setattr(parameters, setting, getattr(xllamacpp.llama_pooling_type, value) if setting == "pooling_type" else value)
-    server = xllamacpp.Server(parameters)
-    print(server.listening_address, flush=True)
+        setattr(
+            parameters, setting, getattr(xllamacpp.llama_pooling_type, value) if setting == "pooling_type" else value
+        )
+    _server = xllamacpp.Server(parameters)  # which serves for as long as it is held
     signal.pause()
 
 
