@@ -27,7 +27,7 @@ class Case:
         path: Of the endpoint, below the server's address.
         using: More arguments of the model.
         engine: More arguments of the engine.
-        bad: A row that the server refuses; None where it refuses nothing.
+        bad: A row that the server may refuse, such as one that is too long; None where there is none.
         variant: Tells it from the others of the task.
         alike: Whether a server gives many rows the same answer, so that only a few others are asked for.
         many: Rows of the second query; 0 where one row takes too long.
