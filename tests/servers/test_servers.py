@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import math
+import os
 import wave
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
         "requests_30": out.attrs["usage"]["requests"],
         "retries_30": out.attrs["usage"]["retries"],
     }
-    if case.many:
+    if case.many and os.environ.get("QUICK") != "1":
         out = ask(case, url, [case.row(number) for number in range(1000, 1000 + case.many)])
         assert out["out_error"].isna().all(), out["out_error"].dropna().iloc[0]
         for place in range(0, case.many, max(1, case.many // SAMPLE)):
