@@ -67,7 +67,7 @@ def inputs(path: str = "/", **parameters: Any) -> Ask:
     return ask
 
 
-def fields(path: str = "/", names: Mapping[str, str] = {}, **parameters: Any) -> Ask:  # noqa: B006
+def fields(path: str = "/", names: Mapping[str, str] = {}, **parameters: Any) -> Ask:
     """Hugging Face's form for an object of several cells: the server's name -> the column."""
 
     def ask(row: Row) -> Asked:

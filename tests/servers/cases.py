@@ -27,7 +27,7 @@ class Case:
         path: Of the endpoint, below the server's address.
         using: More arguments of the model.
         engine: More arguments of the engine.
-        bad: A row that the server refuses; None where it refuses nothing.
+        bad: A row that the server may refuse, such as one that is too long; None where there is none.
         variant: Tells it from the others of the task.
         alike: Whether a server gives many rows the same answer, so that only a few others are asked for.
         many: Rows of the second query; 0 where one row takes too long.
@@ -154,7 +154,7 @@ def llama(name: str, **settings: Any) -> Process:
     )  # fmt: skip
 
 
-GREEDY = {"max_tokens": 5, "temperature": 0}
+GREEDY: dict[str, Any] = {"max_tokens": 5, "temperature": 0}
 SCHEMA = {"animal": "str", "count": "int"}
 _JSON_SCHEMA = {
     "type": "json_schema",
@@ -204,8 +204,8 @@ _infinity = Process(
        for part in ("--model-id", f"{{models}}/{name}", "--served-model-name", name))),
     ("infinity-emb", "transformers", "torch"),
     ("sentences", "ranks", "classes"),
-    {"INFINITY_API_KEY": "a-key-of-tests"},
-    key="a-key-of-tests",
+    {"INFINITY_API_KEY": "k-4f8c2a9be1d7630a"},
+    key="k-4f8c2a9be1d7630a",
 )  # fmt: skip
 TOO_MANY_CHARACTERS: Row = {"text": "cat " * 40_000}
 INFINITY = (
@@ -225,7 +225,7 @@ INFINITY = (
 # LiteLLM's proxy, which asks llama.cpp.
 
 
-def litellm(behind: Process, name: str) -> Process:
+def litellm(backend: Process, name: str) -> Process:
     """The proxy in front of another server."""
     return Process(
         "litellm",
@@ -233,12 +233,12 @@ def litellm(behind: Process, name: str) -> Process:
         ("litellm",),
         variables={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         files={"config.yaml": json.dumps({
-            "model_list": [{"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": "{behind}/v1", "api_key": "none"}}],
-            "general_settings": {"master_key": "sk-of-tests"},
+            "model_list": [{"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": "{backend}/v1", "api_key": "none"}}],
+            "general_settings": {"master_key": "sk-4f8c2a9be1d7630a"},
         })},
         ready="/health/liveliness",
-        behind=behind,
-        key="sk-of-tests",
+        backend=backend,
+        key="sk-4f8c2a9be1d7630a",
     )  # fmt: skip
 
 
@@ -279,7 +279,7 @@ TRANSFORMERS = (
          columns=AUDIO, path="/v1/audio/transcriptions", using={"model": "transcribed"}, bad=rows.NO_SOUND, alike=True, many=100),
 )  # fmt: skip
 
-# api-inference-community: the routes behind api-inference.huggingface.co, for one model. It refuses lists of texts.
+# api-inference-community: the routes backend api-inference.huggingface.co, for one model. It refuses lists of texts.
 
 
 def community(model: str, task: str) -> Process:

@@ -37,12 +37,12 @@ class Process:
 
     Attributes:
         environment: Where it is installed.
-        command: What starts it, with ``{bin}``, ``{port}``, ``{models}``, ``{root}``, ``{folder}``, ``{behind}`` for the places.
+        command: What starts it, with ``{bin}``, ``{port}``, ``{models}``, ``{root}``, ``{folder}``, ``{backend}`` for the values.
         models: The tiny models to make for it.
-        variables: Of its environment, with the same places.
+        variables: Of its environment, with the same values.
         ready: The path that answers once it serves.
-        files: Text files to write into ``{folder}`` first, by name, with the same places.
-        behind: The server that it asks.
+        files: Text files to write into ``{folder}`` first, by name, with the same values.
+        backend: The server that it asks.
         key: The key that it wants.
         packages: Whose versions are told.
         work_in: The folder that it runs in.
@@ -55,7 +55,7 @@ class Process:
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     ready: str = "/health"
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
-    behind: Process | None = None
+    backend: Process | None = None
     key: str | None = None
     work_in: str = "{folder}"
 
@@ -70,7 +70,9 @@ def free_port() -> int:
 def make_models(environment: str, folder: Path, names: Iterable[str]) -> None:
     """Make tiny models with the libraries of an environment."""
     command = [str(python_of(environment)), "-m", "tests.servers.models", str(folder), *names]
-    done = subprocess.run(command, cwd=ROOT, env=_variables({"PYTHONPATH": str(ROOT)}), capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, env=_variables({"PYTHONPATH": str(ROOT)}), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -87,21 +89,21 @@ def running(process: Process, models: Path, folder: Path) -> Iterator[str]:
         The server's base address.
     """
     with ExitStack() as stack:
-        behind = stack.enter_context(running(process.behind, models, folder)) if process.behind else ""
+        backend = stack.enter_context(running(process.backend, models, folder)) if process.backend else ""
         port = free_port()
         folder = folder / f"{process.environment}-{port}"
         folder.mkdir(parents=True)
         program = python_of(process.environment).parent
-        places = {"bin": program, "port": port, "models": models, "root": ROOT, "folder": folder, "behind": behind}
+        values = {"bin": program, "port": port, "models": models, "root": ROOT, "folder": folder, "backend": backend}
         for name, text in process.files.items():
-            (folder / name).write_text(_placed(text, places))
-        variables = {name: _placed(value, places) for name, value in process.variables.items()}
+            (folder / name).write_text(_placed(text, values))
+        variables = {name: _placed(value, values) for name, value in process.variables.items()}
         variables["PATH"] = f"{program}{os.pathsep}{os.environ['PATH']}"
         log = folder / "log"
         with log.open("wb") as output:
             started = subprocess.Popen(
-                [_placed(part, places) for part in process.command],
-                cwd=_placed(process.work_in, places),
+                [_placed(part, values) for part in process.command],
+                cwd=_placed(process.work_in, values),
                 env=_variables(variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -112,9 +114,9 @@ def running(process: Process, models: Path, folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def _placed(text: str, places: Mapping[str, object]) -> str:
-    for name, value in places.items():
-        text = text.replace("{%s}" % name, str(value))
+def _placed(text: str, values: Mapping[str, object]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
     return text
 
 

@@ -16,8 +16,35 @@ from PIL import Image
 Row: TypeAlias = Mapping[str, Any]
 """The cells of a row, by column."""
 
-WORDS = """cat dog mat good bad happy person sunny day capital france paris stars repository transformers datasets example
-animal car red blue text about hello world legal refund""".split()
+WORDS = [
+    "cat",
+    "dog",
+    "mat",
+    "good",
+    "bad",
+    "happy",
+    "person",
+    "sunny",
+    "day",
+    "capital",
+    "france",
+    "paris",
+    "stars",
+    "repository",
+    "transformers",
+    "datasets",
+    "example",
+    "animal",
+    "car",
+    "red",
+    "blue",
+    "text",
+    "about",
+    "hello",
+    "world",
+    "legal",
+    "refund",
+]
 LABELS = ["animal", "car", "legal"]
 
 

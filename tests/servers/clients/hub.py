@@ -28,7 +28,7 @@ def best(found: Any) -> list[Any]:
 minilm, smol = at("local/minilm-l6-v2-int8"), at("local/smollm2-135m-instruct")
 openai = InferenceClient(base_url=f"{BASE}/v1", timeout=120)
 NAME = "local/smollm2-135m-instruct"
-FORM = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
+FORM: Any = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
 
 tell({
     "sentiment": lambda: best(at("local/sentiment").text_classification(TEXT)),

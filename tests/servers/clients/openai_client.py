@@ -19,7 +19,7 @@ CHAT: dict[str, Any] = {
 }
 WRITE: dict[str, Any] = {"model": CHAT["model"], "prompt": "Once upon", "max_tokens": 6, "temperature": 0}
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-FORM = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
+FORM: Any = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "Say hello to Anna."}]}]
 EMBED = "sentence-transformers/all-MiniLM-L6-v2"
 client = OpenAI(base_url=f"{BASE}/v1", api_key="none", max_retries=0, timeout=120)

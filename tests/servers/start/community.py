@@ -47,8 +47,7 @@ class Pipeline:
         if TASK == "question-answering":
             return self.pipeline(question=inputs["question"], context=inputs["context"], **parameters)
         if TASK in ("automatic-speech-recognition", "audio-classification"):
-            found = self.pipeline({"raw": inputs, "sampling_rate": RATE}, **parameters)
-            return found
+            return self.pipeline({"raw": inputs, "sampling_rate": RATE}, **parameters)
         if TASK == "text-classification":
             return [self.pipeline(inputs, top_k=None, **parameters)]
         if TASK == "token-classification":

@@ -28,8 +28,7 @@ def main(port: str, name: str, settings: str) -> None:
         setattr(
             parameters, setting, getattr(xllamacpp.llama_pooling_type, value) if setting == "pooling_type" else value
         )
-    server = xllamacpp.Server(parameters)
-    print(server.listening_address, flush=True)
+    _server = xllamacpp.Server(parameters)  # which serves for as long as it is held
     signal.pause()
 
 

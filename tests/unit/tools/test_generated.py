@@ -12,7 +12,7 @@ from huggingface_api_handler.inference.failures import FailureKind, rejection_ki
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from tests.support.refusals import classify
-from tools import generated, reliability_report, write_creation_args, write_reference
+from tools import generated, reliability_report, servers_report, write_creation_args, write_reference
 
 
 def test_creation_args_are_what_the_tool_would_write() -> None:
@@ -74,6 +74,10 @@ def test_a_request_of_one_input_fails_with_a_kind_that_a_row_can_have_unless_it_
 
 def test_the_page_of_reliability_shows_the_figures() -> None:
     assert generated.outdated(reliability_report.pages()) == [], "run `python -m tools.reliability_report`"
+
+
+def test_the_page_of_servers_shows_the_figures() -> None:
+    assert generated.outdated(servers_report.pages()) == [], "run `python -m tools.servers_report`"
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
