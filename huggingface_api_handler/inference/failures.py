@@ -217,7 +217,6 @@ _ABOUT_INPUT = re.compile(
     r"|is empty|empty (input|string|text|sequence)|must not be empty",
     re.I,
 )
-
 _INPUT_LENGTH = re.compile(
     r"(?<!array )too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
 )
@@ -300,10 +299,9 @@ def classify_response(
         return replace(failure, input_message=words)
     is_about_input, is_too_long = bool(error.search(_ABOUT_INPUT)), bool(error.search(_INPUT_LENGTH))
     failure = replace(failure, is_about_input=is_about_input, is_too_long=is_too_long)
-    if batch_size > 1:
-        unsupported = error.search(_LISTS_UNSUPPORTED)
-        return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED if unsupported else FailureKind.BATCH_REJECTED)
-    return replace(failure, kind=FailureKind.INPUT_REJECTED)
+    if batch_size > 1 and error.search(_LISTS_UNSUPPORTED):
+        return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED)
+    return replace(failure, kind=rejection_kind(batch_size))
 
 
 def classify_error_in_answer(

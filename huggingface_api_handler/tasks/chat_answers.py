@@ -26,7 +26,7 @@ _REASONING_PARTS = frozenset({"thinking", "reasoning"})
 _SILENT_PARTS = frozenset({"reference", "redacted_thinking"})
 """Parts that are no text of the answer: where a citation comes from, and reasoning that nobody can read."""
 
-_MAX_WORDS_CHARS = 500
+_MAX_REFUSAL_CHARS = 500
 _MAX_NAMED_TOOLS = 5
 
 RAISE_MAX_TOKENS = "raise max_tokens"
@@ -206,10 +206,10 @@ def _why_no_text(
     if _is_cut_off(finish_reason):
         by_reasoning = " by reasoning" if reasoning or _reasoning_tokens(usage) else ""
         return f"no text: all tokens were used up{by_reasoning} before the answer; {RAISE_MAX_TOKENS}"
-    told = f" (finish_reason {preview(finish_reason)})" if finish_reason is not None else ""
+    reason = f" (finish_reason {preview(finish_reason)})" if finish_reason is not None else ""
     if reasoning:
-        return f"no text: the model's reasoning has no end, or no answer after it{told}"
-    return f"no text: the content of the answer is null{told}"
+        return f"no text: the model's reasoning has no end, or no answer after it{reason}"
+    return f"no text: the content of the answer is null{reason}"
 
 
 def _tools_called(message: Mapping[str, Any]) -> list[Any]:
@@ -240,4 +240,4 @@ def _reasoning_tokens(usage: object) -> bool:
 
 
 def _shown(words: str) -> str:
-    return shorten(re.sub(r"\s+", " ", words[: 4 * _MAX_WORDS_CHARS]).strip(), _MAX_WORDS_CHARS)
+    return shorten(re.sub(r"\s+", " ", words[: 4 * _MAX_REFUSAL_CHARS]).strip(), _MAX_REFUSAL_CHARS)

@@ -228,10 +228,10 @@ def _enum_of(choices: object, schema: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(choices, (list, tuple)) or not choices:
         raise ValueError("has an 'enum' without a list of choices")
     types = {"boolean" if isinstance(each, bool) else _json_type(each) for each in choices} - {"null"}
-    told = schema.get("type", next(iter(types), None))
-    if len(types) != 1 or {told} - types - ({"number"} if types == {"integer"} else set()):
+    stated = schema.get("type", next(iter(types), None))
+    if len(types) != 1 or {stated} - types - ({"number"} if types == {"integer"} else set()):
         raise ValueError(f"has an 'enum' of other values than its type: {preview(choices)}")
-    kind = [told, "null"] if None in choices else told
+    kind = [stated, "null"] if None in choices else stated
     return {"type": kind, "enum": [*choices]}
 
 

@@ -47,10 +47,10 @@ class RouteProfile:
         Returns:
             The same with another protocol, where that was found to be needed.
         """
-        known = self.protocol
-        if known is None or type(known) is not type(route.protocol) or known.name != route.protocol.name:
+        found = self.protocol
+        if found is None or type(found) is not type(route.protocol) or found.name != route.protocol.name:
             return route
-        return replace(route, protocol=known)
+        return replace(route, protocol=found)
 
     def limit_batch_size(self, max_size: int | None) -> None:
         """Send batches of the size that the server names.

@@ -178,12 +178,12 @@ def _collect(pieces: dict[str, list[Any]], delta: object) -> None:
 
 def _joined(pieces: list[Any]) -> Any:
     """The pieces of a text, or of a list of parts, as one. Of anything else the last one counts."""
-    told = [piece for piece in pieces if piece is not None]
-    if all(isinstance(piece, str) for piece in told):
-        return "".join(told) if told else None
-    if all(isinstance(piece, (str, list)) for piece in told):
-        return [part for piece in told for part in ([piece] if isinstance(piece, str) else piece)]
-    return told[-1]
+    present = [piece for piece in pieces if piece is not None]
+    if all(isinstance(piece, str) for piece in present):
+        return "".join(present) if present else None
+    if all(isinstance(piece, (str, list)) for piece in present):
+        return [part for piece in present for part in ([piece] if isinstance(piece, str) else piece)]
+    return present[-1]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

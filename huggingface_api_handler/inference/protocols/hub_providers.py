@@ -7,15 +7,13 @@ private names of huggingface_hub; ``tests/unit/inference/protocols/test_hub_cont
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, ClassVar
 
-import huggingface_hub
 import orjson
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._common import RequestParameters
@@ -24,7 +22,6 @@ from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFEREN
 from huggingface_hub.utils import _http, get_session  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
-from ..._version import __version__
 from ...config.normalize import suggest
 from ...errors import InferenceError, InputError
 from ...tasks import JSON, Input, Media, Settings, Task
@@ -331,20 +328,6 @@ def replace_mapping(mapping: Mapping[str, str | None]) -> None:
     if models is not None:
         models.pop(str(mapping["hf_model_id"]), None)
     register_mapping(mapping)
-
-
-@lru_cache(maxsize=1)
-def user_agent_headers() -> Mapping[str, str]:
-    """The headers by which this package names itself, in the form of huggingface_hub.
-
-    huggingface_hub's own function for it asks the Hub which agent runs it, whatever host the headers are for, and adds
-    this machine's token unless it is told not to.
-
-    Returns:
-        The headers by lower-case name. No key is among them.
-    """
-    versions = f"hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
-    return {"user-agent": f"huggingface_api_handler/{__version__}; {versions}"}
 
 
 class _JobClient:

@@ -13,11 +13,11 @@ from ...printable import printable, shorten
 MAX_LENIENT_BYTES = 8 * 1024 * 1024
 """Bytes of the largest body that is parsed so. It takes several times as long as strict parsing."""
 
-_MAX_INT_DIGITS = 20
+_MAX_UNSIGNED_INT_DIGITS = 20
 """Python takes the square of its length to read a longer whole number."""
 
 _MIN_INT = -(2**63)
-_MAX_INT = 2**64 - 1
+_MAX_UNSIGNED_INT = 2**64 - 1
 """Other whole numbers are read as floats, as ``orjson`` does, which could not write them."""
 
 _MAX_SHOWN_BYTES = 200
@@ -150,5 +150,5 @@ def _parse_float(digits: str) -> float | None:
 
 
 def _parse_int(digits: str) -> float | None:
-    value = int(digits) if len(digits) <= _MAX_INT_DIGITS else None
-    return value if value is not None and _MIN_INT <= value <= _MAX_INT else _parse_float(digits)
+    value = int(digits) if len(digits) <= _MAX_UNSIGNED_INT_DIGITS else None
+    return value if value is not None and _MIN_INT <= value <= _MAX_UNSIGNED_INT else _parse_float(digits)

@@ -63,7 +63,7 @@ def find_media(answer: object) -> Media | MediaLink:
             sound.
 
     Returns:
-        The media, its content type detected by its bytes; or the link that stands in its place.
+        The media, its content type found_type by its bytes; or the link that stands in its place.
 
     Raises:
         UnreadableAnswer: The answer holds none.
@@ -96,9 +96,9 @@ def _decoded(text: str, declared: object, is_named: bool) -> Media:
         raise UnreadableAnswer("the server's answer to a task that makes media is not base64") from None
     if not data:
         raise UnreadableAnswer("the server's answer to a task that makes media is empty")
-    detected = content_type_of(data)
-    if detected != UNKNOWN_TYPE:
-        return Media(data, detected)
+    found_type = content_type_of(data)
+    if found_type != UNKNOWN_TYPE:
+        return Media(data, found_type)
     if not is_named and not is_uri:  # a word of four letters is base64 too
         raise UnreadableAnswer("the server answers with a text instead of media")
     return Media(data, declared if isinstance(declared, str) and _CONTENT_TYPE.fullmatch(declared) else UNKNOWN_TYPE)

@@ -156,12 +156,12 @@ def _error_in(body: bytes) -> ServerError | None:
             error = "the server ended the answer with an error"
     if not error:
         return None
-    told = read_error(Response(_SERVER_ERROR, {}, orjson.dumps({"error": error}))) or ServerError("")
+    found = read_error(Response(_SERVER_ERROR, {}, orjson.dumps({"error": error}))) or ServerError("")
     code = error.get("code", error.get("status")) if isinstance(error, dict) else None
     code = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == _STATUS_DIGITS else code
     is_status = type(code) is int and _FIRST_ERROR <= code <= _LAST_ERROR
     # What fails after it began was no fault of the request.
-    return replace(told, status=code if is_status else _SERVER_ERROR if isinstance(choice, dict) else None)
+    return replace(found, status=code if is_status else _SERVER_ERROR if isinstance(choice, dict) else None)
 
 
 @dataclass(frozen=True)

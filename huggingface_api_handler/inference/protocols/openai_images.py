@@ -79,10 +79,10 @@ def _fetched(link: MediaLink) -> Media:
         raise
     except Exception as error:
         raise MediaError(f"its server could not be asked ({type(error).__name__})") from None
-    detected = made_type(response.body, "") if response.status == 200 else None
-    if detected is None:
+    found_type = made_type(response.body, "") if response.status == 200 else None
+    if found_type is None:
         raise MediaError(f"its server answered HTTP {response.status} and no image")
-    return Media(response.body, detected)
+    return Media(response.body, found_type)
 
 
 class OpenAIImages(JSONServer):

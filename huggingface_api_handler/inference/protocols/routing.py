@@ -31,9 +31,10 @@ from .hub_models import (
     refuse_default_of_others,
     warning_of,
 )
-from .hub_providers import provider_for, user_agent_headers
+from .hub_providers import provider_for
 from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
 from .servers import CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, said_kind
+from .user_agent import user_agent_headers
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ _BUCKETS_PER_DOUBLING = 8
 _MIN_LATENCY_S = 1e-6
 """Shorter latencies are counted as this one, since zero has no logarithm."""
 
-_MAX_HEADER_CHARS = 100
+_MAX_ID_CHARS = 100
 """Characters kept of a request's id and of a model's revision. Real ones are shorter."""
 
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
@@ -119,9 +119,9 @@ class Usage:
             self.compute_seconds += reported.compute_seconds
             self.compute_characters += reported.compute_characters
         if "x-request-id" in headers:
-            self.request_id = redact(headers["x-request-id"])[:_MAX_HEADER_CHARS]
+            self.request_id = redact(headers["x-request-id"])[:_MAX_ID_CHARS]
         if "x-sha" in headers:
-            self.sha = redact(headers["x-sha"])[:_MAX_HEADER_CHARS]
+            self.sha = redact(headers["x-sha"])[:_MAX_ID_CHARS]
 
     def add(self, other: Usage) -> None:
         """Add the usage of other queries to this one.

@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 from pydantic import SecretStr
 
 from huggingface_api_handler.config.validation import model_settings
-from huggingface_api_handler.inference.protocols import hub_providers
+from huggingface_api_handler.inference.protocols import hub_providers, user_agent
 from huggingface_api_handler.inference.protocols.base import JSON_TYPE, Batching
 from huggingface_api_handler.inference.protocols.hub_providers import HubProvider, provider_for
 from huggingface_api_handler.inference.protocols.provider_names import HELPER_TASKS, REMOVED_PROVIDERS
@@ -268,9 +268,9 @@ def test_the_hubs_mapping_survives_being_stored() -> None:
 
 def test_no_token_of_the_machine_is_in_the_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_ambient")
-    hub_providers.user_agent_headers.cache_clear()
-    assert "hf_ambient" not in str(hub_providers.user_agent_headers())
-    assert list(hub_providers.user_agent_headers()) == ["user-agent"]
+    user_agent.user_agent_headers.cache_clear()
+    assert "hf_ambient" not in str(user_agent.user_agent_headers())
+    assert list(user_agent.user_agent_headers()) == ["user-agent"]
 
 
 def test_the_headers_are_made_without_asking_the_hub(tmp_path: Path) -> None:
@@ -290,8 +290,8 @@ asked = []
 hub = http.server.HTTPServer(("127.0.0.1", 0), Hub)
 threading.Thread(target=hub.serve_forever, daemon=True).start()
 os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{hub.server_port}"
-from huggingface_api_handler.inference.protocols import hub_providers
-print(hub_providers.user_agent_headers()["user-agent"].partition("/")[0], asked)
+from huggingface_api_handler.inference.protocols import hub_providers, user_agent
+print(user_agent.user_agent_headers()["user-agent"].partition("/")[0], asked)
 """
     variables = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     done = subprocess.run(
