@@ -139,7 +139,7 @@ def test_an_error_does_not_tell_what_others_have_for_a_key(service: Service) -> 
     assert running.wait(20)
     service.answer = lambda *_: Reply({"error": f"{KEYS[0]} cannot read {guess}"}, 401)
     try:
-        with pytest.raises(InferenceError, match=rf"^\.\.\. cannot read {guess}\. The key was not accepted"):
+        with pytest.raises(InferenceError, match=rf"^\.\.\. cannot read {guess}\. This server did not accept the key"):
             ask(service, KEYS[0])
     finally:
         service._loop.call_soon_threadsafe(over.set)

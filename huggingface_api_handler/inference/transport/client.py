@@ -43,7 +43,7 @@ _CONNECT_TIMEOUT_S = 30.0
 """Time to connect to one address of a host. A host that takes longer is down, whatever the request's own timeout."""
 
 _MAX_HEADER_BYTES = 64 * 1024
-"""Bytes of one response header, of which aiohttp takes 128. Some proxies send more than aiohttp's own limit of 8,190."""
+"""Bytes of one response header, of which aiohttp takes 128. Some proxies send more than aiohttp's limit of 8,190."""
 
 _CLOSE_TIMEOUT_S = 1.0
 """Time to close connections as the process ends."""

@@ -112,7 +112,7 @@ def test_an_error_in_a_choice_that_stays_is_its_rows_with_its_words(service: Ser
     out = ask(service, ["c", "a", "b", "d", "e", "f", "g", "h", "i", "j"])
     assert list(out["answer"]) == ["4", None, None, *["4"] * 7]
     assert out["answer_error"][1] == "temporary failure 500: Provider returned error (after 5 attempts)"
-    assert out["answer_error"][2] == "rejected input 200: Prompt was flagged"
+    assert out["answer_error"][2] == "rejected input 400: Prompt was flagged"
     assert len(service.asked) == 8 + 5 + 1
 
 
