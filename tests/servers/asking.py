@@ -162,10 +162,10 @@ def best_label(answer: Any) -> Answer:
 
 
 def all_labels(answer: Any) -> Answer:
-    """The labels with a score of a half, best first."""
+    """The labels with a score of a half, best first; where there are none, what the package says by default."""
     answer = _one(answer)
     pairs = sorted(zip(answer["scores"], answer["labels"], strict=True), reverse=True)
-    return Answer([label for score, label in pairs if score >= 0.5] or None, pairs[0][0])
+    return Answer([label for score, label in pairs if score >= 0.5] or "uncertain", pairs[0][0])
 
 
 def as_sent(answer: Any) -> Answer:

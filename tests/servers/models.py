@@ -15,6 +15,9 @@ import transformers as hf
 
 from tests.transformers import tiny
 
+WIDTH = 0.7
+"""Standard deviation of weights."""
+
 LABELS = {"id2label": dict(enumerate("ABCDEFGH")), "label2id": {label: index for index, label in enumerate("ABCDEFGH")}}
 
 
@@ -85,8 +88,27 @@ def painter(folder: Path) -> None:
     ).save_pretrained(folder)  # fmt: skip
 
 
+def widened(kind: str, build: Callable[[Path], None]) -> Callable[[Path], None]:
+    """The model of a builder whose configuration has no such width, with larger weights."""
+
+    def wide(folder: Path) -> None:
+        build(folder)
+        model = getattr(hf, kind).from_pretrained(folder)
+        with torch.no_grad():
+            for weights in model.parameters():
+                if weights.dim() > 1:
+                    weights.normal_(0, WIDTH)
+        model.save_pretrained(folder)
+
+    return wide
+
+
 MODELS: dict[str, Callable[[Path], None]] = {
     **{name: build for name, (_, build) in tiny.MODELS.items()},
+    "chatter": widened("GPT2LMHeadModel", tiny.generator(tiny.CHAT)),
+    "writer": widened("GPT2LMHeadModel", tiny.generator(None)),
+    "summary": widened("T5ForConditionalGeneration", tiny.seq2seq),
+    "translated": widened("T5ForConditionalGeneration", tiny.seq2seq),
     "classes": tiny.encoder("BertForSequenceClassification", **LABELS),
     "entities": entities,
     "ranks": ranker,
@@ -99,7 +121,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
 def main(folder: Path, names: list[str]) -> None:
     """Make the models that are not there, each in a folder of its name."""
     for shared in (tiny.TEXT, tiny.IMAGE, tiny.AUDIO):
-        shared["initializer_range"] = 0.7
+        shared["initializer_range"] = WIDTH
     torch.manual_seed(0)
     for name in names:
         if not (folder / name).exists():
