@@ -15,13 +15,15 @@ PAGE = FILE.with_suffix(".md")
 
 HEAD = """# Servers and clients
 
-Made by `python -m tools.servers_report` from `docs/servers.json`, which `make servers` writes; not written by hand.
+Made by `python -m tools.servers_report` from `docs/servers.json`, which `make servers` writes; not written by
+hand.
 
 ## Servers
 
 Servers that others wrote, asked through `predict`. Each got 30 rows: 25 that differ, three of them twice, a NULL
 and one that the server may refuse. Each value was compared with what the server says when it is asked for that row
-alone, with plain HTTP; a refused row must have its reason. "Requests" are all that were sent: lists, tries at lists, the refused row again.
+alone, with plain HTTP; a refused row must have its reason. "Requests" are all that were sent: lists, tries at
+lists, the refused row again.
 
 The models are tiny and have random weights, but for llama.cpp's, which is SmolLM2. So this page says whether a
 server's answers reach their rows, not how good they are.
