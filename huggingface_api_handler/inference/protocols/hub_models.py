@@ -97,7 +97,6 @@ class _Memory:
 
 
 _memory = _Memory()
-_ANY_ACCOUNT = ""
 
 
 def listing_of(model: str, engine: EngineSettings, *, again: bool = False) -> Listing:
@@ -139,20 +138,25 @@ def known_listing(model: str, engine: EngineSettings) -> Listing | None:
     return _remembered(split_choice(model)[0], hub_key(engine))
 
 
-def restore(listing: Listing) -> None:
+def restore(listing: Listing, engine: EngineSettings) -> None:
     """Use here what another process was told. What was told later counts.
 
     Args:
         listing: What ``listing_of`` returned there, as it was stored.
+        engine: The settings of the engine that it was told to, for its key.
+
+    Raises:
+        InputError: As of ``listing_of``.
     """
-    model, now = str(listing.get("model")), _now()
+    model, now, account = str(listing.get("model")), _now(), account_of(hub_key(engine))
     # What says that it is of tomorrow would hide what is found out today.
     listing = {**listing, "asked": min(str(listing.get("asked", "")), now)}
     listing["providers"] = list(_plain(listing.get("providers") or (), model))
-    held = _memory.listings.get((model, _ANY_ACCOUNT))
-    if "problem" in listing or (held is not None and held[1].get("asked", "") >= listing.get("asked", "")):
+    _, held = _memory.listings.get((model, account), (0.0, None))
+    is_later = held is not None and "problem" not in held and held.get("asked", "") >= listing["asked"]
+    if "problem" in listing or is_later:
         return
-    _memory.put(model, _ANY_ACCOUNT, listing)
+    _memory.put(model, account, listing)
     _register(listing)
 
 
@@ -288,9 +292,8 @@ def _is_known(mapping: Mapping[str, str | None], task: Task) -> bool:
 
 def _remembered(model: str, key: SecretStr | None) -> Listing | None:
     asked, listing = _memory.listings.get((model, account_of(key)), (0.0, None))
-    if listing is not None and ("problem" not in listing or time.monotonic() - asked < _ASK_AGAIN_S):
-        return listing
-    return _memory.listings.get((model, _ANY_ACCOUNT), (0.0, None))[1]
+    is_old = listing is not None and "problem" in listing and time.monotonic() - asked >= _ASK_AGAIN_S
+    return None if is_old else listing
 
 
 def _ask(model: str, key: SecretStr | None) -> Listing:

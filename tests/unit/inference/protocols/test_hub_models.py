@@ -108,7 +108,7 @@ def test_a_stored_answer_of_the_hub_serves_another_process(hub: StandInHub, monk
     found = create("text-to-image", model=FLUX)
     in_another_process(monkeypatch)
     hub.questions.clear()
-    discovery.DetectedServers().restore(json.loads(json.dumps(found)))
+    discovery.DetectedServers().restore(json.loads(json.dumps(found)), engine_settings(ENGINE))
     assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["together"]
     assert hub.questions == []
 
@@ -121,7 +121,7 @@ def test_what_was_told_later_counts(hub: StandInHub, monkeypatch: pytest.MonkeyP
     newer = create("text-to-image", model=FLUX)
     in_another_process(monkeypatch)
     for found in (older, newer, older):
-        discovery.DetectedServers().restore(found)
+        discovery.DetectedServers().restore(found, engine_settings(ENGINE))
     assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["nscale"]
 
 
@@ -271,7 +271,7 @@ def test_a_model_that_was_renamed_is_asked_for_by_the_name_that_was_given(
         found = create("text-to-image", **using)
         in_another_process(monkeypatch)
         hub.questions.clear()
-        discovery.DetectedServers().restore(json.loads(json.dumps(found)))
+        discovery.DetectedServers().restore(json.loads(json.dumps(found)), engine_settings(ENGINE))
         assert ask("text-to-image", ["a cat"], **using)["y"].notna().all()
         assert hub.questions == []
         assert all("ann/new-name" not in models for models in _common.HARDCODED_MODEL_INFERENCE_MAPPING.values())
@@ -307,9 +307,20 @@ def test_what_is_stored_with_one_model_says_nothing_of_another(
     in_another_process(monkeypatch)
     for mapping in other["hub"]["providers"]:
         mapping.update(hf_model_id=FLUX, providerId="ann/of-somebody-else")
-    discovery.DetectedServers().restore(other)
+    discovery.DetectedServers().restore(other, engine_settings(ENGINE))
     ask("text-to-image", ["a cat"], model=FLUX, provider="together")
     assert "ann/of-somebody-else" not in json.dumps([body for _, _, body in hub.asked])
+
+
+def test_what_was_told_to_one_key_is_kept_from_another(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = create("text-to-image", model=FLUX)
+    in_another_process(monkeypatch)
+    discovery.DetectedServers().restore(found, engine_settings(ENGINE))
+    del hub.models[FLUX]
+    another = {"api_key": "hf_OfSomebodyElse"}
+    assert "providers" not in create("text-to-image", another, model=FLUX)["hub"]
+    assert "provider together" not in describe("text-to-image", another, model=FLUX)
+    assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["together"]
 
 
 def test_what_is_stored_as_of_tomorrow_does_not_hide_what_is_found_out_later(
@@ -319,7 +330,7 @@ def test_what_is_stored_as_of_tomorrow_does_not_hide_what_is_found_out_later(
     in_another_process(monkeypatch)
     old = copy.deepcopy(found)
     old["hub"]["asked"] = "9999-01-01T00:00:00+00:00"
-    discovery.DetectedServers().restore(old)
+    discovery.DetectedServers().restore(old, engine_settings(ENGINE))
     held = hub_models.known_listing(FLUX, engine_settings(ENGINE))
     assert held is not None and held["asked"] < "9999"
 
