@@ -281,8 +281,7 @@ def _headers(model: ModelSettings) -> dict[str, str]:
     headers = dict(user_agent_headers())
     if not model.options.use_cache:
         headers["x-use-cache"] = "false"
-    if model.options.wait_for_model:
-        headers["x-wait-for-model"] = "true"
+    headers["x-wait-for-model"] = str(model.options.wait_for_model).lower()
     return headers
 
 

@@ -162,7 +162,7 @@ def test_headers_say_who_pays_and_what_the_options_ask() -> None:
     assert headers["x-hf-bill-to"] == "my-org"
     assert headers["x-use-cache"] == "false"
     assert headers["x-wait-for-model"] == "true"
-    assert "x-wait-for-model" not in routed({}, options={"wait_for_model": False}).headers
+    assert routed({}, options={"wait_for_model": False}).headers["x-wait-for-model"] == "false"
 
 
 def test_an_engine_without_endpoint_asks_hugging_face_only_over_https() -> None:
