@@ -28,7 +28,7 @@ from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
 from ...urls import has_detour, is_host_with_port, is_same_origin, is_secure_url, origin_of
-from .addresses import add_path, remove_path
+from .addresses import add_path, is_azure, remove_path
 from .servers import INFO_PATHS, OPERATIONS, server_root
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ _OPERATION_PATHS = (*INFO_PATHS, "/health", *OPERATIONS, *(f"/v1{operation}" for
 
 _ROUTED_PROVIDERS = (None, "hf-inference", "auto", *POLICIES)
 """Providers of an engine that are Hugging Face's own router."""
+
+_KEY_HEADERS = ("authorization", "api-key")
 
 _HUGGING_FACE_KEY = "hf_"
 """How keys of Hugging Face begin."""
@@ -73,15 +75,25 @@ class KeyDecision(NamedTuple):
     Attributes:
         key: The key, None where none goes along.
         advice: What to do for one to go along; empty where one does, or where there is none.
+        is_for_azure: Whether it goes to Azure's OpenAI, which wants it in ``api-key`` and takes a token as well.
     """
 
     key: SecretStr | None
     advice: str = ""
+    is_for_azure: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that carries the key, by its lower-case name; none where none goes along."""
-        return {} if self.key is None else {"authorization": f"Bearer {self.key.get_secret_value()}"}
+        """The headers that carry the key, by their lower-case names; none where none goes along."""
+        if self.key is None:
+            return {}
+        key = self.key.get_secret_value()
+        return {"authorization": f"Bearer {key}", **({"api-key": key} if self.is_for_azure else {})}
+
+    @property
+    def account(self) -> str:
+        """Whose the requests are. Stored answers are found by it, so it stays as it is."""
+        return self.headers.get("authorization", "")
 
     @property
     def secret(self) -> Secret | None:
@@ -120,7 +132,8 @@ def key_for(
     if key is None:
         return KeyDecision(None)
     owner = key_owner(key, engine)
-    return KeyDecision(key) if _may_go(owner, request) else KeyDecision(None, _advice(owner, request))
+    may_go = _may_go(owner, request)
+    return KeyDecision(key, is_for_azure=is_azure(url)) if may_go else KeyDecision(None, _advice(owner, request))
 
 
 def without_key(headers: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +145,7 @@ def without_key(headers: Mapping[str, str]) -> dict[str, str]:
     Returns:
         The others.
     """
-    return {name: value for name, value in headers.items() if name != "authorization"}
+    return {name: value for name, value in headers.items() if name not in _KEY_HEADERS}
 
 
 def hub_key(engine: EngineSettings) -> SecretStr | None:

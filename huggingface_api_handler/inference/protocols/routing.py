@@ -241,8 +241,6 @@ def _route(
     headers.update(decision.headers)
     if decision.key is not None and engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
-    # The account is the header's value, as it always was: stored answers are found by it.
-    account = "".join(decision.headers.values())
     return Route(
         url,
         model.model,
@@ -250,7 +248,7 @@ def _route(
         decision.key is not None,
         serves_many_models,
         protocol,
-        account,
+        decision.account,
         decision.secret,
         decision.advice,
         is_key_allowed_for=lambda other: key_for(other, engine).key is not None,
