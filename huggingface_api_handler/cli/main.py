@@ -102,6 +102,7 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--candidate-labels", metavar="A,B", help="labels of a zero-shot task, with commas between")
     run.add_argument("--no-wait", action="store_true", help="fail instead of waiting for a model that is loading")
     run.add_argument("--endpoint", metavar="URL", help="server to ask instead of Hugging Face")
+    run.add_argument("--protocol", help="what the server at --endpoint is, such as vllm; by default it is found out")
     run.add_argument("--parameters", metavar="JSON", help="parameters of the task as a JSON object")
     run.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
 

@@ -26,7 +26,7 @@ def run_once(args: argparse.Namespace) -> int:
 
     Args:
         args: ``text``; ``task`` or ``model`` or both; and ``candidate_labels``, ``no_wait``, ``endpoint``,
-            ``parameters`` (JSON), ``api_key_env``, each None or False where it was not given.
+            ``protocol``, ``parameters`` (JSON), ``api_key_env``, each None or False where it was not given.
 
     Returns:
         The exit status: 1 where ``success`` is false, else 0.
@@ -56,7 +56,11 @@ def _infer(args: argparse.Namespace) -> _Outcome:
         using["candidate_labels"] = [label for label in labels if label]
     if args.no_wait:
         using["options"] = {"wait_for_model": False}
-    engine: dict[str, object] = {"endpoint": args.endpoint, "api_key": _given_key(args.api_key_env)}
+    engine: dict[str, object] = {
+        "endpoint": args.endpoint,
+        "protocol": args.protocol,
+        "api_key": _given_key(args.api_key_env),
+    }
     engine = {name: value for name, value in engine.items() if value is not None}
     engine["cache"] = False  # whoever tries a key or an endpoint wants its answer, not one from the store
     task = args.task or _own_task(args.model, engine)

@@ -159,7 +159,7 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         ``max_requests`` the lower counts, so that a SELECT cannot spend more than the model's author allowed.
 
     Raises:
-        InputError: The SELECT names an argument that it may not override, or a key.
+        InputError: The SELECT names an argument that it may not override, or that makes another task, or a key.
     """
     # MindsDB's own come first: it hands them over as they are, track_column as a node of its parser.
     ignored = MINDSDB_ARGUMENTS - {"engine"}
@@ -173,6 +173,7 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
                 f"{name} cannot change in a SELECT; CREATE MODEL sets it. Create another model with another {name}"
             )
     stored = normalize(using)
+    _refuse_other_task(stored, overrides)
     for name in ("parameters", "options"):
         base, changes = stored.get(name), overrides.get(name)
         if isinstance(base, dict) and isinstance(changes, dict):
@@ -184,6 +185,17 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         ]
         overrides["max_requests"] = min(limit.max_requests for limit in limits)
     return {**stored, **overrides}
+
+
+def _refuse_other_task(stored: Using, overrides: Using) -> None:
+    """Refuse what makes another task of a stored one: another protocol would be asked, and other answers looked for."""
+    task = TASKS.get(str(stored.get("task")))
+    for name, other in {} if task is None else task.replaced_by.items():
+        if name in overrides and name not in stored:
+            raise InputError(
+                f"{name} cannot be added in a SELECT: it would make {other} of this model's {stored['task']}. "
+                f"Create another model with {name}"
+            )
 
 
 class _Limit(BaseModel):

@@ -1,4 +1,4 @@
-"""The SQL of MindsDB's own pages on this engine keeps working, its former names included.
+"""The SQL of MindsDB's own pages on this engine keeps working, its former names included, and that of ours is accepted.
 
 The pages: docs/integrations/ai-engines/huggingface_inference_api and
 docs/sql/tutorials/hugging-face-inference-api-examples. Answers come from a service that speaks as the recordings do, with
@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from mindsdb_sql_parser import parse_sql
+from mindsdb_sql_parser.ast.mindsdb import CreateMLEngine, CreatePredictor
 
+from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.demo.mindsdb_server import MindsDB
+from huggingface_api_handler.demo.sql_script import statements
 from tests.conftest import Reply, Service
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -136,3 +142,21 @@ def test_former_lengths_reach_the_service(engine_of_pages: Service) -> None:
 def test_the_documented_shape_of_explain(mindsdb: MindsDB, engine_of_pages: Service) -> None:
     found = mindsdb.sql("SELECT PRED_explain FROM mindsdb.spam_by_labels WHERE text_spammy = 'WINNER!! Claim now'")
     assert json.loads(str(found.rows[0][0])) == pytest.approx({"spam": 0.9, "ham": 0.1})
+
+
+ROOT = Path(__file__).parents[2]
+SQL_BLOCK = re.compile(r"^```sql\n(.*?)^```", re.M | re.S)
+OUR_STATEMENTS = [
+    pytest.param(statement, id=f"{page.name} {number}")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, statement in enumerate(statements("\n".join(SQL_BLOCK.findall(page.read_text(encoding="utf-8")))))
+]
+
+
+@pytest.mark.parametrize("statement", OUR_STATEMENTS)
+def test_mindsdb_reads_the_statements_of_our_pages_and_the_engine_takes_their_arguments(statement: str) -> None:
+    parsed = parse_sql(statement)
+    if isinstance(parsed, CreateMLEngine):
+        engine_settings(parsed.params)
+    if isinstance(parsed, CreatePredictor):
+        model_settings({**parsed.using, "target": parsed.targets[0].parts[-1]})

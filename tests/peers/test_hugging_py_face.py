@@ -77,7 +77,7 @@ def test_scores_of_text_classification(peer: HuggingPyFace, inference: str) -> N
 def test_zero_shot_classification(peer: HuggingPyFace, inference: str) -> None:
     arguments = {"column": "t", "candidate_labels": LABELS, "model": ZERO_SHOT}
     # It reads the former form of answers, which the local server gives where it is asked for.
-    former = {"parameters": {"output_format": "object"}}
+    former: dict[str, Any] = {"parameters": {"output_format": "object"}}
     theirs = peer(inference, "zero_shot_classification_in_df", {"t": TEXTS}, **arguments, **former)
     assert set(theirs) == set(LABELS)
     asked = with_nulls(TEXTS)

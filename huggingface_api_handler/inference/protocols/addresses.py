@@ -11,6 +11,9 @@ _API_ROOT = re.compile(r"/v\d+\w*$|/open(ai|api)$|/openai/deployments/[^/]+$|/se
 """A path that ends so is that of an API already: ``/v1``, ``/v1beta/openai``, ``/api/v3``, ``/v1/openai``,
 ``/openai/deployments/NAME``, ``/serving-endpoints``. In the middle of a path these may be the name of a model."""
 
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_AZURE_PATH = "/openai/deployments/"
+
 
 def api_url(base: str, path: str, version: str = _DEFAULT_VERSION) -> str:
     """Put the path of an operation after a base address.
@@ -50,6 +53,24 @@ def is_api_root(base: str) -> bool:
     (True, False)
     """
     return _API_ROOT.search(path_of(base)) is not None
+
+
+def is_azure(url: str) -> bool:
+    """Whether an address is that of Azure's OpenAI, or of a gateway before it, which read the key in another header.
+
+    Args:
+        url: An absolute URL.
+
+    Returns:
+        True where the host is Azure's, or the path that of a deployment.
+
+    >>> is_azure("https://x.openai.azure.com/openai/v1"), is_azure("https://gw.example/openai/deployments/g")
+    (True, True)
+    >>> is_azure("https://x.openai.azure.com.example/v1")
+    False
+    """
+    parts = urlsplit(url)
+    return (parts.hostname or "").endswith(_AZURE_HOSTS) or _AZURE_PATH in parts.path
 
 
 def add_path(base: str, path: str) -> str:

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypedDict
 import orjson
 
 from ...config.settings import EngineSettings, ModelSettings
-from ...errors import InferenceError
+from ...errors import InferenceError, InputError
 from ...tasks import Task
+from ...tasks.example_input import example_input
 from ..failures import Failure
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient, Response
@@ -111,8 +112,8 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         What to store with the model, and to give to ``DetectedServers.restore`` before a query.
 
     Raises:
-        InputError: Nobody or not the provider serves the model, or its endpoint may not be asked (see
-            ``resolve_route``).
+        InputError: Nobody or not the provider serves the model, its endpoint may not be asked (see
+            ``resolve_route``), or the server cannot be asked with these parameters.
     """
     if (listing := listing_at_create(engine, model)) is not None:
         return {"hub": listing}
@@ -126,11 +127,24 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     if route.is_public_only:
         http.submit(_refuse_private(route.url, http)).result()
     found = http.submit(DetectedServers().detect(http, route, model.definition)).result()
+    _refuse_what_cannot_be_asked(found, model)
     if found.evidence is not Evidence.FOUND:
         return {}
     if isinstance(found.protocol, Tei):
         return {"tei": {"url": route.endpoint, "largest_batch": found.protocol.max_batch_size}}
     return {"server": {"url": route.endpoint, "kind": found.kind.name, "base": found.base}}
+
+
+def _refuse_what_cannot_be_asked(route: Route, model: ModelSettings) -> None:
+    """Raise InputError for arguments that the server's protocol has not: each row of each query would say so."""
+    if route.evidence is Evidence.ASSUMED:  # it may turn out to be another server
+        return
+    example = example_input(model.definition, model)
+    try:
+        if example is not None:
+            route.protocol.encode(model.definition, [example], model)
+    except ValueError as error:
+        raise InputError(f"{error} (the endpoint is {route.kind.name!r}, {route.evidence.value})") from None
 
 
 async def _refuse_private(url: str, http: HttpClient) -> None:

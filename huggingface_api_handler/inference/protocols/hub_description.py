@@ -14,9 +14,10 @@ from ...errors import HuggingFaceAPIError
 from ...printable import printable
 from ...redaction import redact
 from ..transport.client import HttpClient
+from .hub_api import QUESTION_TIMEOUT_S
 from .hub_choice import choice_of
 from .hub_models import Listing, known_listing, listing_of, warning_of
-from .key_policy import QUESTION_TIMEOUT_S, ROUTER, key_for
+from .key_policy import ROUTER, key_for
 from .openai_chat import OpenAIChat
 from .routing import Route
 

@@ -25,8 +25,9 @@ from ...redaction import preview
 from ...tasks import Task
 from ..threads import call_within
 from .hf_inference import HF_INFERENCE
+from .hub_api import QUESTION_TIMEOUT_S, model_info, served_models
 from .hub_providers import plain_mapping, replace_mapping
-from .key_policy import QUESTION_TIMEOUT_S, account_of, hub_key, model_info, served_models
+from .key_policy import account_of, hub_key
 from .provider_names import HELPER_TASKS
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ from . import codec
 from .base import JSON_TYPE, Batching, Body, Decoded
 from .chat_form import ChatForm
 from .hf_inference import HF_INFERENCE, form_of
+from .hub_api import model_info
 from .jobs import Job, current_job
-from .key_policy import model_info
 from .openai_chat import chat_error, chat_payload, decode_chat
 from .provider_names import CHAT, HELPER_TASKS, REMOVED_PROVIDERS, removed_provider
 from .server_errors import read_error

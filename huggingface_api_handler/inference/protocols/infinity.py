@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 from ...errors import UnreadableAnswer
 from ...tasks import JSONObject, Settings, Task
 from ...tasks.base import unreadable
-from .operations import Operation
+from .operations import JSONOperation
 from .parameters import supported_parameters
 
 
 @dataclass(frozen=True)
-class InfinityClassify(Operation):
+class InfinityClassify(JSONOperation):
     """Labels: ``{"model", "input"}``, answered with ``{"data": [[{"label", "score"}, ...], ...]}`` in their order."""
 
     version: str = ""

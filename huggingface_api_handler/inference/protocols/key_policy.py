@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -28,12 +28,8 @@ from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
 from ...urls import has_detour, is_host_with_port, is_same_origin, is_secure_url, origin_of
-from ..threads import call_within
-from .addresses import add_path, remove_path
+from .addresses import add_path, is_azure, remove_path
 from .servers import INFO_PATHS, OPERATIONS, server_root
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ExpandModelProperty_T, ModelInfo
 
 ROUTER = "https://router.huggingface.co"
 """Where requests go that name no endpoint."""
@@ -47,8 +43,7 @@ _OPERATION_PATHS = (*INFO_PATHS, "/health", *OPERATIONS, *(f"/v1{operation}" for
 _ROUTED_PROVIDERS = (None, "hf-inference", "auto", *POLICIES)
 """Providers of an engine that are Hugging Face's own router."""
 
-QUESTION_TIMEOUT_S = 5.0
-"""Seconds that the Hub may take: a person waits for the statement, and a Hub that is up answers at once."""
+_KEY_HEADERS = ("authorization", "api-key")
 
 _HUGGING_FACE_KEY = "hf_"
 """How keys of Hugging Face begin."""
@@ -77,15 +72,25 @@ class KeyDecision(NamedTuple):
     Attributes:
         key: The key, None where none goes along.
         advice: What to do for one to go along; empty where one does, or where there is none.
+        is_for_azure: Whether it goes to Azure's OpenAI, which wants it in ``api-key`` and takes a token as well.
     """
 
     key: SecretStr | None
     advice: str = ""
+    is_for_azure: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that carries the key, by its lower-case name; none where none goes along."""
-        return {} if self.key is None else {"authorization": f"Bearer {self.key.get_secret_value()}"}
+        """The headers that carry the key, by their lower-case names; none where none goes along."""
+        if self.key is None:
+            return {}
+        key = self.key.get_secret_value()
+        return {"authorization": f"Bearer {key}", **({"api-key": key} if self.is_for_azure else {})}
+
+    @property
+    def account(self) -> str:
+        """Whose the requests are. Stored answers are found by it, so it stays as it is."""
+        return self.headers.get("authorization", "")
 
     @property
     def secret(self) -> Secret | None:
@@ -124,7 +129,8 @@ def key_for(
     if key is None:
         return KeyDecision(None)
     owner = key_owner(key, engine)
-    return KeyDecision(key) if _may_go(owner, request) else KeyDecision(None, _advice(owner, request))
+    may_go = _may_go(owner, request)
+    return KeyDecision(key, is_for_azure=is_azure(url)) if may_go else KeyDecision(None, _advice(owner, request))
 
 
 def without_key(headers: Mapping[str, str]) -> dict[str, str]:
@@ -136,7 +142,7 @@ def without_key(headers: Mapping[str, str]) -> dict[str, str]:
     Returns:
         The others.
     """
-    return {name: value for name, value in headers.items() if name != "authorization"}
+    return {name: value for name, value in headers.items() if name not in _KEY_HEADERS}
 
 
 def hub_key(engine: EngineSettings) -> SecretStr | None:
@@ -172,62 +178,6 @@ def _goes_to_proxy_in_clear(url: str) -> bool:
     parts, proxies = urlsplit(url), getproxies()
     has_proxy = "http" in proxies or "all" in proxies
     return parts.scheme == "http" and has_proxy and not proxy_bypass(parts.netloc)
-
-
-def model_info(
-    model: str,
-    key: SecretStr | None,
-    *,
-    expand: list[ExpandModelProperty_T] | None = None,
-) -> ModelInfo:
-    """Ask the Hub about a model, and wait for it no longer than ``QUESTION_TIMEOUT_S``.
-
-    Args:
-        model: The model's name on the Hub.
-        key: Of ``hub_key``.
-        expand: What to ask for, None for what the Hub tells by default.
-
-    Returns:
-        What the Hub says.
-
-    Raises:
-        Exception: Whatever huggingface_hub raises; its text can hold URLs and headers. ``TimeoutError`` of
-            ``concurrent.futures`` where it takes longer.
-    """
-    from huggingface_hub import HfApi
-
-    def ask() -> ModelInfo:
-        """One question, on a thread: an answer that comes in drops is no answer in time."""
-        # False where there is none: with None, huggingface_hub would send the machine's. In no local, which reports
-        # show.
-        return HfApi().model_info(
-            model, expand=expand, timeout=QUESTION_TIMEOUT_S, token=False if key is None else key.get_secret_value()
-        )
-
-    return call_within(QUESTION_TIMEOUT_S, ask)
-
-
-def served_models(task: str, key: SecretStr | None, limit: int) -> list[str]:
-    """Ask the Hub for models that Inference Providers serve.
-
-    Args:
-        task: The task that the models' pages name.
-        key: Of ``hub_key``.
-        limit: The most of them.
-
-    Returns:
-        The names of the models, the most used first.
-
-    Raises:
-        Exception: Whatever huggingface_hub raises; its text can hold URLs and headers.
-    """
-    from huggingface_hub import HfApi
-
-    token = False if key is None else key.get_secret_value()
-    models = HfApi().list_models(
-        inference_provider="all", pipeline_tag=task, sort="downloads", limit=limit, token=token
-    )
-    return [str(model.id) for model in models]
 
 
 def provider_key(engine: EngineSettings, provider: str) -> SecretStr | None:

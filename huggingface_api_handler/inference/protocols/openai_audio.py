@@ -6,23 +6,20 @@ vLLM, ``transformers serve``, LiteLLM and LocalAI speak them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...redaction import preview
 from ...tasks import Input, JSONObject, Settings, Task
 from ...tasks.base import number, unreadable
 from ...tasks.input_types import loaded_media
-from ..transport.client import Response
-from . import codec
-from .addresses import api_url
-from .base import Batching, Body, Decoded
+from .base import Batching, Body
 from .form_data import encode_form
-from .json_server import JSONServer
 from .media_answers import split_media
+from .operations import JSONOperation, Operation
 from .parameters import supported_parameters
 
 _TRANSCRIPTION = "automatic-speech-recognition"
-_SPEECH = "text-to-speech"
 
 _HINTS = ("language", "prompt", "temperature")
 """What a transcription is told beside its sound, alone or in Hugging Face's ``generation_parameters``."""
@@ -67,80 +64,20 @@ def transcription_fields(settings: Settings) -> list[tuple[str, str]]:
     return fields
 
 
-def speech_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
-    """A text to speak.
-
-    Args:
-        inputs: Exactly one text.
-        settings: The settings of the model.
-
-    Returns:
-        ``{"model", "input", "voice", "response_format"}`` with the other parameters beside them.
-
-    Raises:
-        ValueError: A parameter has no equal in this protocol.
-    """
-    parameters = supported_parameters(settings, _SPEECH_PARAMETERS, "a server of OpenAI's speech")
-    payload = {"model": settings.model, "input": str(inputs[0]), **_SPEECH_DEFAULTS, **parameters}
-    if payload["response_format"] not in _SPEECH_FORMATS:
-        raise ValueError(
-            f"response_format must be one of {', '.join(_SPEECH_FORMATS)}, got {preview(payload['response_format'])}"
-        )
-    return payload
-
-
-def _split_transcript(answer: object, _count: int) -> list[Any]:
-    """The transcript in the form of Hugging Face's pipelines, which is stored: its words or segments are chunks."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
-        raise unreadable(_TRANSCRIPTION, answer)
-    for key, text_key in (("words", "word"), ("segments", "text")):
-        pieces = answer.get(key)
-        if isinstance(pieces, list) and pieces:
-            return [{"text": answer["text"], "chunks": [_chunk(piece, text_key) for piece in pieces]}]
-    return [{"text": answer["text"]}]
-
-
 def _chunk(piece: object, text_key: str) -> JSONObject:
     if not isinstance(piece, dict) or not isinstance(piece.get(text_key), str):
         raise unreadable(_TRANSCRIPTION, piece)
     return {"text": piece[text_key], "timestamp": [number(piece.get("start")), number(piece.get("end"))]}
 
 
-class OpenAITranscriptions(JSONServer):
+@dataclass(frozen=True)
+class OpenAITranscriptions(Operation):
     """Transcriptions: a form with the file, answered with ``{"text"}``, or with words or segments beside it."""
 
-    name = "openai-transcriptions"
-    max_batch_size = None
-
-    def supports(self, task: Task) -> bool:
-        """Whether such a server answers a task.
-
-        Args:
-            task: The task to ask for.
-
-        Returns:
-            True for speech recognition.
-        """
-        return task.name == _TRANSCRIPTION
-
-    def url(self, base: str, _model: str, _task: Task) -> str:
-        """The address of every request.
-
-        Args:
-            base: The endpoint as it was given.
-
-        Returns:
-            ``base`` with the path of this operation.
-        """
-        return api_url(base, "/audio/transcriptions")
-
-    def batching(self, _task: Task) -> Batching:
-        """Whether several inputs may go in one request.
-
-        Returns:
-            ``NEVER``: a form has one file.
-        """
-        return Batching.NEVER
+    name: ClassVar[str] = "openai-transcriptions"
+    path: ClassVar[str] = "/audio/transcriptions"
+    tasks: ClassVar[tuple[str, ...]] = (_TRANSCRIPTION,)
+    batch_rule: ClassVar[Batching] = Batching.NEVER  # a form has one file
 
     def encode(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
         """Write the body of a request.
@@ -157,86 +94,66 @@ class OpenAITranscriptions(JSONServer):
         """
         return encode_form(transcription_fields(settings), "file", loaded_media(inputs[0]))
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take the response to one sound apart.
+    def split(self, _task: Task, answer: object, _count: int) -> list[Any]:
+        """The transcript in the form of Hugging Face's pipelines, which is stored: its words or segments are chunks.
 
         Args:
-            task: The task that was asked for.
-            response: The response, of status 200.
-            count: The number of sounds that the request carried, which is one.
+            answer: The answer, as parsed JSON.
 
         Returns:
-            ``{"text", "chunks"}`` as the only part, or in ``unreadable`` why there is none.
+            ``{"text", "chunks"}`` as the only part.
 
         Raises:
-            ValueError: The body is no JSON.
+            UnreadableAnswer: There is no text, or a chunk has none.
         """
-        return codec.take_apart(codec.parse(task, response), count, _split_transcript, response.headers)
+        if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
+            raise unreadable(_TRANSCRIPTION, answer)
+        for key, text_key in (("words", "word"), ("segments", "text")):
+            pieces = answer.get(key)
+            if isinstance(pieces, list) and pieces:
+                return [{"text": answer["text"], "chunks": [_chunk(piece, text_key) for piece in pieces]}]
+        return [{"text": answer["text"]}]
 
 
-class OpenAISpeech(JSONServer):
+@dataclass(frozen=True)
+class OpenAISpeech(JSONOperation):
     """Speech: ``{"model", "input", "voice"}``, answered with the bytes of the sound."""
 
-    name = "openai-speech"
-    max_batch_size = None
+    name: ClassVar[str] = "openai-speech"
+    path: ClassVar[str] = "/audio/speech"
+    tasks: ClassVar[tuple[str, ...]] = ("text-to-speech",)
+    batch_rule: ClassVar[Batching] = Batching.NEVER  # a response is one sound
 
-    def supports(self, task: Task) -> bool:
-        """Whether such a server answers a task.
-
-        Args:
-            task: The task to ask for.
-
-        Returns:
-            True for text to speech.
-        """
-        return task.name == _SPEECH
-
-    def url(self, base: str, _model: str, _task: Task) -> str:
-        """The address of every request.
-
-        Args:
-            base: The endpoint as it was given.
-
-        Returns:
-            ``base`` with the path of this operation.
-        """
-        return api_url(base, "/audio/speech")
-
-    def batching(self, _task: Task) -> Batching:
-        """Whether several inputs may go in one request.
-
-        Returns:
-            ``NEVER``: a response is one sound.
-        """
-        return Batching.NEVER
-
-    def encode(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
-        """Write the body of a request.
+    def payload(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> JSONObject:
+        """A text to speak.
 
         Args:
             inputs: Exactly one text.
             settings: The settings of the model.
 
         Returns:
-            The body, ready to send.
+            ``{"model", "input", "voice", "response_format"}`` with the other parameters beside them.
 
         Raises:
             ValueError: A parameter has no equal in this protocol.
         """
-        return codec.encode(speech_payload(inputs, settings))
+        parameters = supported_parameters(settings, _SPEECH_PARAMETERS, "a server of OpenAI's speech")
+        payload = {"model": settings.model, "input": str(inputs[0]), **_SPEECH_DEFAULTS, **parameters}
+        if (given := payload["response_format"]) not in _SPEECH_FORMATS:
+            raise ValueError(f"response_format must be one of {', '.join(_SPEECH_FORMATS)}, got {preview(given)}")
+        return payload
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take the response to one text apart.
+    def split(self, _task: Task, answer: object, count: int) -> list[Any]:
+        """The sound.
 
         Args:
-            task: The task that was asked for.
-            response: The response, of status 200.
+            answer: Media, or the answer as parsed JSON.
             count: The number of texts that the request carried, which is one.
 
         Returns:
-            The sound as the only part, or in ``unreadable`` why there is none.
+            The sound as the only part.
 
         Raises:
-            ValueError: The body is neither a sound nor JSON.
+            UnreadableAnswer: There is none.
         """
-        return codec.take_apart(codec.parse(task, response), count, split_media, response.headers)
+        return split_media(answer, count)

@@ -7,7 +7,8 @@ text-generation; here they get the names that such servers know.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...errors import UnreadableAnswer
 from ...redaction import preview
@@ -15,14 +16,13 @@ from ...tasks import Input, JSONObject, Settings, Task
 from ...tasks.base import unreadable
 from ..transport.client import Response
 from . import codec
-from .addresses import api_url
-from .base import Batching, Body, Decoded
+from .addresses import remove_path
+from .base import Batching
 from .event_stream import END_OF_STREAM, events_of, is_event_stream
-from .json_server import JSONServer
 from .openai_chat import chat_error
+from .operations import JSONOperation
 
 _TASK = "text-generation"
-_PATH = "/completions"
 _CHAT_PATH = "/chat/completions"
 
 _NAMES = {
@@ -89,114 +89,103 @@ def _parameters(settings: Settings) -> JSONObject:
     return renamed
 
 
-def _parse(task: Task, response: Response) -> Any:
-    """The completion, put together where the server streams it though it was told not to."""
-    if not is_event_stream(response):
-        return codec.parse(task, response)
-    texts, joined, reason, has_end = [], {}, None, False
-    for data in events_of(response.body):
-        if data.strip() == END_OF_STREAM:
-            has_end = True
-            break
-        event = codec.parse(task, response._replace(body=data))
-        choices = event.get("choices") if isinstance(event, dict) else None
-        choice = choices[0] if isinstance(choices, list) and choices else {}
-        if not isinstance(event, dict) or not isinstance(choice, dict):
-            raise unreadable(_TASK, event)
-        if choice.get("text") is not None:
-            texts.append(choice["text"])
-        reason = choice.get("finish_reason") or reason
-        joined.update({name: value for name, value in event.items() if value is not None})
-    if not has_end and reason is None:
-        raise ValueError("the stream has no end")
-    text = "".join(texts) if texts and all(isinstance(text, str) for text in texts) else None
-    return {**joined, "choices": [{"text": text, "finish_reason": reason}]}
+@dataclass(frozen=True)
+class OpenAICompletions(JSONOperation):
+    """Completions: ``{"model", "prompt", ...}``, answered with ``{"choices": [{"text"}], "usage"}``.
 
+    A request is one prompt. OpenAI, vLLM and llama.cpp take a list of them, and others do not. A list also hides how
+    many tokens each prompt took, and such servers work on many requests at once by themselves.
+    """
 
-def _split(answer: object, _count: int) -> list[Any]:
-    """The answer to the one prompt, in the form that Text Generation Inference sends and that is stored."""
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise unreadable(_TASK, answer)
-    choice = choices[0]
-    text, reason = choice.get("text"), choice.get("finish_reason")
-    if not isinstance(text, str) or (reason == "content_filter" and not text):
-        raise UnreadableAnswer(f"the server made no text: finish_reason is {preview(reason)}")
-    usage = answer.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return [{"generated_text": text, "details": {"finish_reason": reason, "generated_tokens": tokens}}]
+    name: ClassVar[str] = "openai-completions"
+    path: ClassVar[str] = "/completions"
+    tasks: ClassVar[tuple[str, ...]] = (_TASK,)
+    batch_rule: ClassVar[Batching] = Batching.NEVER
 
-
-class OpenAICompletions(JSONServer):
-    """Completions: ``{"model", "prompt", ...}``, answered with ``{"choices": [{"text"}], "usage"}``."""
-
-    name = "openai-completions"
-    max_batch_size = None
-
-    def supports(self, task: Task) -> bool:
-        """Whether such a server answers a task.
-
-        Args:
-            task: The task to ask for.
-
-        Returns:
-            True for text generation.
-        """
-        return task.name == _TASK
-
-    def url(self, base: str, _model: str, _task: Task) -> str:
+    def url(self, base: str, model: str, task: Task) -> str:
         """The address of every request.
 
         Args:
             base: The endpoint as it was given.
+            model: The model's name.
+            task: The task to ask for.
 
         Returns:
             ``base`` with the path of this operation. The full address of chat on the same server is taken for its base.
         """
-        address, mark, query = base.partition("?")
-        root = address.rstrip("/").removesuffix(_CHAT_PATH)
-        return api_url(base if len(root) == len(address.rstrip("/")) else f"{root}{mark}{query}", _PATH)
+        return super().url(remove_path(base, _CHAT_PATH), model, task)
 
-    def batching(self, _task: Task) -> Batching:
-        """Whether several inputs may go in one request.
-
-        OpenAI, vLLM and llama.cpp take a list of prompts, and others do not. A list also hides how many tokens each
-        prompt took, and such servers work on many requests at once by themselves.
-
-        Returns:
-            ``NEVER``: a request is one prompt.
-        """
-        return Batching.NEVER
-
-    def encode(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
-        """Write the body of a request.
+    def payload(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> JSONObject:
+        """A prompt to go on from.
 
         Args:
             inputs: Exactly one prompt.
             settings: The settings of the model.
 
         Returns:
-            The body, ready to send.
+            The payload, as of ``completion_payload``.
 
         Raises:
             ValueError: A parameter has no equal in this protocol.
         """
-        return codec.encode(completion_payload(inputs, settings))
+        return completion_payload(inputs, settings)
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take the response to one prompt apart.
+    def parse(self, task: Task, response: Response) -> Any:
+        """The completion, put together where the server streams it though it was told not to.
 
         Args:
             task: The task that was asked for.
-            response: The response, of status 200.
-            count: The number of prompts that the request carried, which is one.
+            response: The response, whose status means success.
 
         Returns:
-            ``{"generated_text", "details"}`` as the only part, or in ``unreadable`` why there is none.
+            Parsed JSON.
 
         Raises:
-            ValueError: The body is no JSON.
+            ValueError: The body is no JSON, or a stream without an end.
+            UnreadableAnswer: An event of the stream is none of a completion.
         """
-        return codec.take_apart(_parse(task, response), count, _split, response.headers)
+        if not is_event_stream(response):
+            return codec.parse(task, response)
+        texts, joined, reason, has_end = [], {}, None, False
+        for data in events_of(response.body):
+            if data.strip() == END_OF_STREAM:
+                has_end = True
+                break
+            event = codec.parse(task, response._replace(body=data))
+            choices = event.get("choices") if isinstance(event, dict) else None
+            choice = choices[0] if isinstance(choices, list) and choices else {}
+            if not isinstance(event, dict) or not isinstance(choice, dict):
+                raise unreadable(_TASK, event)
+            if choice.get("text") is not None:
+                texts.append(choice["text"])
+            reason = choice.get("finish_reason") or reason
+            joined.update({name: value for name, value in event.items() if value is not None})
+        if not has_end and reason is None:
+            raise ValueError("the stream has no end")
+        text = "".join(texts) if texts and all(isinstance(text, str) for text in texts) else None
+        return {**joined, "choices": [{"text": text, "finish_reason": reason}]}
+
+    def split(self, _task: Task, answer: object, _count: int) -> list[Any]:
+        """The answer to the one prompt, in the form that Text Generation Inference sends and that is stored.
+
+        Args:
+            answer: The answer, as parsed JSON.
+
+        Returns:
+            ``{"generated_text", "details"}`` as the only part.
+
+        Raises:
+            UnreadableAnswer: There is no text.
+        """
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(answer, dict) or not isinstance(choice, dict):
+            raise unreadable(_TASK, answer)
+        text, reason = choice.get("text"), choice.get("finish_reason")
+        if not isinstance(text, str) or (reason == "content_filter" and not text):
+            raise UnreadableAnswer(f"the server made no text: finish_reason is {preview(reason)}")
+        usage = answer.get("usage")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        return [{"generated_text": text, "details": {"finish_reason": reason, "generated_tokens": tokens}}]
 
     error = staticmethod(chat_error)

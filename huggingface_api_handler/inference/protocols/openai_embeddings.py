@@ -20,7 +20,7 @@ from ..transport.client import Response
 from . import codec
 from .base import AnswerTooLarge, Decoded
 from .indexed_parts import by_index_or_order, objects_under
-from .operations import Operation
+from .operations import JSONOperation
 from .parameters import supported_parameters
 from .server_errors import read_error
 from .vectors import Vector, cosine, read_vector
@@ -82,7 +82,7 @@ def _likeness(one: Vector | UnreadableAnswer, other: Vector | UnreadableAnswer) 
 
 
 @dataclass(frozen=True)
-class OpenAIEmbeddings(Operation):
+class OpenAIEmbeddings(JSONOperation):
     """Embeddings: ``{"model", "input": [text, ...]}``, answered with ``{"data": [{"index", "embedding"}], "usage"}``.
 
     The likeness of two texts is that of their vectors.

@@ -6,19 +6,17 @@ LocalAI, vLLM-Omni, SGLang and LiteLLM speak it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...errors import MediaError
 from ...tasks import Input, JSONObject, Media, Settings, Task
 from ...tasks.base import unreadable
 from ..media.sniffing import made_type
-from ..transport.client import Response
-from . import codec
-from .addresses import api_url
-from .base import Batching, Body, Decoded
+from .base import Batching
 from .jobs import JobEndedError, JobRefusedError, current_job
-from .json_server import JSONServer
 from .media_answers import MediaLink, find_media
+from .operations import JSONOperation
 from .parameters import supported_parameters
 
 _TASK = "text-to-image"
@@ -27,42 +25,6 @@ _PARAMETERS = ("width", "height", "negative_prompt", "guidance_scale", "num_infe
 
 _ALWAYS_BASE64 = ("gpt-image", "chatgpt-image")
 """How the names of models begin that answer in base64 and refuse to be asked for it."""
-
-
-def image_payload(inputs: Sequence[Input], settings: Settings) -> JSONObject:
-    """A text to draw.
-
-    Args:
-        inputs: Exactly one text.
-        settings: The settings of the model.
-
-    Returns:
-        ``{"model", "prompt", "n": 1}`` with ``size`` of ``width`` and ``height``, and the other parameters.
-
-    Raises:
-        ValueError: A parameter has no equal in this protocol.
-    """
-    payload: JSONObject = {"model": settings.model, "prompt": str(inputs[0]), "n": 1}
-    parameters = supported_parameters(settings, _PARAMETERS, "a server of OpenAI's images")
-    width, height = parameters.pop("width", None), parameters.pop("height", None)
-    if (width is None) is not (height is None):
-        raise ValueError("give width and height both: OpenAI's images have a size of both")
-    if width is not None:
-        payload["size"] = f"{width}x{height}"
-    payload.update(parameters)
-    if not settings.model.rpartition("/")[2].startswith(_ALWAYS_BASE64):
-        payload["response_format"] = "b64_json"
-    return payload
-
-
-def _split(answer: object, _count: int) -> list[Any]:
-    """The one image, fetched where the answer has its address. Raises whatever comes of fetching it."""
-    if isinstance(answer, Media):
-        return [answer]
-    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
-        raise unreadable(_TASK, answer)
-    found = find_media(answer)
-    return [_fetched(found) if isinstance(found, MediaLink) else found]
 
 
 def _fetched(link: MediaLink) -> Media:
@@ -85,72 +47,58 @@ def _fetched(link: MediaLink) -> Media:
     return Media(response.body, found_type)
 
 
-class OpenAIImages(JSONServer):
+@dataclass(frozen=True)
+class OpenAIImages(JSONOperation):
     """Images: ``{"model", "prompt"}``, answered with ``{"data": [{"b64_json" or "url"}]}``."""
 
-    name = "openai-images"
-    max_batch_size = None
+    name: ClassVar[str] = "openai-images"
+    path: ClassVar[str] = "/images/generations"
+    tasks: ClassVar[tuple[str, ...]] = (_TASK,)
+    batch_rule: ClassVar[Batching] = Batching.NEVER  # a request is one text
     blocks = True  # an answer can be the address of the image
 
-    def supports(self, task: Task) -> bool:
-        """Whether such a server answers a task.
-
-        Args:
-            task: The task to ask for.
-
-        Returns:
-            True for images of texts.
-        """
-        return task.name == _TASK
-
-    def url(self, base: str, _model: str, _task: Task) -> str:
-        """The address of every request.
-
-        Args:
-            base: The endpoint as it was given.
-
-        Returns:
-            ``base`` with the path of this operation.
-        """
-        return api_url(base, "/images/generations")
-
-    def batching(self, _task: Task) -> Batching:
-        """Whether several inputs may go in one request.
-
-        Returns:
-            ``NEVER``: a request is one text.
-        """
-        return Batching.NEVER
-
-    def encode(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
-        """Write the body of a request.
+    def payload(self, _task: Task, inputs: Sequence[Input], settings: Settings) -> JSONObject:
+        """A text to draw.
 
         Args:
             inputs: Exactly one text.
             settings: The settings of the model.
 
         Returns:
-            The body, ready to send.
+            ``{"model", "prompt", "n": 1}`` with ``size`` of ``width`` and ``height``, and the other parameters.
 
         Raises:
             ValueError: A parameter has no equal in this protocol.
         """
-        return codec.encode(image_payload(inputs, settings))
+        payload: JSONObject = {"model": settings.model, "prompt": str(inputs[0]), "n": 1}
+        parameters = supported_parameters(settings, _PARAMETERS, "a server of OpenAI's images")
+        width, height = parameters.pop("width", None), parameters.pop("height", None)
+        if (width is None) is not (height is None):
+            raise ValueError("give width and height both: OpenAI's images have a size of both")
+        if width is not None:
+            payload["size"] = f"{width}x{height}"
+        payload.update(parameters)
+        if not settings.model.rpartition("/")[2].startswith(_ALWAYS_BASE64):
+            payload["response_format"] = "b64_json"
+        return payload
 
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take the response to one text apart. May fetch a file.
+    def split(self, _task: Task, answer: object, _count: int) -> list[Any]:
+        """The one image, fetched where the answer has its address.
 
         Args:
-            task: The task that was asked for.
-            response: The response, of status 200.
-            count: The number of texts that the request carried, which is one.
+            answer: Media, or the answer as parsed JSON.
 
         Returns:
-            The image as the only part, or in ``unreadable`` why there is none.
+            The image as the only part.
 
         Raises:
-            ValueError: The body is no JSON.
+            UnreadableAnswer: There is none.
             MediaError: The answer names a file that cannot be had.
             Exception: Whatever else comes of fetching the file.
         """
-        return codec.take_apart(codec.parse(task, response), count, _split, response.headers)
+        if isinstance(answer, Media):
+            return [answer]
+        if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+            raise unreadable(_TASK, answer)
+        found = find_media(answer)
+        return [_fetched(found) if isinstance(found, MediaLink) else found]

@@ -1,4 +1,4 @@
-"""One operation of an OpenAI-like server: many inputs in a request, at a path of its own."""
+"""One operation of an OpenAI-like server, at a path of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .json_server import JSONServer
 
 @dataclass(frozen=True)
 class Operation(JSONServer, ABC):
-    """What such operations have in common. One of them says its name, path and tasks, its payload, and ``split``.
+    """What such operations have in common. One of them says its name, path and tasks, ``encode`` and ``split``.
 
     Attributes:
         version: What comes between the base address and the path where the base names no version of an API.
@@ -27,23 +27,8 @@ class Operation(JSONServer, ABC):
     name: ClassVar[str]
     path: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]]
+    batch_rule: ClassVar[Batching] = Batching.NATIVE
     max_batch_size: ClassVar[None] = None
-
-    @abstractmethod
-    def payload(self, task: Task, inputs: Sequence[Any], settings: Settings) -> JSONObject:
-        """What a request carries.
-
-        Args:
-            task: The task to ask for.
-            inputs: The inputs of one batch, of one ``Task.group``.
-            settings: The settings of the model.
-
-        Returns:
-            A JSON object.
-
-        Raises:
-            ValueError: The server cannot take these parameters.
-        """
 
     @abstractmethod
     def split(self, task: Task, answer: object, count: int) -> list[Any]:
@@ -87,9 +72,62 @@ class Operation(JSONServer, ABC):
         """Whether several inputs may go in one request.
 
         Returns:
-            ``NATIVE``. How many a server takes, its refusals tell.
+            ``batch_rule``: where a request may carry many, the server's refusals tell how many.
         """
-        return Batching.NATIVE
+        return self.batch_rule
+
+    def decode(self, task: Task, response: Response, count: int) -> Decoded:
+        """Take a response apart.
+
+        Args:
+            task: The task that was asked for.
+            response: The response, whose status means success.
+            count: The number of inputs that the request carried.
+
+        Returns:
+            The parts as of ``split``, or in ``unreadable`` why there are none, and the reported usage.
+
+        Raises:
+            ValueError: The body is no JSON.
+        """
+        answer = self.parse(task, response)
+        return codec.take_apart(answer, count, lambda found, total: self.split(task, found, total), response.headers)
+
+    def parse(self, task: Task, response: Response) -> Any:
+        """What a response holds, before it is told whose it is.
+
+        Args:
+            task: The task that was asked for.
+            response: The response, whose status means success.
+
+        Returns:
+            Parsed JSON, or media.
+
+        Raises:
+            ValueError: The body is neither.
+        """
+        return codec.parse(task, response)
+
+
+@dataclass(frozen=True)
+class JSONOperation(Operation, ABC):
+    """An operation that is asked with a JSON object. One of them says its ``payload`` in the place of ``encode``."""
+
+    @abstractmethod
+    def payload(self, task: Task, inputs: Sequence[Any], settings: Settings) -> JSONObject:
+        """What a request carries.
+
+        Args:
+            task: The task to ask for.
+            inputs: The inputs of one batch, of one ``Task.group``.
+            settings: The settings of the model.
+
+        Returns:
+            A JSON object.
+
+        Raises:
+            ValueError: The server cannot take these parameters.
+        """
 
     def encode(self, task: Task, inputs: Sequence[Input], settings: Settings) -> Body:
         """Write the body of a request.
@@ -106,20 +144,3 @@ class Operation(JSONServer, ABC):
             ValueError: The server cannot take these parameters.
         """
         return codec.encode(self.payload(task, inputs, settings))
-
-    def decode(self, task: Task, response: Response, count: int) -> Decoded:
-        """Take a response apart.
-
-        Args:
-            task: The task that was asked for.
-            response: The response, whose status means success.
-            count: The number of inputs that the request carried.
-
-        Returns:
-            The parts as of ``split``, or in ``unreadable`` why there are none, and the reported usage.
-
-        Raises:
-            ValueError: The body is no JSON.
-        """
-        answer = codec.parse(task, response)
-        return codec.take_apart(answer, count, lambda found, total: self.split(task, found, total), response.headers)

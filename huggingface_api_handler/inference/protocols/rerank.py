@@ -15,7 +15,7 @@ from ...tasks import JSONObject, Settings, Task
 from ...tasks.base import unreadable
 from ...tasks.input_types import TextPair
 from .indexed_parts import by_index, by_index_or_order
-from .operations import Operation
+from .operations import JSONOperation
 from .parameters import supported_parameters
 
 _LISTS = ("results", "data")
@@ -57,7 +57,7 @@ def score_of(item: dict[str, Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class Rerank(Operation):
+class Rerank(JSONOperation):
     """Rerank: ``{"model", "query", "documents"}``, answered with ``{"results": [{"index", "relevance_score"}]}``.
 
     Attributes:

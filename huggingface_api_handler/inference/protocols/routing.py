@@ -241,8 +241,6 @@ def _route(
     headers.update(decision.headers)
     if decision.key is not None and engine.bill_to:
         headers["x-hf-bill-to"] = engine.bill_to
-    # The account is the header's value, as it always was: stored answers are found by it.
-    account = "".join(decision.headers.values())
     return Route(
         url,
         model.model,
@@ -250,7 +248,7 @@ def _route(
         decision.key is not None,
         serves_many_models,
         protocol,
-        account,
+        decision.account,
         decision.secret,
         decision.advice,
         is_key_allowed_for=lambda other: key_for(other, engine).key is not None,
@@ -281,8 +279,7 @@ def _headers(model: ModelSettings) -> dict[str, str]:
     headers = dict(user_agent_headers())
     if not model.options.use_cache:
         headers["x-use-cache"] = "false"
-    if model.options.wait_for_model:
-        headers["x-wait-for-model"] = "true"
+    headers["x-wait-for-model"] = str(model.options.wait_for_model).lower()
     return headers
 
 

@@ -14,7 +14,7 @@ from ...errors import UnreadableAnswer
 from ...tasks import JSONObject, Settings, Task
 from ...tasks.input_types import TextPair
 from .indexed_parts import by_index, objects_under
-from .operations import Operation
+from .operations import JSONOperation
 from .parameters import supported_parameters
 from .rerank import score_of
 from .vectors import read_vector
@@ -61,7 +61,7 @@ def _labelled_probabilities(item: dict[str, Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class VllmClassify(Operation):
+class VllmClassify(JSONOperation):
     """Classes: ``{"model", "input"}``, answered with ``{"data": [{"index", "label", "probs", "num_classes"}]}``.
 
     The server names the best class only. The others are ``LABEL_0``, ``LABEL_1``, ... in scores and ``explain``.
@@ -105,7 +105,7 @@ class VllmClassify(Operation):
 
 
 @dataclass(frozen=True)
-class VllmScore(Operation):
+class VllmScore(JSONOperation):
     """Scores of pairs: ``{"model", "text_1", "text_2": [...]}``, answered with ``{"data": [{"index", "score"}]}``.
 
     A model of pairs says how well a text answers a query. A model of vectors says how alike they are, from -1 to 1.
@@ -149,7 +149,7 @@ class VllmScore(Operation):
 
 
 @dataclass(frozen=True)
-class VllmPooling(Operation):
+class VllmPooling(JSONOperation):
     """Vectors of tokens: ``{"model", "input"}``, answered with ``{"data": [{"index", "data": [[...], ...]}]}``.
 
     ``pooling`` says what is made of the vectors.

@@ -83,13 +83,19 @@ def test_run_hands_every_argument_on(
         capsys, "--model", "facebook/bart-large-mnli", "--task", "zero-shot-classification", "--text", "x",
         "--candidate-labels", "a, b b ,,c", "--no-wait", "--endpoint", "http://127.0.0.1:1/models",
         "--parameters", '{"multi_label": true}', "--api-key-env", "MY_KEY",
+        "--protocol", "huggingface",
     )  # fmt: skip
     assert status == 0 and line["success"]
     assert predict.using["candidate_labels"] == ["a", "b b", "c"]
     assert predict.using["options"] == {"wait_for_model": False}
     assert predict.using["parameters"] == {"multi_label": True}
     assert predict.using["model"] == "facebook/bart-large-mnli"
-    assert predict.engine == {"endpoint": "http://127.0.0.1:1/models", "api_key": "k-of-mine", "cache": False}
+    assert predict.engine == {
+        "endpoint": "http://127.0.0.1:1/models",
+        "protocol": "huggingface",
+        "api_key": "k-of-mine",
+        "cache": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,14 @@ def test_a_select_overrides_what_it_may() -> None:
             merge_select_overrides(stored, {name: "https://elsewhere.example"})
 
 
+@pytest.mark.parametrize(("name", "value"), [("candidate_labels", ["a", "b"]), ("question", "Is it?")])
+def test_a_select_does_not_make_another_task_of_the_models(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"{name} cannot be added in a SELECT.*Create another model with {name}"):
+        merge_select_overrides(BASE, {name: value})
+    chat = {**BASE, "task": "chat-classification", "question": "Is it good?"}
+    assert merge_select_overrides(chat, {name: value})[name] == value
+
+
 @pytest.mark.parametrize("name", ["track_column", "trackColumn", "batch_size", "threads", "partition_size", "error"])
 def test_what_is_mindsdbs_in_a_select_passes_by_whatever_it_holds(name: str) -> None:
     class Identifier:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.protocols import discovery
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
@@ -353,3 +353,30 @@ def test_the_key_goes_to_the_server_of_the_engines_endpoint_and_nowhere_beside(
         predict(FRAME, using, {"endpoint": f"{service.url}{engine_suffix}", "api_key": KEY})
     assert without == keyless
     assert not keyless & with_key
+
+
+@pytest.mark.parametrize(
+    ("path", "engine", "using", "reason"),
+    [
+        ("", {"protocol": "vllm"}, {"task": "text-classification", "function_to_apply": "none"}, "vLLM takes no parameter 'function_to_apply'.*'vllm', said"),
+        ("/v1", {}, {"task": "text-generation", "grammar": {"type": "regex", "value": "a"}}, "grammar = .* has no equal.*'openai', shown"),
+        ("/v1", {}, {"task": "embeddings", "pooling": "cls"}, "pools by itself.*'openai', shown"),
+        ("/v1", {}, {"task": "text-to-image", "width": 8}, "give width and height both"),
+        ("/v1", {}, {"task": "asr", "generation_parameters": {"num_beams": 2}}, "num_beams = 2 has no equal"),
+        ("", {"protocol": "infinity"}, {"task": "text-classification", "truncation": False}, "infinity cuts long texts"),
+    ],
+)  # fmt: skip
+def test_create_refuses_arguments_that_the_server_has_not(
+    service: Service, path: str, engine: dict[str, Any], using: dict[str, Any], reason: str
+) -> None:
+    settings = engine_settings({"endpoint": f"{service.url}{path}", **engine})
+    model = model_settings({"model": "m", "column": "text", **using}, settings)
+    with pytest.raises(InputError, match=reason):
+        discovery.discover(settings, model, default_session().http)
+
+
+def test_create_refuses_no_arguments_of_a_server_that_is_not_known(service: Service) -> None:
+    settings = engine_settings({"endpoint": service.url})
+    service.answer = lambda *_: Reply({}, 404)
+    model = model_settings({**EMBEDDINGS, "pooling": "cls"}, settings)
+    assert discovery.discover(settings, model, default_session().http) == {}

@@ -19,7 +19,7 @@ from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control import outage
-from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, key_policy, preflight
+from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, preflight
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime import context
 from huggingface_api_handler.inference.runtime.failover import is_for_everybody
@@ -253,7 +253,7 @@ def test_a_hub_that_hangs_is_waited_for_no_longer_than_its_time(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = threading.Event()
-    monkeypatch.setattr(key_policy, "QUESTION_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(hub_api, "QUESTION_TIMEOUT_S", 0.01)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: never.wait(30.0) and None)
     assert create("text-classification", model=SST2)["hub"]["problem"] == "TimeoutError"
     with pytest.raises(InferenceError, match="could not be asked where nscale serves"):

@@ -370,9 +370,11 @@ def code_of(path: Path) -> str:
 def test_only_the_policy_makes_a_header_of_a_key() -> None:
     policy = "inference/protocols/key_policy.py"
     in_server = {"server/auth.py", "server/__init__.py"}  # the local server reads headers, and sends none
-    assert modules_with(r"(?i)['\"](authorization|bearer )|bearer \{") - in_server - {"config/normalize.py"} == {policy}
-    assert modules_with(r"\bresolve_api_key\(") == {policy, "config/credentials.py"}
+    assert modules_with(r"(?i)['\"](authorization|api-key|bearer )|bearer \{") - in_server - {
+        "config/normalize.py"
+    } == {policy}
+    assert modules_with(r"\bresolve_api_key\(") == {"inference/protocols/hub_api.py", "config/credentials.py"}
     revealing = {policy, "config/types.py", "inference/protocols/hub_providers.py"}
     assert modules_with(r"get_secret_value") - {"inference/protocols/routing.py"} == revealing
     showing = {"installation/status.py"}  # it says whether a token is there, to whoever has the machine
-    assert modules_with(r"HfApi\(|get_token\(") - showing == {policy, "config/credentials.py"}
+    assert modules_with(r"HfApi\(|get_token\(") - showing == {"inference/protocols/hub_api.py", "config/credentials.py"}

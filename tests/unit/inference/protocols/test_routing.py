@@ -8,7 +8,7 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError
-from huggingface_api_handler.inference.protocols.key_policy import RequestKind, key_for
+from huggingface_api_handler.inference.protocols.key_policy import RequestKind, key_for, without_key
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 
 HF = "https://router.huggingface.co/hf-inference/models"
@@ -162,7 +162,7 @@ def test_headers_say_who_pays_and_what_the_options_ask() -> None:
     assert headers["x-hf-bill-to"] == "my-org"
     assert headers["x-use-cache"] == "false"
     assert headers["x-wait-for-model"] == "true"
-    assert "x-wait-for-model" not in routed({}, options={"wait_for_model": False}).headers
+    assert routed({}, options={"wait_for_model": False}).headers["x-wait-for-model"] == "false"
 
 
 def test_an_engine_without_endpoint_asks_hugging_face_only_over_https() -> None:
@@ -255,3 +255,23 @@ def test_a_models_endpoint_elsewhere_is_judged_by_the_address_that_its_name_lead
     assert routed({}, endpoint="https://elsewhere.example").is_public_only
     assert routed({"endpoint": "http://127.0.0.1:9"}, endpoint="https://elsewhere.example").is_public_only
     assert not routed({}).is_public_only
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://x.openai.azure.com/openai/deployments/gpt?api-version=2024-06-01",
+        "https://x.openai.azure.com/openai/v1",
+        "https://gateway.example/openai/deployments/gpt?api-version=2024-06-01",
+    ],
+)
+def test_azure_gets_the_key_in_its_own_header_and_nobody_else_does(endpoint: str) -> None:
+    engine = engine_settings({"endpoint": endpoint, "api_key": "key-of-azure-1"})
+    headers = key_for(endpoint, engine).headers
+    assert headers == {"authorization": "Bearer key-of-azure-1", "api-key": "key-of-azure-1"}
+    assert without_key({**headers, "accept": "a"}) == {"accept": "a"}
+    model = model_settings({"task": "chat", "column": "t", "model": "gpt"}, engine)
+    route = resolve_route(engine, model)
+    assert (route.headers["api-key"], route.account) == ("key-of-azure-1", "Bearer key-of-azure-1")
+    other = engine_settings({"endpoint": "https://x.example/v1", "api_key": "key-of-azure-1"})
+    assert "api-key" not in key_for("https://x.example/v1", other).headers
