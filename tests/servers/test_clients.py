@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.support.results import SERVERS as RESULTS
 from tests.support.results import record
 
+from .asking import ANSWERED_WITHIN_S
 from .processes import Process, environments, running
 from .serving import require
 from .test_servers import same
@@ -34,6 +35,7 @@ CHAT = {"model": SMOL, "messages": MESSAGES, "max_tokens": 6, "temperature": 0}
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 FORM = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
 MINILM = "local/minilm-l6-v2-int8"
+ALL_CALLS_WITHIN_S = 1200
 
 
 class Raw:
@@ -50,7 +52,7 @@ class Raw:
     def model(self, name: str, inputs: Any, **parameters: Any) -> Any:
         """What a model says."""
         response = httpx.post(
-            f"{self.base}/models/{name}", json={"inputs": inputs, "parameters": parameters}, timeout=180
+            f"{self.base}/models/{name}", json={"inputs": inputs, "parameters": parameters}, timeout=ANSWERED_WITHIN_S
         )
         return self._read(response)
 
@@ -58,11 +60,13 @@ class Raw:
         """What a model says of a file."""
         content = (self.folder / file).read_bytes()
         headers = {"content-type": content_type}
-        return self._read(httpx.post(f"{self.base}/models/{name}", content=content, headers=headers, timeout=180))
+        return self._read(
+            httpx.post(f"{self.base}/models/{name}", content=content, headers=headers, timeout=ANSWERED_WITHIN_S)
+        )
 
     def v1(self, path: str, body: Any) -> Any:
         """What a route of OpenAI's says."""
-        return self._read(httpx.post(f"{self.base}/v1/{path}", json=body, timeout=180))
+        return self._read(httpx.post(f"{self.base}/v1/{path}", json=body, timeout=ANSWERED_WITHIN_S))
 
     @staticmethod
     def _read(response: httpx.Response) -> Any:
@@ -196,7 +200,9 @@ def results(raw: Raw) -> Callable[[str], dict[str, Any]]:
         command = [program, str(script), raw.base, str(raw.folder), str(folder / client)]
         # The clients are told everything: what this machine has set counts for none of them.
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        done = subprocess.run(command, check=False, env=kept, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, check=False, env=kept, capture_output=True, text=True, timeout=ALL_CALLS_WITHIN_S
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return told

@@ -18,7 +18,7 @@ from huggingface_api_handler import InferenceError, InputError, predict
 from tests.support.results import SERVERS as RESULTS
 from tests.support.results import record
 
-from .asking import Answer, body_of, send
+from .asking import ANSWERED_WITHIN_S, Answer, body_of, send
 from .cases import CASES, Case
 from .processes import versions
 from .rows import Row
@@ -95,7 +95,13 @@ def table(case: Case) -> tuple[list[Row], list[int | None]]:
 def ask(case: Case, url: str, rows: list[Row]) -> pd.DataFrame:
     """What the package makes of rows."""
     using = {"task": case.task, "target": "out", "model": "tiny", **case.columns, **case.using}
-    engine = {"endpoint": url + case.path, "cache": False, "allow_private_endpoints": True, **case.engine}
+    engine = {
+        "endpoint": url + case.path,
+        "cache": False,
+        "timeout": ANSWERED_WITHIN_S,
+        "allow_private_endpoints": True,
+        **case.engine,
+    }
     if case.process.key:
         engine["api_key"] = case.process.key
     return predict(pd.DataFrame(rows), using, engine)
