@@ -167,7 +167,8 @@ SERVE = Process(
     "serve",
     (sys.executable, "-m", "huggingface_api_handler", "serve", "--port", "{port}"),
     (),
-    variables={"PYTHONPATH": "{root}"},
+    # SmolLM2 with one thread: several wait for each other after every layer, on a busy machine ten times as long.
+    variables={"PYTHONPATH": "{root}", "OMP_THREAD_LIMIT": "1"},
 )
 
 
