@@ -26,6 +26,7 @@ from .serving import Servers, require
 
 # Batches are padded and summed in another order.
 TOLERANCE = 2e-3
+QUICK = os.environ.get("QUICK") == "1"
 GOOD = 25
 NULL_AT = 11
 BAD_AT = 17
@@ -36,6 +37,8 @@ SAMPLE = 25
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> None:
     require(case.process.environment)
+    if QUICK and case.path == "/v1" and case.variant:
+        pytest.skip("a quick run asks at one address of each task")
     url = servers.url(case.process)
     if case.why_not:
         response = send(url, case.ask(case.row(0)), case.process.key)
@@ -66,7 +69,7 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
         "requests_30": out.attrs["usage"]["requests"],
         "retries_30": out.attrs["usage"]["retries"],
     }
-    if case.many and os.environ.get("QUICK") != "1":
+    if case.many and not QUICK:
         out = ask(case, url, [case.row(number) for number in range(1000, 1000 + case.many)])
         assert out["out_error"].isna().all(), out["out_error"].dropna().iloc[0]
         for place in range(0, case.many, max(1, case.many // SAMPLE)):
