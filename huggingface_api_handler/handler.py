@@ -151,7 +151,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             with cancellation(in_threads="threads" in overrides) as cancel:
                 engine = _engine(self.engine_storage)
                 discovered = self.model_storage.json_get(_DISCOVERY_KEY) or discovery.Discovery()
-                default_session().servers.restore(discovered)
+                default_session().servers.restore(discovered, engine)
                 using = merge_select_overrides(self._using(), overrides)
                 model = model_settings(using, engine, statement="SELECT")
                 frame = input_frame(df, model)
@@ -207,7 +207,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 )
             if attribute == "model":
                 session = default_session()
-                session.servers.restore(discovered)
+                session.servers.restore(discovered, engine)
                 return _table("property", describe_model(engine, model, session.http, session.servers))
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 

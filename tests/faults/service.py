@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
         if kind == "truncated":
             return whole[: 1 + number % (len(whole) - 1)]
         if kind == "invalid JSON":
-            return (b"{'label': 'POSITIVE'}", b"", b"\xff\xfe\x00", b"ok", b"[[{}]", b"NaN,")[number % 6]
+            return (b"Service unavailable", b"", b"\xff\xfe\x00", b"ok", b"[[{}]", b"NaN,")[number % 6]
         if kind == "wrong shape":
             return ({"result": "ok"}, None, 7, "POSITIVE", [None] * len(right), [[]] * len(right), [[1.5]])[number % 7]
         if kind == "too few":

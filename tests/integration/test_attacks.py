@@ -105,6 +105,7 @@ def test_a_host_that_begins_as_the_hub_does_gets_no_key_of_the_machine(monkeypat
 
 
 def test_the_hub_gets_no_key_of_an_endpoint(paths: Paths, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", paths.url)
     monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", paths.url, raising=False)
     handler = Handler(model_storage=Storage(), engine_storage=Storage({"endpoint": service.url, "api_key": OWN}))

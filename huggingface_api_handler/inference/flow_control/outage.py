@@ -19,6 +19,7 @@ _MORE_AFTER_TRIAL = 4  # times as many, where a trial has just shown that it is 
 NOT_SERVED = (404, 410)
 """What says that a model is not there, any more or for now."""
 
+_UNSUPPORTED = (400, 422)  # with words that say so, see failures.classify_response
 _SERVER_ERROR = 500
 _SERVER_ERRORS = range(_SERVER_ERROR, 600)
 
@@ -27,6 +28,18 @@ _MAX_TRIAL_PAUSE_S = 15.0  # so that a start of 300 s is tried 24 times
 _MAX_UNREACHABLE_S = 30.0
 _MAX_START_WITHOUT_WAIT_S = 30.0
 _MAX_RESTART_S = 60.0
+
+
+def is_not_served(failure: Failure) -> bool:
+    """Whether a server says that it has no such model, by its status or in its words.
+
+    Args:
+        failure: Of the request, before it is taken for one of its input.
+
+    Returns:
+        True for ``NOT_SERVED``, and for 400 and 422 with words that say so.
+    """
+    return failure.status in NOT_SERVED or (failure.status in _UNSUPPORTED and failure.input_message is not None)
 
 
 class Outage:
@@ -95,12 +108,12 @@ class Outage:
         """
         status = failure.status or 0
         self.has_failures = True
-        is_not_served = has_answer and self._has_other and status in NOT_SERVED
+        is_missing = has_answer and self._has_other and is_not_served(failure)
         has_no_server = not status or status in self._start_statuses
-        if not is_not_served and (failure.kind is not FailureKind.TRANSIENT or not (has_answer or has_no_server)):
+        if not is_missing and (failure.kind is not FailureKind.TRANSIENT or not (has_answer or has_no_server)):
             self._on_words()
             return False
-        if has_answer and (status >= _SERVER_ERROR or is_not_served):
+        if has_answer and (status >= _SERVER_ERROR or is_missing):
             self._failed.add(index)
         if not failure.is_unreachable:
             self._unreachable_since = None
@@ -108,7 +121,7 @@ class Outage:
             self._unreachable_since = now
         min_failed = self._min_failed
         if min_failed == _MIN_FAILED_IN_A_ROW:  # no trial has shown yet that it is the inputs
-            min_failed = 1 if is_not_served else min(min_failed, max(open_inputs, 2))
+            min_failed = 1 if is_missing else min(min_failed, max(open_inputs, 2))
         has_gone = len(self._failed) >= min_failed if has_answer else status in self._start_statuses
         if not self.is_on and (has_gone or failure.is_unreachable):
             self.is_on = True
@@ -153,4 +166,4 @@ class Outage:
         if not has_answer:
             advice = "The service is down, or this is not its address: check the endpoint, and try again later"
         message = f"{failure.message.rstrip('.')} (for {away_s:.0f} s, tried {self._trials} times). {advice}"
-        return Failure(FailureKind.FATAL, message, failure.status)
+        return Failure(FailureKind.FATAL, message, failure.status, input_message=failure.input_message)

@@ -152,17 +152,19 @@ def _parsed_twice(text: str) -> Any:
         return text
 
 
-def failure_of_unread(response: Response, batch_size: int, error: ValueError) -> Failure:
+def failure_of_unread(task: Task, response: Response, batch_size: int, error: ValueError) -> Failure:
     """The failure of a response that is not what the protocol sends.
 
     Args:
+        task: The task that was asked for.
         response: The response, whose status means success.
         batch_size: The number of inputs that the request carried.
         error: What ``WireProtocol.decode`` raised.
 
     Returns:
-        One to be tried again for a web page, which a gateway sends in passing, and for an answer that was cut off.
-        Whatever came whole is rejected: the next would be no other, and may be paid for.
+        One to be tried again for what a gateway sends in passing, such as a web page or other words, and for an answer
+        that was cut off. An object or a list that came whole is rejected, since the next would be no other; so is
+        whatever came of a generation, which was paid for.
     """
     body, headers, status = response.body, response.headers, response.status
     if (page := web_page(body)) is not None:
@@ -172,7 +174,9 @@ def failure_of_unread(response: Response, batch_size: int, error: ValueError) ->
     if is_cut_off(body, headers):
         words = "the answer was cut off" if body else "the answer is empty"
         return Failure(FailureKind.TRANSIENT, words, status)
-    return Failure(rejection_kind(batch_size), f"the answer is not JSON, but {beginning(body, headers)}", status)
+    may_pass = task.deterministic and not task.makes_media and not body.lstrip().startswith((b"{", b"["))
+    kind = FailureKind.TRANSIENT if may_pass else rejection_kind(batch_size)
+    return Failure(kind, f"the answer is not JSON, but {beginning(body, headers)}", status)
 
 
 def _is_json(body: bytes) -> bool:

@@ -155,16 +155,20 @@ class DetectedServers:
         self._guarded: dict[tuple[str, str], _Server] = {}
         self._absent: dict[tuple[str, str, str], int] = {}  # endpoint, model, task: protocols that were not there
 
-    def restore(self, discovery: Discovery) -> None:
+    def restore(self, discovery: Discovery, engine: EngineSettings) -> None:
         """Use here what ``discover`` found in another process.
 
         Args:
             discovery: What ``discover`` returned.
+            engine: The settings of the engine that it was found for.
+
+        Raises:
+            InputError: The environment variable named for the key may not be read, or is not set.
         """
         if "provider" in discovery:
             hub_providers.register_mapping(discovery["provider"])
         if "hub" in discovery:
-            hub_models.restore(discovery["hub"])
+            hub_models.restore(discovery["hub"], engine)
         if "tei" in discovery:
             url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
             self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))

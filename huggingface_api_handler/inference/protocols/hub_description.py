@@ -11,11 +11,12 @@ import orjson
 from ...config.policies import split_choice
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import HuggingFaceAPIError
+from ...printable import printable
 from ...redaction import redact
 from ..transport.client import HttpClient
 from .hub_choice import choice_of
-from .hub_models import QUESTION_TIMEOUT_S, Listing, known_listing, listing_of, warning_of
-from .key_policy import ROUTER, key_for
+from .hub_models import Listing, known_listing, listing_of, warning_of
+from .key_policy import QUESTION_TIMEOUT_S, ROUTER, key_for
 from .openai_chat import OpenAIChat
 from .routing import Route
 
@@ -122,5 +123,5 @@ def _is_text(value: object) -> bool:
 
 
 def _shown(value: object) -> object:
-    """A value as it may be shown: short, with no key in it."""
-    return redact(value)[:_MAX_FACT_CHARS] if isinstance(value, str) else value
+    """A value as it may be shown: short and printable, with no key in it."""
+    return redact(printable(value))[:_MAX_FACT_CHARS] if isinstance(value, str) else value

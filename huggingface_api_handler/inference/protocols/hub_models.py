@@ -9,9 +9,10 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, TypedDict
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import huggingface_hub
 from huggingface_hub.inference._providers import PROVIDERS
@@ -25,13 +26,13 @@ from ...tasks import Task
 from ..threads import call_within
 from .hf_inference import HF_INFERENCE
 from .hub_providers import plain_mapping, replace_mapping
-from .key_policy import account_of, hub_key, model_info, served_models
+from .key_policy import QUESTION_TIMEOUT_S, account_of, hub_key, model_info, served_models
 from .provider_names import HELPER_TASKS
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ExpandModelProperty_T
 
-QUESTION_TIMEOUT_S = 5.0
-"""Seconds that the Hub may take: a person waits for the statement, and a Hub that is up answers at once."""
+logger = logging.getLogger(__name__)
 
 _ASK_AGAIN_S = 300.0
 """Seconds after which a Hub that could not be asked is asked again."""
@@ -41,9 +42,10 @@ _AVOID_S = 600.0
 
 _MAX_LISTED_PROVIDERS = 40
 _MAX_SUGGESTED = 3
-_ATTRIBUTES = ["inferenceProviderMapping", "pipeline_tag"]
+_ATTRIBUTES: list[ExpandModelProperty_T] = ["inferenceProviderMapping", "pipeline_tag"]
 _LIVE = "live"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MAX_NAME_CHARS = 300
 
 OTHER_WAYS = (
     "give an endpoint that serves it (an Inference Endpoint, or any server of yours), or serve it yourself: "
@@ -95,7 +97,6 @@ class _Memory:
 
 
 _memory = _Memory()
-_ANY_ACCOUNT = ""
 
 
 def listing_of(model: str, engine: EngineSettings, *, again: bool = False) -> Listing:
@@ -137,17 +138,25 @@ def known_listing(model: str, engine: EngineSettings) -> Listing | None:
     return _remembered(split_choice(model)[0], hub_key(engine))
 
 
-def restore(listing: Listing) -> None:
+def restore(listing: Listing, engine: EngineSettings) -> None:
     """Use here what another process was told. What was told later counts.
 
     Args:
         listing: What ``listing_of`` returned there, as it was stored.
+        engine: The settings of the engine that it was told to, for its key.
+
+    Raises:
+        InputError: As of ``listing_of``.
     """
-    model = str(listing.get("model"))
-    held = _memory.listings.get((model, _ANY_ACCOUNT))
-    if "problem" in listing or (held is not None and held[1].get("asked", "") >= listing.get("asked", "")):
+    model, now, account = str(listing.get("model")), _now(), account_of(hub_key(engine))
+    # What says that it is of tomorrow would hide what is found out today.
+    listing = {**listing, "asked": min(str(listing.get("asked", "")), now)}
+    listing["providers"] = list(_plain(listing.get("providers") or (), model))
+    _, held = _memory.listings.get((model, account), (0.0, None))
+    is_later = held is not None and "problem" not in held and held.get("asked", "") >= listing["asked"]
+    if "problem" in listing or is_later:
         return
-    _memory.put(model, _ANY_ACCOUNT, listing)
+    _memory.put(model, account, listing)
     _register(listing)
 
 
@@ -283,31 +292,36 @@ def _is_known(mapping: Mapping[str, str | None], task: Task) -> bool:
 
 def _remembered(model: str, key: SecretStr | None) -> Listing | None:
     asked, listing = _memory.listings.get((model, account_of(key)), (0.0, None))
-    if listing is not None and ("problem" not in listing or time.monotonic() - asked < _ASK_AGAIN_S):
-        return listing
-    return _memory.listings.get((model, _ANY_ACCOUNT), (0.0, None))[1]
+    is_old = listing is not None and "problem" in listing and time.monotonic() - asked >= _ASK_AGAIN_S
+    return None if is_old else listing
 
 
 def _ask(model: str, key: SecretStr | None) -> Listing:
-    listing: Listing = {"model": model, "asked": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    listing: Listing = {"model": model, "asked": _now()}
     try:
-        info = call_within(QUESTION_TIMEOUT_S, _model_info, model, key)
+        info = model_info(model, key, expand=_ATTRIBUTES)
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
         return {**listing, "problem": type(error).__name__}
     tag = getattr(info, "pipeline_tag", None)
-    mappings = getattr(info, "inference_provider_mapping", None) or ()
-    return {**listing, "task": str(tag) if tag else None, "providers": list(_plain(mappings))}
+    mappings = map(plain_mapping, getattr(info, "inference_provider_mapping", None) or ())
+    return {**listing, "task": tag if _is_name(tag) else None, "providers": list(_plain(mappings, model))}
 
 
-def _model_info(model: str, key: SecretStr | None) -> Any:
-    return model_info(model, key, expand=_ATTRIBUTES, timeout_s=QUESTION_TIMEOUT_S)  # type: ignore[arg-type]
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _plain(mappings: Iterable[Any]) -> Iterable[dict[str, str | None]]:
-    for _, mapping in zip(range(_MAX_LISTED_PROVIDERS), mappings, strict=False):
-        plain = plain_mapping(mapping)
-        if _NAME.fullmatch(str(plain.get("provider"))) and isinstance(plain.get("task"), str):
-            yield plain
+def _plain(mappings: Iterable[Mapping[str, Any]], model: str) -> Iterator[dict[str, str | None]]:
+    """Those mappings that can be used, for the model that was asked for: the Hub answers with its new name."""
+    for mapping in islice(mappings, _MAX_LISTED_PROVIDERS):
+        provider_id = mapping.get("providerId")
+        is_id = isinstance(provider_id, str) and 0 < len(provider_id) <= _MAX_NAME_CHARS and provider_id.isprintable()
+        if is_id and all(_is_name(mapping.get(name)) for name in ("provider", "task", "status")):
+            yield {**mapping, "hf_model_id": model}
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def _register(listing: Listing) -> None:

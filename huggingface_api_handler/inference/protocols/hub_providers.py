@@ -190,7 +190,7 @@ class HubProvider:
         Returns:
             The arguments of huggingface_hub's ``InferenceProviderMapping``.
         """
-        return plain_mapping(self.helper._prepare_mapping_info(self.model))
+        return {**plain_mapping(self.helper._prepare_mapping_info(self.model)), "hf_model_id": self.model}
 
     @cached_property
     def _request(self) -> RequestParameters:

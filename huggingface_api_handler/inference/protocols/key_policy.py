@@ -28,6 +28,7 @@ from ...config.settings import EngineSettings
 from ...errors import InputError
 from ...redaction import Secret
 from ...urls import has_detour, is_host_with_port, is_same_origin, is_secure_url, origin_of
+from ..threads import call_within
 from .addresses import add_path, remove_path
 from .servers import INFO_PATHS, OPERATIONS, server_root
 
@@ -45,6 +46,9 @@ _OPERATION_PATHS = (*INFO_PATHS, "/health", *OPERATIONS, *(f"/v1{operation}" for
 
 _ROUTED_PROVIDERS = (None, "hf-inference", "auto", *POLICIES)
 """Providers of an engine that are Hugging Face's own router."""
+
+QUESTION_TIMEOUT_S = 5.0
+"""Seconds that the Hub may take: a person waits for the statement, and a Hub that is up answers at once."""
 
 _HUGGING_FACE_KEY = "hf_"
 """How keys of Hugging Face begin."""
@@ -175,28 +179,32 @@ def model_info(
     key: SecretStr | None,
     *,
     expand: list[ExpandModelProperty_T] | None = None,
-    timeout_s: float | None = None,
 ) -> ModelInfo:
-    """Ask the Hub about a model.
+    """Ask the Hub about a model, and wait for it no longer than ``QUESTION_TIMEOUT_S``.
 
     Args:
         model: The model's name on the Hub.
         key: Of ``hub_key``.
         expand: What to ask for, None for what the Hub tells by default.
-        timeout_s: Seconds until the answer must be there, None for huggingface_hub's own limit.
 
     Returns:
         What the Hub says.
 
     Raises:
-        Exception: Whatever huggingface_hub raises; its text can hold URLs and headers.
+        Exception: Whatever huggingface_hub raises; its text can hold URLs and headers. ``TimeoutError`` of
+            ``concurrent.futures`` where it takes longer.
     """
     from huggingface_hub import HfApi
 
-    # False where there is none: with None, huggingface_hub would send the machine's. In no local, which reports show.
-    return HfApi().model_info(
-        model, expand=expand, timeout=timeout_s, token=False if key is None else key.get_secret_value()
-    )
+    def ask() -> ModelInfo:
+        """One question, on a thread: an answer that comes in drops is no answer in time."""
+        # False where there is none: with None, huggingface_hub would send the machine's. In no local, which reports
+        # show.
+        return HfApi().model_info(
+            model, expand=expand, timeout=QUESTION_TIMEOUT_S, token=False if key is None else key.get_secret_value()
+        )
+
+    return call_within(QUESTION_TIMEOUT_S, ask)
 
 
 def served_models(task: str, key: SecretStr | None, limit: int) -> list[str]:

@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from ...config.settings import EngineSettings, ModelSettings
 from ...config.types import model_name
 from ...errors import InferenceError, InputError
+from ...printable import printable
 from ...redaction import preview, redact, secret_in_use
 from ...urls import is_host_with_port
 from ..failures import classify_exception
@@ -207,7 +208,7 @@ def describe_model(
 
 
 def _described(answer: Mapping[object, object]) -> dict[str, object]:
-    """The fields of a server's answer that may be shown, each short and with no key in it."""
+    """The fields of a server's answer that may be shown, each short and printable, with no key in it."""
     found: dict[str, object] = {}
     for name in DESCRIBED_FIELDS:
         value = answer.get(name)
@@ -219,7 +220,7 @@ def _described(answer: Mapping[object, object]) -> dict[str, object]:
 
 
 def _short(value: str | int | float) -> str | int | float:
-    return redact(value)[:_MAX_FIELD_CHARS] if isinstance(value, str) else value
+    return redact(printable(value))[:_MAX_FIELD_CHARS] if isinstance(value, str) else value
 
 
 def _parse_json(body: bytes) -> object:

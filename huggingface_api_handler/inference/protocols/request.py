@@ -214,7 +214,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
     except AnswerCutOffError as cut_off:
         return Failure(FailureKind.TRANSIENT, str(cut_off), status)
     except ValueError as error:
-        return failure_of_unread(response, batch_size, error)
+        return failure_of_unread(task, response, batch_size, error)
     except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
         return classify_exception(failed, host=route.host)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -263,7 +263,12 @@ class Query:
 
     def _owner(self) -> str:
         """Whose requests count together: the engine, whatever its key; from Python without a name, the account."""
-        return self._nameless(self.route) if self.scope is None else self.scope.engine
+        if self.scope is not None:
+            return self.scope.engine
+        route = self.route
+        if route.fallbacks is not None and route.account:  # hf-inference and the others have the key in two forms
+            route = replace(route, account=f"Bearer {route.account.removeprefix('Bearer ')}")
+        return self._nameless(route)
 
     def _nameless(self, route: Route) -> str:
         endpoint = self.engine.endpoint

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from ...errors import InferenceError, InputError
 from ..failures import Failure, FailureKind
-from ..flow_control.outage import NOT_SERVED
+from ..flow_control.outage import NOT_SERVED, is_not_served
 from ..protocols import hub_models
 from ..protocols.routing import Route, resolve_route
 from .context import Query
 
 logger = logging.getLogger(__name__)
 
-_UNSUPPORTED = (400, 422)  # with words that say so, see failures.classify_response
 _SERVER_ERROR = 500
 
 
@@ -29,7 +28,7 @@ def is_for_everybody(failure: Failure | None) -> bool:
     """
     if failure is None or failure.kind is not FailureKind.FATAL or failure.status is None:
         return False
-    return _is_not_served(failure) or failure.status >= _SERVER_ERROR
+    return is_not_served(failure) or failure.status >= _SERVER_ERROR
 
 
 def is_undone(failure: Failure) -> bool:
@@ -56,7 +55,7 @@ def may_go_on(query: Query, failure: Failure | None) -> bool:
     """
     if query.route.fallbacks is None or failure is None or not is_for_everybody(failure):
         return False
-    return bool(query.route.fallbacks) or _is_not_served(failure)
+    return bool(query.route.fallbacks) or is_not_served(failure)
 
 
 async def next_query(query: Query, failure: Failure) -> Query | Failure:
@@ -73,7 +72,7 @@ async def next_query(query: Query, failure: Failure) -> Query | Failure:
     failed = (*query.failed, query.route)
     routes: tuple[Route, ...] = query.route.fallbacks or ()
     reason = failure
-    if not routes or _is_not_served(failure):
+    if not routes or is_not_served(failure):
         threads = query.session.http.threads_of("the Hub")
         found = await threads.run(_ask_again, query)
         if isinstance(found, Failure):
@@ -107,8 +106,3 @@ def _ask_again(query: Query) -> tuple[Route, ...] | Failure | None:
     except InferenceError:
         return None
     return (route, *(route.fallbacks or ()))
-
-
-def _is_not_served(failure: Failure) -> bool:
-    is_said = failure.status in _UNSUPPORTED and failure.input_message is not None
-    return failure.status in NOT_SERVED or is_said

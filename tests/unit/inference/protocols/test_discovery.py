@@ -163,7 +163,7 @@ def test_what_create_found_is_restored_without_asking_again(service: Service) ->
     assert found == {"server": {"url": service.url, "kind": "infinity", "base": service.url}}
     service.fetched.clear()
     default_session().servers = DetectedServers()
-    default_session().servers.restore(found)
+    default_session().servers.restore(found, engine_settings({}))
     out = predict(FRAME, EMBEDDINGS, {"endpoint": service.url})
     assert [vector[0] for vector in out["y"]] == [number_of(text) for text in TEXTS]
     assert service.fetched == []
@@ -172,7 +172,9 @@ def test_what_create_found_is_restored_without_asking_again(service: Service) ->
 def test_a_kind_that_another_version_stored_is_asked_anew(service: Service) -> None:
     service.info = TEI
     service.answer = speak({"/embed": vectors})
-    default_session().servers.restore({"server": {"url": service.url, "kind": "of-tomorrow", "base": service.url}})
+    default_session().servers.restore(
+        {"server": {"url": service.url, "kind": "of-tomorrow", "base": service.url}}, engine_settings({})
+    )
     predict(FRAME, EMBEDDINGS, {"endpoint": service.url})
     assert service.fetched == ["/info"]
 
@@ -234,7 +236,7 @@ def test_a_dry_run_asks_nothing_and_counts_by_what_is_known(service: Service) ->
     dry = {**EMBEDDINGS, "dry_run": True}
     engine = {"endpoint": service.url}
     assert predict(FRAME, dry, engine)["requests"][0] == len(TEXTS)  # not known yet
-    default_session().servers.restore({"tei": {"url": service.url, "largest_batch": 4}})
+    default_session().servers.restore({"tei": {"url": service.url, "largest_batch": 4}}, engine_settings({}))
     assert predict(FRAME, dry, engine)["requests"][0] == 2
     assert predict(FRAME, dry, {"endpoint": f"{service.url}/v1"})["requests"][0] == 1
     assert predict(FRAME, {**RANKING, "dry_run": True}, {**engine, "protocol": "infinity"})["requests"][0] == 1

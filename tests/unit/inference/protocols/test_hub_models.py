@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -16,7 +19,7 @@ from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control import outage
-from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, preflight
+from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, key_policy, preflight
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime import context
 from huggingface_api_handler.inference.runtime.failover import is_for_everybody
@@ -105,7 +108,7 @@ def test_a_stored_answer_of_the_hub_serves_another_process(hub: StandInHub, monk
     found = create("text-to-image", model=FLUX)
     in_another_process(monkeypatch)
     hub.questions.clear()
-    discovery.DetectedServers().restore(json.loads(json.dumps(found)))
+    discovery.DetectedServers().restore(json.loads(json.dumps(found)), engine_settings(ENGINE))
     assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["together"]
     assert hub.questions == []
 
@@ -118,7 +121,7 @@ def test_what_was_told_later_counts(hub: StandInHub, monkeypatch: pytest.MonkeyP
     newer = create("text-to-image", model=FLUX)
     in_another_process(monkeypatch)
     for found in (older, newer, older):
-        discovery.DetectedServers().restore(found)
+        discovery.DetectedServers().restore(found, engine_settings(ENGINE))
     assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["nscale"]
 
 
@@ -249,13 +252,94 @@ def test_a_hub_that_is_away_is_a_warning_and_the_usual_route(hub: StandInHub, ca
 def test_a_hub_that_hangs_is_waited_for_no_longer_than_its_time(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
     never = threading.Event()
-    monkeypatch.setattr(hub_models, "QUESTION_TIMEOUT_S", 0.01)
-    monkeypatch.setattr(hub_models, "model_info", lambda *_, **__: never.wait())
+    monkeypatch.setattr(key_policy, "QUESTION_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: never.wait(30.0) and None)
     assert create("text-classification", model=SST2)["hub"]["problem"] == "TimeoutError"
+    with pytest.raises(InferenceError, match="could not be asked where nscale serves"):
+        ask("text-to-image", ["a cat"], model=FLUX, provider="nscale")
     never.set()
+
+
+def test_a_model_that_was_renamed_is_asked_for_by_the_name_that_was_given(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub answers with the new name. What it says is of the name that was asked for, and of no other model."""
+    hub.models["flux-of-old"] = {**hub.models[FLUX], "id": "ann/new-name"}
+    for using in ({"model": "flux-of-old"}, {"model": "flux-of-old", "provider": "nscale"}):
+        in_another_process(monkeypatch)
+        found = create("text-to-image", **using)
+        in_another_process(monkeypatch)
+        hub.questions.clear()
+        discovery.DetectedServers().restore(json.loads(json.dumps(found)), engine_settings(ENGINE))
+        assert ask("text-to-image", ["a cat"], **using)["y"].notna().all()
+        assert hub.questions == []
+        assert all("ann/new-name" not in models for models in _common.HARDCODED_MODEL_INFERENCE_MAPPING.values())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"providerId": None},
+        {"providerId": ""},
+        {"providerId": "x" * 200_000},
+        {"providerId": "x\x1b[2J"},
+        {"status": None},
+        {"status": 7},
+        {"task": None},
+        {"task": "x" * 200_000},
+    ],
+)
+def test_a_mapping_that_cannot_be_used_is_passed_over(hub: StandInHub, odd: dict[str, Any]) -> None:
+    model = copy.deepcopy(hub.models[FLUX])
+    model["inferenceProviderMapping"]["together"].update(odd)
+    hub.models[FLUX] = {**model, "pipeline_tag": "\x1b[2J" * 50_000}
+    found = create("text-to-image", model=FLUX)["hub"]
+    assert found["task"] is None
+    assert "together" not in [each["provider"] for each in found["providers"]]
+    assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["nscale"]
+
+
+def test_what_is_stored_with_one_model_says_nothing_of_another(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = create("text-to-image", model=SD3)
+    in_another_process(monkeypatch)
+    for mapping in other["hub"]["providers"]:
+        mapping.update(hf_model_id=FLUX, providerId="ann/of-somebody-else")
+    discovery.DetectedServers().restore(other, engine_settings(ENGINE))
+    ask("text-to-image", ["a cat"], model=FLUX, provider="together")
+    assert "ann/of-somebody-else" not in json.dumps([body for _, _, body in hub.asked])
+
+
+def test_what_was_told_to_one_key_is_kept_from_another(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = create("text-to-image", model=FLUX)
+    in_another_process(monkeypatch)
+    discovery.DetectedServers().restore(found, engine_settings(ENGINE))
+    del hub.models[FLUX]
+    another = {"api_key": "hf_OfSomebodyElse"}
+    assert "providers" not in create("text-to-image", another, model=FLUX)["hub"]
+    assert "provider together" not in describe("text-to-image", another, model=FLUX)
+    assert painters(ask("text-to-image", ["a cat"], model=FLUX)) == ["together"]
+
+
+def test_what_is_stored_as_of_tomorrow_does_not_hide_what_is_found_out_later(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = create("text-to-image", model=FLUX)
+    in_another_process(monkeypatch)
+    old = copy.deepcopy(found)
+    old["hub"]["asked"] = "9999-01-01T00:00:00+00:00"
+    discovery.DetectedServers().restore(old, engine_settings(ENGINE))
+    held = hub_models.known_listing(FLUX, engine_settings(ENGINE))
+    assert held is not None and held["asked"] < "9999"
+
+
+def test_a_name_leads_nowhere_else_at_the_hub(hub: StandInHub) -> None:
+    for name in (f"{SST2}?full=true", f"{SST2}#readme", "ann/..;/m"):
+        with suppress(InputError):
+            assert "problem" in create("text-classification", model=name)["hub"]
+    assert hub.questions == []
 
 
 def test_an_offline_machine_creates_models(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +408,7 @@ def test_a_provider_that_was_named_is_never_changed(hub: StandInHub, using: dict
     assert set(providers_asked(hub)) == {"together"}
 
 
-@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("status", [404, 400, 422, 500])
 def test_rows_that_were_answered_stay_so_and_all_others_are_asked_again(
     hub: StandInHub, impatient: None, status: int
 ) -> None:
@@ -363,6 +447,9 @@ def test_a_model_that_is_gone_is_tried_at_once_where_another_can_be_asked() -> N
     gone = Failure(FailureKind.FATAL, "gone", 404)
     with_other = outage.Outage(300.0, wait_for_model=True, max_away_s=context.MAX_AWAY_S)
     assert with_other.is_cause(gone, 0, 0.0, has_answer=True, open_inputs=100)
+    said = Failure(FailureKind.FATAL, "no", 400, input_message="not supported by provider")
+    stopped = with_other.reason_to_stop(said, context.MAX_AWAY_S, has_answer=True)
+    assert stopped is not None and is_for_everybody(stopped)
     with_other.pause_s()
     with_other.on_trial_answered()
     assert not with_other.is_cause(gone, 1, 1.0, has_answer=True, open_inputs=100), "a trial has shown it is the input"
@@ -428,6 +515,15 @@ def test_requests_to_all_providers_count_as_one_query(hub: StandInHub) -> None:
     hub.failing["together"] = 404
     out = ask("text-to-image", [f"a cat {row}" for row in range(5)], model=FLUX, max_requests=3)
     assert out.attrs["usage"]["requests"] == len(hub.asked) == 3
+    assert out["y"].notna().sum() == 2
+
+
+def test_the_engines_budget_counts_requests_to_all_providers(hub: StandInHub) -> None:
+    hub.failing["hf-inference"], hub.fails_after["hf-inference"] = 404, 0
+    engine = {**ENGINE, "requests_per_hour": 3}
+    out = ask("text-to-image", [f"a cat {row}" for row in range(6)], engine, model=SD3)
+    assert set(providers_asked(hub)) == {"hf-inference", "together"}
+    assert len(hub.asked) == 3
     assert out["y"].notna().sum() == 2
 
 
@@ -543,6 +639,7 @@ def test_describe_shows_the_mapping_where_the_router_says_nothing(hub: StandInHu
         {"providers": [{"provider": "p", "pricing": "x", "status": {"a": 1}, "context_length": ["x"]}]},
         {"providers": [{"provider": "p" * 10_000, "status": "s" * 10_000}] * 1000},
         {"providers": [{"provider": ENGINE["api_key"], "status": ENGINE["api_key"]}]},
+        {"providers": [{"provider": "p\x1b[2J", "status": "live\x1b[2J\u202e"}]},
     ],
 )
 def test_describe_shows_nothing_odd_of_the_router(hub: StandInHub, answer: Any) -> None:
@@ -550,6 +647,7 @@ def test_describe_shows_nothing_odd_of_the_router(hub: StandInHub, answer: Any) 
     shown = describe("chat-completion", model=GPT)
     assert ENGINE["api_key"] not in str(shown)
     assert len(str(shown)) < 10_000
+    assert "\\x1b" not in str(shown) and "\\u202e" not in str(shown)
 
 
 def test_describe_of_an_endpoint_says_nothing_of_providers(hub: StandInHub) -> None:

@@ -305,7 +305,7 @@ def test_a_providers_name_for_a_model_is_found_at_create_and_needs_no_hub_later(
     assert len(hub) == 1
     monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", {})
     monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", _common.HARDCODED_MODEL_INFERENCE_MAPPING)
-    default_session().servers.restore(found)
+    default_session().servers.restore(found, engine_settings({}))
     service.answer = lambda body, *_: {"data": [{"b64_json": base64.b64encode(PNG).decode()}]}
     out = ask("together", "text-to-image", ["a cat"])
     assert out["y"][0].startswith("data:image/png")

@@ -104,7 +104,7 @@ def test_what_answers_at_an_endpoint_is_found_at_create_and_not_asked_again(serv
     found = discovery.discover(engine, model_settings(using, engine), default_session().http)
     assert found["tei"]["largest_batch"] == 7
     default_session().servers = DetectedServers()
-    default_session().servers.restore(found)
+    default_session().servers.restore(found, engine_settings({}))
     service.answer = lambda body, *_: [[1.0, 2.0] for _ in body["inputs"]]
     predict(pd.DataFrame({"t": [f"text {n}" for n in range(14)]}), using, {"endpoint": service.url})
     assert service.fetched == ["/info"]

@@ -185,7 +185,7 @@ def route_of(endpoint: str, task: str) -> Route:
 
 def test_what_was_recognised_for_one_task_serves_no_other_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     found = DetectedServers()
-    found.restore({"tei": {"url": "http://h", "largest_batch": 8}})
+    found.restore({"tei": {"url": "http://h", "largest_batch": 8}}, engine_settings({}))
     embedding, classifying = (route_of("http://h", task) for task in ("feature-extraction", "token-classification"))
     assert found.route_to(embedding, TASKS["feature-extraction"]).url == "http://h/embed"
     assert found.route_to(classifying, TASKS["token-classification"]) is classifying
