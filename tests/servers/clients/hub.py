@@ -17,7 +17,7 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "require
 
 def at(model: str) -> InferenceClient:
     """A client whose model is an address."""
-    return InferenceClient(model=f"{BASE}/models/{model}", timeout=120)
+    return InferenceClient(model=f"{BASE}/models/{model}", timeout=300)
 
 
 def best(found: Any) -> list[Any]:
@@ -26,7 +26,7 @@ def best(found: Any) -> list[Any]:
 
 
 minilm, smol = at("local/minilm-l6-v2-int8"), at("local/smollm2-135m-instruct")
-openai = InferenceClient(base_url=f"{BASE}/v1", timeout=120)
+openai = InferenceClient(base_url=f"{BASE}/v1", timeout=300)
 NAME = "local/smollm2-135m-instruct"
 FORM: Any = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
 

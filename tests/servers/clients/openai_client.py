@@ -22,7 +22,7 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "require
 FORM: Any = {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA}}
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "Say hello to Anna."}]}]
 EMBED = "sentence-transformers/all-MiniLM-L6-v2"
-client = OpenAI(base_url=f"{BASE}/v1", api_key="none", max_retries=0, timeout=120)
+client = OpenAI(base_url=f"{BASE}/v1", api_key="none", max_retries=0, timeout=300)
 
 
 def transcript() -> str:

@@ -78,6 +78,50 @@ def test_a_route_that_takes_no_batches_is_told_from_a_bad_row(message: str) -> N
     assert classify(400, CIMultiDict(), message.encode(), batch_size=1).kind is FailureKind.INPUT_REJECTED
 
 
+def of_both(item: str, number: str = "list[constrained-str]", place: int = 1) -> bytes:
+    """What pydantic says of a list where a server takes a text or a list."""
+    return json.dumps({"detail": [
+        {"type": "x", "loc": ["body", "input", number, place], "msg": item, "ctx": {"max_length": 122880}},
+        {"type": "string_type", "loc": ["body", "input", "constrained-str"], "msg": "Input should be a valid string", "input": []},
+    ]}).encode()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        of_both("String should have at most 122880 characters"),  # infinity
+        of_both("String should have at least 1 character"),
+        of_both("Value error, there is a tag in it"),
+        of_both("ensure this value has at most 122880 characters"),
+        b'{"detail": "String should have at most 9 characters; Input should be a valid string"}',
+        b'{"error": "inputs[3]: too many words; inputs: expected a string"}',
+    ],
+)
+def test_a_bad_item_of_a_list_does_not_say_that_lists_are_not_taken(body: bytes) -> None:
+    assert classify(422, CIMultiDict(), body, batch_size=8).kind is FailureKind.BATCH_REJECTED
+
+
+def test_a_list_that_is_too_long_is_made_shorter() -> None:
+    body = of_both("List should have at most 32 items after validation, not 40").replace(b", 1]", b"]")
+    failure = classify(422, CIMultiDict(), body, batch_size=40)
+    assert (failure.kind, failure.stated_max_batch_size) == (FailureKind.BATCH_REJECTED, 32)
+
+
+@pytest.mark.parametrize(
+    "words", ["Input should be a valid integer", "value is not a valid integer", "int type expected"]
+)
+def test_a_list_that_is_to_hold_numbers_takes_no_texts(words: str) -> None:
+    body = of_both(words, "list[int]", 0)
+    assert classify(422, CIMultiDict(), body, batch_size=8).kind is FailureKind.BATCH_UNSUPPORTED
+
+
+@pytest.mark.parametrize("row", ["no more than at most 5 characters", "inputs[3]: too many words"])
+def test_a_row_that_a_server_repeats_does_not_hide_that_it_takes_no_lists(row: str) -> None:
+    body = json.dumps({"error": f"Input should be a valid string, not {row}"}).encode()
+    sent = json.dumps({"inputs": [row, "another"]}).encode()
+    assert classify(422, CIMultiDict(), body, sent=sent, batch_size=2).kind is FailureKind.BATCH_UNSUPPORTED
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
