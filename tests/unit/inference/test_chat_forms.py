@@ -213,3 +213,27 @@ def test_a_repair_at_length_names_the_schema(service: Service) -> None:
     out = ask(service, ["a"], output_schema={"mood": {"enum": ["good", "bad"]}})
     assert list(out["mood"]) == ["good"]
     assert len(service.asked) == 2
+
+
+def test_a_row_that_is_refused_in_every_form_after_an_answer_leaves_the_form_as_it_was(service: Service) -> None:
+    def answers(body: Any, *_: Any) -> Any:
+        return openai(body) if said(body) == ROWS[5] else answer(body)
+
+    service.answer = answers
+    with Session() as session:
+        ask(service, ROWS[:3], session)
+        out = ask(service, [ROWS[5]], session, on_error="null")
+        assert out["answer_error"].notna().all()
+        service.asked.clear()
+        ask(service, ROWS[6:12], session)
+    assert {form_of(body) for body in service.asked} == {"json_schema"}
+
+
+def test_a_row_refused_in_every_form_leaves_it_to_the_rows_after_it(service: Service) -> None:
+    service.answer = lambda body, *_: openai(body) if said(body) == ROWS[1] else answer(body)
+    with Session() as session:
+        out = ask(service, ROWS[:2], session)
+        assert out["answer_error"].notna().tolist() == [False, True]
+        service.asked.clear()
+        ask(service, ROWS[6:12], session)
+    assert {form_of(body) for body in service.asked} == {"json_schema"}
