@@ -12,7 +12,7 @@ _MAX_LOGPROB = 1e-3
 """Rounding may make the logarithm of a probability a little more than 0."""
 
 _END_TOKEN = re.compile(rb"<[|/]?\w+\|?>")
-"""A token that ends the answer and is no part of it, such as ``</s>``, in which a label of one letter would be found."""
+"""A token that ends the answer and is no part of it, such as ``</s>``, in which a short label would be found."""
 
 _DECODER = json.JSONDecoder()
 

@@ -63,10 +63,11 @@ def test_a_row_in_the_first_list_that_is_refused_is_that_rows(service: Service, 
         return vectors(lambda text: [float(text[-3:]), 1.0])(body)
 
     service.answer = answer
-    out = ask(service, ["flag this row here 00", *ROWS[1:]], VECTORS)
+    rows = [*ROWS, *(f"a further row is {number:03}" for number in range(100, 300))]
+    out = ask(service, ["flag this row here 00", *rows[1:]], VECTORS)
     assert "flagged" in out["y_error"][0]
     assert out["y_error"][1:].isna().all()
-    assert [value[0] for value in out["y"][1:]] == list(range(1, 100))
+    assert [value[0] for value in out["y"][1:]] == list(range(1, 300))
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])

@@ -98,7 +98,9 @@ def test_a_value_changes_only_where_no_other_can_be_meant() -> None:
         fit("null", {"type": ["integer", "null"]})
 
 
-@pytest.mark.parametrize(("value", "of", "fits"), [(0.3, 0.1, True), (1.1, 0.01, True), (0.35, 0.1, False), (1e308, 0.1, True)])
+@pytest.mark.parametrize(
+    ("value", "of", "fits"), [(0.3, 0.1, True), (1.1, 0.01, True), (0.35, 0.1, False), (1e308, 0.1, True)]
+)
 def test_multiples_of_decimals(value: float, of: float, fits: bool) -> None:
     if fits:
         assert fit(value, {"multipleOf": of}) == value
