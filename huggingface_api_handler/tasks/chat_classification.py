@@ -95,12 +95,18 @@ def read_label(answer: object, _input: Input, settings: Settings) -> Prediction:
 
 def _label_alone(reply: Reply, labels: Sequence[str]) -> tuple[str, float | None] | None:
     """The label that is all of a reply, with its probability."""
-    said = reply.text.strip(_AROUND_A_LABEL)
-    meant = [label for label in labels if label.casefold() == said.casefold()]
-    if len(meant) != 1:
-        return None
-    start = reply.text.index(said)
-    return meant[0], span_confidence(reply.logprobs, reply.text, start, start + len(said))
+    whole = reply.text.strip()
+    # What stands around a label may be its own, as in "U.S." and "C!", and so may its case.
+    for said, as_said in ((whole, str), (whole, str.casefold), (whole.strip(_AROUND_A_LABEL), _bare)):
+        meant = [label for label in labels if as_said(label) == as_said(said)]
+        if len(meant) == 1 and said:
+            start = reply.text.index(said)
+            return meant[0], span_confidence(reply.logprobs, reply.text, start, start + len(said))
+    return None
+
+
+def _bare(text: str) -> str:
+    return text.strip(_AROUND_A_LABEL).casefold()
 
 
 TASKS = (

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -68,8 +69,8 @@ def fit(value: object, schema: Schema) -> Any:
 
     It is changed only where no other value can be meant: 3.0 is an int, and 3 a float; a text that is exactly a number
     or a boolean is one where no text is allowed; a text is a choice of ``enum`` that differs from it in case or spaces
-    at its ends only; a field that is missing and may be null is null; fields that the schema does not allow are left
-    out. Of alternatives the first counts that fits as it is.
+    at its ends only, and so is a number or a boolean that is written as it; a field that is missing and may be null is
+    null; fields that the schema does not allow are left out. Of alternatives the first counts that fits as it is.
 
     Args:
         value: parsed JSON, not deeper than can be followed.
@@ -207,6 +208,8 @@ class _Walk:
             return value
         if "$ref" in schema:
             value = self.fit(value, _target(self.root, schema["$ref"]), path, exact=exact)
+        if "enum" in schema and schema.get("type") == "string" and not exact and isinstance(value, (int, float)):
+            value = _as_text(value)  # the label "1", written as a number
         if "type" in schema:
             value = _typed(value, schema["type"], path, exact)
         for choices in (schema[name] if name == "enum" else [schema[name]] for name in _CHOICES if name in schema):
@@ -371,7 +374,7 @@ def _check_number(value: float, schema: Schema, path: Sequence[str | int]) -> No
 def _is_multiple(value: float, of: float) -> bool:
     if isinstance(value, int) and isinstance(of, int):
         return value % of == 0
-    try:
-        return (value / of).is_integer()
-    except OverflowError:
+    try:  # 0.3 is three times 0.1, though not where both are doubles
+        return (Fraction(repr(value)) / Fraction(repr(of))).denominator == 1
+    except (ValueError, OverflowError):
         return False

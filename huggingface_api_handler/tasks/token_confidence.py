@@ -11,6 +11,9 @@ from typing import Any
 _MAX_LOGPROB = 1e-3
 """Rounding may make the logarithm of a probability a little more than 0."""
 
+_END_TOKEN = re.compile(rb"<[|/]?\w+\|?>")
+"""A token that ends the answer and is no part of it, such as ``</s>``, in which a short label would be found."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -47,7 +50,10 @@ def span_confidence(logprobs: Sequence[Any] | None, text: str, start: int, end: 
         As of ``field_confidence``.
     """
     tokens = [_bytes_of(token) for token in logprobs or ()]
-    at = b"".join(tokens).rfind(text.encode(errors="replace"))
+    written = len(tokens)
+    while written and _END_TOKEN.fullmatch(tokens[written - 1]):
+        written -= 1
+    at = b"".join(tokens[:written]).rfind(text.encode(errors="replace"))
     if at < 0 or start >= end:
         return None
     first, last = at + len(text[:start].encode()), at + len(text[:end].encode())

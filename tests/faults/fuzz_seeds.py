@@ -33,6 +33,12 @@ OPENAI_ANSWERS: dict[str, list[Any]] = {
     "vllm-score": [{"data": [{"index": at, "object": "score", "score": at / 8} for at in range(count)]} for count in range(1, 4)],
     "vllm-pooling": [{"data": [{"index": at, "data": [[0.5, at], [1, 2]]} for at in range(count)]} for count in range(1, 4)],
     "infinity-classify": [{"data": [[{"label": "P", "score": 0.75}, {"label": "N", "score": 0.25}]] * count} for count in range(1, 4)],
+    "openai-completions": [{"object": "text_completion", "choices": [{"index": 0, "text": " was a king", "finish_reason": "length"}],
+                            "usage": {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}}],
+    "openai-transcriptions": [{"text": "one two", "segments": [{"id": 0, "start": 0.0, "end": 1.5, "text": "one two"}],
+                               "usage": {"type": "duration", "seconds": 2}}],
+    "openai-speech": [{"audio": base64.b64encode(b"fLaC\0\0\0\"").decode(), "content_type": "audio/flac"}],
+    "openai-images": [{"created": 1, "data": [{"b64_json": base64.b64encode(b"\x89PNG\r\n\x1a\n").decode(), "revised_prompt": "a cat"}]}],
 }  # fmt: skip
 """Right answers by protocol."""
 
@@ -57,7 +63,8 @@ def seeds(target: str) -> Iterator[bytes]:
         bodies = [answer for answers in OPENAI_ANSWERS.values() for answer in answers]
         for number in range(256):
             body = bodies[number % len(bodies)]
-            yield bytes([number, 0, len(body.get("data", body.get("results"))) - 1]) + json.dumps(body).encode()
+            items = next((body[key] for key in ("data", "results", "choices") if key in body), [body])
+            yield bytes([number, 0, len(items) - 1]) + json.dumps(body).encode()
     elif target == "addresses":
         for scheme in ("https", "http", "ftp", "HTTPS"):
             yield from (f"{scheme}://{host}{path}".encode() for host in HOSTS for path in PATHS[:4])

@@ -8,6 +8,7 @@ from ...errors import UnreadableAnswer
 from ...tasks.base import unreadable
 from ...tasks.classification import is_score_map
 from .base import Split
+from .indexed_parts import by_index
 from .server_errors import is_error
 
 ANY_LIST_KEY = "predictions"
@@ -179,10 +180,7 @@ def split_ranking(answer: object, count: int) -> list[Any]:
     """
     if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
         raise unreadable("text-ranking", answer)
-    by_index = {item.get("index"): item.get("score") for item in answer}
-    if len(answer) != count or by_index.keys() != set(range(count)):
-        raise UnreadableAnswer(f"{count} texts were answered with scores for others")
-    return [by_index[index] for index in range(count)]
+    return [item.get("score") for item in by_index(answer, count)]
 
 
 def _size(answer: object, parts: str) -> str:

@@ -29,6 +29,7 @@ _TEXT_ENCODING = re.compile(
 )
 """Encodings of web pages. Python has others, some of which take very long."""
 
+_WIDE_ENCODING = re.compile(r"utf[-_]?(16|32)", re.I | re.A)
 _BYTE_ORDER_MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
                      b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # fmt: skip
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u[dD][89a-fA-F]\w\w|.)", re.S)
@@ -127,11 +128,21 @@ def beginning(body: bytes, headers: Mapping[str, str]) -> str:
 def _text_of(body: bytes, headers: Mapping[str, str]) -> str:
     mark = next((name for mark, name in _BYTE_ORDER_MARKS.items() if body.startswith(mark)), None)
     declared = _CHARSET.search(headers.get("Content-Type", ""))
-    name = mark or (declared[1] if declared is not None and _TEXT_ENCODING.match(declared[1]) else "utf-8")
+    is_known = declared is not None and _TEXT_ENCODING.match(declared[1]) and not _WIDE_ENCODING.match(declared[1])
+    name = mark or _wide_encoding(body) or (declared[1] if declared is not None and is_known else "utf-8")
     try:
         return body.decode(name, "replace")
     except LookupError:
         return body.decode("utf-8", "replace")
+
+
+def _wide_encoding(body: bytes) -> str | None:
+    """UTF-16 or UTF-32, which shows in the zeros of the first character: all that JSON begins with are ASCII."""
+    if body[:1] == b"\0":
+        return "utf-32-be" if body[1:2] == b"\0" else "utf-16-be"
+    if body[1:2] == b"\0":
+        return "utf-32-le" if body[2:4] == b"\0\0" else "utf-16-le"
+    return None
 
 
 def _without_half(escape: re.Match[str]) -> str:

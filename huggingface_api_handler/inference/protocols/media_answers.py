@@ -43,6 +43,8 @@ def split_media(answer: object, count: int) -> list[Any]:
     Raises:
         UnreadableAnswer: The answer holds none, or only a link to it.
     """
+    if count != 1:
+        raise UnreadableAnswer(f"{count} inputs were answered with one file at most")
     (part,) = split_one_to_one(answer, count)
     if isinstance(part, Media):
         return [part]

@@ -18,7 +18,7 @@ from ..transport.client import Response
 from . import codec
 from .addresses import remove_path
 from .base import Batching
-from .event_stream import END_OF_STREAM, events_of, is_event_stream
+from .event_stream import is_event_stream, join_events
 from .openai_chat import chat_error
 from .operations import JSONOperation
 
@@ -89,6 +89,15 @@ def _parameters(settings: Settings) -> JSONObject:
     return renamed
 
 
+def _as_chat(event: Any) -> Any:
+    """An event with its text where chat has it, so that streams of both are joined in one way."""
+    choices = event.get("choices") if isinstance(event, dict) else None
+    choices = choices if isinstance(choices, list) else []
+    if not isinstance(event, dict) or not all(isinstance(choice, dict) for choice in choices):
+        raise unreadable(_TASK, event)
+    return {**event, "choices": [{**choice, "delta": {"content": choice.get("text")}} for choice in choices]}
+
+
 @dataclass(frozen=True)
 class OpenAICompletions(JSONOperation):
     """Completions: ``{"model", "prompt", ...}``, answered with ``{"choices": [{"text"}], "usage"}``.
@@ -141,29 +150,15 @@ class OpenAICompletions(JSONOperation):
             Parsed JSON.
 
         Raises:
-            ValueError: The body is no JSON, or a stream without an end.
+            AnswerCutOffError: The body is a stream that was cut off.
+            ValueError: The body is no JSON.
             UnreadableAnswer: An event of the stream is none of a completion.
         """
         if not is_event_stream(response):
             return codec.parse(task, response)
-        texts, joined, reason, has_end = [], {}, None, False
-        for data in events_of(response.body):
-            if data.strip() == END_OF_STREAM:
-                has_end = True
-                break
-            event = codec.parse(task, response._replace(body=data))
-            choices = event.get("choices") if isinstance(event, dict) else None
-            choice = choices[0] if isinstance(choices, list) and choices else {}
-            if not isinstance(event, dict) or not isinstance(choice, dict):
-                raise unreadable(_TASK, event)
-            if choice.get("text") is not None:
-                texts.append(choice["text"])
-            reason = choice.get("finish_reason") or reason
-            joined.update({name: value for name, value in event.items() if value is not None})
-        if not has_end and reason is None:
-            raise ValueError("the stream has no end")
-        text = "".join(texts) if texts and all(isinstance(text, str) for text in texts) else None
-        return {**joined, "choices": [{"text": text, "finish_reason": reason}]}
+        joined = join_events(response.body, lambda data: _as_chat(codec.parse(task, response._replace(body=data))))
+        choices = [{**choice, "text": choice["message"].get("content")} for choice in joined["choices"]]
+        return {**joined, "choices": choices}
 
     def split(self, _task: Task, answer: object, _count: int) -> list[Any]:
         """The answer to the one prompt, in the form that Text Generation Inference sends and that is stored.

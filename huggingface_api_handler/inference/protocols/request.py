@@ -215,8 +215,12 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
         return Failure(FailureKind.TRANSIENT, str(cut_off), status)
     except ValueError as error:
         return failure_of_unread(task, response, batch_size, error)
-    except Exception as failed:  # of a protocol that polls and fetches, any HTTP error can come
-        return classify_exception(failed, host=route.host)
+    except Exception as failed:
+        if protocol.blocks:  # it polls and fetches, so that any HTTP error can come
+            return classify_exception(failed, host=route.host)
+        logger.debug("a response could not be taken apart", exc_info=True)
+        words = f"the server's answer to {task.name} cannot be read ({type(failed).__name__})"
+        return Decoded([], reported_usage(response.headers), UnreadableAnswer(words))
 
 
 def _refused(response: Response, error: ServerError, route: Route, model: ModelSettings, batch_size: int) -> Failure:

@@ -16,6 +16,10 @@ Vector: TypeAlias = list[float]
 
 _FLOAT_BYTES = 4
 _MAX_BASE64_CHARS = MAX_NUMBERS * _FLOAT_BYTES // 3 * 4
+_MIN_LENGTH = 1e-100
+_MAX_LENGTH = 1e100
+"""Between these the product of two lengths, and of two numbers of the vectors, is as exact as they are."""
+
 _NUMBER_TYPES = frozenset((int, float))
 
 
@@ -66,12 +70,15 @@ def cosine(one: Vector, other: Vector) -> float:
     """
     if len(one) != len(other):
         raise UnreadableAnswer(f"the two texts have vectors of {len(one)} and {len(other)} numbers")
-    length = hypot(*one) * hypot(*other)
-    if not length:
+    lengths = hypot(*one), hypot(*other)
+    if not all(lengths):
         raise UnreadableAnswer("a vector of zeros has no direction, so it is like no other")
-    likeness: float = sum(map(mul, one, other)) / length
-    if not isfinite(likeness):
+    if not all(map(isfinite, lengths)):
         raise UnreadableAnswer("the vectors have numbers too large to be compared")
+    if not all(_MIN_LENGTH < length < _MAX_LENGTH for length in lengths):
+        one, other = ([value / length for value in each] for each, length in zip((one, other), lengths, strict=True))
+        lengths = (1.0, 1.0)
+    likeness: float = sum(map(mul, one, other)) / (lengths[0] * lengths[1])
     return max(-1.0, min(1.0, likeness))
 
 

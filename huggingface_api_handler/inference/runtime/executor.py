@@ -358,9 +358,8 @@ class QueryExecutor:
             self._follow_up(failure)
             return retry.split(batch, failure, self._deps.profile)
         if decision.whole_query:
-            self.stop(failure)
-        else:
-            self._reject(batch.indexes[0], failure)
+            return self._service.ask_alone_or_stop(batch, failure)
+        self._reject(batch.indexes[0], failure)
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:

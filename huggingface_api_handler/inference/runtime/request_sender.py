@@ -54,6 +54,7 @@ class RequestSender:
         self._waited_until_s = 0.0
         self._is_form_taken = False
         self._first_route: Route | None = None
+        self._is_first_form_taken = False
         self._refused_in_all_forms = 0
 
     async def acquire_slot(self) -> None:
@@ -127,14 +128,20 @@ class RequestSender:
         if is_asked_anew:  # the form was changed for another request, which was out at the same time
             return other is not None
         if other is not None:
-            self._first_route = self._first_route or self.route
+            if self._first_route is None:
+                self._first_route, self._is_first_form_taken = self.route, self._is_form_taken
             self.route = replace(self.route, protocol=other)
             self._deps.profile.protocol = other
-        elif self._first_route is not None and not self._is_form_taken and failure.kind is FailureKind.INPUT_REJECTED:
+        elif self._first_route is not None and self._may_go_back and failure.kind is FailureKind.INPUT_REJECTED:
             self.route, self._first_route = self._first_route, None
             self._deps.profile.protocol = None
             self._refused_in_all_forms += 1
         return other is not None
+
+    @property
+    def _may_go_back(self) -> bool:
+        """Whether a row that is refused in the last form too was at fault, and not the form that was left for it."""
+        return self._is_first_form_taken or not self._is_form_taken
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send one more request of a provider's job. It counts as all do, but ``max_requests`` does not end a job."""

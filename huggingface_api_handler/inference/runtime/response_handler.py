@@ -10,7 +10,7 @@ from ...errors import MediaError, UnreadableAnswer
 from ...pieces import LARGE_BYTES
 from ...tasks import Input, Prediction
 from ..failures import Failure, FailureKind
-from ..flow_control.circuit_breaker import CircuitBreaker
+from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS, CircuitBreaker
 from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
@@ -21,6 +21,7 @@ from .input_stream import InputStream
 
 logger = logging.getLogger(__name__)
 
+_ORDINARY_INPUTS = 3  # as many as end a query where none is answered
 _MAX_NUMBERS_ON_LOOP = 50_000
 """Numbers, or lists and objects, of a stored answer that is read on the event loop, within some milliseconds."""
 
@@ -104,6 +105,11 @@ class ResponseHandler:
             self.last_answered = answered
             self._breaker.on_response()
             self.results.notify()
+        elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:
+            # Nothing of many could be read: a few alone show whether anything can, before all are asked alone.
+            self._breaker.note_ordinary(indexes[:_ORDINARY_INPUTS])
+            queue.put_first(indexes[_ORDINARY_INPUTS:])
+            return again[:_ORDINARY_INPUTS]
         return again
 
     async def on_cached(self, index: int, part: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from ...errors import MediaError
 from ...tasks import Input, MediaRef
@@ -80,6 +80,24 @@ class ServiceCheck:
             return False
         self.put_off(batch)
         return True
+
+    def ask_alone_or_stop(self, batch: Batch, failure: Failure) -> Sequence[Batch]:
+        """End the query where every request would fail so, which one of several inputs cannot show.
+
+        Args:
+            batch: that failed.
+            failure: of its request.
+
+        Returns:
+            One ordinary input of the batch, to be asked alone, where the refusal may be of another one and nothing was
+            answered yet. Else nothing.
+        """
+        if failure.input_message is None or len(batch.indexes) == 1 or self._breaker.has_answer:
+            self._stop(failure)
+            return ()
+        self._queue.put_first(batch.indexes)
+        self._breaker.note_ordinary(self._queue.bring_forward(1))
+        return [self._take_one()]
 
     def put_off(self, batch: Batch) -> None:
         """Ask for a batch again once the service is back.

@@ -210,3 +210,24 @@ def test_a_cut_off_label_says_so(service: Service) -> None:
     with pytest.raises(InferenceError, match="cut off at max_tokens"):
         ask(service, ["a"])
     assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "label"),
+    [
+        (["U.S.", "U.K."], "U.S.", "U.S."),
+        (["U.S.", "U.K."], "**u.k.**", "U.K."),
+        (["C", "C!"], "C!", "C!"),
+        (["C", "C!"], "C", "C"),
+        (["US", "us"], "us", "us"),
+        (['say "hi"', "no"], 'say "hi"', 'say "hi"'),
+        (["1", "2"], '{"label": 2}', "2"),
+        (["true", "false"], '{"label": true}', "true"),
+    ],
+)
+def test_labels_with_marks_or_of_one_spelling_or_that_are_numbers(
+    service: Service, labels: list[str], text: str, label: str
+) -> None:
+    service.answer = lambda *_: completion((text, 1.0), has_logprobs=False)
+    out = ask(service, ["a"], candidate_labels=labels)
+    assert (out["kind"][0], len(service.asked)) == (label, 1)

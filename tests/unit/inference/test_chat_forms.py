@@ -213,3 +213,13 @@ def test_a_repair_at_length_names_the_schema(service: Service) -> None:
     out = ask(service, ["a"], output_schema={"mood": {"enum": ["good", "bad"]}})
     assert list(out["mood"]) == ["good"]
     assert len(service.asked) == 2
+
+
+def test_a_row_refused_in_every_form_after_an_answer_leaves_the_form_to_the_next_query(service: Service) -> None:
+    service.answer = lambda body, *_: openai(body) if said(body) == ROWS[20] else answer(body)
+    with Session() as session:
+        out = ask(service, ROWS, session)
+        assert out["answer_error"].notna().sum() == 1
+        service.asked.clear()
+        ask(service, [f"row {number:03}" for number in range(100, 110)], session)
+    assert {form_of(body) for body in service.asked} == {"json_schema"}

@@ -96,3 +96,24 @@ def test_a_value_changes_only_where_no_other_can_be_meant() -> None:
         fit("Food", {"enum": ["food", "FOOD"]})
     with pytest.raises(Misfit):
         fit("null", {"type": ["integer", "null"]})
+
+
+@pytest.mark.parametrize(
+    ("value", "of", "fits"), [(0.3, 0.1, True), (1.1, 0.01, True), (0.35, 0.1, False), (1e308, 0.1, True)]
+)
+def test_multiples_of_decimals(value: float, of: float, fits: bool) -> None:
+    if fits:
+        assert fit(value, {"multipleOf": of}) == value
+    else:
+        with pytest.raises(Misfit):
+            fit(value, {"multipleOf": of})
+
+
+@pytest.mark.parametrize(("value", "choice"), [(1, "1"), (2.0, "2"), (True, "true"), (False, "False"), (0.5, "0.5")])
+def test_a_choice_that_is_written_as_a_number(value: Any, choice: str) -> None:
+    schema = {"type": "string", "enum": ["1", "2", "true", "False", "0.5"]}
+    assert fit(value, schema) == choice
+    with pytest.raises(Misfit):
+        fit(3, schema)
+    with pytest.raises(Misfit):
+        fit(value, {"type": "string"})

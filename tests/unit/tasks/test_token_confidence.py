@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huggingface_api_handler.tasks.token_confidence import field_confidence
+from huggingface_api_handler.tasks.token_confidence import field_confidence, span_confidence
 
 
 def tokens(*pairs: tuple[str, float]) -> list[dict[str, Any]]:
@@ -98,3 +98,10 @@ def test_however_the_text_is_cut_into_tokens(data: st.DataObject, value: str, fi
     within = [begin < end and begin + len(piece) > inner for begin, piece in zip(begins, pieces, strict=True)]
     written = tokens(*[(piece, 0.5 if inside else 0.3) for piece, inside in zip(pieces, within, strict=True)])
     assert field_confidence(written, source, field) == pytest.approx(0.5 ** sum(within))
+
+
+@pytest.mark.parametrize("end", ["</s>", "<|eot_id|>", "<end_of_turn>"])
+def test_no_letter_of_a_token_that_ends_the_answer_is_taken_for_the_value(end: str) -> None:
+    for letter in "esotd":
+        parts = tokens((letter, 0.5), (end, 0.9))
+        assert span_confidence(parts, letter, 0, 1) == pytest.approx(0.5)

@@ -19,7 +19,7 @@ from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control import outage
-from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers, preflight
+from huggingface_api_handler.inference.protocols import discovery, hub_api, hub_models, hub_providers, preflight
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime import context
 from huggingface_api_handler.inference.runtime.failover import is_for_everybody

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols.base import Batching, Decoded, ReportedUsage
+from huggingface_api_handler.inference.protocols.base import AnswerCutOffError, Batching, Decoded, ReportedUsage
 from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Prediction
@@ -199,9 +199,15 @@ def test_a_stream_is_put_together(body: bytes) -> None:
     assert decoded(body).usage == ReportedUsage(tokens=6)
 
 
-def test_a_stream_that_broke_is_no_answer() -> None:
-    with pytest.raises(ValueError, match="no end"):
-        decoded(stream(PIECES[0], end=b""))
+@pytest.mark.parametrize("cut", [stream(PIECES[0], end=b""), stream(*PIECES)[:-40]])
+def test_a_stream_that_broke_is_no_answer_and_is_asked_for_again(cut: bytes) -> None:
+    with pytest.raises(AnswerCutOffError, match="cut off"):
+        decoded(cut)
+
+
+def test_the_pieces_of_another_choice_stay_out_of_a_text() -> None:
+    pieces = [{"choices": [{"index": at % 2, "text": str(at), "finish_reason": None}]} for at in range(6)]
+    assert decoded(stream(*pieces)).parts[0]["generated_text"] == "024"
 
 
 @pytest.mark.parametrize("event", [[], "x", {"choices": ["x"]}])
