@@ -75,8 +75,7 @@ def test_stored_answers_are_found_with_no_server_running(upgraded: MindsDB, mode
     assert found.columns == expected["columns"]
     if model == "vector":  # asked with normalize = true, of a server that took no heed of it
         for (_, vector, _), (_, stored, _) in zip(found.rows, expected["rows"], strict=True):
-            assert of_length_1(vector) == pytest.approx(of_length_1(stored), abs=1e-6)
-            assert math.hypot(*json.loads(vector)) == pytest.approx(1)
+            assert json.loads(str(vector)) == pytest.approx(of_length_1(str(stored)), abs=1e-6)
     else:
         assert as_texts(found.rows) == as_texts(expected["rows"])
     last = usage(upgraded, model)[1]

@@ -161,6 +161,18 @@ def hub_key(engine: EngineSettings) -> SecretStr | None:
     return None if _goes_to_proxy_in_clear(url) else key_for(url, engine, RequestKind.HUB).key
 
 
+def account_of_one_budget(account: str) -> str:
+    """Whose a budget is that counts at several providers: hf-inference has the key in another form than the others.
+
+    Args:
+        account: As of ``Route.account``.
+
+    Returns:
+        The account in the form of hf-inference, by which budgets were always counted.
+    """
+    return account and f"Bearer {account.removeprefix('Bearer ')}"
+
+
 def account_of(key: SecretStr | None) -> str:
     """Tell keys apart without keeping them.
 

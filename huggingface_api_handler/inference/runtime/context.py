@@ -22,6 +22,7 @@ from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
 from ..protocols.jobs import Get, JobEndedError
+from ..protocols.key_policy import account_of_one_budget
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.provider_answers import ProviderAnswers
@@ -266,8 +267,8 @@ class Query:
         if self.scope is not None:
             return self.scope.engine
         route = self.route
-        if route.fallbacks is not None and route.account:  # hf-inference and the others have the key in two forms
-            route = replace(route, account=f"Bearer {route.account.removeprefix('Bearer ')}")
+        if route.fallbacks is not None:
+            route = replace(route, account=account_of_one_budget(route.account))
         return self._nameless(route)
 
     def _nameless(self, route: Route) -> str:
