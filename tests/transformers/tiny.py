@@ -41,7 +41,7 @@ IMAGE: dict[str, Any] = {
 CHAT = "{% for m in messages %}{{ m.role + ' : ' + m.content + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant :{% endif %}"
 
 
-def tokenizer(folder: Path, chat_template: str | None = None, pairs: bool = True) -> None:
+def tokenizer(folder: Path, chat_template: str | None = None, pairs: bool = True, **more: Any) -> None:
     core = Tokenizer(models.WordLevel({word: index for index, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     core.decoder = decoders.WordPiece(prefix="##")
@@ -51,7 +51,7 @@ def tokenizer(folder: Path, chat_template: str | None = None, pairs: bool = True
         )
     made = hf.PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", bos_token="<s>", eos_token="</s>", model_max_length=64,
+        mask_token="[MASK]", bos_token="<s>", eos_token="</s>", model_max_length=64, **more,
     )  # fmt: skip
     made.chat_template = chat_template
     made.save_pretrained(folder)
@@ -143,7 +143,7 @@ def image_matcher(folder: Path) -> None:
         text_config={**TEXT, "bos_token_id": 2, "eos_token_id": 3}, vision_config=IMAGE, projection_dim=8
     )
     hf.CLIPModel(config).save_pretrained(folder)
-    tokenizer(folder)
+    tokenizer(folder, model_input_names=["input_ids", "attention_mask"])  # as CLIP's own: its model takes no others
     hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
 
 

@@ -124,4 +124,4 @@ def from_info(info: Mapping[str, object]) -> Tei | None:
     if "model_type" not in info or "model_id" not in info:
         return None
     size = info.get("max_client_batch_size")
-    return Tei(size if isinstance(size, int) and size > 0 else DEFAULT_MAX_BATCH_SIZE)
+    return Tei(size if type(size) is int and size > 0 else DEFAULT_MAX_BATCH_SIZE)
