@@ -249,7 +249,7 @@ def test_a_model_elsewhere_gets_no_key(mindsdb: MindsDB, guarded: str, inference
         f"endpoint = '{guarded}/models'"
     )
     mindsdb.wait_for_model("elsewhere")
-    with pytest.raises(SQLError, match="key was not accepted"):
+    with pytest.raises(SQLError, match="none was sent"):
         mindsdb.sql("SELECT y FROM mindsdb.elsewhere WHERE text = 'x'")
 
 
