@@ -72,7 +72,11 @@ def page(figures: dict[str, Any]) -> str:
             [f"`{run['task']}`", run["variant"], f"`{run['path']}`" if run["path"] else "", *_outcome(run)]
             for run in runs
         ]
-        parts.append(table(["task", "asked with", "path of the endpoint", "result", "requests for 30 rows", "for many rows"], rows))
+        parts.append(
+            table(
+                ["task", "asked with", "path of the endpoint", "result", "requests for 30 rows", "for many rows"], rows
+            )
+        )
     parts.append(NOT_RUN)
     clients = sorted((run for run in figures.values() if "client" in run), key=lambda run: (run["client"], run["call"]))
     by_version: dict[str, list[str]] = {}
