@@ -16,7 +16,7 @@ from .inputs import ModelInputs
 from .json_types import JSON, Parameters
 from .outputs import ChatAnswer, ChatChoice, ChatMessage, ChatUsage
 from .parameters import get_bool
-from .request_body import parse_json
+from .request_body import parse_object
 
 TASK = "chat-completion"
 # They change nothing about one plain answer, and clients send them.
@@ -69,9 +69,7 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
         HTTPError: 400 for what is not JSON and for what this server does not do (several choices, tools), 422 without
             messages.
     """
-    content = parse_json(raw, "messages")
-    if not isinstance(content, dict):
-        raise HTTPError(400, "The body is not a JSON object; send one with the key `messages`.")
+    content = parse_object(raw, "messages")
     if "messages" not in content:
         raise HTTPError(422, "Failed to deserialize the JSON body into the target type: missing field `messages`")
     fields: dict[str, object] = {name: value for name, value in content.items() if value is not None}

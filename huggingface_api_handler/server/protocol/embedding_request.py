@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .chat_completion import read_model
-from .errors import HTTPError, batch_too_large, invalid_field
+from .errors import batch_too_large, invalid_field
 from .json_types import JSON
 from .outputs import Embedding
 from .parameters import get_choice, get_positive_int, split_known
-from .request_body import json_type_name, parse_json
+from .request_body import json_type_name, parse_object
 
 TASK = "feature-extraction"
 # That of OpenAI. Clients such as LangChain's send 1,000 at once.
@@ -59,9 +59,7 @@ def parse_embedding_request(raw: bytes) -> EmbeddingRequest:
     Raises:
         HTTPError: 400 for another form, 413 for more than 2,048 texts.
     """
-    content = parse_json(raw, "input")
-    if not isinstance(content, dict):
-        raise HTTPError(400, "The body is not a JSON object; send one with the key `input`.")
+    content = parse_object(raw, "input")
     fields, ignored = split_known(content, _FIELDS)
     as_base64 = get_choice(fields, "encoding_format", ("float", "base64")) == "base64"
     texts = _parse_input(fields.get("input"))

@@ -120,6 +120,26 @@ def parse_json(raw: bytes, key: str) -> object:
     return content
 
 
+def parse_object(raw: bytes, *keys: str) -> dict[str, object]:
+    """Parse a body that must be an object.
+
+    Args:
+        raw: The whole body.
+        keys: What it must have, for the error.
+
+    Returns:
+        The object.
+
+    Raises:
+        HTTPError: As `parse_json` does, and 400 for another value.
+    """
+    content = parse_json(raw, keys[0])
+    if not isinstance(content, dict):
+        names = f"the key{'s' * (len(keys) > 1)} {' and '.join(f'`{key}`' for key in keys)}"
+        raise HTTPError(400, f"The body is not a JSON object; send one with {names}.")
+    return content
+
+
 def json_type_name(value: object) -> str:
     """Name a value's type as JSON does.
 

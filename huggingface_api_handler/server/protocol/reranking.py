@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .chat_completion import read_model
-from .errors import HTTPError, batch_too_large, invalid_field
+from .errors import batch_too_large, invalid_field
 from .json_types import JSON
 from .parameters import get_bool, get_positive_int, split_known
-from .request_body import json_type_name, parse_json
+from .request_body import json_type_name, parse_object
 
 TASK = "sentence-similarity"
 MAX_RANKED_TEXTS = 1_000
@@ -56,9 +56,7 @@ def parse_rerank_request(raw: bytes) -> RerankRequest:
     Raises:
         HTTPError: 400 for another form, 413 for more than 1,000 texts.
     """
-    content = parse_json(raw, "query")
-    if not isinstance(content, dict):
-        raise HTTPError(400, "The body is not a JSON object; send one with the keys `query` and `documents`.")
+    content = parse_object(raw, "query", "documents")
     fields, ignored = split_known(content, _FIELDS)
     query, documents, texts = fields.get("query"), fields.get("documents"), fields.get("texts")
     if not isinstance(query, str):

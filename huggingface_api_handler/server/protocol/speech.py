@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .chat_completion import read_model
-from .errors import HTTPError, invalid_field
+from .errors import invalid_field
 from .json_types import JSON
 from .multipart import Form
 from .outputs import MediaFile, Transcript
 from .parameters import get_choice, get_number, split_known
-from .request_body import parse_json
+from .request_body import parse_object
 
 TRANSCRIPTION_TASK = "automatic-speech-recognition"
 SPEECH_TASK = "text-to-speech"
@@ -155,9 +155,7 @@ def parse_speech_request(raw: bytes) -> SpeechRequest:
     Raises:
         HTTPError: 400 for another form, for a format that is not made here, and for a speed other than 1.
     """
-    content = parse_json(raw, "input")
-    if not isinstance(content, dict):
-        raise HTTPError(400, "The body is not a JSON object; send one with the key `input`.")
+    content = parse_object(raw, "input")
     fields, ignored = split_known(content, _SPEECH_FIELDS)
     if fields.get("input") is None:
         raise invalid_field("input", "field required")

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .chat_completion import includes_usage, read_model, refuse_unsupported
-from .errors import HTTPError, invalid_field
+from .errors import invalid_field
 from .inputs import ModelInputs, parse_texts
 from .json_types import JSON, Parameters
 from .outputs import GeneratedText
 from .parameters import get_bool
-from .request_body import parse_json
+from .request_body import parse_object
 
 TASK = "text-generation"
 _IGNORED_FIELDS = ("model", "prompt", "user", "stream", "stream_options", "n", "best_of", "logprobs", "suffix")
@@ -57,9 +57,7 @@ def parse_completion_request(raw: bytes) -> CompletionRequest:
         HTTPError: 400 for what is not JSON, for prompts that are not texts, and for what this server does not do
             (several choices, logprobs, a suffix, a stream of several prompts).
     """
-    content = parse_json(raw, "prompt")
-    if not isinstance(content, dict):
-        raise HTTPError(400, "The body is not a JSON object; send one with the key `prompt`.")
+    content = parse_object(raw, "prompt")
     fields: dict[str, object] = {name: value for name, value in content.items() if value is not None}
     prompt = fields.get("prompt")
     if prompt is None:
