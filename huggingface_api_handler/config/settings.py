@@ -286,6 +286,19 @@ class ModelSettings(_Arguments):
         "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be "
         "a JSON schema. An answer that does not fit is asked for once more.",
     )
+    long_text: Literal["auto", "chunk", "truncate", "error"] = Field(
+        default="auto",
+        description="What becomes of a text that is too long for the model: 'auto', it is asked in parts where the "
+        "server refuses it or said how much it takes; 'chunk', in parts of 512 tokens too where no length is known; "
+        "'truncate', only its first part is asked; 'error', it is the row's error. Default: 'auto'.",
+    )
+    max_chunks: Int = Field(
+        default=16,
+        ge=1,
+        le=10_000,
+        description="Most parts in which one text is asked, from 1 to 10,000. What comes after them is not read, and "
+        "the row's _explain column says from where. Default: 16.",
+    )
     on_error: Literal["null", "raise"] | None = Field(
         default=None,
         description="What a row that fails does: 'null' leaves its prediction NULL, with the reason in its _error "

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ..errors import UnreadableAnswer
 from .answer_errors import overflowed as overflowed
 from .answer_errors import unreadable as unreadable
+from .chunking import Chunking
 from .input_types import Input
 from .output_schema import scored_field
 from .task_settings import JSON as JSON
@@ -154,6 +155,8 @@ class Task:
         answer_schema: ``answer_schema(settings)`` is what a text model's answer must be, as of ``output_schema``; None
             where it may be any text.
         system_prompt: ``system_prompt(settings)`` is what a text model is told before the conversation, or None.
+        chunking: how a text that is too long for the model is asked in parts; None where no answers to parts make one
+            to the whole.
         operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
         scored: whether there is a column ``<target>_confidence`` whatever the settings (see ``has_confidence``).
@@ -187,6 +190,7 @@ class Task:
     repair: Callable[[Any, object, UnreadableAnswer, Settings], Input | None] | None = None
     answer_schema: Callable[[Settings], Mapping[str, Any] | None] = no_schema
     system_prompt: Callable[[Settings], str | None] = given_system_prompt
+    chunking: Chunking | None = None
     operation: str | None = None
     deterministic: bool = True
     scored: bool = False
