@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from ...config.settings import ModelSettings
 from ..failures import MAY_BE_OF_ONE_INPUT, Failure, FailureKind, rejection_kind
+from ..transport.rate_limit_headers import RateLimitStatus
 from .outage import Outage
 
 MAX_STALL_S = 300.0
 """Seconds without any response, while the server asks to wait, after which a query stops."""
 
+_STATUS_OK = 200
 _MAX_IDENTICAL_REJECTIONS = 3  # of ordinary inputs with none answered: more would only repeat the message
 _MAX_INPUT_REJECTIONS = 30  # the same where the server blames the input, as where all of a table are too long
 MIN_WAITING_INPUTS = 8
@@ -220,6 +222,25 @@ class CircuitBreaker:
             f"{failure.message} (the same for {rows} different rows and no row answered, so the "
             f"request is at fault: check the model, its task, and the parameters sent: {parameters})"
         )
+
+
+def limit_spent(rate_limit: RateLimitStatus | None, max_wait_s: float) -> Failure | None:
+    """Why to stop where the service says with an answer that it gives no more of them for longer than a query waits.
+
+    Args:
+        rate_limit: What it announces; None where it announces nothing.
+        max_wait_s: Seconds that a query waits.
+
+    Returns:
+        The reason; None where requests are left, or will be in time.
+    """
+    if rate_limit is None or rate_limit.remaining > 0 or rate_limit.reset_s <= max_wait_s:
+        return None
+    reason = (
+        f"the service takes no more requests for {rate_limit.reset_s:.0f} s (its limit is used up). Run the query "
+        "again then: what is answered is not asked again. Or let it wait: max_wait in CREATE ML_ENGINE"
+    )
+    return Failure(FailureKind.FATAL, reason, _STATUS_OK)
 
 
 def alike(words: str) -> str:

@@ -8,6 +8,7 @@ from ..protocols.base import WireProtocol
 from ..protocols.routing import Route
 from .batch_size import BatchSizeTuner
 from .length_limit import LengthLimit
+from .token_limit import TokenLimit
 
 _MAX_AMBIGUITIES = 4  # in a row, where no batch was read rightly in this process
 _MAX_AMBIGUITIES_AFTER_CLEAR = 20  # where one was: of faults in passing, three in ten, so many seldom come in a row
@@ -23,6 +24,7 @@ class RouteProfile:
         accepts_batches: Whether batches are answered rightly, None until the route was probed.
         batch_size: Finds the size of batches.
         length_limit: Finds how long an input may be that goes together with others.
+        token_limit: How long an input may be.
         ambiguities: Responses to batches, in a row, of which it is unclear which part is whose.
         has_read_batch: Whether any response to a batch was clear.
         batches_since_clear: Batches that were sent since the last response that was clear.
@@ -33,6 +35,7 @@ class RouteProfile:
     accepts_batches: bool | None = None
     batch_size: BatchSizeTuner = field(default_factory=BatchSizeTuner)
     length_limit: LengthLimit = field(default_factory=LengthLimit)
+    token_limit: TokenLimit = field(default_factory=TokenLimit)
     ambiguities: int = 0
     has_read_batch: bool = False
     batches_since_clear: int = 0

@@ -113,10 +113,11 @@ class BatchTrial:
             The parts still to be asked, or why the whole is to be asked again.
         """
         if len(indexes) == 1:
+            item = queue.inputs[indexes[0]]
             outcome = await self._handler.record(queue, indexes, result)
-            answer: Result = self._handler.results[indexes[0]]
+            answer = self._handler.result(indexes[0])
             if isinstance(answer, Prediction) and result.bytes_received <= LARGE_BYTES:
-                self._evidence.add(queue.inputs[indexes[0]], answer)
+                self._evidence.add(item, answer)
             elif isinstance(answer, Prediction):  # to compare these takes seconds, and few fit into a batch
                 self._evidence.count += 1
             return outcome
@@ -214,9 +215,9 @@ class BatchTrial:
     async def _probe_first(self, canary: int | None) -> None:
         """Send a batch of inputs before they are asked alone: of a route that takes none, it costs one request."""
         queue = self._queue
-        if canary is not None and (canary not in queue.inputs or not isinstance(self._result(canary), Prediction)):
+        if canary is not None and (canary not in queue.inputs or not isinstance(self._handler.result(canary), Prediction)):
             canary = None
-        canary_answer = None if canary is None else self._result(canary)
+        canary_answer = None if canary is None else self._handler.result(canary)
         indexes = self._choose(0, canary)
         if not indexes:
             return
@@ -312,13 +313,8 @@ class BatchTrial:
 
     async def _ask_alone(self, index: int) -> Result:
         await self._requests.finish(Batch([index]))
-        answer = self._result(index)  # at once: while others are out, it may be forgotten
+        answer = self._handler.result(index)  # at once: while others are out, it may be forgotten
         self._evidence.has_failures |= isinstance(answer, Failure)
-        return answer
-
-    def _result(self, index: int) -> Result:
-        results = self._handler.results
-        answer: Result = results[index] if index >= results.start else None
         return answer
 
     async def _send_provisionally(self) -> None:

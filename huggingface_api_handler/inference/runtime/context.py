@@ -13,6 +13,7 @@ from typing import Protocol
 from ...config.settings import EngineSettings, ModelSettings
 from ...pieces import LARGE_BYTES
 from ...tasks import Media, MediaRef, Prediction
+from ...tasks.text_windows import CountTokens, estimate_tokens
 from ...urls import without_slash
 from ..failures import Failure, FailureKind
 from ..flow_control.limiter import Outcome
@@ -89,6 +90,7 @@ class Dependencies:
         check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
         get: sends one more request of a provider's job.
         sent: requests that the query has sent to other providers before.
+        count_tokens: counts the tokens of a text, as far as can be said without the server.
         max_away_s: seconds for which the provider may fail for everybody, where there is another; None where there is
             none.
     """
@@ -108,6 +110,7 @@ class Dependencies:
     check_link: CheckLink | None = None
     get: Get = _get_nothing
     sent: int = 0
+    count_tokens: CountTokens = estimate_tokens
     max_away_s: float | None = None
 
 

@@ -13,7 +13,7 @@ from ...tasks import Input
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
 from ..flow_control import retry
-from ..flow_control.circuit_breaker import CircuitBreaker
+from ..flow_control.circuit_breaker import CircuitBreaker, limit_spent
 from ..flow_control.concurrency import FIRST_RESPONSE_TIMEOUT_S
 from ..flow_control.retry import Batch, Retry, Split
 from ..protocols.request import RequestResult
@@ -30,7 +30,6 @@ from .results import Results
 from .service_check import ServiceCheck
 from .worker_pool import WorkerPool
 
-_STATUS_OK = 200
 _ORDINARY_INPUTS = 3  # enough to tell a wrong request from odd rows
 _FIRST_BATCH_HEAD_START_S = 0.05  # whether a batch is too large is told at once
 
@@ -80,6 +79,7 @@ class QueryExecutor:
             self._handler.on_cached,
             lambda index, error: self._reject(index, Failure(FailureKind.INPUT_REJECTED, str(error))),
             self._changed.set,
+            self._handler.long_texts,
         )
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
         self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
@@ -338,16 +338,10 @@ class QueryExecutor:
 
     def _heed(self, rate_limit: RateLimitStatus | None) -> None:
         """Stop where the service says with an answer that it gives no more of them for longer than a query waits."""
-        if rate_limit is None or rate_limit.remaining > 0 or rate_limit.reset_s <= self._deps.retry_policy.max_wait_s:
-            return
         queue = self._queue
-        if queue.finished and not queue.waiting and not queue.has_parts:
-            return
-        reason = (
-            f"the service takes no more requests for {rate_limit.reset_s:.0f} s (its limit is used up). Run the query "
-            "again then: what is answered is not asked again. Or let it wait: max_wait in CREATE ML_ENGINE"
-        )
-        self._stop_sending(Failure(FailureKind.FATAL, reason, _STATUS_OK))
+        spent = limit_spent(rate_limit, self._deps.retry_policy.max_wait_s)
+        if spent is not None and not (queue.finished and not queue.waiting and not queue.has_parts):
+            self._stop_sending(spent)
 
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:
         """What a failure that more attempts will not cure leaves to do."""
@@ -356,17 +350,25 @@ class QueryExecutor:
         if isinstance(decision, Split):
             self._breaker.on_batch_rejected(failure)
             self._follow_up(failure)
-            return retry.split(batch, failure, self._deps.profile)
+            parts = self._queue.isolate_long(batch, failure) if failure.is_too_long else None
+            if self._handler.long_texts.is_due:
+                self._pool.start(self._queue.fill_parts())
+            return retry.split(batch, failure, self._deps.profile) if parts is None else parts
         if decision.whole_query:
             return self._service.ask_alone_or_stop(batch, failure)
         self._reject(batch.indexes[0], failure)
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:
+        if self._handler.long_texts.refused(index, failure):
+            self._pool.start(self._queue.fill_parts())
+            return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
         self._handler.fail(index, failure.without_request())
         self._queue.drop(index)
+        if index < 0:  # the rows that it is part of have failed, each by itself
+            return
         if self._model.on_error == "raise":
             self.stop(failure)
         elif (reason := self._breaker.on_rejected(index, failure, len(self._queue.waiting))) is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import MediaError
 from ...tasks import Input, Task
 from ...tasks.input_types import Conversation, media_in, text_length
+from ..failures import Failure
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
 from ..flow_control.retry import Batch
@@ -19,6 +20,7 @@ from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
 from .input_stream import HeldInputs, InputStream
 from .loaded_media import LoadedMedia
+from .long_texts import LongTexts
 
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
@@ -38,12 +40,13 @@ class InputQueue:
         on_cached: is given the index and the stored part of an answer, and says whether it could be read.
         on_media_error: is given the index of an input whose media cannot be had, and why.
         on_change: is called whenever there may be more to take.
+        long_texts: cuts the inputs that are too long for the model.
 
     Attributes:
         task: whose inputs these are.
         batching: what the protocol says of several inputs in one request.
         waiting: indexes of inputs that are ready to be sent.
-        finished: whether nothing more will be added to ``waiting``.
+        long_texts: cuts the inputs that are too long for the model.
         is_provisional: whether batches are sent that no probe has shown to be answered rightly (see ``BatchTrial``).
     """
 
@@ -56,16 +59,17 @@ class InputQueue:
         on_cached: Callable[[int, object], Awaitable[bool]],
         on_media_error: Callable[[int, MediaError], None],
         on_change: Callable[[], None],
+        long_texts: LongTexts,
     ) -> None:
-        self.batching = batching
+        self.batching, self.long_texts = batching, long_texts
         self.waiting: deque[int] = deque()
-        self.finished = self.is_provisional = False
+        self.is_provisional = False
         self.task, self._deps = task, dependencies
         self._source, self._on_cached, self._on_change = source, on_cached, on_change
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._keys: dict[int, bytes] = {}
-        self._has_media = self._only_cached = False
+        self._is_drained = self._only_cached = False
         self._room = asyncio.Event()
 
     @property
@@ -76,19 +80,45 @@ class InputQueue:
     async def fill(self) -> None:
         """Add window after window, as fast as they are taken."""
         while indexes := await self._next_window():
-            if self._has_media:
+            if self._media.is_needed:
                 indexes = await self._media.load(indexes)
             elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
                 indexes = await self._media.check_links(indexes, self._deps.check_link)
-            uncached = await self._uncached(indexes)
-            if self._only_cached:
-                for index in uncached:
-                    self.drop(index)
-                continue
-            self.waiting.extend(self._in_order(uncached))
-            self._on_change()
-        self.finished = True
+            self._add(await self._uncached(indexes))
+            await self.fill_parts()
+        self._is_drained = True
         self._on_change()
+
+    async def fill_parts(self) -> None:
+        """Add the parts of texts that are too long, as far as they are known."""
+        long_texts = self.long_texts
+        long_texts.filling += 1
+        try:
+            if long_texts.must_sift:
+                waiting = list(self.waiting)
+                self.waiting.clear()
+                self._add(waiting)
+            while long_texts.is_due:
+                self._add(await self._uncached(await long_texts.cut()))
+        finally:
+            long_texts.filling -= 1
+        self._on_change()
+
+    def _add(self, indexes: Sequence[int]) -> None:
+        """Let inputs wait to be sent that no stored answer serves, but for those that are too long."""
+        together, alone = self.long_texts.sift(indexes)
+        if self._only_cached:
+            for index in (*together, *alone):
+                self.drop(index)
+            return
+        self.waiting.extend(self._in_order(together))
+        self._parts.extend(Batch([index]) for index in alone)
+        self._on_change()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be added to ``waiting`` before another answer."""
+        return self._is_drained and not self.long_texts.is_busy
 
     async def _next_window(self) -> list[int]:
         """The next inputs, once there is room for them; none at the end."""
@@ -99,8 +129,8 @@ class InputQueue:
         await source.wait(self._on_change)
         first = source.peek()
         if first is not None:  # else it is the end, and media of earlier windows are still on their way
-            self._has_media = media_in(first) is not None
-        return source.take(_MEDIA_WINDOW_ROWS if self._has_media else _TEXT_WINDOW_ROWS)
+            self._media.is_needed = media_in(first) is not None
+        return source.take(_MEDIA_WINDOW_ROWS if self._media.is_needed else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:
         return len(self.waiting) >= _MAX_WAITING_ROWS or self._media.is_full
@@ -110,8 +140,9 @@ class InputQueue:
 
         Media would have to be loaded to be looked for, so of media nothing more is found.
         """
-        if self._has_media or self._deps.answers.is_known_empty:
-            self.finished = True
+        if self._media.is_needed or self._deps.answers.is_known_empty:
+            self._is_drained = True
+            self.long_texts.clear()
         else:
             self._only_cached = True
             self._room.set()
@@ -140,7 +171,7 @@ class InputQueue:
         Returns:
             The number; many where more inputs may come.
         """
-        return self._source.count - done if self._source.ended else _MANY
+        return self._source.count - done + self.long_texts.open_parts if self._source.ended else _MANY
 
     @property
     def is_starved(self) -> bool:
@@ -179,6 +210,28 @@ class InputQueue:
         batch = Batch(next_batch(self.task, self._source.inputs, self.waiting, profile, together=self.can_batch))
         self._room.set()
         return batch
+
+    def isolate_long(self, batch: Batch, failure: Failure) -> list[Batch] | None:
+        """Smaller batches in place of one in which an input is too long.
+
+        Args:
+            batch: of two inputs at least.
+            failure: by which it was refused.
+
+        Returns:
+            The others together, and those alone that may be too long; None where a part of a batch is refused again, or
+            long texts are not asked in parts.
+        """
+        if batch.is_part or not self.long_texts.is_on:
+            return None
+        self.long_texts.limit.state(failure.stated_max_tokens)
+        together, alone = self.long_texts.sift(batch.indexes)
+        if len(together) == len(batch.indexes):
+            longest = max(together, key=lambda index: text_length(self.inputs[index]))
+            together.remove(longest)
+            alone = [longest]
+        parts = [Batch([index], is_part=True) for index in alone]
+        return [*parts, Batch(together, is_part=True)] if together else parts
 
     def put_back(self, parts: Sequence[Batch]) -> None:
         """Ask for these next.
@@ -234,7 +287,7 @@ class InputQueue:
         key = self._keys.pop(index, None)
         if key is not None:
             self._deps.answers.put(key, part)
-        if self._has_media and self._media.drop(index):
+        if self._media.is_needed and self._media.drop(index):
             self._room.set()
 
     async def store_large(self, index: int, part: object) -> None:

@@ -17,16 +17,21 @@ CallSoon = Callable[[Callable[[], None]], None]
 
 
 class HeldInputs(Mapping[int, Input]):
-    """The inputs that are held, by their index in the query: a list and where it begins, as small as can be."""
+    """The inputs that are held, by their index in the query: a list and where it begins, as small as can be.
+
+    Attributes:
+        parts: parts of long texts, whose indexes are below zero.
+    """
 
     def __init__(self) -> None:
+        self.parts: dict[int, Input] = {}
         self._items: list[Input] = []
         self._start = 0
 
     def __getitem__(self, index: int) -> Input:
         place = index - self._start
         if place < 0:
-            raise KeyError(index)
+            return self.parts[index]
         try:
             return self._items[place]
         except IndexError:
@@ -36,7 +41,8 @@ class HeldInputs(Mapping[int, Input]):
         self._items[index - self._start] = item
 
     def __contains__(self, index: object) -> bool:
-        return isinstance(index, int) and 0 <= index - self._start < len(self._items)
+        is_held = isinstance(index, int) and 0 <= index - self._start < len(self._items)
+        return is_held or index in self.parts
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self._start, self._start + len(self._items)))

@@ -21,12 +21,16 @@ class LoadedMedia:
         inputs: the inputs of the query, with references to their media.
         load: loads the media of a reference.
         on_error: is given the index of an input whose media cannot be had, and why.
+
+    Attributes:
+        is_needed: whether the inputs that were taken last have media.
     """
 
     def __init__(self, inputs: Mapping[int, Input], load: Load, on_error: Callable[[int, MediaError], None]) -> None:
         self._inputs, self._load, self._on_error = inputs, load, on_error
         self._items: dict[int, Input] = {}
         self._size_bytes = 0
+        self.is_needed = False
 
     @property
     def is_full(self) -> bool:

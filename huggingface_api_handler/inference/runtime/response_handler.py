@@ -17,7 +17,10 @@ from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
+from .chunked_text import is_plan
 from .input_stream import InputStream
+from .long_texts import LongTexts
+from .results import Result
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class ResponseHandler:
     Attributes:
         results: the predictions and failures, which fill as answers land.
         done: inputs that have their prediction or their failure.
+        long_texts: the texts that are asked in parts.
         last_answered: the last input that got a prediction, its media not loaded; None before the first one.
     """
 
@@ -58,6 +62,7 @@ class ResponseHandler:
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._makes_media = self._task.makes_media
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
+        self.long_texts = LongTexts(model, source, usage, dependencies, self._read, self._put_row, on_rejected)
 
     async def record(
         self, queue: InputQueue, indexes: Sequence[int], result: RequestResult
@@ -83,6 +88,7 @@ class ResponseHandler:
         if len(indexes) > 1:
             profile.on_unambiguous()
         again, answered = [], None
+        items = [self._inputs[index] for index in indexes] if self.long_texts.is_on else ()
         is_large = result.bytes_received > LARGE_BYTES
         for index, part in zip(indexes, result.parts, strict=True):
             item = self._inputs[index]
@@ -96,15 +102,19 @@ class ResponseHandler:
                 else:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
-            self._put(index, prediction)
+            self._put(index, part, prediction)
             if is_large:
                 await queue.store_large(index, part)
             queue.answered(index, part)
             answered = item
         if answered is not None:  # an answer that cannot be read is none
             self.last_answered = answered
+            if items:
+                self.long_texts.note_answer(items, result.usage.tokens if result.usage is not None else 0)
             self._breaker.on_response()
             self.results.notify()
+            if self.long_texts.is_due:
+                await queue.fill_parts()
         elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:
             # Nothing of many could be read: a few alone show whether anything can, before all are asked alone.
             self._breaker.note_ordinary(indexes[:_ORDINARY_INPUTS])
@@ -122,6 +132,8 @@ class ResponseHandler:
         Returns:
             Whether it serves; one that cannot be read any more does not.
         """
+        if is_plan(part):
+            return self.long_texts.restore(index, part)
         try:
             item = self._inputs[index]
             prediction = await off_loop(self._read, part, item) if _is_large(part) else self._read(part, item)
@@ -129,7 +141,7 @@ class ResponseHandler:
                 prediction = await save_media(prediction, self._deps.save)
         except (UnreadableAnswer, MediaError):
             return False
-        self._put(index, prediction)
+        self._put(index, part, prediction)
         self._usage.cache_hits += 1
         self.results.notify()
         return True
@@ -141,9 +153,26 @@ class ResponseHandler:
             index: of the input.
             failure: its reason.
         """
+        if index < 0:
+            self.long_texts.failed(index, failure)
+            return
         self.results.fail(index, failure)
         self.results.notify()
         self.done += 1
+
+    def result(self, index: int) -> Result:
+        """What became of an input.
+
+        Args:
+            index: of the input.
+
+        Returns:
+            Its prediction or its failure; None where there is neither, or it was forgotten.
+        """
+        if index < 0:
+            return self.long_texts.result(index)
+        result: Result = self.results[index] if index >= self.results.start else None
+        return result
 
     async def predictions(self, items: Sequence[Input], result: RequestResult) -> list[Prediction]:
         """Read an answer that is not yet to be trusted. Nothing is recorded.
@@ -165,7 +194,13 @@ class ResponseHandler:
             return [await off_loop(self._read, part, item) for part, item in pairs]
         return [self._read(part, item) for part, item in pairs]
 
-    def _put(self, index: int, prediction: Prediction) -> None:
+    def _put(self, index: int, part: object, prediction: Prediction) -> None:
+        if index < 0:
+            self.long_texts.answered(index, part, prediction)
+        else:
+            self._put_row(index, prediction)
+
+    def _put_row(self, index: int, prediction: Prediction) -> None:
         self.results.put(index, prediction)
         self.done += 1
 

@@ -48,6 +48,9 @@ class Usage:
         batches: Those of them with more than one input.
         retries: Requests sent again after a transient failure.
         repairs: Requests that asked for an answer in another form.
+        long_texts: Inputs that were asked in parts, since they are too long for the model.
+        parts: Parts that they were asked in, those with a stored answer among them.
+        left_out: Long texts of which not all was read.
         rate_limit_waits: Times that a service asked to wait. Public as ``waits``.
         seconds_waited: Time in which requests waited for the limiter.
         seconds: Time from the query's begin to its end.
@@ -76,6 +79,9 @@ class Usage:
     batches: int = 0
     retries: int = 0
     repairs: int = 0
+    long_texts: int = 0
+    parts: int = 0
+    left_out: int = 0
     rate_limit_waits: int = 0
     seconds_waited: float = 0.0
     seconds: float = 0.0

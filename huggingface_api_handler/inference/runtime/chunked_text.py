@@ -1,0 +1,209 @@
+"""One text that is asked in parts: which of it is cut, asked and answered, and what the answers make."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ...config.settings import ModelSettings
+from ...errors import InputError
+from ...tasks import Input, Prediction
+from ...tasks.chunking import Chunking, Part, Place
+from ...tasks.text_windows import CountTokens
+from ..failures import Failure
+from ..flow_control.token_limit import TokenLimit
+
+_TO_THE_END = sys.maxsize
+_PLAN = "places of parts"
+
+Gap = Place | None
+"""What of an input is still to be cut: from one character to another; None for all of it."""
+
+
+@dataclass(eq=False)
+class ChunkedText:
+    """A text on its way through its parts.
+
+    Attributes:
+        index: of the row's input.
+        whole: the row's input.
+        item: what is asked in parts: ``whole``, or the text that the answers to its parts made.
+        chunking: of the task.
+        most: the estimate that a part may have at most, since more was refused; None where nothing was.
+        ratio: as of ``TokenLimit``, of this text alone, where the server counted it; else None.
+        places: of the parts, in order.
+        gaps: what is still to be cut, in order.
+        planned: places that an earlier query has asked, and this one has not yet.
+        is_plan_stored: whether the places of all parts are stored as they are.
+        answers: the answers to parts, with what was read of them, by their places.
+        is_failed: whether a part has failed, and its row with it.
+        of_whole: the parts of ``whole`` and what was read of them, once ``item`` is another text.
+        refusal: why it is not asked whole; None where that was known before.
+    """
+
+    index: int
+    whole: Input
+    item: Input
+    chunking: Chunking
+    most: float | None = None
+    ratio: float | None = None
+    places: list[Place] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=lambda: [None])
+    planned: list[Place] = field(default_factory=list)
+    is_plan_stored: bool = False
+    answers: dict[Place, tuple[Part, Prediction]] = field(default_factory=dict)
+    is_failed: bool = False
+    of_whole: tuple[list[Part], list[Prediction]] | None = None
+    refusal: Failure | None = None
+
+    def cut(self, limit: TokenLimit, count: CountTokens, model: ModelSettings) -> list[Place]:
+        """Cut what is to be cut: all of it where the length of parts is settled, else one part.
+
+        Args:
+            limit: how long a part may be.
+            count: counts the tokens of a text.
+            model: the checked arguments of the model.
+
+        Returns:
+            The places of the parts to ask, those of an earlier query among them.
+
+        Raises:
+            InputError: no part is short enough.
+        """
+        new, self.planned = self.planned, []
+        while self.gaps:
+            gap = self.gaps.pop(0)
+            found = self.chunking.cut(self.item, self._window(limit), count, model, gap)
+            self.is_plan_stored = False
+            if limit.is_settled or len(found) == 1:
+                new += found
+            else:
+                self.gaps.insert(0, (found[1][0], _TO_THE_END if gap is None else gap[1]))
+                new.append(found[0])
+            if not limit.is_settled:
+                break
+        self._keep({*self.places, *new}, model)
+        if self.most is not None and self.is_uncut:
+            raise InputError("it cannot be cut any shorter")
+        return [place for place in new if place in self.places]
+
+    def _keep(self, places: Iterable[Place], model: ModelSettings) -> None:
+        """Ask no more parts than the person allows."""
+        is_only_one = model.long_text == "truncate" or not self.chunking.reads_all
+        most = 1 if is_only_one else model.max_chunks
+        self.places = sorted(places)[:most]
+        if len(self.places) == most:
+            self.gaps = []
+
+    def _window(self, limit: TokenLimit) -> float:
+        window = limit.window
+        assert window is not None
+        if self.ratio is not None and limit.tokens is not None:
+            window = limit.tokens / self.ratio * (1 - limit.margin)
+        return window if self.most is None else min(window, self.most)
+
+    def cut_again(self, place: Place, most: float, ratio: float | None) -> None:
+        """Cut a part further, since it was refused as too long.
+
+        Args:
+            place: of the part.
+            most: the estimate that its parts may have.
+            ratio: of the tokens that the server counted in it to those that were estimated; None where it did not.
+        """
+        self.most = most if self.most is None else min(self.most, most)
+        self.ratio = ratio or self.ratio
+        self.places.remove(place)
+        is_open = bool(self.gaps) and self.gaps[0] is not None and self.gaps[0][0] >= place[1]
+        if self.chunking.reads_all and is_open and not any(other > place for other in self.places):
+            first = self.gaps.pop(0)
+            self.gaps.insert(0, (place[0], first[1] if first is not None else _TO_THE_END))
+        else:
+            self.gaps.insert(0, place)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether every part is."""
+        return not self.gaps and bool(self.places) and all(place in self.answers for place in self.places)
+
+    @property
+    def is_uncut(self) -> bool:
+        """Whether its only part is all of it."""
+        return len(self.places) == 1 and self.chunking.part(self.item, self.places[0]) == self.item
+
+    def merge(self, model: ModelSettings) -> object:
+        """Make one answer of those to the parts.
+
+        Args:
+            model: the checked arguments of the model.
+
+        Returns:
+            The answer to ``item``, as ``Task.read`` takes it.
+
+        Raises:
+            UnreadableAnswer: the answers do not make one.
+        """
+        return self.chunking.merge([self.answers[place][0] for place in self.places], self.item, model)
+
+    def ask_next(self, text: str) -> None:
+        """Go on with another text, which the answers to the parts made.
+
+        Args:
+            text: that is to be asked, in parts where it is too long.
+        """
+        self.of_whole = self.of_whole or self.read_parts
+        self.item, self.places, self.gaps, self.answers = text, [], [None], {}
+        self.planned, self.is_plan_stored, self.most, self.ratio = [], False, None, None
+
+    @property
+    def read_parts(self) -> tuple[list[Part], list[Prediction]]:
+        """The parts of ``whole``, and what was read of their answers."""
+        if self.of_whole is not None:
+            return self.of_whole
+        pairs = [self.answers[place] for place in self.places]
+        return [part for part, _ in pairs], [prediction for _, prediction in pairs]
+
+    def plan(self) -> object:
+        """What is stored in place of the answer to the whole text, so that a later query asks for the same parts."""
+        return {_PLAN: [list(place) for place in self.places]}
+
+    def follow(self, places: Sequence[Place], model: ModelSettings) -> None:
+        """Ask for the parts that an earlier query has asked. What comes after them is still to be cut.
+
+        Args:
+            places: of these parts.
+            model: the checked arguments of the model.
+        """
+        left_out = self.chunking.reads_all and self.chunking.left_out(self.item, places, model)
+        self.gaps = [(places[-1][1], _TO_THE_END)] if left_out else []
+        self._keep(places, model)
+        self.planned, self.is_plan_stored = list(self.places), True
+
+
+def is_plan(stored: object) -> bool:
+    """Whether what is stored for a text are the places of its parts, and no answer.
+
+    Args:
+        stored: what is stored.
+    """
+    return type(stored) is dict and _PLAN in stored
+
+
+def places_of(stored: object) -> list[Place] | None:
+    """Read what ``ChunkedText.plan`` wrote.
+
+    Args:
+        stored: what is stored for a text: a plan, or an answer.
+
+    Returns:
+        The places of its parts; None where it is no plan.
+    """
+    found = stored.get(_PLAN) if isinstance(stored, dict) else None
+    if not isinstance(found, list) or not found:
+        return None
+    places = [(place[0], place[1]) for place in found if _is_place(place)]
+    return places if len(places) == len(found) and places == sorted(set(places)) else None
+
+
+def _is_place(place: object) -> bool:
+    return isinstance(place, list) and len(place) == 2 and all(type(each) is int and each >= 0 for each in place)

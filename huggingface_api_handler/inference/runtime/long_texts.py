@@ -1,0 +1,407 @@
+"""Texts that are too long for the model: cut, asked in parts that are inputs like others, and answered as one.
+
+A part has an index of its own, below zero, under which it is looked up, sent and tried again. Equal parts are one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import cast
+
+from ...config.settings import ModelSettings
+from ...errors import InputError, UnreadableAnswer
+from ...tasks import Input, Prediction
+from ...tasks.chunking import Chunking, Part, Place, with_parts
+from ...tasks.input_types import text_length
+from ..failures import Failure, FailureKind
+from ..flow_control.token_limit import ASSUMED_TOKENS, MIN_TOKENS, Fit, TokenLimit
+from ..telemetry.usage import Usage
+from ..transport.large_bodies import off_loop
+from .chunked_text import ChunkedText, places_of
+from .context import Dependencies
+from .input_stream import InputStream
+
+_HALF = 0.55  # a little more, so that two parts are enough
+_SHORTER = 0.9
+_RESIFT = 0.95
+_MAX_SAMPLES = 64
+_SAMPLE_EVERY = 64
+_MAX_RECENT = 64
+_LARGE_CHARS = 200_000  # are cut within some milliseconds
+_SERVER_CUTS = ("truncation", "truncate")
+
+Owners = list[tuple[ChunkedText, Place]]
+"""The texts that a part is part of, and where."""
+
+
+@dataclass
+class _Search:
+    """How the length of a route is looked for.
+
+    Attributes:
+        text: the one text that is asked meanwhile, part after part.
+        sifted_at: what was thought to be answered when inputs were last sifted; None where nothing was known.
+        longest: the longest input that was answered.
+        longest_chars: its length.
+        samples: answers in which the server said how many tokens it read.
+    """
+
+    text: ChunkedText | None = None
+    sifted_at: float | None = None
+    longest: Input | None = None
+    longest_chars: int = 0
+    samples: int = 0
+
+
+class LongTexts:
+    """The texts of one query that are asked in parts.
+
+    Args:
+        model: the checked arguments of the model.
+        source: the inputs of the query, to which the parts are added.
+        usage: counts texts and parts.
+        dependencies: the route's profile, the stored answers, and how tokens are counted.
+        read: reads the answer to an input.
+        put: is given the index and the prediction of a row.
+        fail: is given the index and the failure of a row.
+
+    Attributes:
+        limit: how long a text may be.
+        is_on: whether texts that are too long are asked in parts.
+        filling: how many tasks look up parts at the moment.
+    """
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        source: InputStream,
+        usage: Usage,
+        dependencies: Dependencies,
+        read: Callable[[object, Input], Prediction],
+        put: Callable[[int, Prediction], None],
+        fail: Callable[[int, Failure], None],
+    ) -> None:
+        self.is_on = asks_in_parts(model)
+        self.limit = limit_for(model, dependencies.profile.token_limit)
+        self.filling = 0
+        self._model, self._usage, self._deps = model, usage, dependencies
+        self._read, self._put, self._fail = read, put, fail
+        self._parts = source.inputs.parts
+        self._parts.clear()  # of a provider that failed
+        self._inputs = source.inputs
+        self._pending: deque[ChunkedText] = deque()
+        self._owners: dict[int, Owners] = {}
+        self._indexes: dict[Input, int] = {}
+        self._recent: dict[int, Prediction] = {}
+        self._uncut: set[int] = set()
+        self._numbers = count(-1, -1)
+        self._search = _Search()
+
+    def sift(self, indexes: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Take out the inputs that are too long, to be cut.
+
+        Args:
+            indexes: of inputs without a stored answer.
+
+        Returns:
+            The indexes of those that may go with others, and of those that may be too long, so that they go alone.
+        """
+        most = self._search.sifted_at = self.limit.most if self.is_on else None
+        if most is None:
+            return list(indexes), []
+        together: list[int] = []
+        alone: list[int] = []
+        for index in indexes:
+            item = self._inputs[index]
+            # Few texts have more tokens than characters, and to estimate the tokens of each takes its time.
+            if text_length(item) <= most:
+                together.append(index)
+                continue
+            fit = self.limit.fit(self.tokens(item))
+            if fit is Fit.TOO_LONG and (index < 0 or index in self._uncut):  # it is as short as it can be
+                fit = Fit.ALONE
+            if fit is Fit.TOO_LONG:
+                self._pending.append(self._text(index))
+            else:
+                (together if fit is Fit.TOGETHER else alone).append(index)
+        return together, alone
+
+    @property
+    def must_sift(self) -> bool:
+        """Whether inputs that were sifted may be too long by what was found since."""
+        most, sifted_at = self.limit.most, self._search.sifted_at
+        return self.is_on and most is not None and (sifted_at is None or most < sifted_at * _RESIFT)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is a text to cut. While no length is settled, they are cut one after another."""
+        return bool(self._pending) and (self._search.text is None or self.limit.is_settled)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether parts may come into the queue without one more answer."""
+        return self.filling > 0 or self.is_due
+
+    @property
+    def open_parts(self) -> int:
+        """How many parts have neither answer nor failure."""
+        return len(self._owners)
+
+    def clear(self) -> None:
+        """Cut nothing more."""
+        self._pending.clear()
+
+    async def cut(self) -> list[int]:
+        """Cut the texts that are due.
+
+        Returns:
+            The indexes of the inputs that are to be asked: of parts, and of texts that proved short enough.
+        """
+        new: list[int] = []
+        while self.is_due:
+            text = self._pending.popleft()
+            if not self.is_on:
+                new.append(text.index)
+                continue
+            if not self.limit.is_settled:
+                self._search.text = text
+            try:
+                new += await self._cut(text)
+            except InputError as error:
+                why = text.refusal or Failure(FailureKind.INPUT_REJECTED, "a text is too long for the model")
+                self._end(text, replace(why, message=f"{why.message} ({error})"))
+        return new
+
+    async def _cut(self, text: ChunkedText) -> list[int]:
+        """The indexes of what is to be asked next of a text; its own where it proves short enough."""
+        is_new = not text.places and text.of_whole is None
+        arguments = self.limit, self._deps.count_tokens, self._model
+        is_large = text_length(text.item) > _LARGE_CHARS
+        places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
+        if is_new and text.is_uncut and text.most is None:
+            self._leave(text)
+            self._uncut.add(text.index)
+            return [text.index]
+        if not text.gaps and not text.is_plan_stored:
+            text.is_plan_stored = True
+            self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
+        self._usage.long_texts += is_new
+        self._usage.parts += len(places)
+        return [index for place in places if (index := self._ask(text, place)) is not None]
+
+    def _ask(self, text: ChunkedText, place: Place) -> int | None:
+        """The index of a new part; None where an equal one is on its way."""
+        item = text.chunking.part(text.item, place)
+        index = self._indexes.get(item)
+        if index is not None:
+            self._owners[index].append((text, place))
+            return None
+        index = self._indexes[item] = next(self._numbers)
+        self._parts[index], self._owners[index] = item, [(text, place)]
+        return index
+
+    def refused(self, index: int, failure: Failure) -> bool:
+        """Cut an input that the server refused as too long.
+
+        Args:
+            index: of the input, which may be a part.
+            failure: of its request.
+
+        Returns:
+            Whether it is asked in parts now; False where it has failed.
+        """
+        if not (self.is_on and failure.is_too_long):
+            return False
+        item, counted = self._inputs[index], failure.stated_tokens
+        estimate = self.tokens(item)
+        if self.limit.refused is None and self._search.longest is not None:
+            self.limit.answered = self.tokens(self._search.longest)
+        self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=index < 0)
+        if estimate * _HALF < MIN_TOKENS:  # so it is not its length
+            self.limit.forget()
+            self.is_on = False
+            return False
+        ratio = counted / estimate if counted else None
+        if index >= 0:
+            text = self._text(index)
+            text.most, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
+            self._pending.appendleft(text)
+            return True
+        for text, place in self._take(index)[1]:
+            if place in text.places:
+                text.refusal = text.refusal or failure.without_request()
+                text.cut_again(place, estimate * _HALF, ratio)
+                self._resume(text)
+        return True
+
+    def answered(self, index: int, answer: object, prediction: Prediction) -> None:
+        """Take the answer to a part.
+
+        Args:
+            index: of the part.
+            answer: as the server sent it.
+            prediction: what was read of it.
+        """
+        self._recent[index] = prediction
+        if len(self._recent) > _MAX_RECENT:
+            del self._recent[next(iter(self._recent))]
+        item, owners = self._take(index)
+        for text, place in owners:
+            if place in text.places:
+                text.answers[place] = Part(place, item, answer), prediction
+            if text.gaps:
+                self._resume(text)
+            elif text.is_answered and not text.is_failed:
+                self._finish(text)
+
+    def failed(self, index: int, failure: Failure) -> None:
+        """Give the failure of a part to the rows that it is part of.
+
+        Args:
+            index: of the part.
+            failure: its reason.
+        """
+        for text, place in self._take(index)[1]:
+            if place not in text.places or text.is_failed:
+                continue
+            of_all = f" of {len(text.places)}" if not text.gaps else ""
+            where = f"part {text.places.index(place) + 1}{of_all} of a text that is too long for the model"
+            self._end(text, replace(failure, message=f"{where}: {failure.message}"))
+
+    def _finish(self, text: ChunkedText) -> None:
+        """Make one answer of those to the parts: the row's, or a text that is asked in its turn."""
+        self._leave(text)
+        try:
+            answer = text.merge(self._model)
+            ask_again, most = self._chunking.ask_again, self.limit.window
+            shorter = ask_again(answer, most, self._deps.count_tokens, self._model) if ask_again and most else None
+            if shorter is not None and len(shorter) < text_length(text.item):
+                text.ask_next(shorter)
+                self._pending.append(text)
+                return
+            prediction = self._read(answer, text.whole)
+        except UnreadableAnswer as error:
+            self._end(text, Failure(FailureKind.INPUT_REJECTED, str(error)))
+            return
+        parts, predictions = text.read_parts
+        left_out = self._chunking.left_out(text.whole, [part.place for part in parts], self._model)
+        self._usage.left_out += bool(left_out)
+        self._put(text.index, with_parts(prediction, parts, predictions, left_out))
+
+    def _end(self, text: ChunkedText, failure: Failure) -> None:
+        """Fail a row. Its parts that are on their way are stored where they are answered."""
+        self._leave(text)
+        text.is_failed = True
+        self._fail(text.index, replace(failure, is_too_long=False))  # or it would be cut
+
+    def _resume(self, text: ChunkedText) -> None:
+        """Cut a text further."""
+        self._leave(text)
+        if not text.is_failed and text not in self._pending:
+            self._pending.appendleft(text)
+
+    def _leave(self, text: ChunkedText) -> None:
+        """Let another text look for the length."""
+        if self._search.text is text:
+            self._search.text = None
+
+    def _text(self, index: int) -> ChunkedText:
+        item = self._inputs[index]
+        return ChunkedText(index, item, item, self._chunking)
+
+    def _take(self, index: int) -> tuple[Input, Owners]:
+        """A part that is done, whatever came of it, and whose it is."""
+        item = self._parts.pop(index)
+        del self._indexes[item]
+        return item, self._owners.pop(index)
+
+    @property
+    def _chunking(self) -> Chunking:
+        return cast("Chunking", self._model.definition.chunking)
+
+    def result(self, index: int) -> Prediction | None:
+        """What was read of one of the last parts that were answered.
+
+        Args:
+            index: of the part.
+
+        Returns:
+            The prediction; None where it is not answered, or not one of the last.
+        """
+        return self._recent.get(index)
+
+    def restore(self, index: int, stored: object) -> bool:
+        """Go on with a text that an earlier query has asked in parts.
+
+        Args:
+            index: of the row's input.
+            stored: what is stored for it.
+
+        Returns:
+            Whether that was a plan of parts. One that this query does not follow is left aside.
+        """
+        places = places_of(stored) if self.is_on else None
+        if places is None or index < 0:
+            return False
+        text = self._text(index)
+        text.follow(places, self._model)
+        self._pending.append(text)
+        return True
+
+    def note_answer(self, items: Sequence[Input], tokens: int) -> None:
+        """Learn of an answer how long texts may be, and how many tokens they have.
+
+        Args:
+            items: that were answered.
+            tokens: that the server says it read; 0 where it says nothing.
+        """
+        search, limit = self._search, self.limit
+        longest = max(items, key=text_length) if len(items) > 1 else items[0]
+        if text_length(longest) > search.longest_chars:
+            search.longest, search.longest_chars = longest, text_length(longest)
+        if limit.refused is not None and not limit.is_settled:
+            limit.on_answered(self.tokens(longest))
+        if tokens and limit.most is not None:
+            search.samples += 1
+            if search.samples <= _MAX_SAMPLES or not search.samples % _SAMPLE_EVERY:
+                limit.on_counted(sum(map(self.tokens, items)), tokens)
+
+    def tokens(self, item: Input) -> float:
+        """Estimate the length of an input.
+
+        Args:
+            item: the input.
+
+        Returns:
+            Tokens, with those that models put around a text.
+        """
+        return self._chunking.tokens(item, self._deps.count_tokens, self._model)
+
+
+def asks_in_parts(model: ModelSettings) -> bool:
+    """Whether texts that are too long are asked in parts.
+
+    Args:
+        model: the checked arguments of the model.
+
+    Returns:
+        False where the task cannot, where the person does not want it, and where the server is asked to cut.
+    """
+    is_cut_by_server = any(model.parameters.get(name) is True for name in _SERVER_CUTS)
+    return model.definition.chunking is not None and model.long_text != "error" and not is_cut_by_server
+
+
+def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
+    """How long a text may be.
+
+    Args:
+        model: the checked arguments of the model.
+        limit: what is known of the route.
+
+    Returns:
+        The same limit; another one where parts are wanted and nothing is known.
+    """
+    return replace(limit, tokens=ASSUMED_TOKENS) if model.long_text == "chunk" and limit.most is None else limit
