@@ -20,7 +20,8 @@ _OF_AN_ITEM = re.compile(
 server takes a text or a list of numbers, it says of a list of texts that each should be a number."""
 
 _BATCH_SIZE = re.compile(
-    r"batch.?size|too many inputs|number of (inputs|texts)|array too long|at most \d+ (items|inputs|texts|requests)",
+    r"(?<!physical )(?<!current )batch.?size|too many inputs|number of (inputs|texts)|array too long"
+    r"|at most \d+ (items|inputs|texts|requests)",
     re.I,
 )
 _STATED_MAXIMUM = re.compile(

@@ -52,6 +52,8 @@ class ServerError:
             cannot be read, None where it says nothing of the kind.
         sent: The body of the request.
         status: The status that the server says within a response that means success; None where it says none.
+        max_tokens: Tokens that an input may have, where a field of its own says it; None where none does.
+        tokens: Tokens of the input that was refused, in the same way.
     """
 
     message: str
@@ -59,6 +61,8 @@ class ServerError:
     estimated_wait_s: float | None = None
     sent: bytes = field(default=b"", repr=False)
     status: int | None = None
+    max_tokens: int | None = None
+    tokens: int | None = None
 
     @cached_property
     def verdict_text(self) -> str:

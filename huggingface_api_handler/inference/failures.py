@@ -16,6 +16,7 @@ from ..urls import redirect_target
 from .advice import HUGGING_FACE_ADVICE
 from .batch_refusals import refuses_batch_size, refuses_lists, stated_max_batch_size
 from .echoes import ServerError
+from .input_lengths import InputLengths, may_be_too_long, stated_lengths
 from .transport.rate_limit_headers import MAX_WAIT_S
 from .transport.rate_limit_headers import retry_after as parse_retry_after
 
@@ -149,6 +150,8 @@ class Failure:
             are of every request; else None.
         is_about_input: Whether the server says that something is wrong with the input: its length, its content.
         is_too_long: Whether it says that the input is too long.
+        stated_max_tokens: Tokens that one input may have, where the server names them.
+        stated_tokens: Tokens that it counted in an input that is too long; of several inputs, in one of them.
         error: What the server says, while it is still to be judged. It holds the request, so it is not kept.
     """
 
@@ -166,6 +169,8 @@ class Failure:
     is_too_long: bool = False
     error: ServerError | None = field(default=None, repr=False, compare=False)
     is_timeout: bool = False
+    stated_max_tokens: int | None = None
+    stated_tokens: int | None = None
 
     def __post_init__(self) -> None:
         # Cut last, since half a key would not be recognised; before that only what no message needs.
@@ -217,9 +222,6 @@ _ABOUT_INPUT = re.compile(
     r"|exceeds?\b.{0,40}(length|tokens)"
     r"|is empty|empty (input|string|text|sequence)|must not be empty",
     re.I,
-)
-_INPUT_LENGTH = re.compile(
-    r"(?<!array )too long|must have less than|(context|sequence|prompt).{0,20} length|exceeds?\b.{0,40}tokens", re.I
 )
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
@@ -280,12 +282,12 @@ def classify_response(
         failure = replace(failure, input_message=words)
     if status in advice:
         return replace(failure, message=f"{message.rstrip('.')}. {advice[status]}" if message else advice[status])
-    if status in _PASSING or status >= 500:
+    lengths = stated_lengths(error, batch_size)
+    if lengths is None and (status in _PASSING or status >= 500):
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
     if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
         return replace(failure, input_message=words)
-    is_about_input, is_too_long = bool(error.search(_ABOUT_INPUT)), bool(error.search(_INPUT_LENGTH))
-    failure = replace(failure, is_about_input=is_about_input, is_too_long=is_too_long)
+    failure = _with_lengths(failure, error, lengths, batch_size)
     if batch_size > 1 and refuses_lists(error):
         return replace(failure, kind=FailureKind.BATCH_UNSUPPORTED)
     return replace(failure, kind=rejection_kind(batch_size))
@@ -320,9 +322,8 @@ def classify_error_in_answer(
         return classify_response(
             status, headers, error, batch_size=batch_size, wait_for_model=wait_for_model, advice=advice
         )
-    is_about_input = error.search(_ABOUT_INPUT) is not None
-    kind = rejection_kind(batch_size)
-    failure = Failure(kind, error.message, status or 200, is_about_input=is_about_input, error=error)
+    failure = Failure(rejection_kind(batch_size), error.message, status or 200, error=error)
+    failure = _with_lengths(failure, error, stated_lengths(error, batch_size), batch_size)
     return _with_batch_limit(failure, error) if batch_size > 1 else failure
 
 
@@ -363,9 +364,22 @@ def classify_exception(error: BaseException, *, host: str) -> Failure:
 
 def _with_batch_limit(failure: Failure, error: ServerError) -> Failure:
     """The failure of a batch with what the server says of the size of batches."""
-    if not refuses_batch_size(error) and (failure.status != 413 or error.search(_INPUT_LENGTH)):
+    is_of_length = stated_lengths(error) is not None or may_be_too_long(error, None)
+    if not refuses_batch_size(error) and (failure.status != 413 or is_of_length):
         return failure
     return replace(failure, is_batch_too_large=True, stated_max_batch_size=stated_max_batch_size(error))
+
+
+def _with_lengths(failure: Failure, error: ServerError, lengths: InputLengths | None, batch_size: int) -> Failure:
+    """The rejection with what the server says of the input and its length."""
+    most, tokens = lengths or InputLengths()
+    return replace(
+        failure,
+        is_about_input=lengths is not None or error.search(_ABOUT_INPUT) is not None,
+        is_too_long=lengths is not None or may_be_too_long(error, failure.status, batch_size),
+        stated_max_tokens=most,
+        stated_tokens=tokens,
+    )
 
 
 def _classify_unavailable(failure: Failure, error: ServerError, wait_for_model: bool) -> Failure:

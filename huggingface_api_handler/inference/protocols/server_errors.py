@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...printable import printable, shorten
 from ...redaction import redact
 from ..echoes import ServerError
+from ..input_lengths import sane_tokens
 from ..transport.client import Response
 from ..transport.large_bodies import MAX_ERROR_BYTES
 
@@ -100,7 +102,7 @@ def read_error(response: Response) -> ServerError | None:
     errors = answer if isinstance(answer, list) else [answer]
     if not all(map(is_error, errors)):
         return None
-    return ServerError(_message(answer), _code(errors[0]), _estimated_wait_s(errors[0]), status=_status(errors[0]))
+    return replace(_server_error(answer, errors[0]), status=_status(errors[0]))
 
 
 def is_error(answer: object) -> bool:
@@ -161,7 +163,20 @@ def _parse(body: bytes) -> ServerError:
         answer = _load(body[:MAX_ERROR_BYTES])
     except (ValueError, RecursionError):
         return ServerError(web_page(body) or _one_line(_head_of(body)))
-    return ServerError(_message(answer), _code(answer), _estimated_wait_s(answer))
+    return _server_error(answer, answer)
+
+
+def _server_error(answer: object, error: object) -> ServerError:
+    """What an answer says, with what the first of its errors has in fields of their own."""
+    inner = error.get("error") if isinstance(error, Mapping) else None
+    fields = inner if isinstance(inner, Mapping) else {}
+    return ServerError(
+        _message(answer),
+        _code(error),
+        _estimated_wait_s(error),
+        max_tokens=sane_tokens(fields.get("n_ctx")),  # llama.cpp's
+        tokens=sane_tokens(fields.get("n_prompt_tokens")),
+    )
 
 
 def _load(body: bytes) -> Any:
