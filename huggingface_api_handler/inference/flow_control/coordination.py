@@ -17,6 +17,7 @@ import orjson
 from ..storage.sqlite import Store
 from .batch_size import MAX_BATCH_SIZE, BatchSizeTuner
 from .route_profile import RouteProfile
+from .token_limit import TokenLimit
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +219,7 @@ def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:
             "answered": profile.has_answered,
             "lists": profile.accepts_batches,
             "sizes": sizes,
+            "length": profile.token_limit.to_record(),
             "pace": pace,
         }
     )
@@ -246,6 +248,7 @@ def from_json(record: bytes) -> tuple[RouteProfile, dict[str, float]]:
             values["answered"] is True and is_fresh,
             values["lists"] if is_fresh and isinstance(values["lists"], bool) else None,
             BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True),
+            token_limit=TokenLimit.from_record(values.get("length")) if is_fresh else TokenLimit(),
         )
         return profile, pace if is_fresh else {}
     except (ValueError, KeyError, TypeError, AttributeError):

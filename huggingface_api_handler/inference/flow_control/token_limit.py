@@ -6,8 +6,10 @@ Lengths here are estimates, of ``tasks.text_windows`` as a rule. What the server
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 ASSUMED_TOKENS = 512
 """What most encoders take, where a person wants parts and no length is known."""
@@ -22,6 +24,7 @@ _MARGIN_STEP = 0.02
 _MAX_MARGIN = 0.3
 _SMOOTHING = 0.1
 _MIN_SAMPLE_TOKENS = 32  # in shorter texts a token more or less is much
+_MAX_TOKENS = 1e9
 _MIN_RATIO = 0.2
 _MAX_RATIO = 5.0
 _PLAUSIBLE = 0.6  # of the length that is said: a shorter text that is refused shows that it is another
@@ -102,6 +105,54 @@ class TokenLimit:
         """
         if tokens is not None and self.tokens is None and self.refused is None:
             self.tokens = tokens
+
+    def to_record(self) -> dict[str, float | None]:
+        """Return what is stored, so that the next query knows it.
+
+        Returns:
+            Plain numbers by name.
+        """
+        return {
+            "tokens": self.tokens,
+            "ratio": self.ratio if self.has_sample else None,
+            "answered": self.answered,
+            "refused": self.refused,
+            "margin": self.margin,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any] | None) -> TokenLimit:
+        """Read what ``to_record`` wrote.
+
+        Args:
+            record: Numbers by name; None where an older version stored none.
+
+        Returns:
+            The limit.
+
+        Raises:
+            ValueError: A number is out of all bounds.
+            TypeError: What should be a number is none.
+            KeyError: A number is missing.
+        """
+        if record is None:
+            return cls()
+        tokens, ratio, refused = record["tokens"], record["ratio"], record["refused"]
+        limit = cls(
+            None if tokens is None else int(tokens),
+            1.0 if ratio is None else float(ratio),
+            float(record["answered"]),
+            None if refused is None else float(refused),
+            float(record["margin"]),
+            ratio is not None,
+        )
+        are_credible = limit.answered >= 0 and 0 <= limit.margin <= _MAX_MARGIN
+        if not (are_credible and _MIN_RATIO <= limit.ratio <= _MAX_RATIO):
+            raise ValueError("out of all bounds")
+        for length in (limit.tokens, limit.refused):
+            if length is not None and not 0 < length < _MAX_TOKENS:
+                raise ValueError("out of all bounds")
+        return limit
 
     def forget(self) -> None:
         """Forget all, since inputs are refused that cannot be too long."""

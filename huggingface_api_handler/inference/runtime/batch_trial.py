@@ -215,7 +215,9 @@ class BatchTrial:
     async def _probe_first(self, canary: int | None) -> None:
         """Send a batch of inputs before they are asked alone: of a route that takes none, it costs one request."""
         queue = self._queue
-        if canary is not None and (canary not in queue.inputs or not isinstance(self._handler.result(canary), Prediction)):
+        if canary is not None and (
+            canary not in queue.inputs or not isinstance(self._handler.result(canary), Prediction)
+        ):
             canary = None
         canary_answer = None if canary is None else self._handler.result(canary)
         indexes = self._choose(0, canary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...config.settings import ModelSettings
 from ...errors import InputError
@@ -12,10 +12,11 @@ from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Place
 from ...tasks.text_windows import CountTokens
 from ..failures import Failure
-from ..flow_control.token_limit import TokenLimit
+from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
 _TO_THE_END = sys.maxsize
 _PLAN = "places of parts"
+_SERVER_CUTS = ("truncation", "truncate")
 
 Gap = Place | None
 """What of an input is still to be cut: from one character to another; None for all of it."""
@@ -97,8 +98,7 @@ class ChunkedText:
             self.gaps = []
 
     def _window(self, limit: TokenLimit) -> float:
-        window = limit.window
-        assert window is not None
+        window = limit.window or ASSUMED_TOKENS
         if self.ratio is not None and limit.tokens is not None:
             window = limit.tokens / self.ratio * (1 - limit.margin)
         return window if self.most is None else min(window, self.most)
@@ -207,3 +207,60 @@ def places_of(stored: object) -> list[Place] | None:
 
 def _is_place(place: object) -> bool:
     return isinstance(place, list) and len(place) == 2 and all(type(each) is int and each >= 0 for each in place)
+
+
+def asks_in_parts(model: ModelSettings) -> bool:
+    """Whether texts that are too long are asked in parts.
+
+    Args:
+        model: the checked arguments of the model.
+
+    Returns:
+        False where the task cannot, where the person does not want it, and where the server is asked to cut.
+    """
+    is_cut_by_server = any(model.parameters.get(name) is True for name in _SERVER_CUTS)
+    return model.definition.chunking is not None and model.long_text != "error" and not is_cut_by_server
+
+
+def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
+    """How long a text may be.
+
+    Args:
+        model: the checked arguments of the model.
+        limit: what is known of the route.
+
+    Returns:
+        The same limit; another one where parts are wanted and nothing is known.
+    """
+    return replace(limit, tokens=ASSUMED_TOKENS) if model.long_text == "chunk" and limit.most is None else limit
+
+
+def inputs_to_ask(
+    item: Input, stored: object, model: ModelSettings, limit: TokenLimit, count: CountTokens
+) -> list[Input]:
+    """What a query would ask of an input, as far as that is known before it is asked.
+
+    Args:
+        item: the input.
+        stored: the plan of parts that is stored for it; None where there is none.
+        model: the checked arguments of the model.
+        limit: how long a text may be.
+        count: counts the tokens of a text.
+
+    Returns:
+        The input itself, or its parts.
+    """
+    chunking = model.definition.chunking
+    if chunking is None or not asks_in_parts(model):
+        return [item]
+    text = ChunkedText(0, item, item, chunking)
+    places = places_of(stored)
+    if places is not None:
+        text.follow(places, model)
+    elif not limit.is_settled or limit.fit(chunking.tokens(item, count, model)) is not Fit.TOO_LONG:
+        return [item]
+    try:
+        text.cut(limit, count, model)
+    except InputError:  # its row fails without a request
+        return []
+    return [chunking.part(item, place) for place in text.places]

@@ -11,8 +11,11 @@ import pandas as pd
 
 from ...tasks import Input
 from ...tasks.input_types import media_in
+from ...tasks.text_windows import estimate_tokens
 from ..flow_control.batching import can_batch
+from ..flow_control.token_limit import TokenLimit
 from ..storage.response_cache import NoResponseCache
+from .chunked_text import inputs_to_ask, is_plan, limit_for
 from .context import Query
 
 _LOOKUP_ROWS = 2048
@@ -45,9 +48,10 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     usage = query.usage
     estimate = query.session.http.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
     usage.cache_hits = estimate.cached
+    in_parts = f", {usage.long_texts} texts too long, in {usage.parts} parts" if usage.long_texts else ""
     time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
     sentence = (
-        f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs, "
+        f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs{in_parts}, "
         f"{estimate.cached} answers stored, {estimate.requests} requests, {time_text}"
     )
     columns = {
@@ -69,24 +73,49 @@ async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     task = query.model.definition
     route = query.session.servers.route_to(query.route, task)
     state = await query.route_state(route)
-    uncached = await _uncached(query, inputs)
+    limit = limit_for(query.model, state.profile.token_limit)
+    to_ask, cached = await _look_up(query, inputs, limit)
     batch_size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1
-    groups = Counter(map(task.group, uncached))
+    groups = Counter(map(task.group, to_ask))
     requests = sum(math.ceil(members / batch_size) for members in groups.values())
     pace = state.pace()
     rates = [pace[name] for name in ("rate", "answers") if name in pace]
     seconds = 0.0 if not requests else requests / min(rates) if rates else None
-    return _Estimate(len(inputs) - len(uncached), requests, seconds)
+    return _Estimate(cached, requests, seconds)
 
 
-async def _uncached(query: Query, inputs: Sequence[Input]) -> Sequence[Input]:
-    answers = query.answers
-    if isinstance(answers, NoResponseCache):
-        return inputs
-    uncached: list[Input] = []
+async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> tuple[list[Input], int]:
+    """What is to be asked, parts of long texts among it, and how many answers are stored."""
+    to_ask: list[Input] = []
+    parts: dict[Input, None] = {}
+    cached = 0
     for start in range(0, len(inputs), _LOOKUP_ROWS):
         window = inputs[start : start + _LOOKUP_ROWS]
-        keys = {item: answers.key(item) for item in window if media_in(item) is None}
-        stored = await answers.lookup(list(keys.values()))
-        uncached += [item for item in window if keys.get(item) not in stored]
-    return uncached
+        stored = await _stored(query, window)
+        for item in window:
+            if item in stored and not is_plan(stored[item]):
+                cached += 1
+                continue
+            asked = inputs_to_ask(item, stored.get(item), query.model, limit, estimate_tokens)
+            if asked == [item]:
+                to_ask.append(item)
+            else:
+                query.usage.long_texts += 1
+                query.usage.parts += len(asked)
+                parts.update(dict.fromkeys(asked))
+    for start in range(0, len(parts), _LOOKUP_ROWS):
+        window = list(parts)[start : start + _LOOKUP_ROWS]
+        stored = await _stored(query, window)
+        cached += len(stored)
+        to_ask += [item for item in window if item not in stored]
+    return to_ask, cached
+
+
+async def _stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:
+    """The answers that are stored."""
+    answers = query.answers
+    if isinstance(answers, NoResponseCache):
+        return {}
+    keys = {item: answers.key(item) for item in items if media_in(item) is None}
+    stored = await answers.lookup(list(keys.values()))
+    return {item: stored[key] for item, key in keys.items() if key in stored}

@@ -367,8 +367,8 @@ class QueryExecutor:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
         self._handler.fail(index, failure.without_request())
         self._queue.drop(index)
-        if index < 0:  # the rows that it is part of have failed, each by itself
-            return
+        if index < 0:
+            return  # the rows that it is part of have failed, each by itself
         if self._model.on_error == "raise":
             self.stop(failure)
         elif (reason := self._breaker.on_rejected(index, failure, len(self._queue.waiting))) is not None:

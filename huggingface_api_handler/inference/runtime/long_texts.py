@@ -5,10 +5,10 @@ A part has an index of its own, below zero, under which it is looked up, sent an
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import cast
 
 from ...config.settings import ModelSettings
@@ -17,10 +17,10 @@ from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Place, with_parts
 from ...tasks.input_types import text_length
 from ..failures import Failure, FailureKind
-from ..flow_control.token_limit import ASSUMED_TOKENS, MIN_TOKENS, Fit, TokenLimit
+from ..flow_control.token_limit import MIN_TOKENS, Fit
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
-from .chunked_text import ChunkedText, places_of
+from .chunked_text import ChunkedText, asks_in_parts, limit_for, places_of
 from .context import Dependencies
 from .input_stream import InputStream
 
@@ -31,7 +31,6 @@ _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
 _MAX_RECENT = 64
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
-_SERVER_CUTS = ("truncation", "truncate")
 
 Owners = list[tuple[ChunkedText, Place]]
 """The texts that a part is part of, and where."""
@@ -97,7 +96,7 @@ class LongTexts:
         self._indexes: dict[Input, int] = {}
         self._recent: dict[int, Prediction] = {}
         self._uncut: set[int] = set()
-        self._numbers = count(-1, -1)
+        self._numbers = itertools.count(-1, -1)
         self._search = _Search()
 
     def sift(self, indexes: Iterable[int]) -> tuple[list[int], list[int]]:
@@ -177,7 +176,7 @@ class LongTexts:
 
     async def _cut(self, text: ChunkedText) -> list[int]:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
-        is_new = not text.places and text.of_whole is None
+        is_new = not text.answers and text.of_whole is None and len(text.places) == len(text.planned)
         arguments = self.limit, self._deps.count_tokens, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
         places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
@@ -379,29 +378,3 @@ class LongTexts:
             Tokens, with those that models put around a text.
         """
         return self._chunking.tokens(item, self._deps.count_tokens, self._model)
-
-
-def asks_in_parts(model: ModelSettings) -> bool:
-    """Whether texts that are too long are asked in parts.
-
-    Args:
-        model: the checked arguments of the model.
-
-    Returns:
-        False where the task cannot, where the person does not want it, and where the server is asked to cut.
-    """
-    is_cut_by_server = any(model.parameters.get(name) is True for name in _SERVER_CUTS)
-    return model.definition.chunking is not None and model.long_text != "error" and not is_cut_by_server
-
-
-def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
-    """How long a text may be.
-
-    Args:
-        model: the checked arguments of the model.
-        limit: what is known of the route.
-
-    Returns:
-        The same limit; another one where parts are wanted and nothing is known.
-    """
-    return replace(limit, tokens=ASSUMED_TOKENS) if model.long_text == "chunk" and limit.most is None else limit

@@ -15,9 +15,9 @@ from ..flow_control.retry import Batch
 from ..protocols.request import RequestResult
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
+from .chunked_text import is_plan
 from .context import Dependencies, save_media
 from .input_queue import InputQueue
-from .chunked_text import is_plan
 from .input_stream import InputStream
 from .long_texts import LongTexts
 from .results import Result
