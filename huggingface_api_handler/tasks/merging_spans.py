@@ -6,6 +6,7 @@ Offsets count characters, as Python does. Those of a part become those of the wh
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -27,6 +28,10 @@ class _Found(NamedTuple):
     start: int
     end: int
     is_at_cut: bool
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.end
 
     def overlaps(self, other: _Found) -> bool:
         return self.start < other.end and other.start < self.end
@@ -61,17 +66,12 @@ def merge_entities(read: Read) -> Merge:
         if not last:
             return [one.entity for one in found[0]]
         seams = _seams(ordered)
-        kept = [
-            [one for one in entities if (at == 0 or one.start >= seams[at - 1]) and _is_before(one, seams, at)]
-            for at, entities in enumerate(found)
-        ]
-        for at in range(len(kept) - 1):
-            first, second = kept[at], kept[at + 1]
-            kept[at], moved_on = _given_way(first, found[at + 1])
-            second, moved_back = _given_way(second, found[at])
-            kept[at] += [one for one in moved_back if one not in kept[at]]
-            kept[at + 1] = [one for one in moved_on if one not in second] + second
-        return [one.entity for one in _without_clashes(ordered, kept)]
+        kept = [[one for one in entities if _side(one, seams) == at] for at, entities in enumerate(found)]
+        for at, (entities, others) in enumerate(pairwise(found)):
+            instead = _better(entities, others)
+            kept[at] = [one for one in kept[at] if not any(other.covers(one) for other in instead)]
+            kept[at + 1] = instead + [one for one in kept[at + 1] if one not in instead]
+        return [one.entity for one in _without_clashes(found, kept)]
 
     return merge
 
@@ -85,36 +85,47 @@ def _seams(parts: Sequence[Part]) -> list[int]:
     return seams
 
 
-def _is_before(one: _Found, seams: Sequence[int], at: int) -> bool:
-    return at == len(seams) or one.start < seams[at]
+def _side(one: _Found, seams: Sequence[int]) -> int:
+    """Which part an entity belongs to."""
+    return bisect_right(seams, one.start)
 
 
-def _given_way(kept: Sequence[_Found], others: Sequence[_Found]) -> tuple[list[_Found], list[_Found]]:
-    """What stays of the entities of a part, and those of its neighbour that take the place of the rest."""
-    stay: list[_Found] = []
-    instead: list[_Found] = []
-    for one in kept:
-        covering = [other for other in others if other.covers(one)] if one.is_at_cut else []
-        if not covering:
-            stay.append(one)
-        instead += [other for other in covering if other not in instead]
-    return stay, instead
+def _better(entities: Sequence[_Found], others: Sequence[_Found]) -> list[_Found]:
+    """Of the entities of the next part those that cover one that reaches to where this part was cut."""
+    at_cut = [one for one in entities if one.is_at_cut]
+    return [
+        other
+        for other in others
+        if any(other.covers(one) and not (other.is_at_cut and one.covers(other)) for one in at_cut)
+    ]
 
 
-def _without_clashes(parts: Sequence[Part], kept: Sequence[Sequence[_Found]]) -> list[_Found]:
-    result: list[_Found] = []
-    for part, entities in zip(parts, kept, strict=True):
-        start = part.place[0]
-        before = [one for one in result if one.end > start]
+def _without_clashes(found: Sequence[Sequence[_Found]], kept: Sequence[Sequence[_Found]]) -> list[_Found]:
+    """The entities that are kept, without those that overlap one of another part.
+
+    Args:
+        found: the entities of each part. Where one part has both, they stay.
+        kept: of these, those that belong to each part.
+    """
+    spans = [{one.span for one in entities} for entities in found]
+    result: list[tuple[int, _Found]] = []
+    for at, entities in enumerate(kept):
+        if not entities:
+            continue
+        start = min(one.start for one in entities)
+        before = [(part, other) for part, other in result if other.end > start]
         for one in entities:
-            clashing = [other for other in before if other.overlaps(one)]
-            if clashing and (one.is_at_cut or not all(other.is_at_cut for other in clashing)):
+            clashing = [
+                (part, other)
+                for part, other in before
+                if other.overlaps(one) and one.span not in spans[part] and other.span not in spans[at]
+            ]
+            if clashing and (one.is_at_cut or not all(other.is_at_cut for _, other in clashing)):
                 continue
-            for other in clashing:
-                before.remove(other)
-                result.remove(other)
-            result.append(one)
-    return sorted(result, key=lambda one: one.start)
+            before = [each for each in before if each not in clashing]
+            result = [each for each in result if each not in clashing] if clashing else result
+            result.append((at, one))
+    return sorted((one for _, one in result), key=lambda one: one.start)
 
 
 def _found(entities: Sequence[dict[str, Any]], part: Part, *, is_first: bool, is_last: bool) -> list[_Found]:
@@ -131,7 +142,8 @@ def _found(entities: Sequence[dict[str, Any]], part: Part, *, is_first: bool, is
         else:
             shifted["start"], shifted["end"] = begin + start, begin + end
         is_at_cut = (start <= 0 and not is_first) or (begin + end >= finish and not is_last)
-        found.append(_Found(shifted, begin + start, begin + end, is_at_cut))
+        # Within the part, so that it counts even where a server's offsets are not in characters.
+        found.append(_Found(shifted, min(begin + start, finish - 1), min(begin + end, finish), is_at_cut))
     return found
 
 
