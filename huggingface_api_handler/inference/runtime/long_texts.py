@@ -14,8 +14,9 @@ from typing import cast
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Place, with_parts
+from ...tasks.chunking import Chunking, Part, Place
 from ...tasks.input_types import text_length
+from ...tasks.merging import with_parts
 from ..failures import Failure, FailureKind
 from ..flow_control.token_limit import MIN_TOKENS, Fit
 from ..telemetry.usage import Usage
