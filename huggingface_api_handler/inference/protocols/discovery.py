@@ -145,21 +145,21 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     if route.is_public_only:
         http.submit(_refuse_private(route.url, http)).result()
     servers = DetectedServers()
-    detected = http.submit(servers.detect(http, route, model.definition)).result()
-    _refuse_what_cannot_be_asked(detected, model)
-    if detected.max_input_tokens is None and model.definition.chunking is not None:
-        http.submit(servers.ask_length(http, detected)).result()
+    at_server = http.submit(servers.detect(http, route, model.definition)).result()
+    _refuse_what_cannot_be_asked(at_server, model)
+    if at_server.max_input_tokens is None and model.definition.chunking is not None:
+        http.submit(servers.ask_length(http, at_server)).result()
     length = servers.length_of(route, model.definition)
-    return _with_length(_found_at(route, detected), route, model, length)
+    return _with_length(_found_at(route, at_server), route, model, length)
 
 
-def _found_at(route: Route, detected: Route) -> Discovery:
+def _found_at(route: Route, at_server: Route) -> Discovery:
     """The server at the endpoint of a route, as it is stored."""
-    if detected.evidence is not Evidence.FOUND:
+    if at_server.evidence is not Evidence.FOUND:
         return {}
-    if isinstance(detected.protocol, Tei):
-        return {"tei": {"url": route.endpoint, "largest_batch": detected.protocol.max_batch_size}}
-    return {"server": {"url": route.endpoint, "kind": detected.kind.name, "base": detected.base}}
+    if isinstance(at_server.protocol, Tei):
+        return {"tei": {"url": route.endpoint, "largest_batch": at_server.protocol.max_batch_size}}
+    return {"server": {"url": route.endpoint, "kind": at_server.kind.name, "base": at_server.base}}
 
 
 def _with_hub_length(

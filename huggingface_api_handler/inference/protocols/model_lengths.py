@@ -131,8 +131,8 @@ def from_server(path: str, info: Mapping[str, object], model: str) -> ModelLengt
     described = _described(info, model)
     found = [(sane_tokens(described.get(name)), name) for name in _FIELDS]
     meta = described.get("meta")
-    if isinstance(meta, Mapping):  # llama.cpp. What its model was trained for is no limit of the server's.
-        found.append((sane_tokens(meta.get("n_ctx")), "meta.n_ctx"))
+    if isinstance(meta, Mapping) and (window := sane_tokens(meta.get("n_ctx"))) is not None:  # llama.cpp's, of a slot
+        found.append((min(window, sane_tokens(meta.get("n_ctx_train")) or window), "meta.n_ctx"))
     return next((ModelLength(tokens, f"{name} of {path}") for tokens, name in found if tokens is not None), None)
 
 
