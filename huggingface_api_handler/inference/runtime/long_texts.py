@@ -388,7 +388,7 @@ class LongTexts:
             search.longest, search.longest_chars = longest, text_length(longest)
         if limit.refused is not None and not limit.is_settled:
             limit.on_answered(self.tokens(longest))
-        if tokens and limit.most is not None:
+        if tokens and limit.most is not None and not self._chunking.writes:
             search.samples += 1
             if search.samples <= _MAX_SAMPLES or not search.samples % _SAMPLE_EVERY:
                 limit.on_counted(sum(map(self.tokens, items)), tokens)
