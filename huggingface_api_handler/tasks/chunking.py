@@ -277,15 +277,3 @@ def _cut_columns(item: TextPair, places: Sequence[Place], settings: Settings) ->
         for argument, text, end in zip(arguments, item, places[0], strict=True)
         if text[end:].strip()
     }
-
-
-def with_parts(prediction: Any, parts: Sequence[Part], predictions: Sequence[Any], left_out: dict[str, int]) -> Any:
-    """Placeholder."""
-    explain = dict(prediction.explain or {})
-    explain["parts"] = [
-        {"start": p.place[0], "end": p.place[1], "value": q.value, "confidence": q.confidence}
-        for p, q in zip(parts, predictions, strict=True)
-    ]
-    if left_out:
-        explain["left_out"] = left_out
-    return prediction._replace(explain=explain)

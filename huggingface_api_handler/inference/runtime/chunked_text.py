@@ -38,6 +38,7 @@ class ChunkedText:
         planned: places that an earlier query has asked, and this one has not yet.
         is_plan_stored: whether the places of all parts are stored as they are.
         answers: the answers to parts, with what was read of them, by their places.
+        is_counted: whether usage has counted it.
         is_failed: whether a part has failed, and its row with it.
         of_whole: the parts of ``whole`` and what was read of them, once ``item`` is another text.
         refusal: why it is not asked whole; None where that was known before.
@@ -54,6 +55,7 @@ class ChunkedText:
     planned: list[Place] = field(default_factory=list)
     is_plan_stored: bool = False
     answers: dict[Place, tuple[Part, Prediction]] = field(default_factory=dict)
+    is_counted: bool = False
     is_failed: bool = False
     of_whole: tuple[list[Part], list[Prediction]] | None = None
     refusal: Failure | None = None
