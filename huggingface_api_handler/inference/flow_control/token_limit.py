@@ -14,8 +14,8 @@ from typing import Any
 ASSUMED_TOKENS = 512
 """What most encoders take, where a person wants parts and no length is known."""
 
-MIN_TOKENS = 8
-"""A length below which nothing is cut: the server refuses for another reason than the length."""
+MIN_TOKENS = 32
+"""A length that every model takes: what is shorter is refused for another reason."""
 
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
 _FIRST_MARGIN = 0.1
@@ -88,8 +88,8 @@ class TokenLimit:
             ``ALONE`` for what may be refused.
         """
         if self.tokens is None:
-            # Before any answer short inputs are taken to be short enough.
-            if self.refused is None or estimate <= (self.answered or self.refused / 4):
+            # Few lengths are tried: what is far shorter than all that was refused is taken to be short enough.
+            if self.refused is None or estimate <= max(self.answered, self.refused / 4):
                 return Fit.TOGETHER
             return Fit.TOO_LONG if estimate >= self.refused else Fit.ALONE
         most = self.tokens / self.ratio

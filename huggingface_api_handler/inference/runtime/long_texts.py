@@ -229,14 +229,13 @@ class LongTexts:
             return False
         item, counted = self._inputs[index], failure.stated_tokens
         estimate = self.tokens(item)
+        if estimate <= MIN_TOKENS:  # so it is not its length
+            if self._search.longest is None:
+                self._give_up()
+            return False
         if self.limit.refused is None and self._search.longest is not None:
             self.limit.answered = self.tokens(self._search.longest)
         self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=index < 0)
-        if estimate * _HALF < MIN_TOKENS:  # so it is not its length
-            self.limit.forget()
-            self.is_on = False
-            self._wake()
-            return False
         ratio = counted / estimate if counted else None
         if index >= 0:
             text = self._text(index)
@@ -324,6 +323,12 @@ class LongTexts:
         self._leave(text)
         if not text.is_failed and text not in self._pending:
             self._pending.appendleft(text)
+
+    def _give_up(self) -> None:
+        """Leave all texts as they are, where nothing is short enough for the server."""
+        self.limit.forget()
+        self.is_on = False
+        self._wake()
 
     def _leave(self, text: ChunkedText) -> None:
         """Let another text look for the length."""

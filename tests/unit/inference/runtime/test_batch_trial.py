@@ -180,7 +180,8 @@ def test_long_rows_never_cost_a_route_its_batches(status: int, alone: bool, long
     service = refusing_long(status, alone=alone)
     run = Run(service, with_long_rows(640, long))
     assert run.profile.accepts_batches is True
-    assert sum(not isinstance(result, Prediction) for result in run.results) == (long if alone else 0)
+    failed = long if alone and status == 400 else 0  # with 413 it is their length, so they are asked in parts
+    assert sum(not isinstance(result, Prediction) for result in run.results) == failed
     assert long > 8 or len(run.sent) <= 120
     again = Run(service, texts_of(8, 640), run.profile)
     assert wrong_rows(again, texts_of(8, 640), share) == []
