@@ -196,8 +196,8 @@ class LongTexts:
         self._usage.long_texts += is_first
         self._usage.parts += len(places)
         new = [index for place in places if (index := self._ask(text, place)) is not None]
-        if text.is_answered:
-            self._finish(text)
+        if all(place in text.answers for place in text.places):  # parts that were answered a moment ago
+            self._go_on(text)
         return new
 
     def _ask(self, text: ChunkedText, place: Place) -> int | None:
@@ -267,10 +267,7 @@ class LongTexts:
         for text, place in owners:
             if place in text.places:
                 text.answers[place] = Part(place, item, answer), prediction
-            if text.gaps:
-                self._resume(text)
-            elif text.is_answered and not text.is_failed:
-                self._finish(text)
+            self._go_on(text)
         self._wake()
 
     def failed(self, index: int, failure: Failure) -> None:
@@ -291,6 +288,13 @@ class LongTexts:
     def _wake(self) -> None:
         if self.is_due and not self.filling:
             self._on_due()
+
+    def _go_on(self, text: ChunkedText) -> None:
+        """Cut a text further, or make one answer of those to its parts."""
+        if text.gaps:
+            self._resume(text)
+        elif text.is_answered and not text.is_failed:
+            self._finish(text)
 
     def _finish(self, text: ChunkedText) -> None:
         """Make one answer of those to the parts: the row's, or a text that is asked in its turn."""
