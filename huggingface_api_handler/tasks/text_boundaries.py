@@ -15,8 +15,24 @@ _MAX_CLOSING_MARKS = 8
 _SENTENCE_GAP = re.compile(r"\s+|[。！？｡]+[」』”’）］】》〉\"')\]]*")
 _BEFORE_SENTENCE_GAP = frozenset(_SENTENCE_MARKS + _CLOSING_MARKS)
 _ABBREVIATIONS = frozenset(
-    ("Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "Sr.", "Jr.", "No.", "Nr.", "Fig.", "vs.", "cf.", "ca.")
-    + ("e.g.", "i.e.", "z.B.", "d.h.", "u.a.", "bzw.", "vgl.")
+    [
+        "Dr.",
+        "Mr.",
+        "Mrs.",
+        "Ms.",
+        "Prof.",
+        "St.",
+        "Sr.",
+        "Jr.",
+        "No.",
+        "Nr.",
+        "vs.",
+        "cf.",
+        "ca.",
+        "e.g.",
+        "i.e.",
+        "z.B.",
+    ]
 )
 _MAX_ABBREVIATION_CHARS = 5
 _OPENING_MARKS = "\"'(\u201c\u2018\u201e\u00ab["
