@@ -70,26 +70,26 @@ def sentence_ends(text: str, start: int, end: int) -> list[int]:
     ends: list[int] = []
     word = start
     for gap in _SENTENCE_GAP.finditer(text, start, end):
-        first, behind = gap.span()
+        first, after = gap.span()
         if not text[first].isspace():
-            first = behind
-        elif first == start or not _ends_sentence(text, word, first, behind):
-            word = behind
+            first = after
+        elif first == start or not _ends_sentence(text, word, first, after):
+            word = after
             continue
-        word = behind
-        if behind < end and not is_joined(text, behind):
+        word = after
+        if after < end and not is_joined(text, after):
             ends.append(first)
     ends.append(end)
     return ends
 
 
-def _ends_sentence(text: str, word: int, first: int, behind: int) -> bool:
+def _ends_sentence(text: str, word: int, first: int, after: int) -> bool:
     """Whether a sentence ends with a word that is before blanks."""
-    lines = text.count("\n", first, behind)
+    lines = text.count("\n", first, after)
     if not lines and text[first - 1] not in _BEFORE_SENTENCE_GAP:
         return False
-    if lines or text[behind].islower():
-        return lines > 1 or not text[behind].islower()
+    if lines or text[after].islower():
+        return lines > 1 or not text[after].islower()
     tail = text[max(word, first - _MAX_CLOSING_MARKS) : first].rstrip(_CLOSING_MARKS)
     if not tail or tail[-1] not in _SENTENCE_MARKS:
         return False
@@ -134,8 +134,8 @@ def grapheme_ends(text: str, start: int, end: int) -> Sequence[int]:
         The code points behind the last one of each, in order.
     """
     suspects = [found.start() for found in _PERHAPS_JOINED.finditer(text, start, end)]
-    places = {place for suspect in suspects for place in (suspect, suspect + 1) if start < place < end}
-    joined = {place for place in places if is_joined(text, place)}
+    offsets = {place for suspect in suspects for place in (suspect, suspect + 1) if start < place < end}
+    joined = {place for place in offsets if is_joined(text, place)}
     joined.update(flag.start() + 1 for flag in _FLAG.finditer(text, start, end))
     if not joined:
         return range(start + 1, end + 1)
@@ -152,24 +152,24 @@ def is_joined(text: str, place: int) -> bool:
     Returns:
         Whether a cut between them would tear a character apart.
     """
-    before, behind = text[place - 1 : place], text[place : place + 1]
-    if not before or not behind:
+    before, after = text[place - 1 : place], text[place : place + 1]
+    if not before or not after:
         return False
-    if unicodedata.category(behind)[0] == "M" or behind in _EXTENDING or "\U000e0020" <= behind <= "\U000e007f":
+    if unicodedata.category(after)[0] == "M" or after in _EXTENDING or "\U000e0020" <= after <= "\U000e007f":
         return True
-    if before == _ZERO_WIDTH_JOINER or before in _PREPENDED or (before == "\r" and behind == "\n"):
+    if before == _ZERO_WIDTH_JOINER or before in _PREPENDED or (before == "\r" and after == "\n"):
         return True
-    if "\u1100" <= behind <= "\u11ff" or "\uac00" <= behind <= "\ud7fb":
-        return _is_one_syllable(before, behind)
+    if "\u1100" <= after <= "\u11ff" or "\uac00" <= after <= "\ud7fb":
+        return _is_one_syllable(before, after)
     if "\ud800" <= before <= "\udbff":
-        return "\udc00" <= behind <= "\udfff"
-    return unicodedata.combining(before) == _VIRAMA_CLASS and unicodedata.category(behind) == "Lo"
+        return "\udc00" <= after <= "\udfff"
+    return unicodedata.combining(before) == _VIRAMA_CLASS and unicodedata.category(after) == "Lo"
 
 
-def _is_one_syllable(before: str, behind: str) -> bool:
+def _is_one_syllable(before: str, after: str) -> bool:
     """Whether two of Korean's letters or syllables are one: only the last ones of a syllable end it."""
-    is_lead = "\u1100" <= behind <= "\u115f"
-    is_syllable = "\uac00" <= behind <= "\ud7a3"
+    is_lead = "\u1100" <= after <= "\u115f"
+    is_syllable = "\uac00" <= after <= "\ud7a3"
     if "\u1100" <= before <= "\u115f" or "\ua960" <= before <= "\ua97c":
         return True
     if is_lead or is_syllable:

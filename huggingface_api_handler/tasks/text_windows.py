@@ -89,7 +89,7 @@ class _Cutter:
 
     def __init__(self, text: str, most: float, count: CountTokens, start: int, end: int) -> None:
         self._text = text
-        self._most = most
+        self._max_tokens = most
         self._count = count
         self._sentence_ends = sentence_ends(text, start, end)
         # In the sentence, and in the word, that is being cut. That may be all of the text, so it is read once.
@@ -99,24 +99,24 @@ class _Cutter:
 
     def first_cut(self, begin: int) -> _Cut:
         """Where a window ends that repeats nothing: behind its first character if even that is too long."""
-        return self._cut(begin, begin) or _Cut(_first_behind(self._grapheme_ends, begin), _GRAPHEME)
+        return self._cut(begin, begin) or _Cut(_first_after(self._grapheme_ends, begin), _GRAPHEME)
 
     def next_window(self, begin: int, last: _Cut, overlap: float) -> tuple[int, _Cut]:
         """Where the window behind another one begins, and where it ends."""
-        behind = self._behind_blanks(last.end)
+        after = self._after_blanks(last.end)
         earlier, repeating = self._repeating(begin, last, overlap)
         if repeating and repeating.unit <= last.unit:
             return earlier, repeating
         if repeating:
             # Of the sentence, or the word, that this window tears: whether one that repeats nothing holds it.
             better = (self._sentence_ends, self._word_ends)[repeating.unit - 1]
-            if not self._fitting(behind, (_first_behind(better, last.end),), 0, self._most):
+            if not self._fitting(after, (_first_after(better, last.end),), 0, self._max_tokens):
                 return earlier, repeating
-        alone = self.first_cut(behind)
+        alone = self.first_cut(after)
         if earlier < last.end and alone.unit == _SENTENCE:
-            sentence = self._text[behind : _first_behind(self._sentence_ends, behind)]
-            earlier, repeating = self._repeating(begin, last, min(overlap, self._most - self._count(sentence)))
-        return (earlier, repeating) if repeating and repeating.unit == alone.unit else (behind, alone)
+            sentence = self._text[after : _first_after(self._sentence_ends, after)]
+            earlier, repeating = self._repeating(begin, last, min(overlap, self._max_tokens - self._count(sentence)))
+        return (earlier, repeating) if repeating and repeating.unit == alone.unit else (after, alone)
 
     def _repeating(self, begin: int, last: _Cut, overlap: float) -> tuple[int, _Cut | None]:
         """Where the next window begins that repeats of the last one what it may, and its end if that fits."""
@@ -126,41 +126,41 @@ class _Cutter:
                 return starts[-fitting], self._cut(starts[-fitting], last.end)
         return last.end, None
 
-    def _cut(self, begin: int, behind: int) -> _Cut | None:
+    def _cut(self, begin: int, after: int) -> _Cut | None:
         """The furthest place behind another where a window ends that fits."""
-        for unit, ends in enumerate(self._ends(behind)):
-            first = bisect_right(ends, behind)
-            fitting = self._fitting(begin, ends, first, self._most)
+        for unit, ends in enumerate(self._ends(after)):
+            first = bisect_right(ends, after)
+            fitting = self._fitting(begin, ends, first, self._max_tokens)
             if fitting:
                 return _Cut(ends[first + fitting - 1], unit)
         return None
 
-    def _ends(self, behind: int) -> Iterator[Sequence[int]]:
+    def _ends(self, after: int) -> Iterator[Sequence[int]]:
         """Where sentences end; words, in the sentence that is behind a place; characters, in the word that is there."""
         yield self._sentence_ends
-        sentence_end = _first_behind(self._sentence_ends, behind)
+        sentence_end = _first_after(self._sentence_ends, after)
         if self._word_ends[-1] != sentence_end:
-            self._word_ends = [end for _, end in word_spans(self._text, behind, sentence_end)]
+            self._word_ends = [end for _, end in word_spans(self._text, after, sentence_end)]
         yield self._word_ends
-        word_end = _first_behind(self._word_ends, behind)
+        word_end = _first_after(self._word_ends, after)
         if self._grapheme_ends[-1] != word_end:
-            self._grapheme_ends = grapheme_ends(self._text, self._behind_blanks(behind), word_end)
+            self._grapheme_ends = grapheme_ends(self._text, self._after_blanks(after), word_end)
         yield self._grapheme_ends
 
     def _starts(self, begin: int, last: _Cut) -> Iterator[Sequence[int]]:
         """Where sentences begin in a window, if one ends with it; where words do; where characters do, in the last."""
         if last.unit == _SENTENCE:
             first, end = bisect_right(self._sentence_ends, begin), bisect_left(self._sentence_ends, last.end)
-            yield [self._behind_blanks(place) for place in self._sentence_ends[first:end]]
+            yield [self._after_blanks(place) for place in self._sentence_ends[first:end]]
         starts = [start for start, _ in word_spans(self._text, begin, last.end)]
         yield starts[1:]
         yield grapheme_ends(self._text, starts[-1], last.end)[:-1]
 
-    def _behind_blanks(self, place: int) -> int:
+    def _after_blanks(self, place: int) -> int:
         found = _NO_BLANK.search(self._text, place)
         return found.start() if found else len(self._text)
 
-    def _fitting(self, origin: int, places: Sequence[int], first: int, most: float) -> int:
+    def _fitting(self, origin: int, offsets: Sequence[int], first: int, most: float) -> int:
         """How many places, from the first one on, are near enough for the text between them and the origin to fit.
 
         The size of the longest text that fits is guessed: as long as the last one that was counted, but as many times
@@ -169,14 +169,14 @@ class _Cutter:
         """
 
         def distance(index: int) -> int:
-            return abs(places[index] - origin)
+            return abs(offsets[index] - origin)
 
-        near, far, tries = first, len(places), 0
+        near, far, tries = first, len(offsets), 0
         guess = min(max(1.0, most * self._chars_per_token), len(self._text))
         while near < far:
             index = max(near, bisect_right(range(far), guess, lo=near, key=distance) - 1)
             size = min(distance(index), int(guess * _MARGIN) + 1)
-            is_ahead = places[index] > origin
+            is_ahead = offsets[index] > origin
             tokens = self._count(self._text[origin : origin + size] if is_ahead else self._text[origin - size : origin])
             if tokens > most:
                 far = index
@@ -185,7 +185,7 @@ class _Cutter:
             if tokens > 0 and tokens * _MAX_SPARSENESS >= most:
                 self._chars_per_token = size / tokens
             tries += 1
-            is_between = near < far < len(places)
+            is_between = near < far < len(offsets)
             if tries >= _MAX_GUESSES and is_between:
                 guess = distance((near + far) // 2)
             else:
@@ -194,5 +194,5 @@ class _Cutter:
         return near - first
 
 
-def _first_behind(places: Sequence[int], place: int) -> int:
-    return places[bisect_right(places, place)]
+def _first_after(offsets: Sequence[int], place: int) -> int:
+    return offsets[bisect_right(offsets, place)]

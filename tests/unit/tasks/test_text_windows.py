@@ -90,9 +90,7 @@ def test_nothing_is_lost_whatever_the_text_and_its_limit(
         assert count(part) <= most or len(grapheme_ends(text, begin, stop)) == 1, "only one character may have more"
         read.update(range(begin, stop))
     assert not "".join(text[place] for place in range(start, min(end, len(text))) if place not in read).strip()
-    assert all(before[0] < behind[0] and before[1] < behind[1] for before, behind in pairwise(found)), (
-        "each gets further"
-    )
+    assert all(before[0] < after[0] and before[1] < after[1] for before, after in pairwise(found)), "each gets further"
     again = windows(text, most, count, within=within, overlap_in_sentences=overlap_in_sentences, overlap=overlap)
     assert found == again
 
