@@ -14,18 +14,38 @@ _MAX_CLOSING_MARKS = 8
 
 _SENTENCE_GAP = re.compile(r"\s+|[。！？｡]+[」』”’）］】》〉\"')\]]*")
 _BEFORE_SENTENCE_GAP = frozenset(_SENTENCE_MARKS + _CLOSING_MARKS)
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\[\"'“‘])(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Prof|St|Sr|Jr|No|Nr|Fig|vs|cf|ca|e\.g|i\.e|z\.B|d\.h|bzw|vgl|[A-Z]\.[A-Z])\.$"
+_ABBREVIATIONS = frozenset(
+    [
+        "Dr.",
+        "Mr.",
+        "Mrs.",
+        "Ms.",
+        "Prof.",
+        "St.",
+        "Sr.",
+        "Jr.",
+        "No.",
+        "Nr.",
+        "vs.",
+        "cf.",
+        "ca.",
+        "e.g.",
+        "i.e.",
+        "z.B.",
+    ]
 )
-_MAX_ABBREVIATION_CHARS = 7
+_MAX_ABBREVIATION_CHARS = 5
+_OPENING_MARKS = "\"'(\u201c\u2018\u201e\u00ab["
 
 _WORD = re.compile(r"\S+")
 
 _PERHAPS_JOINED = re.compile(
-    r"[^\x20-\u02ff\u0370-\u0482\u048a-\u0590\u10a0-\u10ff\u1e00-\u1fff\u2010-\u20cf\u2100-\u2cee\u2e00-\u3029"
-    r"\u3030-\u3098\u309b-\ua66e\uac00-\ud7a3\ue000-\ufb1d\ufe30-\uff9d\U00020000-\U000dffff]"
+    r"[^\w\x00-\u02ff\u2010-\u20cf\u2100-\u2cee\u2e00-\u3029\u3030-\u303f\ufe30-\uff9d"
+    r"\U0001f000-\U0001f3fa\U0001f400-\U0001ffff]"
+    r"|[\u0e33\u0eb3\uff9e\uff9f\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb]"
 )
-"""Characters that may be one with a neighbour. All others stand alone beside one another."""
+"""Characters that may be one with a neighbour: marks, what joins, letters of syllables. All others stand alone beside
+one another, but for the halves of flags."""
 
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 _ZERO_WIDTH_JOINER = "\u200d"
@@ -48,28 +68,35 @@ def sentence_ends(text: str, start: int, end: int) -> list[int]:
         line.
     """
     ends: list[int] = []
+    word = start
     for gap in _SENTENCE_GAP.finditer(text, start, end):
-        first, behind = gap.span()
-        if text[first].isspace():
-            lines = text.count("\n", first, behind)
-            if first == start or not (lines or text[first - 1] in _BEFORE_SENTENCE_GAP):
-                continue
-            if lines < 2 and (text[behind].islower() or not (lines or _is_after_sentence(text, start, first))):
-                continue
-            found = first
-        else:
-            found = behind
-        if behind < end and not is_joined(text, behind):
-            ends.append(found)
+        first, after = gap.span()
+        if not text[first].isspace():
+            first = after
+        elif first == start or not _ends_sentence(text, word, first, after):
+            word = after
+            continue
+        word = after
+        if after < end and not is_joined(text, after):
+            ends.append(first)
     ends.append(end)
     return ends
 
 
-def _is_after_sentence(text: str, start: int, end: int) -> bool:
-    tail = text[max(start, end - _MAX_CLOSING_MARKS) : end].rstrip(_CLOSING_MARKS)
+def _ends_sentence(text: str, word: int, first: int, after: int) -> bool:
+    """Whether a sentence ends with a word that is before blanks."""
+    lines = text.count("\n", first, after)
+    if not lines and text[first - 1] not in _BEFORE_SENTENCE_GAP:
+        return False
+    if lines or text[after].islower():
+        return lines > 1 or not text[after].islower()
+    tail = text[max(word, first - _MAX_CLOSING_MARKS) : first].rstrip(_CLOSING_MARKS)
     if not tail or tail[-1] not in _SENTENCE_MARKS:
         return False
-    return tail[-1] != "." or not _ABBREVIATION.search(text[max(start, end - _MAX_ABBREVIATION_CHARS) : end])
+    if text[first - 1] != "." or first - word > _MAX_ABBREVIATION_CHARS + 1:
+        return True
+    short = text[word:first].lstrip(_OPENING_MARKS)
+    return short not in _ABBREVIATIONS and not (len(short) == 2 and short[0].isalpha())
 
 
 def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -107,11 +134,11 @@ def grapheme_ends(text: str, start: int, end: int) -> Sequence[int]:
         The code points behind the last one of each, in order.
     """
     suspects = [found.start() for found in _PERHAPS_JOINED.finditer(text, start, end)]
-    if not suspects:
-        return range(start + 1, end + 1)
-    places = {place for suspect in suspects for place in (suspect, suspect + 1) if start < place < end}
-    joined = {place for place in places if is_joined(text, place)}
+    offsets = {place for suspect in suspects for place in (suspect, suspect + 1) if start < place < end}
+    joined = {place for place in offsets if is_joined(text, place)}
     joined.update(flag.start() + 1 for flag in _FLAG.finditer(text, start, end))
+    if not joined:
+        return range(start + 1, end + 1)
     return [place for place in range(start + 1, end + 1) if place not in joined]
 
 
@@ -125,24 +152,24 @@ def is_joined(text: str, place: int) -> bool:
     Returns:
         Whether a cut between them would tear a character apart.
     """
-    before, behind = text[place - 1 : place], text[place : place + 1]
-    if not before or not behind:
+    before, after = text[place - 1 : place], text[place : place + 1]
+    if not before or not after:
         return False
-    if unicodedata.category(behind)[0] == "M" or behind in _EXTENDING or "\U000e0020" <= behind <= "\U000e007f":
+    if unicodedata.category(after)[0] == "M" or after in _EXTENDING or "\U000e0020" <= after <= "\U000e007f":
         return True
-    if before == _ZERO_WIDTH_JOINER or before in _PREPENDED or (before == "\r" and behind == "\n"):
+    if before == _ZERO_WIDTH_JOINER or before in _PREPENDED or (before == "\r" and after == "\n"):
         return True
-    if "\u1100" <= behind <= "\u11ff" or "\uac00" <= behind <= "\ud7fb":
-        return _is_one_syllable(before, behind)
+    if "\u1100" <= after <= "\u11ff" or "\uac00" <= after <= "\ud7fb":
+        return _is_one_syllable(before, after)
     if "\ud800" <= before <= "\udbff":
-        return "\udc00" <= behind <= "\udfff"
-    return unicodedata.combining(before) == _VIRAMA_CLASS and unicodedata.category(behind) == "Lo"
+        return "\udc00" <= after <= "\udfff"
+    return unicodedata.combining(before) == _VIRAMA_CLASS and unicodedata.category(after) == "Lo"
 
 
-def _is_one_syllable(before: str, behind: str) -> bool:
+def _is_one_syllable(before: str, after: str) -> bool:
     """Whether two of Korean's letters or syllables are one: only the last ones of a syllable end it."""
-    is_lead = "\u1100" <= behind <= "\u115f"
-    is_syllable = "\uac00" <= behind <= "\ud7a3"
+    is_lead = "\u1100" <= after <= "\u115f"
+    is_syllable = "\uac00" <= after <= "\ud7a3"
     if "\u1100" <= before <= "\u115f" or "\ua960" <= before <= "\ua97c":
         return True
     if is_lead or is_syllable:

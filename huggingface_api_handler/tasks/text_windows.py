@@ -23,6 +23,9 @@ _FIRST_CHARS_PER_TOKEN = 3.0
 _MAX_GROWTH = 2
 """How many times as many characters as the last try the next one may have: what is counted stays within bounds."""
 
+_MARGIN = 1.25
+"""How many times as many characters as are guessed to fit are counted of a text that has more."""
+
 _MAX_GUESSES = 4
 """Tries that assume that all of the text is as dense. Later ones halve what is left to try."""
 
@@ -52,22 +55,24 @@ def windows(
             characters as the text has.
         within: the part of the text that is to be cut, from a character to the one behind its last; None for all.
         overlap_in_sentences: tokens of a window that the next one repeats at most where the cut is within a sentence.
-        overlap: the same where the cut is between two sentences. Neither makes a cut worse: where a sentence fits only
-            with less repeated, less is.
+        overlap: the same where the cut is between two sentences. No window repeats more than its half, nor so much that
+            a sentence is torn for it.
 
     Returns:
         Where each window begins, and the character behind its end, in order. None is blank, or begins or ends with
         blanks, and each ends later than the one before. Beside blanks they cover all of the text.
     """
     start, end, _ = slice(*(within or (0, None))).indices(len(text))
-    start, end = end - len(text[start:end].lstrip()), start + len(text[start:end].rstrip())
-    if start >= end:
+    part = text[start:end]
+    if not part.strip():
         return []
+    start, end = end - len(part.lstrip()), start + len(part.rstrip())
     cutter = _Cutter(text, most, count, start, end)
     begin, last = start, cutter.first_cut(start)
     found = [(begin, last.end)]
     while last.end < end:
-        begin, last = cutter.next_window(begin, last, overlap if last.unit == _SENTENCE else overlap_in_sentences)
+        repeated = overlap if last.unit == _SENTENCE else overlap_in_sentences
+        begin, last = cutter.next_window(begin, last, min(repeated, most / 2))
         found.append((begin, last.end))
     return found
 
@@ -84,7 +89,7 @@ class _Cutter:
 
     def __init__(self, text: str, most: float, count: CountTokens, start: int, end: int) -> None:
         self._text = text
-        self._most = most
+        self._max_tokens = most
         self._count = count
         self._sentence_ends = sentence_ends(text, start, end)
         # In the sentence, and in the word, that is being cut. That may be all of the text, so it is read once.
@@ -94,105 +99,100 @@ class _Cutter:
 
     def first_cut(self, begin: int) -> _Cut:
         """Where a window ends that repeats nothing: behind its first character if even that is too long."""
-        return self._cut(begin, begin) or _Cut(_first_behind(self._grapheme_ends, begin), _GRAPHEME)
+        return self._cut(begin, begin) or _Cut(_first_after(self._grapheme_ends, begin), _GRAPHEME)
 
     def next_window(self, begin: int, last: _Cut, overlap: float) -> tuple[int, _Cut]:
         """Where the window behind another one begins, and where it ends."""
-        behind = self._behind_blanks(last.end)
+        after = self._after_blanks(last.end)
         earlier, repeating = self._repeating(begin, last, overlap)
-        if repeating and repeating.unit == _SENTENCE:
+        if repeating and repeating.unit <= last.unit:
             return earlier, repeating
-        alone = self.first_cut(behind)
+        if repeating:
+            # Of the sentence, or the word, that this window tears: whether one that repeats nothing holds it.
+            better = (self._sentence_ends, self._word_ends)[repeating.unit - 1]
+            if not self._fitting(after, (_first_after(better, last.end),), 0, self._max_tokens):
+                return earlier, repeating
+        alone = self.first_cut(after)
         if earlier < last.end and alone.unit == _SENTENCE:
-            sentence = self._text[behind : _first_behind(self._sentence_ends, behind)]
-            earlier, repeating = self._repeating(begin, last, min(overlap, self._most - self._count(sentence)))
-        return (earlier, repeating) if repeating and repeating.unit == alone.unit else (behind, alone)
+            sentence = self._text[after : _first_after(self._sentence_ends, after)]
+            earlier, repeating = self._repeating(begin, last, min(overlap, self._max_tokens - self._count(sentence)))
+        return (earlier, repeating) if repeating and repeating.unit == alone.unit else (after, alone)
 
     def _repeating(self, begin: int, last: _Cut, overlap: float) -> tuple[int, _Cut | None]:
         """Where the next window begins that repeats of the last one what it may, and its end if that fits."""
         for starts in self._starts(begin, last) if overlap > 0 else ():
-            fitting = self._fitting(
-                len(starts),
-                lambda index, starts=starts: last.end - starts[-1 - index],  # type: ignore[misc]
-                lambda size: self._text[last.end - size : last.end],
-                overlap,
-            )
+            fitting = self._fitting(last.end, starts[::-1], 0, overlap)
             if fitting:
                 return starts[-fitting], self._cut(starts[-fitting], last.end)
         return last.end, None
 
-    def _cut(self, begin: int, behind: int) -> _Cut | None:
+    def _cut(self, begin: int, after: int) -> _Cut | None:
         """The furthest place behind another where a window ends that fits."""
-        for unit, ends in enumerate(self._ends(behind)):
-            first = bisect_right(ends, behind)
-            fitting = self._fitting(
-                len(ends) - first,
-                lambda index, ends=ends, first=first: ends[first + index] - begin,  # type: ignore[misc]
-                lambda size: self._text[begin : begin + size],
-                self._most,
-            )
+        for unit, ends in enumerate(self._ends(after)):
+            first = bisect_right(ends, after)
+            fitting = self._fitting(begin, ends, first, self._max_tokens)
             if fitting:
                 return _Cut(ends[first + fitting - 1], unit)
         return None
 
-    def _ends(self, behind: int) -> Iterator[Sequence[int]]:
+    def _ends(self, after: int) -> Iterator[Sequence[int]]:
         """Where sentences end; words, in the sentence that is behind a place; characters, in the word that is there."""
         yield self._sentence_ends
-        sentence_end = _first_behind(self._sentence_ends, behind)
+        sentence_end = _first_after(self._sentence_ends, after)
         if self._word_ends[-1] != sentence_end:
-            self._word_ends = [end for _, end in word_spans(self._text, behind, sentence_end)]
+            self._word_ends = [end for _, end in word_spans(self._text, after, sentence_end)]
         yield self._word_ends
-        word_end = _first_behind(self._word_ends, behind)
+        word_end = _first_after(self._word_ends, after)
         if self._grapheme_ends[-1] != word_end:
-            self._grapheme_ends = grapheme_ends(self._text, self._behind_blanks(behind), word_end)
+            self._grapheme_ends = grapheme_ends(self._text, self._after_blanks(after), word_end)
         yield self._grapheme_ends
 
     def _starts(self, begin: int, last: _Cut) -> Iterator[Sequence[int]]:
         """Where sentences begin in a window, if one ends with it; where words do; where characters do, in the last."""
         if last.unit == _SENTENCE:
             first, end = bisect_right(self._sentence_ends, begin), bisect_left(self._sentence_ends, last.end)
-            yield [self._behind_blanks(place) for place in self._sentence_ends[first:end]]
+            yield [self._after_blanks(place) for place in self._sentence_ends[first:end]]
         starts = [start for start, _ in word_spans(self._text, begin, last.end)]
         yield starts[1:]
         yield grapheme_ends(self._text, starts[-1], last.end)[:-1]
 
-    def _behind_blanks(self, place: int) -> int:
+    def _after_blanks(self, place: int) -> int:
         found = _NO_BLANK.search(self._text, place)
         return found.start() if found else len(self._text)
 
-    def _fitting(
-        self, candidates: int, size_of: Callable[[int], int], text_of: Callable[[int], str], most: float
-    ) -> int:
-        """How many of some texts fit, each of which is a part of the next one.
+    def _fitting(self, origin: int, offsets: Sequence[int], first: int, most: float) -> int:
+        """How many places, from the first one on, are near enough for the text between them and the origin to fit.
 
-        The size of the last one that fits is guessed: as large as the last text that was counted, but as many times
-        larger or smaller as its tokens say. No text is counted that is far larger than the guess: if a part of it is too
+        The size of the longest text that fits is guessed: as long as the last one that was counted, but as many times
+        longer or shorter as its tokens say. Nothing far longer than the guess is counted: if a part of a text is too
         long, so is all of it.
         """
-        fitting, too_long, tries = 0, candidates, 0
-        guess = max(1.0, most * self._chars_per_token)
-        while fitting < too_long:
-            sizes = range(fitting, too_long)
-            index = fitting + max(0, bisect_right(sizes, guess, key=size_of) - 1)
-            whole = size_of(index)
-            size = min(whole, int(guess * _MAX_GROWTH))
-            tokens = self._count(text_of(size))
+
+        def distance(index: int) -> int:
+            return abs(offsets[index] - origin)
+
+        near, far, tries = first, len(offsets), 0
+        guess = min(max(1.0, most * self._chars_per_token), len(self._text))
+        while near < far:
+            index = max(near, bisect_right(range(far), guess, lo=near, key=distance) - 1)
+            size = min(distance(index), int(guess * _MARGIN) + 1)
+            is_ahead = offsets[index] > origin
+            tokens = self._count(self._text[origin : origin + size] if is_ahead else self._text[origin - size : origin])
             if tokens > most:
-                too_long = index
-            elif size == whole:
-                fitting = index + 1
+                far = index
+            elif size == distance(index):
+                near = index + 1
             if tokens > 0 and tokens * _MAX_SPARSENESS >= most:
                 self._chars_per_token = size / tokens
             tries += 1
-            growth = _MAX_GROWTH if tokens <= 0 else min(most / tokens, _MAX_GROWTH)
-            if tokens <= most:
-                guess = size * (max(growth, 1) if tries < _MAX_GUESSES else _MAX_GROWTH)
+            is_between = near < far < len(offsets)
+            if tries >= _MAX_GUESSES and is_between:
+                guess = distance((near + far) // 2)
             else:
-                guess = max(1.0, size * growth)
-            if tries >= _MAX_GUESSES and fitting < too_long < candidates:
-                guess = size_of((fitting + too_long) // 2)
-        return fitting
+                guess = size * min(most / tokens if tokens > 0 and tries < _MAX_GUESSES else _MAX_GROWTH, _MAX_GROWTH)
+                guess = max(guess, size if tokens <= most else 1)
+        return near - first
 
 
-def _first_behind(places: Sequence[int], place: int) -> int:
-    return places[bisect_right(places, place)]
+def _first_after(offsets: Sequence[int], place: int) -> int:
+    return offsets[bisect_right(offsets, place)]
