@@ -362,6 +362,8 @@ def test_there_is_no_answer_only_where_no_part_has_one(empty: str | None) -> Non
     assert one[:2] == ("Rome", 0.2)
     none = merged("question-answering", QUESTION, HALVES, [span(empty, 0.99), [span(empty, 0.4), span("x", 0.3, 1, 2)]])
     assert none[:2] == (empty, 0.4)
+    less_sure = [[span(empty, 0.99), span("Rome", 0.5, 13, 17)], span(empty, 0.4)]
+    assert merged("question-answering", QUESTION, HALVES, less_sure, top_k=3)[:2] == (empty, 0.4)
 
 
 def test_several_answers_are_best_first_and_each_once() -> None:
