@@ -93,11 +93,7 @@ def _side(one: _Found, seams: Sequence[int]) -> int:
 def _better(entities: Sequence[_Found], others: Sequence[_Found]) -> list[_Found]:
     """Of the entities of the next part those that cover one that reaches to where this part was cut."""
     at_cut = [one for one in entities if one.is_at_cut]
-    return [
-        other
-        for other in others
-        if any(other.covers(one) and not (other.is_at_cut and one.covers(other)) for one in at_cut)
-    ]
+    return [other for other in others if any(other.covers(one) for one in at_cut)]
 
 
 def _without_clashes(found: Sequence[Sequence[_Found]], kept: Sequence[Sequence[_Found]]) -> list[_Found]:

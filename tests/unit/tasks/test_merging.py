@@ -9,7 +9,7 @@ from math import hypot
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import UnreadableAnswer
@@ -85,6 +85,7 @@ def test_what_a_part_shares_with_the_next_counts_once() -> None:
     assert weights([(5, 5)]) == [1.0]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.lists(st.integers(0, 500), max_size=8), st.integers(0, 20))
 def test_weights_are_shares_of_the_whole(length: int, cuts: list[int], overlap: int) -> None:
     places = cut(length, cuts, overlap)
@@ -155,6 +156,7 @@ def test_zero_shot_is_merged_with_one_and_with_several_labels() -> None:
         merged(task, "x" * 20, places, [{"labels": ["x"], "scores": [0.9]}, answers[0]])
 
 
+@settings(deadline=None)
 @given(st.data(), st.lists(st.integers(1, 99), max_size=5), st.integers(0, 10))
 def test_a_mean_lies_between_what_it_is_of(data: st.DataObject, cuts: list[int], overlap: int) -> None:
     places = cut(100, cuts, overlap)
@@ -170,12 +172,14 @@ def test_a_mean_lies_between_what_it_is_of(data: st.DataObject, cuts: list[int],
     assert chunking("text-classification").merge(shuffled, "x" * 100, settings) == whole
 
 
+@settings(deadline=None)
 @given(FLOATS)
 def test_one_part_gives_what_it_says(score: float) -> None:
     answer = [{"label": "A", "score": score}]
     assert merge("text-classification", "some text", [(0, 9)], [answer]) == answer
 
 
+@settings(deadline=None)
 @given(st.lists(FLOATS, min_size=4, max_size=4), st.lists(st.integers(1, 99), min_size=3, max_size=3, unique=True))
 def test_means_of_means_are_the_mean(scores: list[float], cuts: list[int]) -> None:
     places = cut(100, cuts)
@@ -242,6 +246,7 @@ def merged_entities(text: str, places: Sequence[Place], *, offsets: bool = True)
     return merge("token-classification", text, places, answers)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=30), st.lists(st.integers(0, 150), max_size=4))
 def test_entities_are_those_of_the_whole_wherever_it_is_cut(words: list[str], cuts: list[int]) -> None:
     text = " ".join(words)
@@ -254,6 +259,7 @@ def test_entities_are_those_of_the_whole_wherever_it_is_cut(words: list[str], cu
     assert all(text[one["start"] : one["end"]] == one["word"] for one in got)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=30), st.sets(st.integers(1, 29)), st.integers(0, 2))
 def test_entities_are_those_of_sentences_asked_alone(words: list[str], cuts: set[int], overlap: int) -> None:
     text = " ".join(words)
@@ -356,6 +362,8 @@ def test_there_is_no_answer_only_where_no_part_has_one(empty: str | None) -> Non
     assert one[:2] == ("Rome", 0.2)
     none = merged("question-answering", QUESTION, HALVES, [span(empty, 0.99), [span(empty, 0.4), span("x", 0.3, 1, 2)]])
     assert none[:2] == (empty, 0.4)
+    less_sure = [[span(empty, 0.99), span("Rome", 0.5, 13, 17)], span(empty, 0.4)]
+    assert merged("question-answering", QUESTION, HALVES, less_sure, top_k=3)[:2] == (empty, 0.4)
 
 
 def test_several_answers_are_best_first_and_each_once() -> None:
@@ -383,6 +391,7 @@ def test_answers_without_scores_are_not_compared() -> None:
 # Summaries and translations.
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab c\n.", min_size=1), min_size=2, max_size=6))
 def test_summaries_come_in_the_order_of_the_text(texts: list[str]) -> None:
     places = [(at, at + 1) for at in range(len(texts))]
@@ -421,6 +430,7 @@ def test_summaries_that_are_too_long_together_are_summarised(
     assert ask_again(answer, most, lambda text: len(text.split()), settings) == (text if again else None)
 
 
+@settings(deadline=None)
 @given(st.text("ab \n\t\U0001f600\u6f22e\u0301", min_size=1, max_size=80), st.lists(st.integers(0, 80), max_size=6))
 def test_the_blanks_of_the_source_stand_between_translations(text: str, cuts: list[int]) -> None:
     places = cut(len(text), cuts)
