@@ -87,10 +87,8 @@ def _refuse_two_ways_with_long_texts(settings: ModelSettings) -> None:
     if way == "auto":  # what the server cuts is never too long for it
         return
     if way in ("chunk", "truncate") and task.chunking is None:
-        raise InputError(
-            f"long_text = {way!r} is not for {task.name}, since nothing here is cut that is too long: answers to parts "
-            "would not make one to the whole. Leave long_text out, and shorten what is too long in the table"
-        )
+        advice = task.long_text_advice or "It reads no text that could be asked in parts. Leave long_text out"
+        raise InputError(f"long_text = {way!r} is not for {task.name}. {advice}")
     cutting = next((name for name in _CUTTING_PARAMETERS if _is_cutting(settings, name)), None)
     if cutting is not None:
         raise InputError(

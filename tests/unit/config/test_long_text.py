@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import InputError
-from huggingface_api_handler.tasks import TASKS
-from huggingface_api_handler.tasks.chunking import text_chunking
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1/models"})
 CLASSIFICATION = {"task": "text-classification", "column": "t"}
 SUMMARIES = {"task": "summarization", "column": "t"}
 IMAGES = {"task": "image-classification", "column": "t"}
-
-
-@pytest.fixture(autouse=True)
-def tasks_that_cut_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    chunking = text_chunking(lambda parts, _item, _settings: parts[0].answer)
-    for name in ("text-classification", "summarization"):
-        monkeypatch.setitem(TASKS, name, replace(TASKS[name], chunking=TASKS[name].chunking or chunking))
-    monkeypatch.setitem(TASKS, "image-classification", replace(TASKS["image-classification"], chunking=None))
 
 
 @pytest.mark.parametrize("way", ["auto", "chunk", "truncate", "error"])
@@ -35,6 +24,8 @@ def test_parts_of_what_has_none_are_refused() -> None:
     for way in ("chunk", "truncate"):
         with pytest.raises(InputError, match=f"long_text = '{way}' is not for image-classification"):
             model_settings({**IMAGES, "long_text": way}, ENDPOINT)
+    with pytest.raises(InputError, match=r"is not for fill-mask\. A mask is filled from the whole of its text"):
+        model_settings({"task": "fill-mask", "column": "t", "long_text": "chunk"}, ENDPOINT)
     for way in ("auto", "error"):
         assert model_settings({**IMAGES, "long_text": way}, ENDPOINT).long_text == way
 
