@@ -290,7 +290,7 @@ TASKS = (
         default_model="facebook/bart-large-cnn",
         read=_read_summary,
         chunking=text_chunking(
-            merge_summaries(_read_summary, "summary_text"), ask_again=summaries_to_shorten("summary_text")
+            merge_summaries(_read_summary, "summary_text"), ask_again=summaries_to_shorten("summary_text"), writes=True
         ),
         explained=True,
         more_parameters=_GENERATION_PARAMETERS,
@@ -303,7 +303,7 @@ TASKS = (
         choose_model=model_of_languages,
         alias_pattern=r"translation-\w+-to-\w+",
         read=_read_translation,
-        chunking=text_chunking(merge_translations(_read_translation, "translation_text")),
+        chunking=text_chunking(merge_translations(_read_translation, "translation_text"), writes=True),
         explained=True,
         more_parameters=_GENERATION_PARAMETERS,
         rename={**_RENAMED_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},

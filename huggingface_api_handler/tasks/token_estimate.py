@@ -92,4 +92,6 @@ def estimate_tokens(text: str) -> float:
     words = kinds.translate(_WORDS)
     tokens = words.count(b" a") + kinds.translate(_NUMBERS).count(b" 0") + kinds.translate(_OTHER_WORDS).count(b" k")
     pieces = _TOKENS_PER_FIVE_LETTERS * words.count(b"aaaaa") + _TOKENS_PER_EIGHT_LETTERS * words.count(b"aaaaaaaa")
-    return _WORD_PIECES_PER_TOKEN * (tokens + pieces + sum(weight * kinds.count(run) for run, weight in _TOKENS_OF_KIND))
+    return _WORD_PIECES_PER_TOKEN * (
+        tokens + pieces + sum(weight * kinds.count(run) for run, weight in _TOKENS_OF_KIND)
+    )

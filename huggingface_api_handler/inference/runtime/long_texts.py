@@ -17,6 +17,7 @@ from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Place
 from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
+from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
 from ..flow_control.token_limit import MIN_TOKENS, Fit
 from ..telemetry.usage import Usage
@@ -84,7 +85,7 @@ class LongTexts:
         read: Callable[[object, Input], Prediction],
         put: Callable[[int, Prediction], None],
         fail: Callable[[int, Failure], None],
-        on_due: Callable[[], None],
+        on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
         self.limit = limit_for(model, dependencies.profile.token_limit)
@@ -181,7 +182,7 @@ class LongTexts:
     async def _cut(self, text: ChunkedText) -> list[int]:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
         is_first = not text.is_counted
-        arguments = self.limit, self._deps.count_tokens, self._model
+        arguments = self.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
         places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
         if is_first and text.is_uncut and text.most is None:
@@ -298,7 +299,7 @@ class LongTexts:
         try:
             answer = text.merge(self._model)
             ask_again, most = self._chunking.ask_again, self.limit.window
-            shorter = ask_again(answer, most, self._deps.count_tokens, self._model) if ask_again and most else None
+            shorter = ask_again(answer, most, estimate_tokens, self._model) if ask_again and most else None
             if shorter is not None and len(shorter) < text_length(text.item):
                 text.ask_next(shorter)
                 self._pending.append(text)
@@ -387,7 +388,7 @@ class LongTexts:
             search.longest, search.longest_chars = longest, text_length(longest)
         if limit.refused is not None and not limit.is_settled:
             limit.on_answered(self.tokens(longest))
-        if tokens and limit.most is not None:
+        if tokens and limit.most is not None and not self._chunking.writes:
             search.samples += 1
             if search.samples <= _MAX_SAMPLES or not search.samples % _SAMPLE_EVERY:
                 limit.on_counted(sum(map(self.tokens, items)), tokens)
@@ -401,7 +402,7 @@ class LongTexts:
         Returns:
             Tokens, with those that models put around a text.
         """
-        return self._chunking.tokens(item, self._deps.count_tokens, self._model)
+        return self._chunking.tokens(item, estimate_tokens, self._model)
 
 
 def _is_asked_about(item: Input) -> bool:

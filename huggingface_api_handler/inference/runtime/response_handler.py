@@ -56,7 +56,7 @@ class ResponseHandler:
         dependencies: Dependencies,
         breaker: CircuitBreaker,
         on_rejected: Callable[[int, Failure], None],
-        on_long_texts: Callable[[], None],
+        on_long_texts: Callable[[], object],
     ) -> None:
         self.results = source.results
         self.done = source.results.done
