@@ -156,6 +156,12 @@ def _only_text(item: Any) -> Item:
     return text
 
 
+def _count_tokens(item: Item) -> int:
+    """The tokens of a text, special tokens included."""
+    assert isinstance(item, str)
+    return token_counter()(item) + SPECIAL_TOKENS
+
+
 def _answer(item: Item, decimals: int) -> bytes:
     positive = score(item, decimals)
     if positive >= 0.5:  # the best label comes first
@@ -307,17 +313,12 @@ class Service:
         if plan.max_chars is not None and any(len(item) > plan.max_chars for item in items):
             return _error_reply(413, "Input validation error: `inputs` must have less than 512 tokens")
         if plan.max_tokens is not None:
-            tokens = next((count for count in map(self._tokens, items) if count > plan.max_tokens), None)
+            tokens = next((count for count in map(_count_tokens, items) if count > plan.max_tokens), None)
             if tokens is not None:
                 return _too_long(plan, tokens)
         if self._active >= plan.capacity and len(self._waiting) >= plan.queue:
             return _error_reply(plan.refusal, "Model is overloaded", error_type="overloaded")
         return None
-
-    def _tokens(self, item: Item) -> int:
-        """The tokens of an input, special tokens included."""
-        assert isinstance(item, str)
-        return token_counter()(item) + SPECIAL_TOKENS
 
     def _announce(self, account: bytes, wait: float, now: float) -> bytes:
         """The headers that announce when to come back. A request before that time is a violation."""
@@ -381,7 +382,7 @@ class Service:
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
         headers = self._rate_limit_headers(1) if limited else b""
         if self.plan.counts_tokens:
-            headers += b"x-compute-tokens: %d\r\n" % sum(map(self._tokens, items))
+            headers += b"x-compute-tokens: %d\r\n" % sum(map(_count_tokens, items))
         connection.reply(200, body, headers)
         if self._waiting and self._active < self.plan.capacity:
             self._start(*self._waiting.popleft())
