@@ -27,6 +27,7 @@ def validate_combination(settings: ModelSettings) -> None:
     else:
         _validate_columns_beside_template(settings)
     _refuse_two_inputs(settings)
+    _refuse_two_ways_with_long_texts(settings)
     if settings.target.lower() in {name.lower() for name in settings.column_names}:
         raise InputError(f"the target {preview(settings.target)} has the name of an input column. PREDICT another name")
 
@@ -74,3 +75,29 @@ def _refuse_two_inputs(settings: ModelSettings) -> None:
     check_columns = settings.definition.check_columns
     if check_columns is not None:
         check_columns(settings.columns)
+
+
+_CUTTING_PARAMETERS = ("truncation", "truncate")
+_NOT_CUTTING = (None, False, 0, "do_not_truncate")
+
+
+def _refuse_two_ways_with_long_texts(settings: ModelSettings) -> None:
+    """Refuse parts of texts where a task has none, and beside parameters by which the server cuts texts itself."""
+    way, task = settings.long_text, settings.definition
+    if way == "auto":  # what the server cuts is never too long for it
+        return
+    if way in ("chunk", "truncate") and task.chunking is None:
+        raise InputError(
+            f"long_text = {way!r} is not for {task.name}, since nothing here is cut that is too long: answers to parts "
+            "would not make one to the whole. Leave long_text out, and shorten what is too long in the table"
+        )
+    cutting = next((name for name in _CUTTING_PARAMETERS if _is_cutting(settings, name)), None)
+    if cutting is not None:
+        raise InputError(
+            f"give long_text = {way!r} or {cutting}, not both: with {cutting} the server cuts a text that is too long, "
+            "and answers what is left"
+        )
+
+
+def _is_cutting(settings: ModelSettings, name: str) -> bool:
+    return settings.parameters.get(name) not in _NOT_CUTTING

@@ -115,6 +115,7 @@ def _routes(metrics: Metrics | None) -> list[Route]:
         model = f"{prefix}/models/{{model_id:path}}"
         routes.append(Route(f"{prefix}/models", task_api.list_models, methods=["GET"]))
         routes += [Route(model + path, measured(endpoint), methods=["POST"]) for path, endpoint in _MODEL_ROUTES]
+        routes.append(Route(f"{model}/info", task_api.model_info, methods=["GET"]))
         routes.append(Route(model, task_api.get_model, methods=["GET"]))
     return routes
 

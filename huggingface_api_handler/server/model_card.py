@@ -92,6 +92,15 @@ class TokenCounter(Protocol):
         """
 
 
+def no_limit() -> int | None:
+    """Say that an input may have any length, for `ModelCard.max_input_length`.
+
+    Returns:
+        None.
+    """
+    return None
+
+
 @dataclass(frozen=True)
 class ModelCard(Generic[InputT, OutputT]):
     """One task of one model: how to load it, how to parse its inputs, and what it is.
@@ -112,6 +121,8 @@ class ModelCard(Generic[InputT, OutputT]):
         extra: The extra that installs `required_modules`.
         known_parameters: Where there are any, others are ignored with a warning; else the model judges them itself.
         voices: Names of the voices that the model speaks with.
+        max_input_length: The most tokens of a text, special tokens included, as Text Embeddings Inference counts. None
+            where one of any length is read to its end, where inputs are no text, and as long as it is not known.
     """
 
     name: str
@@ -127,6 +138,7 @@ class ModelCard(Generic[InputT, OutputT]):
     extra: str = "local"
     known_parameters: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
+    max_input_length: Callable[[], int | None] = no_limit
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -162,6 +174,7 @@ class ModelCard(Generic[InputT, OutputT]):
             "license": self.package.license,
             "quality": self.quality,
             "sha": self.sha(),
+            "max_input_length": self.max_input_length(),
             "local_stand_in": model_id != self.name,
         }
         if model_id != self.name:

@@ -29,6 +29,7 @@ from .streaming import chat_events, completion_events, event_response
 _ItemT = TypeVar("_ItemT")
 _OWNER = "huggingface_api_handler"
 _FINGERPRINT_CHARS = 12
+_LANGUAGE_TASKS = (chat_completion.TASK, text_completion.TASK)
 _STARTED = int(time.time())
 
 
@@ -52,7 +53,7 @@ async def get_model(request: Request) -> Response:
         request: The request, whose path names the model.
 
     Returns:
-        OpenAI's few facts, and its tasks.
+        OpenAI's few facts, its tasks, and how long an input may be.
 
     Raises:
         HTTPError: 404 when there is no such model.
@@ -61,8 +62,14 @@ async def get_model(request: Request) -> Response:
 
 
 def _model(model_id: str) -> dict[str, JSON]:
-    tasks: list[JSON] = [card.task for card in registry.find_cards(model_id)]
-    return {"id": model_id, "object": "model", "created": _STARTED, "owned_by": _OWNER, "tasks": tasks}
+    cards = registry.find_cards(model_id)
+    tasks: list[JSON] = [card.task for card in cards]
+    length = cards[0].max_input_length()
+    facts: dict[str, JSON] = {"id": model_id, "object": "model", "created": _STARTED, "owned_by": _OWNER}
+    facts |= {"tasks": tasks, "max_input_length": length}
+    if length is not None and any(card.task in _LANGUAGE_TASKS for card in cards):
+        facts["max_model_len"] = length  # vLLM's name for it
+    return facts
 
 
 def _is_installed(model_id: str) -> bool:

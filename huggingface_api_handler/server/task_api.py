@@ -121,12 +121,9 @@ async def info(request: Request) -> Response:
         request: The request.
 
     Returns:
-        Its version, limits, models and their tasks.
+        Its version, limits, models, their tasks and how long an input of each may be.
     """
-    models: list[JSON] = [
-        {"id": model_id, "tasks": [card.task for card in registry.find_cards(model_id)]}
-        for model_id in registry.model_ids()
-    ]
+    models: list[JSON] = [_summary(model_id) for model_id in registry.model_ids()]
     return json_response(
         {
             "server": "huggingface_api_handler local inference server",
@@ -136,6 +133,29 @@ async def info(request: Request) -> Response:
             "models": models,
         }
     )
+
+
+async def model_info(request: Request) -> Response:
+    """Describe a model as a server that has no other would.
+
+    Args:
+        request: The request, whose path names the model.
+
+    Returns:
+        Its task, its limits and its weights.
+
+    Raises:
+        HTTPError: 404 when there is no model of that id.
+    """
+    model_id: str = request.path_params["model_id"]
+    facts: dict[str, JSON] = {**registry.model_metadata(model_id), "max_client_batch_size": MAX_REQUEST_INPUTS}
+    return json_response(facts)
+
+
+def _summary(model_id: str) -> JSON:
+    cards = registry.find_cards(model_id)
+    tasks: list[JSON] = [card.task for card in cards]
+    return {"id": model_id, "tasks": tasks, "max_input_length": cards[0].max_input_length()}
 
 
 async def show_metrics(request: Request) -> Response:

@@ -157,6 +157,8 @@ class Task:
         system_prompt: ``system_prompt(settings)`` is what a text model is told before the conversation, or None.
         chunking: how a text that is too long for the model is asked in parts; None where no answers to parts make one
             to the whole.
+        long_text_advice: why it is not asked in parts, and what its people can do: sentences without the last point.
+            Empty where it has ``chunking``, or reads no text.
         operation: what OpenTelemetry's conventions for generative AI call it; None where they have no name for it.
         deterministic: whether the same input has the same answer, so that answers are stored by default.
         scored: whether there is a column ``<target>_confidence`` whatever the settings (see ``has_confidence``).
@@ -191,6 +193,7 @@ class Task:
     answer_schema: Callable[[Settings], Mapping[str, Any] | None] = no_schema
     system_prompt: Callable[[Settings], str | None] = given_system_prompt
     chunking: Chunking | None = None
+    long_text_advice: str = ""
     operation: str | None = None
     deterministic: bool = True
     scored: bool = False

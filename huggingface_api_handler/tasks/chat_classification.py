@@ -10,7 +10,7 @@ from ..errors import UnreadableAnswer
 from .base import MEGABYTE, Column, Prediction, Settings, Task
 from .chat_answers import Reply, reply_of
 from .classification import choose_label
-from .generation import fields_of, repair_for
+from .generation import LONG_PROMPT_ADVICE, fields_of, repair_for
 from .input_types import Input
 from .token_confidence import field_confidence, span_confidence
 
@@ -123,6 +123,7 @@ TASKS = (
         ),
         repair=repair_for(label_schema),
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
+        long_text_advice=LONG_PROMPT_ADVICE,
         operation="chat",
         deterministic=False,
         scored=True,

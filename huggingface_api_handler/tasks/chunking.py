@@ -76,6 +76,7 @@ class Chunking:
         ask_again: ``ask_again(answer, most, count, settings)`` is the text to ask about next where the answer that was
             merged is too long itself; None where it stands.
         reads_all: whether all parts of an input are asked; else it is only cut to what the model takes.
+        writes: whether the model writes text, so that the tokens that a server reports are not those of the input.
     """
 
     tokens: Callable[[Any, CountTokens, Settings], float]
@@ -85,6 +86,7 @@ class Chunking:
     left_out: Callable[[Any, Sequence[Place], Settings], dict[str, int]]
     ask_again: Callable[[object, float, CountTokens, Settings], str | None] | None = None
     reads_all: bool = True
+    writes: bool = False
 
 
 class Overlap(NamedTuple):
@@ -161,6 +163,7 @@ def text_chunking(
     *,
     overlap: Overlap = NO_OVERLAP,
     ask_again: Callable[[object, float, CountTokens, Settings], str | None] | None = None,
+    writes: bool = False,
 ) -> Chunking:
     """The chunking of inputs that are a text.
 
@@ -168,12 +171,13 @@ def text_chunking(
         merge: of ``Chunking``.
         overlap: how much of a part the next one repeats.
         ask_again: of ``Chunking``.
+        writes: of ``Chunking``.
 
     Returns:
         The chunking.
     """
     one = _OneText(_itself, _replaced, _nothing, overlap, "column")
-    return Chunking(one.tokens, one.cut, one.part, merge, one.left_out, ask_again)
+    return Chunking(one.tokens, one.cut, one.part, merge, one.left_out, ask_again, writes=writes)
 
 
 def labelled_text_chunking(
@@ -277,15 +281,3 @@ def _cut_columns(item: TextPair, places: Sequence[Place], settings: Settings) ->
         for argument, text, end in zip(arguments, item, places[0], strict=True)
         if text[end:].strip()
     }
-
-
-def with_parts(prediction: Any, parts: Sequence[Part], predictions: Sequence[Any], left_out: dict[str, int]) -> Any:
-    """Placeholder."""
-    explain = dict(prediction.explain or {})
-    explain["parts"] = [
-        {"start": p.place[0], "end": p.place[1], "value": q.value, "confidence": q.confidence}
-        for p, q in zip(parts, predictions, strict=True)
-    ]
-    if left_out:
-        explain["left_out"] = left_out
-    return prediction._replace(explain=explain)

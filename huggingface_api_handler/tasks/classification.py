@@ -13,7 +13,9 @@ from typing import Any, cast
 from ..errors import UnreadableAnswer
 from ..redaction import preview
 from .base import MEGABYTE, TEXT, Column, Prediction, Settings, Task, number, overflowed, unreadable
+from .chunking import labelled_text_chunking, text_chunking
 from .input_types import Input, LabelledMedia, LabelledText
+from .merging import merge_scores
 
 Scores = list[tuple[str, float | None]]
 """Labels with their scores, best first."""
@@ -274,6 +276,7 @@ TASKS = (
         default_model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
         rename={"truncate": "truncation"},
         more_parameters={"truncation": bool, "max_length": int},
+        chunking=text_chunking(merge_scores(scores_of)),
     ),
     zero_shot_task(
         name="zero-shot-classification",
@@ -283,5 +286,6 @@ TASKS = (
         columns=(*TEXT, LABELS_COLUMN),
         combine=LabelledText,
         group=_labels_group,
+        chunking=labelled_text_chunking(merge_scores(scores_of), candidate_labels),
     ),
 )

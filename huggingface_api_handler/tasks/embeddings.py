@@ -19,7 +19,9 @@ from .base import (
     read_number,
     unreadable,
 )
+from .chunking import pair_chunking, text_chunking
 from .input_types import Input, TextPair
+from .merging import merge_vectors
 
 _NUMBER_TYPES = frozenset((int, float))
 
@@ -103,6 +105,7 @@ _pair_task = partial(
     max_answer_bytes=128 * 1024,  # with the text, as some servers send it, or a vector of 4,096 numbers
     more_parameters={"truncate": bool},
     group=_source,
+    explained=True,
 )
 
 TASKS = (
@@ -116,6 +119,8 @@ TASKS = (
         value_type=vector_value,
         arguments=frozenset({"pooling"}),
         more_parameters={"dimensions": int, "encoding_format": str},
+        chunking=text_chunking(merge_vectors(read_vector, _LENGTH_TOLERANCE)),
+        explained=True,
         max_answer_bytes=32 * MEGABYTE,  # a vector for each token of a long text
         advice_if_too_large=". A vector of 768 numbers for each token is read of up to some 1,900 tokens. Ask a "
         "server that pools, such as Text Embeddings Inference, or send shorter texts",
@@ -124,12 +129,14 @@ TASKS = (
         name="sentence-similarity",
         description="Says how alike two texts are in meaning, from -1 to 1",
         default_model="sentence-transformers/all-MiniLM-L6-v2",
+        chunking=pair_chunking(is_read_together=False),
     ),
     _pair_task(
         name="text-ranking",
         description="Says how well a text answers a query",
         aliases=("rerank", "reranking"),
         default_model="BAAI/bge-reranker-v2-m3",  # which hf-inference lists, as text-classification of pairs
+        chunking=pair_chunking(is_read_together=True),
         spec="",
     ),
 )

@@ -145,6 +145,11 @@ _PROMPT = (Column("column", required=False),)
 # too, reasons first, and answers nothing where max_tokens is as small as it often is for a column of short answers.
 _DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
+LONG_PROMPT_ADVICE = (
+    "Nothing of a prompt is cut, since the model's limit holds for the prompt and what it writes together. Shorten the "
+    "prompt, ask for fewer tokens, or take a model that reads more"
+)
+
 TASKS = (
     Task(
         name="text-generation",
@@ -157,6 +162,7 @@ TASKS = (
         arguments=frozenset({"prompt_template"}),
         rename={"max_length": "max_new_tokens", "max_output_length": "max_new_tokens", "max_tokens": "max_new_tokens"},
         more_parameters={"num_return_sequences": int},
+        long_text_advice=LONG_PROMPT_ADVICE,
         deterministic=False,
         explained=True,
         max_answer_bytes=16 * MEGABYTE,  # with twenty alternatives for each token
@@ -174,6 +180,7 @@ TASKS = (
         arguments=frozenset({"prompt_template", "system_prompt", "output_schema"}),
         repair=repair_for(typed_schema),
         rename={"max_length": "max_tokens", "max_new_tokens": "max_tokens", "max_output_length": "max_tokens"},
+        long_text_advice=LONG_PROMPT_ADVICE,
         deterministic=False,
         explained=True,
         max_answer_bytes=16 * MEGABYTE,  # with twenty alternatives for each token

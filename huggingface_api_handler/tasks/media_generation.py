@@ -84,6 +84,10 @@ _SOUND_ADVICE = (
     ". A sound in numbers is read of up to some 20 seconds. Send shorter texts, or ask a server that sends its bytes"
 )
 
+_LONG_TEXT_ADVICE = (
+    "One image, sound or video is made of the whole text, so that it is not asked in parts. Shorten the text"
+)
+
 _media_task = partial(Task, explained=True, makes_media=True, max_answer_bytes=32 * MEGABYTE)
 
 
@@ -103,6 +107,7 @@ def _from_text(
         aliases=aliases,
         more_parameters=more_parameters or {},
         advice_if_too_large=advice_if_too_large,
+        long_text_advice=_LONG_TEXT_ADVICE,
         read=read_generated_media(name, *keys),
         deterministic=False,
     )
@@ -114,6 +119,7 @@ def _from_image(name: str, description: str, *keys: str, prompted: bool = True) 
         description=description,
         columns=(*IMAGE, PROMPT) if prompted else IMAGE,
         combine=PromptedMedia if prompted else None,
+        long_text_advice=_LONG_TEXT_ADVICE if prompted else "",
         read=read_generated_media(name, *keys),
         deterministic=False,
     )

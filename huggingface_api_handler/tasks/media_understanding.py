@@ -20,7 +20,7 @@ from .base import (
     unwrap_list,
 )
 from .classification import LABELS_COLUMN, classification_task, zero_shot_task
-from .generation import read_chat, reply_value
+from .generation import LONG_PROMPT_ADVICE, read_chat, reply_value
 from .input_types import Input, LabelledMedia, MediaQuestion, PromptedMedia
 from .text import read_answer, read_text
 
@@ -116,7 +116,14 @@ def read_visual_answer(answer: object, item: Input, settings: Settings) -> Predi
 
 
 _question_task = partial(
-    Task, columns=(*IMAGE, QUESTION), combine=MediaQuestion, read=read_visual_answer, scored=True, explained=True
+    Task,
+    columns=(*IMAGE, QUESTION),
+    combine=MediaQuestion,
+    read=read_visual_answer,
+    long_text_advice="The question goes with one image, so that it is not asked in parts. Shorten the question, or "
+    "send one page of a document in a row",
+    scored=True,
+    explained=True,
 )
 _detection_task = partial(
     Task,
@@ -191,6 +198,7 @@ TASKS = (
         read=read_chat,
         value_type=reply_value,
         arguments=frozenset({"prompt_template", "system_prompt"}),
+        long_text_advice=LONG_PROMPT_ADVICE,
         max_answer_bytes=16 * MEGABYTE,
         spec="chat-completion",
         deterministic=False,

@@ -88,6 +88,8 @@ TASKS = (
         combine=TableQuestion,
         check_columns=check_table_columns,
         read=read_table_answer,
+        long_text_advice="An answer may need any row of the table, so that it is not asked in parts. Send fewer "
+        "rows or columns",
         explained=True,
     ),
     _tabular_task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import NoneType
+from typing import Any
 
 from ..errors import UnreadableAnswer
 from .base import (
@@ -22,7 +23,10 @@ from .base import (
     unreadable,
     unwrap_list,
 )
+from .chunking import Overlap, context_chunking, text_chunking
 from .input_types import ContextQuestion, Input
+from .merging import merge_summaries, merge_translations, summaries_to_shorten
+from .merging_spans import merge_answers, merge_entities
 
 _TEXT_KEYS = ("generated_text", "summary_text", "translation_text")
 """Where servers put a text that they wrote: TGI always under the first."""
@@ -70,6 +74,24 @@ def read_entities(answer: object, _input: Input, _settings: Settings) -> Predict
     return Prediction(answer, None, groups)
 
 
+def answers_of(answer: object) -> list[dict[str, Any]]:
+    """The candidates of an answer to a question.
+
+    Args:
+        answer: ``{"answer", "score", "start", "end"}``, or a list of these.
+
+    Returns:
+        At least one, each with an ``answer`` that is a text or None.
+
+    Raises:
+        UnreadableAnswer: the answer has another shape.
+    """
+    candidates = objects_of(answer)
+    if not candidates or not all(isinstance(item.get("answer", 0), (str, NoneType)) for item in candidates):
+        raise unreadable("question-answering", answer)
+    return candidates
+
+
 def read_answer(answer: object, _input: Input, _settings: Settings) -> Prediction:
     """The best answer, its score, and where it stands in the context.
 
@@ -84,10 +106,7 @@ def read_answer(answer: object, _input: Input, _settings: Settings) -> Predictio
     Raises:
         UnreadableAnswer: the answer has another shape.
     """
-    candidates = objects_of(answer)
-    if not candidates or not all(isinstance(item.get("answer", 0), (str, NoneType)) for item in candidates):
-        raise unreadable("question-answering", answer)
-    best = max(candidates, key=lambda item: number(item.get("score")) or 0.0)
+    best = max(answers_of(answer), key=lambda item: number(item.get("score")) or 0.0)
     if best["answer"] is None:
         return Prediction(None, number(best.get("score")))
     explain = {key: best[key] for key in ("score", "start", "end") if key in best}
@@ -227,6 +246,9 @@ _GENERATION_PARAMETERS = {
     **dict.fromkeys(("temperature", "top_p", "repetition_penalty", "max_time"), float),
     "do_sample": bool,
 }
+_read_summary = read_text("summary_text", "summarization")
+_read_translation = read_text("translation_text", "translation")
+
 _RENAMED_LENGTHS = {"min_output_length": "min_length", "max_output_length": "max_length"}
 
 TASKS = (
@@ -236,6 +258,7 @@ TASKS = (
         aliases=("ner", "named-entity-recognition"),
         default_model="dslim/bert-base-NER",
         read=read_entities,
+        chunking=text_chunking(merge_entities(read_entities), overlap=Overlap(1 / 8, 0.0, "stride")),
         value_type=json_value,
         explained=True,
     ),
@@ -246,6 +269,7 @@ TASKS = (
         columns=(*TEXT, Column("context_column")),
         combine=ContextQuestion,
         read=read_answer,
+        chunking=context_chunking(merge_answers(answers_of), Overlap(1 / 4, 1 / 4, "doc_stride")),
         scored=True,
         explained=True,
     ),
@@ -254,6 +278,8 @@ TASKS = (
         description="Fills the masked word of a text",
         default_model="google-bert/bert-base-uncased",
         read=read_filled_mask,
+        long_text_advice="A mask is filled from the whole of its text, so that it is not asked in parts. Shorten the "
+        "text around the mask",
         arguments=frozenset({"mask_token"}),
         scored=True,
         explained=True,
@@ -262,7 +288,11 @@ TASKS = (
         name="summarization",
         description="Shortens a text",
         default_model="facebook/bart-large-cnn",
-        read=read_text("summary_text", "summarization"),
+        read=_read_summary,
+        chunking=text_chunking(
+            merge_summaries(_read_summary, "summary_text"), ask_again=summaries_to_shorten("summary_text"), writes=True
+        ),
+        explained=True,
         more_parameters=_GENERATION_PARAMETERS,
         rename=_RENAMED_LENGTHS,
     ),
@@ -272,7 +302,9 @@ TASKS = (
         default_model="google-t5/t5-base",  # the one that Hugging Face's page of the task shows
         choose_model=model_of_languages,
         alias_pattern=r"translation-\w+-to-\w+",
-        read=read_text("translation_text", "translation"),
+        read=_read_translation,
+        chunking=text_chunking(merge_translations(_read_translation, "translation_text"), writes=True),
+        explained=True,
         more_parameters=_GENERATION_PARAMETERS,
         rename={**_RENAMED_LENGTHS, "lang_input": "src_lang", "lang_output": "tgt_lang"},
     ),

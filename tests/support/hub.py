@@ -32,6 +32,9 @@ class StandInHub(WebServer):
         failing: The status by which a provider fails for everybody, by its name.
         fails_after: How many requests such a provider answers before that, by its name.
         refused: Prompts for which every provider answers 404.
+        files: The JSON files of models, by the model's name and the file's.
+        keeps_files_elsewhere: Whether the Hub leads from the address of a file to where it keeps it, as the real one.
+        fetched: The paths of the files that were asked for.
         is_down: Whether the Hub's API breaks every connection.
         questions: The paths and queries of the Hub's API that were asked.
         asked: The provider, path and body of each inference.
@@ -45,6 +48,9 @@ class StandInHub(WebServer):
         self.failing: dict[str, int] = {}
         self.fails_after: dict[str, int] = {}
         self.refused: set[str] = set()
+        self.files: dict[tuple[str, str], Any] = {}
+        self.keeps_files_elsewhere = True
+        self.fetched: list[str] = []
         self.is_down = False
         self.questions: list[str] = []
         self.asked: list[tuple[str, str, Any]] = []
@@ -60,6 +66,8 @@ class StandInHub(WebServer):
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.tokens.append((request.path, request.headers.get("authorization", "").removeprefix("Bearer ")))
+        if "/resolve/" in request.path or request.path.startswith("/api/resolve-cache/"):
+            return self._file(request)
         if request.path.startswith("/api/"):
             return self._hub(request)
         if request.path.startswith("/v1/models"):
@@ -87,6 +95,18 @@ class StandInHub(WebServer):
             words = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
             return web.json_response({"error": "Repository not found"}, status=404, headers=words)
         return web.json_response({"id": name, "_id": "0" * 24, **self.models[name]})
+
+    def _file(self, request: web.Request) -> web.Response:
+        self.fetched.append(request.path)
+        if self.keeps_files_elsewhere and "/resolve/main/" in request.path:
+            target = "/api/resolve-cache/models" + request.path.replace("/resolve/main/", "/resolve/0123abc/")
+            return web.Response(status=307, headers={"Location": target})
+        model, _, rest = request.path.removeprefix("/api/resolve-cache/models").lstrip("/").partition("/resolve/")
+        content = self.files.get((model, rest.partition("/")[2]))
+        if content is None:
+            return web.json_response({"error": "Entry not found"}, status=404)
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return web.Response(body=body, content_type=_JSON)
 
     def _listed(self, request: web.Request) -> list[dict[str, Any]]:
         query = request.query

@@ -83,6 +83,7 @@ class RouteRegistry:
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
         state.profile.limit_batch_size(route.protocol.max_batch_size)
+        state.profile.token_limit.state(route.max_input_tokens)
         state.profile.batch_size.timeout_s = engine.timeout
         state.limiter.concurrency.timeout_bound.set_timeout(engine.timeout)
         return state

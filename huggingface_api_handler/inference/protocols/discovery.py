@@ -5,32 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
-import orjson
-
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError, InputError
+from ...redaction import preview
 from ...tasks import Task
 from ...tasks.example_input import example_input
 from ..failures import Failure
 from ..public_addresses import PrivateAddress
-from ..transport.client import HttpClient, Response
+from ..transport.client import HttpClient
 from . import hub_models, hub_providers
 from .addresses import remove_path, shown_url
 from .endpoint_policy import refusal
 from .hub_models import Listing
 from .hub_providers import HubProvider
 from .key_policy import without_key
+from .model_lengths import ModelLength, StoredLength, from_hub, from_server, object_in, restored
 from .routing import Evidence, Route, listing_at_create, resolve_route
-from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
+from .servers import (
+    HUGGING_FACE,
+    INFO,
+    KINDS,
+    MODELS,
+    OPENAI,
+    OPENAI_MODELS,
+    TEI,
+    Info,
+    Protocols,
+    ServerKind,
+    info_url,
+)
 from .tei import Tei
 
 logger = logging.getLogger(__name__)
 
-_STATUS_OK = 200
 _WANTS_KEY = (401, 403)
 _NOT_THERE = (404, 405, 501)
 _SERVER_ERROR = 500
@@ -74,12 +86,14 @@ class Discovery(TypedDict, total=False):
         tei: The server at the endpoint, if it is Text Embeddings Inference.
         server: The server at the endpoint, if it is of another kind that was recognised.
         hub: Who serves the model, where neither endpoint nor provider is named.
+        length: How long one input may be, where the server or the Hub says it.
     """
 
     provider: dict[str, str | None]
     tei: TeiServer
     hub: Listing
     server: FoundServer
+    length: StoredLength
 
 
 class _Server(NamedTuple):
@@ -115,24 +129,63 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
         InputError: Nobody or not the provider serves the model, its endpoint may not be asked (see
             ``resolve_route``), or the server cannot be asked with these parameters.
     """
+    began = time.monotonic()
     if (listing := listing_at_create(engine, model)) is not None:
-        return {"hub": listing}
+        found: Discovery = {"hub": listing}
+        return found if "problem" in listing else _with_hub_length(found, engine, model, http, began)
     try:
         route = resolve_route(engine, model)
     except InferenceError as error:
         logger.warning("%s", error)
         return {}
     if isinstance(route.protocol, HubProvider):
-        return {"provider": route.protocol.mapping()}
+        return _with_hub_length({"provider": route.protocol.mapping()}, engine, model, http, began)
+    if not route.endpoint:
+        return _with_hub_length({}, engine, model, http, began)
     if route.is_public_only:
         http.submit(_refuse_private(route.url, http)).result()
-    found = http.submit(DetectedServers().detect(http, route, model.definition)).result()
-    _refuse_what_cannot_be_asked(found, model)
-    if found.evidence is not Evidence.FOUND:
+    servers = DetectedServers()
+    at_server = http.submit(servers.detect(http, route, model.definition)).result()
+    _refuse_what_cannot_be_asked(at_server, model)
+    if at_server.max_input_tokens is None and model.definition.chunking is not None:
+        http.submit(servers.ask_length(http, at_server)).result()
+    length = servers.length_of(route, model.definition)
+    return _with_length(_found_at(route, at_server), route, model, length)
+
+
+def _found_at(route: Route, at_server: Route) -> Discovery:
+    """The server at the endpoint of a route, as it is stored."""
+    if at_server.evidence is not Evidence.FOUND:
         return {}
-    if isinstance(found.protocol, Tei):
-        return {"tei": {"url": route.endpoint, "largest_batch": found.protocol.max_batch_size}}
-    return {"server": {"url": route.endpoint, "kind": found.kind.name, "base": found.base}}
+    if isinstance(at_server.protocol, Tei):
+        return {"tei": {"url": route.endpoint, "largest_batch": at_server.protocol.max_batch_size}}
+    return {"server": {"url": route.endpoint, "kind": at_server.kind.name, "base": at_server.base}}
+
+
+def _with_hub_length(
+    found: Discovery, engine: EngineSettings, model: ModelSettings, http: HttpClient, began: float
+) -> Discovery:
+    """What was found, with the length that the model's configuration names, where texts of the task can be cut."""
+    left_s = _INFO_TIMEOUT_S - (time.monotonic() - began)
+    if model.definition.chunking is None or left_s <= 0:
+        return found
+    route = resolve_route(engine, model)
+    length = http.submit(from_hub(http, engine, route.model, model.definition, left_s)).result()
+    return _with_length(found, route, model, length)
+
+
+def _with_length(found: Discovery, route: Route, model: ModelSettings, length: ModelLength | None) -> Discovery:
+    if length is None:
+        return found
+    logger.info("one input of %s may have %d tokens (%s)", preview(route.model), length.tokens, length.source)
+    stored = StoredLength(
+        url=route.endpoint,
+        model=route.model,
+        task=model.task,
+        max_input_tokens=length.tokens,
+        source=length.source,
+    )
+    return {**found, "length": stored}
 
 
 def _refuse_what_cannot_be_asked(route: Route, model: ModelSettings) -> None:
@@ -168,6 +221,7 @@ class DetectedServers:
         self._asked: dict[tuple[str, str], set[str]] = {}
         self._guarded: dict[tuple[str, str], _Server] = {}
         self._absent: dict[tuple[str, str, str], int] = {}  # endpoint, model, task: protocols that were not there
+        self._lengths: dict[tuple[str, str, str], ModelLength] = {}  # endpoint, model, and task where it depends on it
 
     def restore(self, discovery: Discovery, engine: EngineSettings) -> None:
         """Use here what ``discover`` found in another process.
@@ -183,6 +237,8 @@ class DetectedServers:
             hub_providers.register_mapping(discovery["provider"])
         if "hub" in discovery:
             hub_models.restore(discovery["hub"], engine)
+        if "length" in discovery and (length := restored(discovery["length"])) is not None:
+            self._lengths[length[0]] = length[1]
         if "tei" in discovery:
             url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
             self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))
@@ -230,13 +286,47 @@ class DetectedServers:
             account = (route.endpoint, route.account)
             self._guarded[account] = _Server(OPENAI, OPENAI.protocols, route.base, Evidence.ASSUMED)
             return False
-        info = _object_in(response)
+        info = object_in(response)
+        self._note_length(route, path, info)
         for kind in KINDS:
             if path in kind.info_paths and (protocols := kind.read(info)) is not None:
                 base = remove_path(url, MODELS) if kind.task_paths else route.base
                 self._servers[route.endpoint] = _Server(kind, protocols, base)
                 return False
         return True
+
+    def _note_length(self, route: Route, path: str, info: Info) -> None:
+        if (length := from_server(path, info, route.model)) is not None:
+            self._lengths[route.endpoint, route.model, ""] = length
+
+    async def ask_length(self, http: HttpClient, route: Route) -> None:
+        """Ask a server for the length, where nothing else was to be asked.
+
+        Args:
+            http: Sends the request, on its own event loop.
+            route: As ``detect`` returned it.
+        """
+        if route.kind is not HUGGING_FACE or route.info_paths:
+            return
+        many, url = route.serves_many_models, route.url.split("/pipeline/")[0]
+        path, url = (MODELS, url) if many else (INFO, info_url(route.base, INFO))
+        headers = route.headers if route.is_key_allowed_for(url) else without_key(route.headers)
+        with suppress(Exception):  # whatever HTTP raises: nothing depends on it
+            response = await http.get(url, headers, _INFO_TIMEOUT_S, public_only=route.is_public_only)
+            self._note_length(route, path, object_in(response))
+
+    def length_of(self, route: Route, task: Task) -> ModelLength | None:
+        """How long one input of a model may be.
+
+        Args:
+            route: The route of a query.
+            task: The task to ask for.
+
+        Returns:
+            What the server or the Hub said; None where that is not known.
+        """
+        place = (route.endpoint, route.model)
+        return self._lengths.get((*place, "")) or self._lengths.get((*place, task.name))
 
     def route_to(self, route: Route, task: Task) -> Route:
         """Use what ``detect`` found at an endpoint before. Sends no request.
@@ -246,8 +336,12 @@ class DetectedServers:
             task: The task to ask for.
 
         Returns:
-            As of ``detect``; ``route`` as it is where the endpoint was not asked.
+            As of ``detect``, with the length that is known; the protocol of ``route`` where the endpoint was not asked.
         """
+        length, found = self.length_of(route, task), self._in_own_protocol(route, task)
+        return found if length is None else replace(found, max_input_tokens=length.tokens)
+
+    def _in_own_protocol(self, route: Route, task: Task) -> Route:
         server, absent = self._server_of(route), self._absent.get((route.endpoint, route.model, task.name), 0)
         protocols = _protocols_for(server, task)
         if not protocols or (server.protocols is route.kind.protocols and not absent):
@@ -288,12 +382,3 @@ def _is_absent(failure: Failure) -> bool:
 def _keyless(route: Route) -> Route:
     advice = f"No key went along: the engine's key is not for {shown_url(route.url)}"
     return replace(route, headers=without_key(route.headers), has_key=False, secret=None, key_advice=advice)
-
-
-def _object_in(response: Response) -> Mapping[str, object]:
-    """The JSON object of a response of status 200; an empty one where it has none."""
-    try:
-        info = orjson.loads(response.body) if response.status == _STATUS_OK else None
-    except ValueError:
-        return {}
-    return info if isinstance(info, dict) else {}

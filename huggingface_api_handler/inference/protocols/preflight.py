@@ -173,10 +173,10 @@ def describe_model(
             leave that out.
 
     Returns:
-        ``model``, ``address`` and ``key sent``; then who serves the model at Hugging Face, where that was asked
-        (``hub_description.served_by``); then the provider's name; or ``protocol`` with what the server is asked in, and
-        how that is known, and the ``DESCRIBED_FIELDS`` that the server says, or in ``server`` why it could not be
-        reached.
+        ``model``, ``address``, ``key sent`` and, where it is known, ``max input tokens`` with who says it; then who
+        serves the model at Hugging Face, where that was asked (``hub_description.served_by``); then the provider's
+        name; or ``protocol`` with what the server is asked in, and how that is known, and the ``DESCRIBED_FIELDS`` that
+        the server says, or in ``server`` why it could not be reached.
 
     Raises:
         InputError: The model has no route (see ``routing.resolve_route``).
@@ -186,10 +186,14 @@ def describe_model(
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
     with secret_in_use(route.secret):
         address.update(served_by(engine, model, http))
+    found = http.submit(servers.detect(http, route, model.definition)).result() if servers is not None else route
+    length = servers.length_of(route, model.definition) if servers is not None else None
+    if length is not None:
+        with secret_in_use(route.secret):
+            address["max input tokens"] = f"{length.tokens} ({_short(length.source)})"
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
     if route.endpoint and servers is not None:
-        found = http.submit(servers.detect(http, route, model.definition)).result()
         address["address"] = found.url
         address["protocol"] = f"{found.kind.name} ({found.protocol.name}), {found.evidence.value}"
     if is_router_chat(route):

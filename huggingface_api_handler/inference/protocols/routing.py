@@ -78,6 +78,8 @@ class Route:
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
         is_key_allowed_for: Whether the key may go to another address of the same server.
+        max_input_tokens: Tokens that one input may have, as the server or the Hub says it; None where that is not
+            known. ``discovery`` puts it in.
         fallbacks: The routes to other providers of the model, for when this one fails for everybody; None where no
             other may be asked: the person named a server or a provider, or the router chooses one.
     """
@@ -97,6 +99,7 @@ class Route:
     endpoint: str = ""
     base: str = ""
     info_paths: tuple[str, ...] = ()
+    max_input_tokens: int | None = None
     is_key_allowed_for: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
     fallbacks: tuple[Route, ...] | None = field(default=None, repr=False, compare=False)
 

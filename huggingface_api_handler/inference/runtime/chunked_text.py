@@ -10,11 +10,12 @@ from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Place
-from ...tasks.text_windows import CountTokens
+from ...tasks.text_windows import CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
 _TO_THE_END = sys.maxsize
+_SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _PLAN = "places of parts"
 _SERVER_CUTS = ("truncation", "truncate")
 
@@ -38,6 +39,7 @@ class ChunkedText:
         planned: places that an earlier query has asked, and this one has not yet.
         is_plan_stored: whether the places of all parts are stored as they are.
         answers: the answers to parts, with what was read of them, by their places.
+        is_counted: whether usage has counted it.
         is_failed: whether a part has failed, and its row with it.
         of_whole: the parts of ``whole`` and what was read of them, once ``item`` is another text.
         refusal: why it is not asked whole; None where that was known before.
@@ -54,16 +56,17 @@ class ChunkedText:
     planned: list[Place] = field(default_factory=list)
     is_plan_stored: bool = False
     answers: dict[Place, tuple[Part, Prediction]] = field(default_factory=dict)
+    is_counted: bool = False
     is_failed: bool = False
     of_whole: tuple[list[Part], list[Prediction]] | None = None
     refusal: Failure | None = None
 
-    def cut(self, limit: TokenLimit, count: CountTokens, model: ModelSettings) -> list[Place]:
+    def cut(self, limit: TokenLimit, tokenizer: CountTokens | None, model: ModelSettings) -> list[Place]:
         """Cut what is to be cut: all of it where the length of parts is settled, else one part.
 
         Args:
             limit: how long a part may be.
-            count: counts the tokens of a text.
+            tokenizer: counts the tokens of a text as the model does; None where there is none at hand.
             model: the checked arguments of the model.
 
         Returns:
@@ -73,9 +76,10 @@ class ChunkedText:
             InputError: no part is short enough.
         """
         new, self.planned = self.planned, []
+        window, count = self._window(limit, tokenizer)
         while self.gaps:
             gap = self.gaps.pop(0)
-            found = self.chunking.cut(self.item, self._window(limit), count, model, gap)
+            found = self.chunking.cut(self.item, window, count, model, gap)
             self.is_plan_stored = False
             if limit.is_settled or len(found) == 1:
                 new += found
@@ -97,11 +101,14 @@ class ChunkedText:
         if len(self.places) == most:
             self.gaps = []
 
-    def _window(self, limit: TokenLimit) -> float:
+    def _window(self, limit: TokenLimit, tokenizer: CountTokens | None) -> tuple[float, CountTokens]:
+        """How many tokens a part may have, and what counts them."""
+        if tokenizer is not None and limit.tokens is not None and self.most is None:
+            return limit.tokens - _SLACK_TOKENS, tokenizer
         window = limit.window or ASSUMED_TOKENS
         if self.ratio is not None and limit.tokens is not None:
             window = limit.tokens / self.ratio * (1 - limit.margin)
-        return window if self.most is None else min(window, self.most)
+        return window if self.most is None else min(window, self.most), estimate_tokens
 
     def cut_again(self, place: Place, most: float, ratio: float | None) -> None:
         """Cut a part further, since it was refused as too long.
@@ -236,7 +243,7 @@ def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
 
 
 def inputs_to_ask(
-    item: Input, stored: object, model: ModelSettings, limit: TokenLimit, count: CountTokens
+    item: Input, stored: object, model: ModelSettings, limit: TokenLimit, tokenizer: CountTokens | None
 ) -> list[Input]:
     """What a query would ask of an input, as far as that is known before it is asked.
 
@@ -245,7 +252,7 @@ def inputs_to_ask(
         stored: the plan of parts that is stored for it; None where there is none.
         model: the checked arguments of the model.
         limit: how long a text may be.
-        count: counts the tokens of a text.
+        tokenizer: as of ``ChunkedText.cut``.
 
     Returns:
         The input itself, or its parts.
@@ -257,10 +264,10 @@ def inputs_to_ask(
     places = places_of(stored)
     if places is not None:
         text.follow(places, model)
-    elif not limit.is_settled or limit.fit(chunking.tokens(item, count, model)) is not Fit.TOO_LONG:
+    elif not limit.is_settled or limit.fit(chunking.tokens(item, estimate_tokens, model)) is not Fit.TOO_LONG:
         return [item]
     try:
-        text.cut(limit, count, model)
+        text.cut(limit, tokenizer, model)
     except InputError:  # its row fails without a request
         return []
     return [chunking.part(item, place) for place in text.places]

@@ -13,7 +13,7 @@ from typing import Protocol
 from ...config.settings import EngineSettings, ModelSettings
 from ...pieces import LARGE_BYTES
 from ...tasks import Media, MediaRef, Prediction
-from ...tasks.text_windows import CountTokens, estimate_tokens
+from ...tasks.text_windows import CountTokens
 from ...urls import without_slash
 from ..failures import Failure, FailureKind
 from ..flow_control.limiter import Outcome
@@ -33,6 +33,7 @@ from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
+from ..tokenizers import tokenizer_of
 from ..transport.client import MAX_RESPONSE_BYTES, Response
 from ..transport.large_bodies import off_loop
 from .session import ConcurrencyLimiter, Session, default_session
@@ -90,7 +91,7 @@ class Dependencies:
         check_link: raises MediaError for an address that the model server may not be sent to; None to check none.
         get: sends one more request of a provider's job.
         sent: requests that the query has sent to other providers before.
-        count_tokens: counts the tokens of a text, as far as can be said without the server.
+        tokenizer: counts the tokens of a text as the model does; None where it is not on this machine, or not needed.
         max_away_s: seconds for which the provider may fail for everybody, where there is another; None where there is
             none.
     """
@@ -110,7 +111,7 @@ class Dependencies:
     check_link: CheckLink | None = None
     get: Get = _get_nothing
     sent: int = 0
-    count_tokens: CountTokens = estimate_tokens
+    tokenizer: CountTokens | None = None
     max_away_s: float | None = None
 
 
@@ -231,9 +232,20 @@ class Query:
             detect=detect,
             check_link=check_link,
             get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES, public_only=route.is_public_only),
+            tokenizer=await self.tokenizer(),
             max_away_s=MAX_AWAY_S if route.fallbacks else None,
         )
         return route, state, dependencies
+
+    async def tokenizer(self) -> CountTokens | None:
+        """The model's tokenizer.
+
+        Returns:
+            What counts the tokens of a text; None where it is not on this machine, or no text is asked in parts.
+        """
+        if self.model.definition.chunking is None or self.model.long_text == "error":
+            return None
+        return await self.session.http.threads_of(self._owner()).run(tokenizer_of, self.model.model)
 
     async def route_state(self, route: Route) -> RouteState:
         """What this process knows of the route.

@@ -11,7 +11,6 @@ import pandas as pd
 
 from ...tasks import Input
 from ...tasks.input_types import media_in
-from ...tasks.text_windows import estimate_tokens
 from ..flow_control.batching import can_batch
 from ..flow_control.token_limit import TokenLimit
 from ..storage.response_cache import NoResponseCache
@@ -89,6 +88,7 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> 
     to_ask: list[Input] = []
     parts: dict[Input, None] = {}
     cached = 0
+    tokenizer = await query.tokenizer()
     for start in range(0, len(inputs), _LOOKUP_ROWS):
         window = inputs[start : start + _LOOKUP_ROWS]
         stored = await _stored(query, window)
@@ -96,7 +96,7 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> 
             if item in stored and not is_plan(stored[item]):
                 cached += 1
                 continue
-            asked = inputs_to_ask(item, stored.get(item), query.model, limit, estimate_tokens)
+            asked = inputs_to_ask(item, stored.get(item), query.model, limit, tokenizer)
             if asked == [item]:
                 to_ask.append(item)
             else:

@@ -70,8 +70,16 @@ class QueryExecutor:
         self._sender = RequestSender(
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None
         )
-        self._handler = ResponseHandler(model, source, usage, dependencies, self._breaker, on_rejected=self._reject)
-        self._queue = InputQueue(
+        self._handler = ResponseHandler(
+            model,
+            source,
+            usage,
+            dependencies,
+            self._breaker,
+            self._reject,
+            lambda: self._pool.start(queue.fill_parts()),
+        )
+        self._queue = queue = InputQueue(
             model.definition,
             route.protocol.batching(model.definition),
             source,
@@ -330,7 +338,7 @@ class QueryExecutor:
             return again
         if not batch.is_part:
             profile.batch_size.on_no_input_rejected(len(indexes))
-        if len(indexes) == 1:
+        if len(indexes) == 1 and indexes[0] >= 0:
             profile.length_limit.on_answered(text_length(self._queue.inputs[indexes[0]]))
         if again:
             self._queue.put_first(batch.rest)
@@ -351,8 +359,6 @@ class QueryExecutor:
             self._breaker.on_batch_rejected(failure)
             self._follow_up(failure)
             parts = self._queue.isolate_long(batch, failure) if failure.is_too_long else None
-            if self._handler.long_texts.is_due:
-                self._pool.start(self._queue.fill_parts())
             return retry.split(batch, failure, self._deps.profile) if parts is None else parts
         if decision.whole_query:
             return self._service.ask_alone_or_stop(batch, failure)
@@ -361,7 +367,6 @@ class QueryExecutor:
 
     def _reject(self, index: int, failure: Failure) -> None:
         if self._handler.long_texts.refused(index, failure):
-            self._pool.start(self._queue.fill_parts())
             return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))

@@ -14,8 +14,10 @@ from typing import cast
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Place, with_parts
+from ...tasks.chunking import Chunking, Part, Place
 from ...tasks.input_types import text_length
+from ...tasks.merging import with_parts
+from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
 from ..flow_control.token_limit import MIN_TOKENS, Fit
 from ..telemetry.usage import Usage
@@ -29,7 +31,7 @@ _SHORTER = 0.9
 _RESIFT = 0.95
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
-_MAX_RECENT = 64
+_MAX_RECENT = 256  # parts whose answers are held, since equal ones may follow before they are stored
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
 
 Owners = list[tuple[ChunkedText, Place]]
@@ -66,6 +68,7 @@ class LongTexts:
         read: reads the answer to an input.
         put: is given the index and the prediction of a row.
         fail: is given the index and the failure of a row.
+        on_due: is called where there are texts to cut, so that somebody calls ``cut``.
 
     Attributes:
         limit: how long a text may be.
@@ -82,19 +85,20 @@ class LongTexts:
         read: Callable[[object, Input], Prediction],
         put: Callable[[int, Prediction], None],
         fail: Callable[[int, Failure], None],
+        on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
         self.limit = limit_for(model, dependencies.profile.token_limit)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
-        self._read, self._put, self._fail = read, put, fail
+        self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
         self._parts = source.inputs.parts
         self._parts.clear()  # of a provider that failed
         self._inputs = source.inputs
         self._pending: deque[ChunkedText] = deque()
         self._owners: dict[int, Owners] = {}
         self._indexes: dict[Input, int] = {}
-        self._recent: dict[int, Prediction] = {}
+        self._recent: dict[int, tuple[Input, object, Prediction]] = {}
         self._uncut: set[int] = set()
         self._numbers = itertools.count(-1, -1)
         self._search = _Search()
@@ -126,6 +130,7 @@ class LongTexts:
                 self._pending.append(self._text(index))
             else:
                 (together if fit is Fit.TOGETHER else alone).append(index)
+        self._wake()
         return together, alone
 
     @property
@@ -176,25 +181,33 @@ class LongTexts:
 
     async def _cut(self, text: ChunkedText) -> list[int]:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
-        is_new = not text.answers and text.of_whole is None and len(text.places) == len(text.planned)
-        arguments = self.limit, self._deps.count_tokens, self._model
+        is_first = not text.is_counted
+        arguments = self.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
         places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
-        if is_new and text.is_uncut and text.most is None:
+        if is_first and text.is_uncut and text.most is None:
             self._leave(text)
             self._uncut.add(text.index)
             return [text.index]
         if not text.gaps and not text.is_plan_stored:
             text.is_plan_stored = True
             self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
-        self._usage.long_texts += is_new
+        text.is_counted = True
+        self._usage.long_texts += is_first
         self._usage.parts += len(places)
-        return [index for place in places if (index := self._ask(text, place)) is not None]
+        new = [index for place in places if (index := self._ask(text, place)) is not None]
+        if text.is_answered:
+            self._finish(text)
+        return new
 
     def _ask(self, text: ChunkedText, place: Place) -> int | None:
-        """The index of a new part; None where an equal one is on its way."""
+        """The index of a new part; None where an equal one is on its way, or was answered a moment ago."""
         item = text.chunking.part(text.item, place)
         index = self._indexes.get(item)
+        if index in self._recent:
+            _, answer, prediction = self._recent[index]
+            text.answers[place] = Part(place, item, answer), prediction
+            return None
         if index is not None:
             self._owners[index].append((text, place))
             return None
@@ -222,18 +235,21 @@ class LongTexts:
         if estimate * _HALF < MIN_TOKENS:  # so it is not its length
             self.limit.forget()
             self.is_on = False
+            self._wake()
             return False
         ratio = counted / estimate if counted else None
         if index >= 0:
             text = self._text(index)
             text.most, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
             self._pending.appendleft(text)
+            self._wake()
             return True
-        for text, place in self._take(index)[1]:
+        for text, place in self._take(index):
             if place in text.places:
                 text.refusal = text.refusal or failure.without_request()
                 text.cut_again(place, estimate * _HALF, ratio)
                 self._resume(text)
+        self._wake()
         return True
 
     def answered(self, index: int, answer: object, prediction: Prediction) -> None:
@@ -244,10 +260,11 @@ class LongTexts:
             answer: as the server sent it.
             prediction: what was read of it.
         """
-        self._recent[index] = prediction
+        item, owners = self._parts.pop(index), self._owners.pop(index)
+        self._recent[index] = item, answer, prediction
         if len(self._recent) > _MAX_RECENT:
-            del self._recent[next(iter(self._recent))]
-        item, owners = self._take(index)
+            forgotten, _, _ = self._recent.pop(next(iter(self._recent)))
+            del self._indexes[forgotten]
         for text, place in owners:
             if place in text.places:
                 text.answers[place] = Part(place, item, answer), prediction
@@ -255,6 +272,7 @@ class LongTexts:
                 self._resume(text)
             elif text.is_answered and not text.is_failed:
                 self._finish(text)
+        self._wake()
 
     def failed(self, index: int, failure: Failure) -> None:
         """Give the failure of a part to the rows that it is part of.
@@ -263,12 +281,17 @@ class LongTexts:
             index: of the part.
             failure: its reason.
         """
-        for text, place in self._take(index)[1]:
+        for text, place in self._take(index):
             if place not in text.places or text.is_failed:
                 continue
             of_all = f" of {len(text.places)}" if not text.gaps else ""
             where = f"part {text.places.index(place) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.is_due and not self.filling:
+            self._on_due()
 
     def _finish(self, text: ChunkedText) -> None:
         """Make one answer of those to the parts: the row's, or a text that is asked in its turn."""
@@ -276,7 +299,7 @@ class LongTexts:
         try:
             answer = text.merge(self._model)
             ask_again, most = self._chunking.ask_again, self.limit.window
-            shorter = ask_again(answer, most, self._deps.count_tokens, self._model) if ask_again and most else None
+            shorter = ask_again(answer, most, estimate_tokens, self._model) if ask_again and most else None
             if shorter is not None and len(shorter) < text_length(text.item):
                 text.ask_next(shorter)
                 self._pending.append(text)
@@ -311,11 +334,10 @@ class LongTexts:
         item = self._inputs[index]
         return ChunkedText(index, item, item, self._chunking)
 
-    def _take(self, index: int) -> tuple[Input, Owners]:
-        """A part that is done, whatever came of it, and whose it is."""
-        item = self._parts.pop(index)
-        del self._indexes[item]
-        return item, self._owners.pop(index)
+    def _take(self, index: int) -> Owners:
+        """Whose a part is that is asked no more."""
+        del self._indexes[self._parts.pop(index)]
+        return self._owners.pop(index)
 
     @property
     def _chunking(self) -> Chunking:
@@ -330,7 +352,8 @@ class LongTexts:
         Returns:
             The prediction; None where it is not answered, or not one of the last.
         """
-        return self._recent.get(index)
+        recent = self._recent.get(index)
+        return recent[2] if recent is not None else None
 
     def restore(self, index: int, stored: object) -> bool:
         """Go on with a text that an earlier query has asked in parts.
@@ -346,6 +369,8 @@ class LongTexts:
         if places is None or index < 0:
             return False
         text = self._text(index)
+        if not all(map(_is_asked_about, (text.chunking.part(text.item, place) for place in places))):
+            return False
         text.follow(places, self._model)
         self._pending.append(text)
         return True
@@ -363,7 +388,7 @@ class LongTexts:
             search.longest, search.longest_chars = longest, text_length(longest)
         if limit.refused is not None and not limit.is_settled:
             limit.on_answered(self.tokens(longest))
-        if tokens and limit.most is not None:
+        if tokens and limit.most is not None and not self._chunking.writes:
             search.samples += 1
             if search.samples <= _MAX_SAMPLES or not search.samples % _SAMPLE_EVERY:
                 limit.on_counted(sum(map(self.tokens, items)), tokens)
@@ -377,4 +402,8 @@ class LongTexts:
         Returns:
             Tokens, with those that models put around a text.
         """
-        return self._chunking.tokens(item, self._deps.count_tokens, self._model)
+        return self._chunking.tokens(item, estimate_tokens, self._model)
+
+
+def _is_asked_about(item: Input) -> bool:
+    return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))

@@ -39,6 +39,7 @@ class ResponseHandler:
         dependencies: the route's profile, and how media is saved.
         breaker: is told of answers.
         on_rejected: is given the index of an input whose answer cannot be read, and why.
+        on_long_texts: is called where there are texts to cut.
 
     Attributes:
         results: the predictions and failures, which fill as answers land.
@@ -55,6 +56,7 @@ class ResponseHandler:
         dependencies: Dependencies,
         breaker: CircuitBreaker,
         on_rejected: Callable[[int, Failure], None],
+        on_long_texts: Callable[[], object],
     ) -> None:
         self.results = source.results
         self.done = source.results.done
@@ -62,7 +64,9 @@ class ResponseHandler:
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._makes_media = self._task.makes_media
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
-        self.long_texts = LongTexts(model, source, usage, dependencies, self._read, self._put_row, on_rejected)
+        self.long_texts = LongTexts(
+            model, source, usage, dependencies, self._read, self._put_row, on_rejected, on_long_texts
+        )
 
     async def record(
         self, queue: InputQueue, indexes: Sequence[int], result: RequestResult
@@ -113,8 +117,6 @@ class ResponseHandler:
                 self.long_texts.note_answer(items, result.usage.tokens if result.usage is not None else 0)
             self._breaker.on_response()
             self.results.notify()
-            if self.long_texts.is_due:
-                await queue.fill_parts()
         elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:
             # Nothing of many could be read: a few alone show whether anything can, before all are asked alone.
             self._breaker.note_ordinary(indexes[:_ORDINARY_INPUTS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.errors import invalid_field, too_many_tokens
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Embedding
@@ -58,10 +58,8 @@ class EmbeddingModel:
     def _reject_long(self, texts: list[str]) -> None:
         longest = max(map(len, self.encoder.tokenize(texts)))
         if longest > minilm.MAX_TOKENS:
-            # The words of Text Embeddings Inference, so that clients treat both alike.
-            limit = minilm.MAX_TOKENS
             at_least = "at least " if max(map(len, texts)) > minilm.SHORT_TEXT_CHARS else ""
-            raise input_too_long(f"`inputs` must have less than {limit} tokens. Given: {at_least}{longest}")
+            raise too_many_tokens(minilm.MAX_TOKENS, f"{at_least}{longest}")
 
 
 CARD = minilm.model_card(

@@ -236,6 +236,7 @@ def model_card(
         quality=quality,
         sha=lambda: WEIGHTS_SHA256,
         hub_alias=hub_alias,
+        max_input_length=lambda: MAX_TOKENS,
     )
 
 

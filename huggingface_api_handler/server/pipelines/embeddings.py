@@ -19,10 +19,9 @@ from ..protocol.inputs import SimilarityInput
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Embedding
 from ..protocol.parameters import get_bool, get_choice
+from .text_length import NO_LIMIT_TOKENS
 from .transformers_types import Pipeline
 
-# A tokenizer without a limit of its own says 10^30.
-_NO_LIMIT_TOKENS = 1_000_000
 _MIN_NORM = 1e-12
 _SUPPORTED_MODULES = {"Transformer", "Pooling", "Normalize"}
 _POOLING_MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "mean": "mean", "cls": "cls"}
@@ -139,7 +138,7 @@ def cosine_similarities(pipeline: Pipeline, pooling: Pooling, item: SimilarityIn
 def _token_vectors(pipeline: Pipeline, pooling: Pooling, text: str, truncate: bool) -> Embedding:
     max_tokens = pooling.max_tokens or pipeline.tokenizer.model_max_length
     options: dict[str, object] = {}
-    if truncate and max_tokens < _NO_LIMIT_TOKENS:
+    if truncate and max_tokens < NO_LIMIT_TOKENS:
         options["tokenize_kwargs"] = {"truncation": True, "max_length": max_tokens}
     vectors: Embedding = np.asarray(pipeline(text, return_tensors=True, **options)[0].float(), dtype=np.float32)
     return vectors

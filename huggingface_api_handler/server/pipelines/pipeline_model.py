@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Generic
 
 from .. import weights
-from ..model_card import AnyModelCard, ModelCard
-from ..protocol.errors import HTTPError, input_too_long
+from ..model_card import AnyModelCard, ModelCard, no_limit
+from ..protocol.errors import HTTPError, input_too_long, too_many_tokens
 from ..protocol.inputs import InputT, SimilarityInput
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Output
 from ..weights import WeightsPackage
-from . import embeddings, model_argument, supported_tasks
+from . import embeddings, model_argument, supported_tasks, text_length
 from .model_argument import ModelArgument
 from .supported_tasks import PipelineTask
 from .transformers_types import Pipeline
@@ -92,6 +92,14 @@ class SharedPipeline:
         """
         return self._loaded.sha if self._loaded else ""
 
+    def max_tokens(self) -> int | None:
+        """Find out how long a text may be.
+
+        Returns:
+            The most tokens, as the model's files say it; None where they do not, or are not on this machine yet.
+        """
+        return text_length.max_tokens(self._reference, makes_vectors=self._task == "feature-extraction")
+
     def _load(self) -> LoadedPipeline:
         transformers: Any = importlib.import_module("transformers")
         if message := supported_tasks.removal_notice(self._task, transformers.__version__):
@@ -130,6 +138,7 @@ class PipelineModel(Generic[InputT]):
         self._loaded = source.load()
         self._lock = source.lock
         self._task = task
+        self._max_tokens = source.max_tokens() if task.reads_from_the_start else None
 
     def predict(self, inputs: list[InputT], parameters: Parameters) -> list[Output]:
         """Run the pipeline.
@@ -143,7 +152,7 @@ class PipelineModel(Generic[InputT]):
 
         Raises:
             HTTPError: 400 for a parameter or an input that the pipeline does not take, 413 for over 1,000,000
-                characters.
+                characters, and for more tokens than the model can read where it does not cut.
         """
         checked = self._task.validate_parameters(parameters)
         with self._lock:
@@ -163,6 +172,10 @@ class PipelineModel(Generic[InputT]):
         except Exception as error:
             if not isinstance(error, _INPUT_ERRORS) and type(error).__name__ != "PipelineException":
                 raise
+            if self._max_tokens is not None:
+                given = text_length.tokens_beyond(pipeline, item, self._max_tokens, error)
+                if given is not None:
+                    raise too_many_tokens(self._max_tokens, given) from None
             # The input or a parameter's value is at fault, as far as these exceptions can tell.
             problem = " ".join(str(error).split())
             raise HTTPError(
@@ -244,6 +257,7 @@ def _card(
         required_modules=task.required_modules,
         extra=EXTRA,
         known_parameters=task.known_parameters,
+        max_input_length=source.max_tokens if task.reads_from_the_start else no_limit,
     )
 
 

@@ -46,6 +46,7 @@ TASK_ALIASES = {
     "conversational": "text-generation",
     "asr": "automatic-speech-recognition",
 }
+_TEXT_PARSERS = (parse_texts, parse_messages, parse_similarity_input)
 _LANGUAGES = re.compile(r"translation_\w+_to_\w+")
 
 
@@ -88,6 +89,14 @@ class PipelineTask(Generic[InputT]):
         if not self.accepts_generation_parameters:
             return ()
         return (*self.parameters, *generation.GENERATION_PARAMETERS, *generation.NESTED_OBJECTS)
+
+    @property
+    def reads_from_the_start(self) -> bool:
+        """Whether of a text that is too long no more than its beginning is read.
+
+        Pipelines that answer questions read all of the text that has the answer, in windows.
+        """
+        return self.parse_inputs in _TEXT_PARSERS
 
     def validate_parameters(self, parameters: Parameters) -> dict[str, object]:
         """Check the names of a request's parameters.

@@ -52,6 +52,16 @@ class Tokenizer(Protocol):
     def eos_token_id(self) -> int | list[int] | None:
         """Id of the token that ends a text."""
 
+    def __call__(self, text: str, /) -> Mapping[str, Sequence[int]]:
+        """Turn a text into tokens.
+
+        Args:
+            text: The text.
+
+        Returns:
+            `input_ids`, special tokens included, and others.
+        """
+
     def decode(self, token_ids: Tensor | Sequence[int], *, skip_special_tokens: bool) -> str:
         """Turn tokens into text.
 

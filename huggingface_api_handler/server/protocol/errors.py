@@ -66,6 +66,21 @@ def input_too_long(message: str) -> HTTPError:
     return HTTPError(413, f"Input validation error: {message}", error_type="Validation")
 
 
+def too_many_tokens(limit: int, given: int | str, status: int = 413) -> HTTPError:
+    """Build the error for a text of too many tokens, in the words of Text Embeddings Inference.
+
+    Args:
+        limit: The most tokens of an input.
+        given: How many the text has, or what else is known of that.
+        status: HTTP status code.
+
+    Returns:
+        The error, for you to raise.
+    """
+    message = f"Input validation error: `inputs` must have less than {limit} tokens. Given: {given}"
+    return HTTPError(status, message, error_type="Validation" if status == 413 else "validation")
+
+
 def invalid_audio() -> HTTPError:
     """Build the 400 recorded from hf-inference for bytes that cannot be decoded as audio.
 

@@ -42,6 +42,8 @@ def test_defaults_are_pinned() -> None:
         "candidate_labels": None,
         "question": None,
         "output_schema": None,
+        "long_text": "auto",
+        "max_chunks": 16,
         "on_error": None,
         "max_requests": None,
         "max_seconds": None,

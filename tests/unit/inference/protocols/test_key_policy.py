@@ -240,7 +240,7 @@ def outcome(source: Source, using: dict[str, str], asked: list[Asked]) -> str:
 
 
 def is_of_hub(asked: Asked) -> bool:
-    return asked.path.startswith("/api/models/")
+    return asked.path.startswith("/api/models/") or asked.path.startswith("/o/m/resolve/main/")
 
 
 @pytest.mark.parametrize("name", SOURCES)
