@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
+from .prose import prose
 from .service import DECIMALS, Item, Plan, score
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MODEL = "bench/model"
 SCORE_TOLERANCE = 2e-6
 """Scores are compared within this: the service sends six decimals."""
 
-InputKind = Literal["text", "image"]
+InputKind = Literal["text", "prose", "image"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Job:
     Attributes:
         url: Where the service is.
         rows: How many rows.
-        kind: Texts, or paths of PNG files.
+        kind: Texts, texts of prose of which some are too long (see ``bench.prose``), or paths of PNG files.
         seed: Rows of another seed have other texts.
         distinct: How many of the rows differ. 0: all.
         changed: The number of a row whose text gets another ending.
@@ -100,6 +101,8 @@ class Job:
         """The text of each row, or the path of its image. The same job always has the same inputs."""
         if self.kind == "image":
             return write_images(Path(self.folder or "") / "images", self.rows)
+        if self.kind == "prose":
+            return prose(self.seed, self.rows)
         texts = [review_text(self.seed, number) for number in range(self.distinct or self.rows)]
         texts = [texts[row % len(texts)] for row in range(self.rows)]
         if self.changed is not None:
@@ -260,7 +263,7 @@ def ours(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
 
     from huggingface_api_handler.inference import predict
 
-    out = predict(pd.DataFrame({"input": inputs}), _using(job), _engine(job))
+    out = predict(pd.DataFrame({"input": inputs}), _using(job), engine_arguments(job))
     return lambda: _read_frame(out)
 
 
@@ -271,7 +274,7 @@ def ours_embeddings(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
     from huggingface_api_handler.inference import predict
 
     using = {**_using(job), "task": "feature-extraction"}
-    out = predict(pd.DataFrame({"input": inputs}), using, _engine(job))
+    out = predict(pd.DataFrame({"input": inputs}), using, engine_arguments(job))
     return lambda: ClientScores([None if each is None else each[0] for each in out["y"]], out.attrs["usage"])
 
 
@@ -286,7 +289,7 @@ def ours_in_frames(job: Job, _inputs: list[str]) -> Callable[[], ClientScores]:
         for start in range(0, job.rows, job.frame_rows)
     )
     scores, usage = array("d"), {}
-    for out in predict_batches(frames, _using(job), _engine(job)):
+    for out in predict_batches(frames, _using(job), engine_arguments(job)):
         read = _read_frame(out)
         scores.extend(math.nan if score is None else score for score in read.scores)
         usage = dict(read.usage)
@@ -297,7 +300,8 @@ def _using(job: Job) -> dict[str, str]:
     return {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
 
 
-def _engine(job: Job) -> dict[str, object]:
+def engine_arguments(job: Job) -> dict[str, object]:
+    """What CREATE ML_ENGINE gets of a job."""
     wanted = {"cache": job.cache, "cache_dir": job.folder, "media_dir": job.folder}
     return {
         "endpoint": job.url + job.path,

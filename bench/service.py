@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, Protocol, TypedDict
 
 import orjson
 
+from .prose import SPECIAL_TOKENS, token_counter
+
 IN_TRANSIT_S = 0.05
 """A request that arrives within this time of an announcement was sent before its client could read it."""
 TIMELINE_STEP_S = 0.5
@@ -72,6 +74,10 @@ class Plan:
         poison: A request with an input that contains this text is rejected with a 400.
         flagged: The same with a 403, as by moderation.
         max_chars: A request with a longer input is rejected with a 413.
+        max_tokens: The same with an input of more tokens, as BERT's tokenizer counts them, special tokens included.
+        tells_length: Who is told that length: 'all' at ``/info``, as Text Embeddings Inference does; 'refused' only in
+            the rejection, with the tokens that were counted; or 'nobody', where the rejection has no number.
+        counts_tokens: Whether each answer tells the tokens that were read.
         decimals: Of the scores. 0: there are two answers only.
         embeddings: Whether answers are vectors of ``DIMENSIONS`` numbers, of which the first is the score: 'lists' as
             hf-inference sends them, or 'base64' as OpenAI-compatible servers do.
@@ -93,6 +99,9 @@ class Plan:
     poison: str | None = None
     flagged: str | None = None
     max_chars: int | None = None
+    max_tokens: int | None = None
+    tells_length: str = "nobody"
+    counts_tokens: bool = False
     decimals: int = DECIMALS
     embeddings: str = ""
     changes: Sequence[Change] = ()
@@ -141,6 +150,18 @@ def _decode_media(item: Item) -> Item:
     return base64.b64decode(item) if isinstance(item, str) and item.startswith("iVBORw0KGgo") else item
 
 
+def _only_text(item: Any) -> Item:
+    """An input of a list: as it is, or in a list of its own, as ``/predict`` of Text Embeddings Inference has it."""
+    text: Item = item[0] if isinstance(item, list) else item
+    return text
+
+
+def _count_tokens(item: Item) -> int:
+    """The tokens of a text, special tokens included."""
+    assert isinstance(item, str)
+    return token_counter()(item) + SPECIAL_TOKENS
+
+
 def _answer(item: Item, decimals: int) -> bytes:
     positive = score(item, decimals)
     if positive >= 0.5:  # the best label comes first
@@ -177,6 +198,14 @@ class Reply(NamedTuple):
 
 def _error_reply(status: int, error: str | list[str], headers: bytes = b"", **more: str | float) -> Reply:
     return Reply(status, orjson.dumps({"error": error, **more}), headers)
+
+
+def _too_long(plan: Plan, tokens: int) -> Reply:
+    """The rejection of a request with an input of so many tokens."""
+    if plan.tells_length == "nobody":
+        return _error_reply(422, "Input validation error: the input is too long", error_type="Validation")
+    words = f"Input validation error: `inputs` must have less than {plan.max_tokens} tokens. Given: {tokens}"
+    return _error_reply(413, words, error_type="Validation")
 
 
 class Responder(Protocol):
@@ -238,7 +267,7 @@ class Service:
             asked = orjson.loads(body)
             inputs = asked["inputs"] if "inputs" in asked else asked["input"]
         is_list = isinstance(inputs, list)
-        items: list[Item] = inputs if is_list else [_decode_media(inputs)]
+        items: list[Item] = [_only_text(item) for item in inputs] if is_list else [_decode_media(inputs)]
         self._counts["items"] += len(items)
         rejection = self._reject(account, items, is_list=is_list, now=now)
         if rejection is not None:
@@ -283,6 +312,10 @@ class Service:
             return _error_reply(403, "Your input was flagged")
         if plan.max_chars is not None and any(len(item) > plan.max_chars for item in items):
             return _error_reply(413, "Input validation error: `inputs` must have less than 512 tokens")
+        if plan.max_tokens is not None:
+            tokens = next((count for count in map(_count_tokens, items) if count > plan.max_tokens), None)
+            if tokens is not None:
+                return _too_long(plan, tokens)
         if self._active >= plan.capacity and len(self._waiting) >= plan.queue:
             return _error_reply(plan.refusal, "Model is overloaded", error_type="overloaded")
         return None
@@ -347,7 +380,10 @@ class Service:
             answers = b",".join(_answer(item, self.plan.decimals) for item in items)
             body = b"[%s]" % answers if is_list or isinstance(items[0], str) else answers
         limited = self.plan.rate is not None and self.plan.announce.endswith("ratelimit")
-        connection.reply(200, body, self._rate_limit_headers(1) if limited else b"")
+        headers = self._rate_limit_headers(1) if limited else b""
+        if self.plan.counts_tokens:
+            headers += b"x-compute-tokens: %d\r\n" % sum(map(_count_tokens, items))
+        connection.reply(200, body, headers)
         if self._waiting and self._active < self.plan.capacity:
             self._start(*self._waiting.popleft())
 
@@ -366,6 +402,16 @@ class Service:
             "timeline": [self._timeline[index] for index in range(max(self._timeline, default=-1) + 1)],
             "cpu_seconds": cpu.ru_utime + cpu.ru_stime - self._cpu.ru_utime - self._cpu.ru_stime,
         }
+
+
+def _about_model(plan: Plan) -> dict[str, Any]:
+    """What Text Embeddings Inference says at ``/info``."""
+    return {
+        "model_id": "bench/model",
+        "model_type": {"classifier": {"id2label": {"0": "NEGATIVE", "1": "POSITIVE"}}},
+        "max_input_length": plan.max_tokens,
+        "max_client_batch_size": plan.largest_batch,
+    }
 
 
 class Connection(asyncio.Protocol):
@@ -408,6 +454,8 @@ class Connection(asyncio.Protocol):
         elif path.startswith(b"/api/models/"):  # the Hub's answer about a model, for clients that ask it first
             model = {"id": path[len(b"/api/models/") :].decode(), "pipeline_tag": "text-classification"}
             self.reply(200, orjson.dumps(model))
+        elif path == b"/info" and self.service.plan.tells_length == "all":
+            self.reply(200, orjson.dumps(_about_model(self.service.plan)))
         elif path == b"/health":
             self.reply(200, b"{}")
         elif method != b"POST":

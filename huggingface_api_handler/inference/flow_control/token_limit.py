@@ -1,6 +1,8 @@
 """How long an input of a route may be: as the server says, or found by what is refused and what is answered.
 
-Lengths here are estimates, of ``tasks.text_windows`` as a rule. What the server counts is ``ratio`` times as much.
+Lengths here are estimates, of ``tasks.text_windows`` as a rule. What the server counts deviates from them by some
+percent from text to text, so parts are shorter than the length by a margin. It grows with refusals, and shrinks with
+answers where the server has shown that it refuses: another one may cut a longer text without a word.
 """
 
 from __future__ import annotations
@@ -18,16 +20,23 @@ MIN_TOKENS = 32
 """A length that every model takes: what is shorter is refused for another reason."""
 
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
-_FIRST_MARGIN = 0.1
-_MARGIN = 0.04
-_MARGIN_STEP = 0.02
-_MAX_MARGIN = 0.3
+_ROOM_OF_ANSWERED = 0.9  # of what was answered in a search, since other texts have more tokens
+_ROOM_OF_TOKENS = 0.9  # of the tokens that the server takes, where it has counted none
+_ROOM_OF_COUNTED = 0.87  # of these tokens, by the mean ratio of what it has counted
+_WHOLE = 1.03  # of the room: a text that is answered whole is worth a little more risk
+_ALONE = 1.12  # of the room: what is refused as often as not
+_NEAR = 0.95  # of the room: of shorter parts an answer shows nothing
+_FAST_STEP = 0.005  # for each answer, until a part is refused
+_SLOW_STEP = 0.0003
+_REFUSED_STEP = 0.05
+_MAX_REFUSED_STEP = 0.3
+_CALM_ANSWERS = 100  # requests between two refusals that cost less than shorter parts would
 _SMOOTHING = 0.1
 _MIN_SAMPLE_TOKENS = 32  # in shorter texts a token more or less is much
-_MAX_TOKENS = 1e9
 _MIN_RATIO = 0.2
 _MAX_RATIO = 5.0
-_PLAUSIBLE = 0.6  # of the length that is said: a shorter text that is refused shows that it is another
+_MAX_TOKENS = 1e9
+_PLAUSIBLE = 0.6  # of the length that is known: a shorter text that is refused shows that it is another
 
 
 class Fit(Enum):
@@ -44,38 +53,43 @@ class TokenLimit:
 
     Attributes:
         tokens: What one input may have as the server counts, special tokens included; None where nobody said it.
-        ratio: Tokens that the server counts for each that is estimated.
-        answered: The longest estimate that was answered since something was refused.
-        refused: The shortest estimate that was refused; None where nothing was.
-        margin: The share of the length by which parts are shorter, since estimates differ from what they estimate.
-        has_sample: Whether the server has said what it counts.
+        room: The estimate that a part may have; None while it is not known, or looked for.
+        ratio: Tokens that the server counts for each that is estimated; None where it has counted none.
+        answered: The longest estimate that was answered, while the room is looked for.
+        refused: The shortest estimate that was refused, while the room is looked for; None where nothing was.
+        refuses: Whether the server refuses what is too long, as far as it shows.
+        is_bounded: Whether parts of about this room were refused.
+        calm: Answers to parts of about this room since one was refused.
+        misses: Texts of which a part was refused since one was answered.
     """
 
     tokens: int | None = None
-    ratio: float = 1.0
+    room: float | None = None
+    ratio: float | None = None
     answered: float = 0.0
     refused: float | None = None
-    margin: float = _FIRST_MARGIN
-    has_sample: bool = False
+    refuses: bool = False
+    is_bounded: bool = False
+    calm: int = 0
+    misses: int = 0
 
     @property
     def most(self) -> float | None:
-        """The longest estimate that is likely to be answered, None where nothing is known."""
-        if self.tokens is not None:
-            return self.tokens / self.ratio
-        return None if self.refused is None else self.answered or self.refused / 2
+        """The longest estimate of an input that goes together with others, None where nothing is known."""
+        if self.room is not None:
+            return self.room * _WHOLE
+        return None if self.refused is None else self.answered or self.refused / 4
 
     @property
     def is_settled(self) -> bool:
         """Whether the length is known so well that many texts can be cut by it."""
-        return self.tokens is not None or (self.refused is not None and self.refused <= self.answered * _SETTLED)
+        return self.room is not None
 
     @property
     def window(self) -> float | None:
         """The estimate that a part may have: while the length is looked for, between what is known of it."""
-        most = self.most
-        if most is None or self.refused is None or self.is_settled:
-            return None if most is None else most * (1 - self.margin)
+        if self.room is not None or self.refused is None:
+            return self.room
         return math.sqrt(self.answered * self.refused) if self.answered else self.refused / 2
 
     def fit(self, estimate: float) -> Fit:
@@ -85,17 +99,13 @@ class TokenLimit:
             estimate: Its length.
 
         Returns:
-            ``ALONE`` for what may be refused.
+            ``ALONE`` for what may be refused. While the length is looked for, what may be too long is taken to be so,
+            since it can wait until it is found.
         """
-        if self.tokens is None:
-            # Few lengths are tried: what is far shorter than all that was refused is taken to be short enough.
-            if self.refused is None or estimate <= max(self.answered, self.refused / 4):
-                return Fit.TOGETHER
-            return Fit.TOO_LONG if estimate >= self.refused else Fit.ALONE
-        most = self.tokens / self.ratio
-        if estimate <= most * (1 - self.margin):
+        most = self.most
+        if most is None or estimate <= most:
             return Fit.TOGETHER
-        return Fit.TOO_LONG if estimate > most else Fit.ALONE
+        return Fit.ALONE if self.room is not None and estimate <= self.room * _ALONE else Fit.TOO_LONG
 
     def state(self, tokens: int | None) -> None:
         """Take what the server or the Hub says of the model, unless requests have shown it.
@@ -103,8 +113,17 @@ class TokenLimit:
         Args:
             tokens: What one input may have; None where nobody says it.
         """
-        if tokens is not None and self.tokens is None and self.refused is None:
-            self.tokens = tokens
+        if tokens is not None and self.tokens is None and self.refused is None and self.room is None:
+            self._settle_by(tokens)
+
+    def _settle_by(self, tokens: int) -> None:
+        self.tokens, self.refused, self.answered = tokens, None, 0.0
+        self.room = tokens * (_ROOM_OF_TOKENS if self.ratio is None else _ROOM_OF_COUNTED / self.ratio)
+        self.is_bounded, self.calm, self.misses = False, 0, 0
+
+    def _search_below(self, estimate: float) -> None:
+        self.tokens = self.room = None
+        self.refused, self.answered = estimate, 0.0
 
     def to_record(self) -> dict[str, float | None]:
         """Return what is stored, so that the next query knows it.
@@ -114,10 +133,12 @@ class TokenLimit:
         """
         return {
             "tokens": self.tokens,
-            "ratio": self.ratio if self.has_sample else None,
+            "room": self.room,
+            "ratio": self.ratio,
             "answered": self.answered,
             "refused": self.refused,
-            "margin": self.margin,
+            "refuses": self.refuses,
+            "bounded": self.is_bounded,
         }
 
     @classmethod
@@ -137,26 +158,24 @@ class TokenLimit:
         """
         if record is None:
             return cls()
-        tokens, ratio, refused = record["tokens"], record["ratio"], record["refused"]
-        limit = cls(
-            None if tokens is None else int(tokens),
-            1.0 if ratio is None else float(ratio),
-            float(record["answered"]),
-            None if refused is None else float(refused),
-            float(record["margin"]),
-            ratio is not None,
+        tokens, room, ratio, refused = (
+            None if record[name] is None else float(record[name]) for name in ("tokens", "room", "ratio", "refused")
         )
-        are_credible = limit.answered >= 0 and 0 <= limit.margin <= _MAX_MARGIN
-        if not (are_credible and _MIN_RATIO <= limit.ratio <= _MAX_RATIO):
+        answered = float(record["answered"])
+        is_ratio_credible = ratio is None or _MIN_RATIO <= ratio <= _MAX_RATIO
+        if not (is_ratio_credible and 0 <= answered < _MAX_TOKENS):
             raise ValueError("out of all bounds")
-        for length in (limit.tokens, limit.refused):
+        for length in (tokens, room, refused):
             if length is not None and not 0 < length < _MAX_TOKENS:
                 raise ValueError("out of all bounds")
-        return limit
+        if tokens is not None and room is None:
+            raise ValueError("a length without the room that it makes")
+        whole = None if tokens is None else int(tokens)
+        return cls(whole, room, ratio, answered, refused, record["refuses"] is True, record["bounded"] is True)
 
     def forget(self) -> None:
         """Forget all, since inputs are refused that cannot be too long."""
-        self.tokens = self.refused = None
+        self.tokens = self.room = self.refused = None
         self.answered = 0.0
 
     def on_refused(self, estimate: float, most: int | None, counted: int | None, *, is_part: bool) -> None:
@@ -166,33 +185,53 @@ class TokenLimit:
             estimate: Its length.
             most: What the server says that it takes; None where it does not.
             counted: The tokens that the server says it has; None where it does not.
-            is_part: Whether it was cut to fit.
+            is_part: Whether it was cut to fit, as the first of its text that is refused.
         """
-        if is_part and self.is_settled:
-            self.margin = min(_MAX_MARGIN, self.margin + _MARGIN_STEP)
-        if most is not None and (counted is None or counted > most):
-            self.tokens = most
-        if self.tokens is not None:
-            if counted is not None and counted > self.tokens:
-                self.on_counted(estimate, counted)
-            elif estimate * self.ratio < self.tokens * _PLAUSIBLE and most is None:
-                self.tokens, self.refused, self.answered = None, estimate, 0.0
-            elif estimate * self.ratio < self.tokens:
-                self.ratio = self.tokens / estimate
-            return
-        self.refused = estimate if self.refused is None else min(self.refused, estimate)
-        if self.answered >= self.refused:  # texts of one estimate differ
-            self.answered = self.refused / _SETTLED
+        self.refuses = True
+        # Of parts those are refused that have the most tokens: they say nothing of others.
+        if counted is not None and not is_part and (most is None or counted > most / _PLAUSIBLE):
+            self.on_counted(estimate, counted)
+        if most is not None and most != self.tokens and (counted is None or counted > most):
+            self._settle_by(most)
+        elif self.room is None:
+            self.refused = estimate if self.refused is None else min(self.refused, estimate)
+            self._settle()
+        elif estimate <= self.room * _PLAUSIBLE and most is None:
+            self._search_below(estimate)
+        elif estimate <= self.room * _WHOLE or is_part:
+            self._step_back(estimate)
+
+    def _step_back(self, estimate: float) -> None:
+        """Make the room smaller, unless so few inputs are refused that it costs less than smaller parts."""
+        assert self.room is not None
+        if self.calm < _CALM_ANSWERS:
+            self.misses += 1
+            step = min(_MAX_REFUSED_STEP, _REFUSED_STEP * max(1, self.misses - 1))
+            self.room = max(MIN_TOKENS, min(self.room, estimate * (1 - step)))
+            self.is_bounded = True
+        self.calm = 0
 
     def on_answered(self, estimate: float) -> None:
-        """Note an input that was answered, while the length is looked for.
+        """Note an input that was answered.
 
         Args:
-            estimate: Its length.
+            estimate: Its length: of several inputs, that of the longest.
         """
-        if self.refused is not None and estimate > self.answered:
-            self.answered = estimate
-            self.refused = max(self.refused, estimate * (1 + _MARGIN))
+        if self.room is None:
+            if self.refused is not None and estimate > self.answered:
+                self.answered = estimate
+                self._settle()
+        elif estimate >= self.room * _NEAR:
+            self.calm, self.misses = self.calm + 1, 0
+            if self.refuses:
+                self.room *= 1 + (_SLOW_STEP if self.is_bounded else _FAST_STEP)
+
+    def _settle(self) -> None:
+        """End the search where it is close enough. Texts of one estimate differ, so the two may have crossed."""
+        if self.refused is not None and self.refused <= self.answered * _SETTLED:
+            self.room = max(MIN_TOKENS, min(self.answered, self.refused) * _ROOM_OF_ANSWERED)
+            self.refused, self.answered = None, 0.0
+            self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def on_counted(self, estimate: float, tokens: int) -> None:
         """Note what the server counted.
@@ -203,8 +242,7 @@ class TokenLimit:
         """
         if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
             return
-        ratio = tokens / estimate
-        if not self.has_sample:
-            self.has_sample, self.ratio, self.margin = True, ratio, min(self.margin, _MARGIN)
-        else:
-            self.ratio += (ratio - self.ratio) * _SMOOTHING
+        ratio, is_first = tokens / estimate, self.ratio is None
+        self.ratio = ratio if self.ratio is None else self.ratio + (ratio - self.ratio) * _SMOOTHING
+        if is_first and self.tokens is not None and not self.is_bounded:
+            self.room = self.tokens * _ROOM_OF_COUNTED / ratio

@@ -16,6 +16,7 @@ from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
 _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
+_ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
 _PLAN = "places of parts"
 _SERVER_CUTS = ("truncation", "truncate")
 
@@ -107,7 +108,7 @@ class ChunkedText:
             return limit.tokens - _SLACK_TOKENS, tokenizer
         window = limit.window or ASSUMED_TOKENS
         if self.ratio is not None and limit.tokens is not None:
-            window = limit.tokens / self.ratio * (1 - limit.margin)
+            window = limit.tokens / self.ratio * _ROOM_OF_OWN_RATIO
         return window if self.most is None else min(window, self.most), estimate_tokens
 
     def cut_again(self, place: Place, most: float, ratio: float | None) -> None:
@@ -239,7 +240,11 @@ def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
     Returns:
         The same limit; another one where parts are wanted and nothing is known.
     """
-    return replace(limit, tokens=ASSUMED_TOKENS) if model.long_text == "chunk" and limit.most is None else limit
+    if model.long_text != "chunk" or limit.most is not None:
+        return limit
+    assumed = replace(limit)
+    assumed.state(ASSUMED_TOKENS)
+    return assumed
 
 
 def inputs_to_ask(

@@ -219,14 +219,16 @@ class InputQueue:
             failure: by which it was refused.
 
         Returns:
-            The others together, and those alone that may be too long; None where a part of a batch is refused again, or
-            long texts are not asked in parts.
+            The others together, and those alone that may be too long; None where nothing tells which that are, or long
+            texts are not asked in parts.
         """
         if batch.is_part or not self.long_texts.is_on:
             return None
         self.long_texts.limit.state(failure.stated_max_tokens)
         together, alone = self.long_texts.sift(batch.indexes)
         if len(together) == len(batch.indexes):
+            if self.long_texts.limit.is_settled:
+                return None
             longest = max(together, key=lambda index: text_length(self.inputs[index]))
             together.remove(longest)
             alone = [longest]

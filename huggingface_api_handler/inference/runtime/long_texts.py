@@ -29,6 +29,7 @@ from .input_stream import InputStream
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
 _RESIFT = 0.95
+_MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
 _MAX_RECENT = 256  # parts whose answers are held, since equal ones may follow before they are stored
@@ -47,6 +48,7 @@ class _Search:
         sifted_at: what was thought to be answered when inputs were last sifted; None where nothing was known.
         longest: the longest input that was answered.
         longest_chars: its length.
+        tries: texts that went whole, and alone, since they may be too long.
         samples: answers in which the server said how many tokens it read.
     """
 
@@ -54,6 +56,7 @@ class _Search:
     sifted_at: float | None = None
     longest: Input | None = None
     longest_chars: int = 0
+    tries: int = 0
     samples: int = 0
 
 
@@ -123,9 +126,15 @@ class LongTexts:
             if text_length(item) <= most:
                 together.append(index)
                 continue
+            if index < 0:  # parts are cut to fit, and alone each would cost a request
+                together.append(index)
+                continue
             fit = self.limit.fit(self.tokens(item))
-            if fit is Fit.TOO_LONG and (index < 0 or index in self._uncut):  # it is as short as it can be
+            if fit is Fit.TOO_LONG and index in self._uncut:  # it is as short as it can be
                 fit = Fit.ALONE
+            elif fit is Fit.ALONE:
+                self._search.tries += 1
+                fit = Fit.ALONE if self._search.tries <= _MAX_TRIES else Fit.TOO_LONG
             if fit is Fit.TOO_LONG:
                 self._pending.append(self._text(index))
             else:
@@ -233,9 +242,10 @@ class LongTexts:
             if self._search.longest is None:
                 self._give_up()
             return False
-        if self.limit.refused is None and self._search.longest is not None:
+        if self.limit.most is None and self._search.longest is not None:
             self.limit.answered = self.tokens(self._search.longest)
-        self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=index < 0)
+        is_first_part = index < 0 and all(text.most is None for text, _ in self._owners[index])
+        self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=is_first_part)
         ratio = counted / estimate if counted else None
         if index >= 0:
             text = self._text(index)
@@ -395,7 +405,7 @@ class LongTexts:
         longest = max(items, key=text_length) if len(items) > 1 else items[0]
         if text_length(longest) > search.longest_chars:
             search.longest, search.longest_chars = longest, text_length(longest)
-        if limit.refused is not None and not limit.is_settled:
+        if limit.most is not None and text_length(longest) > (limit.room or 0.0):
             limit.on_answered(self.tokens(longest))
         if tokens and limit.most is not None and not self._chunking.writes:
             search.samples += 1
