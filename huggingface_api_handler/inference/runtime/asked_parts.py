@@ -6,12 +6,12 @@ import itertools
 from typing import NamedTuple
 
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Place
+from ...tasks.chunking import Span
 from .chunked_text import ChunkedText
 
 _MAX_RECENT = 256  # parts whose answers are held, since equal ones may follow before they are stored
 
-Owners = list[tuple[ChunkedText, Place]]
+Owners = list[tuple[ChunkedText, Span]]
 """The texts that a part is part of, and where."""
 
 
@@ -47,13 +47,13 @@ class AskedParts:
     def __len__(self) -> int:
         return len(self._owners)
 
-    def add(self, item: Input, text: ChunkedText, place: Place) -> int | AnsweredPart | None:
+    def add(self, item: Input, text: ChunkedText, span: Span) -> int | AnsweredPart | None:
         """Ask for a part.
 
         Args:
             item: what is asked.
             text: that it is part of.
-            place: where it is there.
+            span: where it is there.
 
         Returns:
             The index of a new part; its answer where an equal one was answered a moment ago; None where an equal one is
@@ -62,11 +62,11 @@ class AskedParts:
         index = self._indexes.get(item)
         if index is None:
             index = self._indexes[item] = next(self._numbers)
-            self._items[index], self._owners[index] = item, [(text, place)]
+            self._items[index], self._owners[index] = item, [(text, span)]
             return index
         if index in self._recent:
             return self._recent[index]
-        self._owners[index].append((text, place))
+        self._owners[index].append((text, span))
         return None
 
     def owners(self, index: int) -> Owners:

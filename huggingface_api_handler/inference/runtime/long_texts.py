@@ -13,7 +13,7 @@ from typing import cast
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Place
+from ...tasks.chunking import Chunking, Part, Span
 from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
@@ -22,7 +22,7 @@ from ..flow_control.token_limit import Fit
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
-from .chunked_text import ChunkedText, asks_in_parts, limit_for, places_of
+from .chunked_text import ChunkedText, asks_in_parts, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
@@ -152,8 +152,8 @@ class LongTexts:
         is_first = not text.is_counted
         arguments = self.search.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
-        places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
-        if is_first and text.is_uncut and text.most is None:
+        spans = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
+        if is_first and text.is_uncut and text.max_part is None:
             self._leave(text)
             self._uncut.add(text.index)
             return [text.index]
@@ -162,19 +162,19 @@ class LongTexts:
             self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
         text.is_counted = True
         self._usage.long_texts += is_first
-        self._usage.parts += len(places)
-        new = [index for place in places if (index := self._ask(text, place)) is not None]
-        if all(place in text.answers for place in text.places):  # parts that were answered a moment ago
+        self._usage.parts += len(spans)
+        new = [index for span in spans if (index := self._ask(text, span)) is not None]
+        if all(span in text.answers for span in text.spans):  # parts that were answered a moment ago
             self._go_on(text)
         return new
 
-    def _ask(self, text: ChunkedText, place: Place) -> int | None:
+    def _ask(self, text: ChunkedText, span: Span) -> int | None:
         """The index of a new part; None where an equal one is on its way, or was answered a moment ago."""
-        item = text.chunking.part(text.item, place)
-        asked = self._parts.add(item, text, place)
+        item = text.chunking.part(text.item, span)
+        asked = self._parts.add(item, text, span)
         if asked is None or isinstance(asked, int):
             return asked
-        text.answers[place] = Part(place, item, asked.answer), asked.prediction
+        text.answers[span] = Part(span, item, asked.answer), asked.prediction
         return None
 
     def refused(self, index: int, failure: Failure) -> bool:
@@ -189,7 +189,7 @@ class LongTexts:
         """
         if not (self.is_on and failure.is_too_long):
             return False
-        is_first_part = index < 0 and all(text.most is None for text, _ in self._parts.owners(index))
+        is_first_part = index < 0 and all(text.max_part is None for text, _ in self._parts.owners(index))
         estimate = self.search.on_refused(self._inputs[index], failure, is_first_part=is_first_part)
         if estimate is None:
             if not self.search.has_answer:
@@ -198,14 +198,14 @@ class LongTexts:
         ratio = failure.stated_tokens / estimate if failure.stated_tokens else None
         if index >= 0:
             text = self._text(index)
-            text.most, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
+            text.max_part, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
             self._pending.appendleft(text)
             self._wake()
             return True
-        for text, place in self._parts.drop(index):
-            if place in text.places:
+        for text, span in self._parts.drop(index):
+            if span in text.spans:
                 text.refusal = text.refusal or failure.without_request()
-                text.cut_again(place, estimate * _HALF, ratio)
+                text.cut_again(span, estimate * _HALF, ratio)
                 self._resume(text)
         self._wake()
         return True
@@ -219,9 +219,9 @@ class LongTexts:
             prediction: what was read of it.
         """
         part, owners = self._parts.on_answered(index, answer, prediction)
-        for text, place in owners:
-            if place in text.places:
-                text.answers[place] = Part(place, part.item, answer), prediction
+        for text, span in owners:
+            if span in text.spans:
+                text.answers[span] = Part(span, part.item, answer), prediction
             self._go_on(text)
         self._wake()
 
@@ -232,11 +232,11 @@ class LongTexts:
             index: of the part.
             failure: its reason.
         """
-        for text, place in self._parts.drop(index):
-            if place not in text.places or text.is_failed:
+        for text, span in self._parts.drop(index):
+            if span not in text.spans or text.is_failed:
                 continue
-            of_all = f" of {len(text.places)}" if not text.gaps else ""
-            where = f"part {text.places.index(place) + 1}{of_all} of a text that is too long for the model"
+            of_all = f" of {len(text.spans)}" if not text.gaps else ""
+            where = f"part {text.spans.index(span) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
         self._wake()
 
@@ -256,8 +256,8 @@ class LongTexts:
         self._leave(text)
         try:
             answer = text.merge(self._model)
-            ask_again, most = self._chunking.ask_again, self.search.limit.window
-            shorter = ask_again(answer, most, estimate_tokens, self._model) if ask_again and most else None
+            ask_again, window = self._chunking.ask_again, self.search.limit.window
+            shorter = ask_again(answer, window, estimate_tokens, self._model) if ask_again and window else None
             if shorter is not None and len(shorter) < text_length(text.item):
                 text.ask_next(shorter)
                 self._pending.append(text)
@@ -267,7 +267,7 @@ class LongTexts:
             self._end(text, Failure(FailureKind.INPUT_REJECTED, str(error)))
             return
         parts, predictions = text.read_parts
-        left_out = self._chunking.left_out(text.whole, [part.place for part in parts], self._model)
+        left_out = self._chunking.left_out(text.whole, [part.span for part in parts], self._model)
         self._usage.left_out += bool(left_out)
         self._put(text.index, with_parts(prediction, parts, predictions, left_out))
 
@@ -323,13 +323,13 @@ class LongTexts:
         Returns:
             Whether that was a plan of parts. One that this query does not follow is left aside.
         """
-        places = places_of(stored) if self.is_on else None
-        if places is None or index < 0:
+        spans = spans_of(stored) if self.is_on else None
+        if spans is None or index < 0:
             return False
         text = self._text(index)
-        if not all(map(_is_asked_about, (text.chunking.part(text.item, place) for place in places))):
+        if not all(map(_is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
             return False
-        text.follow(places, self._model)
+        text.follow(spans, self._model)
         self._pending.append(text)
         return True
 
