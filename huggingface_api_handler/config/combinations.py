@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
+from ..tasks.chunking import WHERE_NEEDED
 from ..tasks.prompts import template_columns
 from .settings import ModelSettings
 
@@ -84,7 +85,7 @@ _NOT_CUTTING = (None, False, 0, "do_not_truncate")
 def _refuse_two_ways_with_long_texts(settings: ModelSettings) -> None:
     """Refuse parts of texts where a task has none, and beside parameters by which the server cuts texts itself."""
     way, task = settings.long_text, settings.definition
-    if way == "auto":  # what the server cuts is never too long for it
+    if way == WHERE_NEEDED:  # what the server cuts is never too long for it
         return
     if way in ("chunk", "truncate") and task.chunking is None:
         advice = task.long_text_advice or "It reads no text that could be asked in parts. Leave long_text out"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..tasks import TASKS, Task
+from ..tasks.chunking import WHERE_NEEDED, LongText
 from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
@@ -286,8 +287,8 @@ class ModelSettings(_Arguments):
         "{'enum': ['good', 'bad'], 'description': '...'}, a map of fields or a list of one such map; the whole may be "
         "a JSON schema. An answer that does not fit is asked for once more.",
     )
-    long_text: Literal["auto", "chunk", "truncate", "error"] = Field(
-        default="auto",
+    long_text: LongText = Field(
+        default=WHERE_NEEDED,
         description="What becomes of a text that is too long for the model: 'auto', it is asked in parts where the "
         "server refuses it or said how much it takes; 'chunk', in parts of 512 tokens too where no length is known; "
         "'truncate', only its first part is asked; 'error', it is the row's error. Default: 'auto'.",

@@ -9,8 +9,8 @@ from .echoes import ServerError
 
 _TOO_LARGE = 413
 
-_MIN_TOKENS = 8
-_MAX_TOKENS = 10_000_000
+_MIN_STATED_TOKENS = 8
+_MAX_STATED_TOKENS = 10_000_000
 """No model takes less or more. What a server says beyond is not of a length."""
 
 _PADDING_POSITIONS = 2
@@ -201,7 +201,7 @@ def _read(stated: re.Match[str], error: ServerError) -> InputLengths | None:
         if tokens is not None and tokens + numbers["output"] <= most:
             return None
         most -= numbers["output"]
-        if most < _MIN_TOKENS:  # there is room for no input: the answer is to be shorter
+        if most < _MIN_STATED_TOKENS:  # there is room for no input: the answer is to be shorter
             return None
     if most is not None and most % _POSITIONS_STEP == _PADDING_POSITIONS:
         most -= _PADDING_POSITIONS
@@ -222,4 +222,4 @@ def sane_tokens(value: object) -> int | None:
     >>> sane_tokens(512), sane_tokens(1e30), sane_tokens(True), sane_tokens(-1)
     (512, None, None, None)
     """
-    return value if type(value) is int and _MIN_TOKENS <= value <= _MAX_TOKENS else None
+    return value if type(value) is int and _MIN_STATED_TOKENS <= value <= _MAX_STATED_TOKENS else None

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FILE = "tokenizer.json"
-_MAX_FILE_BYTES = 64 * 1024 * 1024
+_MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 """Bytes of the largest file that is read: those of models of many languages have some 35 million."""
 
-_MAX_KEPT = 4
+_MAX_TOKENIZERS = 4
 """Tokenizers that a process keeps. One of many languages takes some 100 MB."""
 
 _NETWORK_PATHS = ("\\\\", "//")
@@ -56,10 +56,10 @@ def _path_of(model: str) -> Path | None:
 
         found: Any = try_to_load_from_cache(model, _FILE)
         path = Path(found)  # raises where it is not there
-    return path if path.is_file() and path.stat().st_size <= _MAX_FILE_BYTES else None
+    return path if path.is_file() and path.stat().st_size <= _MAX_TOKENIZER_BYTES else None
 
 
-@lru_cache(maxsize=_MAX_KEPT)
+@lru_cache(maxsize=_MAX_TOKENIZERS)
 def _load(path: Path, _changed_ns: int) -> CountTokens:
     module = importlib.import_module("tokenizers")
     tokenizer: Tokenizer = module.Tokenizer.from_file(str(path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from ..errors import InputError
 from .input_types import ContextQuestion, Input, LabelledText, TextPair
@@ -102,6 +102,12 @@ class Overlap(NamedTuple):
     at_sentences: float = 0.0
     parameter: str | None = None
 
+
+LongText = Literal["auto", "chunk", "truncate", "error"]
+"""What becomes of a text that is too long for the model, as a person says it."""
+
+WHERE_NEEDED: LongText = "auto"
+"""It is asked in parts where the server refuses it, or where the length is known."""
 
 NO_OVERLAP = Overlap()
 

@@ -25,7 +25,7 @@ _NUMBERED_LABEL = re.compile(r"LABEL_(\d+)")
 
 _LENGTH_PARAMETERS = ("max_length", "max_new_tokens")
 
-_LENGTH_TOLERANCE = 1.25
+_SUMMARY_TOLERANCE = 1.25
 """Times a given length that summaries may have, since tokens are estimated, and one more request is not free."""
 
 
@@ -238,7 +238,7 @@ def _given_lengths(parameters: Mapping[str, Any]) -> list[float]:
     inner = parameters.get("generate_parameters")
     holders = [holder for holder in (parameters, inner) if isinstance(holder, Mapping)]
     given = [whole_number(holder.get(name)) for holder in holders for name in _LENGTH_PARAMETERS]
-    return [value * _LENGTH_TOLERANCE for value in given if value is not None and value > 0]
+    return [value * _SUMMARY_TOLERANCE for value in given if value is not None and value > 0]
 
 
 def merge_translations(read: Read, key: str) -> Merge:

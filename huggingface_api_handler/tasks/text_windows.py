@@ -23,7 +23,7 @@ _FIRST_CHARS_PER_TOKEN = 3.0
 _MAX_GROWTH = 2
 """How many times as many characters as the last try the next one may have: what is counted stays within bounds."""
 
-_MARGIN = 1.25
+_GUESS_MARGIN = 1.25
 """How many times as many characters as are guessed to fit are counted of a text that has more."""
 
 _MAX_GUESSES = 4
@@ -175,7 +175,7 @@ class _Cutter:
         guess = min(max(1.0, most * self._chars_per_token), len(self._text))
         while near < far:
             index = max(near, bisect_right(range(far), guess, lo=near, key=distance) - 1)
-            size = min(distance(index), int(guess * _MARGIN) + 1)
+            size = min(distance(index), int(guess * _GUESS_MARGIN) + 1)
             is_ahead = offsets[index] > origin
             tokens = self._count(self._text[origin : origin + size] if is_ahead else self._text[origin - size : origin])
             if tokens > most:

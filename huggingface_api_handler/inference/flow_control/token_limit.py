@@ -16,7 +16,7 @@ from typing import Any
 ASSUMED_TOKENS = 512
 """What most encoders take, where a person wants parts and no length is known."""
 
-MIN_TOKENS = 32
+ALWAYS_TAKEN_TOKENS = 32
 """A length that every model takes: what is shorter is refused for another reason."""
 
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
@@ -35,14 +35,14 @@ _SMOOTHING = 0.1
 _MIN_SAMPLE_TOKENS = 32  # in shorter texts a token more or less is much
 _MIN_RATIO = 0.2
 _MAX_RATIO = 5.0
-_MAX_TOKENS = 1e9
+_MAX_ESTIMATE = 1e9
 _PLAUSIBLE = 0.6  # of the length that is known: a shorter text that is refused shows that it is another
 
 
 class Fit(Enum):
     """Whether an input is short enough for its route."""
 
-    TOGETHER = "together"  # with others in one request
+    TOGETHER = "with others"  # with others in one request
     ALONE = "alone"  # perhaps too long, so that a batch would fail for it
     TOO_LONG = "too long"
 
@@ -163,10 +163,10 @@ class TokenLimit:
         )
         answered = float(record["answered"])
         is_ratio_credible = ratio is None or _MIN_RATIO <= ratio <= _MAX_RATIO
-        if not (is_ratio_credible and 0 <= answered < _MAX_TOKENS):
+        if not (is_ratio_credible and 0 <= answered < _MAX_ESTIMATE):
             raise ValueError("out of all bounds")
         for length in (tokens, room, refused):
-            if length is not None and not 0 < length < _MAX_TOKENS:
+            if length is not None and not 0 < length < _MAX_ESTIMATE:
                 raise ValueError("out of all bounds")
         if tokens is not None and room is None:
             raise ValueError("a length without the room that it makes")
@@ -208,7 +208,7 @@ class TokenLimit:
         if self.calm < _CALM_ANSWERS:
             self.misses += 1
             step = min(_MAX_REFUSED_STEP, _REFUSED_STEP * max(1, self.misses - 1))
-            self.room = max(MIN_TOKENS, min(self.room, estimate * (1 - step)))
+            self.room = max(ALWAYS_TAKEN_TOKENS, min(self.room, estimate * (1 - step)))
             self.is_bounded = True
         self.calm = 0
 
@@ -230,7 +230,7 @@ class TokenLimit:
     def _settle(self) -> None:
         """End the search where it is close enough. Texts of one estimate differ, so the two may have crossed."""
         if self.refused is not None and self.refused <= self.answered * _SETTLED:
-            self.room = max(MIN_TOKENS, min(self.answered, self.refused) * _ROOM_OF_ANSWERED)
+            self.room = max(ALWAYS_TAKEN_TOKENS, min(self.answered, self.refused) * _ROOM_OF_ANSWERED)
             self.refused, self.answered = None, 0.0
             self.is_bounded, self.calm, self.misses = False, 0, 0
 

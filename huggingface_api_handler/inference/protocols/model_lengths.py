@@ -23,7 +23,7 @@ from .key_policy import RequestKind, key_for
 _STATUS_OK = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_FILE_BYTES = 1024 * 1024
-_MAX_LISTED = 1000
+_MAX_MODELS = 1000
 _MAX_DESCRIBED_TOKENS = 1_000_000
 """Tokenizers that have no limit name a number beyond."""
 
@@ -37,11 +37,9 @@ _FIELDS = (
 )
 """Where servers say the length, in what describes the server or one of its models."""
 
-_CONFIG, _TOKENIZER_CONFIG, _SENTENCE_CONFIG = (
-    "config.json",
-    "tokenizer_config.json",
-    "sentence_bert_config.json",
-)
+_CONFIG = "config.json"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_SENTENCE_CONFIG = "sentence_bert_config.json"
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_source_positions", "max_encoder_position_embeddings")
 
 _POSITIONS_AFTER_PADDING = 2
@@ -140,7 +138,7 @@ def _described(info: Mapping[str, object], model: str) -> Mapping[str, object]:
     """What describes one model, among what a server says."""
     for listed in (info.get("data"), info.get("models")):
         if isinstance(listed, list):
-            models = [each for each in listed[:_MAX_LISTED] if isinstance(each, Mapping)]
+            models = [each for each in listed[:_MAX_MODELS] if isinstance(each, Mapping)]
             own = next((each for each in models if model in (each.get("id"), each.get("root"))), None)
             return own or (models[0] if len(models) == 1 else {})
     return info

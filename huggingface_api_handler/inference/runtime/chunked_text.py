@@ -193,6 +193,9 @@ def is_plan(stored: object) -> bool:
 
     Args:
         stored: what is stored.
+
+    Returns:
+        True for what ``ChunkedText.plan`` wrote.
     """
     return type(stored) is dict and _PLAN in stored
 

@@ -70,15 +70,8 @@ class QueryExecutor:
         self._sender = RequestSender(
             model, route, timeout_s, usage, dependencies, is_stopped=lambda: self.stopped is not None
         )
-        self._handler = ResponseHandler(
-            model,
-            source,
-            usage,
-            dependencies,
-            self._breaker,
-            self._reject,
-            lambda: self._pool.start(queue.fill_parts()),
-        )
+        reading = model, source, usage, dependencies, self._breaker, self._reject
+        self._handler = ResponseHandler(*reading, lambda: self._pool.start(queue.fill_parts()))
         self._queue = queue = InputQueue(
             model.definition,
             route.protocol.batching(model.definition),

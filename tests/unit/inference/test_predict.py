@@ -126,7 +126,8 @@ def test_on_error_raise_stops_at_the_first_failed_row(service: Service) -> None:
 
 def test_a_megabyte_of_text_that_is_refused_fails_alone(service: Service) -> None:
     service.answer = lambda body, headers, path: Reply({"error": "too large"}, 413) if len(body["inputs"]) > 10**6 else [score(body["inputs"])]  # fmt: skip
-    out = predict(pd.DataFrame({"text": ["a", "x" * (1 << 20), "b"]}), SENTIMENT, {"endpoint": service.url})
+    using = {**SENTIMENT, "long_text": "error"}
+    out = predict(pd.DataFrame({"text": ["a", "x" * (1 << 20), "b"]}), using, {"endpoint": service.url})
     assert list(out["sentiment"]) == [label("a"), None, label("b")]
     assert out["sentiment_error"][1].startswith("rejected input 413: too large")
 

@@ -77,7 +77,7 @@ def test_any_name_of_a_model_can_be_asked_about(cache: Path, model: str) -> None
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tokenizer(tmp_path, "one")
-    monkeypatch.setattr("huggingface_api_handler.inference.tokenizers._MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("huggingface_api_handler.inference.tokenizers._MAX_TOKENIZER_BYTES", 10)
     assert tokenizer_of(str(tmp_path)) is None
 
 

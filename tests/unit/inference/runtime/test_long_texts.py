@@ -269,7 +269,10 @@ def test_equal_parts_are_asked_once(encoder: Encoder) -> None:
     encoder.accepts_batches = False
     shared = document(400, 7)
     texts = [shared, f"{shared} The end.", f"{shared} Another end."]
-    encoder.ask(texts)
+    with Session() as session:
+        encoder.ask([document(300, 8)], session)
+        encoder.forget()
+        encoder.ask(texts, session)
     assert len(encoder.answered) == len(set(encoder.answered))
     assert len(encoder.answered) <= 1.5 * tokens(shared) / LIMIT + 4
 
