@@ -6,6 +6,7 @@ A part has an index of its own, below zero, under which it is looked up, sent an
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from .input_stream import InputStream
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
 _RESIFT = 0.95
+_MAX_OPEN = 2048
+_MAX_FIRST_OPEN = 256  # before any part was answered
+_ANY_NUMBER = 1 << 60
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
@@ -45,17 +49,19 @@ class _Search:
 
     Attributes:
         text: the one text that is asked meanwhile, part after part.
-        sifted_at: what was thought to be answered when inputs were last sifted; None where nothing was known.
+        sifted_at: the longest that was thought to be answered when inputs that wait were sifted.
         longest: the longest input that was answered.
         longest_chars: its length.
+        max_open: open parts from which on no text is cut, since answers to these show how long others may be.
         tries: texts that went whole, and alone, since they may be too long.
         samples: answers in which the server said how many tokens it read.
     """
 
     text: ChunkedText | None = None
-    sifted_at: float | None = None
+    sifted_at: float = 0.0
     longest: Input | None = None
     longest_chars: int = 0
+    max_open: int = 1
     tries: int = 0
     samples: int = 0
 
@@ -115,7 +121,8 @@ class LongTexts:
         Returns:
             The indexes of those that may go with others, and of those that may be too long, so that they go alone.
         """
-        most = self._search.sifted_at = self.limit.most if self.is_on else None
+        most = self.limit.most if self.is_on else None
+        self._search.sifted_at = max(self._search.sifted_at, math.inf if most is None else most)
         if most is None:
             return list(indexes), []
         together: list[int] = []
@@ -145,13 +152,19 @@ class LongTexts:
     @property
     def must_sift(self) -> bool:
         """Whether inputs that were sifted may be too long by what was found since."""
-        most, sifted_at = self.limit.most, self._search.sifted_at
-        return self.is_on and most is not None and (sifted_at is None or most < sifted_at * _RESIFT)
+        most = self.limit.most
+        return self.is_on and most is not None and most < self._search.sifted_at * _RESIFT
+
+    def begin_sifting(self) -> None:
+        """Forget how all inputs were sifted that wait, since they are sifted again."""
+        self._search.sifted_at = 0.0
 
     @property
     def is_due(self) -> bool:
-        """Whether there is a text to cut. While no length is settled, they are cut one after another."""
-        return bool(self._pending) and (self._search.text is None or self.limit.is_settled)
+        """Whether there is a text to cut: one after another while no length is settled, then some at a time."""
+        search = self._search
+        is_next = search.text is None or self.limit.is_settled
+        return bool(self._pending) and is_next and len(self._owners) < search.max_open
 
     @property
     def is_busy(self) -> bool:
@@ -162,6 +175,11 @@ class LongTexts:
     def open_parts(self) -> int:
         """How many parts have neither answer nor failure."""
         return len(self._owners)
+
+    def only_cached(self) -> None:
+        """Cut all texts from now on, since parts without a stored answer are left aside."""
+        self._search.max_open = _ANY_NUMBER
+        self._wake()
 
     def clear(self) -> None:
         """Cut nothing more."""
@@ -174,18 +192,23 @@ class LongTexts:
             The indexes of the inputs that are to be asked: of parts, and of texts that proved short enough.
         """
         new: list[int] = []
+        search = self._search
+        if search.max_open < _ANY_NUMBER:
+            search.max_open = _MAX_OPEN if self.limit.calm else _MAX_FIRST_OPEN
         while self.is_due:
             text = self._pending.popleft()
             if not self.is_on:
                 new.append(text.index)
                 continue
             if not self.limit.is_settled:
-                self._search.text = text
+                search.text = text
             try:
                 new += await self._cut(text)
             except InputError as error:
                 why = text.refusal or Failure(FailureKind.INPUT_REJECTED, "a text is too long for the model")
                 self._end(text, replace(why, message=f"{why.message} ({error})"))
+        if search.max_open < _ANY_NUMBER:
+            search.max_open //= 2  # so that parts come many at a time, and fill their batches
         return new
 
     async def _cut(self, text: ChunkedText) -> list[int]:
@@ -238,8 +261,7 @@ class LongTexts:
             return False
         item, counted = self._inputs[index], failure.stated_tokens
         estimate = self.tokens(item)
-        if self.limit.most is None and self._search.longest is not None:
-            self.limit.answered = self.tokens(self._search.longest)
+        self._begin_search()
         is_first_part = index < 0 and all(text.most is None for text, _ in self._owners[index])
         self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=is_first_part)
         if estimate * _HALF < MIN_TOKENS:  # so it is not its length
@@ -261,6 +283,24 @@ class LongTexts:
                 self._resume(text)
         self._wake()
         return True
+
+    def refused_together(self, indexes: Sequence[int], failure: Failure) -> None:
+        """Learn of a batch in which an input is too long: where nothing was known, that is its longest.
+
+        Args:
+            indexes: of the inputs.
+            failure: of the request.
+        """
+        self.limit.state(failure.stated_max_tokens)
+        self.limit.refuses = True
+        if self.limit.most is None:
+            self._begin_search()
+            longest = max((self._inputs[index] for index in indexes), key=text_length)
+            self.limit.on_refused(self.tokens(longest), None, None, is_part=False)
+
+    def _begin_search(self) -> None:
+        if self.limit.most is None and self._search.longest is not None:
+            self.limit.answered = self.tokens(self._search.longest)
 
     def answered(self, index: int, answer: object, prediction: Prediction) -> None:
         """Take the answer to a part.
