@@ -34,9 +34,13 @@ class AskedParts:
 
     Args:
         items: the parts by their index, for whoever sends them. Those of an earlier provider are dropped.
+
+    Attributes:
+        max_open: of parts that are on their way, from which on no text is cut: answers show how long others may be.
     """
 
     def __init__(self, items: dict[int, Input]) -> None:
+        self.max_open = 1
         self._items = items
         self._items.clear()
         self._owners: dict[int, Owners] = {}
@@ -46,6 +50,11 @@ class AskedParts:
 
     def __len__(self) -> int:
         return len(self._owners)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be added for now."""
+        return len(self._owners) >= self.max_open
 
     def add(self, item: Input, text: ChunkedText, span: Span) -> int | AnsweredPart | None:
         """Ask for a part.

@@ -95,6 +95,7 @@ class InputQueue:
         long_texts.filling += 1
         try:
             if long_texts.must_sift:
+                long_texts.search.restart()
                 waiting = list(self.waiting)
                 self.waiting.clear()
                 self._add(waiting)
@@ -145,6 +146,7 @@ class InputQueue:
             self.long_texts.clear()
         else:
             self._only_cached = True
+            self.long_texts.only_cached()
             self._room.set()
 
     @property
@@ -224,14 +226,11 @@ class InputQueue:
         """
         if batch.is_part or not self.long_texts.is_on:
             return None
-        self.long_texts.search.limit.state(failure.stated_max_tokens)
+        items = [self.inputs[index] for index in batch.indexes]
+        self.long_texts.search.on_batch_rejected(items, failure)
         together, alone = self.long_texts.sift(batch.indexes)
         if len(together) == len(batch.indexes):
-            if self.long_texts.search.limit.is_settled:
-                return None
-            longest = max(together, key=lambda index: text_length(self.inputs[index]))
-            together.remove(longest)
-            alone = [longest]
+            return None
         parts = [Batch([index], is_part=True) for index in alone]
         return [*parts, Batch(together, is_part=True)] if together else parts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from ...tasks import Input
@@ -33,24 +34,29 @@ class LengthSearch:
         self.limit, self.tokens, self._reads_only = limit, tokens, reads_only
         self.has_answer = False
         self._longest: Input = ""
-        self._fitted_at: float | None = None
+        self._fitted_at = 0.0
         self._tries = self._samples = 0
 
     def begin_fitting(self) -> float | None:
-        """Note that all inputs that wait are looked at.
+        """Note that inputs are looked at.
 
         Returns:
             The length in characters up to which an input is short enough at a glance; None where no length is known.
         """
         # Few texts have more tokens than characters, and to estimate the tokens of each takes its time.
-        self._fitted_at = self.limit.most
-        return self._fitted_at
+        most = self.limit.most
+        self._fitted_at = max(self._fitted_at, math.inf if most is None else most)
+        return most
+
+    def restart(self) -> None:
+        """Forget what inputs were fitted to, since all that wait are looked at again."""
+        self._fitted_at = 0.0
 
     @property
     def is_shorter(self) -> bool:
         """Whether inputs that were short enough may be too long by what was found since."""
         most = self.limit.most
-        return most is not None and (self._fitted_at is None or most < self._fitted_at * _RESIFT)
+        return most is not None and most < self._fitted_at * _RESIFT
 
     def fit(self, item: Input) -> Fit:
         """Say whether an input is short enough.
@@ -81,10 +87,27 @@ class LengthSearch:
         estimate = self.tokens(item)
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
-        if self.limit.most is None and self.has_answer:
-            self.limit.answered = self.tokens(self._longest)
+        self._note_longest()
         self.limit.on_refused(estimate, failure.stated_max_tokens, failure.stated_tokens, is_part=is_first_part)
         return estimate
+
+    def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
+        """Learn of a batch in which an input is too long: where nothing is known, that is its longest.
+
+        Args:
+            items: the inputs.
+            failure: of the request.
+        """
+        self.limit.state(failure.stated_max_tokens)
+        self.limit.refuses = True
+        if self.limit.most is None:
+            self._note_longest()
+            longest = max(items, key=text_length)
+            self.limit.on_refused(self.tokens(longest), None, None, is_part=False)
+
+    def _note_longest(self) -> None:
+        if self.limit.most is None and self.has_answer:
+            self.limit.answered = self.tokens(self._longest)
 
     def on_answered(self, items: Sequence[Input], tokens: int) -> None:
         """Learn of an answer.

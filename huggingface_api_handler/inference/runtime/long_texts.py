@@ -29,6 +29,9 @@ from .length_search import LengthSearch
 
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
+_MAX_OPEN = 2048
+_MAX_FIRST_OPEN = 256  # before any part was answered
+_ANY_NUMBER = 1 << 60
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
 
 
@@ -109,8 +112,9 @@ class LongTexts:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is a text to cut. While no length is settled, they are cut one after another."""
-        return bool(self._pending) and (self._searching is None or self.search.limit.is_settled)
+        """Whether there is a text to cut: one after another while no length is settled, then some at a time."""
+        is_next = self._searching is None or self.search.limit.is_settled
+        return bool(self._pending) and is_next and not self._parts.is_full
 
     @property
     def is_busy(self) -> bool:
@@ -121,6 +125,11 @@ class LongTexts:
     def open_parts(self) -> int:
         """How many parts have neither answer nor failure."""
         return len(self._parts)
+
+    def only_cached(self) -> None:
+        """Cut all texts from now on, since parts without a stored answer are left aside."""
+        self._parts.max_open = _ANY_NUMBER
+        self._wake()
 
     def clear(self) -> None:
         """Cut nothing more."""
@@ -133,6 +142,9 @@ class LongTexts:
             The indexes of the inputs that are to be asked: of parts, and of texts that proved short enough.
         """
         new: list[int] = []
+        parts = self._parts
+        if parts.max_open < _ANY_NUMBER:
+            parts.max_open = _MAX_OPEN if self.search.limit.calm else _MAX_FIRST_OPEN
         while self.is_due:
             text = self._pending.popleft()
             if not self.is_on:
@@ -145,6 +157,8 @@ class LongTexts:
             except InputError as error:
                 why = text.refusal or Failure(FailureKind.INPUT_REJECTED, "a text is too long for the model")
                 self._end(text, replace(why, message=f"{why.message} ({error})"))
+        if parts.max_open < _ANY_NUMBER:
+            parts.max_open //= 2  # so that parts come many at a time, and fill their batches
         return new
 
     async def _cut(self, text: ChunkedText) -> list[int]:

@@ -143,7 +143,7 @@ def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:
         package=PACKAGE,
         quality=(
             f"A small 8-bit Marian model, {languages}: everyday sentences come out right, idioms and long sentences "
-            f"less so. In texts of more than {SENTENCE_TOKENS} tokens it leaves out sentences: send them in parts. No score "
+            f"less so. Of more than {SENTENCE_TOKENS} tokens it leaves out sentences: send parts. No score "
             "was measured. The package corrects single words by a list of its own afterwards."
         ),
         sha=lambda: combined_sha256(FILE_SHA256[direction].values()),
