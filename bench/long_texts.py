@@ -83,13 +83,13 @@ def _checked(inputs: list[str], out: pd.DataFrame) -> ClientScores:
 
 def _is_right(text: str, label: str, explain: dict[str, Any]) -> bool:
     """Whether the parts of a row hold all of its words once, and its scores are the mean of theirs."""
-    places = [(part["start"], part["end"]) for part in explain["parts"]]
-    ends = [0, *(end for _, end in places)]
-    left_out = [text[end:start] for end, (start, _) in zip(ends, places, strict=False)] + [text[ends[-1] :]]
+    spans = [(part["start"], part["end"]) for part in explain["parts"]]
+    ends = [0, *(end for _, end in spans)]
+    left_out = [text[end:start] for end, (start, _) in zip(ends, spans, strict=False)] + [text[ends[-1] :]]
     if "left_out" in explain or any(blank.strip() for blank in left_out):
         return False
-    lengths = [end - start for start, end in places]
-    weighted = (score(text[start:end]) * length for (start, end), length in zip(places, lengths, strict=True))
+    lengths = [end - start for start, end in spans]
+    weighted = (score(text[start:end]) * length for (start, end), length in zip(spans, lengths, strict=True))
     positive = sum(weighted) / sum(lengths)
     best = "POSITIVE" if positive >= 0.5 else "NEGATIVE"
     return abs(explain["POSITIVE"] - positive) <= SCORE_TOLERANCE and label == best

@@ -1,6 +1,6 @@
 """How a text that is too long for a model is asked in parts, and the answers to these become one.
 
-All functions here are pure. A place says which part of an input is asked: where it begins and ends in the text, in
+All functions here are pure. A span says which part of an input is asked: where it begins and ends in the text, in
 characters; of a pair of texts, where each of the two ends.
 """
 
@@ -15,7 +15,7 @@ from .input_types import ContextQuestion, Input, LabelledText, TextPair
 from .task_settings import Settings
 from .text_windows import CountTokens, windows
 
-Place: TypeAlias = tuple[int, int]
+Span: TypeAlias = tuple[int, int]
 
 SPECIAL_TOKENS = 2
 """Tokens that models put around a text: its begin and its end."""
@@ -28,12 +28,12 @@ class Part(NamedTuple):
     """A part of a long text, and what the server answered.
 
     Attributes:
-        place: where it is in the whole input.
+        span: where it is in the whole input.
         item: what was asked.
         answer: as ``Task.read`` takes it.
     """
 
-    place: Place
+    span: Span
     item: Input
     answer: object
 
@@ -42,8 +42,8 @@ class Cut(Protocol):
     """How an input is cut into parts that are short enough."""
 
     def __call__(
-        self, item: Any, most: float, count: CountTokens, settings: Settings, within: Place | None = None
-    ) -> list[Place]:
+        self, item: Any, most: float, count: CountTokens, settings: Settings, within: Span | None = None
+    ) -> list[Span]:
         """Cut an input.
 
         Args:
@@ -54,7 +54,7 @@ class Cut(Protocol):
             within: the part that is to be cut further; None for all of the input.
 
         Returns:
-            The places of the parts, in order, none of them blank.
+            The spans of the parts, in order, none of them blank.
 
         Raises:
             InputError: no part is short enough, since what goes along with each is too long.
@@ -69,10 +69,10 @@ class Chunking:
     Attributes:
         tokens: ``tokens(input, count, settings)`` is how many tokens the model would read of the whole.
         cut: cuts an input into parts.
-        part: ``part(input, place)`` is the input that is asked for a part.
+        part: ``part(input, span)`` is the input that is asked for a part.
         merge: ``merge(parts, input, settings)`` makes the answer to the whole of the answers to its parts, in the form
             of one that a server sent. Raises UnreadableAnswer.
-        left_out: ``left_out(input, places, settings)`` names by column the character from which on nothing is read.
+        left_out: ``left_out(input, spans, settings)`` names by column the character from which on nothing is read.
         ask_again: ``ask_again(answer, most, count, settings)`` is the text to ask about next where the answer that was
             merged is too long itself; None where it stands.
         reads_all: whether all parts of an input are asked; else it is only cut to what the model takes.
@@ -81,9 +81,9 @@ class Chunking:
 
     tokens: Callable[[Any, CountTokens, Settings], float]
     cut: Cut
-    part: Callable[[Any, Place], Input]
+    part: Callable[[Any, Span], Input]
     merge: Callable[[Sequence[Part], Any, Settings], object]
-    left_out: Callable[[Any, Sequence[Place], Settings], dict[str, int]]
+    left_out: Callable[[Any, Sequence[Span], Settings], dict[str, int]]
     ask_again: Callable[[object, float, CountTokens, Settings], str | None] | None = None
     reads_all: bool = True
     writes: bool = False
@@ -123,8 +123,8 @@ class _OneText:
         return SPECIAL_TOKENS + sum(count(text) + 1 for text in self.beside(item, settings))
 
     def cut(
-        self, item: Any, most: float, count: CountTokens, settings: Settings, within: Place | None = None
-    ) -> list[Place]:
+        self, item: Any, most: float, count: CountTokens, settings: Settings, within: Span | None = None
+    ) -> list[Span]:
         room = most - self._tokens_beside(item, count, settings)
         if room < _MIN_ROOM_TOKENS:
             raise InputError("what goes along with the text is too long itself, so that its parts have no room")
@@ -136,11 +136,11 @@ class _OneText:
             self.text(item), room, count, within=within, overlap_in_sentences=in_sentences, overlap=at_sentences
         )
 
-    def part(self, item: Any, place: Place) -> Input:
-        return self.replace(item, self.text(item)[slice(*place)])
+    def part(self, item: Any, span: Span) -> Input:
+        return self.replace(item, self.text(item)[slice(*span)])
 
-    def left_out(self, item: Any, places: Sequence[Place], settings: Settings) -> dict[str, int]:
-        end = places[-1][1]
+    def left_out(self, item: Any, spans: Sequence[Span], settings: Settings) -> dict[str, int]:
+        end = spans[-1][1]
         if not self.text(item)[end:].strip():
             return {}
         return {str(settings.columns.get(self.column, self.column)): end}
@@ -248,8 +248,8 @@ def pair_chunking(*, is_read_together: bool) -> Chunking:
         return sum(sides) if is_read_together else max(sides)
 
     def cut(
-        item: TextPair, most: float, count: CountTokens, settings: Settings, within: Place | None = None
-    ) -> list[Place]:
+        item: TextPair, most: float, count: CountTokens, settings: Settings, within: Span | None = None
+    ) -> list[Span]:
         ends = within or (len(item.source), len(item.text))
         room = most - SPECIAL_TOKENS
         source_end = _cut_to(item.source[: ends[0]], room / 2 if is_read_together else room, count)
@@ -266,18 +266,18 @@ def _cut_to(text: str, most: float, count: CountTokens) -> int:
     return len(text) if count(text) <= most else windows(text, most, count)[0][1]
 
 
-def _cut_pair(item: TextPair, place: Place) -> Input:
-    return TextPair(item.source[: place[0]], item.text[: place[1]])
+def _cut_pair(item: TextPair, span: Span) -> Input:
+    return TextPair(item.source[: span[0]], item.text[: span[1]])
 
 
 def _only_answer(parts: Sequence[Part], _item: Input, _settings: Settings) -> object:
     return parts[0].answer
 
 
-def _cut_columns(item: TextPair, places: Sequence[Place], settings: Settings) -> dict[str, int]:
+def _cut_columns(item: TextPair, spans: Sequence[Span], settings: Settings) -> dict[str, int]:
     arguments = ("column", "column2")
     return {
         str(settings.columns.get(argument, argument)): end
-        for argument, text, end in zip(arguments, item, places[0], strict=True)
+        for argument, text, end in zip(arguments, item, spans[0], strict=True)
         if text[end:].strip()
     }

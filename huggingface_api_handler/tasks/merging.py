@@ -14,7 +14,7 @@ from unicodedata import east_asian_width
 
 from ..errors import UnreadableAnswer
 from .base import Prediction, Read
-from .chunking import Part, Place
+from .chunking import Part, Span
 from .input_types import TextPair
 from .task_settings import Settings
 from .text_windows import CountTokens
@@ -38,36 +38,34 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
     Returns:
         The same parts.
     """
-    return sorted(parts, key=lambda part: part.place)
+    return sorted(parts, key=lambda part: part.span)
 
 
-def own_lengths(places: Sequence[Place]) -> list[int]:
+def own_lengths(spans: Sequence[Span]) -> list[int]:
     """How much of a text each part has read that the next one does not repeat.
 
     Args:
-        places: of the parts, in the order of the text.
+        spans: of the parts, in the order of the text.
 
     Returns:
         Characters, one number for each part.
     """
-    nexts = [start for start, _ in places[1:]]
-    return [
-        max(min(end, after) - start, 0) for (start, end), after in zip(places, [*nexts, places[-1][1]], strict=True)
-    ]
+    nexts = [start for start, _ in spans[1:]]
+    return [max(min(end, after) - start, 0) for (start, end), after in zip(spans, [*nexts, spans[-1][1]], strict=True)]
 
 
-def weights(places: Sequence[Place]) -> list[float]:
+def weights(spans: Sequence[Span]) -> list[float]:
     """How much each part counts in a mean.
 
     Args:
-        places: of the parts, in the order of the text, at least one.
+        spans: of the parts, in the order of the text, at least one.
 
     Returns:
         Their own lengths as shares of the whole. The sum is 1.
     """
-    lengths = own_lengths(places)
+    lengths = own_lengths(spans)
     total = sum(lengths)
-    return [length / total for length in lengths] if total else [1 / len(places)] * len(places)
+    return [length / total for length in lengths] if total else [1 / len(spans)] * len(spans)
 
 
 def given_top_k(settings: Settings) -> int | None:
@@ -113,7 +111,7 @@ def merge_scores(read: Callable[[object], Sequence[tuple[str, float | None]]]) -
     def merge(parts: Sequence[Part], _item: Any, settings: Settings) -> object:
         ordered = in_order(parts)
         scores = _under_one_name([_scores(read(part.answer)) for part in ordered])
-        shares = weights([part.place for part in ordered])
+        shares = weights([part.span for part in ordered])
         labels = dict.fromkeys(label for each in scores for label in each)
         means = {label: _mean([each.get(label, 0.0) for each in scores], shares) for label in labels}
         best_first = sorted(means.items(), key=lambda pair: -pair[1])
@@ -176,7 +174,7 @@ def merge_vectors(read: Read, length_tolerance: float) -> Merge:
         _check_widths(found)
         if len(found) == 1:
             return found[0]
-        shares = weights([part.place for part in ordered])
+        shares = weights([part.span for part in ordered])
         mean = [
             sum(share * value for share, value in zip(shares, values, strict=True))
             for values in zip(*found, strict=True)
@@ -244,7 +242,7 @@ def _given_lengths(parameters: Mapping[str, Any]) -> list[float]:
 
 
 def merge_translations(read: Read, key: str) -> Merge:
-    """Put the translations of parts in the places of what they translate.
+    """Put the translations of parts in the spans of what they translate.
 
     Args:
         read: gives the text of an answer.
@@ -262,24 +260,24 @@ def merge_translations(read: Read, key: str) -> Merge:
         if len(texts) == 1:
             return {key: texts[0]}
         # What a part has of blanks around it stands between the parts.
-        places = [_without_blanks(item, part.place) for part in ordered]
+        spans = [_without_blanks(item, part.span) for part in ordered]
         texts = [text.strip() for text in texts]
-        whole = item[: places[0][0]] + texts[0]
-        for text, (_, end), (start, _) in zip(texts[1:], places, places[1:], strict=False):
+        whole = item[: spans[0][0]] + texts[0]
+        for text, (_, end), (start, _) in zip(texts[1:], spans, spans[1:], strict=False):
             between = item[end:start]
             if not between and _is_wide(item[end - 1 : end]) and not _is_wide(whole[-1:]) and not _is_wide(text[:1]):
                 between = " "
             whole += between + text
-        rest = item[places[-1][1] :]
+        rest = item[spans[-1][1] :]
         return {key: whole if rest.strip() else whole + rest}
 
     return merge
 
 
-def _without_blanks(text: str, place: Place) -> Place:
-    part = text[slice(*place)]
-    start = place[0] + len(part) - len(part.lstrip())
-    return start, max(start, place[0] + len(part.rstrip()))
+def _without_blanks(text: str, span: Span) -> Span:
+    part = text[slice(*span)]
+    start = span[0] + len(part) - len(part.lstrip())
+    return start, max(start, span[0] + len(part.rstrip()))
 
 
 def _is_wide(character: str) -> bool:
@@ -308,7 +306,7 @@ def with_parts(
     if not any(isinstance(part.item, TextPair) for part in parts):
         is_scored = any(each.confidence is not None for each in predictions)
         explain["parts"] = [
-            {"start": part.place[0], "end": part.place[1]}
+            {"start": part.span[0], "end": part.span[1]}
             | ({"value": each.value, "confidence": each.confidence} if is_scored else {})
             for part, each in zip(parts, predictions, strict=True)
         ]

@@ -66,12 +66,12 @@ def merge_entities(read: Read) -> Merge:
         if not last:
             return [one.entity for one in found[0]]
         seams = _seams(ordered)
-        kept = [[one for one in entities if _side(one, seams) == at] for at, entities in enumerate(found)]
+        remaining = [[one for one in entities if _side(one, seams) == at] for at, entities in enumerate(found)]
         for at, (entities, others) in enumerate(pairwise(found)):
             instead = _better(entities, others)
-            kept[at] = [one for one in kept[at] if not any(other.covers(one) for other in instead)]
-            kept[at + 1] = instead + [one for one in kept[at + 1] if one not in instead]
-        return [one.entity for one in _without_clashes(found, kept)]
+            remaining[at] = [one for one in remaining[at] if not any(other.covers(one) for other in instead)]
+            remaining[at + 1] = instead + [one for one in remaining[at + 1] if one not in instead]
+        return [one.entity for one in _without_clashes(found, remaining)]
 
     return merge
 
@@ -80,7 +80,7 @@ def _seams(parts: Sequence[Part]) -> list[int]:
     """Where each part ends to count, but for the last one."""
     seams: list[int] = []
     for one, other in pairwise(parts):
-        end, start = one.place[1], other.place[0]
+        end, start = one.span[1], other.span[0]
         seams.append(max((start + end) // 2 if start < end else start, *seams[-1:], 0))
     return seams
 
@@ -96,16 +96,16 @@ def _better(entities: Sequence[_Found], others: Sequence[_Found]) -> list[_Found
     return [other for other in others if any(other.covers(one) for one in at_cut)]
 
 
-def _without_clashes(found: Sequence[Sequence[_Found]], kept: Sequence[Sequence[_Found]]) -> list[_Found]:
-    """The entities that are kept, without those that overlap one of another part.
+def _without_clashes(found: Sequence[Sequence[_Found]], remaining: Sequence[Sequence[_Found]]) -> list[_Found]:
+    """The entities that remain, without those that overlap one of another part.
 
     Args:
         found: the entities of each part. Where one part has both, they stay.
-        kept: of these, those that belong to each part.
+        remaining: of these, those that belong to each part.
     """
     spans = [{one.span for one in entities} for entities in found]
     result: list[tuple[int, _Found]] = []
-    for at, entities in enumerate(kept):
+    for at, entities in enumerate(remaining):
         if not entities:
             continue
         start = min(one.start for one in entities)
@@ -126,7 +126,7 @@ def _without_clashes(found: Sequence[Sequence[_Found]], kept: Sequence[Sequence[
 
 def _found(entities: Sequence[dict[str, Any]], part: Part, *, is_first: bool, is_last: bool) -> list[_Found]:
     """The entities of a part with their offsets in the whole text."""
-    text, (begin, finish) = str(part.item), part.place
+    text, (begin, finish) = str(part.item), part.span
     found = []
     cursor = 0
     for entity in entities:
@@ -174,7 +174,7 @@ def merge_answers(read: Callable[[object], Sequence[dict[str, Any]]]) -> Merge:
 
     def merge(parts: Sequence[Part], _item: Any, settings: Settings) -> object:
         if len(parts) == 1:
-            return _shifted_answers(parts[0].answer, parts[0].place[0])
+            return _shifted_answers(parts[0].answer, parts[0].span[0])
         answers: list[dict[str, Any]] = []
         nothing: list[dict[str, Any]] = []  # the best of each part that says that it has no answer
         for part in in_order(parts):
@@ -182,7 +182,7 @@ def merge_answers(read: Callable[[object], Sequence[dict[str, Any]]]) -> Merge:
             best = max(candidates, key=_score)
             if _is_empty(best):
                 nothing.append(best)
-            answers += [_shifted(each, part.place[0]) for each in candidates if not _is_empty(each)]
+            answers += [_shifted(each, part.span[0]) for each in candidates if not _is_empty(each)]
         if len(answers) > 1 and any(number(each.get("score")) is None for each in answers):
             raise UnreadableAnswer(
                 "the text is too long for the model, and the server sent no score for the answer in a part of it, so "

@@ -70,7 +70,7 @@ def alone(url: str, model: str, texts: list[str], **parameters: object) -> list[
     return answers
 
 
-def parts_of(answers: pd.DataFrame, row: int) -> list[dict[str, Any]]:
+def cut_into(answers: pd.DataFrame, row: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (answers.prediction_explain[row] or {}).get("parts") or []
     return found
 
@@ -97,13 +97,13 @@ def test_the_sentiment_of_a_long_text_is_the_mean_of_its_parts(
     assert_all_answered(answers)
     assert answers.attrs["usage"]["long_texts"] >= 150
     for row, text in enumerate(all_documents):
-        assert_parts_are_all_of_it(text, parts_of(answers, row) or [{"start": 0, "end": len(text)}])
+        assert_parts_are_all_of_it(text, cut_into(answers, row) or [{"start": 0, "end": len(text)}])
     for row in (30, 90, 150):
-        places = [(part["start"], part["end"]) for part in parts_of(answers, row)]
-        texts = [all_documents[row][start:end] for start, end in places]
+        spans = [(part["start"], part["end"]) for part in cut_into(answers, row)]
+        texts = [all_documents[row][start:end] for start, end in spans]
         assert max(map(len, minilm.shared_encoder().tokenize(texts))) <= minilm.MAX_TOKENS, "a part was cut"
         scores = [{each["label"]: each["score"] for each in labels} for labels in alone(url, SENTIMENT, texts)]
-        lengths = [end - start for start, end in places]
+        lengths = [end - start for start, end in spans]
         mean = np.average([each["POSITIVE"] for each in scores], weights=lengths)
         explain = answers.prediction_explain[row]
         assert explain["POSITIVE"] == pytest.approx(mean, abs=1e-6)
@@ -150,7 +150,7 @@ def test_entities_of_a_long_text_point_at_their_words(ask: Predict, all_document
     using = {"task": "token-classification", "model": ENTITIES}
     answers = ask(texts, **using)
     assert_all_answered(answers)
-    assert answers.attrs["usage"]["long_texts"] == 1 and len(parts_of(answers, len(texts) - 1)) >= 2
+    assert answers.attrs["usage"]["long_texts"] == 1 and len(cut_into(answers, len(texts) - 1)) >= 2
     for text, entities in zip(texts, answers.prediction, strict=True):
         assert all(text[each["start"] : each["end"]] == each["word"] for each in entities)
         assert all(one["end"] <= other["start"] for one, other in pairwise(entities)), "one is doubled or halved"
@@ -163,18 +163,16 @@ def test_entities_of_a_long_text_are_those_of_its_parts(ask: Predict, url: str, 
     answers = ask(texts, task="token-classification", model=ENTITIES, long_text="chunk")
     assert_all_answered(answers)
     for row, text in enumerate(texts):
-        places = [(part["start"], part["end"]) for part in parts_of(answers, row)]
-        assert len(places) >= 2
+        spans = [(part["start"], part["end"]) for part in cut_into(answers, row)]
+        assert len(spans) >= 2
         of_parts = [
             (start + each["start"], start + each["end"], each["entity_group"])
-            for (start, end), found in zip(
-                places, alone(url, ENTITIES, [text[slice(*at)] for at in places]), strict=True
-            )
+            for (start, end), found in zip(spans, alone(url, ENTITIES, [text[slice(*at)] for at in spans]), strict=True)
             for each in found
         ]
         merged = {(each["start"], each["end"], each["entity_group"]) for each in answers.prediction[row]}
         assert merged <= set(of_parts)
-        read_once = {each for each in of_parts if sum(at < each[1] and each[0] < end for at, end in places) == 1}
+        read_once = {each for each in of_parts if sum(at < each[1] and each[0] < end for at, end in spans) == 1}
         assert read_once <= merged
 
 
@@ -192,13 +190,13 @@ def test_the_translation_of_a_long_text_has_all_its_paragraphs_in_order(ask: Pre
     assert_all_answered(answers)
     translated = str(answers.prediction[0])
     # The model makes one line of a part's lines, so a paragraph is known by its number.
-    places = [re.search(rf"\b{number}\.", translated) for number in said]
-    assert None not in places
-    starts = [place.start() for place in places if place]
+    spans = [re.search(rf"\b{number}\.", translated) for number in said]
+    assert None not in spans
+    starts = [span.start() for span in spans if span]
     assert starts == sorted(starts)
     for start, end in zip(starts, [*starts[1:], None], strict=True):
         assert "gato" in translated[start:end] and "irmão" in translated[start:end], translated[start:end]
-    assert len(parts_of(answers, 0)) > len(parts_of(answers, 1)) >= 0 and answers.prediction_explain[2] is None
+    assert len(cut_into(answers, 0)) > len(cut_into(answers, 1)) >= 0 and answers.prediction_explain[2] is None
     assert ask(texts, **using).attrs["usage"]["requests"] == 0
 
 

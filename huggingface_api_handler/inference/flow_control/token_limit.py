@@ -203,7 +203,8 @@ class TokenLimit:
 
     def _step_back(self, estimate: float) -> None:
         """Make the room smaller, unless so few inputs are refused that it costs less than smaller parts."""
-        assert self.room is not None
+        if self.room is None:
+            return
         if self.calm < _CALM_ANSWERS:
             self.misses += 1
             step = min(_MAX_REFUSED_STEP, _REFUSED_STEP * max(1, self.misses - 1))

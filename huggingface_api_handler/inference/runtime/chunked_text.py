@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Place
+from ...tasks.chunking import Chunking, Part, Span
 from ...tasks.text_windows import CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
@@ -17,10 +17,10 @@ from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
-_PLAN = "places of parts"
+_PLAN = "spans of parts"
 _SERVER_CUTS = ("truncation", "truncate")
 
-Gap = Place | None
+Gap = Span | None
 """What of an input is still to be cut: from one character to another; None for all of it."""
 
 
@@ -33,13 +33,13 @@ class ChunkedText:
         whole: the row's input.
         item: what is asked in parts: ``whole``, or the text that the answers to its parts made.
         chunking: of the task.
-        most: the estimate that a part may have at most, since more was refused; None where nothing was.
+        max_part: the estimate that a part may have at most, since more was refused; None where nothing was.
         ratio: as of ``TokenLimit``, of this text alone, where the server counted it; else None.
-        places: of the parts, in order.
+        spans: of the parts, in order.
         gaps: what is still to be cut, in order.
-        planned: places that an earlier query has asked, and this one has not yet.
-        is_plan_stored: whether the places of all parts are stored as they are.
-        answers: the answers to parts, with what was read of them, by their places.
+        planned: spans that an earlier query has asked, and this one has not yet.
+        is_plan_stored: whether the spans of all parts are stored as they are.
+        answers: the answers to parts, with what was read of them, by their spans.
         is_counted: whether usage has counted it.
         is_failed: whether a part has failed, and its row with it.
         of_whole: the parts of ``whole`` and what was read of them, once ``item`` is another text.
@@ -50,19 +50,19 @@ class ChunkedText:
     whole: Input
     item: Input
     chunking: Chunking
-    most: float | None = None
+    max_part: float | None = None
     ratio: float | None = None
-    places: list[Place] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=lambda: [None])
-    planned: list[Place] = field(default_factory=list)
+    planned: list[Span] = field(default_factory=list)
     is_plan_stored: bool = False
-    answers: dict[Place, tuple[Part, Prediction]] = field(default_factory=dict)
+    answers: dict[Span, tuple[Part, Prediction]] = field(default_factory=dict)
     is_counted: bool = False
     is_failed: bool = False
     of_whole: tuple[list[Part], list[Prediction]] | None = None
     refusal: Failure | None = None
 
-    def cut(self, limit: TokenLimit, tokenizer: CountTokens | None, model: ModelSettings) -> list[Place]:
+    def cut(self, limit: TokenLimit, tokenizer: CountTokens | None, model: ModelSettings) -> list[Span]:
         """Cut what is to be cut: all of it where the length of parts is settled, else one part.
 
         Args:
@@ -71,7 +71,7 @@ class ChunkedText:
             model: the checked arguments of the model.
 
         Returns:
-            The places of the parts to ask, those of an earlier query among them.
+            The spans of the parts to ask, those of an earlier query among them.
 
         Raises:
             InputError: no part is short enough.
@@ -89,55 +89,55 @@ class ChunkedText:
                 new.append(found[0])
             if not limit.is_settled:
                 break
-        self._keep({*self.places, *new}, model)
-        if self.most is not None and self.is_uncut:
+        self._keep({*self.spans, *new}, model)
+        if self.max_part is not None and self.is_uncut:
             raise InputError("it cannot be cut any shorter")
-        return [place for place in new if place in self.places]
+        return [span for span in new if span in self.spans]
 
-    def _keep(self, places: Iterable[Place], model: ModelSettings) -> None:
+    def _keep(self, spans: Iterable[Span], model: ModelSettings) -> None:
         """Ask no more parts than the person allows."""
         is_only_one = model.long_text == "truncate" or not self.chunking.reads_all
-        most = 1 if is_only_one else model.max_chunks
-        self.places = sorted(places)[:most]
-        if len(self.places) == most:
+        count = 1 if is_only_one else model.max_chunks
+        self.spans = sorted(spans)[:count]
+        if len(self.spans) == count:
             self.gaps = []
 
     def _window(self, limit: TokenLimit, tokenizer: CountTokens | None) -> tuple[float, CountTokens]:
         """How many tokens a part may have, and what counts them."""
-        if tokenizer is not None and limit.tokens is not None and self.most is None:
+        if tokenizer is not None and limit.tokens is not None and self.max_part is None:
             return limit.tokens - _SLACK_TOKENS, tokenizer
         window = limit.window or ASSUMED_TOKENS
         if self.ratio is not None and limit.tokens is not None:
             window = limit.tokens / self.ratio * _ROOM_OF_OWN_RATIO
-        return window if self.most is None else min(window, self.most), estimate_tokens
+        return window if self.max_part is None else min(window, self.max_part), estimate_tokens
 
-    def cut_again(self, place: Place, most: float, ratio: float | None) -> None:
+    def cut_again(self, span: Span, max_part: float, ratio: float | None) -> None:
         """Cut a part further, since it was refused as too long.
 
         Args:
-            place: of the part.
-            most: the estimate that its parts may have.
+            span: of the part.
+            max_part: the estimate that its parts may have.
             ratio: of the tokens that the server counted in it to those that were estimated; None where it did not.
         """
-        self.most = most if self.most is None else min(self.most, most)
+        self.max_part = max_part if self.max_part is None else min(self.max_part, max_part)
         self.ratio = ratio or self.ratio
-        self.places.remove(place)
-        is_open = bool(self.gaps) and self.gaps[0] is not None and self.gaps[0][0] >= place[1]
-        if self.chunking.reads_all and is_open and not any(other > place for other in self.places):
+        self.spans.remove(span)
+        is_open = bool(self.gaps) and self.gaps[0] is not None and self.gaps[0][0] >= span[1]
+        if self.chunking.reads_all and is_open and not any(other > span for other in self.spans):
             first = self.gaps.pop(0)
-            self.gaps.insert(0, (place[0], first[1] if first is not None else _TO_THE_END))
+            self.gaps.insert(0, (span[0], first[1] if first is not None else _TO_THE_END))
         else:
-            self.gaps.insert(0, place)
+            self.gaps.insert(0, span)
 
     @property
     def is_answered(self) -> bool:
         """Whether every part is."""
-        return not self.gaps and bool(self.places) and all(place in self.answers for place in self.places)
+        return not self.gaps and bool(self.spans) and all(span in self.answers for span in self.spans)
 
     @property
     def is_uncut(self) -> bool:
         """Whether its only part is all of it."""
-        return len(self.places) == 1 and self.chunking.part(self.item, self.places[0]) == self.item
+        return len(self.spans) == 1 and self.chunking.part(self.item, self.spans[0]) == self.item
 
     def merge(self, model: ModelSettings) -> object:
         """Make one answer of those to the parts.
@@ -151,7 +151,7 @@ class ChunkedText:
         Raises:
             UnreadableAnswer: the answers do not make one.
         """
-        return self.chunking.merge([self.answers[place][0] for place in self.places], self.item, model)
+        return self.chunking.merge([self.answers[span][0] for span in self.spans], self.item, model)
 
     def ask_next(self, text: str) -> None:
         """Go on with another text, which the answers to the parts made.
@@ -160,36 +160,36 @@ class ChunkedText:
             text: that is to be asked, in parts where it is too long.
         """
         self.of_whole = self.of_whole or self.read_parts
-        self.item, self.places, self.gaps, self.answers = text, [], [None], {}
-        self.planned, self.is_plan_stored, self.most, self.ratio = [], False, None, None
+        self.item, self.spans, self.gaps, self.answers = text, [], [None], {}
+        self.planned, self.is_plan_stored, self.max_part, self.ratio = [], False, None, None
 
     @property
     def read_parts(self) -> tuple[list[Part], list[Prediction]]:
         """The parts of ``whole``, and what was read of their answers."""
         if self.of_whole is not None:
             return self.of_whole
-        pairs = [self.answers[place] for place in self.places]
+        pairs = [self.answers[span] for span in self.spans]
         return [part for part, _ in pairs], [prediction for _, prediction in pairs]
 
     def plan(self) -> object:
         """What is stored in place of the answer to the whole text, so that a later query asks for the same parts."""
-        return {_PLAN: [list(place) for place in self.places]}
+        return {_PLAN: [list(span) for span in self.spans]}
 
-    def follow(self, places: Sequence[Place], model: ModelSettings) -> None:
+    def follow(self, spans: Sequence[Span], model: ModelSettings) -> None:
         """Ask for the parts that an earlier query has asked. What comes after them is still to be cut.
 
         Args:
-            places: of these parts.
+            spans: of these parts.
             model: the checked arguments of the model.
         """
-        left_out = self.chunking.reads_all and self.chunking.left_out(self.item, places, model)
-        self.gaps = [(places[-1][1], _TO_THE_END)] if left_out else []
-        self._keep(places, model)
-        self.planned, self.is_plan_stored = list(self.places), True
+        left_out = self.chunking.reads_all and self.chunking.left_out(self.item, spans, model)
+        self.gaps = [(spans[-1][1], _TO_THE_END)] if left_out else []
+        self._keep(spans, model)
+        self.planned, self.is_plan_stored = list(self.spans), True
 
 
 def is_plan(stored: object) -> bool:
-    """Whether what is stored for a text are the places of its parts, and no answer.
+    """Whether what is stored for a text are the spans of its parts, and no answer.
 
     Args:
         stored: what is stored.
@@ -197,24 +197,24 @@ def is_plan(stored: object) -> bool:
     return type(stored) is dict and _PLAN in stored
 
 
-def places_of(stored: object) -> list[Place] | None:
+def spans_of(stored: object) -> list[Span] | None:
     """Read what ``ChunkedText.plan`` wrote.
 
     Args:
         stored: what is stored for a text: a plan, or an answer.
 
     Returns:
-        The places of its parts; None where it is no plan.
+        The spans of its parts; None where it is no plan.
     """
     found = stored.get(_PLAN) if isinstance(stored, dict) else None
     if not isinstance(found, list) or not found:
         return None
-    places = [(place[0], place[1]) for place in found if _is_place(place)]
-    return places if len(places) == len(found) and places == sorted(set(places)) else None
+    spans = [(span[0], span[1]) for span in found if _is_span(span)]
+    return spans if len(spans) == len(found) and spans == sorted(set(spans)) else None
 
 
-def _is_place(place: object) -> bool:
-    return isinstance(place, list) and len(place) == 2 and all(type(each) is int and each >= 0 for each in place)
+def _is_span(span: object) -> bool:
+    return isinstance(span, list) and len(span) == 2 and all(type(each) is int and each >= 0 for each in span)
 
 
 def asks_in_parts(model: ModelSettings) -> bool:
@@ -266,13 +266,13 @@ def inputs_to_ask(
     if chunking is None or not asks_in_parts(model):
         return [item]
     text = ChunkedText(0, item, item, chunking)
-    places = places_of(stored)
-    if places is not None:
-        text.follow(places, model)
+    spans = spans_of(stored)
+    if spans is not None:
+        text.follow(spans, model)
     elif not limit.is_settled or limit.fit(chunking.tokens(item, estimate_tokens, model)) is not Fit.TOO_LONG:
         return [item]
     try:
         text.cut(limit, tokenizer, model)
     except InputError:  # its row fails without a request
         return []
-    return [chunking.part(item, place) for place in text.places]
+    return [chunking.part(item, span) for span in text.spans]

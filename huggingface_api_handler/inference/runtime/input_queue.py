@@ -224,10 +224,10 @@ class InputQueue:
         """
         if batch.is_part or not self.long_texts.is_on:
             return None
-        self.long_texts.limit.state(failure.stated_max_tokens)
+        self.long_texts.search.limit.state(failure.stated_max_tokens)
         together, alone = self.long_texts.sift(batch.indexes)
         if len(together) == len(batch.indexes):
-            if self.long_texts.limit.is_settled:
+            if self.long_texts.search.limit.is_settled:
                 return None
             longest = max(together, key=lambda index: text_length(self.inputs[index]))
             together.remove(longest)

@@ -1,63 +1,35 @@
 """Texts that are too long for the model: cut, asked in parts that are inputs like others, and answered as one.
 
-A part has an index of its own, below zero, under which it is looked up, sent and tried again. Equal parts are one.
+A part has an index of its own, below zero, under which it is looked up, sent and tried again.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import cast
 
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Place
+from ...tasks.chunking import Chunking, Part, Span
 from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
-from ..flow_control.token_limit import MIN_TOKENS, Fit
+from ..flow_control.token_limit import Fit
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
-from .chunked_text import ChunkedText, asks_in_parts, limit_for, places_of
+from .asked_parts import AskedParts
+from .chunked_text import ChunkedText, asks_in_parts, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
+from .length_search import LengthSearch
 
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
-_RESIFT = 0.95
-_MAX_TRIES = 16  # each costs a request, and two parts little in that of others
-_MAX_SAMPLES = 64
-_SAMPLE_EVERY = 64
-_MAX_RECENT = 256  # parts whose answers are held, since equal ones may follow before they are stored
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
-
-Owners = list[tuple[ChunkedText, Place]]
-"""The texts that a part is part of, and where."""
-
-
-@dataclass
-class _Search:
-    """How the length of a route is looked for.
-
-    Attributes:
-        text: the one text that is asked meanwhile, part after part.
-        sifted_at: what was thought to be answered when inputs were last sifted; None where nothing was known.
-        longest: the longest input that was answered.
-        longest_chars: its length.
-        tries: texts that went whole, and alone, since they may be too long.
-        samples: answers in which the server said how many tokens it read.
-    """
-
-    text: ChunkedText | None = None
-    sifted_at: float | None = None
-    longest: Input | None = None
-    longest_chars: int = 0
-    tries: int = 0
-    samples: int = 0
 
 
 class LongTexts:
@@ -67,15 +39,15 @@ class LongTexts:
         model: the checked arguments of the model.
         source: the inputs of the query, to which the parts are added.
         usage: counts texts and parts.
-        dependencies: the route's profile, the stored answers, and how tokens are counted.
+        dependencies: the route's profile, the stored answers, and the model's tokenizer.
         read: reads the answer to an input.
         put: is given the index and the prediction of a row.
         fail: is given the index and the failure of a row.
         on_due: is called where there are texts to cut, so that somebody calls ``cut``.
 
     Attributes:
-        limit: how long a text may be.
         is_on: whether texts that are too long are asked in parts.
+        search: what is known of the length, and learned.
         filling: how many tasks look up parts at the moment.
     """
 
@@ -91,20 +63,17 @@ class LongTexts:
         on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
-        self.limit = limit_for(model, dependencies.profile.token_limit)
+        limit, chunking = limit_for(model, dependencies.profile.token_limit), model.definition.chunking
+        reads_only = chunking is not None and not chunking.writes
+        self.search = LengthSearch(limit, self._tokens, reads_only=reads_only)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
         self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
-        self._parts = source.inputs.parts
-        self._parts.clear()  # of a provider that failed
         self._inputs = source.inputs
         self._pending: deque[ChunkedText] = deque()
-        self._owners: dict[int, Owners] = {}
-        self._indexes: dict[Input, int] = {}
-        self._recent: dict[int, tuple[Input, object, Prediction]] = {}
+        self._parts = AskedParts(source.inputs.parts)
+        self._searching: ChunkedText | None = None  # the one text that is asked while the length is looked for
         self._uncut: set[int] = set()
-        self._numbers = itertools.count(-1, -1)
-        self._search = _Search()
 
     def sift(self, indexes: Iterable[int]) -> tuple[list[int], list[int]]:
         """Take out the inputs that are too long, to be cut.
@@ -115,27 +84,18 @@ class LongTexts:
         Returns:
             The indexes of those that may go with others, and of those that may be too long, so that they go alone.
         """
-        most = self._search.sifted_at = self.limit.most if self.is_on else None
-        if most is None:
+        chars = self.search.begin_fitting() if self.is_on else None
+        if chars is None:
             return list(indexes), []
         together: list[int] = []
         alone: list[int] = []
         for index in indexes:
             item = self._inputs[index]
-            # Few texts have more tokens than characters, and to estimate the tokens of each takes its time.
-            if text_length(item) <= most:
+            if index < 0 or text_length(item) <= chars:  # parts are cut to fit, and alone each would cost a request
                 together.append(index)
                 continue
-            if index < 0:  # parts are cut to fit, and alone each would cost a request
-                together.append(index)
-                continue
-            fit = self.limit.fit(self.tokens(item))
-            if fit is Fit.TOO_LONG and index in self._uncut:  # it is as short as it can be
-                fit = Fit.ALONE
-            elif fit is Fit.ALONE:
-                self._search.tries += 1
-                fit = Fit.ALONE if self._search.tries <= _MAX_TRIES else Fit.TOO_LONG
-            if fit is Fit.TOO_LONG:
+            fit = self.search.fit(item)
+            if fit is Fit.TOO_LONG and index not in self._uncut:
                 self._pending.append(self._text(index))
             else:
                 (together if fit is Fit.TOGETHER else alone).append(index)
@@ -145,13 +105,12 @@ class LongTexts:
     @property
     def must_sift(self) -> bool:
         """Whether inputs that were sifted may be too long by what was found since."""
-        most, sifted_at = self.limit.most, self._search.sifted_at
-        return self.is_on and most is not None and (sifted_at is None or most < sifted_at * _RESIFT)
+        return self.is_on and self.search.is_shorter
 
     @property
     def is_due(self) -> bool:
         """Whether there is a text to cut. While no length is settled, they are cut one after another."""
-        return bool(self._pending) and (self._search.text is None or self.limit.is_settled)
+        return bool(self._pending) and (self._searching is None or self.search.limit.is_settled)
 
     @property
     def is_busy(self) -> bool:
@@ -161,7 +120,7 @@ class LongTexts:
     @property
     def open_parts(self) -> int:
         """How many parts have neither answer nor failure."""
-        return len(self._owners)
+        return len(self._parts)
 
     def clear(self) -> None:
         """Cut nothing more."""
@@ -179,8 +138,8 @@ class LongTexts:
             if not self.is_on:
                 new.append(text.index)
                 continue
-            if not self.limit.is_settled:
-                self._search.text = text
+            if not self.search.limit.is_settled:
+                self._searching = text
             try:
                 new += await self._cut(text)
             except InputError as error:
@@ -191,10 +150,10 @@ class LongTexts:
     async def _cut(self, text: ChunkedText) -> list[int]:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
         is_first = not text.is_counted
-        arguments = self.limit, self._deps.tokenizer, self._model
+        arguments = self.search.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
-        places = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
-        if is_first and text.is_uncut and text.most is None:
+        spans = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
+        if is_first and text.is_uncut and text.max_part is None:
             self._leave(text)
             self._uncut.add(text.index)
             return [text.index]
@@ -203,26 +162,20 @@ class LongTexts:
             self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
         text.is_counted = True
         self._usage.long_texts += is_first
-        self._usage.parts += len(places)
-        new = [index for place in places if (index := self._ask(text, place)) is not None]
-        if all(place in text.answers for place in text.places):  # parts that were answered a moment ago
+        self._usage.parts += len(spans)
+        new = [index for span in spans if (index := self._ask(text, span)) is not None]
+        if all(span in text.answers for span in text.spans):  # parts that were answered a moment ago
             self._go_on(text)
         return new
 
-    def _ask(self, text: ChunkedText, place: Place) -> int | None:
+    def _ask(self, text: ChunkedText, span: Span) -> int | None:
         """The index of a new part; None where an equal one is on its way, or was answered a moment ago."""
-        item = text.chunking.part(text.item, place)
-        index = self._indexes.get(item)
-        if index in self._recent:
-            _, answer, prediction = self._recent[index]
-            text.answers[place] = Part(place, item, answer), prediction
-            return None
-        if index is not None:
-            self._owners[index].append((text, place))
-            return None
-        index = self._indexes[item] = next(self._numbers)
-        self._parts[index], self._owners[index] = item, [(text, place)]
-        return index
+        item = text.chunking.part(text.item, span)
+        asked = self._parts.add(item, text, span)
+        if asked is None or isinstance(asked, int):
+            return asked
+        text.answers[span] = Part(span, item, asked.answer), asked.prediction
+        return None
 
     def refused(self, index: int, failure: Failure) -> bool:
         """Cut an input that the server refused as too long.
@@ -236,27 +189,23 @@ class LongTexts:
         """
         if not (self.is_on and failure.is_too_long):
             return False
-        item, counted = self._inputs[index], failure.stated_tokens
-        estimate = self.tokens(item)
-        if estimate <= MIN_TOKENS:  # so it is not its length
-            if self._search.longest is None:
+        is_first_part = index < 0 and all(text.max_part is None for text, _ in self._parts.owners(index))
+        estimate = self.search.on_refused(self._inputs[index], failure, is_first_part=is_first_part)
+        if estimate is None:
+            if not self.search.has_answer:
                 self._give_up()
             return False
-        if self.limit.most is None and self._search.longest is not None:
-            self.limit.answered = self.tokens(self._search.longest)
-        is_first_part = index < 0 and all(text.most is None for text, _ in self._owners[index])
-        self.limit.on_refused(estimate, failure.stated_max_tokens, counted, is_part=is_first_part)
-        ratio = counted / estimate if counted else None
+        ratio = failure.stated_tokens / estimate if failure.stated_tokens else None
         if index >= 0:
             text = self._text(index)
-            text.most, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
+            text.max_part, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
             self._pending.appendleft(text)
             self._wake()
             return True
-        for text, place in self._take(index):
-            if place in text.places:
+        for text, span in self._parts.drop(index):
+            if span in text.spans:
                 text.refusal = text.refusal or failure.without_request()
-                text.cut_again(place, estimate * _HALF, ratio)
+                text.cut_again(span, estimate * _HALF, ratio)
                 self._resume(text)
         self._wake()
         return True
@@ -269,14 +218,10 @@ class LongTexts:
             answer: as the server sent it.
             prediction: what was read of it.
         """
-        item, owners = self._parts.pop(index), self._owners.pop(index)
-        self._recent[index] = item, answer, prediction
-        if len(self._recent) > _MAX_RECENT:
-            forgotten, _, _ = self._recent.pop(next(iter(self._recent)))
-            del self._indexes[forgotten]
-        for text, place in owners:
-            if place in text.places:
-                text.answers[place] = Part(place, item, answer), prediction
+        part, owners = self._parts.on_answered(index, answer, prediction)
+        for text, span in owners:
+            if span in text.spans:
+                text.answers[span] = Part(span, part.item, answer), prediction
             self._go_on(text)
         self._wake()
 
@@ -287,11 +232,11 @@ class LongTexts:
             index: of the part.
             failure: its reason.
         """
-        for text, place in self._take(index):
-            if place not in text.places or text.is_failed:
+        for text, span in self._parts.drop(index):
+            if span not in text.spans or text.is_failed:
                 continue
-            of_all = f" of {len(text.places)}" if not text.gaps else ""
-            where = f"part {text.places.index(place) + 1}{of_all} of a text that is too long for the model"
+            of_all = f" of {len(text.spans)}" if not text.gaps else ""
+            where = f"part {text.spans.index(span) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
         self._wake()
 
@@ -311,8 +256,8 @@ class LongTexts:
         self._leave(text)
         try:
             answer = text.merge(self._model)
-            ask_again, most = self._chunking.ask_again, self.limit.window
-            shorter = ask_again(answer, most, estimate_tokens, self._model) if ask_again and most else None
+            ask_again, window = self._chunking.ask_again, self.search.limit.window
+            shorter = ask_again(answer, window, estimate_tokens, self._model) if ask_again and window else None
             if shorter is not None and len(shorter) < text_length(text.item):
                 text.ask_next(shorter)
                 self._pending.append(text)
@@ -322,7 +267,7 @@ class LongTexts:
             self._end(text, Failure(FailureKind.INPUT_REJECTED, str(error)))
             return
         parts, predictions = text.read_parts
-        left_out = self._chunking.left_out(text.whole, [part.place for part in parts], self._model)
+        left_out = self._chunking.left_out(text.whole, [part.span for part in parts], self._model)
         self._usage.left_out += bool(left_out)
         self._put(text.index, with_parts(prediction, parts, predictions, left_out))
 
@@ -340,23 +285,18 @@ class LongTexts:
 
     def _give_up(self) -> None:
         """Leave all texts as they are, where nothing is short enough for the server."""
-        self.limit.forget()
+        self.search.limit.forget()
         self.is_on = False
         self._wake()
 
     def _leave(self, text: ChunkedText) -> None:
         """Let another text look for the length."""
-        if self._search.text is text:
-            self._search.text = None
+        if self._searching is text:
+            self._searching = None
 
     def _text(self, index: int) -> ChunkedText:
         item = self._inputs[index]
         return ChunkedText(index, item, item, self._chunking)
-
-    def _take(self, index: int) -> Owners:
-        """Whose a part is that is asked no more."""
-        del self._indexes[self._parts.pop(index)]
-        return self._owners.pop(index)
 
     @property
     def _chunking(self) -> Chunking:
@@ -371,8 +311,7 @@ class LongTexts:
         Returns:
             The prediction; None where it is not answered, or not one of the last.
         """
-        recent = self._recent.get(index)
-        return recent[2] if recent is not None else None
+        return self._parts.result(index)
 
     def restore(self, index: int, stored: object) -> bool:
         """Go on with a text that an earlier query has asked in parts.
@@ -384,43 +323,17 @@ class LongTexts:
         Returns:
             Whether that was a plan of parts. One that this query does not follow is left aside.
         """
-        places = places_of(stored) if self.is_on else None
-        if places is None or index < 0:
+        spans = spans_of(stored) if self.is_on else None
+        if spans is None or index < 0:
             return False
         text = self._text(index)
-        if not all(map(_is_asked_about, (text.chunking.part(text.item, place) for place in places))):
+        if not all(map(_is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
             return False
-        text.follow(places, self._model)
+        text.follow(spans, self._model)
         self._pending.append(text)
         return True
 
-    def note_answer(self, items: Sequence[Input], tokens: int) -> None:
-        """Learn of an answer how long texts may be, and how many tokens they have.
-
-        Args:
-            items: that were answered.
-            tokens: that the server says it read; 0 where it says nothing.
-        """
-        search, limit = self._search, self.limit
-        longest = max(items, key=text_length) if len(items) > 1 else items[0]
-        if text_length(longest) > search.longest_chars:
-            search.longest, search.longest_chars = longest, text_length(longest)
-        if limit.most is not None and text_length(longest) > (limit.room or 0.0):
-            limit.on_answered(self.tokens(longest))
-        if tokens and limit.most is not None and not self._chunking.writes:
-            search.samples += 1
-            if search.samples <= _MAX_SAMPLES or not search.samples % _SAMPLE_EVERY:
-                limit.on_counted(sum(map(self.tokens, items)), tokens)
-
-    def tokens(self, item: Input) -> float:
-        """Estimate the length of an input.
-
-        Args:
-            item: the input.
-
-        Returns:
-            Tokens, with those that models put around a text.
-        """
+    def _tokens(self, item: Input) -> float:
         return self._chunking.tokens(item, estimate_tokens, self._model)
 
 

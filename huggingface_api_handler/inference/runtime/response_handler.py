@@ -114,7 +114,7 @@ class ResponseHandler:
         if answered is not None:  # an answer that cannot be read is none
             self.last_answered = answered
             if items:
-                self.long_texts.note_answer(items, result.usage.tokens if result.usage is not None else 0)
+                self.long_texts.search.on_answered(items, result.usage.tokens if result.usage is not None else 0)
             self._breaker.on_response()
             self.results.notify()
         elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:

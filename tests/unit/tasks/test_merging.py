@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.tasks import TASKS, Prediction
-from huggingface_api_handler.tasks.chunking import Chunking, Part, Place
+from huggingface_api_handler.tasks.chunking import Chunking, Part, Span
 from huggingface_api_handler.tasks.input_types import ContextQuestion, LabelledText, TextPair
 from huggingface_api_handler.tasks.merging import own_lengths, weights, with_parts
 from tests.unit.tasks.test_tasks import settings_for
@@ -44,21 +44,21 @@ def chunking(task: str) -> Chunking:
     return found
 
 
-def parts_of(task: str, item: Any, places: Sequence[Place], answers: Sequence[Any]) -> list[Part]:
+def cut_into(task: str, item: Any, spans: Sequence[Span], answers: Sequence[Any]) -> list[Part]:
     part = chunking(task).part
-    return [Part(place, part(item, place), answer) for place, answer in zip(places, answers, strict=True)]
+    return [Part(span, part(item, span), answer) for span, answer in zip(spans, answers, strict=True)]
 
 
-def merge(task: str, item: Any, places: Sequence[Place], answers: Sequence[Any], **more: Any) -> Any:
-    return chunking(task).merge(parts_of(task, item, places, answers), item, settings_for(task, **more))
+def merge(task: str, item: Any, spans: Sequence[Span], answers: Sequence[Any], **more: Any) -> Any:
+    return chunking(task).merge(cut_into(task, item, spans, answers), item, settings_for(task, **more))
 
 
-def merged(task: str, item: Any, places: Sequence[Place], answers: Sequence[Any], **more: Any) -> Prediction:
-    return TASKS[task].read(merge(task, item, places, answers, **more), item, settings_for(task, **more))
+def merged(task: str, item: Any, spans: Sequence[Span], answers: Sequence[Any], **more: Any) -> Prediction:
+    return TASKS[task].read(merge(task, item, spans, answers, **more), item, settings_for(task, **more))
 
 
-def cut(length: int, cuts: Sequence[int], overlap: int = 0) -> list[Place]:
-    """Places that cover a text of a length, cut at some of its characters."""
+def cut(length: int, cuts: Sequence[int], overlap: int = 0) -> list[Span]:
+    """Spans that cover a text of a length, cut at some of its characters."""
     ends = [*sorted({at for at in cuts if 0 < at < length}), length]
     return [(max(0, start - overlap), end) for start, end in zip([0, *ends], ends, strict=False) if start < end]
 
@@ -88,9 +88,9 @@ def test_what_a_part_shares_with_the_next_counts_once() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 500), st.lists(st.integers(0, 500), max_size=8), st.integers(0, 20))
 def test_weights_are_shares_of_the_whole(length: int, cuts: list[int], overlap: int) -> None:
-    places = cut(length, cuts, overlap)
-    assert sum(own_lengths(places)) == length
-    assert sum(weights(places)) == pytest.approx(1)
+    spans = cut(length, cuts, overlap)
+    assert sum(own_lengths(spans)) == length
+    assert sum(weights(spans)) == pytest.approx(1)
 
 
 # Labels.
@@ -147,22 +147,22 @@ def test_zero_shot_is_merged_with_one_and_with_several_labels() -> None:
         {"labels": ["a", "b"], "scores": [0.9, 0.1]},
         [{"label": "b", "score": 0.7}, {"label": "a", "score": 0.3}],
     ]
-    places = [(0, 10), (10, 20)]
+    spans = [(0, 10), (10, 20)]
     task = "zero-shot-classification"
-    assert merged(task, "x" * 20, places, answers).value == "a"
-    assert merged(task, LabelledText("x" * 20, ("a", "b")), places, answers).confidence == pytest.approx(0.6)
-    assert merged(task, "x" * 20, places, answers, multi_label=True, threshold=0.39).value == ["a", "b"]
+    assert merged(task, "x" * 20, spans, answers).value == "a"
+    assert merged(task, LabelledText("x" * 20, ("a", "b")), spans, answers).confidence == pytest.approx(0.6)
+    assert merged(task, "x" * 20, spans, answers, multi_label=True, threshold=0.39).value == ["a", "b"]
     with pytest.raises(UnreadableAnswer, match="not asked for"):
-        merged(task, "x" * 20, places, [{"labels": ["x"], "scores": [0.9]}, answers[0]])
+        merged(task, "x" * 20, spans, [{"labels": ["x"], "scores": [0.9]}, answers[0]])
 
 
 @settings(deadline=None)
 @given(st.data(), st.lists(st.integers(1, 99), max_size=5), st.integers(0, 10))
 def test_a_mean_lies_between_what_it_is_of(data: st.DataObject, cuts: list[int], overlap: int) -> None:
-    places = cut(100, cuts, overlap)
-    scores = [data.draw(FLOATS) for _ in places]
+    spans = cut(100, cuts, overlap)
+    scores = [data.draw(FLOATS) for _ in spans]
     answers = [[{"label": "A", "score": score}, {"label": "B", "score": 1 - score}] for score in scores]
-    parts = parts_of("text-classification", "x" * 100, places, answers)
+    parts = cut_into("text-classification", "x" * 100, spans, answers)
     settings = settings_for("text-classification")
     whole: Any = chunking("text-classification").merge(parts, "x" * 100, settings)
     mean = {each["label"]: each["score"] for each in whole}
@@ -182,15 +182,15 @@ def test_one_part_gives_what_it_says(score: float) -> None:
 @settings(deadline=None)
 @given(st.lists(FLOATS, min_size=4, max_size=4), st.lists(st.integers(1, 99), min_size=3, max_size=3, unique=True))
 def test_means_of_means_are_the_mean(scores: list[float], cuts: list[int]) -> None:
-    places = cut(100, cuts)
+    spans = cut(100, cuts)
     for task, make in (
         ("text-classification", lambda score: [{"label": "A", "score": score}]),
         ("feature-extraction", lambda score: [score, 1.0, 2.0]),
     ):
         answers = [make(score) for score in scores]
-        halves = [merge(task, "x" * 100, places[:2], answers[:2]), merge(task, "x" * 100, places[2:], answers[2:])]
-        nested = merged(task, "x" * 100, [(0, places[1][1]), (places[2][0], 100)], halves)
-        flat = merged(task, "x" * 100, places, answers)
+        halves = [merge(task, "x" * 100, spans[:2], answers[:2]), merge(task, "x" * 100, spans[2:], answers[2:])]
+        nested = merged(task, "x" * 100, [(0, spans[1][1]), (spans[2][0], 100)], halves)
+        flat = merged(task, "x" * 100, spans, answers)
         assert (nested.explain or nested.value) == pytest.approx(flat.explain or flat.value)
 
 
@@ -241,9 +241,9 @@ def entities(text: str, *, offsets: bool = True) -> list[dict[str, Any]]:
     ]
 
 
-def merged_entities(text: str, places: Sequence[Place], *, offsets: bool = True) -> Any:
-    answers = [entities(text[slice(*place)], offsets=offsets) for place in places]
-    return merge("token-classification", text, places, answers)
+def merged_entities(text: str, spans: Sequence[Span], *, offsets: bool = True) -> Any:
+    answers = [entities(text[slice(*span)], offsets=offsets) for span in spans]
+    return merge("token-classification", text, spans, answers)
 
 
 @settings(deadline=None)
@@ -253,8 +253,8 @@ def test_entities_are_those_of_the_whole_wherever_it_is_cut(words: list[str], cu
     longest = max(map(len, words))
     far_apart = [at for at in sorted(set(cuts)) if at > 2 * longest]
     apart = [at for at, before in zip(far_apart, [0, *far_apart], strict=False) if at - before > 2 * longest]
-    places = cut(len(text), apart, overlap=longest)
-    got = merged_entities(text, places)
+    spans = cut(len(text), apart, overlap=longest)
+    got = merged_entities(text, spans)
     assert got == entities(text)
     assert all(text[one["start"] : one["end"]] == one["word"] for one in got)
 
@@ -265,11 +265,11 @@ def test_entities_are_those_of_sentences_asked_alone(words: list[str], cuts: set
     text = " ".join(words)
     begins = [sum(len(word) + 1 for word in words[:at]) for at in range(len(words))]
     breaks = [0, *sorted(at for at in cuts if at < len(words)), len(words)]
-    places = [
+    spans = [
         (begins[max(first - overlap, 0)], begins[last - 1] + len(words[last - 1])) for first, last in pairwise(breaks)
     ]
     for offsets in (True, False):
-        assert merged_entities(text, sorted(set(places)), offsets=offsets) == entities(text, offsets=offsets)
+        assert merged_entities(text, sorted(set(spans)), offsets=offsets) == entities(text, offsets=offsets)
 
 
 def test_an_entity_is_neither_doubled_nor_halved_where_parts_overlap() -> None:
@@ -281,9 +281,9 @@ def test_an_entity_is_neither_doubled_nor_halved_where_parts_overlap() -> None:
         {**half, "word": "Maria", "start": 12},
     ]
     in_second = {**whole, "start": 4, "end": 22}
-    places = [(0, 17), (3, 31)]
+    spans = [(0, 17), (3, 31)]
     for answer in ([half], first_half):
-        assert merge("token-classification", text, places, [answer, [in_second]]) == [whole]
+        assert merge("token-classification", text, spans, [answer, [in_second]]) == [whole]
     # The other way round: the second part has its first word cut off, and the first has all of it.
     assert merge("token-classification", text, [(0, 31), (12, 31)], [[whole], [{**half, "start": 6, "end": 13}]]) == [
         whole
@@ -305,16 +305,16 @@ def test_entities_of_two_parts_that_overlap_are_one() -> None:
     text = "see the Old Town Hall now"
     first = {"entity": "LOC", "word": "Old Town", "start": 8, "end": 16}
     second = {"entity": "LOC", "word": "Town Hall", "start": 12, "end": 21}
-    for places, kept in (([(0, 21), (2, 25)], first), ([(0, 16), (4, 25)], second)):
-        moved = {**second, "start": 12 - places[1][0], "end": 21 - places[1][0]}
-        assert merge("token-classification", text, places, [[first], [moved]]) == [kept]
+    for spans, remaining in (([(0, 21), (2, 25)], first), ([(0, 16), (4, 25)], second)):
+        moved = {**second, "start": 12 - spans[1][0], "end": 21 - spans[1][0]}
+        assert merge("token-classification", text, spans, [[first], [moved]]) == [remaining]
 
 
 def test_tokens_of_a_part_are_not_counted_in_the_whole() -> None:
     token = {"entity": "B-PER", "word": "Ada", "index": 1, "start": 0, "end": 3}
-    kept = {key: value for key, value in token.items() if key != "index"}
+    remaining = {key: value for key, value in token.items() if key != "index"}
     got = merge("token-classification", "Ada Ada", [(0, 3), (4, 7)], [[token], {"entities": [token]}])
-    assert got == [kept, {**kept, "start": 4, "end": 7}]
+    assert got == [remaining, {**remaining, "start": 4, "end": 7}]
     assert merge("token-classification", "Ada", [(0, 3)], [[token]]) == [token]
 
 
@@ -323,9 +323,9 @@ def test_entities_without_offsets_get_none() -> None:
         return [{"entity_group": "X", "word": word, "start": None, "end": None} for word in words]
 
     text = "In New\nYork the U.S. Bank and McDonald met Ada"
-    places = [(0, 29), (16, len(text))]  # "U.S. Bank and" is in both
+    spans = [(0, 29), (16, len(text))]  # "U.S. Bank and" is in both
     answers = [named("new york", "u. s.", "bank"), named("U.S.", "Bank", "##Mc", "Ada", "nowhere")]
-    assert merge("token-classification", text, places, answers) == named(
+    assert merge("token-classification", text, spans, answers) == named(
         "new york", "u. s.", "bank", "##Mc", "Ada", "nowhere"
     )
 
@@ -394,8 +394,8 @@ def test_answers_without_scores_are_not_compared() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text("ab c\n.", min_size=1), min_size=2, max_size=6))
 def test_summaries_come_in_the_order_of_the_text(texts: list[str]) -> None:
-    places = [(at, at + 1) for at in range(len(texts))]
-    parts = parts_of("summarization", "x" * len(texts), places, [{"summary_text": text} for text in texts])
+    spans = [(at, at + 1) for at in range(len(texts))]
+    parts = cut_into("summarization", "x" * len(texts), spans, [{"summary_text": text} for text in texts])
     settings = settings_for("summarization")
     whole = TASKS["summarization"].read(chunking("summarization").merge(parts[::-1], "x", settings), "x", settings)
     assert whole.value.split() == " ".join(texts).split()
@@ -433,12 +433,12 @@ def test_summaries_that_are_too_long_together_are_summarised(
 @settings(deadline=None)
 @given(st.text("ab \n\t\U0001f600\u6f22e\u0301", min_size=1, max_size=80), st.lists(st.integers(0, 80), max_size=6))
 def test_the_blanks_of_the_source_stand_between_translations(text: str, cuts: list[int]) -> None:
-    places = cut(len(text), cuts)
-    answers = [{"translation_text": text[slice(*place)].strip() or " "} for place in places]
-    if len(places) > 1:
-        assert merged("translation", text, places, answers).value == text
+    spans = cut(len(text), cuts)
+    answers = [{"translation_text": text[slice(*span)].strip() or " "} for span in spans]
+    if len(spans) > 1:
+        assert merged("translation", text, spans, answers).value == text
     else:
-        assert merged("translation", text, places, answers).value == answers[0]["translation_text"]
+        assert merged("translation", text, spans, answers).value == answers[0]["translation_text"]
 
 
 def test_what_is_left_out_of_a_text_is_not_in_its_translation() -> None:
@@ -460,22 +460,22 @@ def test_a_pair_is_cut_to_one_part() -> None:
     pair = TextPair("a " * 50, "b " * 50)
     for task, ends in (("sentence-similarity", (35, 35)), ("text-ranking", (35, 31))):
         settings, count = settings_for(task), lambda text: len(text.split())
-        places = chunking(task).cut(pair, 38 if task == "text-ranking" else 20, count, settings)
-        assert places == [ends]
-        assert chunking(task).left_out(pair, places, settings) == {"t": ends[0], "u": ends[1]}
-        assert merged(task, pair, places, [0.5]).value == 0.5
+        spans = chunking(task).cut(pair, 38 if task == "text-ranking" else 20, count, settings)
+        assert spans == [ends]
+        assert chunking(task).left_out(pair, spans, settings) == {"t": ends[0], "u": ends[1]}
+        assert merged(task, pair, spans, [0.5]).value == 0.5
 
 
 # Parts in the column of explanations.
 
 
 def test_explain_tells_the_parts_with_their_scores() -> None:
-    places = [(0, 10), (10, 20)]
+    spans = [(0, 10), (10, 20)]
     answers = [{"POS": 0.75, "NEG": 0.25}, {"POS": 0.25, "NEG": 0.75}]
     task, settings = TASKS["text-classification"], settings_for("text-classification")
-    parts = parts_of(task.name, "x" * 20, places, answers)
+    parts = cut_into(task.name, "x" * 20, spans, answers)
     read = [task.read(part.answer, part.item, settings) for part in parts]
-    got = with_parts(merged(task.name, "x" * 20, places, answers), parts, read, {"t": 20})
+    got = with_parts(merged(task.name, "x" * 20, spans, answers), parts, read, {"t": 20})
     assert got.explain == {
         "POS": 0.5,
         "NEG": 0.5,

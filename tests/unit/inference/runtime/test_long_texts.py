@@ -44,7 +44,7 @@ class Encoder:
     words: str = STATED
     limit: int = LIMIT
     answer: Callable[[str], Any] = scores
-    takes_lists: bool = True
+    accepts_batches: bool = True
     refused: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     odd: dict[str, Reply] = field(default_factory=dict)  # by a word of the text
@@ -56,7 +56,7 @@ class Encoder:
         inputs = body["inputs"]
         texts = inputs if isinstance(inputs, list) else [inputs]
         assert all(text.strip() for text in texts), "an empty part went out"
-        if len(texts) > 1 and not self.takes_lists:
+        if len(texts) > 1 and not self.accepts_batches:
             return Reply({"error": "lists are not supported"}, 422)
         for text in texts:
             for word, reply in self.odd.items():
@@ -121,10 +121,10 @@ def mean_of(parts: list[dict[str, Any]], text: str) -> float:
 TABLE = [document(words, seed) for seed, words in enumerate([5, 20, 40, 200, 30, 57, 58, 59, 700, 1200, 12, 61, 90])]
 
 
-@pytest.mark.parametrize("takes_lists", [True, False])
+@pytest.mark.parametrize("accepts_batches", [True, False])
 @pytest.mark.parametrize("words", [STATED, NOT_STATED])
-def test_every_text_is_answered_by_its_parts(encoder: Encoder, words: str, takes_lists: bool) -> None:
-    encoder.words, encoder.takes_lists = words, takes_lists
+def test_every_text_is_answered_by_its_parts(encoder: Encoder, words: str, accepts_batches: bool) -> None:
+    encoder.words, encoder.accepts_batches = words, accepts_batches
     out = encoder.ask(TABLE)
     assert out["prediction_error"].isna().all()
     for text, explain in zip(TABLE, out["prediction_explain"], strict=True):
@@ -144,7 +144,7 @@ def test_every_text_is_answered_by_its_parts(encoder: Encoder, words: str, takes
 
 
 def test_what_the_server_says_of_its_length_is_used_from_then_on(encoder: Encoder) -> None:
-    encoder.takes_lists = False
+    encoder.accepts_batches = False
     with Session() as session:
         encoder.ask([document(300)], session)
         assert len(encoder.refused) == 1
@@ -258,7 +258,7 @@ def test_a_part_is_tried_again_where_it_fails_in_passing(encoder: Encoder) -> No
         return reply(body, headers, path)
 
     encoder.service.answer = sometimes
-    encoder.takes_lists = False
+    encoder.accepts_batches = False
     out = encoder.ask([document(500), document(9, 1)])
     assert out["prediction_error"].isna().all()
     assert next(failures, None) is None
@@ -266,7 +266,7 @@ def test_a_part_is_tried_again_where_it_fails_in_passing(encoder: Encoder) -> No
 
 
 def test_equal_parts_are_asked_once(encoder: Encoder) -> None:
-    encoder.takes_lists = False
+    encoder.accepts_batches = False
     shared = document(400, 7)
     texts = [shared, f"{shared} The end.", f"{shared} Another end."]
     encoder.ask(texts)
@@ -288,7 +288,7 @@ def test_a_length_that_is_said_and_not_true_is_found(encoder: Encoder) -> None:
 
 
 def test_a_budget_that_ends_between_parts_loses_none(encoder: Encoder) -> None:
-    encoder.takes_lists = False
+    encoder.accepts_batches = False
     text = document(900)
     out = encoder.ask([text, document(5, 1)], max_requests=9)
     assert out["prediction_error"][0].startswith("not sent")
@@ -299,7 +299,7 @@ def test_a_budget_that_ends_between_parts_loses_none(encoder: Encoder) -> None:
 
 
 def test_a_dry_run_counts_parts(encoder: Encoder) -> None:
-    encoder.takes_lists = False
+    encoder.accepts_batches = False
     texts = [document(900), document(5, 1)]
     with Session() as session:
         encoder.ask([document(300, 5)], session)

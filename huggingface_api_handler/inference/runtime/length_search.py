@@ -1,0 +1,105 @@
+"""What one query learns of how long a text may be, and which of its inputs are short enough by that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...tasks import Input
+from ...tasks.input_types import text_length
+from ..failures import Failure
+from ..flow_control.token_limit import MIN_TOKENS, Fit, TokenLimit
+
+_RESIFT = 0.95
+_MAX_TRIES = 16  # each costs a request, and two parts little in that of others
+_MAX_SAMPLES = 64
+_SAMPLE_EVERY = 64
+
+
+class LengthSearch:
+    """The length of a route, as one query sees it.
+
+    Args:
+        limit: what is known of the route.
+        tokens: estimates the length of an input.
+        reads_only: whether the tokens that the server reports are those of inputs alone.
+
+    Attributes:
+        limit: what is known of the route.
+        tokens: estimates the length of an input.
+        has_answer: whether any input was answered.
+    """
+
+    def __init__(self, limit: TokenLimit, tokens: Callable[[Input], float], *, reads_only: bool) -> None:
+        self.limit, self.tokens, self._reads_only = limit, tokens, reads_only
+        self.has_answer = False
+        self._longest: Input = ""
+        self._fitted_at: float | None = None
+        self._tries = self._samples = 0
+
+    def begin_fitting(self) -> float | None:
+        """Note that all inputs that wait are looked at.
+
+        Returns:
+            The length in characters up to which an input is short enough at a glance; None where no length is known.
+        """
+        # Few texts have more tokens than characters, and to estimate the tokens of each takes its time.
+        self._fitted_at = self.limit.most
+        return self._fitted_at
+
+    @property
+    def is_shorter(self) -> bool:
+        """Whether inputs that were short enough may be too long by what was found since."""
+        most = self.limit.most
+        return most is not None and (self._fitted_at is None or most < self._fitted_at * _RESIFT)
+
+    def fit(self, item: Input) -> Fit:
+        """Say whether an input is short enough.
+
+        Args:
+            item: the input.
+
+        Returns:
+            ``ALONE`` for a few of those that may be too long.
+        """
+        fit = self.limit.fit(self.tokens(item))
+        if fit is not Fit.ALONE:
+            return fit
+        self._tries += 1
+        return Fit.ALONE if self._tries <= _MAX_TRIES else Fit.TOO_LONG
+
+    def on_refused(self, item: Input, failure: Failure, *, is_first_part: bool) -> float | None:
+        """Learn of an input that was refused as too long.
+
+        Args:
+            item: the input.
+            failure: of its request.
+            is_first_part: whether it is a part, and the first of its text that is refused.
+
+        Returns:
+            Its estimated length; None where it is so short that it was refused for something else.
+        """
+        estimate = self.tokens(item)
+        if estimate <= MIN_TOKENS:
+            return None
+        if self.limit.most is None and self.has_answer:
+            self.limit.answered = self.tokens(self._longest)
+        self.limit.on_refused(estimate, failure.stated_max_tokens, failure.stated_tokens, is_part=is_first_part)
+        return estimate
+
+    def on_answered(self, items: Sequence[Input], tokens: int) -> None:
+        """Learn of an answer.
+
+        Args:
+            items: that were answered.
+            tokens: that the server says it read; 0 where it says nothing.
+        """
+        self.has_answer, limit = True, self.limit
+        longest = max(items, key=text_length) if len(items) > 1 else items[0]
+        if text_length(longest) > text_length(self._longest):
+            self._longest = longest
+        if limit.most is not None and text_length(longest) > (limit.room or 0.0):
+            limit.on_answered(self.tokens(longest))
+        if tokens and limit.most is not None and self._reads_only:
+            self._samples += 1
+            if self._samples <= _MAX_SAMPLES or not self._samples % _SAMPLE_EVERY:
+                limit.on_counted(sum(map(self.tokens, items)), tokens)
