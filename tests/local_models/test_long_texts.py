@@ -127,7 +127,7 @@ def test_the_vector_of_a_long_text_is_near_the_mean_of_its_paragraphs(
     assert_all_answered(answers)
     vectors = np.array(list(answers.prediction), dtype=float)
     assert vectors.shape == (200, 384) and np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    cut = [row for row in range(len(vectors)) if parts_of(answers, row)]
+    cut = [row for row in range(len(vectors)) if cut_into(answers, row)]
     whole = [row for row in range(len(vectors)) if row not in cut]
     assert len(cut) >= 150 and whole
     own = np.array(alone(url, MINILM, [all_documents[row] for row in whole]))
