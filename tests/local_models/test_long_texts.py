@@ -115,22 +115,32 @@ def test_the_sentiment_of_a_long_text_is_the_mean_of_its_parts(
     assert list(again.prediction) == list(answers.prediction)
 
 
-def test_the_vector_of_a_long_text_is_near_the_mean_of_its_paragraphs(ask: Predict, all_documents: list[str]) -> None:
+def test_the_vector_of_a_long_text_is_near_the_mean_of_its_paragraphs(
+    ask: Predict, url: str, all_documents: list[str]
+) -> None:
+    """A text that the model reads whole has the model's own vector, which is no mean of anything.
+
+    Two or three parts of a short text are cut where no paragraph ends, so that their vectors are of other mixtures.
+    """
     using = {"task": "feature-extraction", "model": MINILM}
     answers = ask(all_documents, **using)
     assert_all_answered(answers)
     vectors = np.array(list(answers.prediction), dtype=float)
     assert vectors.shape == (200, 384) and np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    paragraphs = [text.split("\n\n") for text in all_documents]
-    distinct = sorted({each for text in paragraphs for each in text})
+    cut = [row for row in range(len(vectors)) if cut_into(answers, row)]
+    whole = [row for row in range(len(vectors)) if row not in cut]
+    assert len(cut) >= 150 and whole
+    own = np.array(alone(url, MINILM, [all_documents[row] for row in whole]))
+    assert vectors[whole] == pytest.approx(own, abs=1e-6)
+    paragraphs = {row: all_documents[row].split("\n\n") for row in [*cut[::8], cut[-1]]}
+    distinct = sorted({each for text in paragraphs.values() for each in text})
     found = ask(distinct, **using)
     assert_all_answered(found)
     by_text = {text: np.array(vector, dtype=float) for text, vector in zip(distinct, found.prediction, strict=True)}
-    cosines = []
-    for text, vector in zip(paragraphs, vectors, strict=True):
+    for row, text in paragraphs.items():
         mean = np.average([by_text[each] for each in text], axis=0, weights=[len(each) for each in text])
-        cosines.append(float(vector @ mean / np.linalg.norm(mean)))
-    assert min(cosines) >= 0.95
+        cosine = float(vectors[row] @ mean / np.linalg.norm(mean))
+        assert cosine >= (0.95 if len(all_documents[row].split()) >= 500 else 0.9), row
     assert ask(all_documents, **using).attrs["usage"]["requests"] == 0
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 SENTENCES = Path(__file__).parents[2] / "training" / "held_out.tsv"
 SHORTEST_WORDS = 100
 LONGEST_WORDS = 20_000
+# So that a document has a topic, as people's documents have: the vectors of its parts point the same way.
+_OF_FILMS = re.compile(r"\b(film|movie|comedy|drama|director|actor|cinema|screen|plot|cast|thriller)", re.I)
 # Letters with marks of their own and signs of two characters, which offsets must not count otherwise.
 _ENDS = (
     "",
@@ -29,7 +32,8 @@ def long_text(seed: int = 17) -> list[str]:
         Its paragraphs.
     """
     rng = random.Random(seed)
-    sentences = [line.split("\t", 1)[1] for line in SENTENCES.read_text(encoding="utf-8").splitlines()]
+    lines = SENTENCES.read_text(encoding="utf-8").splitlines()
+    sentences = [sentence for line in lines if _OF_FILMS.search(sentence := line.split("\t", 1)[1])]
     paragraphs: list[str] = []
     while sum(len(paragraph.split()) for paragraph in paragraphs) < LONGEST_WORDS:
         paragraphs.append(" ".join(rng.sample(sentences, rng.randint(2, 8))) + rng.choice(_ENDS))
