@@ -241,9 +241,23 @@ class TokenLimit:
             estimate: The length of what it was asked.
             tokens: That it says it read.
         """
-        if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
+        ratio, is_first = credible_ratio(tokens, estimate), self.ratio is None
+        if estimate < _MIN_SAMPLE_TOKENS or ratio is None:
             return
-        ratio, is_first = tokens / estimate, self.ratio is None
         self.ratio = ratio if self.ratio is None else self.ratio + (ratio - self.ratio) * _SMOOTHING
         if is_first and self.tokens is not None and not self.is_bounded:
             self.room = self.tokens * _ROOM_OF_COUNTED / ratio
+
+
+def credible_ratio(tokens: int, estimate: float) -> float | None:
+    """How many tokens a server has counted for each that was estimated.
+
+    Args:
+        tokens: That the server says it has counted.
+        estimate: The length of what it was asked.
+
+    Returns:
+        The ratio; None where no tokenizer counts so many, or so few.
+    """
+    ratio = tokens / estimate
+    return ratio if _MIN_RATIO <= ratio <= _MAX_RATIO else None
