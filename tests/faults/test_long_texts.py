@@ -152,7 +152,7 @@ class Server:
 
     @classmethod
     def at_random(cls, drawn: random.Random) -> Server:
-        return cls(
+        server = cls(
             drawn,
             limit=drawn.choice((40, 60, 100, 128, 256, 512, 2000)),
             count=drawn.choice(list(COUNTS)),
@@ -163,6 +163,9 @@ class Server:
             changes=(drawn.randrange(60), drawn.choice((40, 80, 300, 3000))) if drawn.random() < 0.25 else None,
             fault_share=drawn.choice((0.0, 0.0, 0.02, 0.15)),
         )
+        if server.is_silent:  # or it could not be told what is right
+            server.changes = None
+        return server
 
     def tokens(self, text: str) -> int:
         return math.ceil(COUNTS[self.count](text)) + 2
@@ -369,7 +372,7 @@ def test_every_row_has_its_right_answer_or_a_reason(seed: int) -> None:
     stop_after = drawn.randrange(1, 60) if drawn.random() < 0.1 else None
     run = ask(server, texts, answers, stop_after=stop_after, **using)
     parts = assert_right(run, server, using)
-    assert stop_after is not None or run.usage.requests == server.requests
+    assert run.usage.requests >= server.requests
     most = max(parts, run.usage.parts) + len(texts)
     assert server.requests <= MAX_REQUEST_RATIO * most + EXTRA_REQUESTS + 6 * server.faults
     if answers is None or "max_requests" in using or "on_error" in using:

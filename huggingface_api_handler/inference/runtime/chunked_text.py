@@ -119,9 +119,13 @@ class ChunkedText:
         """Ask no more parts than the person allows."""
         is_only_one = model.long_text == "truncate" or not self.chunking.reads_all
         count = 1 if is_only_one else model.max_chunks
-        self.spans = sorted(spans)[:count]
-        if len(self.spans) == count:
-            self.gaps = []
+        self.spans = sorted(spans)
+        if len(self.spans) + len(self.gaps) < count:
+            return
+        gaps = [gap for gap in self.gaps if gap is not None]
+        first = sorted([*self.spans, *gaps])[:count]  # what is still to be cut makes one part at least
+        self.spans = [span for span in self.spans if span in first]
+        self.gaps = [gap for gap in gaps if gap in first]
 
     def _window(self, limit: TokenLimit, tokenizer: CountTokens | None) -> tuple[float, CountTokens]:
         """How many tokens a part may have, and what counts them."""

@@ -154,7 +154,7 @@ class LongTexts:
             text = self._pending.popleft()
             if text.is_done:
                 continue
-            if not self.is_on:
+            if not (self.is_on or text.is_plan_stored):
                 text.is_done = True
                 new.append(text.index)
                 continue
@@ -365,7 +365,7 @@ class LongTexts:
         Returns:
             Whether that was a plan of parts. One that this query does not follow is left aside.
         """
-        spans = spans_of(stored) if self.is_on else None
+        spans = spans_of(stored) if asks_in_parts(self._model) else None
         if spans is None or index < 0:
             return False
         text = self._text(index)
