@@ -19,6 +19,7 @@ ASSUMED_TOKENS = 512
 ALWAYS_TAKEN_TOKENS = 32
 """A length that every model takes: what is shorter is refused for another reason."""
 
+_MIN_ROOM = 16  # of what a part must have room for, whatever a server says that it counts
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
 _ROOM_OF_ANSWERED = 0.9  # of what was answered in a search, since other texts have more tokens
 _ROOM_OF_TOKENS = 0.93  # of the tokens that the server takes, where it has counted none
@@ -113,12 +114,14 @@ class TokenLimit:
         Args:
             tokens: What one input may have; None where nobody says it.
         """
-        if tokens is not None and self.tokens is None and self.rejected is None and self.room is None:
+        is_known = self.tokens is not None or self.rejected is not None or self.room is not None
+        if tokens is not None and tokens >= ALWAYS_TAKEN_TOKENS and not is_known:
             self._settle_by(tokens)
 
     def _settle_by(self, tokens: int) -> None:
         self.tokens, self.rejected, self.answered = tokens, None, 0.0
-        self.room = tokens * (_ROOM_OF_TOKENS if self.ratio is None else _ROOM_OF_COUNTED / self.ratio)
+        share = _ROOM_OF_TOKENS if self.ratio is None else _ROOM_OF_COUNTED / self.ratio
+        self.room = max(_MIN_ROOM, tokens * share)
         self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def _search_below(self, estimate: float) -> None:
@@ -188,6 +191,8 @@ class TokenLimit:
             is_part: Whether it was cut to fit, as the first of its text that is refused.
         """
         self.refuses = True
+        if max_tokens is not None and max_tokens < ALWAYS_TAKEN_TOKENS:  # which may be words of the text itself
+            max_tokens = None
         # Of parts those are refused that have the most tokens: they say nothing of others.
         if counted is not None and not is_part and (max_tokens is None or counted > max_tokens / _PLAUSIBLE):
             self.on_counted(estimate, counted)
@@ -241,9 +246,23 @@ class TokenLimit:
             estimate: The length of what it was asked.
             tokens: That it says it read.
         """
-        if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
+        ratio, is_first = credible_ratio(tokens, estimate), self.ratio is None
+        if estimate < _MIN_SAMPLE_TOKENS or ratio is None:
             return
-        ratio, is_first = tokens / estimate, self.ratio is None
         self.ratio = ratio if self.ratio is None else self.ratio + (ratio - self.ratio) * _SMOOTHING
         if is_first and self.tokens is not None and not self.is_bounded:
-            self.room = self.tokens * _ROOM_OF_COUNTED / ratio
+            self.room = max(_MIN_ROOM, self.tokens * _ROOM_OF_COUNTED / ratio)
+
+
+def credible_ratio(tokens: int, estimate: float) -> float | None:
+    """How many tokens a server has counted for each that was estimated.
+
+    Args:
+        tokens: That the server says it has counted.
+        estimate: The length of what it was asked.
+
+    Returns:
+        The ratio; None where no tokenizer counts so many, or so few.
+    """
+    ratio = tokens / estimate
+    return ratio if _MIN_RATIO <= ratio <= _MAX_RATIO else None

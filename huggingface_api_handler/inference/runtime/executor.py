@@ -360,6 +360,7 @@ class QueryExecutor:
 
     def _reject(self, index: int, failure: Failure) -> None:
         if self._handler.long_texts.refused(index, failure):
+            self._queue.drop(index)
             return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))

@@ -5,6 +5,7 @@ A part has an index of its own, below zero, under which it is looked up, sent an
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
-from ..flow_control.token_limit import Fit
+from ..flow_control.token_limit import Fit, credible_ratio
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
@@ -27,8 +28,11 @@ from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
 
+logger = logging.getLogger(__name__)
+
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
+_MAX_SHORTENED = 0.8  # of a text: the next is asked in its turn, and each round costs requests
 _MAX_OPEN = 2048
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
@@ -101,6 +105,7 @@ class LongTexts:
             if fit is Fit.TOO_LONG and index not in self._uncut:
                 self._pending.append(self._text(index))
             else:
+                self._uncut.discard(index)
                 (together if fit is Fit.TOGETHER else alone).append(index)
         self._wake()
         return together, alone
@@ -113,7 +118,7 @@ class LongTexts:
     @property
     def is_due(self) -> bool:
         """Whether there is a text to cut: one after another while no length is settled, then some at a time."""
-        is_next = self._searching is None or self.search.limit.is_settled
+        is_next = self._searching is None or self.search.limit.is_settled or self._parts.max_open == _ANY_NUMBER
         return bool(self._pending) and is_next and not self._parts.is_full
 
     @property
@@ -147,7 +152,10 @@ class LongTexts:
             parts.max_open = _MAX_OPEN if self.search.limit.calm else _MAX_FIRST_OPEN
         while self.is_due:
             text = self._pending.popleft()
-            if not self.is_on:
+            if text.is_done:
+                continue
+            if not (self.is_on or text.is_plan_stored):
+                text.is_done = True
                 new.append(text.index)
                 continue
             if not self.search.limit.is_settled:
@@ -166,12 +174,15 @@ class LongTexts:
         is_first = not text.is_counted
         arguments = self.search.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
-        spans = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
+        cuts = await off_loop(text.find_cuts, *arguments) if is_large else text.find_cuts(*arguments)
+        if text.is_done:  # a part has failed meanwhile
+            return []
+        spans = text.cut(cuts, self._model, is_settled=self.search.limit.is_settled)
         if is_first and text.is_uncut and text.max_part is None:
             self._leave(text)
             self._uncut.add(text.index)
             return [text.index]
-        if not text.gaps and not text.is_plan_stored:
+        if not (text.gaps or text.is_plan_stored or text.is_uncut):  # the answer to its only part is its own
             text.is_plan_stored = True
             self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
         text.is_counted = True
@@ -209,7 +220,7 @@ class LongTexts:
             if not self.search.has_answer:
                 self._give_up()
             return False
-        ratio = failure.stated_tokens / estimate if failure.stated_tokens else None
+        ratio = credible_ratio(failure.stated_tokens, estimate) if failure.stated_tokens else None
         if index >= 0:
             text = self._text(index)
             text.max_part, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
@@ -247,12 +258,23 @@ class LongTexts:
             failure: its reason.
         """
         for text, span in self._parts.drop(index):
-            if span not in text.spans or text.is_failed:
+            if span not in text.spans or text.is_done:
                 continue
             of_all = f" of {len(text.spans)}" if not text.gaps else ""
             where = f"part {text.spans.index(span) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
         self._wake()
+
+    def rows(self, indexes: Iterable[int]) -> list[int]:
+        """Whose inputs are.
+
+        Args:
+            indexes: of inputs that are to be asked, parts among them.
+
+        Returns:
+            The indexes of rows' inputs: of each part one of those that it is part of.
+        """
+        return [index if index >= 0 else self._parts.owners(index)[0][0].index for index in indexes]
 
     def _wake(self) -> None:
         if self.is_due and not self.filling:
@@ -262,7 +284,7 @@ class LongTexts:
         """Cut a text further, or make one answer of those to its parts."""
         if text.gaps:
             self._resume(text)
-        elif text.is_answered and not text.is_failed:
+        elif text.is_answered and not text.is_done:
             self._finish(text)
 
     def _finish(self, text: ChunkedText) -> None:
@@ -272,7 +294,7 @@ class LongTexts:
             answer = text.merge(self._model)
             ask_again, window = self._chunking.ask_again, self.search.limit.window
             shorter = ask_again(answer, window, estimate_tokens, self._model) if ask_again and window else None
-            if shorter is not None and len(shorter) < text_length(text.item):
+            if shorter is not None and len(shorter) <= text_length(text.item) * _MAX_SHORTENED:
                 text.ask_next(shorter)
                 self._pending.append(text)
                 return
@@ -280,21 +302,27 @@ class LongTexts:
         except UnreadableAnswer as error:
             self._end(text, Failure(FailureKind.INPUT_REJECTED, str(error)))
             return
+        except Exception as error:  # the row's reason, and never the query's end
+            logger.debug("the answers to the parts of a text could not be merged", exc_info=True)
+            why = f"the server's answers to the parts of the text cannot be merged ({type(error).__name__})"
+            self._end(text, Failure(FailureKind.INPUT_REJECTED, why))
+            return
         parts, predictions = text.read_parts
         left_out = self._chunking.left_out(text.whole, [part.span for part in parts], self._model)
         self._usage.left_out += bool(left_out)
+        text.is_done = True
         self._put(text.index, with_parts(prediction, parts, predictions, left_out))
 
     def _end(self, text: ChunkedText, failure: Failure) -> None:
         """Fail a row. Its parts that are on their way are stored where they are answered."""
         self._leave(text)
-        text.is_failed = True
+        text.is_done = True
         self._fail(text.index, replace(failure, is_too_long=False))  # or it would be cut
 
     def _resume(self, text: ChunkedText) -> None:
         """Cut a text further."""
         self._leave(text)
-        if not text.is_failed and text not in self._pending:
+        if not text.is_done and text not in self._pending:
             self._pending.appendleft(text)
 
     def _give_up(self) -> None:
@@ -337,13 +365,15 @@ class LongTexts:
         Returns:
             Whether that was a plan of parts. One that this query does not follow is left aside.
         """
-        spans = spans_of(stored) if self.is_on else None
+        spans = spans_of(stored) if asks_in_parts(self._model) else None
         if spans is None or index < 0:
             return False
         text = self._text(index)
         if not all(map(_is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
             return False
         text.follow(spans, self._model)
+        if text.is_uncut:  # it would be looked up again, and found again
+            return False
         self._pending.append(text)
         return True
 
