@@ -231,6 +231,12 @@ def test_chunk_cuts_for_servers_that_cut_silently(encoder: Encoder) -> None:
 def test_the_server_cuts_where_it_is_asked_to(encoder: Encoder) -> None:
     out = encoder.ask([document(600), document(20, 1)], truncation=True)
     assert "must have less than 60 tokens" in out["prediction_error"][0]  # this one does not
+    encoder.answer = lambda _text: {"summary_text": "short"}
+    summarization = {"task": "summarization", "max_chunks": 100}
+    out = encoder.ask([document(600), document(20, 1)], truncation="longest_first", **summarization)
+    assert "must have less than 60 tokens" in out["prediction_error"][0]
+    out = encoder.ask([document(600), document(20, 1)], truncation="do_not_truncate", **summarization)
+    assert out["prediction_error"].isna().all()
 
 
 def test_a_part_that_fails_fails_its_row_alone_and_is_asked_again_alone(encoder: Encoder) -> None:
