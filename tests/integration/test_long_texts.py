@@ -213,7 +213,8 @@ def test_what_a_server_refuses_is_asked_in_parts(
     mindsdb: MindsDB, refusing: Service, refusing_engine: str, documents: str
 ) -> None:
     model = create(mindsdb, refusing_engine, "found_out", "task = 'text-classification', column = 'text', model = 'm'")
-    assert "max input tokens" not in dict(rows_of(mindsdb, f"DESCRIBE {model}.model"))
+    described = dict(rows_of(mindsdb, f"DESCRIBE {model}.model"))
+    assert described["max input tokens"].startswith("not known until the server refuses a text")
     refusing.asked.clear()
     whole = joined(mindsdb, documents, model, "USING long_text = 'error'")
     assert "must have less than 60 tokens" in whole[1]["y_error"]
@@ -221,6 +222,8 @@ def test_what_a_server_refuses_is_asked_in_parts(
     answers = joined(mindsdb, documents, model, "USING max_chunks = 1000")
     assert {key for key, row in answers.items() if row["y"] == "LONG"} == {1, 2, 4, 5}
     assert all(row["y_error"] is None for row in answers.values())
+    described = dict(rows_of(mindsdb, f"DESCRIBE {model}.model"))
+    assert described["max input tokens"] == "60 (the server said so when it refused a text)"
     asked = len(refusing.asked)
     assert joined(mindsdb, documents, model, "USING max_chunks = 1000") == answers
     assert len(refusing.asked) == asked, "all parts are stored"
