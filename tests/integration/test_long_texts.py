@@ -60,7 +60,7 @@ def joined(mindsdb: MindsDB, documents: str, model: str, using: str = "") -> dic
     """The columns of the prediction, by the row's id."""
     found = mindsdb.sql(f"SELECT t.id, m.* FROM {documents} AS t JOIN {model} AS m {using}")
     assert len(found.rows) == len(ROWS)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    rows: list[dict[str, Any]] = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     return {row.pop("id"): row for row in rows}
 
 

@@ -232,7 +232,7 @@ def test_the_server_cuts_where_it_is_asked_to(encoder: Encoder) -> None:
     out = encoder.ask([document(600), document(20, 1)], truncation=True)
     assert "must have less than 60 tokens" in out["prediction_error"][0]  # this one does not
     encoder.answer = lambda _text: {"summary_text": "short"}
-    summarization = {"task": "summarization", "max_chunks": 100}
+    summarization: dict[str, Any] = {"task": "summarization", "max_chunks": 100}
     out = encoder.ask([document(600), document(20, 1)], truncation="longest_first", **summarization)
     assert "must have less than 60 tokens" in out["prediction_error"][0]
     out = encoder.ask([document(600), document(20, 1)], truncation="do_not_truncate", **summarization)
