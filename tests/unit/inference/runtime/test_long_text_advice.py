@@ -21,7 +21,12 @@ PIXEL = (
     "rkJggg=="
 )
 TEXT = "a long text"
-ROW = {"text": TEXT, "masked": f"{TEXT} [MASK]", "image": PIXEL, "facts": '{"city": ["Paris"], "country": ["France"]}'}
+CELLS = {
+    "text": TEXT,
+    "masked": f"{TEXT} [MASK]",
+    "image": PIXEL,
+    "facts": '{"city": ["Paris"], "country": ["France"]}',
+}
 OF_TEXTS: list[dict[str, Any]] = [
     {"task": "fill-mask", "column": "masked"},
     {"task": "text-generation", "column": "text"},
@@ -43,7 +48,7 @@ def task_of(using: dict[str, Any]) -> str:
 
 
 def answers(service: Service, using: dict[str, Any], rows: int = 1, **more: Any) -> pd.DataFrame:
-    frame = pd.DataFrame([{**ROW, "text": f"{TEXT} {row}"} for row in range(rows)])
+    frame = pd.DataFrame([{**CELLS, "text": f"{TEXT} {row}"} for row in range(rows)])
     return predict(frame, {"model": "m", **using, **more}, {"endpoint": f"{service.url}/models"})
 
 
