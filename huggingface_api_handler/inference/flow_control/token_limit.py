@@ -93,6 +93,17 @@ class TokenLimit:
             return self.room
         return math.sqrt(self.answered * self.rejected) if self.answered else self.rejected / 2
 
+    @property
+    def description(self) -> str:
+        """How long an input may be, as DESCRIBE shows it."""
+        if self.tokens is not None:
+            return f"{self.tokens} (the server said so when it refused a text)"
+        if self.room is not None:
+            return f"about {self.room:.0f} (found by what the server refused)"
+        if self.rejected is not None:
+            return f"fewer than about {self.rejected:.0f} (found by what the server refused)"
+        return f"not known until the server refuses a text. long_text = 'chunk' takes it for {ASSUMED_TOKENS}"
+
     def fit(self, estimate: float) -> Fit:
         """Say whether an input is short enough.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Span
+from ...tasks.chunking import Chunking, Part, Span, cutting_parameter
 from ...tasks.text_windows import CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
@@ -18,7 +18,6 @@ _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
 _PLAN = "spans of parts"
-_SERVER_CUTS = ("truncation", "truncate")
 
 Gap = Span | None
 """What of an input is still to be cut: from one character to another; None for all of it."""
@@ -254,8 +253,8 @@ def asks_in_parts(model: ModelSettings) -> bool:
     Returns:
         False where the task cannot, where the person does not want it, and where the server is asked to cut.
     """
-    is_cut_by_server = any(model.parameters.get(name) is True for name in _SERVER_CUTS)
-    return model.definition.chunking is not None and model.long_text != "error" and not is_cut_by_server
+    is_wanted = model.long_text != "error" and cutting_parameter(model) is None
+    return is_wanted and model.definition.chunking is not None
 
 
 def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:

@@ -247,6 +247,18 @@ class Query:
             return None
         return await self.session.http.threads_of(self._owner()).run(tokenizer_of, self.model.model)
 
+    async def found_length(self) -> str | None:
+        """What requests have shown of how long a text may be. Sends none.
+
+        Returns:
+            A text for people; None where it is as the server or the Hub says, or no text is asked in parts.
+        """
+        task = self.model.definition
+        route = self.session.servers.route_to(self.route, task)
+        limit = (await self.route_state(route)).profile.token_limit
+        is_told = route.max_input_tokens is not None and route.max_input_tokens == limit.tokens
+        return None if is_told or task.chunking is None else limit.description
+
     async def route_state(self, route: Route) -> RouteState:
         """What this process knows of the route.
 

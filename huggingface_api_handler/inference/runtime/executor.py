@@ -364,6 +364,7 @@ class QueryExecutor:
             return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
+            failure = self._handler.long_texts.advise(index, failure)
         self._handler.fail(index, failure.without_request())
         self._queue.drop(index)
         if index < 0:

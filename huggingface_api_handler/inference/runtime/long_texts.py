@@ -13,9 +13,10 @@ from typing import cast
 
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
+from ...printable import MAX_MESSAGE_CHARS, shorten
 from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Span
-from ...tasks.input_types import text_length
+from ...tasks.input_types import media_in, text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
@@ -37,6 +38,7 @@ _MAX_OPEN = 2048
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
+_TOO_LARGE = 413
 
 
 class LongTexts:
@@ -234,6 +236,23 @@ class LongTexts:
                 self._resume(text)
         self._wake()
         return True
+
+    def advise(self, index: int, failure: Failure) -> Failure:
+        """Say why an input that the server refused as too long is not asked in parts, where no parts of it make sense.
+
+        Args:
+            index: of the input.
+            failure: of its request.
+
+        Returns:
+            The failure, whose message ends with what people can do.
+        """
+        advice = self._model.definition.long_text_advice
+        is_of_bytes = failure.status == _TOO_LARGE and failure.stated_max_tokens is None
+        if not advice or (is_of_bytes and media_in(self._inputs[index]) is not None):  # an image may be too large
+            return failure
+        words = shorten(failure.message, MAX_MESSAGE_CHARS - len(advice) - 2).rstrip(".")
+        return replace(failure, message=f"{words}. {advice}")
 
     def answered(self, index: int, answer: object, prediction: Prediction) -> None:
         """Take the answer to a part.
