@@ -187,7 +187,7 @@ def describe_model(
     with secret_in_use(route.secret):
         address.update(served_by(engine, model, http))
     found = http.submit(servers.detect(http, route, model.definition)).result() if servers is not None else route
-    length = servers.length_of(route, model.definition) if servers is not None else None
+    length = servers.lengths.length_of(route, model.definition) if servers is not None else None
     if length is not None:
         with secret_in_use(route.secret):
             address["max input tokens"] = f"{length.tokens} ({_short(length.source)})"
