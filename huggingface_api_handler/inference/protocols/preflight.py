@@ -190,7 +190,7 @@ def describe_model(
     with secret_in_use(route.secret):
         address.update(served_by(engine, model, http))
     found = http.submit(servers.detect(http, route, model.definition)).result() if servers is not None else route
-    length = servers.length_of(route, model.definition) if servers is not None else None
+    length = servers.lengths.length_of(route, model.definition) if servers is not None else None
     if length is not None:
         with secret_in_use(route.secret):
             address[MAX_INPUT_TOKENS] = f"{length.tokens} ({_short(length.source)})"

@@ -84,7 +84,9 @@ class InputQueue:
                 indexes = await self._media.load(indexes)
             elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
                 indexes = await self._media.check_links(indexes, self._deps.check_link)
-            self._add(await self._uncached(indexes))
+            uncached = await self._uncached(indexes)
+            await self.long_texts.ask_length(uncached)
+            self._add(uncached)
             await self.fill_parts()
         self._is_drained = True
         self._on_change()

@@ -72,9 +72,10 @@ class LongTexts:
         on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
-        limit, chunking = limit_for(model, dependencies.profile.token_limit), model.definition.chunking
+        known, chunking = dependencies.profile.token_limit, model.definition.chunking
         reads_only = chunking is not None and not chunking.writes
-        self.search = LengthSearch(limit, self._tokens, reads_only=reads_only)
+        ask = dependencies.ask_length if known.longest is None else None
+        self.search = LengthSearch(limit_for(model, known), self._tokens, reads_only=reads_only, ask=ask)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
         self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
@@ -83,6 +84,17 @@ class LongTexts:
         self._parts = AskedParts(source.inputs.parts)
         self._searching: ChunkedText | None = None  # the one text that is asked while the length is looked for
         self._uncut: set[int] = set()
+
+    async def ask_length(self, indexes: Iterable[int]) -> None:
+        """Ask the server how long a text may be, once a query, where one is long and nobody has said it.
+
+        Args:
+            indexes: of inputs without a stored answer.
+        """
+        tokens = await self.search.ask(map(self._inputs.__getitem__, indexes)) if self.is_on else None
+        if tokens is not None:
+            limit = self.search.limit = self._deps.profile.token_limit  # where one was assumed, it was another
+            limit.state(tokens)
 
     def sift(self, indexes: Iterable[int]) -> tuple[list[int], list[int]]:
         """Take out the inputs that are too long, to be cut.
