@@ -21,17 +21,16 @@ ALWAYS_TAKEN_TOKENS = 32
 
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
 _ROOM_OF_ANSWERED = 0.9  # of what was answered in a search, since other texts have more tokens
-_ROOM_OF_TOKENS = 0.93  # of the tokens that the server takes, where it has counted none
-_ROOM_OF_COUNTED = 0.87  # of these tokens, by the mean ratio of what it has counted
-_WHOLE = 1.03  # of the room: a text that is answered whole is worth a little more risk
+_ROOM_OF_TOKENS = 0.9  # of what the server takes, by the mean of what it has counted
+_WHOLE = 1.02  # of the room: a text that is answered whole is worth a little more risk
 _ALONE = 1.12  # of the room: what is refused as often as not
 _NEAR = 0.95  # of the room: of shorter parts an answer shows nothing
-_FAST_STEP = 0.0015  # for each answer, until a part is refused
-_SLOW_STEP = 0.0002
-_REFUSED_STEP = 0.04
+_FAST_STEP = 0.0005  # for each answer, until a part is refused
+_SLOW_STEP = 0.0001
+_REFUSED_STEP = 0.03
 _MAX_REFUSED_STEP = 0.3
 _CALM_ANSWERS = 100  # requests between two refusals that cost less than shorter parts would
-_SMOOTHING = 0.1
+_MAX_COUNTED_TOKENS = 50_000.0  # by which a mean is known well enough; later texts may be of another kind
 _MIN_SAMPLE_TOKENS = 32  # in shorter texts a token more or less is much
 _MIN_RATIO = 0.2
 _MAX_RATIO = 5.0
@@ -61,6 +60,7 @@ class TokenLimit:
         is_bounded: Whether parts of about this room were refused.
         calm: Answers to parts of about this room since one was refused.
         misses: Texts of which a part was refused since one was answered.
+        counted_tokens: Of how many estimated tokens the ratio is the mean.
     """
 
     tokens: int | None = None
@@ -72,6 +72,7 @@ class TokenLimit:
     is_bounded: bool = False
     calm: int = 0
     misses: int = 0
+    counted_tokens: float = 0.0
 
     @property
     def most(self) -> float | None:
@@ -118,7 +119,7 @@ class TokenLimit:
 
     def _settle_by(self, tokens: int) -> None:
         self.tokens, self.refused, self.answered = tokens, None, 0.0
-        self.room = tokens * (_ROOM_OF_TOKENS if self.ratio is None else _ROOM_OF_COUNTED / self.ratio)
+        self.room = tokens * _ROOM_OF_TOKENS / (self.ratio or 1.0)
         self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def _search_below(self, estimate: float) -> None:
@@ -243,7 +244,8 @@ class TokenLimit:
         """
         if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
             return
-        ratio, is_first = tokens / estimate, self.ratio is None
-        self.ratio = ratio if self.ratio is None else self.ratio + (ratio - self.ratio) * _SMOOTHING
-        if is_first and self.tokens is not None and not self.is_bounded:
-            self.room = self.tokens * _ROOM_OF_COUNTED / ratio
+        before, ratio = self.ratio or 1.0, tokens / estimate
+        self.counted_tokens = min(self.counted_tokens + estimate, _MAX_COUNTED_TOKENS)
+        self.ratio = before + (ratio - before) * min(1.0, estimate / self.counted_tokens)
+        if self.tokens is not None and self.room is not None:
+            self.room *= before / self.ratio

@@ -136,8 +136,11 @@ class ChunkedText:
 
     @property
     def is_uncut(self) -> bool:
-        """Whether its only part is all of it."""
-        return len(self.spans) == 1 and self.chunking.part(self.item, self.spans[0]) == self.item
+        """Whether its only part is all of it, but for blanks around it."""
+        if len(self.spans) != 1:
+            return False
+        part = self.chunking.part(self.item, self.spans[0])
+        return part == self.item or (isinstance(self.item, str) and part == self.item.strip())
 
     def merge(self, model: ModelSettings) -> object:
         """Make one answer of those to the parts.
