@@ -55,7 +55,7 @@ class TokenLimit:
         room: The estimate that a part may have; None while it is not known, or looked for.
         ratio: Tokens that the server counts for each that is estimated; None where it has counted none.
         answered: The longest estimate that was answered, while the room is looked for.
-        refused: The shortest estimate that was refused, while the room is looked for; None where nothing was.
+        rejected: The shortest estimate that was refused, while the room is looked for; None where nothing was.
         refuses: Whether the server refuses what is too long, as far as it shows.
         is_bounded: Whether parts of about this room were refused.
         calm: Answers to parts of about this room since one was refused.
@@ -67,7 +67,7 @@ class TokenLimit:
     room: float | None = None
     ratio: float | None = None
     answered: float = 0.0
-    refused: float | None = None
+    rejected: float | None = None
     refuses: bool = False
     is_bounded: bool = False
     calm: int = 0
@@ -75,11 +75,11 @@ class TokenLimit:
     counted_tokens: float = 0.0
 
     @property
-    def most(self) -> float | None:
+    def longest(self) -> float | None:
         """The longest estimate of an input that goes together with others, None where nothing is known."""
         if self.room is not None:
             return self.room * _WHOLE
-        return None if self.refused is None else self.answered or self.refused / 4
+        return None if self.rejected is None else max(self.answered, self.rejected / 4)
 
     @property
     def is_settled(self) -> bool:
@@ -89,9 +89,9 @@ class TokenLimit:
     @property
     def window(self) -> float | None:
         """The estimate that a part may have: while the length is looked for, between what is known of it."""
-        if self.room is not None or self.refused is None:
+        if self.room is not None or self.rejected is None:
             return self.room
-        return math.sqrt(self.answered * self.refused) if self.answered else self.refused / 2
+        return math.sqrt(self.answered * self.rejected) if self.answered else self.rejected / 2
 
     def fit(self, estimate: float) -> Fit:
         """Say whether an input is short enough.
@@ -103,8 +103,8 @@ class TokenLimit:
             ``ALONE`` for what may be refused. While the length is looked for, what may be too long is taken to be so,
             since it can wait until it is found.
         """
-        most = self.most
-        if most is None or estimate <= most:
+        longest = self.longest
+        if longest is None or estimate <= longest:
             return Fit.TOGETHER
         return Fit.ALONE if self.room is not None and estimate <= self.room * _ALONE else Fit.TOO_LONG
 
@@ -114,17 +114,17 @@ class TokenLimit:
         Args:
             tokens: What one input may have; None where nobody says it.
         """
-        if tokens is not None and self.tokens is None and self.refused is None and self.room is None:
+        if tokens is not None and self.tokens is None and self.rejected is None and self.room is None:
             self._settle_by(tokens)
 
     def _settle_by(self, tokens: int) -> None:
-        self.tokens, self.refused, self.answered = tokens, None, 0.0
+        self.tokens, self.rejected, self.answered = tokens, None, 0.0
         self.room = tokens * _ROOM_OF_TOKENS / (self.ratio or 1.0)
         self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def _search_below(self, estimate: float) -> None:
         self.tokens = self.room = None
-        self.refused, self.answered = estimate, 0.0
+        self.rejected, self.answered = estimate, 0.0
 
     def to_record(self) -> dict[str, float | None]:
         """Return what is stored, so that the next query knows it.
@@ -137,7 +137,7 @@ class TokenLimit:
             "room": self.room,
             "ratio": self.ratio,
             "answered": self.answered,
-            "refused": self.refused,
+            "rejected": self.rejected,
             "refuses": self.refuses,
             "bounded": self.is_bounded,
         }
@@ -159,45 +159,45 @@ class TokenLimit:
         """
         if record is None:
             return cls()
-        tokens, room, ratio, refused = (
-            None if record[name] is None else float(record[name]) for name in ("tokens", "room", "ratio", "refused")
+        tokens, room, ratio, rejected = (
+            None if record[name] is None else float(record[name]) for name in ("tokens", "room", "ratio", "rejected")
         )
         answered = float(record["answered"])
         is_ratio_credible = ratio is None or _MIN_RATIO <= ratio <= _MAX_RATIO
         if not (is_ratio_credible and 0 <= answered < _MAX_ESTIMATE):
             raise ValueError("out of all bounds")
-        for length in (tokens, room, refused):
+        for length in (tokens, room, rejected):
             if length is not None and not 0 < length < _MAX_ESTIMATE:
                 raise ValueError("out of all bounds")
         if tokens is not None and room is None:
             raise ValueError("a length without the room that it makes")
         whole = None if tokens is None else int(tokens)
-        return cls(whole, room, ratio, answered, refused, record["refuses"] is True, record["bounded"] is True)
+        return cls(whole, room, ratio, answered, rejected, record["refuses"] is True, record["bounded"] is True)
 
     def forget(self) -> None:
         """Forget all, since inputs are refused that cannot be too long."""
-        self.tokens = self.room = self.refused = None
+        self.tokens = self.room = self.rejected = None
         self.answered = 0.0
 
-    def on_refused(self, estimate: float, most: int | None, counted: int | None, *, is_part: bool) -> None:
+    def on_rejected(self, estimate: float, max_tokens: int | None, counted: int | None, *, is_part: bool) -> None:
         """Note an input that was refused alone as too long.
 
         Args:
             estimate: Its length.
-            most: What the server says that it takes; None where it does not.
+            max_tokens: What the server says that it takes; None where it does not.
             counted: The tokens that the server says it has; None where it does not.
             is_part: Whether it was cut to fit, as the first of its text that is refused.
         """
         self.refuses = True
         # Of parts those are refused that have the most tokens: they say nothing of others.
-        if counted is not None and not is_part and (most is None or counted > most / _PLAUSIBLE):
+        if counted is not None and not is_part and (max_tokens is None or counted > max_tokens / _PLAUSIBLE):
             self.on_counted(estimate, counted)
-        if most is not None and most != self.tokens and (counted is None or counted > most):
-            self._settle_by(most)
+        if max_tokens is not None and max_tokens != self.tokens and (counted is None or counted > max_tokens):
+            self._settle_by(max_tokens)
         elif self.room is None:
-            self.refused = estimate if self.refused is None else min(self.refused, estimate)
+            self.rejected = estimate if self.rejected is None else min(self.rejected, estimate)
             self._settle()
-        elif estimate <= self.room * _PLAUSIBLE and most is None:
+        elif estimate <= self.room * _PLAUSIBLE and max_tokens is None:
             self._search_below(estimate)
         elif estimate <= self.room * _WHOLE or is_part:
             self._step_back(estimate)
@@ -220,7 +220,7 @@ class TokenLimit:
             estimate: Its length: of several inputs, that of the longest.
         """
         if self.room is None:
-            if self.refused is not None and estimate > self.answered:
+            if self.rejected is not None and estimate > self.answered:
                 self.answered = estimate
                 self._settle()
         elif estimate >= self.room * _NEAR:
@@ -230,9 +230,9 @@ class TokenLimit:
 
     def _settle(self) -> None:
         """End the search where it is close enough. Texts of one estimate differ, so the two may have crossed."""
-        if self.refused is not None and self.refused <= self.answered * _SETTLED:
-            self.room = max(ALWAYS_TAKEN_TOKENS, min(self.answered, self.refused) * _ROOM_OF_ANSWERED)
-            self.refused, self.answered = None, 0.0
+        if self.rejected is not None and self.rejected <= self.answered * _SETTLED:
+            self.room = max(ALWAYS_TAKEN_TOKENS, min(self.answered, self.rejected) * _ROOM_OF_ANSWERED)
+            self.rejected, self.answered = None, 0.0
             self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def on_counted(self, estimate: float, tokens: int) -> None:

@@ -246,7 +246,7 @@ def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
     Returns:
         The same limit; another one where parts are wanted and nothing is known.
     """
-    if model.long_text != "chunk" or limit.most is not None:
+    if model.long_text != "chunk" or limit.longest is not None:
         return limit
     assumed = replace(limit)
     assumed.state(ASSUMED_TOKENS)

@@ -44,7 +44,7 @@ class LengthSearch:
             The length in characters up to which an input is short enough at a glance; None where no length is known.
         """
         # Few texts have more tokens than characters, and to estimate the tokens of each takes its time.
-        most = self.limit.most
+        most = self.limit.longest
         self._fitted_at = max(self._fitted_at, math.inf if most is None else most)
         return most
 
@@ -55,7 +55,7 @@ class LengthSearch:
     @property
     def is_shorter(self) -> bool:
         """Whether inputs that were short enough may be too long by what was found since."""
-        most = self.limit.most
+        most = self.limit.longest
         return most is not None and most < self._fitted_at * _RESIFT
 
     def fit(self, item: Input) -> Fit:
@@ -88,7 +88,7 @@ class LengthSearch:
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         self._note_longest()
-        self.limit.on_refused(estimate, failure.stated_max_tokens, failure.stated_tokens, is_part=is_first_part)
+        self.limit.on_rejected(estimate, failure.stated_max_tokens, failure.stated_tokens, is_part=is_first_part)
         return estimate
 
     def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
@@ -100,13 +100,13 @@ class LengthSearch:
         """
         self.limit.state(failure.stated_max_tokens)
         self.limit.refuses = True
-        if self.limit.most is None:
+        if self.limit.longest is None:
             self._note_longest()
             longest = max(items, key=text_length)
-            self.limit.on_refused(self.tokens(longest), None, None, is_part=False)
+            self.limit.on_rejected(self.tokens(longest), None, None, is_part=False)
 
     def _note_longest(self) -> None:
-        if self.limit.most is None and self.has_answer:
+        if self.limit.longest is None and self.has_answer:
             self.limit.answered = self.tokens(self._longest)
 
     def on_answered(self, items: Sequence[Input], tokens: int) -> None:
@@ -120,9 +120,9 @@ class LengthSearch:
         longest = max(items, key=text_length) if len(items) > 1 else items[0]
         if text_length(longest) > text_length(self._longest):
             self._longest = longest
-        if limit.most is not None and text_length(longest) > (limit.room or 0.0):
+        if limit.longest is not None and text_length(longest) > (limit.room or 0.0):
             limit.on_answered(self.tokens(longest))
-        if tokens and limit.most is not None and self._reads_only:
+        if tokens and limit.longest is not None and self._reads_only:
             self._samples += 1
             if self._samples <= _MAX_SAMPLES or not self._samples % _SAMPLE_EVERY:
                 limit.on_counted(sum(map(self.tokens, items)), tokens)
