@@ -244,8 +244,11 @@ class TokenLimit:
         """
         if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
             return
-        before, ratio = self.ratio or 1.0, tokens / estimate
+        before, ratio = self.ratio, tokens / estimate
         self.counted_tokens = min(self.counted_tokens + estimate, _MAX_COUNTED_TOKENS)
-        self.ratio = before + (ratio - before) * min(1.0, estimate / self.counted_tokens)
+        self.ratio = ratio if before is None else before + (ratio - before) * min(1.0, estimate / self.counted_tokens)
         if self.tokens is not None and self.room is not None:
-            self.room *= before / self.ratio
+            if before is None:  # what refusals have shown until now was mostly the ratio
+                self._settle_by(self.tokens)
+            else:
+                self.room *= before / self.ratio
