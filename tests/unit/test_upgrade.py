@@ -48,11 +48,20 @@ def called(storage: Path, name: str, frame: dict[str, list[Any]] | None = None, 
     return predict(pd.DataFrame(frame or call["frame"]), {**call["using"], **using}, engine)
 
 
+def assert_as_before(now: dict[str, list[Any]], before: dict[str, list[Any]]) -> None:
+    """All columns of 0.1.0 are as they were. Tasks that had none got an explanation, of texts that are asked in parts."""
+    assert {column: now.get(column) for column in before} == before
+    assert {column: set(values) for column, values in now.items() if column not in before} in (
+        {},
+        {"y_explain": {None}},
+    )
+
+
 @pytest.mark.parametrize("name", upgrade.CALLS)
 def test_an_answer_of_0_1_0_is_found_and_nothing_is_asked(storage: Path, name: str) -> None:
     upgrade.refuse_a_taken_port()
     out = called(storage, name)
-    assert upgrade.plain(out) == EXPECTED["calls"][name]
+    assert_as_before(upgrade.plain(out), EXPECTED["calls"][name])
     usage = out.attrs["usage"]
     assert (usage["requests"], usage["stored"]) == (0, usage["distinct"])
 
@@ -76,7 +85,7 @@ def test_new_rows_are_asked_beside_stored_ones(storage: Path, name: str) -> None
     with upgrade.running_service(LABEL) as service:
         out = called(storage, name, upgrade.ROWS)
     before, after = EXPECTED["calls"][name], upgrade.plain(out)
-    assert {column: values[: upgrade.ASKED] for column, values in after.items()} == before
+    assert_as_before({column: values[: upgrade.ASKED] for column, values in after.items()}, before)
     assert after["y_error"] == [None] * len(upgrade.ROWS["id"])
     assert out.attrs["usage"]["stored"] == upgrade.ASKED
     sent = json.dumps([body for _, body, _ in service.asked], ensure_ascii=False)

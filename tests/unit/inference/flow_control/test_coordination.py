@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,8 +151,10 @@ def test_slots_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, ow
 
 
 def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path: Path) -> None:
+    are_both_there = threading.Event()
+
     def answer(body: Any, *_: Any) -> Any:
-        time.sleep(0.002)
+        time.sleep(0.002 if are_both_there.is_set() else 0.05)  # the first is not to end before the second begins
         return single(body)
 
     service.answer = answer
@@ -161,6 +164,7 @@ def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     time.sleep(3 * PEERS_POLL_INTERVAL_S)
+    are_both_there.set()
     assert all(process.poll() is None for process in both), "both are at work"
     service.most_in_flight = service.in_flight
     time.sleep(0.5)
