@@ -10,7 +10,7 @@ WORKERS ?= 2
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
         test-transformers test-servers test-servers-all servers test-floors test-pythons test-pythons-all audit bench bench-quick clean

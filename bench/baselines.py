@@ -297,7 +297,8 @@ def ours_in_frames(job: Job, _inputs: list[str]) -> Callable[[], ClientScores]:
 
 
 def _using(job: Job) -> dict[str, str]:
-    return {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
+    using = {"task": f"{job.kind}-classification", "column": "input", "model": MODEL, "target": "y"}
+    return {**using, "long_text": "error"} if job.refused else using
 
 
 def engine_arguments(job: Job) -> dict[str, object]:

@@ -40,13 +40,17 @@ CASES = {
 
 
 class Run(TypedDict):
-    """One query of ours: requests that the service received, rejections by HTTP status, and what the query reports."""
+    """One query of ours: requests that the service received, and rejections by HTTP status.
+
+    ``long_texts`` are rows that were asked in ``parts``.
+    """
 
     requests: int
     refused: dict[str, int]
+    long_texts: int
+    parts: int
     seconds: float
     cpu_us_per_row: float
-    usage: dict[str, Any]
 
 
 def ours(job: Job, inputs: list[str]) -> Callable[[], ClientScores]:
@@ -129,9 +133,10 @@ def run(service: measure.RemoteService, job: Job) -> Run:
     return {
         "requests": stats["requests"] - before["requests"],
         "refused": {status: stats["refused"][status] - before["refused"].get(status, 0) for status in stats["refused"]},
+        "long_texts": result.usage["long_texts"],
+        "parts": result.usage["parts"],
         "seconds": result.seconds,
         "cpu_us_per_row": result.cpu_seconds / job.rows * 1e6,
-        "usage": dict(result.usage),
     }
 
 

@@ -126,7 +126,18 @@ def through_sql(results: JSON) -> Figure:
 
 def request_cost(results: JSON) -> Figure:
     """Requests of each query beside the fewest."""
-    cases = {name: each for name, each in results.items() if isinstance(each, dict) and "minimum_requests" in each}
+    return _requests(
+        {name: each for name, each in results.items() if isinstance(each, dict) and "minimum_requests" in each}
+    )
+
+
+def long_texts(results: JSON) -> Figure:
+    """Requests of each case beside the fewest."""
+    return _requests(results["cases"])
+
+
+def _requests(cases: dict[str, JSON]) -> Figure:
+    """Requests of each query beside the fewest."""
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
     for row, (name, each) in enumerate(reversed(cases.items())):
         bars = ((0.2, each["minimum_requests"], OTHER_COLOUR), (-0.2, each["requests"], OURS_COLOUR))
@@ -139,7 +150,7 @@ def request_cost(results: JSON) -> Figure:
 
 
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost)
+    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts)
 }
 """By the module of the benchmark, in the order of the page."""
 

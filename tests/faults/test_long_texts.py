@@ -327,8 +327,9 @@ def merged(server: Server, text: str, explain: dict[str, Any]) -> dict[str, floa
     assert all(text[start:end].strip() for start, end in spans)
     starts = [start for start, _ in spans[1:]] + [spans[-1][1]]
     assert starts[:-1] == [max(start, end) for (_, end), start in zip(spans, starts[:-1], strict=False)], "no overlap"
-    covered = spans[0][0], *(
-        place for (_, end), start in zip(spans, starts[:-1], strict=False) for place in range(end, start)
+    covered = (
+        spans[0][0],
+        *(place for (_, end), start in zip(spans, starts[:-1], strict=False) for place in range(end, start)),
     )
     assert not text[: covered[0]].strip()
     assert not "".join(text[place] for place in covered[1:]).strip(), "a hole between parts"

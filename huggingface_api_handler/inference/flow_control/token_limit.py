@@ -22,17 +22,16 @@ ALWAYS_TAKEN_TOKENS = 32
 _MIN_ROOM = 16  # of what a part must have room for, whatever a server says that it counts
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
 _ROOM_OF_ANSWERED = 0.9  # of what was answered in a search, since other texts have more tokens
-_ROOM_OF_TOKENS = 0.93  # of the tokens that the server takes, where it has counted none
-_ROOM_OF_COUNTED = 0.87  # of these tokens, by the mean ratio of what it has counted
-_WHOLE = 1.03  # of the room: a text that is answered whole is worth a little more risk
+_ROOM_OF_TOKENS = 0.9  # of what the server takes, by the mean of what it has counted
+_WHOLE = 1.02  # of the room: a text that is answered whole is worth a little more risk
 _ALONE = 1.12  # of the room: what is refused as often as not
 _NEAR = 0.95  # of the room: of shorter parts an answer shows nothing
-_FAST_STEP = 0.0015  # for each answer, until a part is refused
-_SLOW_STEP = 0.0002
-_REFUSED_STEP = 0.04
+_FAST_STEP = 0.0005  # for each answer, until a part is refused
+_SLOW_STEP = 0.0001
+_REFUSED_STEP = 0.03
 _MAX_REFUSED_STEP = 0.3
 _CALM_ANSWERS = 100  # requests between two refusals that cost less than shorter parts would
-_SMOOTHING = 0.1
+_MAX_COUNTED_TOKENS = 50_000.0  # by which a mean is known well enough; later texts may be of another kind
 _MIN_SAMPLE_TOKENS = 32  # in shorter texts a token more or less is much
 _MIN_RATIO = 0.2
 _MAX_RATIO = 5.0
@@ -62,6 +61,7 @@ class TokenLimit:
         is_bounded: Whether parts of about this room were refused.
         calm: Answers to parts of about this room since one was refused.
         misses: Texts of which a part was refused since one was answered.
+        counted_tokens: Of how many estimated tokens the ratio is the mean.
     """
 
     tokens: int | None = None
@@ -73,6 +73,7 @@ class TokenLimit:
     is_bounded: bool = False
     calm: int = 0
     misses: int = 0
+    counted_tokens: float = 0.0
 
     @property
     def longest(self) -> float | None:
@@ -131,8 +132,7 @@ class TokenLimit:
 
     def _settle_by(self, tokens: int) -> None:
         self.tokens, self.rejected, self.answered = tokens, None, 0.0
-        share = _ROOM_OF_TOKENS if self.ratio is None else _ROOM_OF_COUNTED / self.ratio
-        self.room = max(_MIN_ROOM, tokens * share)
+        self.room = max(_MIN_ROOM, tokens * _ROOM_OF_TOKENS / (self.ratio or 1.0))
         self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def _search_below(self, estimate: float) -> None:
@@ -257,12 +257,16 @@ class TokenLimit:
             estimate: The length of what it was asked.
             tokens: That it says it read.
         """
-        ratio, is_first = credible_ratio(tokens, estimate), self.ratio is None
+        ratio, before = credible_ratio(tokens, estimate), self.ratio
         if estimate < _MIN_SAMPLE_TOKENS or ratio is None:
             return
-        self.ratio = ratio if self.ratio is None else self.ratio + (ratio - self.ratio) * _SMOOTHING
-        if is_first and self.tokens is not None and not self.is_bounded:
-            self.room = max(_MIN_ROOM, self.tokens * _ROOM_OF_COUNTED / ratio)
+        self.counted_tokens = min(self.counted_tokens + estimate, _MAX_COUNTED_TOKENS)
+        self.ratio = ratio if before is None else before + (ratio - before) * min(1.0, estimate / self.counted_tokens)
+        if self.tokens is not None and self.room is not None:
+            if before is None:  # what refusals have shown until now was mostly the ratio
+                self._settle_by(self.tokens)
+            else:
+                self.room = max(_MIN_ROOM, self.room * before / self.ratio)
 
 
 def credible_ratio(tokens: int, estimate: float) -> float | None:

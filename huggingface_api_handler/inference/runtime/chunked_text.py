@@ -147,10 +147,14 @@ class ChunkedText:
         self.ratio = ratio or self.ratio
         self.spans.remove(span)
         self.refused.add(span)
-        self.gaps = sorted([span, *(gap for gap in self.gaps if gap is not None)])
+        self.gaps = [*sorted([span, *(gap for gap in self.gaps if gap is not None)])]
         at = self.gaps.index(span)
         following = next((gap for gap in self.gaps[at + 1 :] if gap is not None and gap[0] >= span[1]), None)
-        if self.chunking.reads_all and following is not None and not any(span < other < following for other in self.spans):
+        if (
+            self.chunking.reads_all
+            and following is not None
+            and not any(span < other < following for other in self.spans)
+        ):
             self.gaps[at : self.gaps.index(following) + 1] = [(span[0], following[1])]
 
     @property
@@ -160,8 +164,11 @@ class ChunkedText:
 
     @property
     def is_uncut(self) -> bool:
-        """Whether its only part is all of it."""
-        return len(self.spans) == 1 and self.chunking.part(self.item, self.spans[0]) == self.item
+        """Whether its only part is all of it, but for blanks around it."""
+        if len(self.spans) != 1:
+            return False
+        part = self.chunking.part(self.item, self.spans[0])
+        return part == self.item or (isinstance(self.item, str) and part == self.item.strip())
 
     def merge(self, model: ModelSettings) -> object:
         """Make one answer of those to the parts.

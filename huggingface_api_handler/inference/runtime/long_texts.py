@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
 _MAX_SHORTENED = 0.8  # of a text: the next is asked in its turn, and each round costs requests
-_MAX_OPEN = 2048
+_MAX_OPEN = 1024
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
@@ -115,8 +115,12 @@ class LongTexts:
             if index < 0 or text_length(item) <= chars:  # parts are cut to fit, and alone each would cost a request
                 together.append(index)
                 continue
+            is_uncut = index in self._uncut
+            if is_uncut and not self.search.limit.is_settled:  # many may be, and alone each would cost a request
+                together.append(index)
+                continue
             fit = self.search.fit(item)
-            if fit is Fit.TOO_LONG and index not in self._uncut:
+            if fit is Fit.TOO_LONG and not is_uncut:
                 self._pending.append(self._text(index))
             else:
                 self._uncut.discard(index)
