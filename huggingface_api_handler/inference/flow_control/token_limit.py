@@ -257,8 +257,9 @@ class TokenLimit:
             estimate: The length of what it was asked.
             tokens: That it says it read.
         """
-        ratio, before = credible_ratio(tokens, estimate), self.ratio
-        if estimate < _MIN_SAMPLE_TOKENS or ratio is None:
+        before = self.ratio
+        ratio = credible_ratio(tokens, estimate) if estimate >= _MIN_SAMPLE_TOKENS else None
+        if ratio is None:
             return
         self.counted_tokens = min(self.counted_tokens + estimate, _MAX_COUNTED_TOKENS)
         self.ratio = ratio if before is None else before + (ratio - before) * min(1.0, estimate / self.counted_tokens)

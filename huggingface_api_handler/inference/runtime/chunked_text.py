@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...config.settings import ModelSettings
-from ...errors import InputError
-from ...tasks import Input, Prediction
+from ...errors import InputError, UnreadableAnswer
+from ...printable import MAX_MESSAGE_CHARS, shorten
+from ...tasks import Input, Prediction, Task
 from ...tasks.chunking import Chunking, Part, Span, cutting_parameter
+from ...tasks.input_types import media_in
 from ...tasks.text_windows import CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
+logger = logging.getLogger(__name__)
+
+_TOO_LARGE = 413
 _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
@@ -182,7 +188,14 @@ class ChunkedText:
         Raises:
             UnreadableAnswer: the answers do not make one.
         """
-        return self.chunking.merge([self.answers[span][0] for span in self.spans], self.item, model)
+        try:
+            return self.chunking.merge([self.answers[span][0] for span in self.spans], self.item, model)
+        except UnreadableAnswer:
+            raise
+        except Exception as error:  # the row's reason, and never the query's end
+            logger.debug("the answers to the parts of a text could not be merged", exc_info=True)
+            why = f"the server's answers to the parts of the text cannot be merged ({type(error).__name__})"
+            raise UnreadableAnswer(why) from None
 
     def ask_next(self, text: str) -> None:
         """Go on with another text, which the answers to the parts made.
@@ -310,3 +323,34 @@ def inputs_to_ask(
     except InputError:  # its row fails without a request
         return []
     return [chunking.part(item, span) for span in text.spans]
+
+
+def is_asked_about(item: Input) -> bool:
+    """Whether there is anything to ask about.
+
+    Args:
+        item: a part, or what a plan from elsewhere says is one.
+
+    Returns:
+        False where it has no text, or only blanks.
+    """
+    return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))
+
+
+def with_advice(failure: Failure, item: Input, task: Task) -> Failure:
+    """Say why an input that the server refused as too long is not asked in parts, where no parts of it make sense.
+
+    Args:
+        failure: of its request.
+        item: the input.
+        task: that was asked for.
+
+    Returns:
+        The failure, whose message ends with what people can do.
+    """
+    advice = task.long_text_advice
+    is_of_bytes = failure.status == _TOO_LARGE and failure.stated_max_tokens is None
+    if not advice or (is_of_bytes and media_in(item) is not None):  # an image may be too large
+        return failure
+    words = shorten(failure.message, MAX_MESSAGE_CHARS - len(advice) - 2).rstrip(".")
+    return replace(failure, message=f"{words}. {advice}")

@@ -5,7 +5,6 @@ A part has an index of its own, below zero, under which it is looked up, sent an
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -13,10 +12,9 @@ from typing import cast
 
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
-from ...printable import MAX_MESSAGE_CHARS, shorten
 from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Span
-from ...tasks.input_types import media_in, text_length
+from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
@@ -24,12 +22,10 @@ from ..flow_control.token_limit import Fit, credible_ratio
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
-from .chunked_text import ChunkedText, asks_in_parts, limit_for, spans_of
+from .chunked_text import ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
-
-logger = logging.getLogger(__name__)
 
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
@@ -38,7 +34,6 @@ _MAX_OPEN = 1024
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
 _LARGE_CHARS = 200_000  # are cut within some milliseconds
-_TOO_LARGE = 413
 
 
 class LongTexts:
@@ -253,23 +248,6 @@ class LongTexts:
         self._wake()
         return True
 
-    def advise(self, index: int, failure: Failure) -> Failure:
-        """Say why an input that the server refused as too long is not asked in parts, where no parts of it make sense.
-
-        Args:
-            index: of the input.
-            failure: of its request.
-
-        Returns:
-            The failure, whose message ends with what people can do.
-        """
-        advice = self._model.definition.long_text_advice
-        is_of_bytes = failure.status == _TOO_LARGE and failure.stated_max_tokens is None
-        if not advice or (is_of_bytes and media_in(self._inputs[index]) is not None):  # an image may be too large
-            return failure
-        words = shorten(failure.message, MAX_MESSAGE_CHARS - len(advice) - 2).rstrip(".")
-        return replace(failure, message=f"{words}. {advice}")
-
     def answered(self, index: int, answer: object, prediction: Prediction) -> None:
         """Take the answer to a part.
 
@@ -337,11 +315,6 @@ class LongTexts:
         except UnreadableAnswer as error:
             self._end(text, Failure(FailureKind.INPUT_REJECTED, str(error)))
             return
-        except Exception as error:  # the row's reason, and never the query's end
-            logger.debug("the answers to the parts of a text could not be merged", exc_info=True)
-            why = f"the server's answers to the parts of the text cannot be merged ({type(error).__name__})"
-            self._end(text, Failure(FailureKind.INPUT_REJECTED, why))
-            return
         parts, predictions = text.read_parts
         left_out = self._chunking.left_out(text.whole, [part.span for part in parts], self._model)
         self._usage.left_out += bool(left_out)
@@ -404,7 +377,7 @@ class LongTexts:
         if spans is None or index < 0:
             return False
         text = self._text(index)
-        if not all(map(_is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
+        if not all(map(is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
             return False
         text.follow(spans, self._model)
         if text.is_uncut:  # it would be looked up again, and found again
@@ -414,7 +387,3 @@ class LongTexts:
 
     def _tokens(self, item: Input) -> float:
         return self._chunking.tokens(item, estimate_tokens, self._model)
-
-
-def _is_asked_about(item: Input) -> bool:
-    return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))

@@ -40,8 +40,7 @@ class Pairs:
         arguments = {"task": task, "model": "m", "column": "asked", "column2": "found", **using}
         out = predict(frame, arguments, {"endpoint": f"{self.service.url}/models"})
         assert out["prediction"][1] == 0.5 and out["prediction_explain"][1] is None
-        found: dict[str, Any] = out.iloc[0].to_dict()
-        return found
+        return {str(name): value for name, value in out.iloc[0].items()}
 
 
 @pytest.mark.parametrize("words", [STATED, NOT_STATED])
