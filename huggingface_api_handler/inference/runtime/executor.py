@@ -359,13 +359,13 @@ class QueryExecutor:
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:
+        self._queue.drop(index)
         if self._handler.long_texts.refused(index, failure):
-            return self._queue.drop(index)
+            return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
             failure = with_advice(failure, self._queue.inputs[index], self._model.definition)
         self._handler.fail(index, failure.without_request())
-        self._queue.drop(index)
         if index < 0:
             return  # the rows that it is part of have failed, each by itself
         if self._model.on_error == "raise":
