@@ -55,8 +55,8 @@ def arguments_of(task: Task) -> list[Argument]:
         Its columns, then our own arguments for it by name, then the request parameters of its specification.
 
     >>> from huggingface_api_handler.tasks import TASKS
-    >>> arguments_of(TASKS["feature-extraction"])[1].type
-    "'mean' | 'cls' | 'none'"
+    >>> [argument.name for argument in arguments_of(TASKS["feature-extraction"])[:4]]
+    ['column', 'long_text', 'max_chunks', 'pooling']
     """
     own, names = settings_arguments(ModelSettings), task.arguments | (_OF_LONG_TEXTS if task.chunking else frozenset())
     parameters = [
