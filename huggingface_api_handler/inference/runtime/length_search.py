@@ -108,7 +108,7 @@ class LengthSearch:
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         self._note_longest()
-        self.limit.on_rejected(estimate, self._believed(failure), failure.stated_tokens, is_part=is_first_part)
+        self.limit.on_rejected(estimate, self._plausible_max(failure), failure.stated_tokens, is_part=is_first_part)
         return estimate
 
     def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
@@ -118,14 +118,14 @@ class LengthSearch:
             items: the inputs.
             failure: of the request.
         """
-        self.limit.state(self._believed(failure))
+        self.limit.state(self._plausible_max(failure))
         self.limit.refuses = True
         if self.limit.longest is None:
             self._note_longest()
             longest = max(items, key=text_length)
             self.limit.on_rejected(self.tokens(longest), None, None, is_part=False)
 
-    def _believed(self, failure: Failure) -> int | None:
+    def _plausible_max(self, failure: Failure) -> int | None:
         """What a server says that it takes, unless it has answered far more: its words may repeat those of the text."""
         most = failure.stated_max_tokens
         if most is None or failure.stated_tokens is not None or not self.has_answer:
