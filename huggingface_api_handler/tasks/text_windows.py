@@ -122,8 +122,8 @@ class _Cutter:
         if self._max_tokens <= 0 or not cut.end < end <= begin + _LAST_WINDOWS * size:
             return cut
         first = bisect_left(self._sentence_ends, begin + _LEAST_FILLED * size)
-        places = self._sentence_ends[first : bisect_right(self._sentence_ends, cut.end)]
-        place = next((place for place in reversed(places) if self._ends_paragraph(place)), cut.end)
+        ends = self._sentence_ends[first : bisect_right(self._sentence_ends, cut.end)]
+        place = next((place for place in reversed(ends) if self._ends_paragraph(place)), cut.end)
         if place == cut.end:
             return cut
         filled = self._max_tokens * _FILLED

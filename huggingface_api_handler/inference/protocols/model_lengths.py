@@ -107,11 +107,11 @@ def restored(stored: StoredLength) -> tuple[tuple[str, str, str], ModelLength | 
         Endpoint, model and task, with the length, or None where nobody says it; None where it cannot be read.
     """
     place = (str(stored.get("url", "")), str(stored.get("model", "")), str(stored.get("task", "")))
-    said = stored.get("max_input_tokens", 0)
-    tokens = sane_tokens(said)
+    value = stored.get("max_input_tokens", 0)
+    tokens = sane_tokens(value)
     if tokens is not None:
         return place, ModelLength(tokens, str(stored.get("source", "")))
-    return (place, None) if said is None else None
+    return (place, None) if value is None else None
 
 
 def from_server(path: str, info: Mapping[str, object], model: str) -> ModelLength | None:

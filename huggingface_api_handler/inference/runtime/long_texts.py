@@ -67,10 +67,10 @@ class LongTexts:
         on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
-        known, chunking = dependencies.profile.token_limit, model.definition.chunking
+        limit, chunking = dependencies.profile.token_limit, model.definition.chunking
         reads_only = chunking is not None and not chunking.writes
-        ask = dependencies.ask_length if known.longest is None else None
-        self.search = LengthSearch(limit_for(model, known), self._tokens, reads_only=reads_only, ask=ask)
+        ask = dependencies.ask_length if limit.longest is None else None
+        self.search = LengthSearch(limit_for(model, limit), self._tokens, reads_only=reads_only, ask=ask)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
         self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
