@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,15 @@ _MAX_GUESSES = 4
 _MAX_SPARSENESS = 4
 """Of a text with fewer tokens than the share of what may be, nothing is learned about the next one."""
 
+_LAST_WINDOWS = 4
+"""Before the end of a text, that end at paragraphs where they can. So short a rest can be counted each time."""
+
+_LEAST_FILLED = 0.4
+"""Of what a window could hold, where it ends at a paragraph."""
+
+_FILLED = 0.95
+"""Of several windows, as sentences let them be."""
+
 _SENTENCE, _WORD, _GRAPHEME = range(3)
 
 
@@ -46,7 +56,8 @@ def windows(
 ) -> list[tuple[int, int]]:
     """Cut a text into windows, each as long as it may be.
 
-    A window ends with a sentence. A sentence that is too long is cut between words, a word between characters.
+    A window ends with a sentence. A sentence that is too long is cut between words, a word between characters. Where
+    nothing is repeated, the last windows end with a paragraph if that makes no more of them.
 
     Args:
         text: the whole text.
@@ -67,7 +78,7 @@ def windows(
     if not part.strip():
         return []
     start, end = end - len(part.lstrip()), start + len(part.rstrip())
-    cutter = _Cutter(text, most, count, start, end)
+    cutter = _Cutter(text, most, count, start, end, ends_at_paragraphs=not (overlap or overlap_in_sentences))
     begin, last = start, cutter.first_cut(start)
     found = [(begin, last.end)]
     while last.end < end:
@@ -87,7 +98,9 @@ class _Cut(NamedTuple):
 class _Cutter:
     """A text that is being cut, and what is known of it."""
 
-    def __init__(self, text: str, most: float, count: CountTokens, start: int, end: int) -> None:
+    def __init__(
+        self, text: str, most: float, count: CountTokens, start: int, end: int, *, ends_at_paragraphs: bool
+    ) -> None:
         self._text = text
         self._max_tokens = most
         self._count = count
@@ -96,10 +109,30 @@ class _Cutter:
         self._word_ends: Sequence[int] = (start,)
         self._grapheme_ends: Sequence[int] = (start,)
         self._chars_per_token = _FIRST_CHARS_PER_TOKEN
+        self._ends_at_paragraphs = ends_at_paragraphs
 
     def first_cut(self, begin: int) -> _Cut:
         """Where a window ends that repeats nothing: behind its first character if even that is too long."""
-        return self._cut(begin, begin) or _Cut(_first_after(self._grapheme_ends, begin), _GRAPHEME)
+        cut = self._cut(begin, begin) or _Cut(_first_after(self._grapheme_ends, begin), _GRAPHEME)
+        return self._at_paragraph(begin, cut) if self._ends_at_paragraphs and cut.unit == _SENTENCE else cut
+
+    def _at_paragraph(self, begin: int, cut: _Cut) -> _Cut:
+        """Where the last paragraph ends before a cut, if as many windows hold what is behind it."""
+        end, size = self._sentence_ends[-1], cut.end - begin
+        if self._max_tokens <= 0 or not cut.end < end <= begin + _LAST_WINDOWS * size:
+            return cut
+        first = bisect_left(self._sentence_ends, begin + _LEAST_FILLED * size)
+        ends = self._sentence_ends[first : bisect_right(self._sentence_ends, cut.end)]
+        place = next((place for place in reversed(ends) if self._ends_paragraph(place)), cut.end)
+        if place == cut.end:
+            return cut
+        filled = self._max_tokens * _FILLED
+        others = math.ceil(self._count(self._text[begin:end]) / filled) - 1
+        room = filled * others if others > 1 else self._max_tokens
+        return _Cut(place, _SENTENCE) if self._count(self._text[place:end]) <= room else cut
+
+    def _ends_paragraph(self, place: int) -> bool:
+        return self._text.count("\n", place, self._after_blanks(place)) > 1
 
     def next_window(self, begin: int, last: _Cut, overlap: float) -> tuple[int, _Cut]:
         """Where the window behind another one begins, and where it ends."""

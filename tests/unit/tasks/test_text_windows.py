@@ -258,3 +258,24 @@ def test_few_times_as_many_characters_are_counted_as_the_text_has(
     windows(text, 30, counting, overlap=overlap, overlap_in_sentences=overlap)
 
     assert counted <= 16 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("paragraphs", "sentences"),
+    [
+        ([6, 5], [6, 5]),
+        ([6, 9], [8, 7]),  # else they would be three
+        ([2, 9], [8, 3]),  # such a window would hold too little
+        ([8, 8, 5, 6], [8, 8, 5, 6]),
+        ([6, 6, 6, 6], [6, 6, 6, 6]),
+        ([6, 6, 6, 6, 6, 6], [8, 8, 8, 6, 6]),  # the end is too far to be counted each time
+    ],
+)
+def test_the_last_windows_end_with_a_paragraph_where_that_makes_no_more(
+    paragraphs: list[int], sentences: list[int]
+) -> None:
+    text = "\n\n".join(" ".join(["One more."] * count) for count in paragraphs)
+    found = [text[start:end].count("One more.") for start, end in windows(text, 16, lambda part: len(part.split()))]
+    assert found == sentences
+    with_overlap = windows(text, 16, lambda part: len(part.split()), overlap_in_sentences=2)
+    assert text[slice(*with_overlap[0])].count("One more.") == 8
