@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ...tasks import Input
 from ...tasks.input_types import text_length
+from ...tasks.text_windows import MAX_CHARS_PER_TOKEN
 from ..failures import Failure
 from ..flow_control.token_limit import ALWAYS_TAKEN_TOKENS, Fit, TokenLimit
 from .context import AskLength
@@ -24,20 +25,24 @@ class LengthSearch:
 
     Args:
         limit: what is known of the route.
-        tokens: estimates the length of an input.
+        tokens: estimates the length of an input, of each of its texts so many characters at most where they are given.
         reads_only: whether the tokens that the server reports are those of inputs alone.
         ask: asks the server how long an input may be; None where there is nobody to ask.
 
     Attributes:
         limit: what is known of the route.
-        tokens: estimates the length of an input.
         has_answer: whether any input was answered.
     """
 
     def __init__(
-        self, limit: TokenLimit, tokens: Callable[[Input], float], *, reads_only: bool, ask: AskLength | None = None
+        self,
+        limit: TokenLimit,
+        tokens: Callable[[Input, int | None], float],
+        *,
+        reads_only: bool,
+        ask: AskLength | None = None,
     ) -> None:
-        self.limit, self.tokens, self._reads_only, self._ask = limit, tokens, reads_only, ask
+        self.limit, self._tokens, self._reads_only, self._ask = limit, tokens, reads_only, ask
         self.has_answer = False
         self._longest: Input = ""
         self._fitted_at = 0.0
@@ -68,6 +73,17 @@ class LengthSearch:
         self._fitted_at = max(self._fitted_at, math.inf if most is None else most)
         return most
 
+    def tokens(self, item: Input) -> float:
+        """Estimate the length of an input.
+
+        Args:
+            item: the input.
+
+        Returns:
+            Its tokens, about.
+        """
+        return self._tokens(item, None)
+
     def restart(self) -> None:
         """Forget what inputs were fitted to, since all that wait are looked at again."""
         self._fitted_at = 0.0
@@ -87,7 +103,10 @@ class LengthSearch:
         Returns:
             ``ALONE`` for a few of those that may be too long.
         """
-        fit = self.limit.fit(self.tokens(item))
+        longest = self.limit.longest
+        # A megabyte takes some hundredths of a second, and many may wait: its beginning shows that it is too long.
+        max_chars = None if longest is None else int(longest * MAX_CHARS_PER_TOKEN)
+        fit = self.limit.fit(self._tokens(item, max_chars))
         if fit is not Fit.ALONE:
             return fit
         self._tries += 1

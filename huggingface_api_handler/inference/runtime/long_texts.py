@@ -22,7 +22,7 @@ from ..flow_control.token_limit import Fit, credible_ratio
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
-from .chunked_text import ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
+from .chunked_text import LARGE_CHARS, ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
@@ -33,7 +33,6 @@ _MAX_SHORTENED = 0.8  # of a text: the next is asked in its turn, and each round
 _MAX_OPEN = 1024
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
-_LARGE_CHARS = 200_000  # are cut within some milliseconds
 
 
 class LongTexts:
@@ -186,7 +185,7 @@ class LongTexts:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
         is_first = not text.is_counted
         arguments = self.search.limit, self._deps.tokenizer, self._model
-        is_large = text_length(text.item) > _LARGE_CHARS
+        is_large = text_length(text.item) > LARGE_CHARS
         cuts = await off_loop(text.find_cuts, *arguments) if is_large else text.find_cuts(*arguments)
         if text.is_done:  # a part has failed meanwhile
             return []
@@ -385,5 +384,5 @@ class LongTexts:
         self._pending.append(text)
         return True
 
-    def _tokens(self, item: Input) -> float:
-        return self._chunking.tokens(item, estimate_tokens, self._model)
+    def _tokens(self, item: Input, max_chars: int | None) -> float:
+        return self._chunking.tokens(item, lambda text: estimate_tokens(text[:max_chars]), self._model)

@@ -152,7 +152,9 @@ def test_a_summary_of_summaries_is_not_paid_for_twice(service: Service) -> None:
     assert summary
 
 
-@pytest.mark.parametrize("spans", [[[0, 10**6]], [[0, 5]], [[3, 3]], [[9, 2]], [[-1, 4]], "x", [[0, 1], [0, 1]], [], [[0.5, 2]], None])
+@pytest.mark.parametrize(
+    "spans", [[[0, 10**6]], [[0, 5]], [[3, 3]], [[9, 2]], [[-1, 4]], "x", [[0, 1], [0, 1]], [], [[0.5, 2]], None]
+)
 def test_a_plan_that_no_query_wrote_does_no_harm(spans: Any) -> None:
     encoder, answers = server(limit=60), Answers()
     texts = [document(8), document(200, 1), "short"]
