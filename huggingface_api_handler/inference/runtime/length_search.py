@@ -13,7 +13,7 @@ from ..flow_control.token_limit import ALWAYS_TAKEN_TOKENS, Fit, TokenLimit
 from .context import AskLength
 
 _RESIFT = 0.95
-_BELIEVED = 0.4  # of the estimate of what was answered: no tokenizer counts less
+_MIN_CREDIBLE_SHARE = 0.4  # of the estimate of what was answered: no tokenizer counts less
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
@@ -127,7 +127,9 @@ class LengthSearch:
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         self._note_longest()
-        self.limit.on_rejected(estimate, self._believed(failure), failure.stated_tokens, is_part=is_first_part)
+        self.limit.on_rejected(
+            estimate, self._credible_max_tokens(failure), failure.stated_tokens, is_part=is_first_part
+        )
         return estimate
 
     def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
@@ -137,19 +139,19 @@ class LengthSearch:
             items: the inputs.
             failure: of the request.
         """
-        self.limit.state(self._believed(failure))
+        self.limit.state(self._credible_max_tokens(failure))
         self.limit.refuses = True
         if self.limit.longest is None:
             self._note_longest()
             longest = max(items, key=text_length)
             self.limit.on_rejected(self.tokens(longest), None, None, is_part=False)
 
-    def _believed(self, failure: Failure) -> int | None:
+    def _credible_max_tokens(self, failure: Failure) -> int | None:
         """What a server says that it takes, unless it has answered far more: its words may repeat those of the text."""
         most = failure.stated_max_tokens
         if most is None or failure.stated_tokens is not None or not self.has_answer:
             return most
-        return most if most >= self.tokens(self._longest) * _BELIEVED else None
+        return most if most >= self.tokens(self._longest) * _MIN_CREDIBLE_SHARE else None
 
     def _note_longest(self) -> None:
         if self.limit.longest is None and self.has_answer:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.errors import InferenceError
-from huggingface_api_handler.inference import predict, predict_batches
+from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.flow_control.token_limit import TokenLimit
@@ -18,7 +18,7 @@ from huggingface_api_handler.inference.runtime.session import Session
 from huggingface_api_handler.tasks import Prediction
 from huggingface_api_handler.tasks.text_windows import estimate_tokens
 from tests.conftest import Reply, Service
-from tests.faults.test_long_texts import Answers, Server, ask, assert_right, error
+from tests.faults.test_long_texts import MemoryCache, Server, ask, assert_right, error
 from tests.unit.inference.runtime.test_long_texts import document
 
 USING: dict[str, Any] = {"max_chunks": 1000, "long_text": "auto"}
@@ -31,7 +31,7 @@ def known(tokens: int) -> RouteProfile:
 
 
 def server(**how: Any) -> Server:
-    return Server(random.Random(1), **{"takes_lists": False, **how})
+    return Server(random.Random(1), **{"accepts_batches": False, **how})
 
 
 def test_parts_refused_out_of_their_order_are_cut_once() -> None:
@@ -44,7 +44,7 @@ def test_parts_refused_out_of_their_order_are_cut_once() -> None:
 
 @pytest.mark.parametrize("max_chunks", [1, 2, 3, 5])
 def test_as_many_parts_as_may_be_are_the_first_ones(max_chunks: int) -> None:
-    using = {"max_chunks": max_chunks, "long_text": "auto"}
+    using: dict[str, Any] = {"max_chunks": max_chunks, "long_text": "auto"}
     for seed in range(10):
         for words in ("counted", "nothing"):
             encoder = server(limit=50, words=words)
@@ -86,31 +86,15 @@ class Refusing:
         return self.answer(asked)
 
 
-def test_a_frame_whose_parts_were_answered_before_is_given_back(service: Service) -> None:
-    text = document(300)
-
-    def reply(body: Any, _headers: Any, _path: str) -> Reply:
-        inputs = body["inputs"]
-        if isinstance(inputs, list):
-            return Reply({"error": "lists are not supported"}, 422)
-        if estimate_tokens(inputs) > 60:
-            return Reply({"error": "`inputs` must have less than 60 tokens"}, 413)
-        return Reply([{"label": "A", "score": 0.5}])
-
-    service.answer = reply
-    using = {"task": "text-classification", "model": "m", "column": "text", "max_chunks": 100, "cache": False}
-
-    def frames() -> Any:
-        yield pd.DataFrame({"text": [text, "short"]})
-        while "short" not in str(service.asked):
-            pass
-        yield pd.DataFrame({"text": [text + " "]})
-        yield pd.DataFrame({"text": [text + "  "]})
-        yield pd.DataFrame({"text": [text + "   "]})
-
-    with Session() as session:
-        for out in predict_batches(frames(), using, {"endpoint": f"{service.url}/models"}, session=session):
-            assert out["prediction_error"].isna().all()
+def test_whoever_waits_for_a_frame_is_told_of_a_text_whose_parts_were_answered_before() -> None:
+    """No later answer says that its row is done."""
+    run = ask(server(limit=60), [document(200)], **USING)
+    told: list[bool] = []
+    run.results.extend(1)
+    run.results.when_done(2, lambda: told.append(True))
+    assert not told
+    run.executor._handler.long_texts._put(1, Prediction("POS", 0.5))
+    assert told
 
 
 def summarizer(service: Service, summary: Any, limit: int = 60) -> None:
@@ -147,16 +131,13 @@ def test_a_summary_of_summaries_is_not_paid_for_twice(service: Service) -> None:
         again = summaries(service, texts, max_length=6)
         assert service.asked == []
         pd.testing.assert_frame_equal(first, again)
-    service.asked.clear()
-    summary = " ".join(" ".join(part.split()[:4]) for part in [texts[0]])
-    assert summary
 
 
 @pytest.mark.parametrize(
     "spans", [[[0, 10**6]], [[0, 5]], [[3, 3]], [[9, 2]], [[-1, 4]], "x", [[0, 1], [0, 1]], [], [[0.5, 2]], None]
 )
 def test_a_plan_that_no_query_wrote_does_no_harm(spans: Any) -> None:
-    encoder, answers = server(limit=60), Answers()
+    encoder, answers = server(limit=60), MemoryCache()
     texts = [document(8), document(200, 1), "short"]
     for text in texts:
         answers.put(answers.key(text), {"spans of parts": spans})
@@ -166,7 +147,7 @@ def test_a_plan_that_no_query_wrote_does_no_harm(spans: Any) -> None:
 
 
 def test_a_plan_of_all_of_a_text_is_none() -> None:
-    encoder, answers = server(limit=60), Answers()
+    encoder, answers = server(limit=60), MemoryCache()
     text = document(8)
     answers.put(answers.key(text), {"spans of parts": [[0, len(text)]]})
     run = ask(encoder, [text], answers, profile=known(60), **USING)
@@ -175,7 +156,7 @@ def test_a_plan_of_all_of_a_text_is_none() -> None:
 
 
 def test_what_is_stored_is_found_though_the_length_is_looked_for_and_the_budget_is_spent() -> None:
-    answers = Answers()
+    answers = MemoryCache()
     stored = [document(300, seed) for seed in range(3)]
     encoder = server(limit=60, words="nothing")
     ask(encoder, stored, answers, **USING)
@@ -214,7 +195,7 @@ def test_a_key_in_the_failure_of_a_part_is_not_shown(service: Service, on_error:
 
 
 def test_nothing_is_held_of_long_texts_that_are_answered() -> None:
-    encoder, answers = server(limit=60), Answers()
+    encoder, answers = server(limit=60), MemoryCache()
     run = ask(encoder, [document(200 + seed, seed) for seed in range(20)], answers, **USING)
     queue = run.executor._queue
     assert not queue._keys
