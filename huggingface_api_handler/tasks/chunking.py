@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from ..errors import InputError
 from .input_types import ContextQuestion, Input, LabelledText, TextPair
 from .task_settings import Settings
-from .text_windows import CountTokens, windows
+from .text_windows import MAX_CHARS_PER_TOKEN, CountTokens, windows
 
 Span: TypeAlias = tuple[int, int]
 
@@ -284,7 +284,11 @@ def _cut_to(text: str, most: float, count: CountTokens) -> int:
     """Where the first window of a text ends, which may be all of it."""
     if most < _MIN_ROOM_TOKENS:
         raise InputError("the other text of the pair is too long itself, so that this one has no room")
-    return len(text) if count(text) <= most else windows(text, most, count)[0][1]
+    if count(text) <= most:
+        return len(text)
+    start = len(text) - len(text.lstrip())
+    found = windows(text, most, count, within=(0, start + int(most * MAX_CHARS_PER_TOKEN)))
+    return found[0][1] if found else len(text)
 
 
 def _cut_pair(item: TextPair, span: Span) -> Input:

@@ -11,10 +11,13 @@ from typing import NamedTuple, TypeAlias
 from .text_boundaries import grapheme_ends, sentence_ends, word_spans
 from .token_estimate import estimate_tokens
 
-__all__ = ["CountTokens", "estimate_tokens", "windows"]
+__all__ = ["MAX_CHARS_PER_TOKEN", "CountTokens", "estimate_tokens", "windows"]
 
 CountTokens: TypeAlias = Callable[[str], float]
 """Counts the tokens of a text, or estimates them."""
+
+MAX_CHARS_PER_TOKEN = 16
+"""More characters than any token of an estimate stands for, even where they are blanks."""
 
 _NO_BLANK = re.compile(r"\S")
 

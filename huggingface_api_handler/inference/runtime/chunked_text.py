@@ -12,14 +12,17 @@ from ...errors import InputError, UnreadableAnswer
 from ...printable import MAX_MESSAGE_CHARS, shorten
 from ...tasks import Input, Prediction, Task
 from ...tasks.chunking import Chunking, Part, Span, cutting_parameter
-from ...tasks.input_types import media_in
-from ...tasks.text_windows import CountTokens, estimate_tokens
+from ...tasks.input_types import media_in, text_length
+from ...tasks.text_windows import MAX_CHARS_PER_TOKEN, CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
 logger = logging.getLogger(__name__)
 
 _TOO_LARGE = 413
+LARGE_CHARS = 200_000
+"""Characters of a text that is cut on another thread: it takes more than some milliseconds."""
+
 _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
@@ -88,7 +91,19 @@ class ChunkedText:
         """
         window, count = self._window(limit, tokenizer)
         gaps = self.gaps if limit.is_settled else self.gaps[:1]
-        return [(gap, self.chunking.cut(self.item, window, count, model, gap)) for gap in list(gaps)]
+        return [(gap, self._cuts_of(gap, window, count, model)) for gap in list(gaps)]
+
+    def _cuts_of(self, gap: Gap, window: float, count: CountTokens, model: ModelSettings) -> list[Span]:
+        """The spans of the parts of a gap; of a very long one about as many as may be asked."""
+        most = self._max_parts(model)
+        chars = int(window * MAX_CHARS_PER_TOKEN) * (most + 1)
+        start, end = gap or (0, _TO_THE_END)
+        while self.chunking.reads_all and 0 < start + chars < min(end, text_length(self.item)):
+            found = self.chunking.cut(self.item, window, count, model, (start, start + chars))
+            if len(found) > most:
+                return found[:-1]  # the last one ends in the middle of something
+            chars *= 4
+        return self.chunking.cut(self.item, window, count, model, gap)
 
     def cut(self, cuts: Sequence[FoundCuts], model: ModelSettings, *, is_settled: bool) -> list[Span]:
         """Cut what is to be cut: all of it where the length of parts is settled, else one part.
@@ -122,8 +137,7 @@ class ChunkedText:
 
     def _keep(self, spans: Iterable[Span], model: ModelSettings) -> None:
         """Ask no more parts than the person allows."""
-        is_only_one = model.long_text == "truncate" or not self.chunking.reads_all
-        count = 1 if is_only_one else model.max_chunks
+        count = self._max_parts(model)
         self.spans = sorted(spans)
         if len(self.spans) + len(self.gaps) < count:
             return
@@ -131,6 +145,9 @@ class ChunkedText:
         first = sorted([*self.spans, *gaps])[:count]  # what is still to be cut makes one part at least
         self.spans = [span for span in self.spans if span in first]
         self.gaps = [gap for gap in gaps if gap in first]
+
+    def _max_parts(self, model: ModelSettings) -> int:
+        return 1 if model.long_text == "truncate" or not self.chunking.reads_all else model.max_chunks
 
     def _window(self, limit: TokenLimit, tokenizer: CountTokens | None) -> tuple[float, CountTokens]:
         """How many tokens a part may have, and what counts them."""

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from ...tasks import Input
-from ...tasks.input_types import media_in
+from ...tasks.input_types import media_in, text_length
 from ..flow_control.batching import can_batch
 from ..flow_control.token_limit import TokenLimit
 from ..storage.response_cache import NoResponseCache
-from .chunked_text import inputs_to_ask, is_plan, limit_for
+from ..transport.large_bodies import off_loop
+from .chunked_text import LARGE_CHARS, inputs_to_ask, is_plan, limit_for
 from .context import Query
 
 _LOOKUP_ROWS = 2048
@@ -96,7 +97,9 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> 
             if item in stored and not is_plan(stored[item]):
                 cached += 1
                 continue
-            asked = inputs_to_ask(item, stored.get(item), query.model, limit, tokenizer)
+            arguments = item, stored.get(item), query.model, limit, tokenizer
+            is_large = text_length(item) > LARGE_CHARS
+            asked = await off_loop(inputs_to_ask, *arguments) if is_large else inputs_to_ask(*arguments)
             if asked == [item]:
                 to_ask.append(item)
             else:

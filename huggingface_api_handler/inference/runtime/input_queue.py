@@ -168,11 +168,13 @@ class InputQueue:
         """Whether a part of a split batch can be taken, a whole batch, or what remains at the end."""
         if self._parts:
             return True
-        if not self.waiting:
-            return False
-        if self.finished or self._source.is_starved or len(self.waiting) >= 2 * self._deps.profile.batch_size.best:
-            return True
-        return not self.can_batch or self._is_full()
+        if self.waiting:
+            if self.finished or self._source.is_starved or len(self.waiting) >= 2 * self._deps.profile.batch_size.best:
+                return True
+            if not self.can_batch or self._is_full():
+                return True
+        self.long_texts.wake()  # another query may have found how long a text may be
+        return False
 
     def open_inputs(self, done: int) -> int:
         """How many inputs have neither answer nor failure.

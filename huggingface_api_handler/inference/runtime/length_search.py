@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ...tasks import Input
 from ...tasks.input_types import text_length
+from ...tasks.text_windows import MAX_CHARS_PER_TOKEN
 from ..failures import Failure
 from ..flow_control.token_limit import ALWAYS_TAKEN_TOKENS, Fit, TokenLimit
 from .context import AskLength
 
 _RESIFT = 0.95
-_BELIEVED = 0.4  # of the estimate of what was answered: no tokenizer counts less
+_MIN_CREDIBLE_SHARE = 0.4  # of the estimate of what was answered: no tokenizer counts less
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
@@ -24,20 +25,24 @@ class LengthSearch:
 
     Args:
         limit: what is known of the route.
-        tokens: estimates the length of an input.
+        tokens: estimates the length of an input, of each of its texts so many characters at most where they are given.
         reads_only: whether the tokens that the server reports are those of inputs alone.
         ask: asks the server how long an input may be; None where there is nobody to ask.
 
     Attributes:
         limit: what is known of the route.
-        tokens: estimates the length of an input.
         has_answer: whether any input was answered.
     """
 
     def __init__(
-        self, limit: TokenLimit, tokens: Callable[[Input], float], *, reads_only: bool, ask: AskLength | None = None
+        self,
+        limit: TokenLimit,
+        tokens: Callable[[Input, int | None], float],
+        *,
+        reads_only: bool,
+        ask: AskLength | None = None,
     ) -> None:
-        self.limit, self.tokens, self._reads_only, self._ask = limit, tokens, reads_only, ask
+        self.limit, self._tokens, self._reads_only, self._ask = limit, tokens, reads_only, ask
         self.has_answer = False
         self._longest: Input = ""
         self._fitted_at = 0.0
@@ -68,6 +73,17 @@ class LengthSearch:
         self._fitted_at = max(self._fitted_at, math.inf if most is None else most)
         return most
 
+    def tokens(self, item: Input) -> float:
+        """Estimate the length of an input.
+
+        Args:
+            item: the input.
+
+        Returns:
+            Its tokens, about.
+        """
+        return self._tokens(item, None)
+
     def restart(self) -> None:
         """Forget what inputs were fitted to, since all that wait are looked at again."""
         self._fitted_at = 0.0
@@ -87,7 +103,10 @@ class LengthSearch:
         Returns:
             ``ALONE`` for a few of those that may be too long.
         """
-        fit = self.limit.fit(self.tokens(item))
+        longest = self.limit.longest
+        # A megabyte takes some hundredths of a second, and many may wait: its beginning shows that it is too long.
+        max_chars = None if longest is None else int(longest * MAX_CHARS_PER_TOKEN)
+        fit = self.limit.fit(self._tokens(item, max_chars))
         if fit is not Fit.ALONE:
             return fit
         self._tries += 1
@@ -108,7 +127,9 @@ class LengthSearch:
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         self._note_longest()
-        self.limit.on_rejected(estimate, self._plausible_max(failure), failure.stated_tokens, is_part=is_first_part)
+        self.limit.on_rejected(
+            estimate, self._credible_max_tokens(failure), failure.stated_tokens, is_part=is_first_part
+        )
         return estimate
 
     def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
@@ -118,19 +139,19 @@ class LengthSearch:
             items: the inputs.
             failure: of the request.
         """
-        self.limit.state(self._plausible_max(failure))
+        self.limit.state(self._credible_max_tokens(failure))
         self.limit.refuses = True
         if self.limit.longest is None:
             self._note_longest()
             longest = max(items, key=text_length)
             self.limit.on_rejected(self.tokens(longest), None, None, is_part=False)
 
-    def _plausible_max(self, failure: Failure) -> int | None:
+    def _credible_max_tokens(self, failure: Failure) -> int | None:
         """What a server says that it takes, unless it has answered far more: its words may repeat those of the text."""
         most = failure.stated_max_tokens
         if most is None or failure.stated_tokens is not None or not self.has_answer:
             return most
-        return most if most >= self.tokens(self._longest) * _BELIEVED else None
+        return most if most >= self.tokens(self._longest) * _MIN_CREDIBLE_SHARE else None
 
     def _note_longest(self) -> None:
         if self.limit.longest is None and self.has_answer:

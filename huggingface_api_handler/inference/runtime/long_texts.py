@@ -22,7 +22,7 @@ from ..flow_control.token_limit import Fit, credible_ratio
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
-from .chunked_text import ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
+from .chunked_text import LARGE_CHARS, ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
@@ -33,7 +33,6 @@ _MAX_SHORTENED = 0.8  # of a text: the next is asked in its turn, and each round
 _MAX_OPEN = 1024
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
-_LARGE_CHARS = 200_000  # are cut within some milliseconds
 
 
 class LongTexts:
@@ -67,10 +66,10 @@ class LongTexts:
         on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
-        route_limit, chunking = dependencies.profile.token_limit, model.definition.chunking
+        token_limit, chunking = dependencies.profile.token_limit, model.definition.chunking
         reads_only = chunking is not None and not chunking.writes
-        ask = dependencies.ask_length if route_limit.longest is None else None
-        self.search = LengthSearch(limit_for(model, route_limit), self._tokens, reads_only=reads_only, ask=ask)
+        ask = dependencies.ask_length if token_limit.longest is None else None
+        self.search = LengthSearch(limit_for(model, token_limit), self._tokens, reads_only=reads_only, ask=ask)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
         self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
@@ -120,7 +119,7 @@ class LongTexts:
             else:
                 self._uncut.discard(index)
                 (together if fit is Fit.TOGETHER else alone).append(index)
-        self._wake()
+        self.wake()
         return together, alone
 
     @property
@@ -147,7 +146,7 @@ class LongTexts:
     def only_cached(self) -> None:
         """Cut all texts from now on, since parts without a stored answer are left aside."""
         self._parts.max_open = _ANY_NUMBER
-        self._wake()
+        self.wake()
 
     def clear(self) -> None:
         """Cut nothing more."""
@@ -186,7 +185,7 @@ class LongTexts:
         """The indexes of what is to be asked next of a text; its own where it proves short enough."""
         is_first = not text.is_counted
         arguments = self.search.limit, self._deps.tokenizer, self._model
-        is_large = text_length(text.item) > _LARGE_CHARS
+        is_large = text_length(text.item) > LARGE_CHARS
         cuts = await off_loop(text.find_cuts, *arguments) if is_large else text.find_cuts(*arguments)
         if text.is_done:  # a part has failed meanwhile
             return []
@@ -238,14 +237,14 @@ class LongTexts:
             text = self._text(index)
             text.max_part, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
             self._pending.appendleft(text)
-            self._wake()
+            self.wake()
             return True
         for text, span in self._parts.drop(index):
             if span in text.spans:
                 text.refusal = text.refusal or failure.without_request()
                 text.cut_again(span, estimate * _HALF, ratio)
                 self._resume(text)
-        self._wake()
+        self.wake()
         return True
 
     def answered(self, index: int, answer: object, prediction: Prediction) -> None:
@@ -261,7 +260,7 @@ class LongTexts:
             if span in text.spans:
                 text.answers[span] = Part(span, part.item, answer), prediction
             self._go_on(text)
-        self._wake()
+        self.wake()
 
     def failed(self, index: int, failure: Failure) -> None:
         """Give the failure of a part to the rows that it is part of.
@@ -276,7 +275,7 @@ class LongTexts:
             of_all = f" of {len(text.spans)}" if not text.gaps else ""
             where = f"part {text.spans.index(span) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
-        self._wake()
+        self.wake()
 
     def rows(self, indexes: Iterable[int]) -> list[int]:
         """Whose inputs are.
@@ -289,7 +288,8 @@ class LongTexts:
         """
         return [index if index >= 0 else self._parts.owners(index)[0][0].index for index in indexes]
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """See to it that the texts that are due are cut, which any answer may make them, also one to another query."""
         if self.is_due and not self.filling:
             self._on_due()
 
@@ -337,7 +337,7 @@ class LongTexts:
         """Leave all texts as they are, where nothing is short enough for the server."""
         self.search.limit.forget()
         self.is_on = False
-        self._wake()
+        self.wake()
 
     def _leave(self, text: ChunkedText) -> None:
         """Let another text look for the length."""
@@ -385,5 +385,5 @@ class LongTexts:
         self._pending.append(text)
         return True
 
-    def _tokens(self, item: Input) -> float:
-        return self._chunking.tokens(item, estimate_tokens, self._model)
+    def _tokens(self, item: Input, max_chars: int | None) -> float:
+        return self._chunking.tokens(item, lambda text: estimate_tokens(text[:max_chars]), self._model)

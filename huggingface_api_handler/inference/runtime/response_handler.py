@@ -115,6 +115,7 @@ class ResponseHandler:
             self.last_answered = answered
             if items:
                 self.long_texts.search.on_answered(items, result.usage.tokens if result.usage is not None else 0)
+                self.long_texts.wake()
             self._breaker.on_response()
             self.results.notify()
         elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:
