@@ -118,6 +118,15 @@ def test_a_text_much_shorter_than_the_known_length_shows_another_length() -> Non
     assert limit.window < 200
 
 
+def test_windows_grow_no_faster_than_answers_can_show() -> None:
+    """Thousands of parts may be on their way by the time that one of them is refused."""
+    limit = told()
+    limit.refuses = True
+    for _ in range(20):
+        limit.on_answered(limit.window or 0.0)
+    assert 1.0 < (limit.window or 0.0) / (told().window or 1.0) < 1.05
+
+
 def test_a_long_calm_outweighs_one_refusal() -> None:
     limit = told()
     limit.refuses = True
