@@ -20,7 +20,8 @@ from .config.validation import engine_settings, merge_select_overrides, model_se
 from .errors import HuggingFaceAPIError, InputError, MissingArgumentError
 from .inference.protocols import discovery
 from .inference.protocols.endpoint_policy import is_public_only
-from .inference.protocols.preflight import check_engine, describe_model, task_of
+from .inference.protocols.preflight import MAX_INPUT_TOKENS, check_engine, describe_model, task_of
+from .inference.runtime.context import Query
 from .inference.runtime.dataframe import predict_frame
 from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
@@ -208,7 +209,11 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             if attribute == "model":
                 session = default_session()
                 session.servers.restore(discovered, engine)
-                return _table("property", describe_model(engine, model, session.http, session.servers))
+                described = describe_model(engine, model, session.http, session.servers)
+                query = Query.of(model, engine, session, None)
+                if (length := session.http.submit(query.found_length()).result()) is not None:
+                    described[MAX_INPUT_TOKENS] = length
+                return _table("property", described)
             raise InputError(f"DESCRIBE knows {', '.join(_DESCRIPTIONS)}, and not {attribute!r}")
 
     def _scope(self, discovered: Mapping[str, object]) -> Scope:

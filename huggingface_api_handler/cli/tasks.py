@@ -35,6 +35,8 @@ def show_tasks(args: argparse.Namespace) -> int:
         return 1
     print(f"{task.name}: {task.description}. Default model: {task.default_model or 'none'}\n")
     print(_arguments(task))
+    if task.long_text_advice:
+        print(f"\nA text that is too long: {task.long_text_advice}.")
     return 0
 
 

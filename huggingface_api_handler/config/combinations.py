@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
-from ..tasks.chunking import WHERE_NEEDED
+from ..tasks.chunking import WHERE_NEEDED, cutting_parameter
 from ..tasks.prompts import template_columns
 from .settings import ModelSettings
 
@@ -78,10 +78,6 @@ def _refuse_two_inputs(settings: ModelSettings) -> None:
         check_columns(settings.columns)
 
 
-_CUTTING_PARAMETERS = ("truncation", "truncate")
-_NOT_CUTTING = (None, False, 0, "do_not_truncate")
-
-
 def _refuse_two_ways_with_long_texts(settings: ModelSettings) -> None:
     """Refuse parts of texts where a task has none, and beside parameters by which the server cuts texts itself."""
     way, task = settings.long_text, settings.definition
@@ -90,13 +86,9 @@ def _refuse_two_ways_with_long_texts(settings: ModelSettings) -> None:
     if way in ("chunk", "truncate") and task.chunking is None:
         advice = task.long_text_advice or "It reads no text that could be asked in parts. Leave long_text out"
         raise InputError(f"long_text = {way!r} is not for {task.name}. {advice}")
-    cutting = next((name for name in _CUTTING_PARAMETERS if _is_cutting(settings, name)), None)
+    cutting = cutting_parameter(settings)
     if cutting is not None:
         raise InputError(
             f"give long_text = {way!r} or {cutting}, not both: with {cutting} the server cuts a text that is too long, "
             "and answers what is left"
         )
-
-
-def _is_cutting(settings: ModelSettings, name: str) -> bool:
-    return settings.parameters.get(name) not in _NOT_CUTTING

@@ -15,6 +15,9 @@ from .settings import ModelSettings
 NOT_ARGUMENTS = frozenset({"target", "columns"})
 """Fields of ``ModelSettings`` that no USING clause names: PREDICT and the column arguments fill them."""
 
+_OF_LONG_TEXTS = frozenset({"long_text", "max_chunks"})
+"""What every task takes, and does nothing where a text is not asked in parts."""
+
 _COLUMN_TYPES = {"values": "columns", "whole table": "columns"}
 _COLUMN_DESCRIPTIONS = {
     "text": "Column with the text",
@@ -52,15 +55,15 @@ def arguments_of(task: Task) -> list[Argument]:
         Its columns, then our own arguments for it by name, then the request parameters of its specification.
 
     >>> from huggingface_api_handler.tasks import TASKS
-    >>> arguments_of(TASKS["feature-extraction"])[1].type
-    "'mean' | 'cls' | 'none'"
+    >>> [argument.name for argument in arguments_of(TASKS["feature-extraction"])[:4]]
+    ['column', 'long_text', 'max_chunks', 'pooling']
     """
-    own = settings_arguments(ModelSettings)
+    own, names = settings_arguments(ModelSettings), task.arguments | (_OF_LONG_TEXTS if task.chunking else frozenset())
     parameters = [
         Argument(name, parameter.sql_type, name in task.required_parameters, parameter.description)
         for name, parameter in parameters_of(task).items()
     ]
-    return [*map(_column, task.columns), *(own[name] for name in sorted(task.arguments)), *parameters]
+    return [*map(_column, task.columns), *(own[name] for name in sorted(names)), *parameters]
 
 
 def _column(column: Column) -> Argument:

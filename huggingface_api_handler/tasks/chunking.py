@@ -111,6 +111,21 @@ WHERE_NEEDED: LongText = "auto"
 
 NO_OVERLAP = Overlap()
 
+_CUTTING_PARAMETERS = ("truncation", "truncate")
+_NOT_CUTTING = (None, False, 0, "do_not_truncate")
+
+
+def cutting_parameter(settings: Settings) -> str | None:
+    """Find the request parameter by which the server cuts a text that is too long.
+
+    Args:
+        settings: of the model.
+
+    Returns:
+        Its name; None where the server is not told to cut.
+    """
+    return next((name for name in _CUTTING_PARAMETERS if settings.parameters.get(name) not in _NOT_CUTTING), None)
+
 
 @dataclass(frozen=True)
 class _OneText:

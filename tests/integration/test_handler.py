@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from typing import Any
 
@@ -101,6 +102,42 @@ def test_describe_lists_its_tables_and_shows_each(service: Service) -> None:
     assert dict(zip(model["property"], model["value"], strict=True))["accuracy"] == "86 %"
     with pytest.raises(HuggingFaceAPIError, match="settings, task, model"):
         handler.describe("weights")
+
+
+def max_input_tokens(handler: Handler) -> str | None:
+    model = handler.describe("model")
+    found: str | None = dict(zip(model["property"], model["value"], strict=True)).get("max input tokens")
+    return found
+
+
+def test_describe_tells_what_was_found_of_how_long_a_text_may_be(service: Service) -> None:
+    def reply(body: Any, *_: Any) -> Any:
+        if body is None:
+            return Reply({"error": "not found"}, 404)
+        texts = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
+        if max(map(len, texts)) > 600:
+            return Reply({"error": words}, 413)
+        scores = [{"label": "POSITIVE", "score": 0.9}]
+        return [scores] * len(texts) if isinstance(body["inputs"], list) else [scores]
+
+    service.answer, words = reply, "the input is too long"
+    handler = created(service)
+    assert str(max_input_tokens(handler)).startswith("not known until the server refuses a text")
+    long = pd.DataFrame({"text": ["A sentence of a text that is long. " * 100, "A short one."]})
+    assert list(handler.predict(long, {})["sentiment"]) == ["POSITIVE", "POSITIVE"]
+    assert re.fullmatch(r"fewer than about \d+ \(found by what the server refused\)", str(max_input_tokens(handler)))
+    words = "`inputs` must have less than 150 tokens. Given: 812"
+    named = created(service, model="another")
+    named.predict(long, {})
+    assert max_input_tokens(named) == "150 (the server said so when it refused a text)"
+
+
+def test_describe_tells_the_length_that_the_server_told_and_none_of_a_task_without_parts(service: Service) -> None:
+    service.info = {"model_id": "m", "max_input_length": 512}
+    service.answer = lambda *_: Reply({"error": "not found"}, 404)
+    assert max_input_tokens(created(service)) == "512 (max_input_length of /info)"
+    service.info = None
+    assert max_input_tokens(created(service, task="fill-mask", model="m")) is None
 
 
 def test_finetune_says_what_to_do_instead(service: Service) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 SENTENCES = Path(__file__).parents[2] / "training" / "held_out.tsv"
 SHORTEST_WORDS = 100
 LONGEST_WORDS = 20_000
+_PARAGRAPH_WORDS = (100, 200)
+_SHORTEST_PARAGRAPH_WORDS = 50
 # So that a document has a topic, as people's documents have: the vectors of its parts point the same way.
 _OF_FILMS = re.compile(r"\b(film|movie|comedy|drama|director|actor|cinema|screen|plot|cast|thriller)", re.I)
 # Letters with marks of their own and signs of two characters, which offsets must not count otherwise.
@@ -29,15 +31,26 @@ def long_text(seed: int = 17) -> list[str]:
         seed: Makes the same text each time.
 
     Returns:
-        Its paragraphs.
+        Its paragraphs, as long as those of articles: of 100 words to 200, and the rest of a sentence.
     """
     rng = random.Random(seed)
     lines = SENTENCES.read_text(encoding="utf-8").splitlines()
     sentences = [sentence for line in lines if _OF_FILMS.search(sentence := line.split("\t", 1)[1])]
     paragraphs: list[str] = []
-    while sum(len(paragraph.split()) for paragraph in paragraphs) < LONGEST_WORDS:
-        paragraphs.append(" ".join(rng.sample(sentences, rng.randint(2, 8))) + rng.choice(_ENDS))
+    words = 0
+    while words < LONGEST_WORDS:
+        paragraphs.append(_paragraph(rng, sentences))
+        words += len(paragraphs[-1].split())
     return paragraphs
+
+
+def _paragraph(rng: random.Random, sentences: list[str]) -> str:
+    words = rng.randint(*_PARAGRAPH_WORDS)
+    taken: list[str] = []
+    while words > 0:
+        taken.append(rng.choice(sentences))
+        words -= len(taken[-1].split())
+    return " ".join(taken) + rng.choice(_ENDS)
 
 
 def documents(count: int) -> list[str]:
@@ -58,11 +71,14 @@ def documents(count: int) -> list[str]:
 
 
 def _beginning(paragraphs: list[str], words: int) -> str:
+    """So many words of a text. What would be too short for a paragraph is of the one before."""
     taken: list[str] = []
     for paragraph in paragraphs:
-        split = paragraph.split(" ")
-        taken.append(" ".join(split[:words]))
-        words -= len(split)
+        split = paragraph.split(" ")[:words]
+        if taken and words < _SHORTEST_PARAGRAPH_WORDS:
+            split = [taken.pop(), *split]
+        taken.append(" ".join(split))
+        words -= len(paragraph.split(" "))
         if words <= 0:
             break
     return "\n\n".join(taken)

@@ -19,6 +19,7 @@ ASSUMED_TOKENS = 512
 ALWAYS_TAKEN_TOKENS = 32
 """A length that every model takes: what is shorter is refused for another reason."""
 
+_MIN_ROOM = 16  # of what a part must have room for, whatever a server says that it counts
 _SETTLED = 1.1  # what was refused, to what was answered: a finer search costs more than it saves
 _ROOM_OF_ANSWERED = 0.9  # of what was answered in a search, since other texts have more tokens
 _ROOM_OF_TOKENS = 0.9  # of what the server takes, by the mean of what it has counted
@@ -93,6 +94,17 @@ class TokenLimit:
             return self.room
         return math.sqrt(self.answered * self.rejected) if self.answered else self.rejected / 2
 
+    @property
+    def description(self) -> str:
+        """How long an input may be, as DESCRIBE shows it."""
+        if self.tokens is not None:
+            return f"{self.tokens} (the server said so when it refused a text)"
+        if self.room is not None:
+            return f"about {self.room:.0f} (found by what the server refused)"
+        if self.rejected is not None:
+            return f"fewer than about {self.rejected:.0f} (found by what the server refused)"
+        return f"not known until the server refuses a text. long_text = 'chunk' takes it for {ASSUMED_TOKENS}"
+
     def fit(self, estimate: float) -> Fit:
         """Say whether an input is short enough.
 
@@ -114,12 +126,13 @@ class TokenLimit:
         Args:
             tokens: What one input may have; None where nobody says it.
         """
-        if tokens is not None and self.tokens is None and self.rejected is None and self.room is None:
+        is_known = self.tokens is not None or self.rejected is not None or self.room is not None
+        if tokens is not None and tokens >= ALWAYS_TAKEN_TOKENS and not is_known:
             self._settle_by(tokens)
 
     def _settle_by(self, tokens: int) -> None:
         self.tokens, self.rejected, self.answered = tokens, None, 0.0
-        self.room = tokens * _ROOM_OF_TOKENS / (self.ratio or 1.0)
+        self.room = max(_MIN_ROOM, tokens * _ROOM_OF_TOKENS / (self.ratio or 1.0))
         self.is_bounded, self.calm, self.misses = False, 0, 0
 
     def _search_below(self, estimate: float) -> None:
@@ -189,6 +202,8 @@ class TokenLimit:
             is_part: Whether it was cut to fit, as the first of its text that is refused.
         """
         self.refuses = True
+        if max_tokens is not None and max_tokens < ALWAYS_TAKEN_TOKENS:  # which may be words of the text itself
+            max_tokens = None
         # Of parts those are refused that have the most tokens: they say nothing of others.
         if counted is not None and not is_part and (max_tokens is None or counted > max_tokens / _PLAUSIBLE):
             self.on_counted(estimate, counted)
@@ -242,13 +257,28 @@ class TokenLimit:
             estimate: The length of what it was asked.
             tokens: That it says it read.
         """
-        if estimate < _MIN_SAMPLE_TOKENS or not _MIN_RATIO <= tokens / estimate <= _MAX_RATIO:
+        before = self.ratio
+        ratio = credible_ratio(tokens, estimate) if estimate >= _MIN_SAMPLE_TOKENS else None
+        if ratio is None:
             return
-        before, ratio = self.ratio, tokens / estimate
         self.counted_tokens = min(self.counted_tokens + estimate, _MAX_COUNTED_TOKENS)
         self.ratio = ratio if before is None else before + (ratio - before) * min(1.0, estimate / self.counted_tokens)
         if self.tokens is not None and self.room is not None:
             if before is None:  # what refusals have shown until now was mostly the ratio
                 self._settle_by(self.tokens)
             else:
-                self.room *= before / self.ratio
+                self.room = max(_MIN_ROOM, self.room * before / self.ratio)
+
+
+def credible_ratio(tokens: int, estimate: float) -> float | None:
+    """How many tokens a server has counted for each that was estimated.
+
+    Args:
+        tokens: That the server says it has counted.
+        estimate: The length of what it was asked.
+
+    Returns:
+        The ratio; None where no tokenizer counts so many, or so few.
+    """
+    ratio = tokens / estimate
+    return ratio if _MIN_RATIO <= ratio <= _MAX_RATIO else None

@@ -6,13 +6,11 @@ import asyncio
 import logging
 import re
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InferenceError, InputError
-from ...redaction import preview
 from ...tasks import Task
 from ...tasks.example_input import example_input
 from ..failures import Failure
@@ -24,17 +22,15 @@ from .endpoint_policy import refusal
 from .hub_models import Listing
 from .hub_providers import HubProvider
 from .key_policy import without_key
-from .model_lengths import ModelLength, StoredLength, from_hub, from_server, object_in, restored
+from .known_lengths import QUESTION_TIMEOUT_S, KnownLengths
+from .model_lengths import StoredLength, object_in
 from .routing import Evidence, Route, listing_at_create, resolve_route
 from .servers import (
-    HUGGING_FACE,
-    INFO,
     KINDS,
     MODELS,
     OPENAI,
     OPENAI_MODELS,
     TEI,
-    Info,
     Protocols,
     ServerKind,
     info_url,
@@ -46,7 +42,6 @@ logger = logging.getLogger(__name__)
 _WANTS_KEY = (401, 403)
 _NOT_THERE = (404, 405, 501)
 _SERVER_ERROR = 500
-_INFO_TIMEOUT_S = 5.0  # the first query waits for this, and a server that is up answers at once
 
 _ABOUT_MODEL = re.compile("model", re.I)
 
@@ -147,10 +142,7 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     servers = DetectedServers()
     at_server = http.submit(servers.detect(http, route, model.definition)).result()
     _refuse_what_cannot_be_asked(at_server, model)
-    if at_server.max_input_tokens is None and model.definition.chunking is not None:
-        http.submit(servers.ask_length(http, at_server)).result()
-    length = servers.length_of(route, model.definition)
-    return _with_length(_found_at(route, at_server), route, model, length)
+    return _with_length(_found_at(route, at_server), servers.lengths, engine, model, at_server, http)
 
 
 def _found_at(route: Route, at_server: Route) -> Discovery:
@@ -165,27 +157,27 @@ def _found_at(route: Route, at_server: Route) -> Discovery:
 def _with_hub_length(
     found: Discovery, engine: EngineSettings, model: ModelSettings, http: HttpClient, began: float
 ) -> Discovery:
-    """What was found, with the length that the model's configuration names, where texts of the task can be cut."""
-    left_s = _INFO_TIMEOUT_S - (time.monotonic() - began)
+    """What was found, with the length that the model's configuration names."""
+    left_s = QUESTION_TIMEOUT_S - (time.monotonic() - began)
     if model.definition.chunking is None or left_s <= 0:
         return found
-    route = resolve_route(engine, model)
-    length = http.submit(from_hub(http, engine, route.model, model.definition, left_s)).result()
-    return _with_length(found, route, model, length)
+    return _with_length(found, KnownLengths(), engine, model, resolve_route(engine, model), http, left_s)
 
 
-def _with_length(found: Discovery, route: Route, model: ModelSettings, length: ModelLength | None) -> Discovery:
-    if length is None:
-        return found
-    logger.info("one input of %s may have %d tokens (%s)", preview(route.model), length.tokens, length.source)
-    stored = StoredLength(
-        url=route.endpoint,
-        model=route.model,
-        task=model.task,
-        max_input_tokens=length.tokens,
-        source=length.source,
-    )
-    return {**found, "length": stored}
+def _with_length(
+    found: Discovery,
+    lengths: KnownLengths,
+    engine: EngineSettings,
+    model: ModelSettings,
+    route: Route,
+    http: HttpClient,
+    left_s: float = QUESTION_TIMEOUT_S,
+) -> Discovery:
+    """What was found, with the length, which is asked for where texts of the task can be cut."""
+    if model.definition.chunking is not None:
+        http.submit(lengths.find(http, engine, route, model.definition, left_s)).result()
+    stored = lengths.to_store(route, model.definition)
+    return found if stored is None else {**found, "length": stored}
 
 
 def _refuse_what_cannot_be_asked(route: Route, model: ModelSettings) -> None:
@@ -203,7 +195,7 @@ def _refuse_what_cannot_be_asked(route: Route, model: ModelSettings) -> None:
 async def _refuse_private(url: str, http: HttpClient) -> None:
     """Raise InputError where the name of a model's endpoint leads to a private address: each query would say so."""
     try:
-        await asyncio.wait_for(http.look_up_public(url), _INFO_TIMEOUT_S)
+        await asyncio.wait_for(http.look_up_public(url), QUESTION_TIMEOUT_S)
     except PrivateAddress as error:
         raise refusal(error.host, error.reason) from None
     except (OSError, UnicodeError, asyncio.TimeoutError):  # the query looks it up again
@@ -211,17 +203,21 @@ async def _refuse_private(url: str, http: HttpClient) -> None:
 
 
 class DetectedServers:
-    """What answers at the endpoints that a session has met."""
+    """What answers at the endpoints that a session has met.
+
+    Attributes:
+        lengths: How long inputs may be, as these servers and the Hub say it.
+    """
 
     def __init__(self) -> None:
         """Start without any."""
+        self.lengths = KnownLengths()
         self._servers: dict[str, _Server] = {}  # by the endpoint
         # Endpoint and account: what a server says to one key alone, such as that it is wrong, says nothing about
         # another. The value: where it was asked, and what it is taken for since it wants a key there.
         self._asked: dict[tuple[str, str], set[str]] = {}
         self._guarded: dict[tuple[str, str], _Server] = {}
         self._absent: dict[tuple[str, str, str], int] = {}  # endpoint, model, task: protocols that were not there
-        self._lengths: dict[tuple[str, str, str], ModelLength] = {}  # endpoint, model, and task where it depends on it
 
     def restore(self, discovery: Discovery, engine: EngineSettings) -> None:
         """Use here what ``discover`` found in another process.
@@ -237,8 +233,8 @@ class DetectedServers:
             hub_providers.register_mapping(discovery["provider"])
         if "hub" in discovery:
             hub_models.restore(discovery["hub"], engine)
-        if "length" in discovery and (length := restored(discovery["length"])) is not None:
-            self._lengths[length[0]] = length[1]
+        if "length" in discovery:
+            self.lengths.restore(discovery["length"])
         if "tei" in discovery:
             url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
             self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))
@@ -276,7 +272,7 @@ class DetectedServers:
         url = info_url(route.base, path)
         headers = route.headers if route.is_key_allowed_for(url) else without_key(route.headers)
         try:
-            response = await http.get(url, headers, _INFO_TIMEOUT_S, public_only=route.is_public_only)
+            response = await http.get(url, headers, QUESTION_TIMEOUT_S, public_only=route.is_public_only)
         except Exception:  # the query itself will say what is wrong with this host
             return False
         if response.status >= _SERVER_ERROR:  # it may be starting, and is asked again
@@ -287,46 +283,13 @@ class DetectedServers:
             self._guarded[account] = _Server(OPENAI, OPENAI.protocols, route.base, Evidence.ASSUMED)
             return False
         info = object_in(response)
-        self._note_length(route, path, info)
+        self.lengths.note(route, path, info)
         for kind in KINDS:
             if path in kind.info_paths and (protocols := kind.read(info)) is not None:
                 base = remove_path(url, MODELS) if kind.task_paths else route.base
                 self._servers[route.endpoint] = _Server(kind, protocols, base)
                 return False
         return True
-
-    def _note_length(self, route: Route, path: str, info: Info) -> None:
-        if (length := from_server(path, info, route.model)) is not None:
-            self._lengths[route.endpoint, route.model, ""] = length
-
-    async def ask_length(self, http: HttpClient, route: Route) -> None:
-        """Ask a server for the length, where nothing else was to be asked.
-
-        Args:
-            http: Sends the request, on its own event loop.
-            route: As ``detect`` returned it.
-        """
-        if route.kind is not HUGGING_FACE or route.info_paths:
-            return
-        many, url = route.serves_many_models, route.url.split("/pipeline/")[0]
-        path, url = (MODELS, url) if many else (INFO, info_url(route.base, INFO))
-        headers = route.headers if route.is_key_allowed_for(url) else without_key(route.headers)
-        with suppress(Exception):  # whatever HTTP raises: nothing depends on it
-            response = await http.get(url, headers, _INFO_TIMEOUT_S, public_only=route.is_public_only)
-            self._note_length(route, path, object_in(response))
-
-    def length_of(self, route: Route, task: Task) -> ModelLength | None:
-        """How long one input of a model may be.
-
-        Args:
-            route: The route of a query.
-            task: The task to ask for.
-
-        Returns:
-            What the server or the Hub said; None where that is not known.
-        """
-        place = (route.endpoint, route.model)
-        return self._lengths.get((*place, "")) or self._lengths.get((*place, task.name))
 
     def route_to(self, route: Route, task: Task) -> Route:
         """Use what ``detect`` found at an endpoint before. Sends no request.
@@ -338,7 +301,7 @@ class DetectedServers:
         Returns:
             As of ``detect``, with the length that is known; the protocol of ``route`` where the endpoint was not asked.
         """
-        length, found = self.length_of(route, task), self._in_own_protocol(route, task)
+        length, found = self.lengths.length_of(route, task), self._in_own_protocol(route, task)
         return found if length is None else replace(found, max_input_tokens=length.tokens)
 
     def _in_own_protocol(self, route: Route, task: Task) -> Route:

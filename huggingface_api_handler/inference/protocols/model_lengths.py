@@ -21,6 +21,7 @@ from ..transport.client import HttpClient, Response
 from .key_policy import RequestKind, key_for
 
 _STATUS_OK = 200
+_SERVER_ERROR = 500
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_FILE_BYTES = 1024 * 1024
 _MAX_MODELS = 1000
@@ -85,31 +86,32 @@ class StoredLength(TypedDict):
         url: The endpoint; empty where Hugging Face serves the model.
         model: The model's name there.
         task: The task that it was found for.
-        max_input_tokens: Of ``ModelLength.tokens``.
+        max_input_tokens: Of ``ModelLength.tokens``; None where nobody says it.
         source: Of ``ModelLength``.
     """
 
     url: str
     model: str
     task: str
-    max_input_tokens: int
+    max_input_tokens: int | None
     source: str
 
 
-def restored(stored: StoredLength) -> tuple[tuple[str, str, str], ModelLength] | None:
+def restored(stored: StoredLength) -> tuple[tuple[str, str, str], ModelLength | None] | None:
     """Read what was stored.
 
     Args:
         stored: As another version of this package may have stored it.
 
     Returns:
-        Endpoint, model and task, with the length; None where it is none.
+        Endpoint, model and task, with the length, or None where nobody says it; None where it cannot be read.
     """
-    tokens = sane_tokens(stored.get("max_input_tokens"))
-    if tokens is None:
-        return None
     place = (str(stored.get("url", "")), str(stored.get("model", "")), str(stored.get("task", "")))
-    return place, ModelLength(tokens, str(stored.get("source", "")))
+    said = stored.get("max_input_tokens", 0)
+    tokens = sane_tokens(said)
+    if tokens is not None:
+        return place, ModelLength(tokens, str(stored.get("source", "")))
+    return (place, None) if said is None else None
 
 
 def from_server(path: str, info: Mapping[str, object], model: str) -> ModelLength | None:
@@ -146,7 +148,7 @@ def _described(info: Mapping[str, object], model: str) -> Mapping[str, object]:
 
 async def from_hub(
     http: HttpClient, engine: EngineSettings, model: str, task: Task, timeout: float
-) -> ModelLength | None:
+) -> tuple[ModelLength | None, bool]:
     """Read the length from the configuration of a model on the Hub.
 
     Args:
@@ -157,17 +159,18 @@ async def from_hub(
         timeout: Seconds for all of it.
 
     Returns:
-        The least that applies; None where the Hub does not answer, or names none.
+        The least that applies, None where none is named; and whether the Hub has answered.
     """
     if constants.HF_HUB_OFFLINE:
-        return None
+        return None, False
     names = [_CONFIG, _TOKENIZER_CONFIG, *([_SENTENCE_CONFIG] if task.name in _EMBEDDING_TASKS else [])]
     asked = asyncio.gather(*(_file(http, engine, model, name, timeout) for name in names))
     try:
         files = await asyncio.wait_for(asked, timeout)
     except asyncio.TimeoutError:
-        return None
-    return from_files(dict(zip(names, files, strict=True)))
+        return None, False
+    length = from_files({name: file for name, file in zip(names, files, strict=True) if file is not None})
+    return length, length is not None or None not in files
 
 
 def from_files(files: Mapping[str, Mapping[str, object]]) -> ModelLength | None:
@@ -200,19 +203,19 @@ def _lengths_in(files: Mapping[str, Mapping[str, object]]) -> Iterator[ModelLeng
 
 async def _file(
     http: HttpClient, engine: EngineSettings, model: str, name: str, timeout: float
-) -> Mapping[str, object]:
-    """The JSON object in a file of a model; an empty one where it cannot be had."""
+) -> Mapping[str, object] | None:
+    """The JSON object in a file of a model, an empty one where there is no such file; None where it cannot be had."""
     url = f"{constants.ENDPOINT}/{quote(model, safe='/')}/resolve/main/{name}"
     try:
         response = await _get(http, engine, url, timeout)
         if response.status in _REDIRECTS:  # to where the Hub keeps it
             target = urljoin(url, response.headers.get("Location", ""))
             if not is_same_origin(url, target):
-                return {}
+                return None
             response = await _get(http, engine, target, timeout)
-        return object_in(response)
     except Exception:  # whatever HTTP raises: nothing depends on it
-        return {}
+        return None
+    return object_in(response) if response.status < _SERVER_ERROR else None
 
 
 async def _get(http: HttpClient, engine: EngineSettings, url: str, timeout: float) -> Response:

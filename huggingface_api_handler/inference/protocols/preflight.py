@@ -64,6 +64,9 @@ DESCRIBED_FIELDS = (
 """What DESCRIBE shows of a server's JSON: what the Hub, the local server, Text Embeddings Inference and OpenAI's models
 list say of a model. Nothing else is shown, since any address may have been given as endpoint."""
 
+MAX_INPUT_TOKENS = "max input tokens"
+"""Under which DESCRIBE shows how long an input may be."""
+
 _MAX_FIELD_CHARS = 200
 _MAX_LISTED = 20
 _PLAIN = (str, int, float, bool)
@@ -187,10 +190,10 @@ def describe_model(
     with secret_in_use(route.secret):
         address.update(served_by(engine, model, http))
     found = http.submit(servers.detect(http, route, model.definition)).result() if servers is not None else route
-    length = servers.length_of(route, model.definition) if servers is not None else None
+    length = servers.lengths.length_of(route, model.definition) if servers is not None else None
     if length is not None:
         with secret_in_use(route.secret):
-            address["max input tokens"] = f"{length.tokens} ({_short(length.source)})"
+            address[MAX_INPUT_TOKENS] = f"{length.tokens} ({_short(length.source)})"
     if isinstance(route.protocol, HubProvider):
         return {**address, "provider": route.protocol.name}
     if route.endpoint and servers is not None:

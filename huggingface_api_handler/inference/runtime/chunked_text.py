@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...config.settings import ModelSettings
-from ...errors import InputError
-from ...tasks import Input, Prediction
-from ...tasks.chunking import Chunking, Part, Span
+from ...errors import InputError, UnreadableAnswer
+from ...printable import MAX_MESSAGE_CHARS, shorten
+from ...tasks import Input, Prediction, Task
+from ...tasks.chunking import Chunking, Part, Span, cutting_parameter
+from ...tasks.input_types import media_in
 from ...tasks.text_windows import CountTokens, estimate_tokens
 from ..failures import Failure
 from ..flow_control.token_limit import ASSUMED_TOKENS, Fit, TokenLimit
 
+logger = logging.getLogger(__name__)
+
+_TOO_LARGE = 413
 _TO_THE_END = sys.maxsize
 _SLACK_TOKENS = 2  # some servers take less than they say, by one or two
 _ROOM_OF_OWN_RATIO = 0.95  # parts of one text differ less than texts do
 _PLAN = "spans of parts"
-_SERVER_CUTS = ("truncation", "truncate")
 
 Gap = Span | None
 """What of an input is still to be cut: from one character to another; None for all of it."""
+
+FoundCuts = tuple[Gap, list[Span]]
+"""What is to be cut, and the spans of its parts."""
 
 
 @dataclass(eq=False)
@@ -40,8 +48,9 @@ class ChunkedText:
         planned: spans that an earlier query has asked, and this one has not yet.
         is_plan_stored: whether the spans of all parts are stored as they are.
         answers: the answers to parts, with what was read of them, by their spans.
+        refused: spans of parts that were refused as too long.
         is_counted: whether usage has counted it.
-        is_failed: whether a part has failed, and its row with it.
+        is_done: whether its row has its answer or its failure. Parts may still be on their way.
         of_whole: the parts of ``whole`` and what was read of them, once ``item`` is another text.
         refusal: why it is not asked whole; None where that was known before.
     """
@@ -57,18 +66,37 @@ class ChunkedText:
     planned: list[Span] = field(default_factory=list)
     is_plan_stored: bool = False
     answers: dict[Span, tuple[Part, Prediction]] = field(default_factory=dict)
+    refused: set[Span] = field(default_factory=set)
     is_counted: bool = False
-    is_failed: bool = False
+    is_done: bool = False
     of_whole: tuple[list[Part], list[Prediction]] | None = None
     refusal: Failure | None = None
 
-    def cut(self, limit: TokenLimit, tokenizer: CountTokens | None, model: ModelSettings) -> list[Span]:
-        """Cut what is to be cut: all of it where the length of parts is settled, else one part.
+    def find_cuts(self, limit: TokenLimit, tokenizer: CountTokens | None, model: ModelSettings) -> list[FoundCuts]:
+        """Find where to cut what is to be cut. Changes nothing, so that it may run on another thread.
 
         Args:
             limit: how long a part may be.
             tokenizer: counts the tokens of a text as the model does; None where there is none at hand.
             model: the checked arguments of the model.
+
+        Returns:
+            What is to be cut, with the spans of its parts, for ``cut``.
+
+        Raises:
+            InputError: no part is short enough.
+        """
+        window, count = self._window(limit, tokenizer)
+        gaps = self.gaps if limit.is_settled else self.gaps[:1]
+        return [(gap, self.chunking.cut(self.item, window, count, model, gap)) for gap in list(gaps)]
+
+    def cut(self, cuts: Sequence[FoundCuts], model: ModelSettings, *, is_settled: bool) -> list[Span]:
+        """Cut what is to be cut: all of it where the length of parts is settled, else one part.
+
+        Args:
+            cuts: as ``find_cuts`` found them. What was cut otherwise since then stays as it is.
+            model: the checked arguments of the model.
+            is_settled: whether the length of parts is.
 
         Returns:
             The spans of the parts to ask, those of an earlier query among them.
@@ -77,20 +105,18 @@ class ChunkedText:
             InputError: no part is short enough.
         """
         new, self.planned = self.planned, []
-        window, count = self._window(limit, tokenizer)
-        while self.gaps:
-            gap = self.gaps.pop(0)
-            found = self.chunking.cut(self.item, window, count, model, gap)
+        for gap, found in cuts:
+            if gap not in self.gaps:
+                continue
             self.is_plan_stored = False
-            if limit.is_settled or len(found) == 1:
+            if is_settled or len(found) <= 1:
+                self.gaps.remove(gap)
                 new += found
             else:
-                self.gaps.insert(0, (found[1][0], _TO_THE_END if gap is None else gap[1]))
+                self.gaps[self.gaps.index(gap)] = found[1][0], _TO_THE_END if gap is None else gap[1]
                 new.append(found[0])
-            if not limit.is_settled:
-                break
         self._keep({*self.spans, *new}, model)
-        if self.max_part is not None and self.is_uncut:
+        if (self.max_part is not None and self.is_uncut) or not self.refused.isdisjoint(self.spans):
             raise InputError("it cannot be cut any shorter")
         return [span for span in new if span in self.spans]
 
@@ -98,9 +124,13 @@ class ChunkedText:
         """Ask no more parts than the person allows."""
         is_only_one = model.long_text == "truncate" or not self.chunking.reads_all
         count = 1 if is_only_one else model.max_chunks
-        self.spans = sorted(spans)[:count]
-        if len(self.spans) == count:
-            self.gaps = []
+        self.spans = sorted(spans)
+        if len(self.spans) + len(self.gaps) < count:
+            return
+        gaps = [gap for gap in self.gaps if gap is not None]
+        first = sorted([*self.spans, *gaps])[:count]  # what is still to be cut makes one part at least
+        self.spans = [span for span in self.spans if span in first]
+        self.gaps = [gap for gap in gaps if gap in first]
 
     def _window(self, limit: TokenLimit, tokenizer: CountTokens | None) -> tuple[float, CountTokens]:
         """How many tokens a part may have, and what counts them."""
@@ -122,12 +152,16 @@ class ChunkedText:
         self.max_part = max_part if self.max_part is None else min(self.max_part, max_part)
         self.ratio = ratio or self.ratio
         self.spans.remove(span)
-        is_open = bool(self.gaps) and self.gaps[0] is not None and self.gaps[0][0] >= span[1]
-        if self.chunking.reads_all and is_open and not any(other > span for other in self.spans):
-            first = self.gaps.pop(0)
-            self.gaps.insert(0, (span[0], first[1] if first is not None else _TO_THE_END))
-        else:
-            self.gaps.insert(0, span)
+        self.refused.add(span)
+        self.gaps = [*sorted([span, *(gap for gap in self.gaps if gap is not None)])]
+        at = self.gaps.index(span)
+        following = next((gap for gap in self.gaps[at + 1 :] if gap is not None and gap[0] >= span[1]), None)
+        if (
+            self.chunking.reads_all
+            and following is not None
+            and not any(span < other < following for other in self.spans)
+        ):
+            self.gaps[at : self.gaps.index(following) + 1] = [(span[0], following[1])]
 
     @property
     def is_answered(self) -> bool:
@@ -154,7 +188,14 @@ class ChunkedText:
         Raises:
             UnreadableAnswer: the answers do not make one.
         """
-        return self.chunking.merge([self.answers[span][0] for span in self.spans], self.item, model)
+        try:
+            return self.chunking.merge([self.answers[span][0] for span in self.spans], self.item, model)
+        except UnreadableAnswer:
+            raise
+        except Exception as error:  # the row's reason, and never the query's end
+            logger.debug("the answers to the parts of a text could not be merged", exc_info=True)
+            why = f"the server's answers to the parts of the text cannot be merged ({type(error).__name__})"
+            raise UnreadableAnswer(why) from None
 
     def ask_next(self, text: str) -> None:
         """Go on with another text, which the answers to the parts made.
@@ -163,7 +204,7 @@ class ChunkedText:
             text: that is to be asked, in parts where it is too long.
         """
         self.of_whole = self.of_whole or self.read_parts
-        self.item, self.spans, self.gaps, self.answers = text, [], [None], {}
+        self.item, self.spans, self.gaps, self.answers, self.refused = text, [], [None], {}, set()
         self.planned, self.is_plan_stored, self.max_part, self.ratio = [], False, None, None
 
     @property
@@ -232,8 +273,8 @@ def asks_in_parts(model: ModelSettings) -> bool:
     Returns:
         False where the task cannot, where the person does not want it, and where the server is asked to cut.
     """
-    is_cut_by_server = any(model.parameters.get(name) is True for name in _SERVER_CUTS)
-    return model.definition.chunking is not None and model.long_text != "error" and not is_cut_by_server
+    is_wanted = model.long_text != "error" and cutting_parameter(model) is None
+    return is_wanted and model.definition.chunking is not None
 
 
 def limit_for(model: ModelSettings, limit: TokenLimit) -> TokenLimit:
@@ -278,7 +319,38 @@ def inputs_to_ask(
     elif not limit.is_settled or limit.fit(chunking.tokens(item, estimate_tokens, model)) is not Fit.TOO_LONG:
         return [item]
     try:
-        text.cut(limit, tokenizer, model)
+        text.cut(text.find_cuts(limit, tokenizer, model), model, is_settled=limit.is_settled)
     except InputError:  # its row fails without a request
         return []
     return [chunking.part(item, span) for span in text.spans]
+
+
+def is_asked_about(item: Input) -> bool:
+    """Whether there is anything to ask about.
+
+    Args:
+        item: a part, or what a plan from elsewhere says is one.
+
+    Returns:
+        False where it has no text, or only blanks.
+    """
+    return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))
+
+
+def with_advice(failure: Failure, item: Input, task: Task) -> Failure:
+    """Say why an input that the server refused as too long is not asked in parts, where no parts of it make sense.
+
+    Args:
+        failure: of its request.
+        item: the input.
+        task: that was asked for.
+
+    Returns:
+        The failure, whose message ends with what people can do.
+    """
+    advice = task.long_text_advice
+    is_of_bytes = failure.status == _TOO_LARGE and failure.stated_max_tokens is None
+    if not advice or (is_of_bytes and media_in(item) is not None):  # an image may be too large
+        return failure
+    words = shorten(failure.message, MAX_MESSAGE_CHARS - len(advice) - 2).rstrip(".")
+    return replace(failure, message=f"{words}. {advice}")

@@ -41,6 +41,7 @@ from .session import ConcurrencyLimiter, Session, default_session
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
 CheckLink = Callable[[str], Awaitable[None]]
+AskLength = Callable[[], Awaitable[int | None]]
 AnyResponseCache = ResponseCache | ProviderAnswers | NoResponseCache
 
 MAX_AWAY_S = 30.0
@@ -92,6 +93,7 @@ class Dependencies:
         get: sends one more request of a provider's job.
         sent: requests that the query has sent to other providers before.
         tokenizer: counts the tokens of a text as the model does; None where it is not on this machine, or not needed.
+        ask_length: asks how many tokens an input may have, which nobody has said yet; None where nobody can be asked.
         max_away_s: seconds for which the provider may fail for everybody, where there is another; None where there is
             none.
     """
@@ -112,6 +114,7 @@ class Dependencies:
     get: Get = _get_nothing
     sent: int = 0
     tokenizer: CountTokens | None = None
+    ask_length: AskLength | None = None
     max_away_s: float | None = None
 
 
@@ -212,6 +215,11 @@ class Query:
             """Refuse an address that the model server may not be sent to."""
             await loader.check_link(link, policy)
 
+        async def ask_length() -> int | None:
+            """The tokens that an input may have, as the server or the Hub says it."""
+            length = await session.servers.lengths.find(session.http, self.engine, route, task)
+            return length and length.tokens
+
         async def save(media: Media) -> str:
             """A cell of media."""
             if output_dir is None and len(media.data) > LARGE_BYTES:
@@ -233,6 +241,7 @@ class Query:
             check_link=check_link,
             get=partial(session.http.get, max_bytes=MAX_RESPONSE_BYTES, public_only=route.is_public_only),
             tokenizer=await self.tokenizer(),
+            ask_length=ask_length if session.servers.lengths.may_ask(route, task) else None,
             max_away_s=MAX_AWAY_S if route.fallbacks else None,
         )
         return route, state, dependencies
@@ -246,6 +255,18 @@ class Query:
         if self.model.definition.chunking is None or self.model.long_text == "error":
             return None
         return await self.session.http.threads_of(self._owner()).run(tokenizer_of, self.model.model)
+
+    async def found_length(self) -> str | None:
+        """What requests have shown of how long a text may be. Sends none.
+
+        Returns:
+            A text for people; None where it is as the server or the Hub says, or no text is asked in parts.
+        """
+        task = self.model.definition
+        route = self.session.servers.route_to(self.route, task)
+        limit = (await self.route_state(route)).profile.token_limit
+        is_told = route.max_input_tokens is not None and route.max_input_tokens == limit.tokens
+        return None if is_told or task.chunking is None else limit.description
 
     async def route_state(self, route: Route) -> RouteState:
         """What this process knows of the route.

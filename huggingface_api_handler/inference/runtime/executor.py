@@ -21,6 +21,7 @@ from ..protocols.routing import Route
 from ..telemetry.usage import Usage
 from ..transport.rate_limit_headers import RateLimitStatus
 from .batch_trial import Answer, BatchTrial, Requests
+from .chunked_text import with_advice
 from .context import Dependencies
 from .input_queue import InputQueue
 from .input_stream import InputStream
@@ -61,8 +62,7 @@ class QueryExecutor:
     ) -> None:
         self.stopped: Failure | None = None
         self._model, self._deps = model, dependencies
-        self._changed = asyncio.Event()
-        self._end = asyncio.Event()
+        self._changed, self._end = asyncio.Event(), asyncio.Event()
         self.is_aborted = False
         self._active_batches = self._in_flight = 0
         self._breaker = CircuitBreaker(model, dependencies.retry_policy.max_wait_s, dependencies.max_away_s)
@@ -359,12 +359,13 @@ class QueryExecutor:
         return ()
 
     def _reject(self, index: int, failure: Failure) -> None:
+        self._queue.drop(index)
         if self._handler.long_texts.refused(index, failure):
             return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
+            failure = with_advice(failure, self._queue.inputs[index], self._model.definition)
         self._handler.fail(index, failure.without_request())
-        self._queue.drop(index)
         if index < 0:
             return  # the rows that it is part of have failed, each by itself
         if self._model.on_error == "raise":

@@ -84,7 +84,9 @@ class InputQueue:
                 indexes = await self._media.load(indexes)
             elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
                 indexes = await self._media.check_links(indexes, self._deps.check_link)
-            self._add(await self._uncached(indexes))
+            uncached = await self._uncached(indexes)
+            await self.long_texts.ask_length(uncached)
+            self._add(uncached)
             await self.fill_parts()
         self._is_drained = True
         self._on_change()
@@ -107,7 +109,7 @@ class InputQueue:
 
     def _add(self, indexes: Sequence[int]) -> None:
         """Let inputs wait to be sent that no stored answer serves, but for those that are too long."""
-        together, alone = self.long_texts.sift(indexes)
+        together, alone = self._sift(indexes)
         if self._only_cached:
             for index in (*together, *alone):
                 self.drop(index)
@@ -115,6 +117,14 @@ class InputQueue:
         self.waiting.extend(self._in_order(together))
         self._parts.extend(Batch([index]) for index in alone)
         self._on_change()
+
+    def _sift(self, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
+        """As ``LongTexts.sift``. No answer is stored for a text that is asked in parts."""
+        together, alone = self.long_texts.sift(indexes)
+        if len(together) + len(alone) < len(indexes):
+            for index in set(indexes).difference(together, alone):
+                self._keys.pop(index, None)
+        return together, alone
 
     @property
     def finished(self) -> bool:
@@ -192,7 +202,8 @@ class InputQueue:
             count: how many.
 
         Returns:
-            Their indexes; none where so few wait that all are asked, in their order.
+            The indexes of their rows, of a part one of those that it is part of; none where so few wait that all are
+            asked, in their order.
         """
         if len(self.waiting) < MIN_WAITING_INPUTS:
             return []
@@ -202,7 +213,7 @@ class InputQueue:
         for index in chosen:
             self.waiting.remove(index)
         self._parts.extendleft(Batch([index]) for index in reversed(chosen))
-        return chosen
+        return self.long_texts.rows(chosen)
 
     def take(self) -> Batch:
         """The batch of the next request."""
@@ -228,7 +239,7 @@ class InputQueue:
             return None
         items = [self.inputs[index] for index in batch.indexes]
         self.long_texts.search.on_batch_rejected(items, failure)
-        together, alone = self.long_texts.sift(batch.indexes)
+        together, alone = self._sift(batch.indexes)
         if len(together) == len(batch.indexes):
             return None
         parts = [Batch([index], is_part=True) for index in alone]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...tasks import Input
 from ...tasks.input_types import text_length
 from ..failures import Failure
 from ..flow_control.token_limit import ALWAYS_TAKEN_TOKENS, Fit, TokenLimit
+from .context import AskLength
 
 _RESIFT = 0.95
+_BELIEVED = 0.4  # of the estimate of what was answered: no tokenizer counts less
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
+_SHORT_CHARS = 256  # every model for texts takes as many, or nearly
 
 
 class LengthSearch:
@@ -23,6 +26,7 @@ class LengthSearch:
         limit: what is known of the route.
         tokens: estimates the length of an input.
         reads_only: whether the tokens that the server reports are those of inputs alone.
+        ask: asks the server how long an input may be; None where there is nobody to ask.
 
     Attributes:
         limit: what is known of the route.
@@ -30,12 +34,28 @@ class LengthSearch:
         has_answer: whether any input was answered.
     """
 
-    def __init__(self, limit: TokenLimit, tokens: Callable[[Input], float], *, reads_only: bool) -> None:
-        self.limit, self.tokens, self._reads_only = limit, tokens, reads_only
+    def __init__(
+        self, limit: TokenLimit, tokens: Callable[[Input], float], *, reads_only: bool, ask: AskLength | None = None
+    ) -> None:
+        self.limit, self.tokens, self._reads_only, self._ask = limit, tokens, reads_only, ask
         self.has_answer = False
         self._longest: Input = ""
         self._fitted_at = 0.0
         self._tries = self._samples = 0
+
+    async def ask(self, items: Iterable[Input]) -> int | None:
+        """Ask how long an input may be, once a query, where one is long: a server may cut it without a word.
+
+        Args:
+            items: inputs that are about to be asked.
+
+        Returns:
+            The tokens that one may have; None where it is not asked, or nobody says it.
+        """
+        if self._ask is None or all(text_length(item) <= _SHORT_CHARS for item in items):
+            return None
+        ask, self._ask = self._ask, None
+        return await ask()
 
     def begin_fitting(self) -> float | None:
         """Note that inputs are looked at.
@@ -88,7 +108,7 @@ class LengthSearch:
         if estimate <= ALWAYS_TAKEN_TOKENS:
             return None
         self._note_longest()
-        self.limit.on_rejected(estimate, failure.stated_max_tokens, failure.stated_tokens, is_part=is_first_part)
+        self.limit.on_rejected(estimate, self._believed(failure), failure.stated_tokens, is_part=is_first_part)
         return estimate
 
     def on_batch_rejected(self, items: Sequence[Input], failure: Failure) -> None:
@@ -98,12 +118,19 @@ class LengthSearch:
             items: the inputs.
             failure: of the request.
         """
-        self.limit.state(failure.stated_max_tokens)
+        self.limit.state(self._believed(failure))
         self.limit.refuses = True
         if self.limit.longest is None:
             self._note_longest()
             longest = max(items, key=text_length)
             self.limit.on_rejected(self.tokens(longest), None, None, is_part=False)
+
+    def _believed(self, failure: Failure) -> int | None:
+        """What a server says that it takes, unless it has answered far more: its words may repeat those of the text."""
+        most = failure.stated_max_tokens
+        if most is None or failure.stated_tokens is not None or not self.has_answer:
+            return most
+        return most if most >= self.tokens(self._longest) * _BELIEVED else None
 
     def _note_longest(self) -> None:
         if self.limit.longest is None and self.has_answer:

@@ -18,17 +18,18 @@ from ...tasks.input_types import text_length
 from ...tasks.merging import with_parts
 from ...tasks.text_windows import estimate_tokens
 from ..failures import Failure, FailureKind
-from ..flow_control.token_limit import Fit
+from ..flow_control.token_limit import Fit, credible_ratio
 from ..telemetry.usage import Usage
 from ..transport.large_bodies import off_loop
 from .asked_parts import AskedParts
-from .chunked_text import ChunkedText, asks_in_parts, limit_for, spans_of
+from .chunked_text import ChunkedText, asks_in_parts, is_asked_about, limit_for, spans_of
 from .context import Dependencies
 from .input_stream import InputStream
 from .length_search import LengthSearch
 
 _HALF = 0.55  # a little more, so that two parts are enough
 _SHORTER = 0.9
+_MAX_SHORTENED = 0.8  # of a text: the next is asked in its turn, and each round costs requests
 _MAX_OPEN = 1024
 _MAX_FIRST_OPEN = 256  # before any part was answered
 _ANY_NUMBER = 1 << 60
@@ -66,9 +67,10 @@ class LongTexts:
         on_due: Callable[[], object],
     ) -> None:
         self.is_on = asks_in_parts(model)
-        limit, chunking = limit_for(model, dependencies.profile.token_limit), model.definition.chunking
+        known, chunking = dependencies.profile.token_limit, model.definition.chunking
         reads_only = chunking is not None and not chunking.writes
-        self.search = LengthSearch(limit, self._tokens, reads_only=reads_only)
+        ask = dependencies.ask_length if known.longest is None else None
+        self.search = LengthSearch(limit_for(model, known), self._tokens, reads_only=reads_only, ask=ask)
         self.filling = 0
         self._model, self._usage, self._deps = model, usage, dependencies
         self._read, self._put, self._fail, self._on_due = read, put, fail, on_due
@@ -77,6 +79,17 @@ class LongTexts:
         self._parts = AskedParts(source.inputs.parts)
         self._searching: ChunkedText | None = None  # the one text that is asked while the length is looked for
         self._uncut: set[int] = set()
+
+    async def ask_length(self, indexes: Iterable[int]) -> None:
+        """Ask the server how long a text may be, once a query, where one is long and nobody has said it.
+
+        Args:
+            indexes: of inputs without a stored answer.
+        """
+        tokens = await self.search.ask(map(self._inputs.__getitem__, indexes)) if self.is_on else None
+        if tokens is not None:
+            limit = self.search.limit = self._deps.profile.token_limit  # where one was assumed, it was another
+            limit.state(tokens)
 
     def sift(self, indexes: Iterable[int]) -> tuple[list[int], list[int]]:
         """Take out the inputs that are too long, to be cut.
@@ -105,6 +118,7 @@ class LongTexts:
             if fit is Fit.TOO_LONG and not is_uncut:
                 self._pending.append(self._text(index))
             else:
+                self._uncut.discard(index)
                 (together if fit is Fit.TOGETHER else alone).append(index)
         self._wake()
         return together, alone
@@ -117,7 +131,7 @@ class LongTexts:
     @property
     def is_due(self) -> bool:
         """Whether there is a text to cut: one after another while no length is settled, then some at a time."""
-        is_next = self._searching is None or self.search.limit.is_settled
+        is_next = self._searching is None or self.search.limit.is_settled or self._parts.max_open == _ANY_NUMBER
         return bool(self._pending) and is_next and not self._parts.is_full
 
     @property
@@ -151,7 +165,10 @@ class LongTexts:
             parts.max_open = _MAX_OPEN if self.search.limit.calm else _MAX_FIRST_OPEN
         while self.is_due:
             text = self._pending.popleft()
-            if not self.is_on:
+            if text.is_done:
+                continue
+            if not (self.is_on or text.is_plan_stored):
+                text.is_done = True
                 new.append(text.index)
                 continue
             if not self.search.limit.is_settled:
@@ -170,12 +187,15 @@ class LongTexts:
         is_first = not text.is_counted
         arguments = self.search.limit, self._deps.tokenizer, self._model
         is_large = text_length(text.item) > _LARGE_CHARS
-        spans = await off_loop(text.cut, *arguments) if is_large else text.cut(*arguments)
+        cuts = await off_loop(text.find_cuts, *arguments) if is_large else text.find_cuts(*arguments)
+        if text.is_done:  # a part has failed meanwhile
+            return []
+        spans = text.cut(cuts, self._model, is_settled=self.search.limit.is_settled)
         if is_first and text.is_uncut and text.max_part is None:
             self._leave(text)
             self._uncut.add(text.index)
             return [text.index]
-        if not text.gaps and not text.is_plan_stored:
+        if not (text.gaps or text.is_plan_stored or text.is_uncut):  # the answer to its only part is its own
             text.is_plan_stored = True
             self._deps.answers.put(self._deps.answers.key(text.item), text.plan())
         text.is_counted = True
@@ -213,7 +233,7 @@ class LongTexts:
             if not self.search.has_answer:
                 self._give_up()
             return False
-        ratio = failure.stated_tokens / estimate if failure.stated_tokens else None
+        ratio = credible_ratio(failure.stated_tokens, estimate) if failure.stated_tokens else None
         if index >= 0:
             text = self._text(index)
             text.max_part, text.ratio, text.refusal = estimate * _SHORTER, ratio, failure.without_request()
@@ -251,12 +271,23 @@ class LongTexts:
             failure: its reason.
         """
         for text, span in self._parts.drop(index):
-            if span not in text.spans or text.is_failed:
+            if span not in text.spans or text.is_done:
                 continue
             of_all = f" of {len(text.spans)}" if not text.gaps else ""
             where = f"part {text.spans.index(span) + 1}{of_all} of a text that is too long for the model"
             self._end(text, replace(failure, message=f"{where}: {failure.message}"))
         self._wake()
+
+    def rows(self, indexes: Iterable[int]) -> list[int]:
+        """Whose inputs are.
+
+        Args:
+            indexes: of inputs that are to be asked, parts among them.
+
+        Returns:
+            The indexes of rows' inputs: of each part one of those that it is part of.
+        """
+        return [index if index >= 0 else self._parts.owners(index)[0][0].index for index in indexes]
 
     def _wake(self) -> None:
         if self.is_due and not self.filling:
@@ -266,7 +297,7 @@ class LongTexts:
         """Cut a text further, or make one answer of those to its parts."""
         if text.gaps:
             self._resume(text)
-        elif text.is_answered and not text.is_failed:
+        elif text.is_answered and not text.is_done:
             self._finish(text)
 
     def _finish(self, text: ChunkedText) -> None:
@@ -276,7 +307,7 @@ class LongTexts:
             answer = text.merge(self._model)
             ask_again, window = self._chunking.ask_again, self.search.limit.window
             shorter = ask_again(answer, window, estimate_tokens, self._model) if ask_again and window else None
-            if shorter is not None and len(shorter) < text_length(text.item):
+            if shorter is not None and len(shorter) <= text_length(text.item) * _MAX_SHORTENED:
                 text.ask_next(shorter)
                 self._pending.append(text)
                 return
@@ -287,18 +318,19 @@ class LongTexts:
         parts, predictions = text.read_parts
         left_out = self._chunking.left_out(text.whole, [part.span for part in parts], self._model)
         self._usage.left_out += bool(left_out)
+        text.is_done = True
         self._put(text.index, with_parts(prediction, parts, predictions, left_out))
 
     def _end(self, text: ChunkedText, failure: Failure) -> None:
         """Fail a row. Its parts that are on their way are stored where they are answered."""
         self._leave(text)
-        text.is_failed = True
+        text.is_done = True
         self._fail(text.index, replace(failure, is_too_long=False))  # or it would be cut
 
     def _resume(self, text: ChunkedText) -> None:
         """Cut a text further."""
         self._leave(text)
-        if not text.is_failed and text not in self._pending:
+        if not text.is_done and text not in self._pending:
             self._pending.appendleft(text)
 
     def _give_up(self) -> None:
@@ -341,19 +373,17 @@ class LongTexts:
         Returns:
             Whether that was a plan of parts. One that this query does not follow is left aside.
         """
-        spans = spans_of(stored) if self.is_on else None
+        spans = spans_of(stored) if asks_in_parts(self._model) else None
         if spans is None or index < 0:
             return False
         text = self._text(index)
-        if not all(map(_is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
+        if not all(map(is_asked_about, (text.chunking.part(text.item, span) for span in spans))):
             return False
         text.follow(spans, self._model)
+        if text.is_uncut:  # it would be looked up again, and found again
+            return False
         self._pending.append(text)
         return True
 
     def _tokens(self, item: Input) -> float:
         return self._chunking.tokens(item, estimate_tokens, self._model)
-
-
-def _is_asked_about(item: Input) -> bool:
-    return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))

@@ -65,7 +65,7 @@ class ResponseHandler:
         self._makes_media = self._task.makes_media
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
         self.long_texts = LongTexts(
-            model, source, usage, dependencies, self._read, self._put_row, on_rejected, on_long_texts
+            model, source, usage, dependencies, self._read, self._put_merged, on_rejected, on_long_texts
         )
 
     async def record(
@@ -119,7 +119,7 @@ class ResponseHandler:
             self.results.notify()
         elif not self._breaker.has_answer and len(indexes) - _ORDINARY_INPUTS >= MIN_WAITING_INPUTS:
             # Nothing of many could be read: a few alone show whether anything can, before all are asked alone.
-            self._breaker.note_ordinary(indexes[:_ORDINARY_INPUTS])
+            self._breaker.note_ordinary(self.long_texts.rows(indexes[:_ORDINARY_INPUTS]))
             queue.put_first(indexes[_ORDINARY_INPUTS:])
             return again[:_ORDINARY_INPUTS]
         return again
@@ -205,6 +205,11 @@ class ResponseHandler:
     def _put_row(self, index: int, prediction: Prediction) -> None:
         self.results.put(index, prediction)
         self.done += 1
+
+    def _put_merged(self, index: int, prediction: Prediction) -> None:
+        """Put what the answers to parts made, which may be there before any request is answered."""
+        self._put_row(index, prediction)
+        self.results.notify()
 
     def _read(self, part: object, item: Input) -> Prediction:
         """What a part says. Whatever a reader raises is its row's reason, and never the query's end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
+from ...config.settings import ModelSettings
 from ...errors import InferenceError, SessionClosedError
 from ...redaction import secret_in_use
 from ...tasks import read_inputs
@@ -21,6 +23,8 @@ from .dry_run import dry_run
 from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
 from .rows import Deduplicator, Rows
+
+logger = logging.getLogger(__name__)
 
 _MAX_LIVE_ROWS = 16_384  # two windows of the input queue, so that it never runs dry
 _MIN_LIVE_ROWS = 1024
@@ -97,6 +101,7 @@ def predict_frames(
         usage.seconds = time.monotonic() - started
         if has_begun and not run.was_forked:  # there the query goes on, and is counted at its end
             usage_log.record(query.store, query.scope, usage)
+            _tell_left_out(usage.left_out, query.model)
             if hooks is not None:
                 _tell_end(hooks, query, sys.exc_info()[1])
     if last is not None:
@@ -123,6 +128,21 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query, tally: Failure
     if pending and pending[0].start > run.results.start:
         run.drop_before(pending[0].start)
     return out
+
+
+def _tell_left_out(texts: int, model: ModelSettings) -> None:
+    """Log of how many long texts not all was read, and what reads more."""
+    chunking = model.definition.chunking
+    if not texts or chunking is None:
+        return
+    where = f"{model.target}_explain says from which character on nothing was read"
+    if model.long_text == "truncate":  # a person wanted that
+        logger.info("only the first part was read of %d texts, as long_text = 'truncate' wants. %s", texts, where)
+    elif not chunking.reads_all:
+        logger.warning("%d pairs were cut to what the model reads. %s", texts, where)
+    else:
+        why = f"which have more than max_chunks = {model.max_chunks} parts. Raise max_chunks to read more"
+        logger.warning("not all was read of %d texts, %s. %s", texts, why, where)
 
 
 def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:

@@ -175,6 +175,15 @@ def test_tasks_lists_all_or_one_with_its_arguments(capsys: pytest.CaptureFixture
     assert "did you mean 'zero-shot'" in capsys.readouterr().err
 
 
+def test_a_task_says_what_becomes_of_a_text_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    for task, says in (("summarization", "max_chunks"), ("chat", "too long: Nothing of a prompt is cut")):
+        assert cli.main(["tasks", task]) == 0
+        assert says in capsys.readouterr().out
+    assert cli.main(["tasks", "image-classification"]) == 0
+    shown = capsys.readouterr().out
+    assert "too long" not in shown and "max_chunks" not in shown
+
+
 def test_there_is_no_flag_for_the_key_itself(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["run", "--task", "t", "--text", "x", "--api-key", "hf_secret"])

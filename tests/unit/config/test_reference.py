@@ -63,6 +63,7 @@ def test_a_tasks_arguments_have_such_types_too(task: Task) -> None:
         *(column.argument for column in task.columns),
         *task.arguments,
         *parameters_of(task),
+        *({"long_text", "max_chunks"} if task.chunking is not None else ()),
     }
     for argument in arguments:
         assert SQL_TYPE.fullmatch(argument.type), argument

@@ -262,3 +262,16 @@ def test_windows_come_close_to_the_length_with_few_refusals(
     assert limit.window is not None
     assert limit.window * factor >= TOKENS * (0.85 if deviation < 0.05 else 0.8)
     assert limit.window >= ALWAYS_TAKEN_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        (TokenLimit(), "not known until the server refuses a text"),
+        (TokenLimit(rejected=230.4), "fewer than about 230 "),
+        (TokenLimit(room=118.9), "about 119 "),
+        (TokenLimit(tokens=512, room=470.0), "512 "),
+    ],
+)
+def test_each_state_of_the_search_is_told(limit: TokenLimit, says: str) -> None:
+    assert limit.description.startswith(says)

@@ -18,7 +18,7 @@ from huggingface_api_handler.inference.protocols.discovery import DetectedServer
 from huggingface_api_handler.inference.protocols.model_lengths import from_files, from_server
 from huggingface_api_handler.inference.protocols.preflight import describe_model
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
-from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.runtime.session import Session, default_session
 from huggingface_api_handler.tasks import TASKS
 from huggingface_api_handler.tasks.chunking import text_chunking
 from tests.conftest import Reply, Service
@@ -178,6 +178,126 @@ def test_from_python_no_question_is_added(service: Service) -> None:
     using = {"task": "text-classification", "column": "t", "target": "y", "model": "m"}
     assert predict(pd.DataFrame({"t": ["a"]}), using, {"endpoint": f"{service.url}/models"})["y"][0] == "a"
     assert service.fetched == []
+
+
+LONG = "This is a sentence of some words. " * 100
+USING = {"task": "text-classification", "column": "t", "target": "y", "model": "m", "max_chunks": 1000}
+
+
+class Silent:
+    """A server of many models that reads the beginning of a text, and says nothing of the rest."""
+
+    def __init__(self, service: Service, tokens: int | None = 60) -> None:
+        self.service, self.url = service, f"{service.url}/models"
+        service.lists["/models/m"] = {"id": "m", "max_input_length": tokens}
+        service.answer = self.reply
+
+    def reply(self, body: Any, _headers: Any, _path: str) -> Any:
+        if body is None:
+            return NOT_FOUND
+        answer = [{"label": "a", "score": 1.0}]
+        return [answer for _ in body["inputs"]] if isinstance(body["inputs"], list) else [answer]
+
+    def parts(self, texts: list[str], session: Session, **using: Any) -> list[int]:
+        """In how many parts each text was asked: one is asked whole."""
+        out = predict(pd.DataFrame({"t": texts}), {**USING, **using}, {"endpoint": self.url}, session=session)
+        assert out["y_error"].isna().all()
+        return [len((explain or {}).get("parts", [0])) for explain in out["y_explain"]]
+
+
+def test_a_long_text_from_python_asks_for_the_length_once(service: Service) -> None:
+    """Nobody asks at CREATE there, and the server would cut the text without a word."""
+    server = Silent(service)
+    with Session() as session:
+        assert server.parts(["a"], session) == [1]
+        assert service.fetched == []
+        short, long = server.parts(["b", LONG], session)
+        assert short == 1 and long > 10
+        assert service.fetched == ["/models/m"]
+        assert server.parts([f"{LONG} again", "c"], session)[0] > 10
+    with Session() as another:  # the store holds it
+        assert server.parts([f"{LONG} in another process"], another)[0] > 10
+    assert service.fetched == ["/models/m"]
+
+
+def test_the_length_is_asked_for_where_the_first_long_text_is_not_in_the_first_window(service: Service) -> None:
+    server = Silent(service)
+    with Session() as session:
+        *short, long = server.parts([*(f"text {number}" for number in range(3000)), LONG], session)
+    assert set(short) == {1} and long > 10
+    assert service.fetched == ["/models/m"]
+
+
+def test_where_parts_are_wanted_the_length_that_is_said_comes_before_the_one_assumed(service: Service) -> None:
+    server = Silent(service)
+    with Session() as session:
+        (said,) = server.parts([LONG], session, long_text="chunk")
+    service.lists["/models/m"] = {"id": "m"}
+    service.answer = server.reply
+    with Session() as session:
+        predict(pd.DataFrame({"t": [LONG]}), {**USING, "model": "n"}, {"endpoint": server.url}, session=session)
+        (assumed,) = server.parts([LONG.lower()], session, long_text="chunk", model="n")
+    assert said > 5 * assumed
+
+
+@pytest.mark.parametrize("reply", [{"id": "m"}, NOT_FOUND])
+def test_a_server_that_does_not_say_the_length_is_asked_once_a_session(service: Service, reply: Any) -> None:
+    server = Silent(service)
+    service.lists["/models/m"] = reply
+    with Session() as session:
+        assert server.parts([LONG], session) == [1]
+        assert server.parts([f"{LONG} again"], session) == [1]
+    assert service.fetched == ["/models/m"]
+
+
+def test_a_server_that_cannot_be_asked_for_the_length_is_asked_by_the_next_query(service: Service) -> None:
+    server = Silent(service)
+    service.lists["/models/m"] = Reply({"error": "starting"}, 503)
+    with Session() as session:
+        assert server.parts([LONG], session) == [1]
+        service.lists["/models/m"] = {"id": "m", "max_input_length": 60}
+        assert server.parts([f"{LONG} again"], session)[0] > 10
+
+
+@pytest.mark.parametrize("using", [{"long_text": "error"}, {"truncation": True}, {"dry_run": True}])
+def test_the_length_is_not_asked_for_where_no_text_is_cut(service: Service, using: dict[str, Any]) -> None:
+    server = Silent(service)
+    with Session() as session:
+        predict(pd.DataFrame({"t": [LONG]}), {**USING, **using}, {"endpoint": server.url}, session=session)
+    assert service.fetched == []
+
+
+@pytest.mark.parametrize("tokens", [60, None])
+def test_a_query_of_a_model_that_was_created_asks_for_no_length(service: Service, tokens: int | None) -> None:
+    """Nor where CREATE found out that the server does not say it."""
+    server, engine = Silent(service, tokens), engine_settings({"endpoint": f"{service.url}/models"})
+    found = json.loads(json.dumps(create({"endpoint": server.url}, model="m")))
+    assert service.fetched == ["/models/m"]
+    with Session() as session:
+        session.servers.restore(found, engine)
+        assert (server.parts([LONG], session)[0] > 10) == (tokens is not None)
+    assert service.fetched == ["/models/m"]
+
+
+def test_stored_answers_to_long_texts_need_no_length(service: Service) -> None:
+    server = Silent(service)
+    service.lists["/models/m"] = {"id": "m"}
+    for _ in range(2):
+        with Session() as session:
+            server.parts([LONG], session)
+    assert service.fetched == ["/models/m"] and len(service.asked) == 1
+
+
+def test_a_long_text_for_a_model_of_hugging_face_asks_for_its_files(hub: StandInHub) -> None:
+    hub.files[SST2, "config.json"] = {"model_type": "distilbert", "max_position_embeddings": 64}
+    using = {"task": "text-classification", "column": "t", "target": "y", "model": SST2}
+    with Session() as session:
+        predict(pd.DataFrame({"t": ["short"]}), using, ENGINE, session=session)
+        assert hub.fetched == []
+        for text in (LONG, f"{LONG} again"):
+            out = predict(pd.DataFrame({"t": [text]}), using, ENGINE, session=session)
+            assert len(out["y_explain"][0]["parts"]) > 10
+    assert len(hub.fetched) == 4  # two files, each led to where it is kept
 
 
 def test_a_first_detection_from_python_tells_the_length_too(service: Service) -> None:

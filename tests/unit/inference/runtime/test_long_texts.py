@@ -231,6 +231,12 @@ def test_chunk_cuts_for_servers_that_cut_silently(encoder: Encoder) -> None:
 def test_the_server_cuts_where_it_is_asked_to(encoder: Encoder) -> None:
     out = encoder.ask([document(600), document(20, 1)], truncation=True)
     assert "must have less than 60 tokens" in out["prediction_error"][0]  # this one does not
+    encoder.answer = lambda _text: {"summary_text": "short"}
+    summarization: dict[str, Any] = {"task": "summarization", "max_chunks": 100}
+    out = encoder.ask([document(600), document(20, 1)], truncation="longest_first", **summarization)
+    assert "must have less than 60 tokens" in out["prediction_error"][0]
+    out = encoder.ask([document(600), document(20, 1)], truncation="do_not_truncate", **summarization)
+    assert out["prediction_error"].isna().all()
 
 
 def test_a_part_that_fails_fails_its_row_alone_and_is_asked_again_alone(encoder: Encoder) -> None:
@@ -330,3 +336,30 @@ def test_many_frames_are_one_query(encoder: Encoder) -> None:
 def test_without_a_store_all_goes_as_well(encoder: Encoder) -> None:
     out = encoder.ask(TABLE, cache=False)
     assert out["prediction_error"].isna().all()
+
+
+def test_a_query_logs_of_how_many_texts_not_all_was_read_and_what_reads_more(
+    encoder: Encoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [document(600), document(20, 1), document(300, 2)]
+    encoder.ask(texts)
+    assert "was read" not in caplog.text
+    encoder.ask(texts, max_chunks=2, target="mood")
+    (said,) = [record for record in caplog.records if "was read" in record.message]
+    assert (said.levelname, said.message) == (
+        "WARNING",
+        "not all was read of 2 texts, which have more than max_chunks = 2 parts. Raise max_chunks to read more. "
+        "mood_explain says from which character on nothing was read",
+    )
+    caplog.clear()
+    encoder.ask(texts, long_text="truncate")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+    def score(body: Any, *_: Any) -> Any:
+        sides = [body["inputs"]["source_sentence"], *body["inputs"]["sentences"]]
+        return Reply({"error": NOT_STATED}, 413) if max(map(tokens, sides)) > LIMIT else [0.5]
+
+    encoder.service.answer = score
+    pairs = pd.DataFrame({"text": [document(300), "short"], "other": ["short", "shorter"]})
+    encoder.ask(pairs, task="sentence-similarity", column2="other")
+    assert "1 pairs were cut to what the model reads" in caplog.text
