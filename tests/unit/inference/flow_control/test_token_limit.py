@@ -69,6 +69,14 @@ def test_windows_follow_what_the_server_counts() -> None:
     assert many.window == pytest.approx(told().window / 1.5)  # type: ignore[operator]
 
 
+def test_one_text_of_another_kind_is_outweighed_by_those_that_follow() -> None:
+    limit = told()
+    limit.on_counted(100.0, 70)
+    for _ in range(100):
+        limit.on_counted(1000.0, 1500)
+    assert limit.window == pytest.approx((told().window or 0.0) / 1.5, rel=0.01)
+
+
 @pytest.mark.parametrize(("estimate", "tokens"), [(10.0, 40), (1000.0, 1), (1000.0, 10**9), (0.0, 5)])
 def test_a_count_that_cannot_be_right_changes_nothing(estimate: float, tokens: int) -> None:
     limit = told()
@@ -118,6 +126,24 @@ def test_a_text_much_shorter_than_the_known_length_shows_another_length() -> Non
     assert limit.window < 200
 
 
+def test_windows_grow_no_faster_than_answers_can_show() -> None:
+    """Thousands of parts may be on their way by the time that one of them is refused."""
+    limit = told()
+    limit.refuses = True
+    for _ in range(20):
+        limit.on_answered(limit.window or 0.0)
+    assert 1.0 < (limit.window or 0.0) / (told().window or 1.0) < 1.05
+
+
+def test_windows_grow_more_slowly_once_a_part_was_refused() -> None:
+    limit = told()
+    limit.on_rejected(limit.window or 0.0, None, None, is_part=True)
+    window = limit.window or 0.0
+    for _ in range(20):
+        limit.on_answered(limit.window or 0.0)
+    assert 1.0 < (limit.window or 0.0) / window < 1.005
+
+
 def test_a_long_calm_outweighs_one_refusal() -> None:
     limit = told()
     limit.refuses = True
@@ -164,16 +190,18 @@ def test_what_is_stored_is_what_was_known(limit: TokenLimit) -> None:
     assert TokenLimit.from_record(None) == TokenLimit()
 
 
+@pytest.mark.parametrize("known_before", [told(), TokenLimit(answered=100.0, rejected=LONG)], ids=["told", "searched"])
 @pytest.mark.parametrize("name", list(TokenLimit().to_record()))
 @pytest.mark.parametrize("value", [-1, 0, 1e300, math.nan, math.inf, "many", [], {}])
-def test_a_record_that_cannot_be_right_is_refused_or_harmless(name: str, value: Any) -> None:
-    record = {**told().to_record(), name: value}
+def test_a_record_that_cannot_be_right_is_refused_or_harmless(known_before: TokenLimit, name: str, value: Any) -> None:
+    record = {**known_before.to_record(), name: value}
     try:
         limit = TokenLimit.from_record(record)
     except (ValueError, TypeError, OverflowError):
         return
     window = limit.window
     assert window is None or 0 < window < 1e9
+    assert limit.ratio is None or 0.1 < limit.ratio < 10
     assert limit.fit(8.0) is Fit.TOGETHER or (window or 9.0) < 9
 
 
