@@ -310,7 +310,7 @@ def test_a_server_that_never_answers(
     log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.001 * 2.0 ** (attempt - 1))
-    monkeypatch.setattr("huggingface_api_handler.inference.protocols.discovery._INFO_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("huggingface_api_handler.inference.protocols.discovery.QUESTION_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": KEY, "timeout": 0.05}
         text = everything(engine, log, tmp_path, {**USING, "max_requests": 3})

@@ -17,7 +17,7 @@ _MIN_CREDIBLE_SHARE = 0.4  # of the estimate of what was answered: no tokenizer 
 _MAX_TRIES = 16  # each costs a request, and two parts little in that of others
 _MAX_SAMPLES = 64
 _SAMPLE_EVERY = 64
-_SHORT_CHARS = 256  # every model for texts takes as many, or nearly
+_TAKEN_CHARS = 256  # every model for texts takes as many, or nearly
 
 
 class LengthSearch:
@@ -57,7 +57,7 @@ class LengthSearch:
         Returns:
             The tokens that one may have; None where it is not asked, or nobody says it.
         """
-        if self._ask is None or all(text_length(item) <= _SHORT_CHARS for item in items):
+        if self._ask is None or all(text_length(item) <= _TAKEN_CHARS for item in items):
             return None
         ask, self._ask = self._ask, None
         return await ask()
