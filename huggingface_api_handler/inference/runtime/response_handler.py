@@ -92,10 +92,9 @@ class ResponseHandler:
         if len(indexes) > 1:
             profile.on_unambiguous()
         again, answered = [], None
-        items = [self._inputs[index] for index in indexes] if self.long_texts.is_on else ()
+        items = [self._inputs[index] for index in indexes]
         is_large = result.bytes_received > LARGE_BYTES
-        for index, part in zip(indexes, result.parts, strict=True):
-            item = self._inputs[index]
+        for index, item, part in zip(indexes, items, result.parts, strict=True):
             try:
                 prediction = await off_loop(self._read, part, item) if is_large else self._read(part, item)
                 if self._makes_media:
@@ -106,14 +105,18 @@ class ResponseHandler:
                 else:
                     self._on_rejected(index, Failure(FailureKind.INPUT_REJECTED, str(error), 200))
                 continue
-            self._put(index, part, prediction)
+            if index < 0:
+                self.long_texts.answered(index, part, prediction)
+            else:  # as ``_put_row``, whose call for each row of a batch is a tenth of a microsecond
+                self.results.put(index, prediction)
+                self.done += 1
             if is_large:
                 await queue.store_large(index, part)
             queue.answered(index, part)
             answered = item
         if answered is not None:  # an answer that cannot be read is none
             self.last_answered = answered
-            if items:
+            if self.long_texts.is_on:
                 self.long_texts.search.on_answered(items, result.usage.tokens if result.usage is not None else 0)
                 self.long_texts.wake()
             self._breaker.on_response()
