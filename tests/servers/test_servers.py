@@ -60,7 +60,8 @@ def test_every_row_is_as_asking_for_it_alone(case: Case, servers: Servers) -> No
     for place, number in enumerate(numbers):
         got, error = out["out"][place], out["out_error"][place]
         if number == BAD and BAD not in expected:
-            assert got is None and error, (got, error)
+            is_in_parts = "out_explain" in out and bool({"parts", "left_out"} & set(out["out_explain"][place] or {}))
+            assert (got is None and error) or is_in_parts, (got, error)  # a text that was too long
         elif number is None:
             assert got is None and error is None, (got, error)
         else:
