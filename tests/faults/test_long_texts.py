@@ -30,6 +30,7 @@ from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import Prediction
 from huggingface_api_handler.tasks.text_windows import estimate_tokens
+from tests.unit.inference.runtime.test_executor import Clock
 
 ENDPOINT = engine_settings({"endpoint": "http://127.0.0.1:1"})
 MAX_REQUEST_RATIO = 2
@@ -69,17 +70,6 @@ FAULTS = (
     (200, "cut off"),
     (200, "another shape"),
 )
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 class OpenLimiter:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from huggingface_hub.inference._providers import _common
 
-from huggingface_api_handler.inference.protocols import hub_description, key_policy, routing
+from huggingface_api_handler.inference.protocols import hub_description, hub_providers, key_policy, routing
 from tests.support.web_server import WebServer
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -156,3 +158,21 @@ def lead_to(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "ROUTER", hub.url)
     base = f"{hub.url}/hf-inference/models"
     monkeypatch.setattr(routing, "_HF_INFERENCE_BASE", base)
+
+
+def hub_of_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """A stand-in that all goes to, and no mapping that another test left.
+
+    Args:
+        monkeypatch: Takes all of it back.
+
+    Yields:
+        The stand-in, which ends with the test.
+    """
+    running = StandInHub()
+    lead_to(running, monkeypatch)
+    hardcoded: dict[str, Any] = {}
+    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
+    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
+    yield running
+    running.close()

@@ -25,16 +25,7 @@ from .key_policy import without_key
 from .known_lengths import QUESTION_TIMEOUT_S, KnownLengths
 from .model_lengths import StoredLength, object_in
 from .routing import Evidence, Route, listing_at_create, resolve_route
-from .servers import (
-    KINDS,
-    MODELS,
-    OPENAI,
-    OPENAI_MODELS,
-    TEI,
-    Protocols,
-    ServerKind,
-    info_url,
-)
+from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
 from .tei import Tei
 
 logger = logging.getLogger(__name__)

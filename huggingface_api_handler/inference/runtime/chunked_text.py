@@ -321,7 +321,7 @@ def inputs_to_ask(
         stored: the plan of parts that is stored for it; None where there is none.
         model: the checked arguments of the model.
         limit: how long a text may be.
-        tokenizer: as of ``ChunkedText.cut``.
+        tokenizer: as of ``ChunkedText.find_cuts``.
 
     Returns:
         The input itself, or its parts.

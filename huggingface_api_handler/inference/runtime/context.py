@@ -36,6 +36,7 @@ from ..telemetry.usage import Usage
 from ..tokenizers import tokenizer_of
 from ..transport.client import MAX_RESPONSE_BYTES, Response
 from ..transport.large_bodies import off_loop
+from .chunked_text import asks_in_parts
 from .session import ConcurrencyLimiter, Session, default_session
 
 Load = Callable[[MediaRef], Awaitable[Media]]
@@ -252,7 +253,7 @@ class Query:
         Returns:
             What counts the tokens of a text; None where it is not on this machine, or no text is asked in parts.
         """
-        if self.model.definition.chunking is None or self.model.long_text == "error":
+        if not asks_in_parts(self.model):
             return None
         return await self.session.http.threads_of(self._owner()).run(tokenizer_of, self.model.model)
 

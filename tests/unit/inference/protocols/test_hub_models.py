@@ -19,12 +19,12 @@ from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control import outage
-from huggingface_api_handler.inference.protocols import discovery, hub_api, hub_models, hub_providers, preflight
+from huggingface_api_handler.inference.protocols import discovery, hub_api, hub_models, preflight
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime import context
 from huggingface_api_handler.inference.runtime.failover import is_for_everybody
 from huggingface_api_handler.inference.runtime.session import default_session
-from tests.support.hub import PNG, StandInHub, lead_to
+from tests.support.hub import PNG, StandInHub, hub_of_a_test
 
 ENGINE = {"api_key": "hf_AskedWithThis"}
 SST2 = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
@@ -35,13 +35,7 @@ GPT = "openai/gpt-oss-120b"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    running = StandInHub()
-    lead_to(running, monkeypatch)
-    hardcoded: dict[str, Any] = {}
-    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
-    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
-    yield running
-    running.close()
+    yield from hub_of_a_test(monkeypatch)
 
 
 def create(task: str, engine: Any = None, **using: Any) -> discovery.Discovery:

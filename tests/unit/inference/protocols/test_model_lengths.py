@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
-from huggingface_hub.inference._providers import _common
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols import discovery, hub_models, hub_providers
+from huggingface_api_handler.inference.protocols import discovery, hub_models
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.protocols.model_lengths import from_files, from_server
 from huggingface_api_handler.inference.protocols.preflight import describe_model
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
 from huggingface_api_handler.inference.runtime.session import Session, default_session
-from huggingface_api_handler.tasks import TASKS
-from huggingface_api_handler.tasks.chunking import text_chunking
 from tests.conftest import Reply, Service
-from tests.support.hub import StandInHub, lead_to
+from tests.support.hub import StandInHub, hub_of_a_test
 
 SST2 = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 ENGINE = {"api_key": "hf_AskedWithThis"}
 NOT_FOUND = Reply({"error": "not found"}, 404)
 
 
-@pytest.fixture(autouse=True)
-def tasks_that_cut_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    chunking = text_chunking(lambda parts, _item, _settings: parts[0].answer)
-    for name in ("text-classification", "feature-extraction", "sentence-similarity", "summarization"):
-        monkeypatch.setitem(TASKS, name, replace(TASKS[name], chunking=TASKS[name].chunking or chunking))
-    monkeypatch.setitem(TASKS, "image-classification", replace(TASKS["image-classification"], chunking=None))
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    running = StandInHub()
-    lead_to(running, monkeypatch)
-    hardcoded: dict[str, Any] = {}
-    monkeypatch.setattr(_common, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
-    monkeypatch.setattr(hub_providers, "HARDCODED_MODEL_INFERENCE_MAPPING", hardcoded)
-    yield running
-    running.close()
+    yield from hub_of_a_test(monkeypatch)
 
 
 def create(engine: dict[str, Any], **using: Any) -> discovery.Discovery:
