@@ -152,7 +152,8 @@ def _refuse_other_programs(place: _Place, *, is_wal: bool, has_secret: bool) -> 
     """Look at a file that does not say whose it is, without changing it."""
     connection, _ = _new_connection(place, _reading_mode(place, is_wal=is_wal))
     try:
-        if not schema.is_store_of_0_1_0(connection):
+        connection.execute("BEGIN")  # another process may be creating the store meanwhile: one state of it is looked at
+        if not schema.may_become_a_store(connection):
             raise ForeignFileError("another program has made it, and it is left as it is. Move it away")
     except sqlite3.OperationalError:  # what a process that was killed left must be undone first
         if not has_secret:

@@ -44,6 +44,9 @@ SCHEMA = _SCHEMA_0_1_0 + _ADDED
 _TAKEOVER_ROWS = 20_000
 """Answers that get their MAC in one transaction, so that no other process waits for long: 0.2 s."""
 
+_INCREMENTAL = 2
+"""What ``PRAGMA auto_vacuum`` says of a store, also of one in which nothing is created yet."""
+
 _MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 """Bytes of a file that SQLite describes it by."""
@@ -111,6 +114,23 @@ def is_store_of_0_1_0(connection: sqlite3.Connection) -> bool:
     if (_pragma(connection, "application_id"), _pragma(connection, "user_version")) != (0, SCHEMA_VERSION):
         return False
     return _defined(connection) in _definitions_of_0_1_0()
+
+
+def may_become_a_store(connection: sqlite3.Connection) -> bool:
+    """Whether a file that did not say whose it is may be used: as a store that is begun, or of 0.1.0, or one after all.
+
+    Setting ``auto_vacuum`` writes the first page before anything is created. Another process may see the file then, and
+    a kill leaves it so.
+
+    Args:
+        connection: The file's, in a transaction, which may be one for reading only.
+
+    Returns:
+        True where it may.
+    """
+    application_id, auto_vacuum = _pragma(connection, "application_id"), _pragma(connection, "auto_vacuum")
+    is_begun = (application_id, auto_vacuum) == (0, _INCREMENTAL) and is_without_tables(connection)
+    return application_id == APPLICATION_ID or is_begun or is_store_of_0_1_0(connection)
 
 
 def refuse_changed(connection: sqlite3.Connection) -> None:

@@ -62,6 +62,18 @@ def test_a_file_of_another_program_is_left_as_it_is(
     refused(tmp_path, service, caplog, "left as it is")
 
 
+def test_a_store_that_another_process_has_only_begun_is_used(
+    tmp_path: Path, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It sees the first page before the tables; a kill there must not leave a file that nobody uses again."""
+    other_database(tmp_path / FILE, "PRAGMA auto_vacuum = INCREMENTAL")
+    assert (tmp_path / FILE).stat().st_size > 0
+    assert ask(service, tmp_path) == 2
+    close_stores()
+    assert ask(service, tmp_path) == 0
+    assert warnings(caplog) == []
+
+
 CHANGES = {
     "a trigger": "CREATE TRIGGER free AFTER UPDATE ON quotas BEGIN UPDATE quotas SET used = 0; END",
     "a view": "CREATE VIEW seen AS SELECT answer FROM answers",
