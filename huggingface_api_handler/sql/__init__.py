@@ -1,0 +1,1 @@
+"""The same SQL without a server: statements with models, run by DuckDB in this process."""
