@@ -10,18 +10,20 @@ WORKERS ?= 2
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-servers test-servers-all servers test-floors test-pythons test-pythons-all audit bench bench-quick clean
+        test-sql test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
+        test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-local-models test-transformers test-servers test-floors test-pythons
+test: lint unit faults peers integration test-sql package test-local-models test-transformers test-servers test-floors \
+      test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults fuzz audit test-transformers test-servers-all test-pythons-all
+nightly: test-faults fuzz audit test-sql-floors test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -74,6 +76,14 @@ reliability: $(VENV)/.test
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration
+
+# The same SQL without MindsDB, on DuckDB 2, in an environment of its own; first, what `.[sql,local]` brings.
+test-sql:
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql
+
+# The same with the least versions that are allowed.
+test-sql-floors:
+	FLOORS=1 PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql-floors
 
 # Every model of the extra local-all in one server process; through SQL they are in tests/integration.
 test-local-models: $(VENV)/.test
@@ -164,4 +174,4 @@ $(VENV)-ray/.bench:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-sql $(VENV)-sql-floors $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

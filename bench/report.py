@@ -136,6 +136,16 @@ def long_texts(results: JSON) -> Figure:
     return _requests(results["cases"])
 
 
+def install(results: JSON) -> Figure:
+    """Seconds of each installation with an empty and with a full cache, and what it takes on the disk."""
+    figure, (cold, warm, size) = plt.subplots(1, 3, figsize=(12, 1.8), layout="constrained")
+    panels = (cold, "cold_seconds", "empty cache"), (warm, "warm_seconds", "full cache"), (size, "megabytes", "disk")
+    for axes, key, where in panels:
+        unit = "MB" if axes is size else "seconds"
+        _bars(axes, {name: each[key] for name, each in results["installed"].items()}, f"{unit}, {where}")
+    return figure
+
+
 def _requests(cases: dict[str, JSON]) -> Figure:
     """Requests of each query beside the fewest."""
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
@@ -150,7 +160,7 @@ def _requests(cases: dict[str, JSON]) -> Figure:
 
 
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts)
+    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, install)
 }
 """By the module of the benchmark, in the order of the page."""
 
@@ -171,12 +181,15 @@ def section(name: str, results: JSON) -> list[str]:
     for error, where in _errors(results):
         lines.append(f"| {where} | does not run: {error} | | |")
     versions = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
-    service = results["service"]
     measured = (
         f"Measured {results['date']} with Python {results['python']} on {results['system']}, {results['cores']} cores; "
-        f"{versions}. The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU "
-        f"time; a bare client reached {service['requests_per_second']:,} requests per second."
+        f"{versions}."
     )
+    if (service := results.get("service")) is not None:
+        measured += (
+            f" The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU time; a "
+            f"bare client reached {service['requests_per_second']:,} requests per second."
+        )
     return [*lines, "", f"![{heading}](bench/{name}.svg)", "", *_wrapped(measured), ""]
 
 
