@@ -58,7 +58,7 @@ Q10  39.1 0.1316 0.44    37.1 0.1303 0.40    44.3 0.3792 0.42     - - -
 
 
 def published() -> dict[str, dict[str, Paid]]:
-    """What the four published systems needed for each query: by query, then by system. Those that failed are left out."""
+    """What the four published systems needed: by query, then by system. A query that failed is left out."""
     names, *lines = _PAID.strip().splitlines()
     systems = names.split()
     table: dict[str, dict[str, Paid]] = {}
@@ -92,13 +92,13 @@ def make_reviews(seed: int = 0) -> pd.DataFrame:
         2,000 rows of ``COLUMNS``.
     """
     chance = random.Random(seed)
-    rows: list[list[str | int | None]] = []
+    rows: list[list[object]] = []
     for film, texts, positive, times in _films():
         for number in range(texts):
             is_positive = number < positive
             score = chance.choice(("3", "4", "5") if is_positive else ("1", "2", "3"))
-            review = [film, 1000 + len(rows), None, f"{score}/5", "POSITIVE" if is_positive else "NEGATIVE"]
-            review[2] = review_text(seed, len(rows))
+            sentiment = "POSITIVE" if is_positive else "NEGATIVE"
+            review = [film, 1000 + len(rows), review_text(seed, len(rows)), f"{score}/5", sentiment]
             rows += [review] * times
     chance.shuffle(rows)
     others = [at for at, row in enumerate(rows) if row[0] not in (FEW_POSITIVE_FILM, PAIRED_FILM)]

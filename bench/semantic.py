@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
@@ -401,8 +401,8 @@ def main() -> None:
         __doc__ or "",
         data={
             "type": Path,
-            "help": "a folder with reviews.csv (columns movie, review_id, text, original_score, sentiment) of SemBench's "
-            "film scenario, from https://github.com/SemBench/SemBench; default: a like table that is made here",
+            "help": "a folder with reviews.csv (movie, review_id, text, original_score, sentiment) of SemBench's film "
+            "scenario, from https://github.com/SemBench/SemBench; default: a like table that is made here",
         },
         local={"action": "store_true", "help": "also the quality with the models of the local server, on --data"},
     )

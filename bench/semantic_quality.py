@@ -62,7 +62,7 @@ def f1(rows: Rows, right: Rows, wanted: int) -> float:
 def relative_error(rows: Rows, right: Rows) -> float:
     """The mean error of the numbers in the last column, relative to the right ones, by the other columns."""
     given = {row[:-1]: float(row[-1]) for row in rows}
-    return sum(abs(given.get(row[:-1], 0.0) - row[-1]) / row[-1] for row in right) / len(right)
+    return sum(abs(given.get(row[:-1], 0.0) / float(row[-1]) - 1) for row in right) / len(right)
 
 
 def scores_by_key(reviews: pd.DataFrame, key: str) -> dict[Any, float]:
