@@ -256,7 +256,6 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
 @contextlib.contextmanager
 def counted_rounds() -> Iterator[list[int]]:
     """Count the windows of inputs that statements ask about in the block, in the one number of a list."""
-    raise NotImplementedError
     yield [0]
 
 
