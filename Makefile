@@ -11,6 +11,8 @@ WORKERS ?= 2
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
 BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install
+# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
+SQL_BENCHMARKS := semantic sql_memory
 
 .PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
         test-sql test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
@@ -129,11 +131,17 @@ test-pythons-all:
 
 # About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
 bench: BENCH_ARGUMENTS = --repeat $(REPEAT)
-bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench
+bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench $(VENV)-sql/.bench
 	set -e; for each in $(BENCHMARKS); do \
 		echo "== $$each"; \
 		more=; if [ $$each = peers ]; then more="--ray-python $(VENV)-ray/bin/python"; fi; \
+		if [ $$each = through_sql ]; then more="--sql-python $(VENV)-sql/bin/python"; fi; \
 		$(BIN)/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
+	done
+	set -e; for each in $(SQL_BENCHMARKS); do \
+		echo "== $$each"; \
+		more=; if [ $$each = semantic ] && [ -n "$(SEMBENCH)" ]; then more="--data $(SEMBENCH) --local"; fi; \
+		$(VENV)-sql/bin/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
 	done
 	$(BIN)/python -m bench.report $(filter --quick,$(BENCH_ARGUMENTS))
 
@@ -166,6 +174,11 @@ $(VENV)/.bench: $(VENV)/.demo
 $(VENV)-audit/.audit:
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3"
+	@touch $@
+
+$(VENV)-sql/.bench:
+	$(PYTHON) -m venv $(VENV)-sql
+	$(VENV)-sql/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[sql,local]"
 	@touch $@
 
 $(VENV)-ray/.bench:

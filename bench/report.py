@@ -159,8 +159,38 @@ def _requests(cases: dict[str, JSON]) -> Figure:
     return figure
 
 
+def semantic(results: JSON) -> Figure:
+    """Inputs of each query: distinct, fewest and sent."""
+    cases = results["cases"]
+    figure, axes = plt.subplots(figsize=(9, 0.5 * len(cases) + 0.8), layout="constrained")
+    names = list(cases)[::-1]
+    for key, colour, marker in (
+        ("distinct", OTHER_COLOUR, "|"),
+        ("fewest", BOUND_COLOUR, "x"),
+        ("inputs", OURS_COLOUR, "o"),
+    ):
+        axes.scatter([cases[name][key] for name in names], names, color=colour, marker=marker, label=key)
+    axes.set(xscale="log", xlabel="inputs: those sent in blue, the fewest in red, the distinct ones in grey")
+    return figure
+
+
+def sql_memory(results: JSON) -> Figure:
+    """Peak memory of each query beside that of the same query without a model."""
+    cases = results["cases"]
+    figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
+    for row, each in enumerate(reversed(cases.values())):
+        for shift, key, colour in ((0.2, "plain_bytes", OTHER_COLOUR), (-0.2, "model_bytes", OURS_COLOUR)):
+            axes.bar_label(axes.barh(row + shift, each[key] / MB_BYTES, 0.38, color=colour), fmt="{:,.0f}", padding=3)
+    axes.set_yticks(range(len(cases)), list(cases)[::-1])
+    axes.set_xlabel("peak memory in MB: with a model in blue, without it in grey")
+    axes.margins(x=0.12)
+    return figure
+
+
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
     plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, install)
+    plot.__name__: plot
+    for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, semantic, sql_memory)
 }
 """By the module of the benchmark, in the order of the page."""
 
@@ -186,10 +216,13 @@ def section(name: str, results: JSON) -> list[str]:
         f"{versions}."
     )
     if (service := results.get("service")) is not None:
+    if service := results.get("service"):
         measured += (
             f" The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU time; a "
             f"bare client reached {service['requests_per_second']:,} requests per second."
         )
+    for table in results.get("tables", []):
+        lines += ["", *_wrapped(table["text"]), "", *_table_of_text(table["columns"], table["rows"])]
     return [*lines, "", f"![{heading}](bench/{name}.svg)", "", *_wrapped(measured), ""]
 
 
@@ -205,6 +238,11 @@ def _table(checks: Iterable[Check]) -> list[str]:
         passed = {True: "pass", False: "**FAIL**", None: ""}[check["passed"]]
         lines.append(f"| {check['what']} | {_number(check['value'])} | {_number(check['bound'])} | {passed} |")
     return lines
+
+
+def _table_of_text(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """A table of cells that are text already."""
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 
 _COLUMNS = {
