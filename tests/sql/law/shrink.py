@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from tests.sql.law.cases import Case
-from tests.sql.law.nodes import Alone, Group, Join, Lookup, Query, Select, SetOperation, Sql
+from tests.sql.law.nodes import Alone, Group, Join, Lookup, Query, Select, SetOperation, Sql, write
 
 _MAX_TRIES = 3000
 _MAY_BE_EMPTY = {"having", "qualify", "distinct", "residual", "direction"}
@@ -28,6 +28,8 @@ def shrunk(case: Case, differs: Callable[[Case], bool]) -> Case:
     while found and tries < _MAX_TRIES:
         found = False
         for smaller in _smaller_cases(case):
+            if _size(smaller) >= _size(case):
+                continue
             tries += 1
             if differs(smaller):
                 case, found = smaller, True
@@ -37,13 +39,18 @@ def shrunk(case: Case, differs: Callable[[Case], bool]) -> Case:
     return case
 
 
+def _size(case: Case) -> int:
+    rows = sum(len(table.rows) for table in case.tables)
+    return len(write(case.query, "ours")) + rows + len(case.tables) + bool(case.disguise)
+
+
 def _smaller_cases(case: Case) -> Iterator[Case]:
     if case.disguise:
         yield replace(case, disguise=0)
     for query in _queries_in(case.query):
         if query is not case.query:
-            yield replace(case, query=replace(query, ctes=case.query.ctes))
             yield replace(case, query=query)
+            yield replace(case, query=replace(query, ctes=case.query.ctes))
     for query in _smaller(case.query):
         if isinstance(query, Query):
             yield replace(case, query=query)
