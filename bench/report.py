@@ -214,7 +214,6 @@ def section(name: str, results: JSON) -> list[str]:
         f"Measured {results['date']} with Python {results['python']} on {results['system']}, {results['cores']} cores; "
         f"{versions}."
     )
-    if (service := results.get("service")) is not None:
     if service := results.get("service"):
         measured += (
             f" The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU time; a "
