@@ -188,9 +188,8 @@ def sql_memory(results: JSON) -> Figure:
 
 
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, install)
     plot.__name__: plot
-    for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, semantic, sql_memory)
+    for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, install, semantic, sql_memory)
 }
 """By the module of the benchmark, in the order of the page."""
 
@@ -215,7 +214,6 @@ def section(name: str, results: JSON) -> list[str]:
         f"Measured {results['date']} with Python {results['python']} on {results['system']}, {results['cores']} cores; "
         f"{versions}."
     )
-    if (service := results.get("service")) is not None:
     if service := results.get("service"):
         measured += (
             f" The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU time; a "
