@@ -14,7 +14,8 @@ from huggingface_api_handler.cli.sql.cost_question import CostQuestion, Declined
 from huggingface_api_handler.cli.sql.dot_commands import is_dot_command
 from huggingface_api_handler.cli.sql.runner import places_of
 from huggingface_api_handler.cli.sql.shell import holds_key, is_whole
-from huggingface_api_handler.cli.sql.usage import interrupted_line, usage_lines
+from huggingface_api_handler.cli.sql.usage import usage_lines, what_is_kept
+from huggingface_api_handler.cli.sql.watch import Watch
 from huggingface_api_handler.config.reference import settings_arguments
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.inference.telemetry.usage import Usage
@@ -242,13 +243,20 @@ def test_failed_inputs_have_their_number_and_the_most_frequent_reason() -> None:
 
 
 def test_an_interrupted_statement_says_what_is_kept() -> None:
-    assert interrupted_line([]) == "Interrupted."
-    line = interrupted_line([usage(distinct=1000, answered=40)])
-    assert "40 of 1,000 inputs were answered" in line and "asks only for the rest" in line
+    watch = Watch(has_bars=False)
+    watch.attach()
+    try:
+        assert watch.interrupted_line() == "Interrupted."
+        watch.progress("mood", 10, 500)
+        watch.progress("mood", 40, 1000)
+        assert "40 of 1,000 inputs were answered. They are kept" in watch.interrupted_line()
+        watch.begin()
+        assert watch.interrupted_line() == "Interrupted."
+    finally:
+        watch.close()
 
 
 def test_what_is_not_stored_is_not_promised() -> None:
-    chat = usage(distinct=1000, answered=40)
-    chat.task = "chat-completion"
-    line = interrupted_line([chat])
-    assert "rest" not in line and "cache = true" in line
+    assert "asks only for the rest" in what_is_kept({"text-classification"})
+    line = what_is_kept({"text-classification", "chat-completion"})
+    assert "rest" not in line and "chat-completion" in line and "cache = true" in line
