@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..inference.runtime.context import Query
 from ..inference.runtime.query_run import Progress
+from ..inference.runtime.session import Session
 from ..inference.runtime.stream import predict_frames
 from .model_joins import JoinedModel
 
@@ -18,7 +19,7 @@ from .model_joins import JoinedModel
 class AskedModel(JoinedModel, Protocol):
     """A model that can be asked."""
 
-    def query(self) -> Query:
+    def query(self, session: Session) -> Query:
         """A query of it, of which nothing is sent yet."""
         ...
 
@@ -104,13 +105,14 @@ class FailedRows:
 class Asker:
     """Asks the models of one statement."""
 
-    def __init__(self, progress: Callable[[str, int, int], None] | None) -> None:
+    def __init__(self, session: Session, progress: Callable[[str, int, int], None] | None) -> None:
         """Begin without queries.
 
         Args:
+            session: The connections, stores and routes that are used.
             progress: Is called with a model's name, its inputs that are done, and those that are known.
         """
-        self._progress = progress
+        self._session, self._progress = session, progress
         self._streams: dict[AskedModel, Stream] = {}
 
     def ask(self, model: AskedModel, frames: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
@@ -125,7 +127,7 @@ class Asker:
             The prediction of each frame.
         """
         if model not in self._streams:
-            self._streams[model] = Stream(model.query(), self._told(model.name))
+            self._streams[model] = Stream(model.query(self._session), self._told(model.name))
         yield from self._streams[model].ask(frames, total)
 
     def finish(self) -> None:

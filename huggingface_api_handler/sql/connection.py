@@ -17,6 +17,7 @@ from ..redaction import preview
 from . import commands
 from .catalog import Catalog
 from .result import Result
+from .running import explain_with_models, explained_statement, run_with_models
 from .tokens import Statement, statements_of
 from .trust import Trust
 from .views import refuse_model_name
@@ -78,6 +79,7 @@ class Connection:
         self.progress = progress
         self.confirm = confirm
         self.keys: dict[str, SecretStr] = {}
+        self._at_end: Callable[[], None] | None = None
         self._last: weakref.ref[Result] | None = None
         if trust:
             self.trust.accept(self.catalog)
@@ -120,6 +122,8 @@ class Connection:
         """
         self._settle()
         result = commands.run_command(statement, self)
+        if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
+            result = explain_with_models(self, explained, params)
         if result is None:
             if _MAKES_TABLE.match(" ".join(statement.words)):
                 refuse_model_name(statement, self.catalog)
@@ -190,6 +194,9 @@ class Connection:
 
     def close(self) -> None:
         """Close the database. May be called twice."""
+        if self._at_end is not None:
+            self.duckdb.abort()
+            self._at_end()
         self.keys.clear()
         self.catalog.close()
         self.duckdb.close()
@@ -205,7 +212,7 @@ class Connection:
         self.close()
 
     def _run_models(self, statement: Statement, params: Parameters | None) -> Result:
-        raise InputError("statements with models are not planned yet")
+        return run_with_models(self, statement, params)
 
     def _settle(self) -> None:
         """See to the result of the statement before, which DuckDB would drop."""
@@ -213,6 +220,27 @@ class Connection:
         if last is not None:
             last.keep()
         self.duckdb.abort()
+        if self._at_end is not None:
+            self._at_end()
+
+    def at_end(self, end: Callable[[], None]) -> Callable[[], None]:
+        """See to it that something is done once, when the result of the statement is read or given up.
+
+        Args:
+            end: What is done.
+
+        Returns:
+            What does it.
+        """
+
+        def end_once() -> None:
+            """Do it where it was not done."""
+            if self._at_end is end_once:
+                self._at_end = None
+                end()
+
+        self._at_end = end_once
+        return end_once
 
 
 def connect(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+_POLICY = "SET current_transaction_invalidation_policy"
+
 Parameters = Sequence[object] | Mapping[str, object]
 
 
@@ -29,18 +31,20 @@ class Database:
             parameters: By name, without the dollar.
         """
         self._connection, self._parameters = connection, parameters
+        self._has_begun = False
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, *, before: str = "") -> None:
         """Run one statement, of which the result stays open.
 
         Args:
             sql: The statement.
+            before: What stands before it, such as EXPLAIN.
         """
         used = self._used(sql)
         if used:
-            self._connection.execute(sql, used)
+            self._connection.execute(before + sql, used)
         else:
-            self._connection.execute(sql)
+            self._connection.execute(before + sql)
 
     def run(self, sql: str) -> None:
         """Run one statement.
@@ -84,7 +88,8 @@ class Database:
         Returns:
             The name and the SQL type of each.
         """
-        return [(str(row[0]), str(row[1])) for row in self.rows(f"DESCRIBE {sql}")]
+        self.execute(sql, before="DESCRIBE ")
+        return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
 
     def check(self, sql: str) -> None:
         """Bind a statement that is to be run later.
@@ -98,11 +103,10 @@ class Database:
         import duckdb
 
         try:
-            self.run(f"EXPLAIN {sql}")
-        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+            self.execute(sql, before="EXPLAIN ")
+            self._connection.fetchall()
+        except duckdb.Error as error:
             raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
-        except duckdb.Error:  # what EXPLAIN cannot do may be run all the same
-            return
 
     def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
         """Run a statement that reads a frame.
@@ -120,32 +124,35 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Have one state of the database's tables until the end, which is the person's transaction where one is open."""
-        if not self._begin():
-            yield
-            return
+        """Have one state of the tables until ``end``: in the person's transaction where one is open, else in a new one.
+
+        A query that does not bind does not end it, so that it may be tried whether one binds.
+        """
+        first, second = (self._connection.execute("SELECT txid_current()").fetchone() for _ in range(2))
+        if first != second:  # no transaction is open. To try it would end one
+            self._connection.execute("BEGIN")
+            self._has_begun = True
+        self._connection.execute(f"{_POLICY} = 'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'")
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._give_up()
             raise
 
-    def commit(self) -> None:
-        """End the transaction that ``transaction`` began."""
+    def end(self) -> None:
+        """End what ``transaction`` began, and keep what the statement changed."""
         if self._has_begun:
             self._connection.execute("COMMIT")
+        else:
+            self._connection.execute(f"{_POLICY} = 'STANDARD_POLICY'")
 
-    _has_begun = False
-
-    def _begin(self) -> bool:
+    def _give_up(self) -> None:
         import duckdb
 
         try:
-            self._connection.execute("BEGIN")
-        except duckdb.TransactionException:  # the person's is open
-            return False
-        self._has_begun = True
-        return True
+            self._connection.execute("ROLLBACK" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
+        except duckdb.TransactionException:  # the person's was ended by the error, as DuckDB does with any
+            return
 
     def _used(self, sql: str) -> dict[str, object]:
         if not self._parameters:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from ..inference.runtime.context import Query
+
 MAX_KEPT_ROWS = 10_000
 """Rows of a result that was not read to its end which are kept when another statement runs on its connection."""
 
@@ -34,6 +36,7 @@ class Result:
     Attributes:
         columns: the columns' names.
         types: the SQL type of each.
+        queries: the queries of the models that were asked, by the models' names. Their ``usage`` says what was taken.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Result:
         self._rows = deque(rows)
         self._connection = connection
         self._on_end = on_end
+        self.queries: Sequence[tuple[str, Query]] = ()
         if connection is None:
             self._end()
 

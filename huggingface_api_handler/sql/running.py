@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,10 +19,10 @@ from .names import with_views, without_projects
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
+from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .tokens import Statement
 
 
 def run_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
@@ -43,25 +44,22 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
     """
     prepared = _Prepared(connection, statement, parameters)
     database = prepared.database
-    with database.transaction():
-        if not prepared.check():
-            database.execute(prepared.statement.source)
-            return Result.of_open(connection.duckdb, database.commit)
-        asker = Asker(connection.progress)
-        try:
-            predictions = Predictions(database, asker.ask, prepared.needed)
-            planner = prepared.planner()
-            sql = planner.run(predictions)
+    asker = Asker(connection.session, connection.progress)
+    predictions = Predictions(database, asker.ask, prepared.needed)
+    with database.transaction(), closing(asker):
+        if prepared.check():
+            sql = prepared.planner().run(predictions)
             asker.finish()
-        finally:
-            asker.close()
+        else:
+            sql = prepared.statement.source
         database.execute(sql)
 
     def end() -> None:
+        """Drop the predictions, and keep what the statement changed."""
         predictions.close()
-        database.commit()
+        database.end()
 
-    result = Result.of_open(connection.duckdb, end)
+    result = Result.of_open(connection.duckdb, connection.at_end(end))
     result.queries = asker.queries()
     return result
 
@@ -87,8 +85,26 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
         estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
         prepared.planner().run(estimates)
         estimates.close()
-        prepared.database.commit()
+        prepared.database.end()
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
+
+
+def explained_statement(statement: Statement) -> Statement | None:
+    """The statement behind EXPLAIN.
+
+    Args:
+        statement: Any statement.
+
+    Returns:
+        What is to be explained; None where the statement is no EXPLAIN.
+
+    Raises:
+        InputError: It is EXPLAIN ANALYZE of something, which runs it.
+    """
+    if statement.words[:1] != ("EXPLAIN",):
+        return None
+    found = statements_of(statement.source[len("EXPLAIN") :])
+    return found[0] if found else None
 
 
 class _Prepared:
@@ -120,8 +136,12 @@ class _Prepared:
             planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
         except ValueError as error:
             raise InputError(f"the statement cannot be read: {error}") from None
-        self.needed = planner.needs.outputs
+        self._planner = planner
         return planner
+
+    def needed(self, model: JoinedModel) -> set[str]:
+        """The outputs of a model that the statement reads."""
+        return self._planner.needs.outputs(model)
 
     def check(self) -> bool:
         """Bind the whole statement, with empty tables in the place of predictions.
@@ -133,6 +153,8 @@ class _Prepared:
             duckdb.Error: It does not bind.
         """
         planner = self.planner()
+        if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
+            raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
         if not planner.has_models:
             return False
         predictions = BoundOnly(self.database, self.needed)
