@@ -1,0 +1,302 @@
+"""A connection: statements in, results out."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from ..errors import InputError
+from ..inference.runtime.session import Session, default_session
+from ..redaction import preview
+from . import commands
+from .catalog import Catalog
+from .result import Result
+from .running import explain_with_models, explained_statement, run_with_models
+from .tokens import Statement, statements_of
+from .trust import Trust
+from .views import refuse_model_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+Parameters = Sequence[object] | Mapping[str, object]
+Progress = Callable[[str, int, int], None]
+Confirm = Callable[[Any], bool]
+
+MIN_DUCKDB = (2, 0)
+"""DuckDB 1.3, which MindsDB pins, gives a wrong answer to one form of LATERAL."""
+
+_LOCKED = re.compile(r"Could not set lock on file.*?(\(PID \d+\))", re.DOTALL)
+_MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW|MACRO TABLE)\b")
+
+
+class Connection:
+    """A DuckDB connection on which models can be made and asked.
+
+    Attributes:
+        duckdb: DuckDB's connection.
+        catalog: the engines, models and views of the file.
+        trust: which of them this user made.
+        session: the connections, stores and routes that are used.
+        progress: is called with (model, inputs done, inputs in all).
+        confirm: is asked with an estimate before a model is; False ends the statement.
+        keys: the keys that were given with engines, by the id of the engine. They are nowhere else.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = ":memory:",
+        *,
+        trust: bool = False,
+        read_only: bool = False,
+        progress: Progress | None = None,
+        confirm: Confirm | None = None,
+        session: Session | None = None,
+    ) -> None:
+        """Open a database.
+
+        Args:
+            path: a DuckDB file, made where it is missing; ":memory:" for none.
+            trust: whether engines that somebody else made may use keys and folders of this machine from now on.
+            read_only: whether nothing may be written to it.
+            progress: see ``connect``.
+            confirm: see ``connect``.
+            session: see ``connect``.
+
+        Raises:
+            InputError: the file cannot be opened, or was written by a newer version.
+        """
+        self.duckdb = _opened(str(path), read_only)
+        self.session = session or default_session()
+        self.trust = Trust(str(path), self.session)
+        self.catalog = Catalog(self.duckdb, self.trust.mark)
+        self.progress = progress
+        self.confirm = confirm
+        self.keys: dict[str, SecretStr] = {}
+        self._at_end: Callable[[], None] | None = None
+        self._last: weakref.ref[Result] | None = None
+        if trust:
+            self.trust.accept(self.catalog)
+
+    def sql(self, text: str, params: Parameters | None = None) -> Result:
+        """Run every statement of a text.
+
+        Args:
+            text: SQL.
+            params: the values of ``?``, ``$1`` or ``$name`` in its last statement.
+
+        Returns:
+            The result of the last statement.
+
+        Raises:
+            InputError: a statement cannot be run as it is. No request was sent for it.
+            InferenceError: no prediction could be made.
+            duckdb.Error: DuckDB's own errors, as they are.
+        """
+        statements = statements_of(text)
+        result = Result((), ())
+        for index, statement in enumerate(statements, 1):
+            result = self.run(statement, params if index == len(statements) else None)
+        return result
+
+    def run(self, statement: Statement, params: Parameters | None = None) -> Result:
+        """Run one statement.
+
+        Args:
+            statement: of ``statements_of``.
+            params: the values of its parameters.
+
+        Returns:
+            Its result.
+
+        Raises:
+            InputError: see ``sql``.
+            InferenceError: see ``sql``.
+            duckdb.Error: see ``sql``.
+        """
+        self._settle()
+        result = commands.run_command(statement, self)
+        if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
+            result = explain_with_models(self, explained, params)
+        if result is None:
+            if _MAKES_TABLE.match(" ".join(statement.words)):
+                refuse_model_name(statement, self.catalog)
+            result = (
+                self._run_models(statement, params)
+                if self.uses_models(statement)
+                else self.plain(statement.source, params)
+            )
+        self._last = weakref.ref(result)
+        return result
+
+    def uses_models(self, statement: Statement) -> bool:
+        """Whether a token of a statement is the name of a model or of a view over one.
+
+        Args:
+            statement: one statement.
+
+        Returns:
+            False also where a name is only part of a text or of a longer name.
+        """
+        names = self.catalog.names()
+        return statement.may_name(names) and any(token.text.lower() in names for token in statement.tokens)
+
+    def plain(self, text: str, params: Parameters | None = None) -> Result:
+        """Hand a statement to DuckDB as it is.
+
+        Args:
+            text: SQL.
+            params: the values of its parameters.
+
+        Returns:
+            Its open result.
+        """
+        if params is None:
+            self.duckdb.execute(text)
+        else:
+            self.duckdb.execute(text, params)
+        return Result.of_open(self.duckdb)
+
+    def register(self, name: str, frame: object) -> None:
+        """Make a frame a table of this connection.
+
+        Args:
+            name: of the table.
+            frame: a DataFrame of pandas or Polars, or a table of pyarrow.
+
+        Raises:
+            InputError: a model has the name.
+        """
+        self._settle()
+        self.catalog.refuse_model_name(name)
+        self.duckdb.register(name, frame)
+
+    def local_endpoint(self) -> str:
+        """The address of the local server, which is started where an engine first wants it."""
+        raise InputError("endpoint = 'local' is not here yet")
+
+    def explain(self, text: str) -> Result:
+        """What EXPLAIN gives of a statement. Sends nothing.
+
+        Args:
+            text: one statement.
+
+        Returns:
+            The rows of EXPLAIN.
+        """
+        return self.sql(f"EXPLAIN {text}")
+
+    def close(self) -> None:
+        """Close the database. May be called twice."""
+        if self._at_end is not None:
+            self.duckdb.abort()
+            self._at_end()
+        self.keys.clear()
+        self.catalog.close()
+        self.duckdb.close()
+
+    def __enter__(self) -> Connection:
+        """Return the connection itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _run_models(self, statement: Statement, params: Parameters | None) -> Result:
+        return run_with_models(self, statement, params)
+
+    def _settle(self) -> None:
+        """See to the result of the statement before, which DuckDB would drop."""
+        last = self._last() if self._last is not None else None
+        if last is not None:
+            last.keep()
+        self.duckdb.abort()
+        if self._at_end is not None:
+            self._at_end()
+
+    def at_end(self, end: Callable[[], None]) -> Callable[[], None]:
+        """See to it that something is done once, when the result of the statement is read or given up.
+
+        Args:
+            end: What is done.
+
+        Returns:
+            What does it.
+        """
+
+        def end_once() -> None:
+            """Do it where it was not done."""
+            if self._at_end is end_once:
+                self._at_end = None
+                end()
+
+        self._at_end = end_once
+        return end_once
+
+
+def connect(
+    path: str | Path = ":memory:",
+    *,
+    trust: bool = False,
+    read_only: bool = False,
+    progress: Progress | None = None,
+    confirm: Confirm | None = None,
+    session: Session | None = None,
+) -> Connection:
+    """Open a DuckDB database in which models can be made and asked.
+
+    Args:
+        path: a DuckDB file, made where it is missing; ":memory:" for none.
+        trust: whether engines that somebody else made in this file may use the keys and folders of this machine from
+            now on. Look at them first: SELECT * FROM huggingface.engines.
+        read_only: whether nothing may be written to the file.
+        progress: is called with (model, inputs done, inputs in all) about ten times a second.
+        confirm: is asked with an estimate before a model is; False ends the statement.
+        session: the connections, stores and routes to use; None for those of the process.
+
+    Returns:
+        The connection, which is closed at the end of a ``with`` block.
+
+    Raises:
+        InputError: the file cannot be opened, or was written by a newer version.
+    """
+    return Connection(path, trust=trust, read_only=read_only, progress=progress, confirm=confirm, session=session)
+
+
+def _opened(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        import duckdb
+    except ModuleNotFoundError:
+        raise InputError("DuckDB is not installed: pip install 'huggingface_api_handler[sql]'") from None
+    if tuple(int(part) for part in duckdb.__version__.split(".")[:2]) < MIN_DUCKDB:
+        raise InputError(
+            f"DuckDB 2 is needed, and {duckdb.__version__} is installed, which MindsDB pins. Use another environment: "
+            "pip install 'huggingface_api_handler[sql]'"
+        )
+    try:
+        return duckdb.connect(path, read_only=read_only)
+    except duckdb.IOException as error:
+        raise InputError(_why_not_opened(path, str(error))) from error
+
+
+def _why_not_opened(path: str, message: str) -> str:
+    if (locked := _LOCKED.search(message)) is not None:
+        return (
+            f"{preview(path)} is open in another process {locked[1]}. One process at a time can use a DuckDB file that "
+            "is written to: close it there first"
+        )
+    file = Path(path)
+    if not file.parent.is_dir():
+        return f"{preview(path)} cannot be opened: there is no folder {preview(str(file.parent))}"
+    if "database does not exist" in message:
+        return f"there is no file {preview(path)} to be read"
+    return f"{preview(path)} cannot be opened. DuckDB says: {message}"

@@ -1,0 +1,200 @@
+"""Views over models, and the names that tables and models must not share.
+
+DuckDB's own views cannot hold a model. A view over one is text, which is put in place where the view is named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlglot.tokens import Token, TokenType
+
+from ..errors import InputError
+from ..redaction import preview
+from .catalog import Catalog, View
+from .result import Result, quoted
+from .tokens import Statement, statements_of
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+_BEFORE_NAME = {"OR", "REPLACE", "TEMP", "TEMPORARY", "RECURSIVE", "TRANSIENT", "TABLE", "VIEW", "IF", "NOT", "EXISTS"}
+
+
+class _Header(NamedTuple):
+    """``CREATE ... name [(columns)] AS``: what is made, and where the rest begins."""
+
+    words: frozenset[str]
+    parts: list[str]
+    next: int
+
+
+def create_view(statement: Statement, connection: Connection) -> Result | None:
+    """CREATE [OR REPLACE] VIEW [IF NOT EXISTS] name [(columns)] AS SELECT ..., over a model.
+
+    Args:
+        statement: any CREATE VIEW.
+        connection: in whose database it is made.
+
+    Returns:
+        No rows; None where no model is in it, so that it is DuckDB's.
+
+    Raises:
+        InputError: the name is taken, or the view would contain itself.
+    """
+    catalog = connection.catalog
+    if not statement.may_name(catalog.names()):
+        return None
+    header = _header(statement.tokens, "VIEW")
+    body = _body(statement, header)
+    if body is None or not connection.uses_models(body):
+        return None
+    name = header.parts[-1]
+    existing = catalog.view(name)
+    if existing is not None and "IF" in header.words:
+        return Result((), ())
+    if existing is not None and "REPLACE" not in header.words:
+        raise InputError(f"there is a view {preview(name)} already. DROP VIEW {name} first, or CREATE OR REPLACE VIEW")
+    if header.words & {"TEMP", "TEMPORARY"}:
+        raise InputError("a view over a model is kept in the file. Leave out TEMP")
+    catalog.refuse_read_only()
+    if catalog.model(name) is not None:
+        raise InputError(f"there is a model {preview(name)}. Give the view another name")
+    catalog.refuse_taken(name, "view")
+    _refuse_loop(name, body, catalog)
+    catalog.add(View(name, _query(statement, header, body)))
+    return Result((), ())
+
+
+def drop_view(statement: Statement, connection: Connection) -> Result | None:
+    """DROP VIEW [IF EXISTS] name, of a view over a model.
+
+    Args:
+        statement: any DROP VIEW.
+        connection: in whose database it is.
+
+    Returns:
+        No rows; None where it is none of these, so that it is DuckDB's.
+    """
+    catalog = connection.catalog
+    view = catalog.view(_last_name(statement)) if statement.may_name(catalog.names()) else None
+    if view is None:
+        return None
+    catalog.drop(view)
+    return Result((), ())
+
+
+def refuse_to_drop_model(statement: Statement, connection: Connection) -> None:
+    """Say how a model is dropped, where DROP TABLE names one.
+
+    Args:
+        statement: a DROP TABLE.
+        connection: in whose database the model is.
+
+    Raises:
+        InputError: it names a model or a view over one.
+    """
+    catalog = connection.catalog
+    if not statement.may_name(catalog.names()):
+        return
+    name = _last_name(statement)
+    if catalog.model(name) is not None:
+        raise InputError(f"{preview(name)} is a model: DROP MODEL {name}")
+    if catalog.view(name) is not None:
+        raise InputError(f"{preview(name)} is a view: DROP VIEW {name}")
+
+
+def refuse_model_name(statement: Statement, catalog: Catalog) -> None:
+    """Refuse a table or view of DuckDB's that would have the name of a model.
+
+    Args:
+        statement: CREATE TABLE or CREATE VIEW.
+        catalog: has the models.
+
+    Raises:
+        InputError: a model or a view over one has the name.
+    """
+    if statement.may_name(catalog.names()):
+        header = _header(statement.tokens, "TABLE", "VIEW")
+        if header.parts:
+            catalog.refuse_model_name(header.parts[-1])
+
+
+def _header(tokens: tuple[Token, ...], *kinds: str) -> _Header:
+    words: set[str] = set()
+    at = 1
+    while at < len(tokens) and tokens[at].token_type is not TokenType.IDENTIFIER:
+        word = tokens[at].text.upper()
+        if not set(word.split()) <= _BEFORE_NAME or (word in ("IF", "NOT", "EXISTS") and not words & set(kinds)):
+            break
+        words |= set(word.split())
+        at += 1
+    parts = []
+    while at < len(tokens):
+        parts.append(tokens[at].text)
+        at += 1
+        if at >= len(tokens) or tokens[at].token_type is not TokenType.DOT:
+            break
+        at += 1
+    return _Header(frozenset(words), parts, at)
+
+
+def _body(statement: Statement, header: _Header) -> Statement | None:
+    """What stands behind AS; behind the name where MindsDB's form has a query in brackets there."""
+    tokens, at = statement.tokens, header.next
+    depth = 0
+    for token in tokens[at:]:
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+        elif token.token_type is TokenType.R_PAREN:
+            depth -= 1
+        elif token.token_type is TokenType.ALIAS and not depth:
+            found = statements_of(statement.source[token.end + 1 :])
+            return found[0] if found else None
+        elif depth == 1 and token.token_type is TokenType.SELECT and tokens[at].token_type is TokenType.L_PAREN:
+            return statements_of(statement.source[tokens[at].start :])[0]
+    return None
+
+
+def _query(statement: Statement, header: _Header, body: Statement) -> str:
+    tokens = statement.tokens
+    if tokens[header.next].token_type is not TokenType.L_PAREN or (
+        body.source.startswith("(") and not _has_as(statement, header)
+    ):
+        return body.source
+    columns = statement.source[tokens[header.next].start : _closing(tokens, header.next) + 1]
+    return f"SELECT * FROM ({body.source}) AS {quoted(header.parts[-1])}{columns}"
+
+
+def _has_as(statement: Statement, header: _Header) -> bool:
+    closing = _closing(statement.tokens, header.next)
+    return any(
+        token.start > closing and token.token_type is TokenType.ALIAS for token in statement.tokens[: header.next + 200]
+    )
+
+
+def _closing(tokens: tuple[Token, ...], at: int) -> int:
+    depth = 0
+    for token in tokens[at:]:
+        depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+        if not depth:
+            return int(token.end)
+    return int(tokens[-1].end)
+
+
+def _refuse_loop(name: str, body: Statement, catalog: Catalog) -> None:
+    """Refuse a view that would be put in place of itself."""
+    seen: set[str] = set()
+    waiting = [body]
+    while waiting:
+        words = {token.text.lower() for token in waiting.pop().tokens}
+        if name.lower() in words:
+            raise InputError(f"the view {preview(name)} would contain itself")
+        for view in catalog.views():
+            if view.name.lower() in words - seen:
+                seen.add(view.name.lower())
+                waiting += statements_of(view.query)
+
+
+def _last_name(statement: Statement) -> str:
+    return statement.tokens[-1].text if statement.tokens else ""
