@@ -140,7 +140,7 @@ class Planner:
         is_moved = behind_tables(block, models)
         is_alone = len(models) == len(block.relations)
         joins = {
-            relation: read_join(self._tokens, block, relation, model, is_alone=is_alone)
+            relation: read_join(self._tokens, relation, model, self._conditions(block), is_alone=is_alone)
             for relation, model in models.items()
         }
         self._joins.update(joins)
@@ -151,8 +151,8 @@ class Planner:
             elif relation.group is not None:
                 self._block(relation.group)
             is_read_before = asks_below or any(each in models for each in block.relations[number:])
-            if relation not in models and is_read_before and not self._sources.is_stable(relation):
-                self._store(block, relation)
+            if relation not in models and is_read_before:
+                self._settle(block, relation)
         windows = None
         if models and not asks_below:
             windows = limited(self._tokens, block, joins, self._functions, self._text.render)
@@ -174,8 +174,27 @@ class Planner:
         for _, child in block.children:
             self._query(child)
 
+    def _conditions(self, block: Block) -> list[Span]:
+        """The conditions of WHERE, of the block around a join in brackets too."""
+        if "WHERE" in block.clauses:
+            return conjuncts(self._tokens, block.clauses["WHERE"])
+        outer = block.parent
+        is_group = outer is not None and any(relation.group is block for relation in outer.relations)
+        return self._conditions(outer) if outer is not None and is_group else []
+
+    def _settle(self, block: Block, relation: Relation) -> None:
+        """Store what may give other rows when it is read again."""
+        if relation.group is not None:
+            for each in relation.group.relations:
+                if each not in self._models:
+                    self._settle(relation.group, each)
+        elif not self._sources.is_stable(relation):
+            self._store(block, relation)
+
     def _store(self, block: Block, relation: Relation) -> bool:
         """Read an item of FROM once, into a temporary table that stands in its place; False where it is lateral."""
+        if relation.group is not None:
+            return False
         text = self._text.render(Span(relation.start, relation.end))
         form = next(self._around.forms(f"SELECT * FROM {text}", block))
         if relation.is_lateral or not self._binds(form):
@@ -273,9 +292,12 @@ class Planner:
         self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]
     ) -> None:
         """Ask for the first candidates, and for more until LIMIT is met, or there are no more."""
-        wanted = self._count(f"SELECT {windows.rows}")
+        wanted, filtering = self._count(f"SELECT {windows.rows}"), self._filtering(block, plans)
+        if wanted is None or filtering is None:
+            for plan in plans:
+                self._ask(block, plan)
+            return
         tables = [relation for relation in block.relations if relation in row_ids]
-        filtering = self._filtering(block, plans)
         names = {id_: f"__hf_r{number}" for number, id_ in enumerate(each for ids in row_ids.values() for each in ids)}
         order = windows.order or (list(names) if len(tables) == 1 else [])
         numbered = f"row_number() OVER ({'ORDER BY ' + ', '.join(order) if order else ''}) AS {CANDIDATE}"
@@ -287,7 +309,7 @@ class Planner:
                 f"SELECT {shown} FROM {self._from_text(tables)}" + (f" WHERE {where}" if where else ""), block
             )
         )
-        if wanted is None or filtering is None or not self._binds(form):
+        if not self._binds(form):
             for plan in plans:
                 self._ask(block, plan)
             return
@@ -378,11 +400,11 @@ class Planner:
 
     def _piece(self, join: ModelJoin, table: PredictionTable, expressions: Sequence[str], *, is_first: bool) -> str:
         """What stands in the place of a model and its join."""
-        names = f" AS {quoted(join.label)}"
-        if join.relation.column_aliases:
-            names += f"({', '.join(map(quoted, join.relation.column_aliases))})"
+        columns = [*join.model.outputs, *(join.model.inputs if is_first else ())]
+        columns[: len(join.relation.column_aliases)] = join.relation.column_aliases
+        names = f" AS {quoted(join.label)}({', '.join(map(quoted, columns))})"
         if is_first:
-            return f"({table.single(join.model.inputs, expressions)}){names}"
+            return f"({table.single(expressions)}){names}"
         lateral = f"LATERAL ({table.lookup(expressions)}){names}"
         kept = "LEFT JOIN" if join.is_optional or not (join.residual or join.using) else "JOIN"
         if join.using:
@@ -407,7 +429,7 @@ class Planner:
         """What stands in the FROM of a block as a query inside of it sees it."""
         seen = []
         for relation in outer.relations:
-            if relation.query is inner.query or relation.group is inner:
+            if relation.group is inner or (relation.query is not None and _is_within(inner.query, relation.query)):
                 break
             seen.append(relation)
         text = self._from_text(seen)
@@ -415,3 +437,12 @@ class Planner:
             target = self._text.render(Span(outer.target.start, outer.target.end))
             return f"{target}, {text}" if text else target
         return text
+
+
+def _is_within(query: Query, other: Query) -> bool:
+    """Whether a query is another, or stands in it without a block between."""
+    while query is not other:
+        if query.parent is not None or query.enclosing is None:
+            return False
+        query = query.enclosing
+    return True
