@@ -327,12 +327,13 @@ class Planner:
             return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
 
         is_last = not filtering
+        rounds = 0
         while asked < total and found < wanted:
-            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted)))
+            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
             for plan in plans:
                 left = block.relations[: block.relations.index(plan.join.relation)]
                 self._ask(block, plan, among(left, asked, stop), candidates=0 if is_last else total)
-            asked = stop
+            asked, rounds = stop, rounds + 1
             self._where(block, among(tables, 0, asked))
             if is_last or not self._predictions.knows_predictions:
                 break
