@@ -12,7 +12,7 @@ from huggingface_api_handler.sql import Connection, connect
 from tests.conftest import Service
 from tests.support import sql_statements
 from tests.support.sql_service import running_service
-from tests.support.sql_statements import EXAMPLE_URL, EXAMPLES, FOLDER, Outcome, Statement, Table, files, statements_of
+from tests.support.sql_statements import EXAMPLE_URL, EXAMPLES, FOLDER, Outcome, Statement, Table, files, needed_by, statements_of
 
 WRITES = os.environ.get("WRITE_STATEMENTS") == "1"
 """Whether results are stored as the expected ones, and not compared."""
@@ -49,7 +49,7 @@ def outcomes(connection: Connection, service: Service) -> Outcomes:
         return sql_statements.table(result.columns, result.fetchall(), service.url)
 
     def of(file: Path) -> dict[str, Outcome]:
-        for each in (files()[0], file):
+        for each in (*needed_by(file), file):
             if each not in found:
                 found[each] = sql_statements.outcomes(each, run, "duckdb")
         return found[file]
