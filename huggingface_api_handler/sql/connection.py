@@ -148,7 +148,11 @@ class Connection:
                 refuse_model_name(statement, self.catalog)
             meant = with_usage(statement, self)
             needs_models = self.uses_models(meant)
-            result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            try:
+                result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            except Exception as error:
+                self._refuse_misspelt(error)
+                raise
             if _CHANGES_CATALOG.search(statement.source):
                 self.catalog.invalidate()
         self._last = weakref.ref(result)
@@ -177,11 +181,10 @@ class Connection:
         Returns:
             Its open result.
         """
-        try:
-            self.duckdb.execute(text) if params is None else self.duckdb.execute(text, params)
-        except Exception as error:
-            self._refuse_misspelt(error)
-            raise
+        if params is None:
+            self.duckdb.execute(text)
+        else:
+            self.duckdb.execute(text, params)
         return Result.of_open(self.duckdb)
 
     def register(self, name: str, frame: object) -> None:
@@ -260,6 +263,8 @@ class Connection:
         if missing is None:
             return
         name = missing[1].strip('"')
+        if name.lower() in self.catalog.names():
+            raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
         near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
         if near:
             sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
