@@ -25,6 +25,8 @@ from .views import refuse_model_name
 if TYPE_CHECKING:
     import duckdb
 
+    from .local_server import LocalServer
+
 Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
 Confirm = Callable[[Any], bool]
@@ -79,6 +81,7 @@ class Connection:
         self.progress = progress
         self.confirm = confirm
         self.keys: dict[str, SecretStr] = {}
+        self._local: LocalServer | None = None
         self._at_end: Callable[[], None] | None = None
         self._last: weakref.ref[Result] | None = None
         if trust:
@@ -179,7 +182,11 @@ class Connection:
 
     def local_endpoint(self) -> str:
         """The address of the local server, which is started where an engine first wants it."""
-        raise InputError("endpoint = 'local' is not here yet")
+        if self._local is None:
+            from .local_server import LocalServer
+
+            self._local = LocalServer(self.session)
+        return self._local.url
 
     def explain(self, text: str) -> Result:
         """What EXPLAIN gives of a statement. Sends nothing.
@@ -198,6 +205,8 @@ class Connection:
             self.duckdb.abort()
             self._at_end()
         self.keys.clear()
+        if self._local is not None:
+            self._local.close()
         self.catalog.close()
         self.duckdb.close()
 
