@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,13 @@ from .result import Result
 from .running import explain_with_models, explained_statement, run_with_models
 from .tokens import Statement, statements_of
 from .trust import Trust
+from .usage_table import with_usage
 from .views import refuse_model_name
 
 if TYPE_CHECKING:
     import duckdb
+
+    from .local_server import LocalServer
 
 Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
@@ -33,6 +37,10 @@ MIN_DUCKDB = (2, 0)
 """DuckDB 1.3, which MindsDB pins, gives a wrong answer to one form of LATERAL."""
 
 _LOCKED = re.compile(r"Could not set lock on file.*?(\(PID \d+\))", re.DOTALL)
+_NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
+_CHANGES_CATALOG = re.compile(r"huggingface", re.IGNORECASE)
+_ONLY_READ = ("SELECT", "FROM", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN")
+_MIN_LIKENESS = 0.6
 _MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW|MACRO TABLE)\b")
 
 
@@ -79,8 +87,10 @@ class Connection:
         self.progress = progress
         self.confirm = confirm
         self.keys: dict[str, SecretStr] = {}
+        self._local: LocalServer | None = None
         self._at_end: Callable[[], None] | None = None
         self._last: weakref.ref[Result] | None = None
+        self._last_only_reads = False
         if trust:
             self.trust.accept(self.catalog)
 
@@ -102,6 +112,7 @@ class Connection:
         statements = statements_of(text)
         result = Result((), ())
         for index, statement in enumerate(statements, 1):
+            del result  # so that one which nobody can read any more is given up
             result = self.run(statement, params if index == len(statements) else None)
         return result
 
@@ -120,6 +131,14 @@ class Connection:
             InferenceError: see ``sql``.
             duckdb.Error: see ``sql``.
         """
+        try:
+            return self._run(statement, params)
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # as DuckDB tells Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+
+    def _run(self, statement: Statement, params: Parameters | None) -> Result:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
@@ -127,12 +146,13 @@ class Connection:
         if result is None:
             if _MAKES_TABLE.match(" ".join(statement.words)):
                 refuse_model_name(statement, self.catalog)
-            result = (
-                self._run_models(statement, params)
-                if self.uses_models(statement)
-                else self.plain(statement.source, params)
-            )
+            meant = with_usage(statement, self)
+            needs_models = self.uses_models(meant)
+            result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            if _CHANGES_CATALOG.search(statement.source):
+                self.catalog.invalidate()
         self._last = weakref.ref(result)
+        self._last_only_reads = bool(statement.words) and statement.words[0] in _ONLY_READ
         return result
 
     def uses_models(self, statement: Statement) -> bool:
@@ -145,7 +165,7 @@ class Connection:
             False also where a name is only part of a text or of a longer name.
         """
         names = self.catalog.names()
-        return statement.may_name(names) and any(token.text.lower() in names for token in statement.tokens)
+        return statement.may_name(names) and not names.isdisjoint(statement.names)
 
     def plain(self, text: str, params: Parameters | None = None) -> Result:
         """Hand a statement to DuckDB as it is.
@@ -157,10 +177,11 @@ class Connection:
         Returns:
             Its open result.
         """
-        if params is None:
-            self.duckdb.execute(text)
-        else:
-            self.duckdb.execute(text, params)
+        try:
+            self.duckdb.execute(text) if params is None else self.duckdb.execute(text, params)
+        except Exception as error:
+            self._refuse_misspelt(error)
+            raise
         return Result.of_open(self.duckdb)
 
     def register(self, name: str, frame: object) -> None:
@@ -179,7 +200,11 @@ class Connection:
 
     def local_endpoint(self) -> str:
         """The address of the local server, which is started where an engine first wants it."""
-        raise InputError("endpoint = 'local' is not here yet")
+        if self._local is None:
+            from .local_server import LocalServer
+
+            self._local = LocalServer(self.session)
+        return self._local.url
 
     def explain(self, text: str) -> Result:
         """What EXPLAIN gives of a statement. Sends nothing.
@@ -198,6 +223,8 @@ class Connection:
             self.duckdb.abort()
             self._at_end()
         self.keys.clear()
+        if self._local is not None:
+            self._local.close()
         self.catalog.close()
         self.duckdb.close()
 
@@ -211,15 +238,43 @@ class Connection:
         """Close it."""
         self.close()
 
-    def _run_models(self, statement: Statement, params: Parameters | None) -> Result:
+    def plan_and_run(self, statement: Statement, params: Parameters | None) -> Result:
+        """Run a statement that uses models.
+
+        Args:
+            statement: the statement.
+            params: the values of its parameters.
+
+        Returns:
+            Its result.
+
+        Raises:
+            InputError: it cannot be run as it is.
+            InferenceError: no prediction could be made.
+        """
         return run_with_models(self, statement, params)
 
+    def _refuse_misspelt(self, error: Exception) -> None:
+        """Say which model may be meant where DuckDB finds no table."""
+        missing = _NO_TABLE.search(str(error))
+        if missing is None:
+            return
+        name = missing[1].strip('"')
+        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
+        if near:
+            sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
+            raise InputError(sentence) from error
+
     def _settle(self) -> None:
-        """See to the result of the statement before, which DuckDB would drop."""
+        """See to the result of the statement before, since DuckDB has one at a time."""
         last = self._last() if self._last is not None else None
         if last is not None:
             last.keep()
-        self.duckdb.abort()
+        elif self._last_only_reads:
+            self.duckdb.abort()
+        else:  # what is given up halfway would fail the person's transaction
+            self.duckdb.complete()
+        self._last = None
         if self._at_end is not None:
             self._at_end()
 
@@ -283,9 +338,12 @@ def _opened(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
             "pip install 'huggingface_api_handler[sql]'"
         )
     try:
-        return duckdb.connect(path, read_only=read_only)
+        connection = duckdb.connect(path, read_only=read_only)
     except duckdb.IOException as error:
         raise InputError(_why_not_opened(path, str(error))) from error
+    # FROM name would look for a Python variable of that name here, where the caller has none.
+    connection.execute("SET python_enable_replacements = false")
+    return connection
 
 
 def _why_not_opened(path: str, message: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -139,12 +139,19 @@ class Database:
             self._give_up()
             raise
 
-    def end(self) -> None:
-        """End what ``transaction`` began, and keep what the statement changed."""
-        if self._has_begun:
-            self._connection.execute("COMMIT")
-        else:
-            self._connection.execute(f"{_POLICY} = 'STANDARD_POLICY'")
+    def end(self, clear: Callable[[], None]) -> None:
+        """End what ``transaction`` began, and keep what the statement changed.
+
+        Args:
+            clear: Drops what the statement made for itself.
+        """
+        import duckdb
+
+        try:
+            clear()
+            self._connection.execute("COMMIT" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
+        except duckdb.TransactionException:  # an error while rows were read has ended it
+            self._give_up()
 
     def _give_up(self) -> None:
         import duckdb

@@ -19,11 +19,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ..config.credentials import KEY_VARIABLES
 from ..errors import InferenceError, InputError
-from ..inference.runtime.session import Session, default_session
+
+if TYPE_CHECKING:
+    from ..inference.runtime.session import Session
 
 ENDPOINT = "local"
 """What CREATE ML_ENGINE has as ``endpoint`` for this server, and what stored answers know it by."""
@@ -56,15 +58,16 @@ class LocalServer:
     however that ends.
 
     Args:
-        session: Whose queries go there; None for the session of the process.
+        session: Whose queries go there.
 
     Example:
         >>> from huggingface_api_handler.config.validation import engine_settings
-        >>> with LocalServer() as server:
+        >>> from huggingface_api_handler.inference import Session
+        >>> with Session() as session, LocalServer(session) as server:
         ...     settings = engine_settings({"endpoint": server.url})
     """
 
-    def __init__(self, session: Session | None = None) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         user = (os.getpid(), id(self))
         self._leave = weakref.finalize(self, _leave, user)
@@ -87,7 +90,7 @@ class LocalServer:
         _require_extra()
         child = _running_child()
         child.started.result()
-        (self._session or default_session()).name_address(child.address, ENDPOINT)
+        self._session.name_address(child.address, ENDPOINT)
         return f"{child.address}/models"
 
     def close(self) -> None:

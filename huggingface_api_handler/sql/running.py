@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 
+_READS = (("SELECT",), ("FROM",), ("VALUES",), ("TABLE",), ("SUMMARIZE",))
+"""First words of statements that change nothing, so that their rows are read as they are wanted."""
+
+
 def run_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
     """Run a statement that names models or views over them.
 
@@ -53,14 +57,17 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
         else:
             sql = prepared.statement.source
         database.execute(sql)
+        is_read = prepared.statement.words[:1] in _READS
+        counted = None if is_read else Result.of_open(connection.duckdb).complete()
 
     def end() -> None:
         """Drop the predictions, and keep what the statement changed."""
-        predictions.close()
-        database.end()
+        database.end(predictions.close)
 
-    result = Result.of_open(connection.duckdb, connection.at_end(end))
+    result = Result.of_open(connection.duckdb, connection.at_end(end)) if counted is None else counted
     result.queries = asker.queries()
+    if counted is not None:
+        end()
     return result
 
 
@@ -84,8 +91,7 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
         prepared.check()
         estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
         prepared.planner().run(estimates)
-        estimates.close()
-        prepared.database.end()
+        prepared.database.end(estimates.close)
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
 
 

@@ -18,7 +18,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
-from .arguments import ArgumentList, ArgumentReader
+from .arguments import TEXTS, ArgumentList, ArgumentReader
 
 MAX_MODEL_STATEMENT_CHARS = 1_000_000
 """Longest statement that may use a model: its tokens are read in about a second. DuckDB takes longer ones."""
@@ -31,6 +31,7 @@ _MAX_WORDS = 8
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _NO_TOKENS = re.compile(r"(?:\s+|--[^\r\n]*|/\*[^*/]*\*/)+")  # and comments with others in them by _end_of_comment
+_NAME_QUOTES = '"`'
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # What ends a statement, or begins something in which a semicolon ends nothing. A string that is closed is one match.
@@ -64,7 +65,7 @@ class Dialect(DuckDB):
     class Tokenizer(DuckDB.Tokenizer):
         """DuckDB's, with the backtick."""
 
-        IDENTIFIERS = ['"', "`"]
+        IDENTIFIERS = ['"', "`"]  # noqa: RUF012 - as sqlglot declares it
 
 
 class _Read(NamedTuple):
@@ -115,6 +116,11 @@ class Statement:
         """
         return self._read.tokens
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The words and quoted names among its tokens, in lower case. Texts are none."""
+        return frozenset(token.text.lower() for token in self.tokens if token.token_type not in TEXTS)
+
     @property
     def arguments(self) -> tuple[ArgumentList, ...]:
         """Its lists of arguments, each with the part of ``text`` in which it holds, outer ones first."""
@@ -153,10 +159,18 @@ class Statement:
             names: in lower case.
 
         Returns:
-            False where none does; True where one does, also within other text.
+            False where none stands outside of texts and comments; True where one does, also as part of another name.
         """
         source = self.source.lower()
-        return any(name in source or any(_quoted(name, quote) in source for quote in '"`') for name in names)
+        spelled = {each for name in names for each in (name, *(name.replace(quote, quote * 2) for quote in '"`'))}
+        if not any(name in source for name in spelled):
+            return False
+        return any(name in self._without_texts for name in spelled)
+
+    @cached_property
+    def _without_texts(self) -> str:
+        """The statement in lower case, without its texts and comments."""
+        return " ".join(self.source[start:stop] for start, stop in _plain_spans(self.source)).lower()
 
 
 def statements_of(script: str) -> list[Statement]:
@@ -185,6 +199,24 @@ def statements_of(script: str) -> list[Statement]:
     return statements
 
 
+def is_complete(text: str) -> bool:
+    """Whether nothing stands behind the last semicolon of what a person writes.
+
+    Args:
+        text: what is written so far.
+
+    Returns:
+        False for an unfinished statement, also where the last semicolon is in a string or a comment.
+
+    >>> is_complete("SELECT 1; -- done"), is_complete("SELECT 1"), is_complete("SELECT ';")
+    (True, False, False)
+    """
+    start, stop = 0, len(text)
+    for start, stop in _cuts(text):
+        pass
+    return start > 0 and _first_token(text, start, stop) >= stop
+
+
 def _cuts(script: str) -> Iterator[tuple[int, int]]:
     start = position = 0
     openers = _openers(script, 0)
@@ -201,6 +233,21 @@ def _cuts(script: str) -> Iterator[tuple[int, int]]:
                 break
             position = closed
     yield start, len(script)
+
+
+def _plain_spans(source: str) -> Iterator[tuple[int, int]]:
+    """What of a statement is neither text nor comment. Quoted names are neither."""
+    start = position = 0
+    openers = _openers(source, 0)
+    while (match := openers.search(source, position)) is not None:
+        kind = match.lastgroup
+        closed = match.end() if kind in (None, "end") else _closed(source, match, str(kind))
+        position = len(source) if closed is None else closed
+        if kind == "end" or match[0][0] in _NAME_QUOTES:
+            continue
+        yield start, match.start()
+        start = position
+    yield start, len(source)
 
 
 def _openers(script: str, start: int) -> re.Pattern[str]:
@@ -250,10 +297,6 @@ def _words(script: str, start: int, stop: int) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _quoted(name: str, quote: str) -> str:
-    return name.replace(quote, quote * 2)
-
-
 def _without(text: str, removed: Iterable[slice]) -> str:
     """The text with spaces in place of some of it, and its lines as they were."""
     pieces, end = [], 0
@@ -263,4 +306,4 @@ def _without(text: str, removed: Iterable[slice]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "statements_of"]
+__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "is_complete", "statements_of"]

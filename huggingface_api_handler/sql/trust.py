@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..inference.runtime.session import Session
 from ..printable import printable
 from ..redaction import preview
-from .catalog import Catalog, Engine, Item, Model
+from .catalog import Catalog
+from .catalog_items import Engine, Item, Model
 
 _KEY_NAME = b"made here"
 _MARK_BYTES = 32
@@ -91,9 +92,9 @@ class Trust:
         for item in items:
             if not self.is_ours(item):
                 raise InputError(
-                    f"{_described(item)} was not made by you on this machine, or was changed since, so nothing is sent. "
-                    f"{_would_do(item)}. Where you trust whoever made it, open the file once with `huggingface-api-handler "
-                    f"sql --trust {self._path}`, or connect({self._path!r}, trust=True)"
+                    f"{_described(item)} was not made by you on this machine, or was changed since, so nothing is "
+                    f"sent. {_would_do(item)}. Where you trust whoever made it, open the file once with "
+                    f"`huggingface-api-handler sql --trust {self._path}`, or connect({self._path!r}, trust=True)"
                 )
 
 

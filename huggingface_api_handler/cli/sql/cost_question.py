@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,8 +28,8 @@ class Estimate(Protocol):
         ...
 
     @property
-    def requests(self) -> int:
-        """Requests that would be sent."""
+    def requests(self) -> int | None:
+        """Requests that would be sent; None where nobody knows."""
         ...
 
     @property
@@ -80,7 +81,7 @@ class CostQuestion:
         Raises:
             DeclinedError: It may not be asked. The message says what it would cost.
         """
-        self._requests += estimate.requests
+        self._requests += estimate.requests or 0
         self._dollars += estimate.dollars or 0.0
         if self.is_agreed or (self._requests <= self.max_requests and self._dollars <= self.max_dollars):
             return True
@@ -98,7 +99,7 @@ class CostQuestion:
         if self._requests > self.max_requests:
             options.append(f"--max-requests {self._requests}")
         if self._dollars > self.max_dollars:
-            options.append(f"--max-dollars {self._dollars:.2f}")
+            options.append(f"--max-dollars {math.ceil(self._dollars * 100) / 100:.2f}")
         return f"Add {' '.join(options)} to allow so much, or --yes to allow everything"
 
 
@@ -116,7 +117,8 @@ def cost_of(estimate: Estimate) -> str:
         costs.append(f"about {duration(estimate.seconds)}")
     if estimate.dollars is not None:
         costs.append(f"about {estimate.dollars:,.2f} dollars")
-    requests = f"{estimate.requests:,} {'request' if estimate.requests == 1 else 'requests'}"
+    count = "requests" if estimate.requests is None else f"{estimate.requests:,} requests"
+    requests = "1 request" if estimate.requests == 1 else count
     return f"{estimate.model} would be sent {requests}{' (' + ', '.join(costs) + ')' if costs else ''}"
 
 

@@ -99,10 +99,12 @@ def _as_lists(columns: Sequence[str], rows: Sequence[Sequence[object]], width: i
     """Each row with a line for each column, where a table would be too wide."""
     names = max(map(len, columns))
     chars = max(width - _MARGIN_CHARS - names - _GAP_CHARS, min(_CELL_CHARS))
-    lists = [
-        text_table(["column", "value"], list(zip(columns, row, strict=True)), max_cell_chars=chars) for row in rows
-    ]
-    return "\n\n".join("\n".join(each.split("\n")[2:]) for each in lists)
+    lists = []
+    for row in rows:
+        pairs = list(zip(columns, row, strict=True))
+        table = text_table(["", ""], pairs, max_cell_chars=chars, max_rows=len(pairs))
+        lists.append("\n".join(table.split("\n")[2:]))  # without its head
+    return "\n\n".join(lists)
 
 
 def _write_csv(result: Rows, out: TextIO) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ _COUNT = "Count"
 
 _QUERIES = [(word,) for word in ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "EXECUTE")]
 """First words of statements that may give a column of that name themselves."""
+
+
+_COMMENTS = re.compile(r"(?:\s+|--[^\r\n]*|/\*.*?\*/)+", re.DOTALL)
 
 
 class Place(NamedTuple):
@@ -145,6 +149,8 @@ def places_of(script: str) -> Iterator[Place]:
     position, line = 0, 1
     for number, statement in enumerate(statements_of(script), 1):
         start = script.index(statement.source, position)
+        if comments := _COMMENTS.match(script, start):
+            start = comments.end()
         line += script.count("\n", position, start)
         position = start
         yield Place(statement.source, number, line, statement.words[:1] not in _QUERIES)

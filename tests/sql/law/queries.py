@@ -155,8 +155,9 @@ class _Queries:
         if not alias:
             self._alias += 1
             alias = f"x{self._alias}"
-            if self._rng.random() < 0.08 and scope.columns:
-                alias = self._rng.choice(scope.columns).name
+            same = [column.name for column in scope.columns if column.kind == kind]
+            if same and self._rng.random() < 0.1:
+                alias = self._rng.choice(same)
         return Sql((value, f" AS {alias}")), alias
 
     def _where(self, scope: Scope, depth: int, aliases: list[tuple[str, str]]) -> tuple[Part, ...]:
