@@ -189,7 +189,18 @@ def sql_memory(results: JSON) -> Figure:
 
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
     plot.__name__: plot
-    for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts, install, semantic, sql_memory)
+    for plot in (
+        ceiling,
+        client_cost,
+        peers,
+        scale,
+        through_sql,
+        request_cost,
+        long_texts,
+        install,
+        semantic,
+        sql_memory,
+    )
 }
 """By the module of the benchmark, in the order of the page."""
 

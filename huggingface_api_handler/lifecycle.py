@@ -17,7 +17,8 @@ from .config.reference import arguments_of
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, merge_select_overrides, model_settings
 from .errors import InputError
-from .inference.protocols.discovery import Discovery, discover as _discover
+from .inference.protocols.discovery import Discovery
+from .inference.protocols.discovery import discover as _discover
 from .inference.protocols.endpoint_policy import is_public_only
 from .inference.protocols.preflight import MAX_INPUT_TOKENS, check_engine, describe_model, task_of
 from .inference.runtime.context import Query

@@ -63,8 +63,8 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
         value = environment.get(settings.api_key_env, "").strip()
         if not value:
             raise InputError(
-                f"api_key_env names the variable {settings.api_key_env}, which is not set where MindsDB runs. "
-                "Set it and start MindsDB again"
+                f"api_key_env names the variable {settings.api_key_env}, which is not set in the environment of "
+                "this program. Set it and start the program again (MindsDB, where that runs the engine)"
             )
         if (problem := key_problem(value)) is not None:
             raise InputError(f"api_key_env names the variable {settings.api_key_env}, whose value {problem}")
@@ -84,7 +84,8 @@ def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
         return
     raise InputError(
         f"api_key_env may not read the variable {preview(name)}: its name begins with neither HF_ nor HUGGINGFACE_. "
-        f"Rename it, or set {ALLOWED_VARIABLES} to its name where MindsDB runs, and start MindsDB again"
+        f"Rename it, or set {ALLOWED_VARIABLES} to its name in the environment of this program (MindsDB, where "
+        "that runs the engine), and start it again"
     )
 
 

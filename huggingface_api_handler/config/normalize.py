@@ -205,7 +205,7 @@ def refuse_key(using: Using) -> None:
     for name, value in using.items():
         if name.lower() in _KEY_LIKE:
             raise InputError(
-                f"{name} does not belong in CREATE MODEL or SELECT, where MindsDB shows it in clear. "
+                f"{name} does not belong in CREATE MODEL or SELECT, where it is stored and shown in clear. "
                 "Give it to CREATE ML_ENGINE ... USING api_key = '...' (or api_key_env = 'HF_TOKEN'), "
                 "and replace this one: it may be in logs"
             )

@@ -18,7 +18,9 @@ _OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
 _CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 _CONSTANTS = {TokenType.TRUE: True, TokenType.FALSE: False, TokenType.NULL: None}
 _PLACEHOLDERS = (TokenType.PLACEHOLDER, TokenType.PARAMETER)
-_TEXTS = (TokenType.STRING, TokenType.HEREDOC_STRING, TokenType.RAW_STRING, TokenType.BYTE_STRING)
+TEXTS = (TokenType.STRING, TokenType.HEREDOC_STRING, TokenType.RAW_STRING, TokenType.BYTE_STRING)
+"""Tokens that are texts, and no names."""
+
 _MAX_DEPTH = 32
 """As deep as answers may be nested, and an argument more than enough."""
 
@@ -139,7 +141,7 @@ class ArgumentReader:
             raise InputError(f"USING {name}: {problem}")
         self._at += 1
         kind = token.token_type
-        if kind in _TEXTS or kind is TokenType.IDENTIFIER:
+        if kind in TEXTS or kind is TokenType.IDENTIFIER:
             return token.text
         if kind in _CONSTANTS:
             return _CONSTANTS[kind]
@@ -188,7 +190,7 @@ class ArgumentReader:
         values: dict[str, object] = {}
         while self._type() is not TokenType.R_BRACE:
             key = self._token()
-            if key is None or not (_is_name(key) or key.token_type in _TEXTS):
+            if key is None or not (_is_name(key) or key.token_type in TEXTS):
                 raise InputError(f"USING {name}: a name is missing in its map{self._near()}")
             self._at += 1
             self._expect(TokenType.COLON, f": behind {preview(key.text)}")
@@ -219,6 +221,6 @@ class ArgumentReader:
 
 def _is_name(token: Token | None) -> bool:
     """Whether a token may be the name of an argument: a quoted name, a word, or a word that SQL uses too."""
-    if token is None or token.token_type in (*_TEXTS, TokenType.NUMBER):
+    if token is None or token.token_type in (*TEXTS, TokenType.NUMBER):
         return False
     return token.token_type is TokenType.IDENTIFIER or token.text.replace("_", "a").isalnum()

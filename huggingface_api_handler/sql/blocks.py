@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from sqlglot.tokens import Token, TokenType
 
+from ..errors import InputError
+
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 _SET_OPERATIONS = {TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
@@ -153,7 +155,8 @@ class Query:
 
     Attributes:
         span: All of it.
-        parent: The block that it stands in.
+        parent: The block that it stands in; None in WITH and between set operations.
+        enclosing: The query that it stands in.
         ctes: The items of its WITH.
         is_recursive: Whether WITH is RECURSIVE.
         blocks: Its blocks. None for a list of expressions.
@@ -161,7 +164,8 @@ class Query:
     """
 
     span: Span
-    parent: Block | None
+    parent: Block | None = None
+    enclosing: Query | None = None
     ctes: list[Cte] = field(default_factory=list)
     is_recursive: bool = False
     blocks: list[Block] = field(default_factory=list)
@@ -221,9 +225,9 @@ def read_structure(tokens: Sequence[Token]) -> Query:
         Its outermost query. What stands before it (INSERT INTO, CREATE TABLE AS) is skipped.
 
     Raises:
-        ValueError: A bracket has no partner.
+        InputError: A bracket has no partner.
     """
-    return _Reader(tokens).query(Span(0, len(tokens)), None, is_statement=True)
+    return _Reader(tokens).query(Query(Span(0, len(tokens))), is_statement=True)
 
 
 class _Reader:
@@ -233,18 +237,18 @@ class _Reader:
         self._tokens = tokens
         self._partners = _partners(tokens)
 
-    def query(self, span: Span, parent: Block | None, *, is_statement: bool = False) -> Query:
+    def query(self, query: Query, *, is_statement: bool = False) -> Query:
         """Read what stands in brackets.
 
         Args:
-            span: The tokens between the brackets.
-            parent: The block around them.
+            query: With the tokens between the brackets and where they stand. It is filled.
             is_statement: Whether it is a whole statement, in which other words may come before SELECT.
 
         Returns:
             The query, which has no blocks where the brackets hold an expression.
         """
-        query, block, clause = Query(span, parent), None, ""
+        span, clause = query.span, ""
+        block: Block | None = None
         may_begin = True  # whether FROM here begins a block, and is no part of EXTRACT(year FROM x)
         position = span.start
         while position < span.end:
@@ -268,7 +272,7 @@ class _Reader:
                 block = self._begin(position, query)
             if block is not None and self._begins_clause(kind, position, block):
                 self._end_clause(block, clause, position)
-                clause = self._tokens[position].text.upper()
+                clause = self._clause(position)
                 if kind is TokenType.USING:
                     clause = SAMPLE if block.target is None else "FROM"
                 block.clauses[clause] = Span(position + 1, position + 1)
@@ -284,6 +288,10 @@ class _Reader:
             self._end_clause(block, clause, span.end)
             block.end = span.end
         return query
+
+    def _clause(self, position: int) -> str:
+        words = self._tokens[position].text.upper().split()
+        return " ".join([*words, "BY"] if words in (["GROUP"], ["ORDER"]) else words)
 
     def _begin(self, position: int, query: Query) -> Block:
         block = Block(position, query)
@@ -312,7 +320,7 @@ class _Reader:
         return self._text(position) in {"ALL", "DISTINCT", "BY", "NAME"}
 
     def _child(self, position: int, query: Query, block: Block | None, clause: str) -> None:
-        inner = self.query(Span(position + 1, self._partners[position]), block or query.parent)
+        inner = self.query(Query(Span(position + 1, self._partners[position]), block, query))
         if not inner.has_blocks:
             return
         if block is None:
@@ -333,7 +341,7 @@ class _Reader:
             if position >= query.span.end:
                 break
             end = self._partners[position]
-            body = self.query(Span(position + 1, end), query.parent)
+            body = self.query(Query(Span(position + 1, end), None, query))
             query.ctes.append(Cte(name, Span(start, end + 1), body))
             position = end + 1
             if self._kind(position) is not TokenType.COMMA:
@@ -400,13 +408,13 @@ class _Reader:
 
     def _brackets(self, relation: Relation, position: int, block: Block) -> None:
         inside = Span(position + 1, self._partners[position])
-        inner = self.query(inside, block)
+        inner = self.query(Query(inside, block, block.query))
         after_first = self._partners.get(inside.start, inside.end) + 1
         is_nested = inner.children and (after_first >= inside.end or self._kind(after_first) in _SET_OPERATIONS)
         if inner.blocks or inner.ctes or is_nested or self._kind(inside.start) is TokenType.VALUES:
             relation.query = inner
         else:
-            group = Block(inside.start, Query(inside, block), end=inside.end)
+            group = Block(inside.start, Query(inside, block, block.query), end=inside.end)
             self._relations(inside.start, inside.end, group)
             relation.group = group
 
@@ -495,6 +503,10 @@ class _Reader:
         """The kind of a token; None for one that only looks like a keyword, since a dot stands before it."""
         if position > 0 and self._tokens[position - 1].token_type is TokenType.DOT:
             return None
+        if self._text(position + 1) == "BY":  # a comment between the words makes two tokens of them
+            return {"GROUP": TokenType.GROUP_BY, "ORDER": TokenType.ORDER_BY}.get(
+                self._text(position), self._kind(position)
+            )
         return self._kind(position)
 
     def _kind(self, position: int) -> TokenType | None:
@@ -514,8 +526,9 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
             open_at.append(position)
         elif token.token_type in _CLOSING:
             if not open_at:
-                raise ValueError(f"the bracket {token.text!r} at character {token.start} closes nothing")
+                raise InputError(f"the bracket {token.text!r} at character {token.start + 1} closes nothing")
             partners[open_at.pop()] = position
     if open_at:
-        raise ValueError(f"the bracket {tokens[open_at[-1]].text!r} at character {tokens[open_at[-1]].start} is not closed")
+        token = tokens[open_at[-1]]
+        raise InputError(f"the bracket {token.text!r} at character {token.start + 1} is not closed")
     return partners

@@ -7,17 +7,16 @@ them: an engine made between BEGIN and ROLLBACK stays. No key is among them. Eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import orjson
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..config.normalize import suggest
 from ..errors import InputError
 from ..redaction import preview
+from .catalog_items import CHANGED_BY_HAND, Engine, Item, Model, View, engine_of, model_of, view_of
 from .result import quoted
 
 if TYPE_CHECKING:
@@ -36,94 +35,10 @@ _TABLES = {
     "format": "format INTEGER",
 }
 
-_changes = count(1)
-"""Numbers the changes that this process made to any catalog: two connections of it may have one file open."""
-
-_last_change = 0
+_open_catalogs: WeakSet[Catalog] = WeakSet()
+"""Of this process, which reads what it holds again after each change: two connections may have one file open."""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """What CREATE ML_ENGINE made.
-
-    Attributes:
-        name: as it was written.
-        id: a random one, by which its stored answers and usage are found.
-        arguments: of its USING clause, without a key.
-        has_key: whether a key was given with it, which is not stored.
-        mark: by whom the row was written.
-    """
-
-    kind: ClassVar[str] = "engines"
-    name: str
-    id: str
-    arguments: Mapping[str, object]
-    has_key: bool
-    mark: str = ""
-
-    def row(self) -> dict[str, object]:
-        """The values of its row by column."""
-        return {"name": self.name, "id": self.id, "arguments": _text(self.arguments), "has_key": self.has_key}
-
-
-@dataclass(frozen=True)
-class Model:
-    """What CREATE MODEL made, or RETRAIN in another version.
-
-    Attributes:
-        name: as it was written.
-        version: from 1.
-        engine: the name of its engine.
-        id: a random one, by which its usage is found.
-        arguments: of its USING clause, checked, with what was filled in.
-        discovery: what was found out about its server at CREATE.
-        active: whether a name without a version means this one.
-        mark: by whom the row was written.
-    """
-
-    kind: ClassVar[str] = "models"
-    name: str
-    version: int
-    engine: str
-    id: str
-    arguments: Mapping[str, object]
-    discovery: Mapping[str, object]
-    active: bool = True
-    mark: str = ""
-
-    def row(self) -> dict[str, object]:
-        """The values of its row by column, without ``active``, which changes."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "engine": self.engine,
-            "id": self.id,
-            "arguments": _text(self.arguments),
-            "discovery": _text(self.discovery),
-        }
-
-
-@dataclass(frozen=True)
-class View:
-    """What CREATE VIEW made over a model: text that is put in place where the view is named.
-
-    Attributes:
-        name: as it was written.
-        query: its SELECT, with a trailing USING where it has one.
-        mark: by whom the row was written.
-    """
-
-    kind: ClassVar[str] = "views"
-    name: str
-    query: str
-    mark: str = ""
-
-    def row(self) -> dict[str, object]:
-        """The values of its row by column."""
-        return {"name": self.name, "query": self.query}
-
-
-Item = Engine | Model | View
 Sign = Callable[[Item], str]
 """Makes the mark of a row that this user writes."""
 
@@ -147,11 +62,12 @@ class Catalog:
         self._database, self.is_read_only = self._own.execute(
             "SELECT database_name, readonly FROM duckdb_databases() WHERE database_name = current_database()"
         ).fetchall()[0]
-        self._read_at = -1
+        self._is_stale = True
         self._engines: dict[str, Engine] = {}
         self._models: dict[str, list[Model]] = {}
         self._views: dict[str, View] = {}
         self._refresh()
+        _open_catalogs.add(self)
 
     def engine(self, name: str) -> Engine | None:
         """The engine of a name; None where there is none."""
@@ -301,11 +217,24 @@ class Catalog:
         """
         found = self._person.execute(
             "SELECT 'table' FROM duckdb_tables() WHERE lower(table_name) = $name AND schema_name <> $own "
-            "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = $name AND NOT internal",
-            {"name": name.lower(), "own": SCHEMA},
+            "AND database_name IN (current_database(), $database, 'temp') "
+            "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = $name AND NOT internal "
+            "AND database_name IN (current_database(), $database, 'temp')",
+            {"name": name.lower(), "own": SCHEMA, "database": self._database},
         ).fetchall()
         if found:
             raise InputError(f"there is a {found[0][0]} {preview(name)}. Give the {what} another name")
+
+    def is_own_schema(self, parts: Sequence[str]) -> bool:
+        """Whether a table in a schema is found without naming that.
+
+        Args:
+            parts: what stands before the table's name: none, a schema, or a database and a schema.
+
+        Returns:
+            True for the main schema of this file, and for temporary tables.
+        """
+        return {part.lower() for part in parts} <= {"main", "temp", self._database.lower()}
 
     def refuse_model_name(self, name: str) -> None:
         """Refuse the name of a table or view that a model or a view over a model has.
@@ -322,30 +251,34 @@ class Catalog:
 
     def invalidate(self) -> None:
         """Read the tables again before the next answer: a statement of the person's may have changed them."""
-        self._read_at = -1
+        self._is_stale = True
 
     def close(self) -> None:
         """Close the connection of its own."""
         self._own.close()
 
     def _refresh(self) -> None:
-        if self._read_at == _last_change:
+        if not self._is_stale:
             return
-        self._read_at = _last_change
-        held = {
-            name
-            for (name,) in self._own.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
-                [self._database, SCHEMA],
-            ).fetchall()
-        }
-        if "format" in held:
+        held = self._tables()
+        if "format" not in held:  # another schema of this name, which is the person's
+            held = set()
+        else:
             self._refuse_newer(self._select("format", "max(format) AS format"))
-        self._engines = {row["name"].lower(): _engine(row) for row in self._rows("engines", held)}
-        self._views = {row["name"].lower(): View(**row) for row in self._rows("views", held)}
+        self._engines = {row["name"].lower(): engine_of(row) for row in self._rows("engines", held)}
+        self._views = {row["name"].lower(): view_of(row) for row in self._rows("views", held)}
         self._models = {}
         for row in self._rows("models", held):
-            self._models.setdefault(row["name"].lower(), []).append(_model(row))
+            self._models.setdefault(row["name"].lower(), []).append(model_of(row))
+        self._is_stale = False
+
+    def _tables(self) -> set[str]:
+        """Which tables of ours there are. Views of these names are somebody's, and not read."""
+        found = self._own.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
+            [self._database, SCHEMA],
+        )
+        return {name for (name,) in found.fetchall()}
 
     def _rows(self, table: str, held: set[str]) -> list[dict[str, Any]]:
         if table not in held:
@@ -354,8 +287,13 @@ class Catalog:
         return self._select(table, ", ".join(columns) + " ORDER BY ALL")
 
     def _select(self, table: str, columns: str) -> list[dict[str, Any]]:
-        columns, order, by = columns.partition(" ORDER")
-        found = self._own.execute(f"SELECT {columns} FROM {self._table(table)}{order}{by}")  # noqa: S608
+        selected, order, by = columns.partition(" ORDER")
+        try:
+            found = self._own.execute(f"SELECT {selected} FROM {self._table(table)}{order}{by}")  # noqa: S608
+        except Exception as error:
+            if type(error).__name__ != "BinderException":
+                raise
+            raise InputError(CHANGED_BY_HAND) from error
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -367,17 +305,25 @@ class Catalog:
                 f"huggingface_api_handler reads {FORMAT}. Upgrade it; the tables can be read with DuckDB alone"
             )
 
+    def _refuse_other_schema(self) -> None:
+        held = self._tables()
+        if held and "format" not in held:
+            raise InputError(
+                f"this database has a schema {SCHEMA} with other tables, such as {min(held)}, and models are stored in "
+                "a schema of that name. Rename yours, or use another file for models"
+            )
+
     def _table(self, name: str) -> str:
         return f"{quoted(self._database)}.{SCHEMA}.{name}"
 
     @contextmanager
     def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A transaction of its own, in which the tables are there."""
-        global _last_change
         self.refuse_read_only()
         self._own.execute("BEGIN")
         try:
             self._own.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._database)}.{SCHEMA}")
+            self._refuse_other_schema()
             for name, columns in _TABLES.items():
                 self._own.execute(f"CREATE TABLE IF NOT EXISTS {self._table(name)} ({columns})")
             if not self._select("format", "format"):
@@ -388,11 +334,12 @@ class Catalog:
             self._own.execute("ROLLBACK")
             if type(error).__name__ == "TransactionException":
                 raise InputError(
-                    "the schema huggingface was changed in a transaction that is still open. COMMIT or ROLLBACK it first"
+                    "a transaction that is still open has changed the schema huggingface. COMMIT or ROLLBACK first"
                 ) from error
             raise
         finally:
-            _last_change = next(_changes)
+            for catalog in list(_open_catalogs):
+                catalog.invalidate()
 
     def refuse_read_only(self) -> None:
         """Refuse to write to a database that is open for reading only.
@@ -410,8 +357,8 @@ class Catalog:
         row = {**item.row(), "mark": item.mark}
         if isinstance(item, Model):
             row["active"] = item.active
-        columns, places = ", ".join(row), ", ".join("?" * len(row))
-        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({places})", list(row.values()))  # noqa: S608
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({marks})", list(row.values()))  # noqa: S608
 
     def _delete(self, own: duckdb.DuckDBPyConnection, item: Item) -> None:
         sql = f"DELETE FROM {self._table(item.kind)} WHERE lower(name) = ?"  # noqa: S608
@@ -419,28 +366,6 @@ class Catalog:
             own.execute(f"{sql} AND version = ?", [item.name.lower(), item.version])
         else:
             own.execute(sql, [item.name.lower()])
-
-
-def _engine(row: dict[str, Any]) -> Engine:
-    return Engine(**{**row, "arguments": _read(row["arguments"]), "has_key": bool(row["has_key"])})
-
-
-def _model(row: dict[str, Any]) -> Model:
-    return Model(**{**row, "arguments": _read(row["arguments"]), "discovery": _read(row["discovery"])})
-
-
-def _text(values: Mapping[str, object]) -> str:
-    return orjson.dumps(values, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _read(text: str) -> dict[str, object]:
-    try:
-        values = orjson.loads(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise InputError("the schema huggingface of this database was changed by hand, and cannot be read")
-    return values
 
 
 def _nearest(name: str, names: list[str]) -> str:

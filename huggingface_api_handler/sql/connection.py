@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,26 +17,25 @@ from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
+from .opening import open_database
 from .result import Result
 from .running import explain_with_models, explained_statement, run_with_models
 from .tokens import Statement, statements_of
 from .trust import Trust
+from .usage_table import with_usage
 from .views import refuse_model_name
 
 if TYPE_CHECKING:
-    import duckdb
-
     from .local_server import LocalServer
 
 Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
 Confirm = Callable[[Any], bool]
 
-MIN_DUCKDB = (2, 0)
-"""DuckDB 1.3, which MindsDB pins, gives a wrong answer to one form of LATERAL."""
-
-_LOCKED = re.compile(r"Could not set lock on file.*?(\(PID \d+\))", re.DOTALL)
-_MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW|MACRO TABLE)\b")
+_NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
+_CHANGES_CATALOG = re.compile(r"huggingface", re.IGNORECASE)
+_ONLY_READ = ("SELECT", "FROM", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN")
+_MIN_LIKENESS = 0.6
 
 
 class Connection:
@@ -74,7 +74,7 @@ class Connection:
         Raises:
             InputError: the file cannot be opened, or was written by a newer version.
         """
-        self.duckdb = _opened(str(path), read_only)
+        self.duckdb = open_database(str(path), read_only)
         self.session = session or default_session()
         self.trust = Trust(str(path), self.session)
         self.catalog = Catalog(self.duckdb, self.trust.mark)
@@ -84,6 +84,7 @@ class Connection:
         self._local: LocalServer | None = None
         self._at_end: Callable[[], None] | None = None
         self._last: weakref.ref[Result] | None = None
+        self._last_only_reads = False
         if trust:
             self.trust.accept(self.catalog)
 
@@ -105,6 +106,7 @@ class Connection:
         statements = statements_of(text)
         result = Result((), ())
         for index, statement in enumerate(statements, 1):
+            del result  # so that one which nobody can read any more is given up
             result = self.run(statement, params if index == len(statements) else None)
         return result
 
@@ -123,19 +125,31 @@ class Connection:
             InferenceError: see ``sql``.
             duckdb.Error: see ``sql``.
         """
+        try:
+            return self._run(statement, params)
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # as DuckDB tells Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+
+    def _run(self, statement: Statement, params: Parameters | None) -> Result:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
             result = explain_with_models(self, explained, params)
         if result is None:
-            if _MAKES_TABLE.match(" ".join(statement.words)):
-                refuse_model_name(statement, self.catalog)
-            result = (
-                self._run_models(statement, params)
-                if self.uses_models(statement)
-                else self.plain(statement.source, params)
-            )
+            refuse_model_name(statement, self.catalog)
+            meant = with_usage(statement, self)
+            needs_models = self.uses_models(meant)
+            try:
+                result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            except Exception as error:
+                self._refuse_misspelt(error)
+                raise
+            if _CHANGES_CATALOG.search(statement.source):
+                self.catalog.invalidate()
         self._last = weakref.ref(result)
+        self._last_only_reads = bool(statement.words) and statement.words[0] in _ONLY_READ
         return result
 
     def uses_models(self, statement: Statement) -> bool:
@@ -148,7 +162,7 @@ class Connection:
             False also where a name is only part of a text or of a longer name.
         """
         names = self.catalog.names()
-        return statement.may_name(names) and any(token.text.lower() in names for token in statement.tokens)
+        return statement.may_name(names) and not names.isdisjoint(statement.names)
 
     def plain(self, text: str, params: Parameters | None = None) -> Result:
         """Hand a statement to DuckDB as it is.
@@ -220,15 +234,45 @@ class Connection:
         """Close it."""
         self.close()
 
-    def _run_models(self, statement: Statement, params: Parameters | None) -> Result:
+    def plan_and_run(self, statement: Statement, params: Parameters | None) -> Result:
+        """Run a statement that uses models.
+
+        Args:
+            statement: the statement.
+            params: the values of its parameters.
+
+        Returns:
+            Its result.
+
+        Raises:
+            InputError: it cannot be run as it is.
+            InferenceError: no prediction could be made.
+        """
         return run_with_models(self, statement, params)
 
+    def _refuse_misspelt(self, error: Exception) -> None:
+        """Say which model may be meant where DuckDB finds no table."""
+        missing = _NO_TABLE.search(str(error))
+        if missing is None:
+            return
+        name = missing[1].strip('"').rpartition(".")[2]
+        if name.lower() in self.catalog.names():
+            raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
+        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
+        if near:
+            sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
+            raise InputError(sentence) from error
+
     def _settle(self) -> None:
-        """See to the result of the statement before, which DuckDB would drop."""
+        """See to the result of the statement before, since DuckDB has one at a time."""
         last = self._last() if self._last is not None else None
         if last is not None:
-            last.keep()
-        self.duckdb.abort()
+            last.detach()
+        elif self._last_only_reads:
+            self.duckdb.abort()
+        else:  # what is given up halfway would fail the person's transaction
+            self.duckdb.complete()
+        self._last = None
         if self._at_end is not None:
             self._at_end()
 
@@ -279,33 +323,3 @@ def connect(
         InputError: the file cannot be opened, or was written by a newer version.
     """
     return Connection(path, trust=trust, read_only=read_only, progress=progress, confirm=confirm, session=session)
-
-
-def _opened(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
-    try:
-        import duckdb
-    except ModuleNotFoundError:
-        raise InputError("DuckDB is not installed: pip install 'huggingface_api_handler[sql]'") from None
-    if tuple(int(part) for part in duckdb.__version__.split(".")[:2]) < MIN_DUCKDB:
-        raise InputError(
-            f"DuckDB 2 is needed, and {duckdb.__version__} is installed, which MindsDB pins. Use another environment: "
-            "pip install 'huggingface_api_handler[sql]'"
-        )
-    try:
-        return duckdb.connect(path, read_only=read_only)
-    except duckdb.IOException as error:
-        raise InputError(_why_not_opened(path, str(error))) from error
-
-
-def _why_not_opened(path: str, message: str) -> str:
-    if (locked := _LOCKED.search(message)) is not None:
-        return (
-            f"{preview(path)} is open in another process {locked[1]}. One process at a time can use a DuckDB file that "
-            "is written to: close it there first"
-        )
-    file = Path(path)
-    if not file.parent.is_dir():
-        return f"{preview(path)} cannot be opened: there is no folder {preview(str(file.parent))}"
-    if "database does not exist" in message:
-        return f"there is no file {preview(path)} to be read"
-    return f"{preview(path)} cannot be opened. DuckDB says: {message}"

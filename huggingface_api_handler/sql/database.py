@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -91,13 +91,15 @@ class Database:
         self.execute(sql, before="DESCRIBE ")
         return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
 
-    def check(self, sql: str) -> None:
+    def check(self, sql: str, explained: Callable[[str], Exception | None]) -> None:
         """Bind a statement that is to be run later.
 
         Args:
             sql: The statement.
+            explained: Puts what DuckDB says into other words; None where there are no better ones.
 
         Raises:
+            InputError: It does not bind, in other words.
             duckdb.Error: It does not bind, with what DuckDB says without the text that we wrote.
         """
         import duckdb
@@ -106,7 +108,8 @@ class Database:
             self.execute(sql, before="EXPLAIN ")
             self._connection.fetchall()
         except duckdb.Error as error:
-            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
+            message = str(error).partition("\n\nLINE ")[0]
+            raise explained(message) or type(error)(message) from None
 
     def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
         """Run a statement that reads a frame.
@@ -139,12 +142,19 @@ class Database:
             self._give_up()
             raise
 
-    def end(self) -> None:
-        """End what ``transaction`` began, and keep what the statement changed."""
-        if self._has_begun:
-            self._connection.execute("COMMIT")
-        else:
-            self._connection.execute(f"{_POLICY} = 'STANDARD_POLICY'")
+    def end(self, clear: Callable[[], None]) -> None:
+        """End what ``transaction`` began, and keep what the statement changed.
+
+        Args:
+            clear: Drops what the statement made for itself.
+        """
+        import duckdb
+
+        try:
+            clear()
+            self._connection.execute("COMMIT" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
+        except duckdb.TransactionException:  # an error while rows were read has ended it
+            self._give_up()
 
     def _give_up(self) -> None:
         import duckdb

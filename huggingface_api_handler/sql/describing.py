@@ -14,7 +14,7 @@ from ..config.normalize import suggest
 from ..errors import InputError
 from ..inference.telemetry import usage_log
 from ..redaction import preview
-from .catalog import Engine, Model
+from .catalog_items import Engine, Model
 from .models import HANDLER, settings_of, settings_without_key
 from .parsing import PROJECT, ModelName, model_name, parsed
 from .result import Result, table_of
@@ -27,6 +27,9 @@ _MODEL_COLUMNS = ("name", "engine", "project", "active", "version", "status", "p
 _MODEL_TYPES = ("VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN", "INTEGER", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
 _ENGINE_COLUMNS = ("name", "handler", "connection_data")
 _ENGINE_TYPES = ("VARCHAR", "VARCHAR", "JSON")
+_USAGE_TEXTS = ("model", "query", "request_id", "sha", "errors", "failovers")
+"""Columns of ``huggingface.usage`` that are texts. Those of seconds are numbers, all else is counted."""
+
 _CLAUSE = re.compile(r"\bWHERE\b(?P<condition>.+)|\bLIKE\s+(?P<pattern>'(?:[^']|'')*')\s*$", re.IGNORECASE | re.DOTALL)
 
 _MAX_DESCRIBE_CHARS = 10_000
@@ -74,11 +77,10 @@ def model_rows(models: Iterable[Model]) -> Result:
     Returns:
         A row for each.
     """
-    rows = [
-        (model.name, model.engine, PROJECT, model.active, model.version, "complete")
-        + tuple(str(model.arguments.get(name)) for name in ("target", "task", "model"))
-        for model in models
-    ]
+    rows = []
+    for model in models:
+        given = (str(model.arguments.get(name)) for name in ("target", "task", "model"))
+        rows.append((model.name, model.engine, PROJECT, model.active, model.version, "complete", *given))
     return Result(_MODEL_COLUMNS, _MODEL_TYPES, rows)
 
 
@@ -112,7 +114,8 @@ def describe(statement: Statement, connection: Connection) -> Result | None:
     meant, attribute = _meant(parts, connection, is_model=kind == "model")
     if meant is None:
         return None
-    return Result.of_frame(_described(connection.catalog.named_model(*meant), attribute, connection))
+    frame = _described(connection.catalog.named_model(*meant), attribute, connection)
+    return Result.of_frame(_with_types(frame) if attribute == "usage" else frame)
 
 
 def usage_frame(connection: Connection) -> pd.DataFrame:
@@ -136,13 +139,11 @@ def usage_frame(connection: Connection) -> pd.DataFrame:
         frame.insert(0, "model", model.name)
         frame.insert(1, "version", model.version)
         frames.append(frame)
-    kept = [frame for frame in frames if len(frame)]
-    if kept:
-        return pd.concat(kept, ignore_index=True)
-    empty = usage_log.usage_table(connection.session.store(None), "")
-    empty.insert(0, "model", [])
-    empty.insert(1, "version", [])
-    return empty
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        empty = usage_log.usage_table(connection.session.store(None), "")
+        filled = [pd.concat([pd.DataFrame({"model": [], "version": []}), empty], axis="columns")]
+    return _with_types(pd.concat(filled, ignore_index=True))
 
 
 def use_mindsdb(statement: Statement, connection: Connection) -> Result | None:
@@ -189,6 +190,17 @@ def _described(model: Model, attribute: str | None, connection: Connection) -> p
         settings = settings_without_key(engine)
     scope = lifecycle.scope_of(engine.id, {"id": model.id})
     return lifecycle.describe(attribute, model.arguments, model.discovery, settings, scope, connection.session)
+
+
+def _with_types(usage: pd.DataFrame) -> pd.DataFrame:
+    """Usage with the same types whether there are rows or none, and whether a server reported a figure or not."""
+    return usage.astype({str(name): _usage_type(str(name)) for name in usage.columns})
+
+
+def _usage_type(name: str) -> str:
+    if name in _USAGE_TEXTS:
+        return "string"
+    return "float64" if "seconds" in name else "Int64"
 
 
 def _with_stars(engine: Engine) -> dict[str, object]:

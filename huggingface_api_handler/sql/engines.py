@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import lifecycle
 from ..errors import InputError
 from ..redaction import preview
-from .catalog import Engine
+from .catalog_items import Engine
 from .models import HANDLER, LOCAL, with_address, without_key
 from .parsing import arguments_of, parsed, plain_name
 from .result import Result

@@ -43,18 +43,21 @@ class Around:
             yield self._form(core, block, levels)
 
     def _form(self, core: str, block: Block, levels: int) -> str:
-        text, inner = core, block
+        text, query, inner = core, block.query, block
         while True:
-            text = self._with(inner.query, text)
-            parent = inner.parent
-            if parent is None:
+            text = self._with(query, text)
+            if query.parent is not None:
+                if levels > 0:
+                    outer = self._outer_from(query.parent, inner)
+                    if outer:
+                        text = f"SELECT DISTINCT __q.* FROM {outer}, LATERAL ({text}) AS __q"
+                    levels -= 1
+                inner = query.parent
+                query = inner.query
+            elif query.enclosing is not None:
+                query = query.enclosing
+            else:
                 return text
-            if levels > 0:
-                outer = self._outer_from(parent, inner)
-                if outer:
-                    text = f"SELECT DISTINCT __q.* FROM {outer}, LATERAL ({text}) AS __q"
-                levels -= 1
-            inner = parent
 
     def _with(self, query: Query, text: str) -> str:
         count = self.begun.get(query, len(query.ctes))
@@ -63,9 +66,10 @@ class Around:
         return f"{self._render_ctes(query, count)} SELECT * FROM ({text})"
 
     def _depth(self, block: Block) -> int:
-        depth = 0
-        while block.parent is not None:
-            depth, block = depth + 1, block.parent
+        depth, query = 0, block.query
+        while query.parent is not None or query.enclosing is not None:
+            depth += query.parent is not None
+            query = query.parent.query if query.parent is not None else query.enclosing or query
         return depth
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .. import lifecycle
 from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
-from .catalog import Catalog, Engine, Model
+from .catalog import Catalog
+from .catalog_items import Engine, Model
 from .describing import model_rows
 from .models import settings_of
 from .parsing import arguments_of, model_name, parsed, plain_name

@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
-from .blocks import COMMA, Block, Relation, Span
+from .blocks import Block, Relation, Span
 from .reads import conjuncts, equality
 
 _OUTER = ("RIGHT", "FULL")
@@ -99,15 +99,15 @@ def behind_tables(block: Block, models: Mapping[Relation, JoinedModel]) -> bool:
 
 
 def read_join(
-    tokens: Sequence[Token], block: Block, relation: Relation, model: JoinedModel, *, is_alone: bool
+    tokens: Sequence[Token], relation: Relation, model: JoinedModel, conditions: Sequence[Span], *, is_alone: bool
 ) -> ModelJoin:
     """Read how a model is joined.
 
     Args:
         tokens: The statement's.
-        block: In whose FROM it stands.
-        relation: Its item there.
+        relation: Its item of FROM.
         model: The model.
+        conditions: Those of WHERE.
         is_alone: Whether no table stands in FROM, so that names without a qualifier may be its inputs.
 
     Returns:
@@ -135,12 +135,11 @@ def read_join(
             raise InputError(
                 f"USING ({unknown[0]}): {label} reads {_listed(model.inputs)} and gives {_listed(model.outputs)}"
             )
-    if "WHERE" in block.clauses and (is_alone or relation.join in ("", COMMA, "CROSS JOIN", "JOIN")):
-        for span in conjuncts(tokens, block.clauses["WHERE"]):
-            found = equality(tokens, span, label.lower()) or (is_alone and equality(tokens, span, None)) or None
-            if found is not None and found.column in inputs and found.column not in join.bindings:
-                join.bindings[found.column] = found.expression
-                join.where.append((span, found.column, found.keeps_null))
+    for span in conditions:
+        found = equality(tokens, span, label.lower()) or (equality(tokens, span, None) if is_alone else None)
+        if found is not None and found.column in inputs and found.column not in join.bindings:
+            join.bindings[found.column] = found.expression
+            join.where.append((span, found.column, found.keeps_null))
     return join
 
 

@@ -18,7 +18,7 @@ from ..inference.runtime.session import Session
 from ..inference.storage.scope import Scope
 from ..inference.telemetry.hooks import InferenceHook
 from ..redaction import preview
-from .catalog import Engine, Model
+from .catalog_items import Engine, Model
 
 if TYPE_CHECKING:
     from .connection import Connection

@@ -15,6 +15,7 @@ from ..errors import InputError
 from .blocks import Block, Query, Relation, Span, named_tables, read_structure
 from .edits import EditedText
 from .functions import functions_of
+from .input_errors import described_columns, input_error
 from .input_queries import Around, InputQuery, binding_form, select_inputs
 from .limit_windows import CANDIDATE, Limited, limited, next_window
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
@@ -59,7 +60,7 @@ class Planner:
             database: The person's.
 
         Raises:
-            ValueError: A bracket has no partner.
+            InputError: A bracket has no partner.
         """
         self._tokens, self._database = tokens, database
         self._root = read_structure(tokens)
@@ -77,6 +78,10 @@ class Planner:
     def has_models(self) -> bool:
         """Whether any model is in the statement."""
         return bool(self._models)
+
+    def labels(self) -> dict[str, JoinedModel]:
+        """The models of the statement, by what their columns are qualified with."""
+        return {relation.alias or model.name: model for relation, model in self._models.items()}
 
     def run(self, predictions: Predictions) -> str:
         """Ask every model for what the statement needs of it.
@@ -140,7 +145,7 @@ class Planner:
         is_moved = behind_tables(block, models)
         is_alone = len(models) == len(block.relations)
         joins = {
-            relation: read_join(self._tokens, block, relation, model, is_alone=is_alone)
+            relation: read_join(self._tokens, relation, model, self._conditions(block), is_alone=is_alone)
             for relation, model in models.items()
         }
         self._joins.update(joins)
@@ -151,8 +156,8 @@ class Planner:
             elif relation.group is not None:
                 self._block(relation.group)
             is_read_before = asks_below or any(each in models for each in block.relations[number:])
-            if relation not in models and is_read_before and not self._sources.is_stable(relation):
-                self._store(block, relation)
+            if relation not in models and is_read_before:
+                self._settle(block, relation)
         windows = None
         if models and not asks_below:
             windows = limited(self._tokens, block, joins, self._functions, self._text.render)
@@ -174,8 +179,27 @@ class Planner:
         for _, child in block.children:
             self._query(child)
 
+    def _conditions(self, block: Block) -> list[Span]:
+        """The conditions of WHERE, of the block around a join in brackets too."""
+        if "WHERE" in block.clauses:
+            return conjuncts(self._tokens, block.clauses["WHERE"])
+        outer = block.parent
+        is_group = outer is not None and any(relation.group is block for relation in outer.relations)
+        return self._conditions(outer) if outer is not None and is_group else []
+
+    def _settle(self, block: Block, relation: Relation) -> None:
+        """Store what may give other rows when it is read again."""
+        if relation.group is not None:
+            for each in relation.group.relations:
+                if each not in self._models:
+                    self._settle(relation.group, each)
+        elif not self._sources.is_stable(relation):
+            self._store(block, relation)
+
     def _store(self, block: Block, relation: Relation) -> bool:
         """Read an item of FROM once, into a temporary table that stands in its place; False where it is lateral."""
+        if relation.group is not None:
+            return False
         text = self._text.render(Span(relation.start, relation.end))
         form = next(self._around.forms(f"SELECT * FROM {text}", block))
         if relation.is_lateral or not self._binds(form):
@@ -240,7 +264,11 @@ class Planner:
         self._refuse_volatile(join, left)
         source = self._from_text(left)
         found = pushable(self._tokens, block, join, self._joins, self._models, self._functions)
-        conditions, types = self._binding(block, expressions, source, [self._text.render(span) for span in found])
+        try:
+            conditions, types = self._binding(block, expressions, source, [self._text.render(span) for span in found])
+        except Exception as error:  # any error of DuckDB
+            self._refuse_source(block, source)
+            raise self._input_error(block, join, expressions, source) from error
         table = self._predictions.table(model, types)
         self._pieces[join.relation] = self._piece(join, table, expressions, is_first=not left)
         for span, name, keeps_null in join.where:
@@ -248,6 +276,36 @@ class Planner:
                 expression = expressions[[each.lower() for each in model.inputs].index(name)]
                 self._text.replace(span, "true" if keeps_null else f"(({expression}) IS NOT NULL)")
         return _Plan(join, table, expressions, source, conditions)
+
+    def _refuse_source(self, block: Block, source: str) -> None:
+        """Say what is wrong with what stands left of a model, without the text that we wrote."""
+        if not source:
+            return
+        try:
+            forms = self._around.forms(f"SELECT * FROM {source}", block)
+            binding_form(forms, self._database.describe)
+        except Exception as error:
+            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
+
+    def _input_error(self, block: Block, join: ModelJoin, expressions: Sequence[str], source: str) -> InputError:
+        right = block.relations[block.relations.index(join.relation) + 1 :]
+
+        def columns() -> list[str]:
+            """The columns left of the model."""
+            form = next(self._around.forms(f"SELECT * FROM {source}", block))
+            return described_columns(self._database.describe, f"({form})")
+
+        def error_of(expression: str) -> Exception | None:
+            """What DuckDB says of one input."""
+            try:
+                core = select_inputs([expression], source, [])
+                binding_form(self._around.forms(core, block), self._database.describe)
+            except Exception as error:  # any error of DuckDB
+                return error
+            return None
+
+        labels = [relation.label for relation in right if relation.label is not None]
+        return input_error(join, expressions, columns, labels, error_of)
 
     def _refuse_volatile(self, join: ModelJoin, left: Sequence[Relation]) -> None:
         """Refuse what would be another value when it is looked up than when it was asked."""
@@ -273,9 +331,12 @@ class Planner:
         self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]
     ) -> None:
         """Ask for the first candidates, and for more until LIMIT is met, or there are no more."""
-        wanted = self._count(f"SELECT {windows.rows}")
+        wanted, filtering = self._count(f"SELECT {windows.rows}"), self._filtering(block, plans)
+        if wanted is None or filtering is None:
+            for plan in plans:
+                self._ask(block, plan)
+            return
         tables = [relation for relation in block.relations if relation in row_ids]
-        filtering = self._filtering(block, plans)
         names = {id_: f"__hf_r{number}" for number, id_ in enumerate(each for ids in row_ids.values() for each in ids)}
         order = windows.order or (list(names) if len(tables) == 1 else [])
         numbered = f"row_number() OVER ({'ORDER BY ' + ', '.join(order) if order else ''}) AS {CANDIDATE}"
@@ -287,7 +348,7 @@ class Planner:
                 f"SELECT {shown} FROM {self._from_text(tables)}" + (f" WHERE {where}" if where else ""), block
             )
         )
-        if wanted is None or filtering is None or not self._binds(form):
+        if not self._binds(form):
             for plan in plans:
                 self._ask(block, plan)
             return
@@ -305,12 +366,13 @@ class Planner:
             return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
 
         is_last = not filtering
+        rounds = 0
         while asked < total and found < wanted:
-            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted)))
+            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
             for plan in plans:
                 left = block.relations[: block.relations.index(plan.join.relation)]
                 self._ask(block, plan, among(left, asked, stop), candidates=0 if is_last else total)
-            asked = stop
+            asked, rounds = stop, rounds + 1
             self._where(block, among(tables, 0, asked))
             if is_last or not self._predictions.knows_predictions:
                 break
@@ -378,11 +440,11 @@ class Planner:
 
     def _piece(self, join: ModelJoin, table: PredictionTable, expressions: Sequence[str], *, is_first: bool) -> str:
         """What stands in the place of a model and its join."""
-        names = f" AS {quoted(join.label)}"
-        if join.relation.column_aliases:
-            names += f"({', '.join(map(quoted, join.relation.column_aliases))})"
+        columns = [*join.model.outputs, *(join.model.inputs if is_first else ())]
+        columns[: len(join.relation.column_aliases)] = join.relation.column_aliases
+        names = f" AS {quoted(join.label)}({', '.join(map(quoted, columns))})"
         if is_first:
-            return f"({table.single(join.model.inputs, expressions)}){names}"
+            return f"({table.single(expressions)}){names}"
         lateral = f"LATERAL ({table.lookup(expressions)}){names}"
         kept = "LEFT JOIN" if join.is_optional or not (join.residual or join.using) else "JOIN"
         if join.using:
@@ -407,7 +469,7 @@ class Planner:
         """What stands in the FROM of a block as a query inside of it sees it."""
         seen = []
         for relation in outer.relations:
-            if relation.query is inner.query or relation.group is inner:
+            if relation.group is inner or (relation.query is not None and _is_within(inner.query, relation.query)):
                 break
             seen.append(relation)
         text = self._from_text(seen)
@@ -415,3 +477,12 @@ class Planner:
             target = self._text.render(Span(outer.target.start, outer.target.end))
             return f"{target}, {text}" if text else target
         return text
+
+
+def _is_within(query: Query, other: Query) -> bool:
+    """Whether a query is another, or stands in it without a block between."""
+    while query is not other:
+        if query.parent is not None or query.enclosing is None:
+            return False
+        query = query.enclosing
+    return True

@@ -67,29 +67,29 @@ class PredictionTable(NamedTuple):
             expressions: The row's inputs.
 
         Returns:
-            A SELECT of one row with the model's columns.
+            A SELECT of one row with the model's columns. They have no names in it, which an input would read instead of
+            its own table's.
         """
         return f"SELECT {self._outputs('')} FROM {self.name} WHERE {self._equal('', expressions)}"
 
-    def single(self, names: Sequence[str], expressions: Sequence[str]) -> str:
+    def single(self, expressions: Sequence[str]) -> str:
         """The subselect of a model that is read alone: one row, with its inputs after its outputs.
 
         Args:
-            names: Of the inputs.
             expressions: The inputs.
 
         Returns:
             A SELECT of one row.
         """
         keys = ", ".join(f"{each} AS {input_column(number)}" for number, each in enumerate(expressions))
-        shown = ", ".join(f"__k.{input_column(number)} AS {quoted(name)}" for number, name in enumerate(names))
-        same = self._equal("__p.", [f"__k.{input_column(number)}" for number in range(len(names))])
+        shown = ", ".join(f"__k.{input_column(number)}" for number in range(len(expressions)))
+        same = self._equal("__p.", [f"__k.{input_column(number)}" for number in range(len(expressions))])
         return f"SELECT {self._outputs('__p.')}, {shown} FROM (SELECT {keys}) AS __k LEFT JOIN {self.name} AS __p ON {same}"
 
     def _outputs(self, qualifier: str) -> str:
         columns = {name: f"{qualifier}{column}" for column, name in self.columns.items()}
         return ", ".join(
-            f"{columns[name] if name in columns else f'CAST(NULL AS {type_})'} AS {quoted(name)}"
+            columns[name] if name in columns else f"CAST(NULL AS {type_})"
             for name, type_ in self.model.outputs.items()
         )
 

@@ -51,18 +51,14 @@ def conjuncts(tokens: Sequence[Token], span: Span) -> list[Span]:
         Conditions of which all must hold. Brackets around all of one are taken off.
     """
     span = without_brackets(tokens, span)
-    parts, start, cases, betweens = [], span.start, 0, 0
+    parts, start, betweens = [], span.start, 0
     for position in _at_depth(tokens, span):
         kind = tokens[position].token_type
-        if kind is TokenType.OR and not cases:
+        if kind is TokenType.OR:
             return [span]
-        if kind is TokenType.CASE:
-            cases += 1
-        elif kind is TokenType.END and cases:
-            cases -= 1
-        elif kind is TokenType.BETWEEN and not cases:
+        if kind is TokenType.BETWEEN:
             betweens += 1
-        elif kind is TokenType.AND and not cases:
+        elif kind is TokenType.AND:
             if betweens:
                 betweens -= 1
                 continue
@@ -257,15 +253,15 @@ def _column(tokens: Sequence[Token], span: Span, label: str | None) -> str | Non
 
 
 def _at_depth(tokens: Sequence[Token], span: Span) -> Iterator[int]:
-    """The tokens of a span that are in no brackets of it; the brackets themselves are."""
+    """The tokens of a span that are in no brackets of it, and not between CASE and END; these themselves are."""
     depth = 0
     for position in range(span.start, span.end):
-        kind = tokens[position].token_type
-        if kind in _CLOSING:
+        kind = tokens[position].token_type if not _is_after_dot(tokens, position) else None
+        if kind in _CLOSING or (kind is TokenType.END and depth):
             depth -= 1
         if depth == 0:
             yield position
-        if kind in _OPENING:
+        if kind in _OPENING or kind is TokenType.CASE:
             depth += 1
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..inference.runtime.context import Query
 
-MAX_KEPT_ROWS = 10_000
+MAX_HELD_ROWS = 10_000
 """Rows of a result that was not read to its end which are kept when another statement runs on its connection."""
 
 _SHOWN_ROWS = 15
@@ -31,7 +31,7 @@ class Result:
     """What a statement gave.
 
     Rows are read once, as a cursor's are. A result that nobody refers to any more is given up when the next statement
-    runs; one that somebody may still read is read ahead then, as far as ``MAX_KEPT_ROWS``.
+    runs; one that somebody may still read is read ahead then, as far as ``MAX_HELD_ROWS``.
 
     Attributes:
         columns: the columns' names.
@@ -121,7 +121,7 @@ class Result:
     def fetchall(self) -> list[Row]:
         """All rows that were not read yet."""
         if self._connection is not None:
-            self._rows += self._connection.fetchall()
+            self._rows += self._read(None)
             self._end()
         rows = list(self._rows)
         self._rows.clear()
@@ -137,12 +137,23 @@ class Result:
         return self._converted("to_arrow_table")
 
     def pl(self) -> Any:
-        """The rows that were not read yet, as a Polars DataFrame. Needs polars and pyarrow."""
+        """The rows that were not read yet, as a Polars DataFrame. Needs polars and pyarrow.
+
+        Raises:
+            InputError: polars is not installed.
+        """
         try:
             import polars
         except ModuleNotFoundError:
             raise InputError("polars is not installed: pip install polars pyarrow") from None
         return polars.from_arrow(self.arrow())
+
+    def complete(self) -> Result:
+        """Have all rows at hand, and the result itself."""
+        if self._connection is not None:
+            self._rows += self._read(None)
+            self._end()
+        return self
 
     def close(self) -> None:
         """Give up the rows that were not read yet."""
@@ -151,17 +162,17 @@ class Result:
             self._connection.abort()
             self._end()
 
-    def keep(self) -> None:
+    def detach(self) -> None:
         """Read what is left, since the connection is wanted for another statement.
 
         Raises:
-            InputError: more than ``MAX_KEPT_ROWS`` rows are left. Nothing is lost: they can still be read.
+            InputError: more than ``MAX_HELD_ROWS`` rows are left. Nothing is lost: they can still be read.
         """
         if self._connection is not None:
-            self._read_ahead(MAX_KEPT_ROWS + 1)
+            self._read_ahead(MAX_HELD_ROWS + 1)
         if self._connection is not None:
             raise InputError(
-                f"a result with more than {MAX_KEPT_ROWS:,} rows is still open. Read it to its end, or close() it, "
+                f"a result with more than {MAX_HELD_ROWS:,} rows is still open. Read it to its end, or close() it, "
                 "before the next statement; or use another connection: connect() the same file once more"
             )
 
@@ -182,10 +193,19 @@ class Result:
         """Have so many rows at hand, where there are as many."""
         missing = count - len(self._rows)
         if self._connection is not None and missing > 0:
-            rows = self._connection.fetchmany(missing)
-            self._rows += rows
+            rows = self._read(missing)
             if len(rows) < missing:
                 self._end()
+            self._rows += rows
+
+    def _read(self, count: int | None) -> list[Row]:
+        """So many rows of the connection, or all. What fails is read no further."""
+        assert self._connection is not None
+        try:
+            return self._connection.fetchall() if count is None else self._connection.fetchmany(count)
+        except BaseException:
+            self._end()
+            raise
 
     def _end(self) -> None:
         self._connection = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import orjson
 
+from ..config.normalize import suggest
 from ..errors import InputError
 from ..inference.runtime.context import Query
+from ..redaction import preview
 from .asking import Asker
 from .blocks import Relation
 from .database import Database, Parameters, with_named_parameters
@@ -23,6 +26,12 @@ from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
+
+
+_NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
+
+_READS = (("SELECT",), ("FROM",), ("VALUES",), ("TABLE",), ("SUMMARIZE",))
+"""First words of statements that change nothing, so that their rows are read as they are wanted."""
 
 
 def run_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
@@ -53,14 +62,17 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
         else:
             sql = prepared.statement.source
         database.execute(sql)
+        is_read = prepared.statement.words[:1] in _READS
+        counted = None if is_read else Result.of_open(connection.duckdb).complete()
 
     def end() -> None:
         """Drop the predictions, and keep what the statement changed."""
-        predictions.close()
-        database.end()
+        database.end(predictions.close)
 
-    result = Result.of_open(connection.duckdb, connection.at_end(end))
+    result = Result.of_open(connection.duckdb, connection.at_end(end)) if counted is None else counted
     result.queries = asker.queries()
+    if counted is not None:
+        end()
     return result
 
 
@@ -84,8 +96,7 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
         prepared.check()
         estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
         prepared.planner().run(estimates)
-        estimates.close()
-        prepared.database.end()
+        prepared.database.end(estimates.close)
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
 
 
@@ -132,12 +143,8 @@ class _Prepared:
 
     def planner(self) -> Planner:
         """A planner of the statement, of which nothing is run."""
-        try:
-            planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
-        except ValueError as error:
-            raise InputError(f"the statement cannot be read: {error}") from None
-        self._planner = planner
-        return planner
+        self._planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
+        return self._planner
 
     def needed(self, model: JoinedModel) -> set[str]:
         """The outputs of a model that the statement reads."""
@@ -151,6 +158,7 @@ class _Prepared:
 
         Raises:
             duckdb.Error: It does not bind.
+            InputError: It does not, for a reason that has to do with a model.
         """
         planner = self.planner()
         if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
@@ -158,11 +166,20 @@ class _Prepared:
         if not planner.has_models:
             return False
         predictions = BoundOnly(self.database, self.needed)
-        try:
-            self.database.check(planner.run(predictions))
-        finally:
-            predictions.close()
+        self.database.check(planner.run(predictions), self._explained)
+        predictions.close()
         return True
+
+    def _explained(self, message: str) -> InputError | None:
+        """An error of DuckDB in words of models; None where it is about something else."""
+        column = _NO_COLUMN.search(message)
+        for name, model in self._planner.labels().items():
+            if column is None or column[1].lower() != name.lower():
+                continue
+            if column[2].lower() in {each.lower() for each in model.inputs}:
+                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
+            return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
+        return None
 
     def dry_query(self, model: JoinedModel) -> Query:
         """A query of a model that only counts."""

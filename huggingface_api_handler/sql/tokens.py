@@ -17,8 +17,10 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
+from ..config.normalize import suggest
 from ..errors import InputError
-from .arguments import ArgumentList, ArgumentReader
+from ..redaction import preview
+from .arguments import TEXTS, ArgumentList, ArgumentReader
 
 MAX_MODEL_STATEMENT_CHARS = 1_000_000
 """Longest statement that may use a model: its tokens are read in about a second. DuckDB takes longer ones."""
@@ -31,6 +33,7 @@ _MAX_WORDS = 8
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _NO_TOKENS = re.compile(r"(?:\s+|--[^\r\n]*|/\*[^*/]*\*/)+")  # and comments with others in them by _end_of_comment
+_NAME_QUOTES = '"`'
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # What ends a statement, or begins something in which a semicolon ends nothing. A string that is closed is one match.
@@ -64,7 +67,7 @@ class Dialect(DuckDB):
     class Tokenizer(DuckDB.Tokenizer):
         """DuckDB's, with the backtick."""
 
-        IDENTIFIERS = ['"', "`"]
+        IDENTIFIERS = ['"', "`"]  # noqa: RUF012 - as sqlglot declares it
 
 
 class _Read(NamedTuple):
@@ -115,6 +118,11 @@ class Statement:
         """
         return self._read.tokens
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The words and quoted names among its tokens, in lower case. Texts are none."""
+        return frozenset(token.text.lower() for token in self.tokens if token.token_type not in TEXTS)
+
     @property
     def arguments(self) -> tuple[ArgumentList, ...]:
         """Its lists of arguments, each with the part of ``text`` in which it holds, outer ones first."""
@@ -146,6 +154,23 @@ class Statement:
                     values[argument.lower()] = value
         return values
 
+    def refuse_other_models(self, names: Collection[str]) -> None:
+        """Refuse an argument such as ``m.top_k`` where the statement uses no model ``m``.
+
+        Args:
+            names: and aliases of the models that it uses.
+
+        Raises:
+            InputError: an argument is for another one. The message has the nearest name.
+        """
+        meant = {name.lower() for name in names}
+        for found in self.arguments:
+            for name in found.values:
+                model = name.rpartition(".")[0]
+                if model and model.lower() not in meant:
+                    problem = f"the statement uses no model {preview(model)}"
+                    raise InputError(f"USING {name}: {problem}{suggest(model, meant)}")
+
     def may_name(self, names: Collection[str]) -> bool:
         """Whether one of some names may stand in the statement, found without its tokens.
 
@@ -153,10 +178,18 @@ class Statement:
             names: in lower case.
 
         Returns:
-            False where none does; True where one does, also within other text.
+            False where none stands outside of texts and comments; True where one does, also as part of another name.
         """
         source = self.source.lower()
-        return any(name in source or any(_quoted(name, quote) in source for quote in '"`') for name in names)
+        spelled = {each for name in names for each in (name, *(name.replace(quote, quote * 2) for quote in '"`'))}
+        if not any(name in source for name in spelled):
+            return False
+        return any(name in self._without_texts for name in spelled)
+
+    @cached_property
+    def _without_texts(self) -> str:
+        """The statement in lower case, without its texts and comments."""
+        return " ".join(self.source[start:stop] for start, stop in _plain_spans(self.source)).lower()
 
 
 def statements_of(script: str) -> list[Statement]:
@@ -221,6 +254,21 @@ def _cuts(script: str) -> Iterator[tuple[int, int]]:
     yield start, len(script)
 
 
+def _plain_spans(source: str) -> Iterator[tuple[int, int]]:
+    """What of a statement is neither text nor comment. Quoted names are neither."""
+    start = position = 0
+    openers = _openers(source, 0)
+    while (match := openers.search(source, position)) is not None:
+        kind = match.lastgroup
+        closed = match.end() if kind in (None, "end") else _closed(source, match, str(kind))
+        position = len(source) if closed is None else closed
+        if kind == "end" or match[0][0] in _NAME_QUOTES:
+            continue
+        yield start, match.start()
+        start = position
+    yield start, len(source)
+
+
 def _openers(script: str, start: int) -> re.Pattern[str]:
     return _OPENERS_OF_COMMANDS if _COMMANDS.match(script, _first_token(script, start, len(script))) else _OPENERS
 
@@ -266,10 +314,6 @@ def _words(script: str, start: int, stop: int) -> tuple[str, ...]:
         words.append(word[0].upper())
         start = _first_token(script, word.end(), stop)
     return tuple(words)
-
-
-def _quoted(name: str, quote: str) -> str:
-    return name.replace(quote, quote * 2)
 
 
 def _without(text: str, removed: Iterable[slice]) -> str:

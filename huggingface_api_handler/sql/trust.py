@@ -16,12 +16,13 @@ from ..errors import InputError
 from ..inference.runtime.session import Session
 from ..printable import printable
 from ..redaction import preview
-from .catalog import Catalog, Engine, Item, Model
+from .catalog import Catalog
+from .catalog_items import Engine, Item, Model
 
 _KEY_NAME = b"made here"
 _MARK_BYTES = 32
 _FOLDERS = ("media_dir", "output_dir", "cache_dir")
-_MAX_SHOWN_CHARS = 300
+_MAX_SHOWN_QUERY_CHARS = 300
 
 
 class Trust:
@@ -91,9 +92,9 @@ class Trust:
         for item in items:
             if not self.is_ours(item):
                 raise InputError(
-                    f"{_described(item)} was not made by you on this machine, or was changed since, so nothing is sent. "
-                    f"{_would_do(item)}. Where you trust whoever made it, open the file once with `huggingface-api-handler "
-                    f"sql --trust {self._path}`, or connect({self._path!r}, trust=True)"
+                    f"{_described(item)} was not made by you on this machine, or was changed since, so nothing is "
+                    f"sent. {_would_do(item)}. Where you trust whoever made it, open the file once with "
+                    f"`huggingface-api-handler sql --trust {self._path}`, or connect({self._path!r}, trust=True)"
                 )
 
 
@@ -126,4 +127,4 @@ def _engine_would_do(engine: Engine) -> str:
 
 
 def _shown(text: str) -> str:
-    return printable(text)[:_MAX_SHOWN_CHARS]
+    return printable(text)[:_MAX_SHOWN_QUERY_CHARS]

@@ -5,28 +5,39 @@ DuckDB's own views cannot hold a model. A view over one is text, which is put in
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
 from ..redaction import preview
-from .catalog import Catalog, View
+from .catalog import Catalog
+from .catalog_items import View
 from .result import Result, quoted
 from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
 
+_RENAMING = ("ALTER TABLE", "ALTER VIEW")
+_MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW)\b")
 _BEFORE_NAME = {"OR", "REPLACE", "TEMP", "TEMPORARY", "RECURSIVE", "TRANSIENT", "TABLE", "VIEW", "IF", "NOT", "EXISTS"}
 
 
 class _Header(NamedTuple):
-    """``CREATE ... name [(columns)] AS``: what is made, and where the rest begins."""
+    """What a CREATE names: its words before the name, the parts of the name, and the token behind it."""
 
     words: frozenset[str]
     parts: list[str]
     next: int
+
+
+class _Definition(NamedTuple):
+    """What a view is to be: ``body``, of which the columns are named anew where ``columns`` has a list of names."""
+
+    body: Statement
+    columns: str = ""
 
 
 def create_view(statement: Statement, connection: Connection) -> Result | None:
@@ -46,8 +57,8 @@ def create_view(statement: Statement, connection: Connection) -> Result | None:
     if not statement.may_name(catalog.names()):
         return None
     header = _header(statement.tokens, "VIEW")
-    body = _body(statement, header)
-    if body is None or not connection.uses_models(body):
+    definition = _definition(statement, header)
+    if definition is None or not connection.uses_models(definition.body):
         return None
     name = header.parts[-1]
     existing = catalog.view(name)
@@ -61,8 +72,11 @@ def create_view(statement: Statement, connection: Connection) -> Result | None:
     if catalog.model(name) is not None:
         raise InputError(f"there is a model {preview(name)}. Give the view another name")
     catalog.refuse_taken(name, "view")
-    _refuse_loop(name, body, catalog)
-    catalog.add(View(name, _query(statement, header, body)))
+    _refuse_loop(name, definition.body, catalog)
+    query = definition.body.source
+    if definition.columns:
+        query = f"SELECT * FROM ({query}) AS {quoted(name)}{definition.columns}"  # noqa: S608 - the person's own text
+    catalog.add(View(name, query))
     return Result((), ())
 
 
@@ -108,16 +122,24 @@ def refuse_model_name(statement: Statement, catalog: Catalog) -> None:
     """Refuse a table or view of DuckDB's that would have the name of a model.
 
     Args:
-        statement: CREATE TABLE or CREATE VIEW.
+        statement: any statement. CREATE TABLE, CREATE VIEW and RENAME TO are looked at.
         catalog: has the models.
 
     Raises:
         InputError: a model or a view over one has the name.
     """
-    if statement.may_name(catalog.names()):
-        header = _header(statement.tokens, "TABLE", "VIEW")
-        if header.parts:
-            catalog.refuse_model_name(header.parts[-1])
+    words = " ".join(statement.words)
+    renames = words.startswith(_RENAMING)
+    if not (renames or _MAKES_TABLE.match(words)) or not statement.may_name(catalog.names()):
+        return
+    tokens = statement.tokens
+    if renames:
+        if [token.text.upper() for token in tokens[-3:-1]] == ["RENAME", "TO"]:
+            catalog.refuse_model_name(tokens[-1].text)
+        return
+    parts = _header(tokens, "TABLE", "VIEW").parts
+    if parts and catalog.is_own_schema(parts[:-1]):
+        catalog.refuse_model_name(parts[-1])
 
 
 def _header(tokens: tuple[Token, ...], *kinds: str) -> _Header:
@@ -139,47 +161,31 @@ def _header(tokens: tuple[Token, ...], *kinds: str) -> _Header:
     return _Header(frozenset(words), parts, at)
 
 
-def _body(statement: Statement, header: _Header) -> Statement | None:
+def _definition(statement: Statement, header: _Header) -> _Definition | None:
     """What stands behind AS; behind the name where MindsDB's form has a query in brackets there."""
     tokens, at = statement.tokens, header.next
-    depth = 0
-    for token in tokens[at:]:
-        if token.token_type is TokenType.L_PAREN:
-            depth += 1
-        elif token.token_type is TokenType.R_PAREN:
-            depth -= 1
-        elif token.token_type is TokenType.ALIAS and not depth:
-            found = statements_of(statement.source[token.end + 1 :])
-            return found[0] if found else None
-        elif depth == 1 and token.token_type is TokenType.SELECT and tokens[at].token_type is TokenType.L_PAREN:
-            return statements_of(statement.source[tokens[at].start :])[0]
-    return None
-
-
-def _query(statement: Statement, header: _Header, body: Statement) -> str:
-    tokens = statement.tokens
-    if tokens[header.next].token_type is not TokenType.L_PAREN or (
-        body.source.startswith("(") and not _has_as(statement, header)
-    ):
-        return body.source
-    columns = statement.source[tokens[header.next].start : _closing(tokens, header.next) + 1]
-    return f"SELECT * FROM ({body.source}) AS {quoted(header.parts[-1])}{columns}"
-
-
-def _has_as(statement: Statement, header: _Header) -> bool:
-    closing = _closing(statement.tokens, header.next)
-    return any(
-        token.start > closing and token.token_type is TokenType.ALIAS for token in statement.tokens[: header.next + 200]
-    )
+    columns = ""
+    if at < len(tokens) and tokens[at].token_type is TokenType.L_PAREN:
+        closing = _closing(tokens, at)
+        if closing + 1 >= len(tokens) or tokens[closing + 1].token_type is not TokenType.ALIAS:
+            return _Definition(statements_of(statement.source[tokens[at].start :])[0])
+        columns = statement.source[tokens[at].start : tokens[closing].end + 1]
+        at = closing + 1
+    if at >= len(tokens) or tokens[at].token_type is not TokenType.ALIAS:
+        return None
+    bodies = statements_of(statement.source[tokens[at].end + 1 :])
+    return _Definition(bodies[0], columns) if bodies else None
 
 
 def _closing(tokens: tuple[Token, ...], at: int) -> int:
+    """The token that closes the bracket at a place; the last one where none does."""
     depth = 0
-    for token in tokens[at:]:
-        depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+    for place in range(at, len(tokens)):
+        kind = tokens[place].token_type
+        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
         if not depth:
-            return int(token.end)
-    return int(tokens[-1].end)
+            return place
+    return len(tokens) - 1
 
 
 def _refuse_loop(name: str, body: Statement, catalog: Catalog) -> None:
@@ -187,7 +193,7 @@ def _refuse_loop(name: str, body: Statement, catalog: Catalog) -> None:
     seen: set[str] = set()
     waiting = [body]
     while waiting:
-        words = {token.text.lower() for token in waiting.pop().tokens}
+        words = waiting.pop().names
         if name.lower() in words:
             raise InputError(f"the view {preview(name)} would contain itself")
         for view in catalog.views():

@@ -19,7 +19,7 @@ HEAVY = frozenset(
 )
 """Packages that this way to use the handler is without."""
 
-MODULES = ("huggingface_api_handler.sql", "huggingface_api_handler.cli", "huggingface_api_handler.server.app")
+MODULES = ("huggingface_api_handler.sql", "huggingface_api_handler.cli.sql.shell", "huggingface_api_handler.server.app")
 """Imported each in a process of its own."""
 
 

@@ -348,8 +348,8 @@ def _advice(owner: KeyOwner, request: _Request) -> str:
     if owner is KeyOwner.MACHINE and engine.api_key_env is not None:
         return (
             f"No key went along: api_key_env names {engine.api_key_env}, the machine's own key, which goes to Hugging "
-            f"Face only. Where {host} may have it, set {ALLOWED_VARIABLES}={engine.api_key_env} where MindsDB runs, "
-            "or give the engine a key of its own"
+            f"Face only. Where {host} may have it, set {ALLOWED_VARIABLES}={engine.api_key_env} in the environment of "
+            "this program, or give the engine a key of its own"
         )
     if owner is KeyOwner.MACHINE:
         return (

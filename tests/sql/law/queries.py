@@ -155,16 +155,19 @@ class _Queries:
         if not alias:
             self._alias += 1
             alias = f"x{self._alias}"
-            if self._rng.random() < 0.08 and scope.columns:
-                alias = self._rng.choice(scope.columns).name
+            same = [column.name for column in scope.columns if column.kind == kind]
+            if same and self._rng.random() < 0.1:
+                alias = self._rng.choice(same)
         return Sql((value, f" AS {alias}")), alias
 
     def _where(self, scope: Scope, depth: int, aliases: list[tuple[str, str]]) -> tuple[Part, ...]:
         if self._rng.random() < 0.5:
             return ()
         where = [self._conjunct(scope, depth) for _ in range(self._rng.choice((1, 1, 1, 2)))]
-        if aliases and self._rng.random() < 0.2:
-            name, kind = self._rng.choice(aliases)
+        columns = {column.key for column in scope.columns}  # which count before an alias of their name
+        free = [(name, kind) for name, kind in aliases if name not in columns]
+        if free and self._rng.random() < 0.2:
+            name, kind = self._rng.choice(free)
             where.append(self._on_alias(name, kind))
         self._rng.shuffle(where)
         return tuple(where)
