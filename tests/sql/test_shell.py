@@ -94,7 +94,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HOME": str(tmp_path / "hf-home"),
         "HF_HUB_OFFLINE": "1",
         "TERM": "xterm",
     }
@@ -104,6 +104,7 @@ def run(tmp_path: Path, *arguments: str, stdin: str = "") -> subprocess.Complete
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
+        check=False,
         capture_output=True,
         text=True,
         env=environment(tmp_path),
@@ -261,7 +262,7 @@ def test_who_reads_only_the_first_rows_gets_no_traceback(tmp_path: Path) -> None
 
 
 def test_ctrl_c_keeps_what_is_answered_and_the_next_run_asks_the_rest(tmp_path: Path, slow: SlowService) -> None:
-    run(tmp_path, "--db", "my.duckdb", "-c", f"{setup(slow)}{TEXTS}")
+    assert cli.main(["sql", "--db", str(tmp_path / "my.duckdb"), "-c", f"{setup(slow)}{TEXTS}"]) == 0
     command = [*COMMAND, "--db", "my.duckdb", "-c", SELECT]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(tmp_path), cwd=tmp_path
@@ -326,7 +327,7 @@ class Terminal:
 
 
 def test_in_a_terminal_ctrl_c_goes_back_to_the_prompt(tmp_path: Path, slow: SlowService) -> None:
-    run(tmp_path, "--db", "my.duckdb", "-c", f"{setup(slow)}{TEXTS}")
+    assert cli.main(["sql", "--db", str(tmp_path / "my.duckdb"), "-c", f"{setup(slow)}{TEXTS}"]) == 0
     terminal = Terminal(tmp_path, "my.duckdb")
     terminal.wait_for("sql>")
     terminal.type(f"{SELECT};\r")
@@ -339,7 +340,7 @@ def test_in_a_terminal_ctrl_c_goes_back_to_the_prompt(tmp_path: Path, slow: Slow
 
 
 def test_in_a_terminal_an_expensive_statement_is_asked_about(tmp_path: Path, classifier: Service) -> None:
-    run(tmp_path, "--db", "my.duckdb", "-c", f"{setup(classifier)}{TEXTS}")
+    assert cli.main(["sql", "--db", str(tmp_path / "my.duckdb"), "-c", f"{setup(classifier)}{TEXTS}"]) == 0
     terminal = Terminal(tmp_path, "my.duckdb", "--max-requests", "5")
     terminal.wait_for("sql>")
     terminal.type(f"{SELECT};\r")

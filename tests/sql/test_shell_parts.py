@@ -25,10 +25,11 @@ from huggingface_api_handler.inference.telemetry.usage import Usage
 class Estimate:
     """What a model would cost."""
 
-    requests: int | None
+    requests: int
     dollars: float | None = None
     seconds: float | None = None
     model: str = "mood"
+    distinct_inputs: int = 10**6
 
 
 class Person:
@@ -110,8 +111,28 @@ def test_the_models_of_a_statement_count_together_and_statements_do_not() -> Non
     assert len(person.asked) == 1
 
 
-def test_what_nobody_can_count_is_not_asked_about() -> None:
-    assert question(None)(Estimate(None))
+def test_few_inputs_are_not_counted() -> None:
+    class Uncounted(Estimate):
+        """Fails where it is counted."""
+
+        @property
+        def requests(self) -> int:  # type: ignore[override]
+            """Fail."""
+            raise AssertionError
+
+        @requests.setter
+        def requests(self, _: int) -> None: ...
+
+    assert question(None, requests=160)(Uncounted(0, distinct_inputs=10))
+    with pytest.raises(AssertionError):
+        question(None, requests=159)(Uncounted(0, distinct_inputs=10))
+
+
+def test_a_no_in_a_later_window_does_not_say_that_nothing_was_sent() -> None:
+    asked = question(None)
+    assert asked(Estimate(100))
+    with pytest.raises(DeclinedError, match="No more was sent"):
+        asked(Estimate(1))
 
 
 NAMES = Names(
