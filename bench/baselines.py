@@ -382,16 +382,25 @@ def _load_client(name: str) -> Client:
     return client
 
 
-def _memory_bytes(line: str) -> int:
-    """Resident memory of this process: now ('VmRSS') or its peak ('VmHWM').
+def memory_bytes(line: str) -> int:
+    """Resident memory of this process.
 
     ``ru_maxrss`` will not do: a forked process starts with the peak of its parent.
+
+    Args:
+        line: 'VmRSS' for now, 'VmHWM' for the peak since the last ``reset_memory_peak``.
     """
     status = Path("/proc/self/status").read_text()
     return int(next(row.split()[1] for row in status.splitlines() if row.startswith(line))) * 1024
 
 
-def _cpu_seconds() -> float:
+def reset_memory_peak() -> None:
+    """Let the peak of this process be what it has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of all its threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -413,21 +422,21 @@ def main() -> None:
     """Run one client on the job from stdin and print its result."""
     job = Job.from_json(sys.stdin.read())
     client = _load_client(sys.argv[1])
-    startup_cpu_seconds, startup_bytes = _cpu_seconds(), _memory_bytes("VmRSS")
+    startup_cpu_seconds, startup_bytes = cpu_seconds(), memory_bytes("VmRSS")
     inputs = [] if job.frame_rows else job.inputs()
     gc.collect()
-    loaded_bytes = _memory_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, so that the peak is this run's
+    loaded_bytes = memory_bytes("VmRSS")
+    reset_memory_peak()
     profilers = _start_profilers() if job.profile else []
-    cpu_started, started = _cpu_seconds(), time.perf_counter()
+    cpu_started, started = cpu_seconds(), time.perf_counter()
     read = client(job, inputs)
-    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
-    peak_bytes = _memory_bytes("VmHWM")
+    seconds, cpu = time.perf_counter() - started, cpu_seconds() - cpu_started
+    peak_bytes = memory_bytes("VmHWM")
     answers, inputs = read(), inputs or job.inputs()
     items: Sequence[Item] = [Path(each).read_bytes() for each in inputs] if job.kind == "image" else inputs
     result = ClientResult(
         seconds=seconds,
-        cpu_seconds=cpu_seconds,
+        cpu_seconds=cpu,
         startup_cpu_seconds=startup_cpu_seconds,
         memory=MemoryUse(startup_bytes, loaded_bytes, peak_bytes),
         frame_bytes=sum(map(sys.getsizeof, inputs)) + 8 * len(inputs),

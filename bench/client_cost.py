@@ -7,6 +7,7 @@ runs with its defaults, and once more without its response cache. Imports are no
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
@@ -51,7 +52,7 @@ class Cost(TypedDict):
     peak_active: int
 
 
-def cost(service: RemoteService, name: str, plan: Plan, job: Job) -> Cost:
+def cost(service: RemoteService, name: str, plan: Plan, job: Job, python: str = sys.executable) -> Cost:
     """Run a client once.
 
     Args:
@@ -59,12 +60,13 @@ def cost(service: RemoteService, name: str, plan: Plan, job: Job) -> Cost:
         name: The client, as in ``run_client``.
         plan: How the service behaves.
         job: What to predict. Its ``url`` is replaced.
+        python: The interpreter to run.
 
     Raises:
         RuntimeError: A row has no answer, or a wrong one.
     """
     service.set_plan(plan)
-    result = run_client(name, replace(job, url=service.url))
+    result = run_client(name, replace(job, url=service.url), python=python)
     result.raise_if_incomplete(name)
     stats = service.stats()
     return {
@@ -99,9 +101,9 @@ def run_rounds(
     return runs
 
 
-def batched_cost(service: RemoteService, rows: int, cache: bool | None = None) -> Cost:
+def batched_cost(service: RemoteService, rows: int, python: str = sys.executable) -> Cost:
     """Run ours once on a service that takes batches of 32."""
-    return cost(service, "ours", BATCHES, Job("", rows, cache=cache))
+    return cost(service, "ours", BATCHES, Job("", rows), python)
 
 
 def embeddings_costs(service: RemoteService, rows: int, repeat: int) -> dict[str, list[Cost]]:

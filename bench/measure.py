@@ -29,7 +29,7 @@ CLIENT_TIMEOUT_S = 1800.0
 SERVICE_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_PACKAGES = ("huggingface_api_handler", "huggingface_hub", "aiohttp", "orjson", "pandas", "mindsdb")
+_PACKAGES = ("huggingface_api_handler", "huggingface_hub", "aiohttp", "orjson", "pandas", "duckdb", "mindsdb")
 
 
 @dataclass(frozen=True)

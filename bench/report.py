@@ -136,6 +136,16 @@ def long_texts(results: JSON) -> Figure:
     return _requests(results["cases"])
 
 
+def install(results: JSON) -> Figure:
+    """Seconds of each installation with an empty and with a full cache, and what it takes on the disk."""
+    figure, (cold, warm, size) = plt.subplots(1, 3, figsize=(12, 1.8), layout="constrained")
+    panels = (cold, "cold_seconds", "empty cache"), (warm, "warm_seconds", "full cache"), (size, "megabytes", "disk")
+    for axes, key, where in panels:
+        unit = "MB" if axes is size else "seconds"
+        _bars(axes, {name: each[key] for name, each in results["installed"].items()}, f"{unit}, {where}")
+    return figure
+
+
 def _requests(cases: dict[str, JSON]) -> Figure:
     """Requests of each query beside the fewest."""
     figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
@@ -149,8 +159,48 @@ def _requests(cases: dict[str, JSON]) -> Figure:
     return figure
 
 
+def semantic(results: JSON) -> Figure:
+    """Inputs of each query: distinct, fewest and sent."""
+    cases = results["cases"]
+    figure, axes = plt.subplots(figsize=(9, 0.5 * len(cases) + 0.8), layout="constrained")
+    names = list(cases)[::-1]
+    for key, colour, marker in (
+        ("distinct", OTHER_COLOUR, "|"),
+        ("fewest", BOUND_COLOUR, "x"),
+        ("inputs", OURS_COLOUR, "o"),
+    ):
+        axes.scatter([cases[name][key] for name in names], names, color=colour, marker=marker, label=key)
+    axes.set(xscale="log", xlabel="inputs: those sent in blue, the fewest in red, the distinct ones in grey")
+    return figure
+
+
+def sql_memory(results: JSON) -> Figure:
+    """Peak memory of each query beside that of the same query without a model."""
+    cases = results["cases"]
+    figure, axes = plt.subplots(figsize=(9, 0.7 * len(cases) + 0.8), layout="constrained")
+    for row, each in enumerate(reversed(cases.values())):
+        for shift, key, colour in ((0.2, "plain_bytes", OTHER_COLOUR), (-0.2, "model_bytes", OURS_COLOUR)):
+            axes.bar_label(axes.barh(row + shift, each[key] / MB_BYTES, 0.38, color=colour), fmt="{:,.0f}", padding=3)
+    axes.set_yticks(range(len(cases)), list(cases)[::-1])
+    axes.set_xlabel("peak memory in MB: with a model in blue, without it in grey")
+    axes.margins(x=0.12)
+    return figure
+
+
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
-    plot.__name__: plot for plot in (ceiling, client_cost, peers, scale, through_sql, request_cost, long_texts)
+    plot.__name__: plot
+    for plot in (
+        ceiling,
+        client_cost,
+        peers,
+        scale,
+        through_sql,
+        request_cost,
+        long_texts,
+        install,
+        semantic,
+        sql_memory,
+    )
 }
 """By the module of the benchmark, in the order of the page."""
 
@@ -171,12 +221,17 @@ def section(name: str, results: JSON) -> list[str]:
     for error, where in _errors(results):
         lines.append(f"| {where} | does not run: {error} | | |")
     versions = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
-    service = results["service"]
     measured = (
         f"Measured {results['date']} with Python {results['python']} on {results['system']}, {results['cores']} cores; "
-        f"{versions}. The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU "
-        f"time; a bare client reached {service['requests_per_second']:,} requests per second."
+        f"{versions}."
     )
+    if service := results.get("service"):
+        measured += (
+            f" The service itself processes {service['requests_per_cpu_second']:,} requests per second of CPU time; a "
+            f"bare client reached {service['requests_per_second']:,} requests per second."
+        )
+    for table in results.get("tables", []):
+        lines += ["", *_wrapped(table["text"]), "", *_table_of_text(table["columns"], table["rows"])]
     return [*lines, "", f"![{heading}](bench/{name}.svg)", "", *_wrapped(measured), ""]
 
 
@@ -192,6 +247,11 @@ def _table(checks: Iterable[Check]) -> list[str]:
         passed = {True: "pass", False: "**FAIL**", None: ""}[check["passed"]]
         lines.append(f"| {check['what']} | {_number(check['value'])} | {_number(check['bound'])} | {passed} |")
     return lines
+
+
+def _table_of_text(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """A table of cells that are text already."""
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 
 _COLUMNS = {

@@ -12,6 +12,9 @@ MAX_TABLE_CHARS = 140
 _MIN_GROUPED_NUMBER = 10_000
 """Integers from here on get separators of thousands. Smaller ones, such as years, are read without."""
 
+_MIN_ROUNDED_NUMBER = 0.001
+"""Smaller numbers have three digits that are not zero, since three decimals would show nothing of them."""
+
 
 def text_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, max_cell_chars: int = 60, max_rows: int = 15
@@ -65,11 +68,11 @@ def _format_cell(value: object, max_chars: int) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, float):
-        text = f"{value:,.3f}"
+        text = f"{value:,.3f}" if not 0 < abs(value) < _MIN_ROUNDED_NUMBER else f"{value:.3g}"
     elif _is_number(value):
         text = f"{value:,}" if abs(value) >= _MIN_GROUPED_NUMBER else str(value)
     elif isinstance(value, (dict, list)):
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, default=str)
     else:
         text = str(value)
     text = " ".join(text.split())

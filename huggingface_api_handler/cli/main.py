@@ -1,4 +1,4 @@
-"""The command line: install, uninstall, status, doctor, serve, run, tasks, demo."""
+"""The command line: sql, install, uninstall, status, doctor, serve, run, tasks, demo."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser.set_defaults(command=command)
         return subparser
 
+    _add_sql_arguments(add_command("sql", "Run SQL with models, in this process: a shell, or a script.", _sql))
     install = add_command("install", "Make this the huggingface_api handler of this environment's MindsDB.", _install)
     install.add_argument(
         "--no-prediction-cache",
@@ -71,7 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
     demo = add_command("demo", "Run the examples through a MindsDB server started for it.", _demo)
     demo.add_argument("--examples", type=Path, help="folder with the .sql files (default: the checkout's)")
+    demo.add_argument("--embedded", action="store_true", help="in this process, without MindsDB (extras sql, local)")
     return parser
+
+
+def _add_sql_arguments(sql: argparse.ArgumentParser) -> None:
+    from .sql.command import add_arguments
+
+    add_arguments(sql)
 
 
 def _add_serve_arguments(serve: argparse.ArgumentParser) -> None:
@@ -108,6 +116,12 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
 
 
 # Each command imports what it needs when it runs, so that --help is there at once and an extra may be missing.
+
+
+def _sql(args: argparse.Namespace) -> int:
+    from .sql.command import run_sql
+
+    return run_sql(args)
 
 
 def _install(args: argparse.Namespace) -> int:
@@ -174,6 +188,10 @@ def _tasks(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    if args.embedded:
+        from ..demo.embedded import run_embedded_demo
+
+        return run_embedded_demo(args.examples)
     from ..demo import run_demo
 
     return run_demo(args.examples)

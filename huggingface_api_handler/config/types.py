@@ -97,6 +97,11 @@ def _output_fields(value: object) -> dict[str, Any]:
 
 
 def _url(value: str) -> str:
+    if value.strip().lower() == "local":
+        raise ValueError(
+            "'local' is what an engine in `huggingface-api-handler sql` has, which starts the local server. Here, run "
+            "`huggingface-api-handler serve` and give its address: 'http://127.0.0.1:8900/models'"
+        )
     parts = urlsplit(value.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or _NOT_IN_URLS.search(value.strip()):
         raise ValueError("must be a URL that starts with https:// (or http:// for this machine)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 from .echoes import ServerError
@@ -44,85 +45,77 @@ def _number(name: re.Match[str]) -> str:
     return rf"(?<!\d)({group}{_DIGITS}){_NO_LENGTH}"
 
 
+@cache
 def _pattern(words: str) -> re.Pattern[str]:
     """A pattern in which ``<max>``, ``<tokens>``, ``<output>`` and ``<n>`` stand for numbers of tokens."""
+    # Compiled where a refusal is read: all of them take 20 ms, and most processes meet none.
     return re.compile(re.sub(r"(?<!P)<(max|tokens|output|n)>", _number, words), re.I | re.S)
 
 
-_STATED = tuple(
-    map(
-        _pattern,
-        (
-            # Text Embeddings Inference, Text Generation Inference, the local server
-            r"must have less than <max> tokens(?:[.:]{1,2}.{0,60}?given: <tokens>)?",
-            r"must be <= <max>\. given: <tokens> .{0,20}tokens and <output>",
-            # vLLM, SGLang, OpenAI and what follows it, with the tokens of the answer reserved beside those of the input
-            r"context length (?:is|of) <max>(?: tokens)?.{0,80}?you requested .{0,60}?\(<tokens> in (?:the messages|"
-            r"your prompt)[,;] <output> (?:in|for) the completion",
-            r"context length (?:is|of) <max>(?: tokens)?.{0,80}?you requested .{0,40}?: <tokens> tokens from the input "
-            r"messages and <output> tokens",
-            r"context length (?:is|of) <max>(?: tokens)?.{0,20}?you requested <output> output tokens and your prompt "
-            r"contains (?:at least <n>|<tokens>)",
-            r"context length is <max> tokens and your request has <tokens> input tokens \(<output> >",
-            r"context length (?:is|of) <max>(?: tokens)?.{0,40}?(?:you requested|your (?:messages|request|prompt) "
-            r"(?:has|have|resulted in|contains)) (?:at least <n>|<tokens>) (?:input )?tokens",
-            r"prompt \((?:total )?length <tokens>\) is (?:longer than the maximum model length of|too long to fit into "
-            r"the model \(context length) <max>",
-            r"prompt \(<tokens> tokens\) is too long and exceeds (?:the )?limit of <max>",
-            r"prompt length of <tokens> is longer than the maximum model length of <max>",
-            r"(?:maximum|max) (?:input|context|prompt|sequence|model) length (?:is|of) <max>"
-            r"(?: tokens)?(?: but the request contains <tokens> tokens)?",
-            r"input \(<tokens> tokens\) is longer than the model.{0,12}context length \(<max> tokens",
-            r"input length \(?<tokens>(?: tokens\))? exceeds (?:the )?maximum allowed (?:length|token size) \(?<max>",
-            # llama.cpp, and its bindings
-            r"input (?:\(<tokens> tokens\) )?is too large to process[.,] (?:please )?increase the physical batch size"
-            r"(?: \(current batch size: <max>\))?",
-            r"request (?:\(<tokens> tokens\) )?exceeds the available context size(?: \(<max> tokens)?",
-            r"requested tokens \(<tokens>\) exceed context window of <max>",
-            r"number of tokens \(<tokens>\) exceed(?:ed|s) maximum context length \(<max>\)",
-            r"input is larger than the max context size|input prompt is too big compared to kv size",
-            r"context length of only <max> tokens",
-            # torch, onnxruntime and candle behind hf-inference, Inference Endpoints and pipelines
-            r"size of tensor a \(<tokens>\) must match the size of tensor b \(<max>\) at non-singleton dimension 1",
-            r"expanded size of the tensor \(<tokens>\) must match the existing size \(<max>\) at non-singleton "
-            r"dimension 1",
-            r"sequence length is longer than the specified maximum sequence length for this model \(<tokens> > <max>\)",
-            r"sequence length must be less than max_position_embeddings .{0,60}?: <tokens> and max_position_embeddings"
-            r": <max>",
-            r"index out of range in self|index out of range: tried to access index <n> out of table with <n> rows",
-            r"must be within the inclusive range \[-(?P<max>\d{1,10}),",
-            r"broadcast an axis by a dimension other than 1\. <max> by <tokens>",
-            r"index-select invalid index <n> with dim size <max>",
-            # Cohere, Jina, Voyage, Mistral, Bedrock, Gemini, xAI, Anthropic, DashScope
-            r"total number of tokens \(prompt and prediction\) cannot exceed <max> - received <tokens>",
-            r"text cannot exceed <max> tokens\. <tokens> tokens given",
-            r"does not fit into the model.{0,12}context window of <max> tokens",
-            r"prompt contains <tokens> tokens.{0,60}?too large for model with <max> maximum context length",
-            r"max input tokens: <max>, request input token count: <tokens>",
-            r"input token count \(?(?:is )?<tokens>\)? (?:exceeds the maximum number of tokens allowed|but the model "
-            r"supports up to) \(?<max>",
-            r"prompt is too long: <tokens>(?: tokens >|, model maximum context length:) <max>",
-            r"range of input length should be \[\d{1,3}, ?<max>\]",
-            # Ollama, and the words for programs of OpenAI and others
-            r"input length exceeds (?:the |maximum )?context length",
-            r"context[ _]length[ _]exceeded|exceed context size error",
-            r"(?:exceeds?|longer than|beyond) (?:the |this )?(?:model.{0,3} |maximum |max |allowed ){1,3}(?:(?:context|"
-            r"sequence|input|prompt|token) ){1,2}(?:length|limit|window)(?: (?:of|is) <max>)?",
-        ),
-    )
+_STATED = (
+    # Text Embeddings Inference, Text Generation Inference, the local server
+    r"must have less than <max> tokens(?:[.:]{1,2}.{0,60}?given: <tokens>)?",
+    r"must be <= <max>\. given: <tokens> .{0,20}tokens and <output>",
+    # vLLM, SGLang, OpenAI and what follows it, with the tokens of the answer reserved beside those of the input
+    r"context length (?:is|of) <max>(?: tokens)?.{0,80}?you requested .{0,60}?\(<tokens> in (?:the messages|"
+    r"your prompt)[,;] <output> (?:in|for) the completion",
+    r"context length (?:is|of) <max>(?: tokens)?.{0,80}?you requested .{0,40}?: <tokens> tokens from the input "
+    r"messages and <output> tokens",
+    r"context length (?:is|of) <max>(?: tokens)?.{0,20}?you requested <output> output tokens and your prompt "
+    r"contains (?:at least <n>|<tokens>)",
+    r"context length is <max> tokens and your request has <tokens> input tokens \(<output> >",
+    r"context length (?:is|of) <max>(?: tokens)?.{0,40}?(?:you requested|your (?:messages|request|prompt) "
+    r"(?:has|have|resulted in|contains)) (?:at least <n>|<tokens>) (?:input )?tokens",
+    r"prompt \((?:total )?length <tokens>\) is (?:longer than the maximum model length of|too long to fit into "
+    r"the model \(context length) <max>",
+    r"prompt \(<tokens> tokens\) is too long and exceeds (?:the )?limit of <max>",
+    r"prompt length of <tokens> is longer than the maximum model length of <max>",
+    r"(?:maximum|max) (?:input|context|prompt|sequence|model) length (?:is|of) <max>"
+    r"(?: tokens)?(?: but the request contains <tokens> tokens)?",
+    r"input \(<tokens> tokens\) is longer than the model.{0,12}context length \(<max> tokens",
+    r"input length \(?<tokens>(?: tokens\))? exceeds (?:the )?maximum allowed (?:length|token size) \(?<max>",
+    # llama.cpp, and its bindings
+    r"input (?:\(<tokens> tokens\) )?is too large to process[.,] (?:please )?increase the physical batch size"
+    r"(?: \(current batch size: <max>\))?",
+    r"request (?:\(<tokens> tokens\) )?exceeds the available context size(?: \(<max> tokens)?",
+    r"requested tokens \(<tokens>\) exceed context window of <max>",
+    r"number of tokens \(<tokens>\) exceed(?:ed|s) maximum context length \(<max>\)",
+    r"input is larger than the max context size|input prompt is too big compared to kv size",
+    r"context length of only <max> tokens",
+    # torch, onnxruntime and candle behind hf-inference, Inference Endpoints and pipelines
+    r"size of tensor a \(<tokens>\) must match the size of tensor b \(<max>\) at non-singleton dimension 1",
+    r"expanded size of the tensor \(<tokens>\) must match the existing size \(<max>\) at non-singleton "
+    r"dimension 1",
+    r"sequence length is longer than the specified maximum sequence length for this model \(<tokens> > <max>\)",
+    r"sequence length must be less than max_position_embeddings .{0,60}?: <tokens> and max_position_embeddings"
+    r": <max>",
+    r"index out of range in self|index out of range: tried to access index <n> out of table with <n> rows",
+    r"must be within the inclusive range \[-(?P<max>\d{1,10}),",
+    r"broadcast an axis by a dimension other than 1\. <max> by <tokens>",
+    r"index-select invalid index <n> with dim size <max>",
+    # Cohere, Jina, Voyage, Mistral, Bedrock, Gemini, xAI, Anthropic, DashScope
+    r"total number of tokens \(prompt and prediction\) cannot exceed <max> - received <tokens>",
+    r"text cannot exceed <max> tokens\. <tokens> tokens given",
+    r"does not fit into the model.{0,12}context window of <max> tokens",
+    r"prompt contains <tokens> tokens.{0,60}?too large for model with <max> maximum context length",
+    r"max input tokens: <max>, request input token count: <tokens>",
+    r"input token count \(?(?:is )?<tokens>\)? (?:exceeds the maximum number of tokens allowed|but the model "
+    r"supports up to) \(?<max>",
+    r"prompt is too long: <tokens>(?: tokens >|, model maximum context length:) <max>",
+    r"range of input length should be \[\d{1,3}, ?<max>\]",
+    # Ollama, and the words for programs of OpenAI and others
+    r"input length exceeds (?:the |maximum )?context length",
+    r"context[ _]length[ _]exceeded|exceed context size error",
+    r"(?:exceeds?|longer than|beyond) (?:the |this )?(?:model.{0,3} |maximum |max |allowed ){1,3}(?:(?:context|"
+    r"sequence|input|prompt|token) ){1,2}(?:length|limit|window)(?: (?:of|is) <max>)?",
 )
 """What servers say, as ``echoes`` leaves it: in lower case, without quotations. The first that is found counts."""
 
-_STATED_OF_ALL = tuple(
-    map(
-        _pattern,
-        (
-            r"too many tokens: size limit exceeded by <n> tokens(?:.{0,100}?the limit for this model is <max> tokens)?",
-            r"tokens per submitted batch is <max>\. your batch has <tokens> tokens",
-            r"too many tokens in batch\. max is <max> got <tokens>",
-            r"requested <tokens> tokens, max <max> tokens per request",
-        ),
-    )
+_STATED_OF_ALL = (
+    r"too many tokens: size limit exceeded by <n> tokens(?:.{0,100}?the limit for this model is <max> tokens)?",
+    r"tokens per submitted batch is <max>\. your batch has <tokens> tokens",
+    r"too many tokens in batch\. max is <max> got <tokens>",
+    r"requested <tokens> tokens, max <max> tokens per request",
 )
 """The same of all inputs of a request together: Cohere, Voyage, Mistral and OpenAI."""
 
@@ -163,8 +156,8 @@ def stated_lengths(error: ServerError, batch_size: int = 1) -> InputLengths | No
     """
     if error.search(_SIGNS) is None or _is_of_something_else(error):
         return None
-    for pattern in (*_STATED, *(_STATED_OF_ALL if batch_size == 1 else ())):
-        if (stated := error.search(pattern)) is not None:
+    for words in (*_STATED, *(_STATED_OF_ALL if batch_size == 1 else ())):
+        if (stated := error.search(_pattern(words))) is not None:
             return _read(stated, error)
     return None
 
@@ -184,7 +177,7 @@ def may_be_too_long(error: ServerError, status: int | None, batch_size: int = 1)
     if _is_of_something_else(error) or not (is_too_large or error.search(_TOO_LONG)):
         return False
     # Where the words are known, the numbers beside them were looked at: they are of the answer.
-    return stated_lengths(error) is not None or not any(map(error.search, _STATED))
+    return stated_lengths(error) is not None or not any(error.search(_pattern(words)) for words in _STATED)
 
 
 def _is_of_something_else(error: ServerError) -> bool:

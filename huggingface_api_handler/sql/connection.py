@@ -17,15 +17,16 @@ from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
-from .database import open_database
+from .opening import open_database
 from .result import Result
+from .running import explain_with_models, explained_statement, run_with_models
 from .tokens import Statement, statements_of
 from .trust import Trust
 from .usage_table import with_usage
 from .views import refuse_model_name
 
 if TYPE_CHECKING:
-    pass
+    from .local_server import LocalServer
 
 Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
@@ -80,6 +81,8 @@ class Connection:
         self.progress = progress
         self.confirm = confirm
         self.keys: dict[str, SecretStr] = {}
+        self._local: LocalServer | None = None
+        self._at_end: Callable[[], None] | None = None
         self._last: weakref.ref[Result] | None = None
         self._last_only_reads = False
         if trust:
@@ -122,13 +125,27 @@ class Connection:
             InferenceError: see ``sql``.
             duckdb.Error: see ``sql``.
         """
+        try:
+            return self._run(statement, params)
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # as DuckDB tells Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+
+    def _run(self, statement: Statement, params: Parameters | None) -> Result:
         self._settle()
         result = commands.run_command(statement, self)
+        if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
+            result = explain_with_models(self, explained, params)
         if result is None:
             refuse_model_name(statement, self.catalog)
             meant = with_usage(statement, self)
             needs_models = self.uses_models(meant)
-            result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            try:
+                result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            except Exception as error:
+                self._refuse_misspelt(error)
+                raise
             if _CHANGES_CATALOG.search(statement.source):
                 self.catalog.invalidate()
         self._last = weakref.ref(result)
@@ -157,11 +174,10 @@ class Connection:
         Returns:
             Its open result.
         """
-        try:
-            self.duckdb.execute(text) if params is None else self.duckdb.execute(text, params)
-        except Exception as error:
-            self._refuse_misspelt(error)
-            raise
+        if params is None:
+            self.duckdb.execute(text)
+        else:
+            self.duckdb.execute(text, params)
         return Result.of_open(self.duckdb)
 
     def register(self, name: str, frame: object) -> None:
@@ -179,12 +195,12 @@ class Connection:
         self.duckdb.register(name, frame)
 
     def local_endpoint(self) -> str:
-        """The address of the local server, which is started where an engine first wants it.
+        """The address of the local server, which is started where an engine first wants it."""
+        if self._local is None:
+            from .local_server import LocalServer
 
-        Raises:
-            InputError: it cannot be started.
-        """
-        raise InputError("endpoint = 'local' is not here yet")
+            self._local = LocalServer(self.session)
+        return self._local.url
 
     def explain(self, text: str) -> Result:
         """What EXPLAIN gives of a statement. Sends nothing.
@@ -199,7 +215,12 @@ class Connection:
 
     def close(self) -> None:
         """Close the database. May be called twice."""
+        if self._at_end is not None:
+            self.duckdb.abort()
+            self._at_end()
         self.keys.clear()
+        if self._local is not None:
+            self._local.close()
         self.catalog.close()
         self.duckdb.close()
 
@@ -227,7 +248,7 @@ class Connection:
             InputError: it cannot be run as it is.
             InferenceError: no prediction could be made.
         """
-        raise InputError("statements with models are not planned yet")
+        return run_with_models(self, statement, params)
 
     def _refuse_misspelt(self, error: Exception) -> None:
         """Say which model may be meant where DuckDB finds no table."""
@@ -235,6 +256,8 @@ class Connection:
         if missing is None:
             return
         name = missing[1].strip('"').rpartition(".")[2]
+        if name.lower() in self.catalog.names():
+            raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
         near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
         if near:
             sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
@@ -250,6 +273,27 @@ class Connection:
         else:  # what is given up halfway would fail the person's transaction
             self.duckdb.complete()
         self._last = None
+        if self._at_end is not None:
+            self._at_end()
+
+    def at_end(self, end: Callable[[], None]) -> Callable[[], None]:
+        """See to it that something is done once, when the result of the statement is read or given up.
+
+        Args:
+            end: What is done.
+
+        Returns:
+            What does it.
+        """
+
+        def end_once() -> None:
+            """Do it where it was not done."""
+            if self._at_end is end_once:
+                self._at_end = None
+                end()
+
+        self._at_end = end_once
+        return end_once
 
 
 def connect(

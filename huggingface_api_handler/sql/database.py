@@ -1,63 +1,212 @@
-"""A DuckDB file opened, or said why not."""
+"""The person's own DuckDB connection, with the parameters of one statement and a transaction around it."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlglot.tokens import TokenType
 
 from ..errors import InputError
-from ..redaction import preview
+from .tokens import Dialect, Statement, statements_of
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
-MIN_DUCKDB = (2, 0)
-"""DuckDB 1.3, which MindsDB pins, gives a wrong answer to one form of LATERAL."""
+_POLICY = "SET current_transaction_invalidation_policy"
 
-_LOCKED = re.compile(r"Could not set lock on file.*?(\(PID \d+\))", re.DOTALL)
+Parameters = Sequence[object] | Mapping[str, object]
 
 
-def open_database(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open a database.
+class Database:
+    """Runs SQL on a connection. Each text is given those of the statement's parameters that it names."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]) -> None:
+        """Use a connection.
+
+        Args:
+            connection: The person's.
+            parameters: By name, without the dollar.
+        """
+        self._connection, self._parameters = connection, parameters
+        self._has_begun = False
+
+    def execute(self, sql: str, *, before: str = "") -> None:
+        """Run one statement, of which the result stays open.
+
+        Args:
+            sql: The statement.
+            before: What stands before it, such as EXPLAIN.
+        """
+        used = self._used(sql)
+        if used:
+            self._connection.execute(before + sql, used)
+        else:
+            self._connection.execute(before + sql)
+
+    def run(self, sql: str) -> None:
+        """Run one statement.
+
+        Args:
+            sql: The statement.
+        """
+        self.execute(sql)
+        self._connection.fetchall()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one query.
+
+        Args:
+            sql: The query.
+
+        Returns:
+            All of its rows.
+        """
+        self.execute(sql)
+        return self._connection.fetchall()
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """Run one query.
+
+        Args:
+            sql: The query.
+
+        Returns:
+            All of its rows.
+        """
+        self.execute(sql)
+        return self._connection.df()
+
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """The columns of a query, of which nothing is run.
+
+        Args:
+            sql: The query.
+
+        Returns:
+            The name and the SQL type of each.
+        """
+        self.execute(sql, before="DESCRIBE ")
+        return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
+
+    def check(self, sql: str, explained: Callable[[str], Exception | None]) -> None:
+        """Bind a statement that is to be run later.
+
+        Args:
+            sql: The statement.
+            explained: Puts what DuckDB says into other words; None where there are no better ones.
+
+        Raises:
+            InputError: It does not bind, in other words.
+            duckdb.Error: It does not bind, with what DuckDB says without the text that we wrote.
+        """
+        import duckdb
+
+        try:
+            self.execute(sql, before="EXPLAIN ")
+            self._connection.fetchall()
+        except duckdb.Error as error:
+            message = str(error).partition("\n\nLINE ")[0]
+            raise explained(message) or type(error)(message) from None
+
+    def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
+        """Run a statement that reads a frame.
+
+        Args:
+            sql: The statement.
+            name: What it calls the frame.
+            frame: The frame.
+        """
+        self._connection.register(name, frame)
+        try:
+            self.run(sql)
+        finally:
+            self._connection.unregister(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have one state of the tables until ``end``: in the person's transaction where one is open, else in a new one.
+
+        A query that does not bind does not end it, so that it may be tried whether one binds.
+        """
+        first, second = (self._connection.execute("SELECT txid_current()").fetchone() for _ in range(2))
+        if first != second:  # no transaction is open. To try it would end one
+            self._connection.execute("BEGIN")
+            self._has_begun = True
+        self._connection.execute(f"{_POLICY} = 'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'")
+        try:
+            yield
+        except BaseException:
+            self._give_up()
+            raise
+
+    def end(self, clear: Callable[[], None]) -> None:
+        """End what ``transaction`` began, and keep what the statement changed.
+
+        Args:
+            clear: Drops what the statement made for itself.
+        """
+        import duckdb
+
+        try:
+            clear()
+            self._connection.execute("COMMIT" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
+        except duckdb.TransactionException:  # an error while rows were read has ended it
+            self._give_up()
+
+    def _give_up(self) -> None:
+        import duckdb
+
+        try:
+            self._connection.execute("ROLLBACK" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
+        except duckdb.TransactionException:  # the person's was ended by the error, as DuckDB does with any
+            return
+
+    def _used(self, sql: str) -> dict[str, object]:
+        if not self._parameters:
+            return {}
+        tokens = Dialect().tokenize(sql)
+        pairs = zip(tokens, tokens[1:], strict=False)
+        names = {name.text for dollar, name in pairs if dollar.token_type is TokenType.PARAMETER}
+        return {name: value for name, value in self._parameters.items() if name in names}
+
+
+def with_named_parameters(statement: Statement, given: Parameters | None) -> tuple[Statement, dict[str, object]]:
+    """A statement whose parameters have names, so that parts of it can be run.
 
     Args:
-        path: of the file; ":memory:" for none.
-        read_only: whether nothing may be written to it.
+        statement: With ``?``, ``$1`` or ``$name``.
+        given: The values.
 
     Returns:
-        DuckDB's connection, which looks for no Python variables.
+        The statement with a name for each ``?``, and the values by name.
 
     Raises:
-        InputError: DuckDB is missing or too old, or the file cannot be opened.
+        InputError: There are more or fewer values than parameters.
     """
-    try:
-        import duckdb
-    except ModuleNotFoundError:
-        raise InputError("DuckDB is not installed: pip install 'huggingface_api_handler[sql]'") from None
-    if tuple(int(part) for part in duckdb.__version__.split(".")[:2]) < MIN_DUCKDB:
+    marks = [token for token in statement.tokens if token.token_type is TokenType.PLACEHOLDER]
+    pairs = zip(statement.tokens, statement.tokens[1:], strict=False)
+    names = {name.text for dollar, name in pairs if dollar.token_type is TokenType.PARAMETER}
+    if isinstance(given, Mapping):
+        values = {str(name): value for name, value in given.items()}
+    else:
+        values = {str(number): value for number, value in enumerate(given or [], 1)}
+    expected = {str(number) for number in range(1, len(marks) + 1)} if marks else names
+    if expected != set(values):
         raise InputError(
-            f"DuckDB 2 is needed, and {duckdb.__version__} is installed, which MindsDB pins. Use another environment: "
-            "pip install 'huggingface_api_handler[sql]'"
+            f"the statement has {len(expected)} parameters{_named(expected)}, and {len(values)} values were given"
+            f"{_named(set(values))}"
         )
-    try:
-        connection = duckdb.connect(path, read_only=read_only)
-    except duckdb.IOException as error:
-        raise InputError(_why_notopen_database(path, str(error))) from error
-    # FROM name would look for a Python variable of that name here, where the caller has none.
-    connection.execute("SET python_enable_replacements = false")
-    return connection
+    if not marks:
+        return statement, values
+    text = statement.source
+    for number, mark in reversed(list(enumerate(marks, 1))):
+        text = f"{text[: mark.start]}${number}{text[mark.end + 1 :]}"
+    (numbered,) = statements_of(text)
+    return numbered, values
 
 
-def _why_notopen_database(path: str, message: str) -> str:
-    if (locked := _LOCKED.search(message)) is not None:
-        return (
-            f"{preview(path)} is open in another process {locked[1]}. One process at a time can use a DuckDB file that "
-            "is written to: close it there first"
-        )
-    file = Path(path)
-    if not file.parent.is_dir():
-        return f"{preview(path)} cannot be opened: there is no folder {preview(str(file.parent))}"
-    if "database does not exist" in message:
-        return f"there is no file {preview(path)} to be read"
-    return f"{preview(path)} cannot be opened. DuckDB says: {message}"
+def _named(names: set[str]) -> str:
+    return f" ({', '.join(sorted(names))})" if names else ""

@@ -33,7 +33,7 @@ LOCAL = "local"
 _SOME_LOCAL_ADDRESS = "http://127.0.0.1/models"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundModel:
     """A model with the arguments of one statement.
 

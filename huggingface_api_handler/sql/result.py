@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from ..inference.runtime.context import Query
+
 MAX_HELD_ROWS = 10_000
 """Rows of a result that was not read to its end which are kept when another statement runs on its connection."""
 
@@ -34,6 +36,7 @@ class Result:
     Attributes:
         columns: the columns' names.
         types: the SQL type of each.
+        queries: the queries of the models that were asked, by the models' names. Their ``usage`` says what was taken.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Result:
         self._rows = deque(rows)
         self._connection = connection
         self._on_end = on_end
+        self.queries: Sequence[tuple[str, Query]] = ()
         if connection is None:
             self._end()
 
@@ -117,7 +121,7 @@ class Result:
     def fetchall(self) -> list[Row]:
         """All rows that were not read yet."""
         if self._connection is not None:
-            self._rows += self._connection.fetchall()
+            self._rows += self._read(None)
             self._end()
         rows = list(self._rows)
         self._rows.clear()
@@ -143,6 +147,13 @@ class Result:
         except ModuleNotFoundError:
             raise InputError("polars is not installed: pip install polars pyarrow") from None
         return polars.from_arrow(self.arrow())
+
+    def complete(self) -> Result:
+        """Have all rows at hand, and the result itself."""
+        if self._connection is not None:
+            self._rows += self._read(None)
+            self._end()
+        return self
 
     def close(self) -> None:
         """Give up the rows that were not read yet."""
@@ -182,10 +193,19 @@ class Result:
         """Have so many rows at hand, where there are as many."""
         missing = count - len(self._rows)
         if self._connection is not None and missing > 0:
-            rows = self._connection.fetchmany(missing)
-            self._rows += rows
+            rows = self._read(missing)
             if len(rows) < missing:
                 self._end()
+            self._rows += rows
+
+    def _read(self, count: int | None) -> list[Row]:
+        """So many rows of the connection, or all. What fails is read no further."""
+        assert self._connection is not None
+        try:
+            return self._connection.fetchall() if count is None else self._connection.fetchmany(count)
+        except BaseException:
+            self._end()
+            raise
 
     def _end(self) -> None:
         self._connection = None

@@ -218,6 +218,24 @@ def statements_of(script: str) -> list[Statement]:
     return statements
 
 
+def is_complete(text: str) -> bool:
+    """Whether nothing stands behind the last semicolon of what a person writes.
+
+    Args:
+        text: what is written so far.
+
+    Returns:
+        False for an unfinished statement, also where the last semicolon is in a string or a comment.
+
+    >>> is_complete("SELECT 1; -- done"), is_complete("SELECT 1"), is_complete("SELECT ';")
+    (True, False, False)
+    """
+    start = first = stop = 0
+    for start, first, stop in _cuts(text):
+        pass
+    return start > 0 and first >= stop
+
+
 def _cuts(script: str) -> Iterator[tuple[int, int, int]]:
     """Where each statement begins, its first token, and where it ends."""
     start = position = 0
@@ -309,4 +327,4 @@ def _without(text: str, removed: Iterable[slice]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "statements_of"]
+__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "is_complete", "statements_of"]

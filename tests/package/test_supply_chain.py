@@ -33,6 +33,7 @@ def test_all_extras_are_looked_at() -> None:
         "local",
         "local-ner",
         "local-all",
+        "sql",
         "transformers",
         "metrics",
         "tracing",
@@ -156,8 +157,8 @@ def is_gpl(text: str) -> bool:
 
 @pytest.mark.parametrize(
     "extras",
-    [("",), ("local",), ("metrics", "tracing"), ("local-all",)],
-    ids=["none", "local", "telemetry", "local-all"],
+    [("",), ("local",), ("sql",), ("metrics", "tracing"), ("local-all",)],
+    ids=["none", "local", "sql", "telemetry", "local-all"],
 )
 def test_licences_are_known_and_the_gpl_comes_with_local_all_only(extras: tuple[str, ...]) -> None:
     licences = {re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower(): licence(found) for found in installed(extras)}

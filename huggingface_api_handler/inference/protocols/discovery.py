@@ -16,11 +16,10 @@ from ...tasks.example_input import example_input
 from ..failures import Failure
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
-from . import hub_models, hub_providers
+from . import hub_models
 from .addresses import remove_path, shown_url
 from .endpoint_policy import refusal
 from .hub_models import Listing
-from .hub_providers import HubProvider
 from .key_policy import without_key
 from .known_lengths import QUESTION_TIMEOUT_S, KnownLengths
 from .model_lengths import StoredLength, object_in
@@ -124,8 +123,8 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     except InferenceError as error:
         logger.warning("%s", error)
         return {}
-    if isinstance(route.protocol, HubProvider):
-        return _with_hub_length({"provider": route.protocol.mapping()}, engine, model, http, began)
+    if (mapping := _mapping_at_provider(route)) is not None:
+        return _with_hub_length({"provider": mapping}, engine, model, http, began)
     if not route.endpoint:
         return _with_hub_length({}, engine, model, http, began)
     if route.is_public_only:
@@ -134,6 +133,15 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     at_server = http.submit(servers.detect(http, route, model.definition)).result()
     _refuse_what_cannot_be_asked(at_server, model)
     return _with_length(_found_at(route, at_server), servers.lengths, engine, model, at_server, http)
+
+
+def _mapping_at_provider(route: Route) -> dict[str, str | None] | None:
+    """What the Hub says of the model at the provider of a route; None where it leads to no provider."""
+    if not route.provider:
+        return None
+    from .hub_providers import HubProvider
+
+    return route.protocol.mapping() if isinstance(route.protocol, HubProvider) else None
 
 
 def _found_at(route: Route, at_server: Route) -> Discovery:
@@ -221,7 +229,9 @@ class DetectedServers:
             InputError: The environment variable named for the key may not be read, or is not set.
         """
         if "provider" in discovery:
-            hub_providers.register_mapping(discovery["provider"])
+            from .hub_providers import register_mapping
+
+            register_mapping(discovery["provider"])
         if "hub" in discovery:
             hub_models.restore(discovery["hub"], engine)
         if "length" in discovery:

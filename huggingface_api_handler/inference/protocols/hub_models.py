@@ -14,8 +14,6 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import huggingface_hub
-from huggingface_hub.inference._providers import PROVIDERS
 from pydantic import SecretStr
 
 from ...config.policies import split_choice
@@ -26,7 +24,6 @@ from ...tasks import Task
 from ..threads import call_within
 from .hf_inference import HF_INFERENCE
 from .hub_api import QUESTION_TIMEOUT_S, model_info, served_models
-from .hub_providers import plain_mapping, replace_mapping
 from .key_policy import account_of, hub_key
 from .provider_names import HELPER_TASKS
 
@@ -222,6 +219,8 @@ def not_served(listing: Listing, task: Task, engine: EngineSettings) -> InputErr
     Returns:
         What is wrong and what to do.
     """
+    import huggingface_hub
+
     model, mappings = preview(listing.get("model", "")), listing.get("providers", [])
     if is_served(listing, task):
         names = ", ".join(str(each["provider"]) for each in mappings if _serves(each, task))
@@ -286,9 +285,14 @@ def _serves(mapping: Mapping[str, str | None], task: Task) -> bool:
 
 def _is_known(mapping: Mapping[str, str | None], task: Task) -> bool:
     """Whether a provider serves the task and can be asked: hf-inference without a helper, all others with one."""
+    if not _serves(mapping, task):
+        return False
+    if mapping.get("provider") == HF_INFERENCE.name:
+        return True
+    from huggingface_hub.inference._providers import PROVIDERS
+
     helpers: Mapping[str, object] = PROVIDERS.get(mapping.get("provider"), {})  # type: ignore[call-overload]
-    is_direct = mapping.get("provider") == HF_INFERENCE.name
-    return _serves(mapping, task) and (is_direct or HELPER_TASKS.get(task.name, task.name) in helpers)
+    return HELPER_TASKS.get(task.name, task.name) in helpers
 
 
 def _remembered(model: str, key: SecretStr | None) -> Listing | None:
@@ -303,6 +307,8 @@ def _ask(model: str, key: SecretStr | None) -> Listing:
         info = model_info(model, key, expand=_ATTRIBUTES)
     except Exception as error:  # whatever the Hub's client raises; its text can hold URLs and headers
         return {**listing, "problem": type(error).__name__}
+    from .hub_providers import plain_mapping
+
     tag = getattr(info, "pipeline_tag", None)
     mappings = map(plain_mapping, getattr(info, "inference_provider_mapping", None) or ())
     return {**listing, "task": tag if _is_name(tag) else None, "providers": list(_plain(mappings, model))}
@@ -326,5 +332,9 @@ def _is_name(value: object) -> bool:
 
 
 def _register(listing: Listing) -> None:
-    for mapping in listing.get("providers", []):
+    if not (mappings := listing.get("providers", [])):
+        return
+    from .hub_providers import replace_mapping
+
+    for mapping in mappings:
         replace_mapping(mapping)

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from huggingface_hub import constants
 from pydantic import SecretStr
 
 from ...config.credentials import ALLOWED_VARIABLES, is_machine_key, resolve_api_key
@@ -157,6 +156,8 @@ def hub_key(engine: EngineSettings) -> SecretStr | None:
     Raises:
         InputError: The environment variable named for the key may not be read, or is not set.
     """
+    from huggingface_hub import constants
+
     url = f"{constants.ENDPOINT}/api"
     return None if _goes_to_proxy_in_clear(url) else key_for(url, engine, RequestKind.HUB).key
 
@@ -299,12 +300,18 @@ def _is_below(asked: str, own: str) -> bool:
 
 def _is_router(request: _Request) -> bool:
     if request.kind is RequestKind.PROVIDER:
+        from huggingface_hub import constants
+
         return is_same_origin(request.url, constants.INFERENCE_PROXY_TEMPLATE)
     return request.kind is RequestKind.SERVER and is_same_origin(request.url, ROUTER)
 
 
 def _is_hub(request: _Request) -> bool:
-    return request.kind is RequestKind.HUB and is_same_origin(request.url, constants.ENDPOINT)
+    if request.kind is not RequestKind.HUB:
+        return False
+    from huggingface_hub import constants
+
+    return is_same_origin(request.url, constants.ENDPOINT)
 
 
 def _is_trusted_host(request: _Request) -> bool:

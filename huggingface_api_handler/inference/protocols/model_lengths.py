@@ -11,7 +11,6 @@ from typing import NamedTuple, TypedDict
 from urllib.parse import quote, urljoin
 
 import orjson
-from huggingface_hub import constants
 
 from ...config.settings import EngineSettings
 from ...tasks import Task
@@ -161,6 +160,8 @@ async def from_hub(
     Returns:
         The least that applies, None where none is named; and whether the Hub has answered.
     """
+    from huggingface_hub import constants
+
     if constants.HF_HUB_OFFLINE:
         return None, False
     names = [_CONFIG, _TOKENIZER_CONFIG, *([_SENTENCE_CONFIG] if task.name in _EMBEDDING_TASKS else [])]
@@ -205,6 +206,8 @@ async def _file(
     http: HttpClient, engine: EngineSettings, model: str, name: str, timeout: float
 ) -> Mapping[str, object] | None:
     """The JSON object in a file of a model, an empty one where there is no such file; None where it cannot be had."""
+    from huggingface_hub import constants
+
     url = f"{constants.ENDPOINT}/{quote(model, safe='/')}/resolve/main/{name}"
     try:
         response = await _get(http, engine, url, timeout)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 
 import orjson
-from huggingface_hub import constants
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...config.types import model_name
@@ -21,7 +20,6 @@ from .discovery import DetectedServers
 from .endpoint_policy import refusal
 from .hub_description import is_router_chat, served_by
 from .hub_models import listing_of
-from .hub_providers import HubProvider
 from .key_policy import RequestKind, health_url, key_for
 from .routing import resolve_route
 from .servers import said_kind
@@ -102,6 +100,8 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
     if engine.endpoint:
         url, kind = health_url(engine.endpoint), RequestKind.SERVER
     else:
+        from huggingface_hub import constants
+
         url, kind = f"{constants.ENDPOINT}/api/whoami-v2", RequestKind.HUB
     decision = key_for(url, engine, kind)
     if decision.key is None and not engine.endpoint:
@@ -156,6 +156,8 @@ def task_of(model: str, engine: EngineSettings) -> str:
     listing = listing_of(model, engine)
     hint = f"Say it: task = '...'; it could not be looked up for the model {preview(model)}"
     if "problem" in listing:  # a missing model, a gated one, no network: the sentence says which by its class
+        from huggingface_hub import constants
+
         raise InputError(f"{hint} on {constants.ENDPOINT} ({listing['problem']})")
     task = listing.get("task")
     if not task:
@@ -194,8 +196,8 @@ def describe_model(
     if length is not None:
         with secret_in_use(route.secret):
             address[MAX_INPUT_TOKENS] = f"{length.tokens} ({_short(length.source)})"
-    if isinstance(route.protocol, HubProvider):
-        return {**address, "provider": route.protocol.name}
+    if route.provider:
+        return {**address, "provider": route.provider}
     if route.endpoint and servers is not None:
         address["address"] = found.url
         address["protocol"] = f"{found.kind.name} ({found.protocol.name}), {found.evidence.value}"

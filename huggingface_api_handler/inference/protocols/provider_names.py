@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from huggingface_hub.inference._providers import PROVIDERS
-
 from ...errors import InputError
 from ...tasks import Task
 
@@ -31,6 +29,8 @@ def removed_provider(name: str, task: Task) -> InputError:
     Returns:
         What happened, and which providers there are for the task.
     """
+    from huggingface_hub.inference._providers import PROVIDERS
+
     helper_task = HELPER_TASKS.get(task.name, task.name)
     gone = (*REMOVED_PROVIDERS, *_OWN_KEYS_ONLY)
     others = sorted(other for other, tasks in PROVIDERS.items() if helper_task in tasks and other not in gone)

@@ -31,7 +31,6 @@ from .hub_models import (
     refuse_default_of_others,
     warning_of,
 )
-from .hub_providers import provider_for
 from .key_policy import ROUTER, KeyDecision, RequestKind, hub_key, key_for, provider_key
 from .servers import CHAT, HUGGING_FACE, KINDS, Choice, ServerKind, choose, said_kind
 from .user_agent import user_agent_headers
@@ -77,6 +76,7 @@ class Route:
         secret: The key that is sent, as it is looked for in the answers to it; None where none is.
         key_advice: What to do for a key to go along, where there is one that may not.
         is_public_only: Whether it is asked at public addresses only (see ``endpoint_policy``).
+        provider: The inference provider that is asked through a helper of huggingface_hub; empty where none is.
         is_key_allowed_for: Whether the key may go to another address of the same server.
         max_input_tokens: Tokens that one input may have, as the server or the Hub says it; None where that is not
             known. ``discovery`` puts it in.
@@ -100,6 +100,7 @@ class Route:
     base: str = ""
     info_paths: tuple[str, ...] = ()
     max_input_tokens: int | None = None
+    provider: str = ""
     is_key_allowed_for: Callable[[str], bool] = field(default=_no_key, repr=False, compare=False)
     fallbacks: tuple[Route, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -287,6 +288,9 @@ def _headers(model: ModelSettings) -> dict[str, str]:
 
 
 def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hub_name: str) -> Route:
+    # huggingface_hub's helpers take a third of a second to import, and most queries ask none.
+    from .hub_providers import provider_for
+
     key = provider_key(engine, name)
     headers = _headers(model)
     if engine.bill_to:
@@ -301,4 +305,4 @@ def _provider_route(engine: EngineSettings, model: ModelSettings, name: str, hub
     # The account is the key alone, as it always was: stored answers are found by it.
     account = decision.key.get_secret_value()
     headers = dict(protocol.headers(task))
-    return Route(url, hub_name, headers, True, True, protocol, account, decision.secret)
+    return Route(url, hub_name, headers, True, True, protocol, account, decision.secret, provider=protocol.name)

@@ -6,8 +6,6 @@ import platform
 from collections.abc import Mapping
 from functools import lru_cache
 
-import huggingface_hub
-
 from ..._version import __version__
 
 
@@ -21,5 +19,7 @@ def user_agent_headers() -> Mapping[str, str]:
     Returns:
         The headers by lower-case name. No key is among them.
     """
+    import huggingface_hub
+
     versions = f"hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
     return {"user-agent": f"huggingface_api_handler/{__version__}; {versions}"}

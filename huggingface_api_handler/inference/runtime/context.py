@@ -290,7 +290,7 @@ class Query:
         # Without its slash, as since the first release: stored answers are found by it.
         caches = [
             ResponseCache(
-                store, self._owner_of_answers(route), without_slash(route.url), model, engine.cache_ttl, read=read
+                store, self._owner_of_answers(route), self._stored_url(route.url), model, engine.cache_ttl, read=read
             )
             for route in routes
         ]
@@ -310,7 +310,10 @@ class Query:
 
     def _nameless(self, route: Route) -> str:
         endpoint = self.engine.endpoint
-        return f"{endpoint and without_slash(endpoint)} {hash_of(route.account)}"
+        return f"{endpoint and self._stored_url(endpoint)} {hash_of(route.account)}"
+
+    def _stored_url(self, url: str) -> str:
+        return self.session.stored_url(without_slash(url))
 
 
 class _LimiterWithSlots:

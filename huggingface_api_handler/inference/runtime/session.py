@@ -58,6 +58,7 @@ class Session:
         self.http = HttpClient()
         self.routes = RouteRegistry()
         self.servers = DetectedServers()
+        self._address_names: dict[str, str] = {}
 
     def store(self, folder: str | None) -> Store:
         """The store of a folder, kept open until the session is closed.
@@ -74,6 +75,29 @@ class Session:
         if self.http.is_closed:
             raise SessionClosedError
         return open_store(folder, self)
+
+    def name_address(self, address: str, name: str) -> None:
+        """Give a name to a server whose address is another one each time it is started.
+
+        Args:
+            address: Its scheme, host and port now.
+            name: What its stored answers are found by, at this address and at others of the same name.
+        """
+        self._address_names[address] = name
+
+    def stored_url(self, url: str) -> str:
+        """Say what stored answers know a URL by.
+
+        Args:
+            url: Where a query goes.
+
+        Returns:
+            The URL, with the server's name for its address where it has one (see ``name_address``).
+        """
+        for address, name in self._address_names.items():
+            if url.startswith(f"{address}/"):
+                return name + url[len(address) :]
+        return url
 
     def close(self) -> None:
         """End the queries that run, close the connections, and write what is to be stored. May be called twice."""

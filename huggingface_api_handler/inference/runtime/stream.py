@@ -33,7 +33,7 @@ _MAX_LIVE_BYTES = 32 * 1024 * 1024  # of answers as JSON; in Python they take so
 
 
 def predict_frames(
-    frames: Iterable[pd.DataFrame],
+    frames: Iterable[pd.DataFrame | None],
     query: Query,
     *,
     progress: Progress | None = None,
@@ -45,7 +45,8 @@ def predict_frames(
     Reads ahead as far as a window: some frames are being asked while earlier ones are given back.
 
     Args:
-        frames: the frames, which are read from this thread.
+        frames: the frames, which are read from this thread. None among them gives back all that were read before, so
+            that what is asked next may depend on it.
         query: what is asked, and of which route.
         progress: is called about ten times a second.
         cancel: ends the query once it is set. Frames that were read are given back, with what they have.
@@ -69,6 +70,13 @@ def predict_frames(
     live_rows, has_begun = 0, False
     try:
         for frame in frames:
+            if frame is None:
+                while pending:
+                    yield _give_back(pending, run, query, tally, started)
+                live_rows = 0
+                if run.is_cancelled:
+                    break
+                continue
             most_rows = _max_live_rows(usage, run.results.answered)
             with secret_in_use(query.route.secret):  # and not around a yield, which would hand it to the caller
                 items = read_inputs(query.model.definition, frame, query.model)
@@ -174,9 +182,11 @@ def _max_live_rows(usage: Usage, answered: int) -> int:
     return max(_MIN_LIVE_ROWS, min(_MAX_LIVE_ROWS, most))
 
 
-def _dry_runs(frames: Iterable[pd.DataFrame], query: Query) -> Iterator[pd.DataFrame]:
+def _dry_runs(frames: Iterable[pd.DataFrame | None], query: Query) -> Iterator[pd.DataFrame]:
     """What each frame would ask, counted for itself."""
     for frame in frames:
+        if frame is None:
+            continue
         rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
         usage = query.usage
         usage.rows, usage.nulls, usage.distinct = len(frame), rows.nulls, rows.stop

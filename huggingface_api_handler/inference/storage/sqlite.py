@@ -22,8 +22,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import constants
-
 from .connection import SIDE_FILES, OurFileIsDamagedError, connect
 from .quota_recovery import QuotaRow, read_quotas, write_quotas
 from .schema import ForeignFileError
@@ -270,6 +268,8 @@ def open_store(folder: str | None, holder: object | None = None) -> Store:
     Returns:
         The store. It may still be opening its file: call ``store.wait_until_open`` where you need ``store.secret``.
     """
+    from huggingface_hub import constants
+
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
     with _stores_lock:
         key = (os.getpid(), Path(os.path.realpath(path.expanduser())))  # one name for each folder

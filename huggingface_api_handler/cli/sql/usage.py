@@ -1,0 +1,97 @@
+"""What the models of a statement were asked, in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...inference.failures import FailureKind
+from ...inference.telemetry.events import QueryEnded
+from ...inference.telemetry.hooks import InferenceHook
+from ...inference.telemetry.usage import Usage
+from ...tasks import TASKS
+from .cost_question import duration
+
+
+class UsageHook(InferenceHook):
+    """Adds up the usage of the queries of one statement, by model and task."""
+
+    def __init__(self) -> None:
+        self._usages: dict[tuple[str, str], Usage] = {}
+
+    @property
+    def usages(self) -> list[Usage]:
+        """One of each model and task."""
+        return list(self._usages.values())
+
+    def begin(self) -> None:
+        """Forget what was counted."""
+        self._usages.clear()
+
+    def on_query_ended(self, event: QueryEnded) -> None:
+        """Count a query.
+
+        Args:
+            event: Its usage.
+        """
+        key = (event.query.model, event.query.task)
+        if key in self._usages:
+            self._usages[key].add(event.usage)
+        else:
+            self._usages[key] = event.usage
+
+
+def usage_lines(usages: Sequence[Usage]) -> list[str]:
+    """Say what a statement asked.
+
+    Args:
+        usages: One of each model.
+
+    Returns:
+        A line for each that was asked something, then one for each that failed for some inputs.
+    """
+    asked = [usage for usage in usages if usage.distinct]
+    return [*map(_asked_line, asked), *(_failed_line(usage) for usage in asked if usage.errors)]
+
+
+def interrupted_line(usages: Sequence[Usage]) -> str:
+    """Say what is left of a statement that was interrupted.
+
+    Args:
+        usages: One of each model that it asked.
+
+    Returns:
+        A sentence or two.
+    """
+    answered = sum(usage.answered for usage in usages)
+    if not answered:
+        return "Interrupted."
+    inputs = sum(usage.distinct for usage in usages)
+    forgets = sorted({usage.task for usage in usages if not _is_kept(usage.task)})
+    kept = "They are kept: the same statement asks only for the rest."
+    if forgets:
+        kept = f"Those of {', '.join(forgets)} are kept where the model has cache = true."
+    return f"Interrupted. {answered:,} of {inputs:,} inputs were answered. {kept}"
+
+
+def _is_kept(task: str) -> bool:
+    definition = TASKS.get(task)
+    return definition is None or definition.deterministic
+
+
+def _asked_line(usage: Usage) -> str:
+    parts = [f"{usage.requests:,} {'request' if usage.requests == 1 else 'requests'}"]
+    parts.append(f"{usage.cache_hits:,} of {usage.distinct:,} inputs stored")
+    if usage.tokens:
+        parts.append(f"{usage.tokens:,} tokens")
+    parts.append(duration(usage.seconds))
+    return f"  {usage.model}: {', '.join(parts)}"
+
+
+def _failed_line(usage: Usage) -> str:
+    failed = sum(usage.errors.values())
+    word, count = usage.errors.most_common(1)[0]
+    reason = word if count == failed else f"{word} ({count:,} times)"
+    kinds = [kind for kind in FailureKind if kind.value == word]
+    advice = f" {kinds[0].advice}".replace("`", "") if kinds else ""
+    inputs = "input" if failed == 1 else "inputs"
+    return f"  {usage.model}: {failed:,} {inputs} failed, most often for: {reason}.{advice}"

@@ -1,0 +1,115 @@
+"""What a statement asks of models: a bar while it does, and lines when it has.
+
+Light to import: nothing of inference is, before a model is asked.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from .usage import UsageHook
+
+_BAR_DELAY_S = 0.5
+"""A statement that is done sooner shows no bar."""
+
+
+_MAX_BAR_CHARS = 100
+
+_ECHO = "^C "
+"""What a terminal shows of Ctrl-C. It must fit beside the bar, or a line of the bar stays behind."""
+
+
+class Watch:
+    """Is told of the models that a statement asks.
+
+    Args:
+        has_bars: Whether to show how far it is.
+    """
+
+    def __init__(self, *, has_bars: bool) -> None:
+        self._has_bars = has_bars
+        self._bars: dict[str, tqdm[Any]] = {}
+        self._hook: UsageHook | None = None
+
+    def begin(self) -> None:
+        """Forget what was seen of another statement."""
+        if self._hook is not None:
+            self._hook.begin()
+
+    def attach(self) -> None:
+        """Count from now on, since a model is about to be asked."""
+        if self._hook is None:
+            from ...inference.telemetry import hooks
+            from .usage import UsageHook
+
+            self._hook = UsageHook()
+            hooks.register(self._hook)
+
+    def progress(self, model: str, done: int, total: int) -> None:
+        """Show how far a model is. Is called on any thread.
+
+        Args:
+            model: Its name.
+            done: Inputs that are done.
+            total: All of them that are known.
+        """
+        if not self._has_bars:
+            return
+        if model not in self._bars:
+            from tqdm import tqdm
+
+            self._bars[model] = tqdm(
+                total=total,
+                desc=f"  {model}",
+                unit=" inputs",
+                file=sys.stderr,
+                leave=False,
+                delay=_BAR_DELAY_S,
+                ncols=min(shutil.get_terminal_size().columns - len(_ECHO), _MAX_BAR_CHARS),
+            )
+        bar = self._bars[model]
+        bar.total = total
+        bar.update(done - bar.n)
+
+    def clear(self) -> None:
+        """Take the bars away."""
+        for bar in self._bars.values():
+            bar.close()
+        self._bars.clear()
+
+    def lines(self) -> list[str]:
+        """Say what the statement asked.
+
+        Returns:
+            A line for each model that was asked, then one for each that failed for some inputs.
+        """
+        if self._hook is None:
+            return []
+        from .usage import usage_lines
+
+        return usage_lines(self._hook.usages)
+
+    def interrupted_line(self) -> str:
+        """Say what is left of a statement that was interrupted.
+
+        Returns:
+            A line.
+        """
+        if self._hook is None:
+            return "Interrupted."
+        from .usage import interrupted_line
+
+        return interrupted_line(self._hook.usages)
+
+    def close(self) -> None:
+        """Count no more."""
+        if self._hook is not None:
+            from ...inference.telemetry import hooks
+
+            hooks.unregister(self._hook)
+            self._hook = None

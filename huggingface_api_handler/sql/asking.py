@@ -1,0 +1,155 @@
+"""Asks models through ``inference``: one query of each model for the whole statement, however many windows it takes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from ..inference.runtime.context import Query
+from ..inference.runtime.query_run import Progress
+from ..inference.runtime.session import Session
+from ..inference.runtime.stream import predict_frames
+from .model_joins import JoinedModel
+
+
+class AskedModel(JoinedModel, Protocol):
+    """A model that can be asked."""
+
+    def query(self, session: Session) -> Query:
+        """A query of it, of which nothing is sent yet."""
+        ...
+
+
+class Stream:
+    """A model's query, which is given frames when they are known and gives each back before it asks for the next.
+
+    One budget, one set of limits and one receipt hold for all of them.
+    """
+
+    def __init__(self, query: Query, progress: Progress | None) -> None:
+        """Begin a query.
+
+        Args:
+            query: What is asked.
+            progress: Is called with the inputs that are done, and those that are known.
+        """
+        self.query = query
+        self._waiting: deque[Iterator[pd.DataFrame]] = deque()
+        self._is_over = False
+        self._outs = predict_frames(self._frames(), query, progress=progress)
+
+    def ask(self, frames: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
+        """Predict some frames.
+
+        Args:
+            frames: Read as far ahead as ``predict_frames`` does.
+            total: How many rows they have.
+
+        Yields:
+            The prediction of each.
+
+        Raises:
+            InferenceError: The query ended without any answer.
+        """
+        self._waiting.append(frames)
+        given = 0
+        while given < total:
+            out = next(self._outs, None)
+            if out is None:
+                break
+            given += len(out)
+            yield out
+
+    def finish(self) -> None:
+        """End the query: what it used is counted.
+
+        Raises:
+            InferenceError: No row was answered, and rows failed.
+        """
+        self._is_over = True
+        for _ in self._outs:
+            pass
+
+    def close(self) -> None:
+        """Give the query up, where it was not finished."""
+        self._outs.close()
+
+    def _frames(self) -> Iterator[pd.DataFrame | None]:
+        while not self._is_over or self._waiting:
+            if self._waiting:
+                yield from self._waiting.popleft()
+            yield None
+
+
+@dataclass(frozen=True)
+class FailedRows:
+    """Inputs of a model that have no prediction.
+
+    Attributes:
+        model: Its name.
+        failed: How many inputs.
+        inputs: Of how many.
+        errors: How many of each kind.
+    """
+
+    model: str
+    failed: int
+    inputs: int
+    errors: dict[str, int]
+
+
+class Asker:
+    """Asks the models of one statement."""
+
+    def __init__(self, session: Session, progress: Callable[[str, int, int], None] | None) -> None:
+        """Begin without queries.
+
+        Args:
+            session: The connections, stores and routes that are used.
+            progress: Is called with a model's name, its inputs that are done, and those that are known.
+        """
+        self._session, self._progress = session, progress
+        self._streams: dict[AskedModel, Stream] = {}
+
+    def ask(self, model: AskedModel, frames: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
+        """Predict some frames of a model's inputs.
+
+        Args:
+            model: The model.
+            frames: Of its inputs.
+            total: How many rows they have.
+
+        Yields:
+            The prediction of each frame.
+        """
+        if model not in self._streams:
+            self._streams[model] = Stream(model.query(self._session), self._told(model.name))
+        yield from self._streams[model].ask(frames, total)
+
+    def finish(self) -> None:
+        """End all queries, as ``Stream.finish`` does."""
+        for stream in self._streams.values():
+            stream.finish()
+
+    def close(self) -> None:
+        """Give up all queries that were not finished."""
+        for stream in self._streams.values():
+            stream.close()
+
+    def queries(self) -> Sequence[tuple[str, Query]]:
+        """The queries by the names of their models."""
+        return [(model.name, stream.query) for model, stream in self._streams.items()]
+
+    def _told(self, name: str) -> Progress | None:
+        progress = self._progress
+        if progress is None:
+            return None
+
+        def tell(done: int, total: int) -> None:
+            progress(name, done, total)
+
+        return tell

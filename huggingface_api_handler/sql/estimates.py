@@ -1,0 +1,142 @@
+"""EXPLAIN: what a statement would ask of each model, counted without asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..inference.runtime.context import Query
+from ..inference.runtime.stream import predict_frames
+from .asking import AskedModel
+from .input_queries import InputQuery
+from .model_joins import JoinedModel
+from .predictions import Database, Predictions, PredictionTable
+
+TYPES = {
+    "model": "VARCHAR",
+    "rows": "BIGINT",
+    "distinct_inputs": "BIGINT",
+    "stored": "BIGINT",
+    "requests": "BIGINT",
+    "seconds": "DOUBLE",
+    "dollars": "DOUBLE",
+    "note": "VARCHAR",
+}
+"""The columns of EXPLAIN."""
+
+DryQuery = Callable[[JoinedModel], Query]
+"""A query of a model that only counts."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a statement would ask of a model.
+
+    Attributes:
+        model: Its name.
+        rows: Rows that it is joined to.
+        distinct_inputs: Different inputs among them; None where they depend on predictions that are not known yet.
+        stored: Answers to them that are stored.
+        requests: Requests that the others take.
+        seconds: How long they take; None where no query has shown how fast the route is.
+        dollars: What they cost; None where no price is known.
+        note: What may make it more or less.
+    """
+
+    model: str
+    rows: int
+    distinct_inputs: int | None
+    stored: int | None
+    requests: int | None
+    seconds: float | None
+    dollars: float | None = None
+    note: str | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """Its values in the order of ``TYPES``."""
+        return tuple(getattr(self, name) for name in TYPES)
+
+
+class Estimates(Predictions):
+    """Counts what would be asked."""
+
+    knows_predictions = False
+
+    def __init__(
+        self, database: Database, needed: Callable[[JoinedModel], set[str]], dry_query: DryQuery
+    ) -> None:
+        """Begin without estimates.
+
+        Args:
+            database: The person's.
+            needed: The outputs of a model that the statement reads.
+            dry_query: Makes a query of a model that only counts.
+        """
+        super().__init__(database, _nothing, needed)
+        self._dry_query = dry_query
+        self.found: list[Estimate] = []
+
+    def ask(self, table: PredictionTable, names: Sequence[str], inputs: InputQuery) -> None:
+        """Count what would be asked.
+
+        Args:
+            table: Of the model.
+            names: Of the columns that the model reads.
+            inputs: The queries of its inputs.
+        """
+        rows = int(self._database.rows(f"SELECT count(*) FROM ({inputs.rows})")[0][0])
+        if any(other.name in inputs.rows for other in self._tables.values()):
+            note = "its inputs are predictions of another model, which are not known yet"
+            self.found.append(Estimate(table.model.name, rows, None, None, None, None, note=note))
+            return
+        numbered, total = self._unasked(table, inputs.distinct)
+        counted = Counted()
+        if total:
+            frames = self._frames(table, numbered, names, total)
+            counted = count(predict_frames(frames, self._dry_query(table.model)))
+        self._drop(numbered)
+        note = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
+        self.found.append(
+            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=note)
+        )
+
+
+@dataclass
+class Counted:
+    """The sums of dry runs.
+
+    Attributes:
+        stored: Answers that are stored.
+        requests: Requests that the others take.
+        seconds: How long they take; None where that is unknown.
+    """
+
+    stored: int = 0
+    requests: int = 0
+    seconds: float | None = 0.0
+
+
+def count(outs: Any) -> Counted:
+    """Add up dry runs.
+
+    Args:
+        outs: What ``predict_frames`` gives of them.
+
+    Returns:
+        The sums.
+    """
+    counted = Counted()
+    for out in outs:
+        if len(out):
+            first = out.iloc[0]
+            counted.stored += int(first["stored"])
+            counted.requests += int(first["requests"])
+            seconds = first["seconds"]
+            is_known = counted.seconds is not None and seconds is not None and seconds == seconds
+            counted.seconds = counted.seconds + float(seconds) if is_known and counted.seconds is not None else None
+    return counted
+
+
+def _nothing(_model: AskedModel, _frames: Any, _total: int) -> Any:
+    return iter(())

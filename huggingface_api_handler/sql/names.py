@@ -1,0 +1,87 @@
+"""Names as MindsDB writes them, and views over models, put into words that DuckDB and the planner know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot.tokens import Token, TokenType
+
+from ..errors import InputError
+from .blocks import named_tables, read_structure
+from .result import quoted
+from .tokens import Statement, statements_of
+
+_MAX_VIEWS = 100
+"""Views within views: more are views that name each other."""
+
+_PROJECT = "mindsdb"
+_FILES = "files"
+
+
+
+
+def without_projects(statement: Statement, has_schema: Callable[[str], bool]) -> Statement:
+    """Take ``mindsdb.`` off the names of a statement, and ``files.`` where no schema has that name.
+
+    Args:
+        statement: As the person wrote it.
+        has_schema: Whether the database has a schema of a name.
+
+    Returns:
+        The statement, where it has no such names the same.
+    """
+    removed = [
+        (token.start, following.start)
+        for before, token, dot, following in _quadruples(list(statement.tokens))
+        if dot.token_type is TokenType.DOT
+        and (before is None or before.token_type is not TokenType.DOT)
+        and token.text.lower() in (_PROJECT, _FILES)
+        and token.token_type is not TokenType.STRING
+        and not has_schema(token.text)
+    ]
+    return _replaced(statement, [(start, end, "") for start, end in removed])
+
+
+def with_views(statement: Statement, query_of: Callable[[str], str | None]) -> Statement:
+    """Put the SELECT of each view over a model in the place of its name.
+
+    Args:
+        statement: The statement.
+        query_of: Gives the SELECT of a view by its name; None for any other name.
+
+    Returns:
+        The statement without such views.
+
+    Raises:
+        InputError: Views name each other.
+    """
+    for _ in range(_MAX_VIEWS):
+        tokens = statement.tokens
+        edits = []
+        for relation in named_tables(read_structure(tokens)):
+            query = query_of(relation.name[-1]) if len(relation.name) == 1 else None
+            if query is not None:
+                start, end = tokens[relation.reference_start].start, tokens[relation.reference_end - 1].end + 1
+                alias = "" if relation.alias is not None else f" AS {quoted(relation.name[-1])}"
+                edits.append((start, end, f"({query}\n){alias}"))
+        if not edits:
+            return statement
+        statement = _replaced(statement, edits)
+    raise InputError("views over models name each other, or stand in each other more than 100 deep")
+
+
+def _quadruples(tokens: list[Token]) -> list[tuple[Token | None, Token, Token, Token]]:
+    return [
+        (tokens[position - 1] if position else None, tokens[position], tokens[position + 1], tokens[position + 2])
+        for position in range(len(tokens) - 2)
+    ]
+
+
+def _replaced(statement: Statement, edits: list[tuple[int, int, str]]) -> Statement:
+    if not edits:
+        return statement
+    text = statement.source
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    (replaced,) = statements_of(text)
+    return replaced

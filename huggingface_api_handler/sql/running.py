@@ -1,0 +1,201 @@
+"""Runs a statement with models: bound whole before anything is asked, then asked, then run."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ..config.normalize import suggest
+from ..errors import InputError
+from ..inference.runtime.context import Query
+from ..redaction import preview
+from .asking import Asker
+from .blocks import Relation
+from .database import Database, Parameters, with_named_parameters
+from .estimates import TYPES, Estimates
+from .model_joins import JoinedModel
+from .models import BoundModel, bind_model
+from .names import with_views, without_projects
+from .planner import Planner
+from .predictions import BoundOnly, Predictions
+from .result import Result
+from .tokens import Statement, statements_of
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+_NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
+
+_READS = (("SELECT",), ("FROM",), ("VALUES",), ("TABLE",), ("SUMMARIZE",))
+"""First words of statements that change nothing, so that their rows are read as they are wanted."""
+
+
+def run_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
+    """Run a statement that names models or views over them.
+
+    Args:
+        connection: The connection.
+        statement: One statement.
+        parameters: The values of its parameters.
+
+    Returns:
+        Its result.
+
+    Raises:
+        InputError: It cannot be run as it is. No request was sent.
+        InferenceError: A model answered no row.
+        duckdb.Error: DuckDB cannot run it. Where it does not bind, no request was sent.
+        KeyboardInterrupt: It was interrupted. What was answered is stored, and the same statement asks for the rest.
+    """
+    prepared = _Prepared(connection, statement, parameters)
+    database = prepared.database
+    asker = Asker(connection.session, connection.progress)
+    predictions = Predictions(database, asker.ask, prepared.needed)
+    with database.transaction(), closing(asker):
+        if prepared.check():
+            sql = prepared.planner().run(predictions)
+            asker.finish()
+        else:
+            sql = prepared.statement.source
+        database.execute(sql)
+        is_read = prepared.statement.words[:1] in _READS
+        counted = None if is_read else Result.of_open(connection.duckdb).complete()
+
+    def end() -> None:
+        """Drop the predictions, and keep what the statement changed."""
+        database.end(predictions.close)
+
+    result = Result.of_open(connection.duckdb, connection.at_end(end)) if counted is None else counted
+    result.queries = asker.queries()
+    if counted is not None:
+        end()
+    return result
+
+
+def explain_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
+    """What a statement would ask of each model. Sends nothing.
+
+    Args:
+        connection: The connection.
+        statement: The statement, without EXPLAIN.
+        parameters: The values of its parameters.
+
+    Returns:
+        A row for each model in the statement.
+
+    Raises:
+        InputError: It cannot be run as it is.
+        duckdb.Error: It does not bind.
+    """
+    prepared = _Prepared(connection, statement, parameters)
+    with prepared.database.transaction():
+        prepared.check()
+        estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
+        prepared.planner().run(estimates)
+        prepared.database.end(estimates.close)
+    return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
+
+
+def explained_statement(statement: Statement) -> Statement | None:
+    """The statement behind EXPLAIN.
+
+    Args:
+        statement: Any statement.
+
+    Returns:
+        What is to be explained; None where the statement is no EXPLAIN.
+
+    Raises:
+        InputError: It is EXPLAIN ANALYZE of something, which runs it.
+    """
+    if statement.words[:1] != ("EXPLAIN",):
+        return None
+    found = statements_of(statement.source[len("EXPLAIN") :])
+    return found[0] if found else None
+
+
+class _Prepared:
+    """A statement whose names and parameters are as the planner wants them."""
+
+    def __init__(self, connection: Connection, statement: Statement, parameters: Parameters | None) -> None:
+        catalog = connection.catalog
+
+        def has_schema(name: str) -> bool:
+            """Whether the database has a schema of a name."""
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) LIMIT 1"
+            return connection.duckdb.execute(found, [name]).fetchone() is not None
+
+        def query_of(name: str) -> str | None:
+            """The SELECT of a view over a model."""
+            view = catalog.view(name)
+            return view.query if view is not None else None
+
+        self._connection = connection
+        named, values = with_named_parameters(without_projects(statement, has_schema), parameters)
+        self.statement = with_views(named, query_of)
+        self.database = Database(connection.duckdb, values)
+        self._bound: dict[tuple[str, int, bytes], BoundModel] = {}
+        self._dry: dict[JoinedModel, BoundModel] = {}
+
+    def planner(self) -> Planner:
+        """A planner of the statement, of which nothing is run."""
+        self._planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
+        return self._planner
+
+    def needed(self, model: JoinedModel) -> set[str]:
+        """The outputs of a model that the statement reads."""
+        return self._planner.needs.outputs(model)
+
+    def check(self) -> bool:
+        """Bind the whole statement, with empty tables in the place of predictions.
+
+        Returns:
+            Whether it has any model.
+
+        Raises:
+            duckdb.Error: It does not bind.
+            InputError: It does not, for a reason that has to do with a model.
+        """
+        planner = self.planner()
+        if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
+            raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
+        if not planner.has_models:
+            return False
+        predictions = BoundOnly(self.database, self.needed)
+        self.database.check(planner.run(predictions), self._explained)
+        predictions.close()
+        return True
+
+    def _explained(self, message: str) -> InputError | None:
+        """An error of DuckDB in words of models; None where it is about something else."""
+        column = _NO_COLUMN.search(message)
+        for name, model in self._planner.labels().items():
+            if column is None or column[1].lower() != name.lower():
+                continue
+            if column[2].lower() in {each.lower() for each in model.inputs}:
+                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
+            return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
+        return None
+
+    def dry_query(self, model: JoinedModel) -> Query:
+        """A query of a model that only counts."""
+        return self._dry[model].query(self._connection.session)
+
+    def _resolve(self, relation: Relation) -> JoinedModel | None:
+        name, *version = relation.name
+        if len(version) > 1 or (version and not version[0].isdigit()):
+            return None
+        model = self._connection.catalog.model(name, int(version[0]) if version else None)
+        if model is None:
+            return None
+        position = self.statement.tokens[relation.reference_start].start
+        arguments = self.statement.arguments_at(position, relation.alias or model.name, model.name)
+        key = (model.name, model.version, orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS))
+        if key not in self._bound:
+            self._bound[key] = bind_model(model, arguments, self._connection)
+            self._dry[self._bound[key]] = bind_model(model, {**arguments, "dry_run": True}, self._connection)
+        return self._bound[key]

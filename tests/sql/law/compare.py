@@ -1,0 +1,105 @@
+"""Whether two results are the same, as far as the query determines them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import duckdb
+
+from tests.sql.law.cases import Case
+from tests.sql.law.homes import Home, Plain, Rows
+from tests.sql.law.nodes import Query, write
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What is not the same.
+
+    Attributes:
+        kind: ``refused``, ``columns``, ``types``, ``rows`` or ``order``.
+        expected: What plain DuckDB gave; of a query with LIMIT all rows.
+        got: What we gave, or the error.
+    """
+
+    kind: str
+    expected: Rows
+    got: Rows | Exception
+
+
+class InvalidQuery(ValueError):
+    """Plain DuckDB refuses the query, so there is nothing to compare."""
+
+
+def difference(case: Case, plain: Plain, ours: Home) -> Difference | None:
+    """Run a case in both homes.
+
+    Args:
+        case: The case.
+        plain: DuckDB.
+        ours: The home that is tested.
+
+    Returns:
+        The difference, or None.
+
+    Raises:
+        InvalidQuery: Plain DuckDB refuses the query.
+    """
+    unlimited = replace(case.query, limit=None, offset=None)
+    try:
+        plain.use(case.tables)
+        expected = plain.run(write(unlimited, "plain"))
+    except duckdb.Error as error:
+        raise InvalidQuery(str(error)) from None
+    try:
+        got = ours(case)
+    except Exception as error:  # any, since the query is right
+        return Difference("refused", expected, error)
+    kind = _compared(case.query, expected, got)
+    return Difference(kind, expected, got) if kind else None
+
+
+def _compared(query: Query, expected: Rows, got: Rows) -> str:
+    """What differs; "" where nothing does."""
+    if [name.lower() for name in got.columns] != [name.lower() for name in expected.columns]:
+        return "columns"
+    if got.types != expected.types:
+        return "types"
+    start = query.offset or 0
+    stop = len(expected.rows) if query.limit is None else start + query.limit
+    wanted, found = _canonical(expected.rows), _canonical(got.rows)
+    if len(found) != len(wanted[start:stop]):
+        return "rows"
+    is_whole = query.limit is None and query.offset is None
+    if (Counter(found) != Counter(wanted)) if is_whole else (Counter(found) - Counter(wanted)):
+        return "rows"
+    places = _key_places(query)
+    return "order" if _keys(found, places) != _keys(wanted[start:stop], places) else ""
+
+
+def _key_places(query: Query) -> list[int]:
+    """The columns that the order is told by, as far as they are columns of the result."""
+    places = []
+    for key in query.order_by:
+        if not key.position:
+            break
+        places.append(key.position - 1)
+    return places
+
+
+def _keys(rows: Sequence[tuple[Hashable, ...]], places: list[int]) -> list[tuple[Hashable, ...]]:
+    return [tuple(row[place] for place in places) for row in rows]
+
+
+def _canonical(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Hashable, ...]]:
+    return [tuple(_cell(cell) for cell in row) for row in rows]
+
+
+def _cell(cell: Any) -> Hashable:
+    if isinstance(cell, float):
+        return f"{cell:.9g}"
+    if isinstance(cell, (list, dict)):
+        return str(cell)
+    return cell if cell is None or isinstance(cell, Hashable) else str(cell)
