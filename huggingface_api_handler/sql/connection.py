@@ -136,10 +136,10 @@ class Connection:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
-            result = explain_with_models(self, self._renamed(explained), params)
+            result = explain_with_models(self, self.renamed(explained), params)
         if result is None:
             refuse_model_name(statement, self.catalog)
-            meant = with_usage(self._renamed(statement), self)
+            meant = with_usage(self.renamed(statement), self)
             needs_models = self.uses_models(meant)
             try:
                 result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
@@ -250,8 +250,15 @@ class Connection:
         """
         return run_with_models(self, statement, params)
 
-    def _renamed(self, statement: Statement) -> Statement:
-        """A statement without MindsDB's names and form of CREATE TABLE."""
+    def renamed(self, statement: Statement) -> Statement:
+        """A statement without MindsDB's names and form of CREATE TABLE.
+
+        Args:
+            statement: as the person wrote it.
+
+        Returns:
+            The same for DuckDB.
+        """
 
         def has_schema(name: str) -> bool:
             """Whether the database has a schema of a name."""

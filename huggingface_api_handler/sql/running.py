@@ -127,7 +127,7 @@ class _Prepared:
         def query_of(name: str) -> str | None:
             """The SELECT of a view over a model."""
             view = catalog.view(name)
-            return view.query if view is not None else None
+            return connection.renamed(statements_of(view.query)[0]).source if view is not None else None
 
         self._connection = connection
         named, values = with_named_parameters(statement, parameters)
