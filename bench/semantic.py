@@ -261,8 +261,8 @@ def counted_rounds() -> Iterator[list[int]]:
 
     windows: list[int] = []
 
-    def counted(candidates: int, found: int, wanted: int) -> int:
-        windows.append(next_window(candidates, found, wanted))
+    def counted(*state: int) -> int:
+        windows.append(next_window(*state))
         return windows[-1]
 
     next_window = planner.next_window
