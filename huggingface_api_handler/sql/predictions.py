@@ -163,7 +163,7 @@ class Predictions:
             names: Of the columns that the model reads.
             inputs: The queries of its inputs.
         """
-        numbered, total = self._unasked(table, inputs.distinct)
+        numbered, total = self._unasked(table, inputs.select("DISTINCT"))
         if total:
             frames = self._frames(table, numbered, names, total)
             start = 0
