@@ -91,13 +91,15 @@ class Database:
         self.execute(sql, before="DESCRIBE ")
         return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
 
-    def check(self, sql: str) -> None:
+    def check(self, sql: str, explained: Callable[[str], Exception | None]) -> None:
         """Bind a statement that is to be run later.
 
         Args:
             sql: The statement.
+            explained: Puts what DuckDB says into other words; None where there are no better ones.
 
         Raises:
+            InputError: It does not bind, in other words.
             duckdb.Error: It does not bind, with what DuckDB says without the text that we wrote.
         """
         import duckdb
@@ -106,7 +108,8 @@ class Database:
             self.execute(sql, before="EXPLAIN ")
             self._connection.fetchall()
         except duckdb.Error as error:
-            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
+            message = str(error).partition("\n\nLINE ")[0]
+            raise explained(message) or type(error)(message) from None
 
     def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
         """Run a statement that reads a frame.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import orjson
 
+from ..config.normalize import suggest
 from ..errors import InputError
 from ..inference.runtime.context import Query
+from ..redaction import preview
 from .asking import Asker
 from .blocks import Relation
 from .database import Database, Parameters, with_named_parameters
@@ -24,6 +27,8 @@ from .tokens import Statement, statements_of
 if TYPE_CHECKING:
     from .connection import Connection
 
+
+_NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
 
 _READS = (("SELECT",), ("FROM",), ("VALUES",), ("TABLE",), ("SUMMARIZE",))
 """First words of statements that change nothing, so that their rows are read as they are wanted."""
@@ -138,12 +143,8 @@ class _Prepared:
 
     def planner(self) -> Planner:
         """A planner of the statement, of which nothing is run."""
-        try:
-            planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
-        except ValueError as error:
-            raise InputError(f"the statement cannot be read: {error}") from None
-        self._planner = planner
-        return planner
+        self._planner = Planner(self.statement.text, self.statement.tokens, self._resolve, self.database)
+        return self._planner
 
     def needed(self, model: JoinedModel) -> set[str]:
         """The outputs of a model that the statement reads."""
@@ -157,6 +158,7 @@ class _Prepared:
 
         Raises:
             duckdb.Error: It does not bind.
+            InputError: It does not, for a reason that has to do with a model.
         """
         planner = self.planner()
         if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
@@ -164,11 +166,20 @@ class _Prepared:
         if not planner.has_models:
             return False
         predictions = BoundOnly(self.database, self.needed)
-        try:
-            self.database.check(planner.run(predictions))
-        finally:
-            predictions.close()
+        self.database.check(planner.run(predictions), self._explained)
+        predictions.close()
         return True
+
+    def _explained(self, message: str) -> InputError | None:
+        """An error of DuckDB in words of models; None where it is about something else."""
+        column = _NO_COLUMN.search(message)
+        for name, model in self._planner.labels().items():
+            if column is None or column[1].lower() != name.lower():
+                continue
+            if column[2].lower() in {each.lower() for each in model.inputs}:
+                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
+            return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
+        return None
 
     def dry_query(self, model: JoinedModel) -> Query:
         """A query of a model that only counts."""

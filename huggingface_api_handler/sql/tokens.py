@@ -17,7 +17,9 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
+from ..config.normalize import suggest
 from ..errors import InputError
+from ..redaction import preview
 from .arguments import TEXTS, ArgumentList, ArgumentReader
 
 MAX_MODEL_STATEMENT_CHARS = 1_000_000
@@ -151,6 +153,23 @@ class Statement:
                 if not model or model.lower() in meant:
                     values[argument.lower()] = value
         return values
+
+    def refuse_other_models(self, names: Collection[str]) -> None:
+        """Refuse an argument such as ``m.top_k`` where the statement uses no model ``m``.
+
+        Args:
+            names: and aliases of the models that it uses.
+
+        Raises:
+            InputError: an argument is for another one. The message has the nearest name.
+        """
+        meant = {name.lower() for name in names}
+        for found in self.arguments:
+            for name in found.values:
+                model = name.rpartition(".")[0]
+                if model and model.lower() not in meant:
+                    problem = f"the statement uses no model {preview(model)}"
+                    raise InputError(f"USING {name}: {problem}{suggest(model, meant)}")
 
     def may_name(self, names: Collection[str]) -> bool:
         """Whether one of some names may stand in the statement, found without its tokens.

@@ -25,6 +25,8 @@ def running_service() -> Service:
 
 
 def _answer(body: Any, headers: dict[str, str], path: str) -> Any:
+    if not isinstance(body, dict):
+        return Reply({"error": "not found"}, 404)
     if path.endswith("/chat/completions"):
         return _chat(body)
     inputs = body["inputs"]

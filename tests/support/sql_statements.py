@@ -78,6 +78,12 @@ def files() -> list[Path]:
     return [*own, *(file for file in sorted(EXAMPLES.glob("*.sql")) if file.stem != "00_engine_hugging_face")]
 
 
+def needed_by(file: Path) -> list[Path]:
+    """The files that are run before a file: that of the models, and for an example the earlier examples."""
+    earlier = [each for each in files() if each.parent == file.parent and each < file]
+    return earlier if file.parent == EXAMPLES else earlier[:1]
+
+
 def statements_of(file: Path) -> list[Statement]:
     """The statements of a file, in order. In a file without ``@``, such as an example, all are tested."""
     found = list(_read(file))

@@ -18,6 +18,7 @@ select t.id, m.sentiment from files.small as t join mindsdb.feel as m where t.id
 
 -- @ upper-case-model: a model's name in upper case
 -- expect: rows
+-- MindsDB: refused: a model's name has its case there
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.FEEL AS m WHERE t.id = 1;
 
 -- @ upper-case-table: a table's name in upper case
