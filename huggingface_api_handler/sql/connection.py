@@ -261,8 +261,8 @@ class Connection:
         """
 
         def has_schema(name: str) -> bool:
-            """Whether the database has a schema of a name."""
-            found = "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) LIMIT 1"
+            """Whether there is a schema or a database of a name."""
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name)) LIMIT 1"
             return bool(self.duckdb.execute(found, [name]).fetchall())
 
         if statement.may_name(PROJECTS):
