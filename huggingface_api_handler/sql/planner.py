@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sqlglot.tokens import Token
 
 from ..errors import InputError
-from .blocks import Block, Query, Relation, Span, named_tables, read_structure
+from .block_reader import read_structure
+from .blocks import Block, Query, Relation, Span, named_tables
 from .edits import EditedText
 from .functions import functions_of
 from .input_errors import described_columns, input_error
@@ -365,7 +366,9 @@ class Planner:
                 if each in row_ids
                 for id_ in row_ids[each]
             )
-            return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
+            return (
+                f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
+            )
 
         is_last = not filtering
         rounds = 0
