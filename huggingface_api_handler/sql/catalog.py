@@ -7,8 +7,8 @@ them: an engine made between BEGIN and ROLLBACK stays. No key is among them. Eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -16,7 +16,7 @@ from weakref import WeakSet
 from ..config.normalize import suggest
 from ..errors import InputError
 from ..redaction import preview
-from .catalog_items import Engine, Item, Model, View, engine_of, model_of
+from .catalog_items import CHANGED_BY_HAND, Engine, Item, Model, View, engine_of, model_of, view_of
 from .result import quoted
 
 if TYPE_CHECKING:
@@ -217,11 +217,24 @@ class Catalog:
         """
         found = self._person.execute(
             "SELECT 'table' FROM duckdb_tables() WHERE lower(table_name) = $name AND schema_name <> $own "
-            "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = $name AND NOT internal",
-            {"name": name.lower(), "own": SCHEMA},
+            "AND database_name IN (current_database(), $database, 'temp') "
+            "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = $name AND NOT internal "
+            "AND database_name IN (current_database(), $database, 'temp')",
+            {"name": name.lower(), "own": SCHEMA, "database": self._database},
         ).fetchall()
         if found:
             raise InputError(f"there is a {found[0][0]} {preview(name)}. Give the {what} another name")
+
+    def is_own_schema(self, parts: Sequence[str]) -> bool:
+        """Whether a table in a schema is found without naming that.
+
+        Args:
+            parts: what stands before the table's name: none, a schema, or a database and a schema.
+
+        Returns:
+            True for the main schema of this file, and for temporary tables.
+        """
+        return {part.lower() for part in parts} <= {"main", "temp", self._database.lower()}
 
     def refuse_model_name(self, name: str) -> None:
         """Refuse the name of a table or view that a model or a view over a model has.
@@ -247,19 +260,25 @@ class Catalog:
     def _refresh(self) -> None:
         if not self._is_stale:
             return
+        held = self._tables()
+        if "format" not in held:  # another schema of this name, which is the person's
+            held = set()
+        else:
+            self._refuse_newer(self._select("format", "max(format) AS format"))
+        self._engines = {engine.name.lower(): engine for engine in map(engine_of, self._rows("engines", held))}
+        self._views = {view.name.lower(): view for view in map(view_of, self._rows("views", held))}
+        self._models = {}
+        for model in map(model_of, self._rows("models", held)):
+            self._models.setdefault(model.name.lower(), []).append(model)
+        self._is_stale = False
+
+    def _tables(self) -> set[str]:
+        """Which tables of ours there are. Views of these names are somebody's, and not read."""
         found = self._own.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
             [self._database, SCHEMA],
         )
-        held = {name for (name,) in found.fetchall()}
-        if "format" in held:
-            self._refuse_newer(self._select("format", "max(format) AS format"))
-        self._engines = {row["name"].lower(): engine_of(row) for row in self._rows("engines", held)}
-        self._views = {row["name"].lower(): View(**row) for row in self._rows("views", held)}
-        self._models = {}
-        for row in self._rows("models", held):
-            self._models.setdefault(row["name"].lower(), []).append(model_of(row))
-        self._is_stale = False
+        return {name for (name,) in found.fetchall()}
 
     def _rows(self, table: str, held: set[str]) -> list[dict[str, Any]]:
         if table not in held:
@@ -268,8 +287,13 @@ class Catalog:
         return self._select(table, ", ".join(columns) + " ORDER BY ALL")
 
     def _select(self, table: str, columns: str) -> list[dict[str, Any]]:
-        columns, order, by = columns.partition(" ORDER")
-        found = self._own.execute(f"SELECT {columns} FROM {self._table(table)}{order}{by}")  # noqa: S608
+        selected, order, by = columns.partition(" ORDER")
+        try:
+            found = self._own.execute(f"SELECT {selected} FROM {self._table(table)}{order}{by}")  # noqa: S608
+        except Exception as error:
+            if type(error).__name__ != "BinderException":
+                raise
+            raise InputError(CHANGED_BY_HAND) from error
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -279,6 +303,14 @@ class Catalog:
             raise InputError(
                 f"the engines and models of this database have format {held}, and this version of "
                 f"huggingface_api_handler reads {FORMAT}. Upgrade it; the tables can be read with DuckDB alone"
+            )
+
+    def _refuse_other_schema(self) -> None:
+        held = self._tables()
+        if held and "format" not in held:
+            raise InputError(
+                f"this database has a schema {SCHEMA} with other tables, such as {min(held)}, and models are stored in "
+                "a schema of that name. Rename yours, or use another file for models"
             )
 
     def _table(self, name: str) -> str:
@@ -291,6 +323,7 @@ class Catalog:
         self._own.execute("BEGIN")
         try:
             self._own.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._database)}.{SCHEMA}")
+            self._refuse_other_schema()
             for name, columns in _TABLES.items():
                 self._own.execute(f"CREATE TABLE IF NOT EXISTS {self._table(name)} ({columns})")
             if not self._select("format", "format"):
@@ -298,7 +331,8 @@ class Catalog:
             yield self._own
             self._own.execute("COMMIT")
         except BaseException as error:
-            self._own.execute("ROLLBACK")
+            with suppress(Exception):  # a COMMIT that failed has ended the transaction
+                self._own.execute("ROLLBACK")
             if type(error).__name__ == "TransactionException":
                 raise InputError(
                     "a transaction that is still open has changed the schema huggingface. COMMIT or ROLLBACK first"
@@ -324,8 +358,8 @@ class Catalog:
         row = {**item.row(), "mark": item.mark}
         if isinstance(item, Model):
             row["active"] = item.active
-        columns, places = ", ".join(row), ", ".join("?" * len(row))
-        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({places})", list(row.values()))  # noqa: S608
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({marks})", list(row.values()))  # noqa: S608
 
     def _delete(self, own: duckdb.DuckDBPyConnection, item: Item) -> None:
         sql = f"DELETE FROM {self._table(item.kind)} WHERE lower(name) = ?"  # noqa: S608

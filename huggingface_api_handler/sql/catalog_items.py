@@ -96,6 +96,9 @@ Item = Engine | Model | View
 """A row of the catalog."""
 
 
+CHANGED_BY_HAND = "the schema huggingface of this database was changed by hand, and cannot be read"
+
+
 def engine_of(row: Mapping[str, Any]) -> Engine:
     """An engine of its row.
 
@@ -108,6 +111,7 @@ def engine_of(row: Mapping[str, Any]) -> Engine:
     Raises:
         InputError: the row was changed by hand.
     """
+    _refuse_other_types(row, "name", "id", "mark")
     return Engine(**{**row, "arguments": _read(row["arguments"]), "has_key": bool(row["has_key"])})
 
 
@@ -123,18 +127,42 @@ def model_of(row: Mapping[str, Any]) -> Model:
     Raises:
         InputError: the row was changed by hand.
     """
+    _refuse_other_types(row, "name", "engine", "id", "mark")
+    if not isinstance(row["version"], int):
+        raise InputError(CHANGED_BY_HAND)
     return Model(**{**row, "arguments": _read(row["arguments"]), "discovery": _read(row["discovery"])})
+
+
+def view_of(row: Mapping[str, Any]) -> View:
+    """A view of its row.
+
+    Args:
+        row: its values by column.
+
+    Returns:
+        The view.
+
+    Raises:
+        InputError: the row was changed by hand.
+    """
+    _refuse_other_types(row, "name", "query", "mark")
+    return View(**row)
+
+
+def _refuse_other_types(row: Mapping[str, Any], *texts: str) -> None:
+    if not all(isinstance(row[name], str) for name in texts):
+        raise InputError(CHANGED_BY_HAND)
 
 
 def _text(values: Mapping[str, object]) -> str:
     return orjson.dumps(values, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _read(text: str) -> dict[str, object]:
+def _read(text: object) -> dict[str, object]:
     try:
-        values = orjson.loads(text)
+        values = orjson.loads(text) if isinstance(text, str) else None
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise InputError("the schema huggingface of this database was changed by hand, and cannot be read")
+        raise InputError(CHANGED_BY_HAND)
     return values

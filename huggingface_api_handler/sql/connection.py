@@ -17,6 +17,8 @@ from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
+from .names import MIN_LIKENESS, PROJECTS, misspelt, with_as, without_projects
+from .opening import open_database
 from .result import Result
 from .running import explain_with_models, explained_statement, run_with_models
 from .tokens import Statement, statements_of
@@ -25,23 +27,15 @@ from .usage_table import with_usage
 from .views import refuse_model_name
 
 if TYPE_CHECKING:
-    import duckdb
-
     from .local_server import LocalServer
 
 Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
 Confirm = Callable[[Any], bool]
 
-MIN_DUCKDB = (2, 0)
-"""DuckDB 1.3, which MindsDB pins, gives a wrong answer to one form of LATERAL."""
-
-_LOCKED = re.compile(r"Could not set lock on file.*?(\(PID \d+\))", re.DOTALL)
 _NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 _CHANGES_CATALOG = re.compile(r"huggingface", re.IGNORECASE)
 _ONLY_READ = ("SELECT", "FROM", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN")
-_MIN_LIKENESS = 0.6
-_MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW|MACRO TABLE)\b")
 
 
 class Connection:
@@ -80,7 +74,7 @@ class Connection:
         Raises:
             InputError: the file cannot be opened, or was written by a newer version.
         """
-        self.duckdb = _opened(str(path), read_only)
+        self.duckdb = open_database(str(path), read_only)
         self.session = session or default_session()
         self.trust = Trust(str(path), self.session)
         self.catalog = Catalog(self.duckdb, self.trust.mark)
@@ -142,13 +136,16 @@ class Connection:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
-            result = explain_with_models(self, explained, params)
+            result = explain_with_models(self, self.renamed(explained), params)
         if result is None:
-            if _MAKES_TABLE.match(" ".join(statement.words)):
-                refuse_model_name(statement, self.catalog)
-            meant = with_usage(statement, self)
+            refuse_model_name(statement, self.catalog)
+            meant = with_usage(self.renamed(statement), self)
             needs_models = self.uses_models(meant)
-            result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            try:
+                result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
+            except Exception as error:
+                self._refuse_misspelt(meant, error)
+                raise
             if _CHANGES_CATALOG.search(statement.source):
                 self.catalog.invalidate()
         self._last = weakref.ref(result)
@@ -177,11 +174,10 @@ class Connection:
         Returns:
             Its open result.
         """
-        try:
-            self.duckdb.execute(text) if params is None else self.duckdb.execute(text, params)
-        except Exception as error:
-            self._refuse_misspelt(error)
-            raise
+        if params is None:
+            self.duckdb.execute(text)
+        else:
+            self.duckdb.execute(text, params)
         return Result.of_open(self.duckdb)
 
     def register(self, name: str, frame: object) -> None:
@@ -254,13 +250,38 @@ class Connection:
         """
         return run_with_models(self, statement, params)
 
-    def _refuse_misspelt(self, error: Exception) -> None:
-        """Say which model may be meant where DuckDB finds no table."""
+    def renamed(self, statement: Statement) -> Statement:
+        """A statement without MindsDB's names and form of CREATE TABLE.
+
+        Args:
+            statement: as the person wrote it.
+
+        Returns:
+            The same for DuckDB.
+        """
+
+        def has_schema(name: str) -> bool:
+            """Whether there is a schema or a database of a name."""
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name)) LIMIT 1"
+            return bool(self.duckdb.execute(found, [name]).fetchall())
+
+        if statement.may_name(PROJECTS):
+            statement = without_projects(statement, has_schema)
+        return with_as(statement)
+
+    def _refuse_misspelt(self, statement: Statement, error: Exception) -> None:
+        """Say which model may be meant where DuckDB finds no table, or no ON."""
         missing = _NO_TABLE.search(str(error))
         if missing is None:
+            if type(error).__name__ == "ParserException" and (found := misspelt(statement, self.catalog.names())):
+                written, meant = found
+                sentence = f"there is no table or model {preview(written)}; did you mean the model {meant!r}?"
+                raise InputError(sentence) from error
             return
-        name = missing[1].strip('"')
-        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
+        name = missing[1].strip('"').rpartition(".")[2]
+        if name.lower() in self.catalog.names():
+            raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
+        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=MIN_LIKENESS)
         if near:
             sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
             raise InputError(sentence) from error
@@ -269,7 +290,7 @@ class Connection:
         """See to the result of the statement before, since DuckDB has one at a time."""
         last = self._last() if self._last is not None else None
         if last is not None:
-            last.keep()
+            last.detach()
         elif self._last_only_reads:
             self.duckdb.abort()
         else:  # what is given up halfway would fail the person's transaction
@@ -325,36 +346,3 @@ def connect(
         InputError: the file cannot be opened, or was written by a newer version.
     """
     return Connection(path, trust=trust, read_only=read_only, progress=progress, confirm=confirm, session=session)
-
-
-def _opened(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
-    try:
-        import duckdb
-    except ModuleNotFoundError:
-        raise InputError("DuckDB is not installed: pip install 'huggingface_api_handler[sql]'") from None
-    if tuple(int(part) for part in duckdb.__version__.split(".")[:2]) < MIN_DUCKDB:
-        raise InputError(
-            f"DuckDB 2 is needed, and {duckdb.__version__} is installed, which MindsDB pins. Use another environment: "
-            "pip install 'huggingface_api_handler[sql]'"
-        )
-    try:
-        connection = duckdb.connect(path, read_only=read_only)
-    except duckdb.IOException as error:
-        raise InputError(_why_not_opened(path, str(error))) from error
-    # FROM name would look for a Python variable of that name here, where the caller has none.
-    connection.execute("SET python_enable_replacements = false")
-    return connection
-
-
-def _why_not_opened(path: str, message: str) -> str:
-    if (locked := _LOCKED.search(message)) is not None:
-        return (
-            f"{preview(path)} is open in another process {locked[1]}. One process at a time can use a DuckDB file that "
-            "is written to: close it there first"
-        )
-    file = Path(path)
-    if not file.parent.is_dir():
-        return f"{preview(path)} cannot be opened: there is no folder {preview(str(file.parent))}"
-    if "database does not exist" in message:
-        return f"there is no file {preview(path)} to be read"
-    return f"{preview(path)} cannot be opened. DuckDB says: {message}"

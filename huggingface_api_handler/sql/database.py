@@ -32,6 +32,7 @@ class Database:
         """
         self._connection, self._parameters = connection, parameters
         self._has_begun = False
+        self._described: dict[str, list[tuple[str, str]] | Exception] = {}
 
     def execute(self, sql: str, *, before: str = "") -> None:
         """Run one statement, of which the result stays open.
@@ -80,24 +81,39 @@ class Database:
         return self._connection.df()
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
-        """The columns of a query, of which nothing is run.
+        """The columns of a query, of which nothing is run. Each is asked for once: planning asks for many twice.
 
         Args:
             sql: The query.
 
         Returns:
             The name and the SQL type of each.
-        """
-        self.execute(sql, before="DESCRIBE ")
-        return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
 
-    def check(self, sql: str) -> None:
+        Raises:
+            duckdb.Error: It does not bind.
+        """
+        import duckdb
+
+        if sql not in self._described:
+            try:
+                self.execute(sql, before="DESCRIBE ")
+                self._described[sql] = [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
+            except duckdb.Error as error:
+                self._described[sql] = error
+        found = self._described[sql]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def check(self, sql: str, explained: Callable[[str], Exception | None]) -> None:
         """Bind a statement that is to be run later.
 
         Args:
             sql: The statement.
+            explained: Puts what DuckDB says into other words; None where there are no better ones.
 
         Raises:
+            InputError: It does not bind, in other words.
             duckdb.Error: It does not bind, with what DuckDB says without the text that we wrote.
         """
         import duckdb
@@ -106,7 +122,8 @@ class Database:
             self.execute(sql, before="EXPLAIN ")
             self._connection.fetchall()
         except duckdb.Error as error:
-            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
+            message = str(error).partition("\n\nLINE ")[0]
+            raise explained(message) or type(error)(message) from None
 
     def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
         """Run a statement that reads a frame.

@@ -139,11 +139,11 @@ def usage_frame(connection: Connection) -> pd.DataFrame:
         frame.insert(0, "model", model.name)
         frame.insert(1, "version", model.version)
         frames.append(frame)
-    kept = [frame for frame in frames if len(frame)]
-    if not kept:
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
         empty = usage_log.usage_table(connection.session.store(None), "")
-        kept = [pd.concat([pd.DataFrame({"model": [], "version": []}), empty], axis="columns")]
-    return _with_types(pd.concat(kept, ignore_index=True))
+        filled = [pd.concat([pd.DataFrame({"model": [], "version": []}), empty], axis="columns")]
+    return _with_types(pd.concat(filled, ignore_index=True))
 
 
 def use_mindsdb(statement: Statement, connection: Connection) -> Result | None:
@@ -165,7 +165,7 @@ def _meant(parts: list[str], connection: Connection, *, is_model: bool) -> tuple
     whole = model_name(parts)
     if catalog.model(*whole) is not None:
         return whole, None
-    if len(parts) > 1:
+    if len(parts) > 1 and not parts[-1].isdecimal():
         before = model_name(parts[:-1])
         if catalog.model(*before) is not None:
             return before, parts[-1].lower()

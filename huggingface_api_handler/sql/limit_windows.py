@@ -20,10 +20,15 @@ CANDIDATE = "__hf_n"
 MAX_CANDIDATES = 10_000_000
 """Rows that are numbered, of a product perhaps. Where these do not fill LIMIT, all inputs are asked."""
 
+_CAREFUL_ROUNDS = 4
+_SPARE_SHARE = 0.3
+_MARGIN = 1.1
 _MAX_GROWTH = 4
 """How many times as many candidates the next window may make it, where few were found."""
 
 _FEW = 3
+"""Rows of which the share of those that fit is not known well."""
+
 _UNFIT = {"GROUP BY", "HAVING", "QUALIFY", "SAMPLE", "FETCH", "WINDOW", "RETURNING"}
 _UNFIT_WORDS = {"over", "unnest", "distinct", "columns"}
 
@@ -103,13 +108,17 @@ def numbered_candidates(
     return f"SELECT row_number() OVER ({sorted_by}) AS {CANDIDATE}, {', '.join(ids.values())} FROM ({rows})"
 
 
-def next_window(candidates: int, found: int, wanted: int) -> int:
+def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
     """How many more candidates to ask, by how many of those before fit.
+
+    In the first rounds no more are asked than 1.3 times those that a reader row by row would have asked, and twice what
+    is wanted. Then the share of those that fit is known well enough, or is so small that rounds cost more than inputs.
 
     Args:
         candidates: Asked so far.
         found: How many of them the statement keeps.
         wanted: How many it wants.
+        rounds: How often candidates were asked.
 
     Returns:
         At least 1.
@@ -117,11 +126,14 @@ def next_window(candidates: int, found: int, wanted: int) -> int:
     missing = max(wanted - found, 1)
     if not candidates:
         return 2 * missing
-    expected = math.ceil(missing * candidates / max(found, 1) * 1.1)
-    if found < _FEW:
-        expected = max(expected, candidates)
-        return max(missing, min(expected, (_MAX_GROWTH - 1) * candidates))
-    return max(missing, expected)
+    expected = math.ceil(missing * candidates / max(found, 1) * _MARGIN)
+    if rounds < _CAREFUL_ROUNDS:
+        most = int(_SPARE_SHARE * candidates) + 2 * wanted
+    elif found < _FEW:
+        expected, most = max(expected, candidates), (_MAX_GROWTH - 1) * candidates
+    else:
+        most = expected
+    return max(missing, min(expected, most))
 
 
 def _order(

@@ -15,6 +15,7 @@ from ..errors import InputError
 from .blocks import Block, Query, Relation, Span, named_tables, read_structure
 from .edits import EditedText
 from .functions import functions_of
+from .input_errors import described_columns, input_error
 from .input_queries import Around, InputQuery, binding_form, select_inputs
 from .limit_windows import CANDIDATE, MAX_CANDIDATES, Limited, limited, next_window, numbered_candidates
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
@@ -64,7 +65,7 @@ class Planner:
             database: The person's.
 
         Raises:
-            ValueError: A bracket has no partner.
+            InputError: A bracket has no partner.
         """
         self._tokens, self._database = tokens, database
         self._root = read_structure(tokens)
@@ -82,6 +83,10 @@ class Planner:
     def has_models(self) -> bool:
         """Whether any model is in the statement."""
         return bool(self._models)
+
+    def labels(self) -> dict[str, JoinedModel]:
+        """The models of the statement, by what their columns are qualified with."""
+        return {relation.alias or model.name: model for relation, model in self._models.items()}
 
     def run(self, predictions: Predictions) -> str:
         """Ask every model for what the statement needs of it.
@@ -265,7 +270,11 @@ class Planner:
         source = self._from_text(left)
         found = pushable(self._tokens, block, join, self._joins, self._models, self._functions)
         texts = {span: self._text.render(span) for span in found}
-        conditions, types = self._binding(block, expressions, source, list(texts.values()))
+        try:
+            conditions, types = self._binding(block, expressions, source, list(texts.values()))
+        except Exception as error:  # any error of DuckDB
+            self._refuse_source(block, source)
+            raise self._input_error(block, join, expressions, source) from error
         table = self._predictions.table(model, types)
         self._pieces[join.relation] = self._piece(join, table, expressions, is_first=not left)
         for span, name, keeps_null in join.where:
@@ -302,6 +311,36 @@ class Planner:
         ]
         return part.relations, [*rendered(part.conditions), *checks]
 
+    def _refuse_source(self, block: Block, source: str) -> None:
+        """Say what is wrong with what stands left of a model, without the text that we wrote."""
+        if not source:
+            return
+        try:
+            forms = self._around.forms(f"SELECT * FROM {source}", block)
+            binding_form(forms, self._database.describe)
+        except Exception as error:
+            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
+
+    def _input_error(self, block: Block, join: ModelJoin, expressions: Sequence[str], source: str) -> InputError:
+        right = block.relations[block.relations.index(join.relation) + 1 :]
+
+        def columns() -> list[str]:
+            """The columns left of the model."""
+            form = next(self._around.forms(f"SELECT * FROM {source}", block))
+            return described_columns(self._database.describe, f"({form})")
+
+        def error_of(expression: str) -> Exception | None:
+            """What DuckDB says of one input."""
+            try:
+                core = select_inputs([expression], source, [])
+                binding_form(self._around.forms(core, block), self._database.describe)
+            except Exception as error:  # any error of DuckDB
+                return error
+            return None
+
+        labels = [relation.label for relation in right if relation.label is not None]
+        return input_error(join, expressions, columns, labels, error_of)
+
     def _refuse_volatile(self, join: ModelJoin, left: Sequence[Relation]) -> None:
         """Refuse what would be another value when it is looked up than when it was asked."""
         spans = [*join.bindings.values(), *(relation.on for relation in left if relation.on is not None)]
@@ -316,12 +355,22 @@ class Planner:
     def _ask(self, block: Block, plan: _Plan, *conditions: str, candidates: int = 0) -> None:
         if not self.needs.is_read(block, plan.join):
             return
+<<<<<<< HEAD
         cores = (
             select_inputs(plan.expressions, self._from_text(plan.needed), [*plan.needed_conditions, *conditions]),
             select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word="ALL"),
         )
         found = [binding_form(self._around.forms(core, block), self._database.describe)[0] for core in cores]
         self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(*found, candidates))
+=======
+
+        def query(word: str) -> str:
+            """The query of inputs, each once or for every row."""
+            core = select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word=word)
+            return binding_form(self._around.forms(core, block), self._database.describe)[0]
+
+        self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(query, candidates))
+>>>>>>> main
 
     def _ask_in_windows(
         self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]
@@ -358,11 +407,18 @@ class Planner:
             return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
 
         is_last = not filtering
+        rounds = 0
         while asked < total and found < wanted:
-            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted)))
+            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
             for plan in plans:
+<<<<<<< HEAD
                 self._ask(block, plan, among(plan.needed, asked, stop), candidates=0 if is_last else total)
             asked = stop
+=======
+                left = block.relations[: block.relations.index(plan.join.relation)]
+                self._ask(block, plan, among(left, asked, stop), candidates=0 if is_last else total)
+            asked, rounds = stop, rounds + 1
+>>>>>>> main
             self._where(block, among(tables, 0, asked))
             if is_last or not self._predictions.knows_predictions:
                 break

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..inference.runtime.context import Query
 
-MAX_KEPT_ROWS = 10_000
+MAX_HELD_ROWS = 10_000
 """Rows of a result that was not read to its end which are kept when another statement runs on its connection."""
 
 _SHOWN_ROWS = 15
@@ -31,7 +31,7 @@ class Result:
     """What a statement gave.
 
     Rows are read once, as a cursor's are. A result that nobody refers to any more is given up when the next statement
-    runs; one that somebody may still read is read ahead then, as far as ``MAX_KEPT_ROWS``.
+    runs; one that somebody may still read is read ahead then, as far as ``MAX_HELD_ROWS``.
 
     Attributes:
         columns: the columns' names.
@@ -137,7 +137,11 @@ class Result:
         return self._converted("to_arrow_table")
 
     def pl(self) -> Any:
-        """The rows that were not read yet, as a Polars DataFrame. Needs polars and pyarrow."""
+        """The rows that were not read yet, as a Polars DataFrame. Needs polars and pyarrow.
+
+        Raises:
+            InputError: polars is not installed.
+        """
         try:
             import polars
         except ModuleNotFoundError:
@@ -158,17 +162,17 @@ class Result:
             self._connection.abort()
             self._end()
 
-    def keep(self) -> None:
+    def detach(self) -> None:
         """Read what is left, since the connection is wanted for another statement.
 
         Raises:
-            InputError: more than ``MAX_KEPT_ROWS`` rows are left. Nothing is lost: they can still be read.
+            InputError: more than ``MAX_HELD_ROWS`` rows are left. Nothing is lost: they can still be read.
         """
         if self._connection is not None:
-            self._read_ahead(MAX_KEPT_ROWS + 1)
+            self._read_ahead(MAX_HELD_ROWS + 1)
         if self._connection is not None:
             raise InputError(
-                f"a result with more than {MAX_KEPT_ROWS:,} rows is still open. Read it to its end, or close() it, "
+                f"a result with more than {MAX_HELD_ROWS:,} rows is still open. Read it to its end, or close() it, "
                 "before the next statement; or use another connection: connect() the same file once more"
             )
 

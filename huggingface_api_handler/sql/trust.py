@@ -22,7 +22,7 @@ from .catalog_items import Engine, Item, Model
 _KEY_NAME = b"made here"
 _MARK_BYTES = 32
 _FOLDERS = ("media_dir", "output_dir", "cache_dir")
-_MAX_SHOWN_CHARS = 300
+_MAX_SHOWN_QUERY_CHARS = 300
 
 
 class Trust:
@@ -127,4 +127,4 @@ def _engine_would_do(engine: Engine) -> str:
 
 
 def _shown(text: str) -> str:
-    return printable(text)[:_MAX_SHOWN_CHARS]
+    return printable(text)[:_MAX_SHOWN_QUERY_CHARS]

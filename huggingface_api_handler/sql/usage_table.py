@@ -54,10 +54,10 @@ def with_usage(statement: Statement, connection: Connection) -> Statement:
 def _is_usage(tokens: tuple[Token, ...], at: int) -> bool:
     schema, dot, table = tokens[at : at + 3]
     before = tokens[at - 1].token_type if at else None
-    behind = tokens[at + 3].token_type if at + 3 < len(tokens) else None
+    after = tokens[at + 3].token_type if at + 3 < len(tokens) else None
     return (
         (schema.text.lower(), table.text.lower()) == (SCHEMA, _TABLE)
         and dot.token_type is TokenType.DOT
-        and TokenType.DOT not in (before, behind)
+        and TokenType.DOT not in (before, after)
         and TokenType.STRING not in (schema.token_type, table.token_type)
     )

@@ -5,6 +5,7 @@ DuckDB's own views cannot hold a model. A view over one is text, which is put in
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlglot.tokens import Token, TokenType
@@ -19,6 +20,8 @@ from .tokens import Statement, statements_of
 if TYPE_CHECKING:
     from .connection import Connection
 
+_RENAMING = ("ALTER TABLE", "ALTER VIEW")
+_MAKES_TABLE = re.compile(r"CREATE (OR REPLACE )?(TEMP |TEMPORARY |RECURSIVE |TRANSIENT )*(TABLE|VIEW)\b")
 _BEFORE_NAME = {"OR", "REPLACE", "TEMP", "TEMPORARY", "RECURSIVE", "TRANSIENT", "TABLE", "VIEW", "IF", "NOT", "EXISTS"}
 
 
@@ -119,16 +122,24 @@ def refuse_model_name(statement: Statement, catalog: Catalog) -> None:
     """Refuse a table or view of DuckDB's that would have the name of a model.
 
     Args:
-        statement: CREATE TABLE or CREATE VIEW.
+        statement: any statement. CREATE TABLE, CREATE VIEW and RENAME TO are looked at.
         catalog: has the models.
 
     Raises:
         InputError: a model or a view over one has the name.
     """
-    if statement.may_name(catalog.names()):
-        header = _header(statement.tokens, "TABLE", "VIEW")
-        if header.parts:
-            catalog.refuse_model_name(header.parts[-1])
+    words = " ".join(statement.words)
+    renames = words.startswith(_RENAMING)
+    if not (renames or _MAKES_TABLE.match(words)) or not statement.may_name(catalog.names()):
+        return
+    tokens = statement.tokens
+    if renames:
+        if [token.text.upper() for token in tokens[-3:-1]] == ["RENAME", "TO"]:
+            catalog.refuse_model_name(tokens[-1].text)
+        return
+    parts = _header(tokens, "TABLE", "VIEW").parts
+    if parts and catalog.is_own_schema(parts[:-1]):
+        catalog.refuse_model_name(parts[-1])
 
 
 def _header(tokens: tuple[Token, ...], *kinds: str) -> _Header:

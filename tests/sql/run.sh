@@ -8,23 +8,12 @@ cd "$(dirname "$0")/../.."
 environment=$1
 shift
 
-find_python() {
-    local candidate
-    for candidate in "${PYTHON:-python3}" "$HOME"/.pyenv/versions/3.1[1-9].*/bin/python python3.11 python3.12 python3.13; do
-        if "$candidate" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then
-            echo "$candidate"
-            return
-        fi
-    done
-}
-
 pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 
 make_environment() {
     local python
-    python=$(find_python)
-    if [ -z "$python" ]; then
-        echo "NOT TESTED: tests/sql, because DuckDB 2 wants Python 3.11, which is not on this machine"
+    if ! python=$(./tools/python_for_duckdb.sh 2>&1); then
+        echo "NOT TESTED: tests/sql, because $python"
         exit 0
     fi
     echo "Installing .[sql,local] into $environment, and what tests need beside it."

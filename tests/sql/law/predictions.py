@@ -69,6 +69,8 @@ MODELS = (
 
 def answer(body: Any, headers: dict[str, str], path: str) -> Any:
     """What the service answers, for ``tests.conftest.Service``."""
+    if not isinstance(body, dict):
+        return Reply({"error": "not found"}, 404)
     model = path.removeprefix("/models/").partition("/")[0]
     if "texts" in body:
         if "fail" in body["query"] + "".join(body["texts"]):

@@ -164,8 +164,10 @@ class _Queries:
         if self._rng.random() < 0.5:
             return ()
         where = [self._conjunct(scope, depth) for _ in range(self._rng.choice((1, 1, 1, 2)))]
-        if aliases and self._rng.random() < 0.2:
-            name, kind = self._rng.choice(aliases)
+        columns = {column.key for column in scope.columns}  # which count before an alias of their name
+        free = [(name, kind) for name, kind in aliases if name not in columns]
+        if free and self._rng.random() < 0.2:
+            name, kind = self._rng.choice(free)
             where.append(self._on_alias(name, kind))
         self._rng.shuffle(where)
         return tuple(where)

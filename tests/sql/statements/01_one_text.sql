@@ -34,6 +34,7 @@ SELECT text, sentiment FROM mindsdb.feel WHERE text = 'Ünïcödé ☂ awful';
 
 -- @ expression-of-output: an expression of the prediction
 -- expect: rows
+-- MindsDB: refused: it calculates nothing from the prediction of one text
 SELECT upper(text) AS loud, sentiment_confidence * 100 AS percent FROM mindsdb.feel WHERE text = 'I love it';
 
 -- @ column-with-blank: an input whose name has a blank
@@ -42,18 +43,21 @@ SELECT product_mood FROM mindsdb.of_product WHERE `Product Name` = 'awful pizza'
 
 -- @ quoted-column: its name in double quotes
 -- expect: rows
+-- MindsDB: refused: a name in double quotes is a text there
 SELECT product_mood FROM mindsdb.of_product WHERE "Product Name" = 'awful pizza';
 
 -- @ double-quoted-text: double quotes around a text
--- expect: refused: good
+-- expect: refused: so good
+-- MindsDB: other rows: double quotes mean text there, and a name in DuckDB and in standard SQL
 SELECT sentiment FROM mindsdb.feel WHERE text = "so good";
 
--- @ in-list: several texts
--- expect: rows
+-- @ in-list: a model alone reads one text
+-- expect: refused: WHERE
 SELECT text, sentiment FROM mindsdb.feel WHERE text IN ('I love it', 'It was awful');
 
 -- @ filter-on-prediction: a condition on the prediction of one text
 -- expect: rows
+-- MindsDB: refused: it would show the constant in the prediction's place, which we refuse there
 SELECT text, sentiment FROM mindsdb.feel WHERE text = 'I love it' AND sentiment = 'NEGATIVE';
 
 -- @ filter-outside: the same around it
@@ -79,5 +83,5 @@ SELECT sentiment FROM mindsdb.feel WHERE text = 'unreadable';
 SELECT sentiment, sentiment_error FROM mindsdb.feel WHERE text = 'unreadable' USING on_error = 'null';
 
 -- @ no-text: no text at all
--- expect: refused: text
+-- expect: refused: WHERE
 SELECT sentiment FROM mindsdb.feel;

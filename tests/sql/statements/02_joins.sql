@@ -26,6 +26,7 @@ SELECT t.id, m.sentiment FROM files.small AS t INNER JOIN mindsdb.feel AS m;
 
 -- @ cross-join: the same as JOIN
 -- expect: rows in order
+-- MindsDB: refused: it adds an ON to CROSS JOIN
 SELECT t.id, m.sentiment FROM files.small AS t CROSS JOIN mindsdb.feel AS m;
 
 -- @ comma: the same as JOIN
@@ -54,18 +55,22 @@ SELECT t.id, m.sentiment FROM (SELECT id, product FROM files.small) AS t JOIN mi
 
 -- @ on-beside-own: ON names another column where the table has one of the input's name too
 -- expect: rows
+-- MindsDB: refused: the table that it hands over would have two columns of one name
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m ON m.text = t.product;
 
 -- @ on-expression: ON says an expression
 -- expect: rows
+-- MindsDB: other rows: it does not see the expression, and asks the table's own column
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m ON m.text = concat(t.product, ' is awful');
 
 -- @ on-and-more: what else ON says is a condition
 -- expect: rows
+-- MindsDB: other rows: it drops the other conditions of ON
 SELECT o.order_id, m.note_mood FROM files.orders AS o JOIN mindsdb.feel_note AS m ON m.note = o.note AND m.note_mood = 'NEGATIVE';
 
 -- @ left-on-and-more: of a LEFT JOIN it drops no row
 -- expect: rows
+-- MindsDB: other rows: it drops the other conditions of ON
 SELECT o.order_id, m.note_mood FROM files.orders AS o LEFT JOIN mindsdb.feel_note AS m ON m.note = o.note AND m.note_mood = 'NEGATIVE';
 
 -- @ subselect: a subselect as the table
@@ -106,14 +111,17 @@ SELECT t.id, m.sentiment, o.order_id FROM files.small AS t JOIN mindsdb.feel AS 
 
 -- @ cross-join-table: a product of two tables
 -- expect: rows
+-- MindsDB: refused: it adds an ON to CROSS JOIN
 SELECT t.id, o.order_id, m.sentiment FROM files.small AS t CROSS JOIN files.orders AS o JOIN mindsdb.feel AS m WHERE t.id < 3 AND o.order_id < 102;
 
 -- @ using-column: USING with a column joins
 -- expect: rows
+-- MindsDB: refused: it cannot read USING with columns
 SELECT id, a.product, m.sentiment FROM files.small AS a JOIN (SELECT id, mood AS said FROM files.small) AS b USING (id) JOIN mindsdb.feel AS m;
 
 -- @ natural-join: columns of one name join
 -- expect: rows
+-- MindsDB: other rows: it makes a product of a NATURAL JOIN
 SELECT id, said, m.sentiment FROM (SELECT id, text FROM files.small) AS a NATURAL JOIN (SELECT id, mood AS said FROM files.small) AS b JOIN mindsdb.feel AS m;
 
 -- @ two-models: two models on one table

@@ -34,6 +34,7 @@ SELECT SUM(CASE WHEN m.sentiment = 'POSITIVE' THEN 1 ELSE 0 END) AS good, COUNT(
 
 -- @ filter-of-aggregate: FILTER
 -- expect: rows
+-- MindsDB: refused: it cannot read FILTER
 SELECT COUNT(*) FILTER (WHERE m.sentiment = 'POSITIVE') AS good FROM files.small AS t JOIN mindsdb.feel AS m;
 
 -- @ distinct: DISTINCT
@@ -42,6 +43,7 @@ SELECT DISTINCT m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m;
 
 -- @ distinct-on: DISTINCT ON
 -- expect: rows
+-- MindsDB: refused: DISTINCT ON fails there
 SELECT DISTINCT ON (m.sentiment) m.sentiment, t.id FROM files.small AS t JOIN mindsdb.feel AS m ORDER BY m.sentiment, t.id;
 
 -- @ group-by-position: GROUP BY the first column
@@ -54,6 +56,7 @@ SELECT lower(m.sentiment) AS label, COUNT(*) AS n FROM files.small AS t JOIN min
 
 -- @ group-by-all: GROUP BY ALL
 -- expect: rows
+-- MindsDB: refused: GROUP BY ALL fails there
 SELECT t.mood, m.sentiment, COUNT(*) AS n FROM files.small AS t JOIN mindsdb.feel AS m GROUP BY ALL;
 
 -- @ rollup: sums of all levels
@@ -70,10 +73,12 @@ SELECT t.id, SUM(m.sentiment_confidence) OVER (ORDER BY t.id) AS upto FROM files
 
 -- @ qualify: the first of each label
 -- expect: rows
+-- MindsDB: refused: it cannot read QUALIFY
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m QUALIFY row_number() OVER (PARTITION BY m.sentiment ORDER BY t.id) = 1;
 
 -- @ string-agg: texts of each label
 -- expect: rows
+-- MindsDB: refused: it cannot read ORDER BY in an aggregate
 SELECT m.sentiment, string_agg(t.product, ', ' ORDER BY t.id) AS products FROM files.small AS t JOIN mindsdb.feel AS m GROUP BY m.sentiment;
 
 -- @ group-by-two-models: labels of two models
@@ -86,4 +91,5 @@ SELECT g.text, g.n, m.sentiment FROM (SELECT text, COUNT(*) AS n FROM files.smal
 
 -- @ pivot: labels as columns
 -- expect: rows
+-- MindsDB: refused: it cannot read PIVOT
 PIVOT (SELECT t.mood, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m) ON sentiment IN ('POSITIVE', 'NEGATIVE') USING COUNT(*) GROUP BY mood;

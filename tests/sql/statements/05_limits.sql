@@ -42,18 +42,22 @@ SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m ORDER BY t
 
 -- @ limit-after-filter: LIMIT counts the rows that a filter on the prediction left
 -- expect: rows in order
+-- MindsDB: other rows: it applies LIMIT and OFFSET before a filter on the prediction
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'POSITIVE' LIMIT 2;
 
 -- @ limit-after-filter-offset: and OFFSET too
 -- expect: rows in order
+-- MindsDB: other rows: it applies LIMIT and OFFSET before a filter on the prediction
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'POSITIVE' LIMIT 2 OFFSET 1;
 
 -- @ limit-after-filter-ordered: the same in an order of the table
 -- expect: rows in order
+-- MindsDB: other rows: it applies LIMIT and OFFSET before a filter on the prediction
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'POSITIVE' ORDER BY t.id DESC LIMIT 1;
 
 -- @ limit-after-confidence: a filter on the confidence
 -- expect: rows in order
+-- MindsDB: other rows: it applies LIMIT and OFFSET before a filter on the prediction
 SELECT t.id FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment_confidence > 0.6 LIMIT 1;
 
 -- @ limit-outside: LIMIT around the filter

@@ -26,10 +26,12 @@ SELECT id FROM files.small WHERE id NOT IN (SELECT t.id FROM files.small AS t JO
 
 -- @ exists: EXISTS
 -- expect: rows
+-- MindsDB: refused: a subselect may not name the query around it there
 SELECT s.id FROM files.small AS s WHERE EXISTS (SELECT 1 FROM files.small AS t JOIN mindsdb.feel AS m WHERE t.id = s.id AND m.sentiment = 'POSITIVE');
 
 -- @ scalar: a value of the SELECT list
 -- expect: rows
+-- MindsDB: other rows: it names the column after the value
 SELECT id, (SELECT COUNT(*) FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'POSITIVE') AS good FROM files.small WHERE id < 3;
 
 -- @ scalar-in-where: compared with an average over predictions
@@ -38,10 +40,12 @@ SELECT t.id FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment_confi
 
 -- @ correlated: a value of each row
 -- expect: rows
+-- MindsDB: refused: a subselect may not name the query around it there
 SELECT s.id, (SELECT m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE t.id = s.id) AS mood FROM files.small AS s WHERE s.id < 3;
 
 -- @ cte: a CTE with a model in it
 -- expect: rows
+-- MindsDB: refused: a filter on a CTE with a model fails there
 WITH p AS (SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m) SELECT * FROM p WHERE sentiment = 'POSITIVE';
 
 -- @ cte-as-table: a CTE as the table
@@ -54,10 +58,12 @@ WITH p AS (SELECT t.id, t.mood, m.sentiment FROM files.small AS t JOIN mindsdb.f
 
 -- @ cte-of-cte: a CTE of another
 -- expect: rows
+-- MindsDB: refused: a group of a CTE with a model fails there
 WITH c AS (SELECT id, text FROM files.small), p AS (SELECT c.id, m.sentiment FROM c JOIN mindsdb.feel AS m) SELECT sentiment, COUNT(*) AS n FROM p GROUP BY sentiment;
 
 -- @ cte-hides-model: a CTE of a model's name
 -- expect: rows
+-- MindsDB: refused: the model counts there, and not the CTE of its name
 WITH feel AS (SELECT id, mood AS sentiment FROM files.small) SELECT id, sentiment FROM feel WHERE sentiment = 'happy';
 
 -- @ union-all: rows of two queries
@@ -74,6 +80,7 @@ SELECT t.id, m.sentiment AS label FROM files.small AS t JOIN mindsdb.feel AS m U
 
 -- @ except: rows of one query only
 -- expect: rows
+-- MindsDB: other rows: it takes the second filter away
 SELECT t.mood FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'POSITIVE' EXCEPT SELECT t.mood FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'NEGATIVE';
 
 -- @ intersect: rows of both
@@ -82,10 +89,12 @@ SELECT t.product FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment 
 
 -- @ union-limit: LIMIT on both together
 -- expect: rows in order
+-- MindsDB: other rows: ORDER BY and LIMIT count for the last query alone there
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE t.id < 3 UNION ALL SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE t.id > 6 ORDER BY id DESC LIMIT 3;
 
 -- @ values: rows of the statement
 -- expect: rows
+-- MindsDB: refused: it cannot read VALUES in FROM
 SELECT v.text, m.sentiment FROM (VALUES ('so good'), ('so bad')) AS v(text) JOIN mindsdb.feel AS m;
 
 -- @ nested: three levels
@@ -94,12 +103,15 @@ SELECT COUNT(*) AS n FROM (SELECT * FROM (SELECT t.id, m.sentiment FROM files.sm
 
 -- @ semi-join: rows with a partner
 -- expect: rows
+-- MindsDB: refused: it cannot read SEMI JOIN
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m SEMI JOIN files.orders AS o ON o.review_id = t.id;
 
 -- @ anti-join: rows without one
 -- expect: rows
+-- MindsDB: refused: it cannot read ANTI JOIN
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m ANTI JOIN files.orders AS o ON o.review_id = t.id;
 
 -- @ recursive: a model in the part of a CTE that repeats
 -- expect: refused: recursive
+-- MindsDB: refused: it cannot read WITH RECURSIVE
 WITH RECURSIVE r AS (SELECT 1 AS n, 'a' AS text UNION ALL SELECT r.n + 1, m.sentiment FROM r JOIN mindsdb.feel AS m WHERE r.n < 3) SELECT * FROM r;

@@ -18,6 +18,7 @@ select t.id, m.sentiment from files.small as t join mindsdb.feel as m where t.id
 
 -- @ upper-case-model: a model's name in upper case
 -- expect: rows
+-- MindsDB: refused: a model's name has its case there
 SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.FEEL AS m WHERE t.id = 1;
 
 -- @ upper-case-table: a table's name in upper case
@@ -67,6 +68,7 @@ SELECT t.id, m.sentiment FROM (SELECT 1 AS id, 'SELECT * FROM a JOIN mindsdb.fee
 
 -- @ misspelt-model: a model that there is not
 -- expect: refused: feel
+-- MindsDB: refused: it names no other
 SELECT t.id FROM files.small AS t JOIN mindsdb.feeel AS m;
 
 -- @ misspelt-table: a table that there is not

@@ -94,10 +94,12 @@ DROP ML_ENGINE short_lived;
 
 -- @ finetune: FINETUNE
 -- expect: refused: Fine-tune on Hugging Face
+-- MindsDB: not run: it fails in the background there
 FINETUNE mindsdb.feel FROM files (SELECT * FROM small);
 
 -- @ describe: DESCRIBE of a model
 -- expect: rows
+-- MindsDB: other rows: it shows the columns of mindsdb.models beside them
 DESCRIBE mindsdb.feel;
 
 -- @ describe-settings: its arguments
@@ -110,4 +112,5 @@ DESCRIBE mindsdb.feel.task;
 
 -- @ describe-unknown: a table that there is not
 -- expect: refused: settings
+-- MindsDB: other rows: it gives the error as a row
 DESCRIBE mindsdb.feel.no_such;

@@ -24,18 +24,67 @@ SELECT v.id, o.order_id, v.sentiment FROM mindsdb.felt AS v JOIN files.orders AS
 -- expect: done
 DROP VIEW mindsdb.felt;
 
--- @ create-table-as: CREATE TABLE of predictions
--- expect: done
+-- @ create-table-mindsdb: CREATE TABLE as MindsDB has it
+-- expect: refused: syntax error
+-- MindsDB: other rows: it wants the query in parentheses and no AS
 CREATE TABLE files.kept (SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m);
 
--- @ select-kept: the table
+-- @ create-table-as: CREATE TABLE ... AS
+-- expect: done
+-- MindsDB: refused: it wants the query in parentheses and no AS
+CREATE TABLE files.kept_here AS SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m;
+
+-- @ select-kept: the table that was made
 -- expect: rows
-SELECT id, sentiment FROM files.kept WHERE sentiment = 'POSITIVE';
+-- MindsDB: refused: it was not made there
+SELECT id, sentiment FROM files.kept_here WHERE sentiment = 'POSITIVE';
 
 -- @ drop-kept: and away
 -- expect: done
+-- MindsDB: refused: it was not made there
+DROP TABLE files.kept_here;
+
+-- @ drop-mindsdb: the one that MindsDB made
+-- expect: refused: kept
+-- MindsDB: other rows: it was made there
 DROP TABLE files.kept;
 
--- @ create-table-as-standard: CREATE TABLE ... AS
+-- @ insert: predictions into a table
 -- expect: done
-CREATE TABLE files.kept2 AS SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m;
+-- MindsDB: not run: files take no rows there
+CREATE TABLE predicted (id BIGINT, sentiment VARCHAR);
+
+-- @ insert-select: INSERT of a SELECT with a model
+-- expect: done
+-- MindsDB: not run: files take no rows there
+INSERT INTO predicted SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment IS NOT NULL;
+
+-- @ inserted: what came into it
+-- expect: rows
+-- MindsDB: not run: files take no rows there
+SELECT * FROM predicted;
+
+-- @ update: UPDATE by predictions
+-- expect: done
+-- MindsDB: not run: files take no rows there
+UPDATE predicted SET sentiment = p.topic FROM (SELECT t.id, m.topic FROM files.small AS t JOIN mindsdb.about AS m) AS p WHERE p.id = predicted.id;
+
+-- @ updated: what it changed
+-- expect: rows
+-- MindsDB: not run: files take no rows there
+SELECT * FROM predicted;
+
+-- @ delete: DELETE by predictions
+-- expect: done
+-- MindsDB: not run: files take no rows there
+DELETE FROM predicted WHERE id IN (SELECT t.id FROM files.small AS t JOIN mindsdb.feel AS m WHERE m.sentiment = 'NEGATIVE');
+
+-- @ deleted: what is left
+-- expect: rows
+-- MindsDB: not run: files take no rows there
+SELECT * FROM predicted;
+
+-- @ drop-predicted: and away
+-- expect: done
+-- MindsDB: not run: files take no rows there
+DROP TABLE predicted;
