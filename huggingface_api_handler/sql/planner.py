@@ -355,22 +355,17 @@ class Planner:
     def _ask(self, block: Block, plan: _Plan, *conditions: str, candidates: int = 0) -> None:
         if not self.needs.is_read(block, plan.join):
             return
-<<<<<<< HEAD
-        cores = (
-            select_inputs(plan.expressions, self._from_text(plan.needed), [*plan.needed_conditions, *conditions]),
-            select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word="ALL"),
-        )
-        found = [binding_form(self._around.forms(core, block), self._database.describe)[0] for core in cores]
-        self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(*found, candidates))
-=======
 
         def query(word: str) -> str:
             """The query of inputs, each once or for every row."""
-            core = select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word=word)
+            if word == "DISTINCT":
+                source, asked = self._from_text(plan.needed), [*plan.needed_conditions, *conditions]
+            else:
+                source, asked = plan.source, [*plan.conditions, *conditions]
+            core = select_inputs(plan.expressions, source, asked, word=word)
             return binding_form(self._around.forms(core, block), self._database.describe)[0]
 
         self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(query, candidates))
->>>>>>> main
 
     def _ask_in_windows(
         self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]
@@ -411,14 +406,8 @@ class Planner:
         while asked < total and found < wanted:
             stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
             for plan in plans:
-<<<<<<< HEAD
                 self._ask(block, plan, among(plan.needed, asked, stop), candidates=0 if is_last else total)
-            asked = stop
-=======
-                left = block.relations[: block.relations.index(plan.join.relation)]
-                self._ask(block, plan, among(left, asked, stop), candidates=0 if is_last else total)
             asked, rounds = stop, rounds + 1
->>>>>>> main
             self._where(block, among(tables, 0, asked))
             if is_last or not self._predictions.knows_predictions:
                 break
