@@ -8,7 +8,6 @@ from typing import Any
 
 from ..inference.runtime.context import Query
 from ..inference.runtime.stream import predict_frames
-from .asking import AskedModel
 from .input_queries import InputQuery
 from .model_joins import JoinedModel
 from .predictions import Database, Predictions, PredictionTable
@@ -63,9 +62,7 @@ class Estimates(Predictions):
 
     knows_predictions = False
 
-    def __init__(
-        self, database: Database, needed: Callable[[JoinedModel], set[str]], dry_query: DryQuery
-    ) -> None:
+    def __init__(self, database: Database, needed: Callable[[JoinedModel], set[str]], dry_query: DryQuery) -> None:
         """Begin without estimates.
 
         Args:
@@ -85,20 +82,21 @@ class Estimates(Predictions):
             names: Of the columns that the model reads.
             inputs: The queries of its inputs.
         """
-        rows = int(self._database.rows(f"SELECT count(*) FROM ({inputs.rows})")[0][0])
-        if any(other.name in inputs.rows for other in self._tables.values()):
+        every_row = inputs.select("ALL")
+        rows = int(self._database.rows(f"SELECT count(*) FROM ({every_row})")[0][0])
+        if any(other.name in every_row for other in self._tables.values()):
             note = "its inputs are predictions of another model, which are not known yet"
             self.found.append(Estimate(table.model.name, rows, None, None, None, None, note=note))
             return
-        numbered, total = self._unasked(table, inputs.distinct)
+        numbered, total = self._unasked(table, inputs.select("DISTINCT"))
         counted = Counted()
         if total:
             frames = self._frames(table, numbered, names, total)
             counted = count(predict_frames(frames, self._dry_query(table.model)))
         self._drop(numbered)
-        note = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
+        at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
         self.found.append(
-            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=note)
+            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=at_least)
         )
 
 
@@ -138,5 +136,5 @@ def count(outs: Any) -> Counted:
     return counted
 
 
-def _nothing(_model: AskedModel, _frames: Any, _total: int) -> Any:
+def _nothing(_model: JoinedModel, _frames: Any, _total: int) -> Any:
     return iter(())

@@ -19,7 +19,7 @@ from .database import Database, Parameters, with_named_parameters
 from .estimates import TYPES, Estimates
 from .model_joins import JoinedModel
 from .models import BoundModel, bind_model
-from .names import with_views, without_projects
+from .names import with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
@@ -107,18 +107,13 @@ class _Prepared:
     def __init__(self, connection: Connection, statement: Statement, parameters: Parameters | None) -> None:
         catalog = connection.catalog
 
-        def has_schema(name: str) -> bool:
-            """Whether the database has a schema of a name."""
-            found = "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) LIMIT 1"
-            return connection.duckdb.execute(found, [name]).fetchone() is not None
-
         def query_of(name: str) -> str | None:
             """The SELECT of a view over a model."""
             view = catalog.view(name)
-            return view.query if view is not None else None
+            return connection.renamed(statements_of(view.query)[0]).source if view is not None else None
 
         self._connection = connection
-        named, values = with_named_parameters(without_projects(statement, has_schema), parameters)
+        named, values = with_named_parameters(statement, parameters)
         self.statement = with_views(named, query_of)
         self.database = Database(connection.duckdb, values)
         self._bound: dict[tuple[str, int, bytes], BoundModel] = {}
@@ -160,7 +155,9 @@ class _Prepared:
             if column is None or column[1].lower() != name.lower():
                 continue
             if column[2].lower() in {each.lower() for each in model.inputs}:
-                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
+                return InputError(
+                    f"{name}.{column[2]} is what the model reads. Compare the column that it is read from"
+                )
             return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
         return None
 
