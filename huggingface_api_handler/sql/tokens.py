@@ -327,4 +327,12 @@ def _without(text: str, removed: Iterable[slice]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "is_complete", "statements_of"]
+__all__ = [
+    "MAX_MODEL_STATEMENT_CHARS",
+    "ArgumentList",
+    "Dialect",
+    "Statement",
+    "TokenType",
+    "is_complete",
+    "statements_of",
+]
