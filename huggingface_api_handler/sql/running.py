@@ -23,10 +23,10 @@ from .names import with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
-from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .tokens import Statement
 
 
 _NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
@@ -99,24 +99,6 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
         prepared.planner().run(estimates)
         prepared.database.end(estimates.close)
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
-
-
-def explained_statement(statement: Statement) -> Statement | None:
-    """The statement behind EXPLAIN.
-
-    Args:
-        statement: Any statement.
-
-    Returns:
-        What is to be explained; None where the statement is no EXPLAIN.
-
-    Raises:
-        InputError: It is EXPLAIN ANALYZE of something, which runs it.
-    """
-    if statement.words[:1] != ("EXPLAIN",):
-        return None
-    found = statements_of(statement.source[len("EXPLAIN") :])
-    return found[0] if found else None
 
 
 class _Prepared:
