@@ -230,9 +230,7 @@ def is_complete(text: str) -> bool:
     >>> is_complete("SELECT 1; -- done"), is_complete("SELECT 1"), is_complete("SELECT ';")
     (True, False, False)
     """
-    start = first = stop = 0
-    for start, first, stop in _cuts(text):
-        pass
+    start, first, stop = list(_cuts(text))[-1]
     return start > 0 and first >= stop
 
 
@@ -327,4 +325,12 @@ def _without(text: str, removed: Iterable[slice]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "is_complete", "statements_of"]
+__all__ = [
+    "MAX_MODEL_STATEMENT_CHARS",
+    "ArgumentList",
+    "Dialect",
+    "Statement",
+    "TokenType",
+    "is_complete",
+    "statements_of",
+]
