@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
-from .blocks import named_tables, read_structure
+from .block_reader import read_structure
+from .blocks import named_tables
 from .result import quoted
 from .tokens import Statement, statements_of
 
@@ -32,12 +33,17 @@ def without_projects(statement: Statement, has_schema: Callable[[str], bool]) ->
     Returns:
         The statement, where it has no such names the same.
     """
+    aliases = {
+        token.text.lower()
+        for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True)
+        if after is None or after.token_type is not TokenType.DOT
+    }
     removed = [
         (token.start, following.start)
         for before, token, dot, following in _quadruples(list(statement.tokens))
         if dot.token_type is TokenType.DOT
         and (before is None or before.token_type is not TokenType.DOT)
-        and token.text.lower() in PROJECTS
+        and token.text.lower() in PROJECTS - aliases
         and token.token_type is not TokenType.STRING
         and not has_schema(token.text)
     ]
@@ -78,7 +84,13 @@ def misspelt(statement: Statement, names: Collection[str]) -> tuple[str, str] | 
     """
     for relation in named_tables(read_structure(statement.tokens)):
         near = get_close_matches(relation.name[-1].lower(), names, n=1, cutoff=MIN_LIKENESS)
-        if near and relation.join and relation.on is None and relation.using is None:
+        if (
+            near
+            and near[0] != relation.name[-1].lower()
+            and relation.join
+            and relation.on is None
+            and relation.using is None
+        ):
             return relation.name[-1], near[0]
     return None
 

@@ -1,4 +1,4 @@
-"""What stands in FROM beside models: whether it gives the same rows when it is read again, and what tells its rows apart."""
+"""What stands in FROM beside models: whether it gives the same rows again, and what tells its rows apart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from .reads import keywords
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Describe = Callable[[str], list[tuple[str, str]]]
 
-_ROW_CHANGERS = {"limit", "offset", "fetch", "sample", "tablesample", "over", "group", "group by", "distinct", "qualify"}
+_ROW_CHANGERS = {
+    "limit",
+    "offset",
+    "fetch",
+    "sample",
+    "tablesample",
+    "over",
+    "group",
+    "group by",
+    "distinct",
+    "qualify",
+}
 """Words of a query that may give other rows, or rows in another order, when it is run again."""
 
 _STABLE_CALLS = {"range", "generate_series", "unnest", "values"}
