@@ -136,10 +136,10 @@ class Connection:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
-            result = explain_with_models(self, self._renamed(explained), params)
+            result = explain_with_models(self, self.renamed(explained), params)
         if result is None:
             refuse_model_name(statement, self.catalog)
-            meant = with_usage(self._renamed(statement), self)
+            meant = with_usage(self.renamed(statement), self)
             needs_models = self.uses_models(meant)
             try:
                 result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
@@ -250,12 +250,19 @@ class Connection:
         """
         return run_with_models(self, statement, params)
 
-    def _renamed(self, statement: Statement) -> Statement:
-        """A statement without MindsDB's names and form of CREATE TABLE."""
+    def renamed(self, statement: Statement) -> Statement:
+        """A statement without MindsDB's names and form of CREATE TABLE.
+
+        Args:
+            statement: as the person wrote it.
+
+        Returns:
+            The same for DuckDB.
+        """
 
         def has_schema(name: str) -> bool:
-            """Whether the database has a schema of a name."""
-            found = "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) LIMIT 1"
+            """Whether there is a schema or a database of a name."""
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name)) LIMIT 1"
             return bool(self.duckdb.execute(found, [name]).fetchall())
 
         if statement.may_name(PROJECTS):

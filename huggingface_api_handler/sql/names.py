@@ -32,12 +32,17 @@ def without_projects(statement: Statement, has_schema: Callable[[str], bool]) ->
     Returns:
         The statement, where it has no such names the same.
     """
+    aliases = {
+        token.text.lower()
+        for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True)
+        if after is None or after.token_type is not TokenType.DOT
+    }
     removed = [
         (token.start, following.start)
         for before, token, dot, following in _quadruples(list(statement.tokens))
         if dot.token_type is TokenType.DOT
         and (before is None or before.token_type is not TokenType.DOT)
-        and token.text.lower() in PROJECTS
+        and token.text.lower() in PROJECTS - aliases
         and token.token_type is not TokenType.STRING
         and not has_schema(token.text)
     ]
