@@ -14,6 +14,7 @@ import contextlib
 import re
 import sys
 import time
+import unittest.mock
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,7 +243,7 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
     with temporary_folder() as folder, connected(endpoints, folder) as connection:
         load(connection, reviews, oracle.labels)
         oracle.reset()
-        with counted_rounds() as rounds:
+        with counted_rounds() as windows:
             started = time.monotonic()
             rows = Counter(connection.sql(sql).fetchall())
             seconds = time.monotonic() - started
@@ -250,13 +251,23 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
         expected = Counter(connection.duckdb.execute(everything).fetchall())
     wrong = (rows - expected).total()
     wrong += abs(min(limit, expected.total()) - rows.total()) if limit else (expected - rows).total()
-    return Run(oracle.sent(), oracle.requests.total(), rounds[0], seconds, wrong)
+    return Run(oracle.sent(), oracle.requests.total(), max(1, len(windows)), seconds, wrong)
 
 
 @contextlib.contextmanager
 def counted_rounds() -> Iterator[list[int]]:
-    """Count the windows of inputs that statements ask about in the block, in the one number of a list."""
-    yield [0]
+    """Collect the windows of candidates in which statements with a LIMIT ask models in the block."""
+    from huggingface_api_handler.sql import planner
+
+    windows: list[int] = []
+
+    def counted(*state: int) -> int:
+        windows.append(next_window(*state))
+        return windows[-1]
+
+    next_window = planner.next_window
+    with unittest.mock.patch.object(planner, "next_window", counted):
+        yield windows
 
 
 class Bounds(NamedTuple):

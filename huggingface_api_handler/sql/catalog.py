@@ -8,7 +8,7 @@ them: an engine made between BEGIN and ROLLBACK stays. No key is among them. Eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -265,11 +265,11 @@ class Catalog:
             held = set()
         else:
             self._refuse_newer(self._select("format", "max(format) AS format"))
-        self._engines = {row["name"].lower(): engine_of(row) for row in self._rows("engines", held)}
-        self._views = {row["name"].lower(): view_of(row) for row in self._rows("views", held)}
+        self._engines = {engine.name.lower(): engine for engine in map(engine_of, self._rows("engines", held))}
+        self._views = {view.name.lower(): view for view in map(view_of, self._rows("views", held))}
         self._models = {}
-        for row in self._rows("models", held):
-            self._models.setdefault(row["name"].lower(), []).append(model_of(row))
+        for model in map(model_of, self._rows("models", held)):
+            self._models.setdefault(model.name.lower(), []).append(model)
         self._is_stale = False
 
     def _tables(self) -> set[str]:
@@ -331,7 +331,8 @@ class Catalog:
             yield self._own
             self._own.execute("COMMIT")
         except BaseException as error:
-            self._own.execute("ROLLBACK")
+            with suppress(Exception):  # a COMMIT that failed has ended the transaction
+                self._own.execute("ROLLBACK")
             if type(error).__name__ == "TransactionException":
                 raise InputError(
                     "a transaction that is still open has changed the schema huggingface. COMMIT or ROLLBACK first"

@@ -17,6 +17,7 @@ from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
+from .names import MIN_LIKENESS, PROJECTS, misspelt, with_as, without_projects
 from .opening import open_database
 from .result import Result
 from .running import explain_with_models, explained_statement, run_with_models
@@ -35,7 +36,6 @@ Confirm = Callable[[Any], bool]
 _NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 _CHANGES_CATALOG = re.compile(r"huggingface", re.IGNORECASE)
 _ONLY_READ = ("SELECT", "FROM", "VALUES", "TABLE", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN")
-_MIN_LIKENESS = 0.6
 
 
 class Connection:
@@ -136,15 +136,15 @@ class Connection:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
-            result = explain_with_models(self, explained, params)
+            result = explain_with_models(self, self.renamed(explained), params)
         if result is None:
             refuse_model_name(statement, self.catalog)
-            meant = with_usage(statement, self)
+            meant = with_usage(self.renamed(statement), self)
             needs_models = self.uses_models(meant)
             try:
                 result = self.plan_and_run(meant, params) if needs_models else self.plain(meant.source, params)
             except Exception as error:
-                self._refuse_misspelt(error)
+                self._refuse_misspelt(meant, error)
                 raise
             if _CHANGES_CATALOG.search(statement.source):
                 self.catalog.invalidate()
@@ -250,15 +250,38 @@ class Connection:
         """
         return run_with_models(self, statement, params)
 
-    def _refuse_misspelt(self, error: Exception) -> None:
-        """Say which model may be meant where DuckDB finds no table."""
+    def renamed(self, statement: Statement) -> Statement:
+        """A statement without MindsDB's names and form of CREATE TABLE.
+
+        Args:
+            statement: as the person wrote it.
+
+        Returns:
+            The same for DuckDB.
+        """
+
+        def has_schema(name: str) -> bool:
+            """Whether there is a schema or a database of a name."""
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name)) LIMIT 1"
+            return bool(self.duckdb.execute(found, [name]).fetchall())
+
+        if statement.may_name(PROJECTS):
+            statement = without_projects(statement, has_schema)
+        return with_as(statement)
+
+    def _refuse_misspelt(self, statement: Statement, error: Exception) -> None:
+        """Say which model may be meant where DuckDB finds no table, or no ON."""
         missing = _NO_TABLE.search(str(error))
         if missing is None:
+            if type(error).__name__ == "ParserException" and (found := misspelt(statement, self.catalog.names())):
+                written, meant = found
+                sentence = f"there is no table or model {preview(written)}; did you mean the model {meant!r}?"
+                raise InputError(sentence) from error
             return
         name = missing[1].strip('"').rpartition(".")[2]
         if name.lower() in self.catalog.names():
             raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
-        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=_MIN_LIKENESS)
+        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=MIN_LIKENESS)
         if near:
             sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
             raise InputError(sentence) from error

@@ -32,6 +32,7 @@ class Database:
         """
         self._connection, self._parameters = connection, parameters
         self._has_begun = False
+        self._described: dict[str, list[tuple[str, str]] | Exception] = {}
 
     def execute(self, sql: str, *, before: str = "") -> None:
         """Run one statement, of which the result stays open.
@@ -80,16 +81,29 @@ class Database:
         return self._connection.df()
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
-        """The columns of a query, of which nothing is run.
+        """The columns of a query, of which nothing is run. Each is asked for once: planning asks for many twice.
 
         Args:
             sql: The query.
 
         Returns:
             The name and the SQL type of each.
+
+        Raises:
+            duckdb.Error: It does not bind.
         """
-        self.execute(sql, before="DESCRIBE ")
-        return [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
+        import duckdb
+
+        if sql not in self._described:
+            try:
+                self.execute(sql, before="DESCRIBE ")
+                self._described[sql] = [(str(row[0]), str(row[1])) for row in self._connection.fetchall()]
+            except duckdb.Error as error:
+                self._described[sql] = error
+        found = self._described[sql]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def check(self, sql: str, explained: Callable[[str], Exception | None]) -> None:
         """Bind a statement that is to be run later.

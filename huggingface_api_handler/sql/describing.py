@@ -165,7 +165,7 @@ def _meant(parts: list[str], connection: Connection, *, is_model: bool) -> tuple
     whole = model_name(parts)
     if catalog.model(*whole) is not None:
         return whole, None
-    if len(parts) > 1:
+    if len(parts) > 1 and not parts[-1].isdecimal():
         before = model_name(parts[:-1])
         if catalog.model(*before) is not None:
             return before, parts[-1].lower()

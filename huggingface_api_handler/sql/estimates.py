@@ -85,12 +85,13 @@ class Estimates(Predictions):
             names: Of the columns that the model reads.
             inputs: The queries of its inputs.
         """
-        rows = int(self._database.rows(f"SELECT count(*) FROM ({inputs.rows})")[0][0])
-        if any(other.name in inputs.rows for other in self._tables.values()):
+        every_row = inputs.select("ALL")
+        rows = int(self._database.rows(f"SELECT count(*) FROM ({every_row})")[0][0])
+        if any(other.name in every_row for other in self._tables.values()):
             note = "its inputs are predictions of another model, which are not known yet"
             self.found.append(Estimate(table.model.name, rows, None, None, None, None, note=note))
             return
-        numbered, total = self._unasked(table, inputs.distinct)
+        numbered, total = self._unasked(table, inputs.select("DISTINCT"))
         counted = Counted()
         if total:
             frames = self._frames(table, numbered, names, total)

@@ -100,13 +100,11 @@ class InputQuery(NamedTuple):
     """What finds the inputs of a model.
 
     Attributes:
-        distinct: The query of distinct inputs.
-        rows: The query of the inputs of every row.
+        select: Gives the query: of each input once (``DISTINCT``), or of every row's (``ALL``).
         candidates: How many rows LIMIT may choose from; 0 where all rows count.
     """
 
-    distinct: str
-    rows: str
+    select: Callable[[str], str]
     candidates: int = 0
 
 

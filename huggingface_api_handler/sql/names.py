@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
 
 from sqlglot.tokens import Token, TokenType
 
@@ -11,13 +12,14 @@ from .blocks import named_tables, read_structure
 from .result import quoted
 from .tokens import Statement, statements_of
 
+MIN_LIKENESS = 0.6
+"""Of two names, one of which may be meant where the other is written."""
+
 _MAX_VIEWS = 100
 """Views within views: more are views that name each other."""
 
-_PROJECT = "mindsdb"
-_FILES = "files"
-
-
+PROJECTS = frozenset({"mindsdb", "files"})
+"""What MindsDB puts before the names of models and of uploaded files."""
 
 
 def without_projects(statement: Statement, has_schema: Callable[[str], bool]) -> Statement:
@@ -30,16 +32,60 @@ def without_projects(statement: Statement, has_schema: Callable[[str], bool]) ->
     Returns:
         The statement, where it has no such names the same.
     """
+    aliases = {
+        token.text.lower()
+        for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True)
+        if after is None or after.token_type is not TokenType.DOT
+    }
     removed = [
         (token.start, following.start)
         for before, token, dot, following in _quadruples(list(statement.tokens))
         if dot.token_type is TokenType.DOT
         and (before is None or before.token_type is not TokenType.DOT)
-        and token.text.lower() in (_PROJECT, _FILES)
+        and token.text.lower() in PROJECTS - aliases
         and token.token_type is not TokenType.STRING
         and not has_schema(token.text)
     ]
     return _replaced(statement, [(start, end, "") for start, end in removed])
+
+
+def with_as(statement: Statement) -> Statement:
+    """Put AS between a new table's name and its query, which MindsDB's CREATE TABLE has without.
+
+    Args:
+        statement: As the person wrote it.
+
+    Returns:
+        The statement; any other as it is.
+    """
+    if statement.words[:1] != ("CREATE",) or "TABLE" not in statement.words:
+        return statement
+    tokens = statement.tokens
+    for before, bracket, first in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if bracket.token_type is TokenType.L_PAREN:
+            is_name = before.token_type in (TokenType.VAR, TokenType.IDENTIFIER)
+            is_query = first.token_type in (TokenType.SELECT, TokenType.WITH, TokenType.FROM)
+            return _replaced(statement, [(bracket.start, bracket.start, "AS ")] if is_name and is_query else [])
+        if bracket.token_type is TokenType.ALIAS:
+            break
+    return statement
+
+
+def misspelt(statement: Statement, names: Collection[str]) -> tuple[str, str] | None:
+    """A table of a statement that may be meant to be a model.
+
+    Args:
+        statement: One that DuckDB cannot read: a JOIN without ON is one with a model.
+        names: Of models and views, in lower case.
+
+    Returns:
+        What the statement names, and the nearest model; None where none is near.
+    """
+    for relation in named_tables(read_structure(statement.tokens)):
+        near = get_close_matches(relation.name[-1].lower(), names, n=1, cutoff=MIN_LIKENESS)
+        if near and relation.join and relation.on is None and relation.using is None:
+            return relation.name[-1], near[0]
+    return None
 
 
 def with_views(statement: Statement, query_of: Callable[[str], str | None]) -> Statement:
@@ -63,7 +109,8 @@ def with_views(statement: Statement, query_of: Callable[[str], str | None]) -> S
             if query is not None:
                 start, end = tokens[relation.reference_start].start, tokens[relation.reference_end - 1].end + 1
                 alias = "" if relation.alias is not None else f" AS {quoted(relation.name[-1])}"
-                edits.append((start, end, f"({query}\n){alias}"))
+                select = f"SELECT * FROM {query}" if query.startswith("(") else query
+                edits.append((start, end, f"({select}\n){alias}"))
         if not edits:
             return statement
         statement = _replaced(statement, edits)

@@ -43,13 +43,13 @@ def open_database(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(path, read_only=read_only)
     except duckdb.IOException as error:
-        raise InputError(_why_notopen_database(path, str(error))) from error
+        raise InputError(_why_not_open(path, str(error))) from error
     # FROM name would look for a Python variable of that name here, where the caller has none.
     connection.execute("SET python_enable_replacements = false")
     return connection
 
 
-def _why_notopen_database(path: str, message: str) -> str:
+def _why_not_open(path: str, message: str) -> str:
     if (locked := _LOCKED.search(message)) is not None:
         return (
             f"{preview(path)} is open in another process {locked[1]}. One process at a time can use a DuckDB file that "

@@ -321,11 +321,13 @@ class Planner:
     def _ask(self, block: Block, plan: _Plan, *conditions: str, candidates: int = 0) -> None:
         if not self.needs.is_read(block, plan.join):
             return
-        found = []
-        for word in ("DISTINCT", "ALL"):
+
+        def query(word: str) -> str:
+            """The query of inputs, each once or for every row."""
             core = select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word=word)
-            found.append(binding_form(self._around.forms(core, block), self._database.describe)[0])
-        self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(*found, candidates))
+            return binding_form(self._around.forms(core, block), self._database.describe)[0]
+
+        self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(query, candidates))
 
     def _ask_in_windows(
         self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]

@@ -163,8 +163,9 @@ class Predictions:
             names: Of the columns that the model reads.
             inputs: The queries of its inputs.
         """
-        numbered, total = self._unasked(table, inputs.distinct)
+        numbered, total = self._unasked(table, inputs.select("DISTINCT"))
         if total:
+            self._confirm(table, names, numbered, total)
             frames = self._frames(table, numbered, names, total)
             start = 0
             for out in self._ask(table.model, frames, total):
@@ -176,6 +177,9 @@ class Predictions:
         """Drop the tables."""
         for name in list(self._temporary):
             self._drop(name)
+
+    def _confirm(self, table: PredictionTable, names: Sequence[str], numbered: str, total: int) -> None:
+        """Is called before inputs are asked for; raises where they may not be."""
 
     def _unasked(self, table: PredictionTable, inputs: str) -> tuple[str, int]:
         """A table of the inputs that the table of predictions has not, numbered, and how many they are."""

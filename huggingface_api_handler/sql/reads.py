@@ -134,7 +134,7 @@ def equality(tokens: Sequence[Token], span: Span, label: str | None) -> Equality
     left, right, keeps_null = found
     for side, other in ((left, right), (right, left)):
         column = _column(tokens, side, label)
-        if column is not None and (label is None or label not in words(tokens, other)):
+        if column is not None and (label is None or label not in _qualifiers(tokens, other)):
             return Equality(column, other, keeps_null)
     return None
 
@@ -250,6 +250,15 @@ def _column(tokens: Sequence[Token], span: Span, label: str | None) -> str | Non
     if label is None:
         return texts[0] if len(texts) == 1 else None
     return texts[2] if len(texts) == 3 and texts[:2] == [label, "."] else None
+
+
+def _qualifiers(tokens: Sequence[Token], span: Span) -> set[str]:
+    """What columns of a span are qualified with."""
+    return {
+        tokens[position - 1].text.lower()
+        for position in range(span.start + 1, span.end)
+        if tokens[position].token_type is TokenType.DOT
+    }
 
 
 def _at_depth(tokens: Sequence[Token], span: Span) -> Iterator[int]:

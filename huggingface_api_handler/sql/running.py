@@ -14,11 +14,12 @@ from ..inference.runtime.context import Query
 from ..redaction import preview
 from .asking import Asker
 from .blocks import Relation
+from .confirming import ConfirmedPredictions
 from .database import Database, Parameters, with_named_parameters
 from .estimates import TYPES, Estimates
 from .model_joins import JoinedModel
 from .models import BoundModel, bind_model
-from .names import with_views, without_projects
+from .names import with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
@@ -54,7 +55,7 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
     prepared = _Prepared(connection, statement, parameters)
     database = prepared.database
     asker = Asker(connection.session, connection.progress)
-    predictions = Predictions(database, asker.ask, prepared.needed)
+    predictions = prepared.predictions(asker)
     with database.transaction(), closing(asker):
         if prepared.check():
             sql = prepared.planner().run(predictions)
@@ -124,18 +125,13 @@ class _Prepared:
     def __init__(self, connection: Connection, statement: Statement, parameters: Parameters | None) -> None:
         catalog = connection.catalog
 
-        def has_schema(name: str) -> bool:
-            """Whether the database has a schema of a name."""
-            found = "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) LIMIT 1"
-            return connection.duckdb.execute(found, [name]).fetchone() is not None
-
         def query_of(name: str) -> str | None:
             """The SELECT of a view over a model."""
             view = catalog.view(name)
-            return view.query if view is not None else None
+            return connection.renamed(statements_of(view.query)[0]).source if view is not None else None
 
         self._connection = connection
-        named, values = with_named_parameters(without_projects(statement, has_schema), parameters)
+        named, values = with_named_parameters(statement, parameters)
         self.statement = with_views(named, query_of)
         self.database = Database(connection.duckdb, values)
         self._bound: dict[tuple[str, int, bytes], BoundModel] = {}
@@ -180,6 +176,13 @@ class _Prepared:
                 return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
             return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
         return None
+
+    def predictions(self, asker: Asker) -> Predictions:
+        """Where the predictions come from, once the connection agrees to what they cost."""
+        confirm = self._connection.confirm
+        if confirm is None:
+            return Predictions(self.database, asker.ask, self.needed)
+        return ConfirmedPredictions(self.database, asker.ask, self.needed, self.dry_query, confirm)
 
     def dry_query(self, model: JoinedModel) -> Query:
         """A query of a model that only counts."""

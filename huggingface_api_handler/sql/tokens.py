@@ -209,12 +209,12 @@ def statements_of(script: str) -> list[Statement]:
     ["SELECT ';'", '-- done;\\n SELECT $$a;b$$']
     """
     statements: list[Statement] = []
-    for start, stop in _cuts(script):
+    for start, first, stop in _cuts(script):
+        if first >= stop:
+            continue
         if len(statements) == MAX_STATEMENTS:
             raise InputError(f"a script has at most {MAX_STATEMENTS:,} statements. Run this one in parts")
-        begin = _first_token(script, start, stop)
-        if begin < stop:
-            statements.append(Statement(script[start:stop].strip(), _words(script, begin, stop)))
+        statements.append(Statement(script[start:stop].strip(), _words(script, first, stop)))
     return statements
 
 
@@ -230,34 +230,37 @@ def is_complete(text: str) -> bool:
     >>> is_complete("SELECT 1; -- done"), is_complete("SELECT 1"), is_complete("SELECT ';")
     (True, False, False)
     """
-    start, stop = 0, len(text)
-    for start, stop in _cuts(text):
+    start = first = stop = 0
+    for start, first, stop in _cuts(text):
         pass
-    return start > 0 and _first_token(text, start, stop) >= stop
+    return start > 0 and first >= stop
 
 
-def _cuts(script: str) -> Iterator[tuple[int, int]]:
+def _cuts(script: str) -> Iterator[tuple[int, int, int]]:
+    """Where each statement begins, its first token, and where it ends."""
     start = position = 0
-    openers = _openers(script, 0)
+    first = _first_token(script, 0, len(script))
+    openers = _openers(script, first)
     while (match := openers.search(script, position)) is not None:
         position = match.end()
         kind = match.lastgroup
         if kind == "end":
-            yield start, match.start()
+            yield start, first, match.start()
             start = position
-            openers = _openers(script, start)
+            first = _first_token(script, start, len(script))
+            openers = _openers(script, first)
         elif kind is not None:
             closed = _closed(script, match, kind)
             if closed is None:
                 break
             position = closed
-    yield start, len(script)
+    yield start, first, len(script)
 
 
 def _plain_spans(source: str) -> Iterator[tuple[int, int]]:
     """What of a statement is neither text nor comment. Quoted names are neither."""
     start = position = 0
-    openers = _openers(source, 0)
+    openers = _openers(source, _first_token(source, 0, len(source)))
     while (match := openers.search(source, position)) is not None:
         kind = match.lastgroup
         closed = match.end() if kind in (None, "end") else _closed(source, match, str(kind))
@@ -269,8 +272,8 @@ def _plain_spans(source: str) -> Iterator[tuple[int, int]]:
     yield start, len(source)
 
 
-def _openers(script: str, start: int) -> re.Pattern[str]:
-    return _OPENERS_OF_COMMANDS if _COMMANDS.match(script, _first_token(script, start, len(script))) else _OPENERS
+def _openers(script: str, first: int) -> re.Pattern[str]:
+    return _OPENERS_OF_COMMANDS if _COMMANDS.match(script, first) else _OPENERS
 
 
 def _closed(script: str, match: re.Match[str], kind: str) -> int | None:
@@ -301,10 +304,9 @@ def _first_token(script: str, start: int, stop: int) -> int:
     while start < stop:
         if space := _NO_TOKENS.match(script, start, stop):
             start = space.end()
-        elif script.startswith("/*", start):
-            start = _end_of_comment(script, start) or stop
-        else:
+        if not script.startswith("/*", start):
             break
+        start = _end_of_comment(script, start) or stop
     return start
 
 

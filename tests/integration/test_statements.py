@@ -24,8 +24,6 @@ TESTED = [
     for statement in statements_of(file)
     if statement.expect != "prepares" and statement.mindsdb != "not run"
 ]
-OTHERS = "homes_hf_"
-"""In place of ``hf_``, with which models of other tests begin too."""
 
 Outcomes = Callable[[Path], dict[str, Outcome]]
 
@@ -40,19 +38,17 @@ def statement_service() -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def outcomes(mindsdb: MindsDB, statement_service: Service) -> Outcomes:
     """What became of the statements of a file, which runs once, after those that it needs."""
-    for name, folder in (("small", FOLDER), ("orders", FOLDER), ("reviews", EXAMPLES)):
+    for name, folder in (("small", FOLDER), ("orders", FOLDER), ("mails", FOLDER), ("reviews", EXAMPLES)):
         mindsdb.upload(folder / f"{name}.csv", name)
     found: dict[Path, dict[str, Outcome]] = {}
     url = statement_service.url
 
     def run(text: str) -> Table:
-        statement = text.replace(EXAMPLE_URL, url).replace("hf_", OTHERS)
-        result = mindsdb.sql(statement)
-        made = created_model(re.sub(r"^RETRAIN", "CREATE MODEL", statement))
+        result = mindsdb.sql(text.replace(EXAMPLE_URL, url))
+        made = created_model(re.sub(r"^RETRAIN", "CREATE MODEL", text))
         if made is not None:
             mindsdb.wait_for_model(made[1])
-        rows = [[cell.replace(OTHERS, "hf_") if isinstance(cell, str) else cell for cell in row] for row in result.rows]
-        return sql_statements.table(result.columns, rows, url)
+        return sql_statements.table(result.columns, result.rows, url)
 
     def of(file: Path) -> dict[str, Outcome]:
         for each in (*needed_by(file), file):

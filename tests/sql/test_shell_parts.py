@@ -14,7 +14,8 @@ from huggingface_api_handler.cli.sql.cost_question import CostQuestion, Declined
 from huggingface_api_handler.cli.sql.dot_commands import is_dot_command
 from huggingface_api_handler.cli.sql.runner import places_of
 from huggingface_api_handler.cli.sql.shell import holds_key, is_whole
-from huggingface_api_handler.cli.sql.usage import interrupted_line, usage_lines
+from huggingface_api_handler.cli.sql.usage import usage_lines, what_is_kept
+from huggingface_api_handler.cli.sql.watch import Watch
 from huggingface_api_handler.config.reference import settings_arguments
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.inference.telemetry.usage import Usage
@@ -24,10 +25,11 @@ from huggingface_api_handler.inference.telemetry.usage import Usage
 class Estimate:
     """What a model would cost."""
 
-    requests: int | None
+    requests: int
     dollars: float | None = None
     seconds: float | None = None
     model: str = "mood"
+    distinct_inputs: int = 10**6
 
 
 class Person:
@@ -109,8 +111,28 @@ def test_the_models_of_a_statement_count_together_and_statements_do_not() -> Non
     assert len(person.asked) == 1
 
 
-def test_what_nobody_can_count_is_not_asked_about() -> None:
-    assert question(None)(Estimate(None))
+def test_few_inputs_are_not_counted() -> None:
+    class Uncounted(Estimate):
+        """Fails where it is counted."""
+
+        @property
+        def requests(self) -> int:  # type: ignore[override]
+            """Fail."""
+            raise AssertionError
+
+        @requests.setter
+        def requests(self, _: int) -> None: ...
+
+    assert question(None, requests=160)(Uncounted(0, distinct_inputs=10))
+    with pytest.raises(AssertionError):
+        question(None, requests=159)(Uncounted(0, distinct_inputs=10))
+
+
+def test_a_no_in_a_later_window_does_not_say_that_nothing_was_sent() -> None:
+    asked = question(None)
+    assert asked(Estimate(100))
+    with pytest.raises(DeclinedError, match="No more was sent"):
+        asked(Estimate(1))
 
 
 NAMES = Names(
@@ -242,13 +264,20 @@ def test_failed_inputs_have_their_number_and_the_most_frequent_reason() -> None:
 
 
 def test_an_interrupted_statement_says_what_is_kept() -> None:
-    assert interrupted_line([]) == "Interrupted."
-    line = interrupted_line([usage(distinct=1000, answered=40)])
-    assert "40 of 1,000 inputs were answered" in line and "asks only for the rest" in line
+    watch = Watch(has_bars=False)
+    watch.attach()
+    try:
+        assert watch.interrupted_line() == "Interrupted."
+        watch.progress("mood", 10, 500)
+        watch.progress("mood", 40, 1000)
+        assert "40 of 1,000 inputs were answered. They are kept" in watch.interrupted_line()
+        watch.begin()
+        assert watch.interrupted_line() == "Interrupted."
+    finally:
+        watch.close()
 
 
 def test_what_is_not_stored_is_not_promised() -> None:
-    chat = usage(distinct=1000, answered=40)
-    chat.task = "chat-completion"
-    line = interrupted_line([chat])
-    assert "rest" not in line and "cache = true" in line
+    assert "asks only for the rest" in what_is_kept({"text-classification"})
+    line = what_is_kept({"text-classification", "chat-completion"})
+    assert "rest" not in line and "chat-completion" in line and "cache = true" in line

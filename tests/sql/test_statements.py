@@ -33,7 +33,7 @@ def connection(service: Service, tmp_path_factory: pytest.TempPathFactory) -> It
     patch = pytest.MonkeyPatch()
     patch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path_factory.mktemp("hf-home")))
     with connect() as connection:
-        for name, file in (("small", FOLDER), ("orders", FOLDER), ("reviews", EXAMPLES)):
+        for name, file in (("small", FOLDER), ("orders", FOLDER), ("mails", FOLDER), ("reviews", EXAMPLES)):
             connection.duckdb.execute(f"CREATE TABLE {name} AS FROM read_csv('{file / name}.csv', nullstr = '')")
         yield connection
     patch.undo()

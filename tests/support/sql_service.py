@@ -94,5 +94,6 @@ def _similarity(first: str, second: str) -> float:
 def _chat(body: Any) -> Any:
     prompt = str(body["messages"][-1]["content"])
     topic = next((topic for topic, words in _TOPICS.items() if _words(prompt).intersection(words)), "other")
-    content = json.dumps({"topic": topic, "urgency": len(prompt) % 3, "tags": [topic, "mail"]})
+    order = {"number": str(len(prompt) % 7), "items": [{"name": topic, "price": 1.5}]}
+    content = json.dumps({"topic": topic, "urgency": len(prompt) % 3, "tags": [topic, "mail"], "order": order})
     return {"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...errors import InputError
@@ -14,6 +14,9 @@ DEFAULT_MAX_REQUESTS = 1000
 
 DEFAULT_MAX_DOLLARS = 1.0
 """Dollars of a statement from which it is asked first."""
+
+_MAX_PARTS = 16
+"""Requests that one input may take: the parts of a long text, unless ``max_chunks`` says otherwise."""
 
 Answer = Callable[[str], bool]
 """Puts a question to the person: True for yes."""
@@ -28,8 +31,13 @@ class Estimate(Protocol):
         ...
 
     @property
-    def requests(self) -> int | None:
-        """Requests that would be sent; None where nobody knows."""
+    def distinct_inputs(self) -> int:
+        """Different inputs that it is asked about."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """Requests that would be sent."""
         ...
 
     @property
@@ -64,16 +72,18 @@ class CostQuestion:
     is_agreed: bool = False
     _requests: int = 0
     _dollars: float = 0.0
+    _asked: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Count anew, for another statement."""
         self._requests, self._dollars = 0, 0.0
+        self._asked.clear()
 
     def __call__(self, estimate: Estimate) -> bool:
         """Decide before a model is asked.
 
         Args:
-            estimate: What it would be asked.
+            estimate: What it would be asked. A LIMIT asks in several windows, each with an estimate.
 
         Returns:
             True.
@@ -81,17 +91,26 @@ class CostQuestion:
         Raises:
             DeclinedError: It may not be asked. The message says what it would cost.
         """
-        self._requests += estimate.requests or 0
-        self._dollars += estimate.dollars or 0.0
-        if self.is_agreed or (self._requests <= self.max_requests and self._dollars <= self.max_dollars):
+        if self.is_agreed:
             return True
-        cost = cost_of(estimate)
-        if self.ask is None:
-            raise DeclinedError(f"{cost}. Nothing was sent to it. {self._what_to_add()}")
-        if not self.ask(f"{cost}. Send them?"):
-            raise DeclinedError(f"Nothing was sent to {estimate.model}")
-        self.begin()  # what was agreed to is not counted again
+        self._dollars += estimate.dollars or 0.0
+        # To count requests takes a look at each input, so few inputs are not counted.
+        few = estimate.distinct_inputs * _MAX_PARTS
+        self._requests += few if self._requests + few <= self.max_requests else estimate.requests
+        if self._requests > self.max_requests or self._dollars > self.max_dollars:
+            self._settle(estimate)
+        self._asked.add(estimate.model)
         return True
+
+    def _settle(self, estimate: Estimate) -> None:
+        """Have the person agree, or raise DeclinedError."""
+        cost = cost_of(estimate)
+        sent = "No more was sent" if estimate.model in self._asked else "Nothing was sent"
+        if self.ask is None:
+            raise DeclinedError(f"{cost}. {sent} to it. {self._what_to_add()}")
+        if not self.ask(f"{cost}. Send them?"):
+            raise DeclinedError(f"{sent} to {estimate.model}")
+        self._requests, self._dollars = 0, 0.0  # what was agreed to is not counted again
 
     def _what_to_add(self) -> str:
         """The option that would let it pass."""
@@ -117,8 +136,7 @@ def cost_of(estimate: Estimate) -> str:
         costs.append(f"about {duration(estimate.seconds)}")
     if estimate.dollars is not None:
         costs.append(f"about {estimate.dollars:,.2f} dollars")
-    count = "requests" if estimate.requests is None else f"{estimate.requests:,} requests"
-    requests = "1 request" if estimate.requests == 1 else count
+    requests = f"{estimate.requests:,} {'request' if estimate.requests == 1 else 'requests'}"
     return f"{estimate.model} would be sent {requests}{' (' + ', '.join(costs) + ')' if costs else ''}"
 
 

@@ -24,6 +24,8 @@ _QUERIES = [(word,) for word in ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "P
 """First words of statements that may give a column of that name themselves."""
 
 
+_MAKERS = [("CREATE",), ("RETRAIN",)]
+
 _COMMENTS = re.compile(r"(?:\s+|--[^\r\n]*|/\*.*?\*/)+", re.DOTALL)
 
 
@@ -35,12 +37,14 @@ class Place(NamedTuple):
         number: From 1.
         line: That it begins in, from 1.
         is_change: Whether it changes something, so that DuckDB gives a count and no rows of a table.
+        is_made: Whether it makes something, so that a row says what: for a person, and no program that reads rows.
     """
 
     text: str
     number: int
     line: int
     is_change: bool
+    is_made: bool
 
 
 class Runner:
@@ -126,6 +130,8 @@ class Runner:
             if place.is_change and result.columns == [_COUNT]:
                 changed = result.fetchall()
                 return f"{_rows(changed[0][0])} changed" if changed else "done"
+            if place.is_made and self.kind != "table":
+                return "done"
             return _rows(write_result(result, self.kind, out))
         finally:
             result.close()
@@ -153,7 +159,8 @@ def places_of(script: str) -> Iterator[Place]:
             start = comments.end()
         line += script.count("\n", position, start)
         position = start
-        yield Place(statement.source, number, line, statement.words[:1] not in _QUERIES)
+        first = statement.words[:1]
+        yield Place(statement.source, number, line, first not in _QUERIES, first in _MAKERS)
 
 
 def say(*lines: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ...inference.failures import FailureKind
-from ...inference.telemetry.events import QueryEnded
+from ...inference.telemetry.events import QueryEnded, QueryStarted
 from ...inference.telemetry.hooks import InferenceHook
 from ...inference.telemetry.usage import Usage
 from ...tasks import TASKS
@@ -13,10 +13,15 @@ from .cost_question import duration
 
 
 class UsageHook(InferenceHook):
-    """Adds up the usage of the queries of one statement, by model and task."""
+    """Adds up the usage of the queries of one statement, by model and task.
+
+    Attributes:
+        tasks: Of the queries that have begun.
+    """
 
     def __init__(self) -> None:
         self._usages: dict[tuple[str, str], Usage] = {}
+        self.tasks: set[str] = set()
 
     @property
     def usages(self) -> list[Usage]:
@@ -26,6 +31,15 @@ class UsageHook(InferenceHook):
     def begin(self) -> None:
         """Forget what was counted."""
         self._usages.clear()
+        self.tasks.clear()
+
+    def on_query_started(self, event: QueryStarted) -> None:
+        """Note what is asked.
+
+        Args:
+            event: The query.
+        """
+        self.tasks.add(event.query.task)
 
     def on_query_ended(self, event: QueryEnded) -> None:
         """Count a query.
@@ -53,24 +67,19 @@ def usage_lines(usages: Sequence[Usage]) -> list[str]:
     return [*map(_asked_line, asked), *(_failed_line(usage) for usage in asked if usage.errors)]
 
 
-def interrupted_line(usages: Sequence[Usage]) -> str:
-    """Say what is left of a statement that was interrupted.
+def what_is_kept(tasks: Collection[str]) -> str:
+    """Say what becomes of the answers of a statement that was interrupted.
 
     Args:
-        usages: One of each model that it asked.
+        tasks: The tasks of the models that it asked.
 
     Returns:
-        A sentence or two.
+        A sentence.
     """
-    answered = sum(usage.answered for usage in usages)
-    if not answered:
-        return "Interrupted."
-    inputs = sum(usage.distinct for usage in usages)
-    forgets = sorted({usage.task for usage in usages if not _is_kept(usage.task)})
-    kept = "They are kept: the same statement asks only for the rest."
-    if forgets:
-        kept = f"Those of {', '.join(forgets)} are kept where the model has cache = true."
-    return f"Interrupted. {answered:,} of {inputs:,} inputs were answered. {kept}"
+    forgotten = sorted(task for task in tasks if not _is_kept(task))
+    if forgotten:
+        return f"Those of {', '.join(forgotten)} are kept where the model has cache = true."
+    return "They are kept: the same statement asks only for the rest."
 
 
 def _is_kept(task: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +24,21 @@ _ECHO = "^C "
 """What a terminal shows of Ctrl-C. It must fit beside the bar, or a line of the bar stays behind."""
 
 
+_HOOKS = "huggingface_api_handler.inference.telemetry.hooks"
+
+
+class Seen(NamedTuple):
+    """How far a model is.
+
+    Attributes:
+        done: Inputs that are done.
+        total: All of them that are known.
+    """
+
+    done: int
+    total: int
+
+
 class Watch:
     """Is told of the models that a statement asks.
 
@@ -34,12 +49,16 @@ class Watch:
     def __init__(self, *, has_bars: bool) -> None:
         self._has_bars = has_bars
         self._bars: dict[str, tqdm[Any]] = {}
+        self._seen: dict[str, Seen] = {}
         self._hook: UsageHook | None = None
 
     def begin(self) -> None:
         """Forget what was seen of another statement."""
+        self._seen.clear()
         if self._hook is not None:
             self._hook.begin()
+        elif _HOOKS in sys.modules:
+            self.attach()
 
     def attach(self) -> None:
         """Count from now on, since a model is about to be asked."""
@@ -58,6 +77,7 @@ class Watch:
             done: Inputs that are done.
             total: All of them that are known.
         """
+        self._seen[model] = Seen(done, total)
         if not self._has_bars:
             return
         if model not in self._bars:
@@ -100,11 +120,13 @@ class Watch:
         Returns:
             A line.
         """
-        if self._hook is None:
+        done = sum(seen.done for seen in self._seen.values())
+        if not done or self._hook is None:
             return "Interrupted."
-        from .usage import interrupted_line
+        from .usage import what_is_kept
 
-        return interrupted_line(self._hook.usages)
+        total = sum(seen.total for seen in self._seen.values())
+        return f"Interrupted. {done:,} of {total:,} inputs were answered. {what_is_kept(self._hook.tasks)}"
 
     def close(self) -> None:
         """Count no more."""

@@ -288,8 +288,9 @@ class QueryRun:
             for task in (watcher, work, peers):
                 task.cancel()
             await asyncio.gather(work, watcher, peers, return_exceptions=True)
-        if self._progress is not None:  # a short query may be done before it is told of any
-            self._progress(executor.done, self._source.count)
+            # A short query may be done before it is told of any, and one that Ctrl-C ends has done more since.
+            if self._progress is not None:
+                self._progress(executor.done, self._source.count)
         if not work.cancelled():
             work.result()
 

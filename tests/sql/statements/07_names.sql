@@ -68,6 +68,7 @@ SELECT t.id, m.sentiment FROM (SELECT 1 AS id, 'SELECT * FROM a JOIN mindsdb.fee
 
 -- @ misspelt-model: a model that there is not
 -- expect: refused: feel
+-- MindsDB: refused: it names no other
 SELECT t.id FROM files.small AS t JOIN mindsdb.feeel AS m;
 
 -- @ misspelt-table: a table that there is not
