@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pandas as pd
 
@@ -14,14 +12,6 @@ from ..inference.runtime.query_run import Progress
 from ..inference.runtime.session import Session
 from ..inference.runtime.stream import predict_frames
 from .model_joins import JoinedModel
-
-
-class AskedModel(JoinedModel, Protocol):
-    """A model that can be asked."""
-
-    def query(self, session: Session) -> Query:
-        """A query of it, of which nothing is sent yet."""
-        ...
 
 
 class Stream:
@@ -76,30 +66,14 @@ class Stream:
 
     def close(self) -> None:
         """Give the query up, where it was not finished."""
-        self._outs.close()
+        if isinstance(self._outs, Generator):
+            self._outs.close()
 
     def _frames(self) -> Iterator[pd.DataFrame | None]:
         while not self._is_over or self._waiting:
             if self._waiting:
                 yield from self._waiting.popleft()
             yield None
-
-
-@dataclass(frozen=True)
-class FailedRows:
-    """Inputs of a model that have no prediction.
-
-    Attributes:
-        model: Its name.
-        failed: How many inputs.
-        inputs: Of how many.
-        errors: How many of each kind.
-    """
-
-    model: str
-    failed: int
-    inputs: int
-    errors: dict[str, int]
 
 
 class Asker:
@@ -113,9 +87,9 @@ class Asker:
             progress: Is called with a model's name, its inputs that are done, and those that are known.
         """
         self._session, self._progress = session, progress
-        self._streams: dict[AskedModel, Stream] = {}
+        self._streams: dict[JoinedModel, Stream] = {}
 
-    def ask(self, model: AskedModel, frames: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
+    def ask(self, model: JoinedModel, frames: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
         """Predict some frames of a model's inputs.
 
         Args:

@@ -169,7 +169,7 @@ class Catalog:
                 self._delete(own, item)
                 if isinstance(item, Model) and item.active:
                     own.execute(
-                        f"UPDATE {self._table('models')} SET active = false WHERE lower(name) = ?",  # noqa: S608
+                        f"UPDATE {self._table('models')} SET active = false WHERE lower(name) = ?",
                         [item.name.lower()],
                     )
                 self._insert(own, replace(item, mark=self._sign(item)))
@@ -188,7 +188,7 @@ class Catalog:
                 version = " AND version = ?" if isinstance(item, Model) else ""
                 values = [self._sign(item), item.name.lower(), *([item.version] if isinstance(item, Model) else [])]
                 own.execute(
-                    f"UPDATE {self._table(item.kind)} SET mark = ? WHERE lower(name) = ?{version}",  # noqa: S608
+                    f"UPDATE {self._table(item.kind)} SET mark = ? WHERE lower(name) = ?{version}",
                     values,
                 )
 
@@ -289,7 +289,7 @@ class Catalog:
     def _select(self, table: str, columns: str) -> list[dict[str, Any]]:
         selected, order, by = columns.partition(" ORDER")
         try:
-            found = self._own.execute(f"SELECT {selected} FROM {self._table(table)}{order}{by}")  # noqa: S608
+            found = self._own.execute(f"SELECT {selected} FROM {self._table(table)}{order}{by}")
         except Exception as error:
             if type(error).__name__ != "BinderException":
                 raise
@@ -327,7 +327,7 @@ class Catalog:
             for name, columns in _TABLES.items():
                 self._own.execute(f"CREATE TABLE IF NOT EXISTS {self._table(name)} ({columns})")
             if not self._select("format", "format"):
-                self._own.execute(f"INSERT INTO {self._table('format')} VALUES (?)", [FORMAT])  # noqa: S608
+                self._own.execute(f"INSERT INTO {self._table('format')} VALUES (?)", [FORMAT])
             yield self._own
             self._own.execute("COMMIT")
         except BaseException as error:
@@ -359,10 +359,10 @@ class Catalog:
         if isinstance(item, Model):
             row["active"] = item.active
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
-        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({marks})", list(row.values()))  # noqa: S608
+        own.execute(f"INSERT INTO {self._table(item.kind)} ({columns}) VALUES ({marks})", list(row.values()))
 
     def _delete(self, own: duckdb.DuckDBPyConnection, item: Item) -> None:
-        sql = f"DELETE FROM {self._table(item.kind)} WHERE lower(name) = ?"  # noqa: S608
+        sql = f"DELETE FROM {self._table(item.kind)} WHERE lower(name) = ?"
         if isinstance(item, Model):
             own.execute(f"{sql} AND version = ?", [item.name.lower(), item.version])
         else:

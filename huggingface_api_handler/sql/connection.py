@@ -262,7 +262,7 @@ class Connection:
 
         def has_schema(name: str) -> bool:
             """Whether there is a schema or a database of a name."""
-            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name)) LIMIT 1"
+            found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name))"
             return bool(self.duckdb.execute(found, [name]).fetchall())
 
         if statement.may_name(PROJECTS):

@@ -66,7 +66,8 @@ class Database:
             All of its rows.
         """
         self.execute(sql)
-        return self._connection.fetchall()
+        found: list[tuple[Any, ...]] = self._connection.fetchall()
+        return found
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Run one query.
@@ -78,7 +79,8 @@ class Database:
             All of its rows.
         """
         self.execute(sql)
-        return self._connection.df()
+        found: pd.DataFrame = self._connection.df()
+        return found
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query, of which nothing is run. Each is asked for once: planning asks for many twice.

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..inference.runtime.context import Query
 from ..inference.runtime.stream import predict_frames
-from .asking import AskedModel
 from .input_queries import InputQuery
 from .model_joins import JoinedModel
 from .predictions import Database, Predictions, PredictionTable
@@ -63,9 +62,7 @@ class Estimates(Predictions):
 
     knows_predictions = False
 
-    def __init__(
-        self, database: Database, needed: Callable[[JoinedModel], set[str]], dry_query: DryQuery
-    ) -> None:
+    def __init__(self, database: Database, needed: Callable[[JoinedModel], set[str]], dry_query: DryQuery) -> None:
         """Begin without estimates.
 
         Args:
@@ -97,9 +94,9 @@ class Estimates(Predictions):
             frames = self._frames(table, numbered, names, total)
             counted = count(predict_frames(frames, self._dry_query(table.model)))
         self._drop(numbered)
-        note = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
+        at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
         self.found.append(
-            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=note)
+            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=at_least)
         )
 
 
@@ -139,5 +136,5 @@ def count(outs: Any) -> Counted:
     return counted
 
 
-def _nothing(_model: AskedModel, _frames: Any, _total: int) -> Any:
+def _nothing(_model: JoinedModel, _frames: Any, _total: int) -> Any:
     return iter(())

@@ -17,6 +17,9 @@ from .reads import items, keywords, split_at_commas, words
 CANDIDATE = "__hf_n"
 """The number of a candidate."""
 
+MAX_CANDIDATES = 10_000_000
+"""Rows that are numbered, of a product perhaps. Where these do not fill LIMIT, all inputs are asked."""
+
 _CAREFUL_ROUNDS = 4
 _SPARE_SHARE = 0.3
 _MARGIN = 1.1
@@ -39,7 +42,7 @@ class Limited(NamedTuple):
     """
 
     rows: str
-    order: list[str]
+    order: list[tuple[str, str]]
 
 
 def limited(
@@ -81,6 +84,30 @@ def limited(
     return Limited(" + ".join(f"({count})" for count in counts), order)
 
 
+def numbered_candidates(
+    ids: Mapping[str, str], source: str, conditions: Sequence[str], order: Sequence[tuple[str, str]], most: int
+) -> str:
+    """The query of the rows that LIMIT chooses from, numbered from 1.
+
+    Args:
+        ids: The names of the columns that tell the rows apart, by their expressions.
+        source: What stands in FROM.
+        conditions: What the rows must fulfil.
+        order: Expressions with their directions; none for any order.
+        most: How many rows.
+
+    Returns:
+        The query.
+    """
+    keys = {f"__hf_k{number}": key for number, key in enumerate(order)}
+    shown = [*(f"{id_} AS {name}" for id_, name in ids.items()), *(f"({key}\n) AS {name}" for name, (key, _) in keys.items())]
+    where = " WHERE " + " AND ".join(f"({each}\n)" for each in conditions) if conditions else ""
+    by = ", ".join(f"{name} {direction}" for name, (_, direction) in keys.items())
+    sorted_by = f" ORDER BY {by}" if by else ""
+    rows = f"SELECT {', '.join(shown)} FROM {source}{where}{sorted_by} LIMIT {most}"
+    return f"SELECT row_number() OVER ({sorted_by}) AS {CANDIDATE}, {', '.join(ids.values())} FROM ({rows})"
+
+
 def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
     """How many more candidates to ask, by how many of those before fit.
 
@@ -111,7 +138,7 @@ def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
 
 def _order(
     tokens: Sequence[Token], block: Block, joins: Sequence[ModelJoin], render: Callable[[Span], str]
-) -> list[str] | None:
+) -> list[tuple[str, str]] | None:
     if "ORDER BY" not in block.clauses:
         return []
     if "SELECT" not in block.clauses:
@@ -139,7 +166,7 @@ def _order(
         names = words(tokens, expression)
         if "all" in names or any(join.reads(names) for join in joins):
             return None
-        order.append(f"({render(expression)}) {render(direction)}")
+        order.append((render(expression), render(direction)))
     return order
 
 

@@ -9,6 +9,8 @@ from typing import Protocol
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
+from ..inference.runtime.context import Query
+from ..inference.runtime.session import Session
 from .blocks import Block, Relation, Span
 from .reads import conjuncts, equality
 
@@ -17,7 +19,7 @@ _NO_MODEL = ("SEMI", "ANTI", "ASOF", "POSITIONAL")
 
 
 class JoinedModel(Protocol):
-    """What is to be known of a model to join it."""
+    """What is to be known of a model to join it, and to ask it."""
 
     @property
     def name(self) -> str:
@@ -32,6 +34,10 @@ class JoinedModel(Protocol):
     @property
     def outputs(self) -> Mapping[str, str]:
         """The SQL type of each column that it gives."""
+        ...
+
+    def query(self, session: Session) -> Query:
+        """A query of it, of which nothing is sent yet."""
         ...
 
 
@@ -151,7 +157,9 @@ def _refuse_join(relation: Relation, label: str) -> None:
         )
     for word in words:
         if word in _NO_MODEL:
-            raise InputError(f"{relation.join} {label}: a model is joined with JOIN or LEFT JOIN, and filtered in WHERE")
+            raise InputError(
+                f"{relation.join} {label}: a model is joined with JOIN or LEFT JOIN, and filtered in WHERE"
+            )
     if relation.is_sampled:
         raise InputError(f"{label} is a model and has no rows to take a sample of. Take it of the table")
 

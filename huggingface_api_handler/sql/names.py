@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
-from .blocks import named_tables, read_structure
+from .block_reader import read_structure
+from .blocks import named_tables
 from .result import quoted
 from .tokens import Statement, statements_of
 

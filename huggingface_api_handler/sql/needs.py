@@ -23,6 +23,7 @@ class Needs:
         """
         self._tokens, self._models = tokens, models
         self._words = {token.text.lower() for token in tokens if token.token_type is not TokenType.STRING}
+        self._words |= {name.lower() for model in models.values() for name in model.inputs}
 
     def outputs(self, model: JoinedModel) -> set[str]:
         """The outputs of a model that may be read anywhere in the statement.
@@ -52,7 +53,7 @@ class Needs:
             False only where surely nothing is read.
         """
         relation, label = join.relation, join.label.lower()
-        if join.residual or join.using or relation.column_aliases:
+        if join.residual or join.using or relation.column_aliases or self._is_input_of_another(join):
             return True
         outer = block
         while outer.parent is not None and outer.end - outer.start <= 0:
@@ -76,6 +77,12 @@ class Needs:
             if text == label and not is_after_dot and not self._is_input_of(join, position, bound):
                 return True
         return False
+
+    def _is_input_of_another(self, join: ModelJoin) -> bool:
+        """Whether another model reads a column of this one by its name alone, which stands nowhere in the statement."""
+        names = {name.lower() for name in join.model.outputs}
+        others = [model for relation, model in self._models.items() if relation is not join.relation]
+        return any(name.lower() in names for model in others for name in model.inputs)
 
     def _is_input_of(self, join: ModelJoin, position: int, bound: set[int]) -> bool:
         """Whether ``label.column`` names an input, as a condition that binds it does."""

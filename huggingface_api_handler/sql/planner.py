@@ -12,15 +12,17 @@ from typing import NamedTuple
 from sqlglot.tokens import Token
 
 from ..errors import InputError
-from .blocks import Block, Query, Relation, Span, named_tables, read_structure
+from .block_reader import read_structure
+from .blocks import Block, Query, Relation, Span, named_tables
 from .edits import EditedText
 from .functions import functions_of
 from .input_errors import described_columns, input_error
 from .input_queries import Around, InputQuery, binding_form, select_inputs
-from .limit_windows import CANDIDATE, Limited, limited, next_window
+from .limit_windows import CANDIDATE, MAX_CANDIDATES, Limited, limited, next_window, numbered_candidates
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
 from .needs import Needs
 from .predictions import Database, Predictions, PredictionTable, quoted
+from .products import split_product
 from .pushdown import pushable
 from .reads import conjuncts, words
 from .sources import Sources, is_ordered
@@ -38,6 +40,8 @@ class _Plan(NamedTuple):
         expressions: Its inputs.
         source: What stands left of it.
         conditions: What the rows there must fulfil.
+        needed: What the inputs come from: all that stands left of it, or one part of a product.
+        needed_conditions: What the rows of ``needed`` must fulfil, so that the product has a row for them.
     """
 
     join: ModelJoin
@@ -45,6 +49,8 @@ class _Plan(NamedTuple):
     expressions: list[str]
     source: str
     conditions: list[str]
+    needed: list[Relation]
+    needed_conditions: list[str]
 
 
 class Planner:
@@ -264,8 +270,9 @@ class Planner:
         self._refuse_volatile(join, left)
         source = self._from_text(left)
         found = pushable(self._tokens, block, join, self._joins, self._models, self._functions)
+        texts = {span: self._text.render(span) for span in found}
         try:
-            conditions, types = self._binding(block, expressions, source, [self._text.render(span) for span in found])
+            conditions, types = self._binding(block, expressions, source, list(texts.values()))
         except Exception as error:  # any error of DuckDB
             self._refuse_source(block, source)
             raise self._input_error(block, join, expressions, source) from error
@@ -275,7 +282,35 @@ class Planner:
             if left:
                 expression = expressions[[each.lower() for each in model.inputs].index(name)]
                 self._text.replace(span, "true" if keeps_null else f"(({expression}) IS NOT NULL)")
-        return _Plan(join, table, expressions, source, conditions)
+        kept = [span for span in found if texts[span] in conditions]
+        return _Plan(join, table, expressions, source, conditions, *self._needed(block, join, left, kept))
+
+    def _needed(
+        self, block: Block, join: ModelJoin, left: Sequence[Relation], conditions: Sequence[Span]
+    ) -> tuple[list[Relation], list[str]]:
+        """The items of FROM that the inputs of a model come from, and what their rows must fulfil."""
+
+        def columns_of(relation: Relation) -> set[str] | None:
+            """The columns of an item, as far as it can be read by itself."""
+            text = self._text.render(Span(relation.start, relation.end))
+            form = next(self._around.forms(f"SELECT * FROM {text}", block))
+            if relation.is_lateral or not self._binds(form):
+                return None
+            return {name.lower() for name, _ in self._database.describe(form)}
+
+        def rendered(spans: Sequence[Span]) -> list[str]:
+            """The conditions as they are now."""
+            return [self._text.render(span) for span in spans]
+
+        parts = split_product(self._tokens, left, self._joins, join, conditions, columns_of)
+        if parts is None:
+            return list(left), rendered(conditions)
+        part, others = parts
+        checks = [
+            f"EXISTS ({select_inputs(['1'], self._from_text(each.relations), rendered(each.conditions), word='ALL')})"
+            for each in others
+        ]
+        return part.relations, [*rendered(part.conditions), *checks]
 
     def _refuse_source(self, block: Block, source: str) -> None:
         """Say what is wrong with what stands left of a model, without the text that we wrote."""
@@ -324,7 +359,11 @@ class Planner:
 
         def query(word: str) -> str:
             """The query of inputs, each once or for every row."""
-            core = select_inputs(plan.expressions, plan.source, [*plan.conditions, *conditions], word=word)
+            if word == "DISTINCT":
+                source, asked = self._from_text(plan.needed), [*plan.needed_conditions, *conditions]
+            else:
+                source, asked = plan.source, [*plan.conditions, *conditions]
+            core = select_inputs(plan.expressions, source, asked, word=word)
             return binding_form(self._around.forms(core, block), self._database.describe)[0]
 
         self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(query, candidates))
@@ -340,15 +379,11 @@ class Planner:
             return
         tables = [relation for relation in block.relations if relation in row_ids]
         names = {id_: f"__hf_r{number}" for number, id_ in enumerate(each for ids in row_ids.values() for each in ids)}
-        order = windows.order or (list(names) if len(tables) == 1 else [])
-        numbered = f"row_number() OVER ({'ORDER BY ' + ', '.join(order) if order else ''}) AS {CANDIDATE}"
-        shown = ", ".join([numbered, *(f"{id_} AS {name}" for id_, name in names.items())])
+        order = windows.order or ([(id_, "") for id_ in names] if len(tables) == 1 else [])
         conditions = self._binding(block, ["1"], self._from_text(tables), plans[0].conditions)[0]
-        where = " AND ".join(f"({condition})" for condition in conditions)
+        most = MAX_CANDIDATES if filtering else wanted
         form = next(
-            self._around.forms(
-                f"SELECT {shown} FROM {self._from_text(tables)}" + (f" WHERE {where}" if where else ""), block
-            )
+            self._around.forms(numbered_candidates(names, self._from_text(tables), conditions, order, most), block)
         )
         if not self._binds(form):
             for plan in plans:
@@ -365,20 +400,25 @@ class Planner:
                 if each in row_ids
                 for id_ in row_ids[each]
             )
-            return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
+            return (
+                f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
+            )
 
         is_last = not filtering
         rounds = 0
         while asked < total and found < wanted:
             stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
             for plan in plans:
-                left = block.relations[: block.relations.index(plan.join.relation)]
-                self._ask(block, plan, among(left, asked, stop), candidates=0 if is_last else total)
+                self._ask(block, plan, among(plan.needed, asked, stop), candidates=0 if is_last else total)
             asked, rounds = stop, rounds + 1
             self._where(block, among(tables, 0, asked))
             if is_last or not self._predictions.knows_predictions:
                 break
             found = self._count(self._counted(block, wanted)) or 0
+        if filtering and found < wanted and total == most and self._predictions.knows_predictions:
+            self._where(block, "true")
+            for plan in plans:
+                self._ask(block, plan)
 
     def _filtering(self, block: Block, plans: Sequence[_Plan]) -> bool | None:
         """Whether models decide which rows a block has; None where they decide what other tables give."""

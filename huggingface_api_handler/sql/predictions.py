@@ -89,8 +89,7 @@ class PredictionTable(NamedTuple):
     def _outputs(self, qualifier: str) -> str:
         columns = {name: f"{qualifier}{column}" for column, name in self.columns.items()}
         return ", ".join(
-            columns[name] if name in columns else f"CAST(NULL AS {type_})"
-            for name, type_ in self.model.outputs.items()
+            columns[name] if name in columns else f"CAST(NULL AS {type_})" for name, type_ in self.model.outputs.items()
         )
 
     def _equal(self, qualifier: str, expressions: Sequence[str]) -> str:
@@ -184,7 +183,8 @@ class Predictions:
     def _unasked(self, table: PredictionTable, inputs: str) -> tuple[str, int]:
         """A table of the inputs that the table of predictions has not, numbered, and how many they are."""
         same = " AND ".join(
-            f"__p.{input_column(number)} IS NOT DISTINCT FROM __q.{input_column(number)}" for number in range(table.inputs)
+            f"__p.{input_column(number)} IS NOT DISTINCT FROM __q.{input_column(number)}"
+            for number in range(table.inputs)
         )
         numbered = self.temporary(
             f"AS SELECT row_number() OVER () AS {_NUMBER}, __q.* FROM ({inputs}) AS __q "

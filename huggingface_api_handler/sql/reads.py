@@ -195,9 +195,10 @@ def reads_all(tokens: Sequence[Token], span: Span, label: str) -> bool:
         if before.token_type is TokenType.DOT:
             if tokens[position - 2].text.lower() == label:
                 return True
-        elif before.token_type in (TokenType.SELECT, TokenType.COMMA, TokenType.DISTINCT, TokenType.RETURNING):
-            return True
-        elif before.token_type is TokenType.R_PAREN:  # DISTINCT ON (x) *
+        elif (
+            before.token_type in (TokenType.SELECT, TokenType.COMMA, TokenType.DISTINCT, TokenType.RETURNING)
+            or before.token_type is TokenType.R_PAREN
+        ):
             return True
     return False
 

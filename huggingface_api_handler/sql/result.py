@@ -202,10 +202,13 @@ class Result:
         """So many rows of the connection, or all. What fails is read no further."""
         assert self._connection is not None
         try:
-            return self._connection.fetchall() if count is None else self._connection.fetchmany(count)
+            found: list[Row] = (
+                self._connection.fetchall() if count is None else self._connection.fetchmany(count)
+            )
         except BaseException:
             self._end()
             raise
+        return found
 
     def _end(self) -> None:
         self._connection = None
@@ -249,7 +252,7 @@ def table_of(columns: Sequence[str], types: Sequence[str], rows: Sequence[Row]) 
     appender.append_rows(rows)
     appender.flush()
     named = ", ".join(f"{name} AS {quoted(column)}" for name, column in zip(names, columns, strict=True))
-    connection.execute(f"CREATE VIEW shown AS SELECT {named} FROM held")  # noqa: S608 - quoted
+    connection.execute(f"CREATE VIEW shown AS SELECT {named} FROM held")
     return connection
 
 

@@ -173,7 +173,9 @@ class _Prepared:
             if column is None or column[1].lower() != name.lower():
                 continue
             if column[2].lower() in {each.lower() for each in model.inputs}:
-                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column that it is read from")
+                return InputError(
+                    f"{name}.{column[2]} is what the model reads. Compare the column that it is read from"
+                )
             return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
         return None
 

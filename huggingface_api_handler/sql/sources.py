@@ -14,7 +14,18 @@ from .reads import keywords
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Describe = Callable[[str], list[tuple[str, str]]]
 
-_ROW_CHANGERS = {"limit", "offset", "fetch", "sample", "tablesample", "over", "group", "group by", "distinct", "qualify"}
+_ROW_CHANGERS = {
+    "limit",
+    "offset",
+    "fetch",
+    "sample",
+    "tablesample",
+    "over",
+    "group",
+    "group by",
+    "distinct",
+    "qualify",
+}
 """Words of a query that may give other rows, or rows in another order, when it is run again."""
 
 _STABLE_CALLS = {"range", "generate_series", "unnest", "values"}
