@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from . import describing, engines, making, views
-from .result import Result
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .result import Result
     from .tokens import Statement
 
-Command = Callable[["Statement", "Connection"], Result | None]
-"""Runs a statement; None where it is DuckDB's after all."""
+    Command = Callable[[Statement, Connection], Result | None]
 
-_COMMANDS: tuple[tuple[re.Pattern[str], Command], ...] = tuple(
-    (re.compile(rf"(?:{words})(?: |$)"), command)
-    for words, command in (
-        ("CREATE ML_ENGINE", engines.create_engine),
-        ("DROP ML_ENGINE", engines.drop_engine),
-        ("SHOW ML_ENGINES?", describing.show_engines),
-        ("CREATE (?:OR REPLACE )?(?:MODEL|PREDICTOR)", making.create_model),
-        ("RETRAIN", making.retrain),
-        ("DROP (?:MODEL|PREDICTOR)", making.drop_model),
-        ("SHOW (?:MODELS|PREDICTORS)", describing.show_models),
-        ("DESC(?:RIBE)?", describing.describe),
-        (r"CREATE (?:OR REPLACE )?(?:TEMP |TEMPORARY )?VIEW", views.create_view),
-        ("DROP VIEW", views.drop_view),
-        ("DROP TABLE", views.refuse_to_drop_model),
-        ("USE MINDSDB", describing.use_mindsdb),
+# Modules and functions by name: most of these import what asks models, which takes a second.
+_COMMANDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(rf"(?:{words})(?: |$)"), module, function)
+    for words, module, function in (
+        ("CREATE ML_ENGINE", "engines", "create_engine"),
+        ("DROP ML_ENGINE", "engines", "drop_engine"),
+        ("SHOW ML_ENGINES?", "describing", "show_engines"),
+        ("CREATE (?:OR REPLACE )?(?:MODEL|PREDICTOR)", "making", "create_model"),
+        ("RETRAIN", "making", "retrain"),
+        ("DROP (?:MODEL|PREDICTOR)", "making", "drop_model"),
+        ("SHOW (?:MODELS|PREDICTORS)", "describing", "show_models"),
+        ("DESC(?:RIBE)?", "describing", "describe"),
+        (r"CREATE (?:OR REPLACE )?(?:TEMP |TEMPORARY )?VIEW", "views", "create_view"),
+        ("DROP VIEW", "views", "drop_view"),
+        ("DROP TABLE", "views", "refuse_to_drop_model"),
+        ("USE MINDSDB", "describing", "use_mindsdb"),
     )
 )
 
@@ -102,7 +102,8 @@ def run_command(statement: Statement, connection: Connection) -> Result | None:
     for pattern, sentence in _REFUSED:
         if pattern.match(words):
             raise InputError(sentence)
-    for pattern, command in _COMMANDS:
+    for pattern, module, function in _COMMANDS:
         if pattern.match(words):
+            command: Command = getattr(import_module(f".{module}", __package__), function)
             return command(statement, connection)
     return None

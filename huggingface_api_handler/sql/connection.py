@@ -10,23 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from ..errors import InputError
-from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
 from .names import MIN_LIKENESS, PROJECTS, misspelt, with_as, without_projects
 from .opening import open_database
 from .result import Result
-from .running import explain_with_models, explained_statement, run_with_models
-from .tokens import Statement, statements_of
+from .tokens import Statement, explained_statement, statements_of
 from .trust import Trust
 from .usage_table import with_usage
 from .views import refuse_model_name
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from ..inference.runtime.session import Session
     from .local_server import LocalServer
 
 Parameters = Sequence[object] | Mapping[str, object]
@@ -45,7 +44,6 @@ class Connection:
         duckdb: DuckDB's connection.
         catalog: the engines, models and views of the file.
         trust: which of them this user made.
-        session: the connections, stores and routes that are used.
         progress: is called with (model, inputs done, inputs in all).
         confirm: is asked with an estimate before a model is; False ends the statement.
         keys: the keys that were given with engines, by the id of the engine. They are nowhere else.
@@ -75,8 +73,8 @@ class Connection:
             InputError: the file cannot be opened, or was written by a newer version.
         """
         self.duckdb = open_database(str(path), read_only)
-        self.session = session or default_session()
-        self.trust = Trust(str(path), self.session)
+        self._session = session
+        self.trust = Trust(str(path), lambda: self.session)
         self.catalog = Catalog(self.duckdb, self.trust.mark)
         self.progress = progress
         self.confirm = confirm
@@ -87,6 +85,15 @@ class Connection:
         self._last_only_reads = False
         if trust:
             self.trust.accept(self.catalog)
+
+    @property
+    def session(self) -> Session:
+        """The connections, stores and routes that are used."""
+        if self._session is None:
+            from ..inference.runtime.session import default_session  # takes a second, in which one may type
+
+            self._session = default_session()
+        return self._session
 
     def sql(self, text: str, params: Parameters | None = None) -> Result:
         """Run every statement of a text.
@@ -136,6 +143,8 @@ class Connection:
         self._settle()
         result = commands.run_command(statement, self)
         if result is None and (explained := explained_statement(statement)) is not None and self.uses_models(explained):
+            from .running import explain_with_models
+
             result = explain_with_models(self, self.renamed(explained), params)
         if result is None:
             refuse_model_name(statement, self.catalog)
@@ -248,6 +257,8 @@ class Connection:
             InputError: it cannot be run as it is.
             InferenceError: no prediction could be made.
         """
+        from .running import run_with_models
+
         return run_with_models(self, statement, params)
 
     def renamed(self, statement: Statement) -> Statement:

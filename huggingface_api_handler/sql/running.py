@@ -23,10 +23,10 @@ from .names import with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
-from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .tokens import Statement
 
 
 _NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
@@ -101,24 +101,6 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
 
 
-def explained_statement(statement: Statement) -> Statement | None:
-    """The statement behind EXPLAIN.
-
-    Args:
-        statement: Any statement.
-
-    Returns:
-        What is to be explained; None where the statement is no EXPLAIN.
-
-    Raises:
-        InputError: It is EXPLAIN ANALYZE of something, which runs it.
-    """
-    if statement.words[:1] != ("EXPLAIN",):
-        return None
-    found = statements_of(statement.source[len("EXPLAIN") :])
-    return found[0] if found else None
-
-
 class _Prepared:
     """A statement whose names and parameters are as the planner wants them."""
 
@@ -173,9 +155,7 @@ class _Prepared:
             if column is None or column[1].lower() != name.lower():
                 continue
             if column[2].lower() in {each.lower() for each in model.inputs}:
-                return InputError(
-                    f"{name}.{column[2]} is what the model reads. Compare the column that it is read from"
-                )
+                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column it is read from")
             return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
         return None
 

@@ -218,6 +218,24 @@ def statements_of(script: str) -> list[Statement]:
     return statements
 
 
+def explained_statement(statement: Statement) -> Statement | None:
+    """The statement behind EXPLAIN.
+
+    Args:
+        statement: Any statement.
+
+    Returns:
+        What is to be explained; None where the statement is no EXPLAIN.
+
+    Raises:
+        InputError: It is EXPLAIN ANALYZE of something, which runs it.
+    """
+    if statement.words[:1] != ("EXPLAIN",):
+        return None
+    found = statements_of(statement.source[len("EXPLAIN") :])
+    return found[0] if found else None
+
+
 def is_complete(text: str) -> bool:
     """Whether nothing stands behind the last semicolon of what a person writes.
 
@@ -231,7 +249,7 @@ def is_complete(text: str) -> bool:
     (True, False, False)
     """
     start = first = stop = 0
-    for start, first, stop in _cuts(text):
+    for start, first, stop in _cuts(text):  # noqa: B007 -- the last one is meant
         pass
     return start > 0 and first >= stop
 
@@ -327,4 +345,13 @@ def _without(text: str, removed: Iterable[slice]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-__all__ = ["MAX_MODEL_STATEMENT_CHARS", "ArgumentList", "Dialect", "Statement", "TokenType", "is_complete", "statements_of"]
+__all__ = [
+    "MAX_MODEL_STATEMENT_CHARS",
+    "ArgumentList",
+    "Dialect",
+    "Statement",
+    "TokenType",
+    "explained_statement",
+    "is_complete",
+    "statements_of",
+]

@@ -8,16 +8,20 @@ sends nothing: no variable, no token and no folder of this machine is used for i
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import orjson
 
 from ..errors import InputError
-from ..inference.runtime.session import Session
 from ..printable import printable
 from ..redaction import preview
 from .catalog import Catalog
 from .catalog_items import Engine, Item, Model
+
+if TYPE_CHECKING:
+    from ..inference.runtime.session import Session
 
 _KEY_NAME = b"made here"
 _MARK_BYTES = 32
@@ -28,12 +32,12 @@ _MAX_SHOWN_QUERY_CHARS = 300
 class Trust:
     """Makes and checks the marks of this user."""
 
-    def __init__(self, path: str, session: Session) -> None:
+    def __init__(self, path: str, session: Callable[[], Session]) -> None:
         """Remember which file it is about.
 
         Args:
             path: of the DuckDB file, for the errors.
-            session: whose default store has the secret. It is opened when the first mark is wanted.
+            session: gives the one whose default store has the secret, when the first mark is wanted.
         """
         self._path = path
         self._session = session
@@ -50,7 +54,7 @@ class Trust:
             A MAC in hexadecimal.
         """
         if self._key is None:
-            store = self._session.store(None)
+            store = self._session().store(None)
             store.wait_until_open()
             self._key = blake2b(_KEY_NAME, key=store.secret, digest_size=_MARK_BYTES).digest()
         row = orjson.dumps([item.kind, item.row()], option=orjson.OPT_SORT_KEYS)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from sqlglot.tokens import Token, TokenType
 
 from .catalog import SCHEMA
-from .describing import usage_frame
 from .tokens import MAX_MODEL_STATEMENT_CHARS, Statement
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def with_usage(statement: Statement, connection: Connection) -> Statement:
         end = tokens[at + 2].end + 1
     if not pieces:
         return statement
+    from .describing import usage_frame
+
     connection.duckdb.register(_FRAME, usage_frame(connection))
     return Statement("".join([*pieces, source[end:]]), statement.words)
 

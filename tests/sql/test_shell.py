@@ -59,6 +59,7 @@ class SlowService(Service):
     def __init__(self, answered: int) -> None:
         super().__init__()
         self.left, self.is_stuck = answered, threading.Event()
+        self.held: list[asyncio.Future[Any]] = []
         self.answer = self._answer
 
     def _answer(self, body: Any, headers: Any, path: Any) -> Any:
@@ -69,7 +70,15 @@ class SlowService(Service):
         if self.left >= 0:
             return answer(body, headers, path)
         self.is_stuck.set()
-        return asyncio.get_running_loop().create_future()  # until the client goes away
+        never = asyncio.get_running_loop().create_future()
+        self.held.append(never)
+        return never
+
+    def close(self) -> None:
+        """Let go of what is held, and stop the server."""
+        for each in self.held:
+            each.get_loop().call_soon_threadsafe(each.cancel)
+        super().close()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from huggingface_api_handler.cli.sql import output
 from huggingface_api_handler.cli.sql.output import FORMATS, MAX_SHOWN_ROWS, write_result
 from huggingface_api_handler.sql import Result
 
@@ -33,7 +32,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((60, 24)))
 
 
 def written(database: duckdb.DuckDBPyConnection, query: str, kind: str, out: io.StringIO | None = None) -> str:

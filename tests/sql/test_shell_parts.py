@@ -116,7 +116,7 @@ def test_few_inputs_are_not_counted() -> None:
         """Fails where it is counted."""
 
         @property
-        def requests(self) -> int:  # type: ignore[override]
+        def requests(self) -> int:
             """Fail."""
             raise AssertionError
 

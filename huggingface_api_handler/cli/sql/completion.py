@@ -15,7 +15,7 @@ from .output import FORMATS
 
 if TYPE_CHECKING:
     from ...sql import Connection
-    from ...sql.catalog import Model
+    from ...sql.catalog_items import Model
 
 _WORD = re.compile(r"[\w$]*$")
 _QUALIFIED = re.compile(r"(?:\"(?P<quoted>[^\"]+)\"|(?P<name>\w+))\.\w*$")

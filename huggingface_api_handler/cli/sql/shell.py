@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.filters import Condition
@@ -22,6 +24,7 @@ from .runner import Runner, places_of, say
 
 _PROMPT = "sql> "
 _CONTINUATION = "...> "
+_ASKS_MODELS = "huggingface_api_handler.sql.running"
 
 _NAMES_A_KEY = re.compile(rf"\b(?:{'|'.join(KEY_NAMES)})\b\s*=", re.IGNORECASE)
 
@@ -41,6 +44,8 @@ class Shell:
     ) -> None:
         self._runner = runner
         self._names: Names | None = None
+        # While the person types: the first statement with a model would wait a second for it.
+        self._imports = Thread(target=import_module, args=(_ASKS_MODELS,), name="imports")
         self._session: PromptSession[str] = PromptSession(
             _PROMPT,
             multiline=Condition(lambda: not is_whole(self._session.default_buffer.text)),
@@ -55,6 +60,7 @@ class Shell:
     def run(self) -> None:
         """Read and run statements until the person leaves."""
         say(f"huggingface_api_handler {__version__}. Statements end with a semicolon. .help says more, Ctrl-D leaves.")
+        self._imports.start()
         was_interrupted = False
         while True:
             try:
@@ -77,6 +83,7 @@ class Shell:
     def _run(self, text: str) -> bool:
         """Run what a person wrote. Returns whether they stay."""
         self._names = None
+        self._imports.join()  # two threads may not import the same at once
         try:
             if not run_dot_command(self._runner, text):
                 all(self._runner.run(place, is_timed=True) for place in places_of(text))
