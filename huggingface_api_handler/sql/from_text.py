@@ -30,6 +30,7 @@ class FromText(EditedText):
         super().__init__(text, tokens)
         self.pieces: dict[Relation, str] = {}
         self.stored: dict[Relation, str] = {}
+        self._frozen: dict[Relation, tuple[str, str]] = {}
         self._wheres: dict[Block, str] = {}
 
     def items(self, relations: Sequence[Relation]) -> str:
@@ -130,9 +131,23 @@ class FromText(EditedText):
             return f"{target}, {text}" if text else target
         return text
 
+    def reorder(self, span: Span, relations: Sequence[Relation]) -> None:
+        """Put the items of FROM in another order.
+
+        Args:
+            span: All of them.
+            relations: The items in their new order. Their text is as it is now from then on.
+        """
+        self._frozen.update(
+            {each: (self._item(each, is_first=False), self._item(each, is_first=True)) for each in relations}
+        )
+        self.replace(span, self.items(relations))
+
     def _item(self, relation: Relation, *, is_first: bool) -> str:
         if relation in self.pieces:
             return self.pieces[relation]
+        if relation in self._frozen:
+            return self._frozen[relation][is_first]
         return self.render(Span(relation.start if is_first else relation.join_start, relation.condition_end))
 
 

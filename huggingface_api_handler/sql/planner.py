@@ -154,7 +154,7 @@ class Planner:
             if not is_moved:
                 self._text.replace(Span(relation.join_start, relation.condition_end), self._text.pieces[relation])
         if is_moved:
-            self._text.replace(span, self._text.items(block.relations))
+            self._text.reorder(span, block.relations)
         if windows is not None and row_ids is not None:
             limited_block = WindowedBlock(block, plans, row_ids, self._tokens, self._text, self._binder)
             limited_block.run(
