@@ -256,6 +256,9 @@ def progress() -> Progress:
 def terminable() -> Iterator[None]:
     """Let SIGTERM unwind the stack as Ctrl-C does, so that nothing that was started is left behind.
 
+    Yields:
+        Nothing.
+
     Raises:
         SystemExit: SIGTERM came; the exit status is 143.
     """

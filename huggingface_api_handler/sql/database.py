@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from sqlglot.tokens import TokenType
@@ -184,7 +185,7 @@ class Database:
         if not self._parameters:
             return {}
         tokens = Dialect().tokenize(sql)
-        pairs = zip(tokens, tokens[1:], strict=False)
+        pairs = pairwise(tokens)
         names = {name.text for dollar, name in pairs if dollar.token_type is TokenType.PARAMETER}
         return {name: value for name, value in self._parameters.items() if name in names}
 
@@ -203,7 +204,7 @@ def with_named_parameters(statement: Statement, given: Parameters | None) -> tup
         InputError: There are more or fewer values than parameters.
     """
     marks = [token for token in statement.tokens if token.token_type is TokenType.PLACEHOLDER]
-    pairs = zip(statement.tokens, statement.tokens[1:], strict=False)
+    pairs = pairwise(statement.tokens)
     names = {name.text for dollar, name in pairs if dollar.token_type is TokenType.PARAMETER}
     if isinstance(given, Mapping):
         values = {str(name): value for name, value in given.items()}

@@ -40,7 +40,7 @@ def input_error(
             missing = next((each for each in later if f'"{each}"' in message), None)
             if missing is not None:
                 return InputError(
-                    f"the input {expression} of {label} reads {missing}, which stands to its right. Put {label} after it"
+                    f"the input {expression} of {label} reads {missing}, which stands right of it. Put {label} after it"
                 )
             return InputError(f"the input {expression} of {label} cannot be read. DuckDB says: {message}")
         if "mbiguous" in message:
@@ -48,11 +48,13 @@ def input_error(
                 f"{label} reads the column {preview(name)}, and more than one table has it. Say which: "
                 f"ON {label}.{name} = table.{name}"
             )
-        known = columns()
-        if name.lower() not in {each.lower() for each in known}:
+        columns_there = columns()
+        if name.lower() not in {each.lower() for each in columns_there}:
+            hint = suggest(name, columns_there)
+            stop = "" if hint.endswith("?") else "."
             return InputError(
-                f"{label} reads the column {preview(name)}, which is not there{suggest(name, known)} Say what it reads: "
-                f"ON {label}.{name} = another_column"
+                f"{label} reads the column {preview(name)}, which is not there{hint}{stop} "
+                f"Say what it reads: ON {label}.{name} = another_column"
             )
         return InputError(f"the input {preview(name)} of {label} cannot be read. DuckDB says: {message}")
     return InputError(f"the inputs of {label} cannot be read together: {', '.join(expressions)}")

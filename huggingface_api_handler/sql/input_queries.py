@@ -86,14 +86,13 @@ def binding_form(forms: Iterator[str], describe: Describe) -> tuple[str, list[tu
     Raises:
         duckdb.Error: None binds; what is wrong with the first.
     """
-    first_error: Exception | None = None
+    errors: list[Exception] = []
     for form in forms:
         try:
             return form, describe(form)
-        except Exception as error:
-            first_error = first_error or error
-    assert first_error is not None  # there is always one form
-    raise first_error
+        except Exception as error:  # any error of DuckDB
+            errors.append(error)
+    raise errors[0]
 
 
 class InputQuery(NamedTuple):

@@ -100,7 +100,10 @@ def numbered_candidates(
         The query.
     """
     keys = {f"__hf_k{number}": key for number, key in enumerate(order)}
-    shown = [*(f"{id_} AS {name}" for id_, name in ids.items()), *(f"({key}\n) AS {name}" for name, (key, _) in keys.items())]
+    shown = [
+        *(f"{id_} AS {name}" for id_, name in ids.items()),
+        *(f"({key}\n) AS {name}" for name, (key, _) in keys.items()),
+    ]
     where = " WHERE " + " AND ".join(f"({each}\n)" for each in conditions) if conditions else ""
     by = ", ".join(f"{name} {direction}" for name, (_, direction) in keys.items())
     sorted_by = f" ORDER BY {by}" if by else ""
@@ -141,10 +144,7 @@ def _order(
 ) -> list[tuple[str, str]] | None:
     if "ORDER BY" not in block.clauses:
         return []
-    if "SELECT" not in block.clauses:
-        listed = []
-    else:
-        listed = items(tokens, block.clauses["SELECT"])
+    listed = items(tokens, block.clauses["SELECT"]) if "SELECT" in block.clauses else []
     reading = reading_aliases(tokens, block, joins)
     by_alias = {item.alias: item.span for item in listed if item.alias is not None}
     order = []

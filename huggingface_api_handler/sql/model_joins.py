@@ -95,12 +95,12 @@ def behind_tables(block: Block, models: Mapping[Relation, JoinedModel]) -> bool:
     if not tables or block.relations[0] not in models:
         return False
     table, first = tables[0], block.relations[0]
-    behind = block.relations.index(table)
+    index = block.relations.index(table)
     first.join, table.join = table.join.replace("RIGHT", "LEFT").replace("FULL", "LEFT"), ""
     if table.on is not None or table.using is not None:
         first.on, first.using, table.on, table.using = table.on, table.using, None, None
     table.condition_end = table.end
-    block.relations[: behind + 1] = [table, *block.relations[:behind]]
+    block.relations[: index + 1] = [table, *block.relations[:index]]
     return True
 
 
@@ -153,13 +153,11 @@ def _refuse_join(relation: Relation, label: str) -> None:
     words = relation.join.split()
     if any(word in _OUTER for word in words):
         raise InputError(
-            f"{relation.join} {label}: a model has no rows of its own. Write JOIN {label}, which keeps every row before it"
+            f"{relation.join} {label}: a model has no rows of its own. JOIN {label} keeps every row before it"
         )
     for word in words:
         if word in _NO_MODEL:
-            raise InputError(
-                f"{relation.join} {label}: a model is joined with JOIN or LEFT JOIN, and filtered in WHERE"
-            )
+            raise InputError(f"{relation.join} {label}: a model is joined with JOIN or LEFT JOIN. Filter in WHERE")
     if relation.is_sampled:
         raise InputError(f"{label} is a model and has no rows to take a sample of. Take it of the table")
 

@@ -84,7 +84,13 @@ def misspelt(statement: Statement, names: Collection[str]) -> tuple[str, str] | 
     """
     for relation in named_tables(read_structure(statement.tokens)):
         near = get_close_matches(relation.name[-1].lower(), names, n=1, cutoff=MIN_LIKENESS)
-        if near and relation.join and relation.on is None and relation.using is None:
+        if (
+            near
+            and near[0] != relation.name[-1].lower()
+            and relation.join
+            and relation.on is None
+            and relation.using is None
+        ):
             return relation.name[-1], near[0]
     return None
 

@@ -7,50 +7,29 @@ the place of the join, so that names, ``*``, USING, windows and set operations s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sqlglot.tokens import Token
 
 from ..errors import InputError
 from .block_reader import read_structure
 from .blocks import Block, Query, Relation, Span, named_tables
-from .edits import EditedText
+from .from_text import FromText
 from .functions import functions_of
-from .input_errors import described_columns, input_error
-from .input_queries import Around, InputQuery, binding_form, select_inputs
-from .limit_windows import CANDIDATE, MAX_CANDIDATES, Limited, limited, next_window, numbered_candidates
+from .input_binder import InputBinder
+from .input_queries import Around, InputQuery, select_inputs
+from .limit_windows import limited
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
+from .model_plan import ModelPlan
 from .needs import Needs
-from .predictions import Database, Predictions, PredictionTable, quoted
+from .predictions import Database, Predictions, quoted
 from .products import split_product
 from .pushdown import pushable
-from .reads import conjuncts, words
+from .reads import conjuncts
 from .sources import Sources, is_ordered
+from .windowed_block import WindowedBlock
 
 Resolve = Callable[[Relation], JoinedModel | None]
 """The model that a relation of a statement names; None for anything else."""
-
-
-class _Plan(NamedTuple):
-    """What is to be asked of a model.
-
-    Attributes:
-        join: The model in FROM.
-        table: Its predictions.
-        expressions: Its inputs.
-        source: What stands left of it.
-        conditions: What the rows there must fulfil.
-        needed: What the inputs come from: all that stands left of it, or one part of a product.
-        needed_conditions: What the rows of ``needed`` must fulfil, so that the product has a row for them.
-    """
-
-    join: ModelJoin
-    table: PredictionTable
-    expressions: list[str]
-    source: str
-    conditions: list[str]
-    needed: list[Relation]
-    needed_conditions: list[str]
 
 
 class Planner:
@@ -70,15 +49,13 @@ class Planner:
         """
         self._tokens, self._database = tokens, database
         self._root = read_structure(tokens)
-        self._text = EditedText(text, tokens)
+        self._text = FromText(text, tokens)
         found = [(relation, resolve(relation)) for relation in named_tables(self._root)]
         self._models = {relation: model for relation, model in found if model is not None}
         self.needs = Needs(tokens, self._models)
         self._joins: dict[Relation, ModelJoin] = {}
-        self._pieces: dict[Relation, str] = {}
-        self._stored: dict[Relation, str] = {}
-        self._wheres: dict[Block, str] = {}
-        self._around = Around(self._with_text, self._outer_from)
+        self._around = Around(self._text.ctes, self._text.outer_items)
+        self._binder = InputBinder(self._around, database.describe)
 
     @property
     def has_models(self) -> bool:
@@ -140,8 +117,8 @@ class Planner:
         """Run what a CTE defines once, since it may give other rows when it runs again."""
         cte = query.ctes[number]
         self._around.begun[query] = number + 1
-        form = next(self._around.forms(f"SELECT * FROM {quoted(cte.name)}", Block(cte.span.start, query)))
-        if self._binds(form):
+        form = self._binder.alone(f"SELECT * FROM {quoted(cte.name)}", Block(cte.span.start, query))
+        if self._binder.binds(form):
             self._text.replace(cte.query.span, f"SELECT * FROM {self._predictions.temporary(f'AS {form}')}")
 
     def _block(self, block: Block) -> None:
@@ -175,11 +152,14 @@ class Planner:
             if windows is None or row_ids is None:
                 self._ask(block, plan)
             if not is_moved:
-                self._text.replace(Span(relation.join_start, relation.condition_end), self._pieces[relation])
+                self._text.replace(Span(relation.join_start, relation.condition_end), self._text.pieces[relation])
         if is_moved:
-            self._text.replace(span, self._from_text(block.relations))
+            self._text.reorder(span, block.relations)
         if windows is not None and row_ids is not None:
-            self._ask_in_windows(block, plans, windows, row_ids)
+            limited_block = WindowedBlock(block, plans, row_ids, self._tokens, self._text, self._binder)
+            limited_block.run(
+                windows, self._database, self._predictions, lambda plan, more, rows: self._ask(block, plan, more, rows)
+            )
         if row_ids is not None:
             self._order(block, row_ids)
         for _, child in block.children:
@@ -207,12 +187,12 @@ class Planner:
         if relation.group is not None:
             return False
         text = self._text.render(Span(relation.start, relation.end))
-        form = next(self._around.forms(f"SELECT * FROM {text}", block))
-        if relation.is_lateral or not self._binds(form):
+        form = self._binder.alone(f"SELECT * FROM {text}", block)
+        if relation.is_lateral or not self._binder.binds(form):
             return False
         name = self._predictions.temporary(f"AS {form}")
         alias = relation.label or "unnamed_subquery"
-        self._stored[relation] = name
+        self._text.stored[relation] = name
         self._text.replace(Span(relation.start, relation.end), f"{name} AS {quoted(alias)}")
         relation.query, relation.alias, relation.column_aliases, relation.is_sampled = None, alias, (), False
         return True
@@ -239,7 +219,7 @@ class Planner:
 
     def _row_id(self, relation: Relation) -> list[str] | None:
         reference = self._text.render(Span(relation.reference_start, relation.reference_end))
-        return self._sources.row_id(relation, self._stored.get(relation, reference))
+        return self._sources.row_id(relation, self._text.stored.get(relation, reference))
 
     def _is_result(self, block: Block) -> bool:
         """Whether the rows of a block are those that the person sees."""
@@ -258,9 +238,9 @@ class Planner:
         (ids,) = row_ids.values()
         self._text.insert(min(starts, default=block.end), f"\nORDER BY {', '.join(ids)} ")
 
-    def _plan(self, block: Block, join: ModelJoin) -> _Plan:
+    def _plan(self, block: Block, join: ModelJoin) -> ModelPlan:
         model, left = join.model, block.relations[: block.relations.index(join.relation)]
-        expressions = [self._expression(join, name) for name in model.inputs]
+        expressions = [self._text.input_of(join, name) for name in model.inputs]
         if not left and len(join.bindings) < len(model.inputs):
             missing = [name for name in model.inputs if name.lower() not in join.bindings]
             raise InputError(
@@ -268,22 +248,21 @@ class Planner:
                 f"with the column {missing[0]}"
             )
         self._refuse_volatile(join, left)
-        source = self._from_text(left)
+        source = self._text.items(left)
         found = pushable(self._tokens, block, join, self._joins, self._models, self._functions)
         texts = {span: self._text.render(span) for span in found}
         try:
-            conditions, types = self._binding(block, expressions, source, list(texts.values()))
+            conditions, types = self._binder.binding(block, expressions, source, list(texts.values()))
         except Exception as error:  # any error of DuckDB
-            self._refuse_source(block, source)
-            raise self._input_error(block, join, expressions, source) from error
+            raise self._binder.error(block, join, expressions, source) from error
         table = self._predictions.table(model, types)
-        self._pieces[join.relation] = self._piece(join, table, expressions, is_first=not left)
+        self._text.pieces[join.relation] = self._text.piece(join, table, expressions, is_first=not left)
         for span, name, keeps_null in join.where:
             if left:
                 expression = expressions[[each.lower() for each in model.inputs].index(name)]
                 self._text.replace(span, "true" if keeps_null else f"(({expression}) IS NOT NULL)")
         kept = [span for span in found if texts[span] in conditions]
-        return _Plan(join, table, expressions, source, conditions, *self._needed(block, join, left, kept))
+        return ModelPlan(join, table, expressions, source, conditions, *self._needed(block, join, left, kept))
 
     def _needed(
         self, block: Block, join: ModelJoin, left: Sequence[Relation], conditions: Sequence[Span]
@@ -293,8 +272,8 @@ class Planner:
         def columns_of(relation: Relation) -> set[str] | None:
             """The columns of an item, as far as it can be read by itself."""
             text = self._text.render(Span(relation.start, relation.end))
-            form = next(self._around.forms(f"SELECT * FROM {text}", block))
-            if relation.is_lateral or not self._binds(form):
+            form = self._binder.alone(f"SELECT * FROM {text}", block)
+            if relation.is_lateral or not self._binder.binds(form):
                 return None
             return {name.lower() for name, _ in self._database.describe(form)}
 
@@ -307,40 +286,10 @@ class Planner:
             return list(left), rendered(conditions)
         part, others = parts
         checks = [
-            f"EXISTS ({select_inputs(['1'], self._from_text(each.relations), rendered(each.conditions), word='ALL')})"
+            f"EXISTS ({select_inputs(['1'], self._text.items(each.relations), rendered(each.conditions), word='ALL')})"
             for each in others
         ]
         return part.relations, [*rendered(part.conditions), *checks]
-
-    def _refuse_source(self, block: Block, source: str) -> None:
-        """Say what is wrong with what stands left of a model, without the text that we wrote."""
-        if not source:
-            return
-        try:
-            forms = self._around.forms(f"SELECT * FROM {source}", block)
-            binding_form(forms, self._database.describe)
-        except Exception as error:
-            raise type(error)(str(error).partition("\n\nLINE ")[0]) from None
-
-    def _input_error(self, block: Block, join: ModelJoin, expressions: Sequence[str], source: str) -> InputError:
-        right = block.relations[block.relations.index(join.relation) + 1 :]
-
-        def columns() -> list[str]:
-            """The columns left of the model."""
-            form = next(self._around.forms(f"SELECT * FROM {source}", block))
-            return described_columns(self._database.describe, f"({form})")
-
-        def error_of(expression: str) -> Exception | None:
-            """What DuckDB says of one input."""
-            try:
-                core = select_inputs([expression], source, [])
-                binding_form(self._around.forms(core, block), self._database.describe)
-            except Exception as error:  # any error of DuckDB
-                return error
-            return None
-
-        labels = [relation.label for relation in right if relation.label is not None]
-        return input_error(join, expressions, columns, labels, error_of)
 
     def _refuse_volatile(self, join: ModelJoin, left: Sequence[Relation]) -> None:
         """Refuse what would be another value when it is looked up than when it was asked."""
@@ -353,178 +302,17 @@ class Planner:
                     f"subselect, such as FROM (SELECT *, {found[0]}() AS x FROM ...), and join {join.label} to that"
                 )
 
-    def _ask(self, block: Block, plan: _Plan, *conditions: str, candidates: int = 0) -> None:
+    def _ask(self, block: Block, plan: ModelPlan, conditions: Sequence[str] = (), candidates: int = 0) -> None:
         if not self.needs.is_read(block, plan.join):
             return
 
         def query(word: str) -> str:
             """The query of inputs, each once or for every row."""
             if word == "DISTINCT":
-                source, asked = self._from_text(plan.needed), [*plan.needed_conditions, *conditions]
+                source, asked = self._text.items(plan.needed), [*plan.needed_conditions, *conditions]
             else:
                 source, asked = plan.source, [*plan.conditions, *conditions]
             core = select_inputs(plan.expressions, source, asked, word=word)
-            return binding_form(self._around.forms(core, block), self._database.describe)[0]
+            return self._binder.form(core, block)
 
         self._predictions.ask(plan.table, plan.join.model.inputs, InputQuery(query, candidates))
-
-    def _ask_in_windows(
-        self, block: Block, plans: Sequence[_Plan], windows: Limited, row_ids: dict[Relation, list[str]]
-    ) -> None:
-        """Ask for the first candidates, and for more until LIMIT is met, or there are no more."""
-        wanted, filtering = self._count(f"SELECT {windows.rows}"), self._filtering(block, plans)
-        if wanted is None or filtering is None:
-            for plan in plans:
-                self._ask(block, plan)
-            return
-        tables = [relation for relation in block.relations if relation in row_ids]
-        names = {id_: f"__hf_r{number}" for number, id_ in enumerate(each for ids in row_ids.values() for each in ids)}
-        order = windows.order or ([(id_, "") for id_ in names] if len(tables) == 1 else [])
-        conditions = self._binding(block, ["1"], self._from_text(tables), plans[0].conditions)[0]
-        most = MAX_CANDIDATES if filtering else wanted
-        form = next(
-            self._around.forms(numbered_candidates(names, self._from_text(tables), conditions, order, most), block)
-        )
-        if not self._binds(form):
-            for plan in plans:
-                self._ask(block, plan)
-            return
-        candidates = self._predictions.temporary(f"AS {form}")
-        total, asked, found = self._count(f"SELECT count(*) FROM {candidates}") or 0, 0, 0
-
-        def among(relations: Sequence[Relation], start: int, stop: int) -> str:
-            """The condition that a row is one of some candidates."""
-            same = "".join(
-                f" AND __c.{names[id_]} IS NOT DISTINCT FROM {id_}"
-                for each in relations
-                if each in row_ids
-                for id_ in row_ids[each]
-            )
-            return (
-                f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
-            )
-
-        is_last = not filtering
-        rounds = 0
-        while asked < total and found < wanted:
-            stop = min(total, asked + (wanted if is_last else next_window(asked, found, wanted, rounds)))
-            for plan in plans:
-                self._ask(block, plan, among(plan.needed, asked, stop), candidates=0 if is_last else total)
-            asked, rounds = stop, rounds + 1
-            self._where(block, among(tables, 0, asked))
-            if is_last or not self._predictions.knows_predictions:
-                break
-            found = self._count(self._counted(block, wanted)) or 0
-        if filtering and found < wanted and total == most and self._predictions.knows_predictions:
-            self._where(block, "true")
-            for plan in plans:
-                self._ask(block, plan)
-
-    def _filtering(self, block: Block, plans: Sequence[_Plan]) -> bool | None:
-        """Whether models decide which rows a block has; None where they decide what other tables give."""
-        joins = [plan.join for plan in plans]
-        for relation in block.relations:
-            if relation in self._joins:
-                continue
-            names = words(self._tokens, relation.on) if relation.on is not None else set(relation.using or ())
-            if "NATURAL" in relation.join or any(join.reads(names) for join in joins):
-                return None
-        if any((join.residual or join.using) and not join.is_optional for join in joins):
-            return True
-        if "WHERE" not in block.clauses:
-            return False
-        rendered = {self._text.render(span) for span in conjuncts(self._tokens, block.clauses["WHERE"])}
-        return not rendered <= set(plans[0].conditions)
-
-    def _where(self, block: Block, condition: str) -> None:
-        """Add a condition to WHERE, in the place of the one that was added before."""
-        if "WHERE" in block.clauses:
-            span = block.clauses["WHERE"]
-            self._wheres.setdefault(block, self._text.render(span))
-            self._text.replace(span, f"({self._wheres[block]}) AND {condition}")
-        else:
-            end = max(block.clauses[name].end for name in ("FROM", "SELECT") if name in block.clauses)
-            self._text.replace(Span(end, end), f"\nWHERE {condition} ")
-
-    def _counted(self, block: Block, wanted: int) -> str:
-        """How many rows of a block there are, up to what is wanted."""
-        starts = [span.start - 1 for name, span in block.clauses.items() if name in ("ORDER BY", "LIMIT", "OFFSET")]
-        text = self._text.render(Span(block.start, min(starts)))
-        return next(self._around.forms(f"SELECT count(*) FROM ({text}\nLIMIT {wanted})", block))
-
-    def _count(self, query: str) -> int | None:
-        value = self._database.rows(query)[0][0]
-        return None if value is None else int(value)
-
-    def _binds(self, query: str) -> bool:
-        try:
-            self._database.describe(query)
-        except Exception:  # any error of DuckDB
-            return False
-        return True
-
-    def _binding(
-        self, block: Block, expressions: Sequence[str], source: str, conditions: Sequence[str]
-    ) -> tuple[list[str], list[str]]:
-        """The conditions that bind without what stands right of the model, and the types of the inputs."""
-        core = select_inputs(expressions, source, [])
-        _, columns = binding_form(self._around.forms(core, block), self._database.describe)
-        kept: list[str] = []
-        for condition in conditions:
-            core = select_inputs(expressions, source, [*kept, condition])
-            if any(self._binds(form) for form in self._around.forms(core, block)):
-                kept.append(condition)
-        return kept, [type_ for _, type_ in columns]
-
-    def _expression(self, join: ModelJoin, name: str) -> str:
-        span = join.bindings.get(name.lower())
-        return quoted(name) if span is None else self._text.render(span)
-
-    def _piece(self, join: ModelJoin, table: PredictionTable, expressions: Sequence[str], *, is_first: bool) -> str:
-        """What stands in the place of a model and its join."""
-        columns = [*join.model.outputs, *(join.model.inputs if is_first else ())]
-        columns[: len(join.relation.column_aliases)] = join.relation.column_aliases
-        names = f" AS {quoted(join.label)}({', '.join(map(quoted, columns))})"
-        if is_first:
-            return f"({table.single(expressions)}){names}"
-        lateral = f"LATERAL ({table.lookup(expressions)}){names}"
-        kept = "LEFT JOIN" if join.is_optional or not (join.residual or join.using) else "JOIN"
-        if join.using:
-            return f" {kept} {lateral} USING ({', '.join(map(quoted, join.using))})"
-        residual = " AND ".join(f"({self._text.render(span)})" for span in join.residual)
-        return f" {kept} {lateral} ON {residual or 'true'}"
-
-    def _from_text(self, relations: Sequence[Relation]) -> str:
-        return " ".join(self._relation_text(relation, is_first=not number) for number, relation in enumerate(relations))
-
-    def _relation_text(self, relation: Relation, *, is_first: bool) -> str:
-        if relation in self._pieces:
-            return self._pieces[relation]
-        return self._text.render(Span(relation.start if is_first else relation.join_start, relation.condition_end))
-
-    def _with_text(self, query: Query, count: int) -> str:
-        first, last = query.ctes[0], query.ctes[count - 1]
-        word = "WITH RECURSIVE" if query.is_recursive else "WITH"
-        return f"{word} {self._text.render(Span(first.span.start, last.span.end))}"
-
-    def _outer_from(self, outer: Block, inner: Block) -> str:
-        """What stands in the FROM of a block as a query inside of it sees it."""
-        seen = []
-        for relation in outer.relations:
-            if relation.group is inner or (relation.query is not None and _is_within(inner.query, relation.query)):
-                break
-            seen.append(relation)
-        text = self._from_text(seen)
-        if outer.target is not None:
-            target = self._text.render(Span(outer.target.start, outer.target.end))
-            return f"{target}, {text}" if text else target
-        return text
-
-
-def _is_within(query: Query, other: Query) -> bool:
-    """Whether a query is another, or stands in it without a block between."""
-    while query is not other:
-        if query.parent is not None or query.enclosing is None:
-            return False
-        query = query.enclosing
-    return True

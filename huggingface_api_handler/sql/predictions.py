@@ -84,13 +84,12 @@ class PredictionTable(NamedTuple):
         keys = ", ".join(f"{each} AS {input_column(number)}" for number, each in enumerate(expressions))
         shown = ", ".join(f"__k.{input_column(number)}" for number in range(len(expressions)))
         same = self._equal("__p.", [f"__k.{input_column(number)}" for number in range(len(expressions))])
-        return f"SELECT {self._outputs('__p.')}, {shown} FROM (SELECT {keys}) AS __k LEFT JOIN {self.name} AS __p ON {same}"
+        row = f"(SELECT {keys}) AS __k"
+        return f"SELECT {self._outputs('__p.')}, {shown} FROM {row} LEFT JOIN {self.name} AS __p ON {same}"
 
     def _outputs(self, qualifier: str) -> str:
         columns = {name: f"{qualifier}{column}" for column, name in self.columns.items()}
-        return ", ".join(
-            columns[name] if name in columns else f"CAST(NULL AS {type_})" for name, type_ in self.model.outputs.items()
-        )
+        return ", ".join(columns.get(name, f"CAST(NULL AS {type_})") for name, type_ in self.model.outputs.items())
 
     def _equal(self, qualifier: str, expressions: Sequence[str]) -> str:
         return " AND ".join(
@@ -203,8 +202,8 @@ class Predictions:
             )
 
     def _keep(self, table: PredictionTable, numbered: str, start: int, out: pd.DataFrame) -> None:
-        kept = pd.DataFrame({column: _cells(out[name]) for column, name in table.columns.items()}, copy=False)
-        kept[_NUMBER] = range(start + 1, start + len(out) + 1)
+        rows = pd.DataFrame({column: _cells(out[name]) for column, name in table.columns.items()}, copy=False)
+        rows[_NUMBER] = range(start + 1, start + len(out) + 1)
         inputs = ", ".join(f"__i.{input_column(number)}" for number in range(table.inputs))
         outputs = "".join(
             f", CAST(__f.{column} AS {table.model.outputs[name]})" for column, name in table.columns.items()
@@ -214,7 +213,7 @@ class Predictions:
             f"JOIN {_FRAME} AS __f ON __f.{_NUMBER} = __i.{_NUMBER} "
             f"WHERE __i.{_NUMBER} BETWEEN {start + 1} AND {start + len(out)}",
             _FRAME,
-            kept,
+            rows,
         )
 
     def _drop(self, name: str) -> None:

@@ -56,7 +56,9 @@ def inputs_of(join: ModelJoin) -> Reads:
     Returns:
         The expressions that bind its inputs, and the names of the others.
     """
-    return Reads(list(join.bindings.values()), [name for name in join.model.inputs if name.lower() not in join.bindings])
+    return Reads(
+        list(join.bindings.values()), [name for name in join.model.inputs if name.lower() not in join.bindings]
+    )
 
 
 def split_product(
@@ -92,7 +94,7 @@ def split_product(
     names = _Names(tokens)
     for relation in relations:
         own = joins[relation].model.outputs if relation in joins else columns_of(relation)
-        if own is None or relation.column_aliases and relation in joins:
+        if own is None or (relation.column_aliases and relation in joins):
             return None
         names.add(relation, own)
     parts = _Parts(len(relations))

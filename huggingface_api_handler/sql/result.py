@@ -200,11 +200,11 @@ class Result:
 
     def _read(self, count: int | None) -> list[Row]:
         """So many rows of the connection, or all. What fails is read no further."""
-        assert self._connection is not None
+        connection = self._connection
+        if connection is None:
+            return []
         try:
-            found: list[Row] = (
-                self._connection.fetchall() if count is None else self._connection.fetchmany(count)
-            )
+            found: list[Row] = connection.fetchall() if count is None else connection.fetchmany(count)
         except BaseException:
             self._end()
             raise

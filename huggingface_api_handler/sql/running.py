@@ -110,7 +110,10 @@ class _Prepared:
         def query_of(name: str) -> str | None:
             """The SELECT of a view over a model."""
             view = catalog.view(name)
-            return connection.renamed(statements_of(view.query)[0]).source if view is not None else None
+            if view is None:
+                return None
+            connection.trust.refuse_foreign(view)
+            return connection.renamed(statements_of(view.query)[0]).source
 
         self._connection = connection
         named, values = with_named_parameters(statement, parameters)
@@ -143,6 +146,8 @@ class _Prepared:
             raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
         if not planner.has_models:
             return False
+        labels = planner.labels()
+        self.statement.refuse_other_models({*labels, *(model.name for model in labels.values())})
         predictions = BoundOnly(self.database, self.needed)
         self.database.check(planner.run(predictions), self._explained)
         predictions.close()
@@ -155,9 +160,7 @@ class _Prepared:
             if column is None or column[1].lower() != name.lower():
                 continue
             if column[2].lower() in {each.lower() for each in model.inputs}:
-                return InputError(
-                    f"{name}.{column[2]} is what the model reads. Compare the column that it is read from"
-                )
+                return InputError(f"{name}.{column[2]} is what the model reads. Compare the column it is read from")
             return InputError(f"the model {name} gives no {preview(column[2])}{suggest(column[2], model.outputs)}")
         return None
 

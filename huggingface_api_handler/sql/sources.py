@@ -1,4 +1,4 @@
-"""What stands in FROM beside models: whether it gives the same rows when it is read again, and what tells its rows apart."""
+"""What stands in FROM beside models: whether it gives the same rows again, and what tells its rows apart."""
 
 from __future__ import annotations
 

@@ -248,9 +248,7 @@ def is_complete(text: str) -> bool:
     >>> is_complete("SELECT 1; -- done"), is_complete("SELECT 1"), is_complete("SELECT ';")
     (True, False, False)
     """
-    start = first = stop = 0
-    for start, first, stop in _cuts(text):  # noqa: B007 -- the last one is meant
-        pass
+    start, first, stop = list(_cuts(text))[-1]
     return start > 0 and first >= stop
 
 

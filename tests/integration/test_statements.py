@@ -14,7 +14,17 @@ from huggingface_api_handler.demo.sql_script import created_model
 from tests.conftest import Service
 from tests.support import sql_statements
 from tests.support.sql_service import running_service
-from tests.support.sql_statements import EXAMPLE_URL, EXAMPLES, FOLDER, Outcome, Statement, Table, files, needed_by, statements_of
+from tests.support.sql_statements import (
+    EXAMPLE_URL,
+    EXAMPLES,
+    FOLDER,
+    Outcome,
+    Statement,
+    Table,
+    files,
+    needed_by,
+    statements_of,
+)
 
 WRITES = os.environ.get("WRITE_STATEMENTS") == "1"
 """Whether results that differ from ours are stored as the expected ones, and not compared."""
@@ -59,11 +69,13 @@ def outcomes(mindsdb: MindsDB, statement_service: Service) -> Outcomes:
     return of
 
 
-@pytest.mark.parametrize(("file", "statement"), TESTED, ids=[f"{file.stem} {statement.id}" for file, statement in TESTED])
+@pytest.mark.parametrize(
+    ("file", "statement"), TESTED, ids=[f"{file.stem} {statement.id}" for file, statement in TESTED]
+)
 def test_a_statement_gives_what_its_file_says(file: Path, statement: Statement, outcomes: Outcomes) -> None:
     outcome = outcomes(file)[statement.id]
     if WRITES and isinstance(outcome, Table) and statement.mindsdb == "other rows":
-        sql_statements.store(file.stem, statement.id, outcome, of_mindsdb=True)
+        sql_statements.store(file, statement.id, outcome, of_mindsdb=True)
     expected = sql_statements.expected_of(file.stem).get(statement.id)
     fault = sql_statements.fault_in_mindsdb(statement, outcome, expected)
     assert not fault, f"{statement.text}\n{fault}"

@@ -1,14 +1,16 @@
-"""What `pip install ".[sql,local]"` brings: few packages, and less than 500 MB. run.sh runs it before tests' packages come.
+"""What `pip install ".[sql,local]"` brings: few packages, less than 500 MB, and all that a first prediction needs.
 
-It is no test of pytest, which is not there yet. What is wrong ends it with a sentence.
+run.sh runs it before the tests' packages come. It is no test of pytest, which is not there yet. What is wrong ends it with a sentence.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tools.disk_size import size_on_disk
@@ -19,8 +21,15 @@ HEAVY = frozenset(
 )
 """Packages that this way to use the handler is without."""
 
-MODULES = ("huggingface_api_handler.sql", "huggingface_api_handler.cli.sql.shell", "huggingface_api_handler.server.app")
-"""Imported each in a process of its own."""
+FIRST_PREDICTION = """
+from huggingface_api_handler.sql import connect
+
+with connect() as con:
+    con.sql("CREATE ML_ENGINE hf FROM huggingface_api USING endpoint = 'local'")
+    con.sql("CREATE MODEL mood PREDICT mood USING task = 'text-classification', column = 'text', engine = 'hf'")
+    print(con.sql("SELECT mood FROM mood WHERE text = 'I love you.'").fetchall())
+"""
+SHELL = "import huggingface_api_handler.cli.sql.shell, sys; sys.exit('pygments' in sys.modules)"
 
 
 def package_names() -> set[str]:
@@ -37,8 +46,17 @@ def main() -> None:
     if size >= SIZE_BOUND_BYTES:
         raise SystemExit("the extras sql and local bring too much")
     subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], check=True)
-    for module in MODULES:
-        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    subprocess.run([sys.executable, "-c", SHELL], check=True)
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_PREDICTION],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HOME": home},
+        )
+    if done.stdout.strip() != "[('POSITIVE',)]":
+        raise SystemExit(f"the first prediction is {done.stdout.strip()!r}")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,10 @@ def running_home(path: str = ":memory:", **engine: object) -> Iterator[Home]:
     """
     service = Service()
     with tempfile.TemporaryDirectory() as folder, connect(path) as con:
-        given = "".join(f", {name} = '{value}'" if isinstance(value, str) else f", {name} = {value}" for name, value in engine.items())
+        given = "".join(
+            f", {name} = '{value}'" if isinstance(value, str) else f", {name} = {value}"
+            for name, value in engine.items()
+        )
         con.sql(
             f"CREATE ML_ENGINE hf FROM huggingface_api USING endpoint = '{service.url}/models', cache_dir = '{folder}', "
             f"cache = false{given}"

@@ -311,3 +311,21 @@ def test_usage_is_a_table(con: Any, labels: Service) -> None:
     assert con.sql("SELECT 'huggingface.usage' AS a, count(*) AS b FROM huggingface.usage").fetchall() == [
         ("huggingface.usage", 0)
     ]
+
+
+def test_usage_of_a_transaction_that_is_rolled_back_stays(con: Any, labels: Service) -> None:
+    make_engine(con, labels)
+    make_model(con)
+    con.sql("BEGIN; CREATE TABLE t AS SELECT 'a' AS text; SELECT * FROM t JOIN sentiment; ROLLBACK")
+    assert con.sql("SELECT rows, requests FROM huggingface.usage WHERE query = 'all'").fetchall() == [(1, 1)]
+
+
+def test_usage_may_be_joined_with_models(con: Any, labels: Service) -> None:
+    make_engine(con, labels)
+    make_model(con)
+    con.sql("CREATE TABLE t AS SELECT 'a' AS text")
+    con.sql("SELECT * FROM t JOIN sentiment")
+    query = (
+        "SELECT m.sentiment, usage.requests FROM t JOIN sentiment AS m JOIN huggingface.usage ON usage.query = 'all'"
+    )
+    assert con.sql(query).fetchall() == [("POSITIVE", 1)]

@@ -357,3 +357,14 @@ def test_a_connection_is_closed_twice_and_at_the_end_of_a_block(open_file: Make)
     with open_file() as con:
         con.sql("SELECT 1")
     con.close()
+
+
+def test_an_argument_for_a_model_that_is_not_there_is_refused(ready: Any, labels: Service) -> None:
+    ready.sql("CREATE TABLE t AS SELECT 'a' AS text")
+    with pytest.raises(
+        InputError, match=r"uses no model 'n'; did you mean 'm'|uses no model 'n'\. It has: m, sentiment"
+    ):
+        ready.sql("SELECT * FROM t JOIN sentiment AS m USING n.top_k = 1")
+    assert labels.asked == []
+    assert len(rows(ready, "SELECT * FROM t JOIN sentiment AS m USING m.top_k = 1")) == 1
+    assert len(rows(ready, "SELECT * FROM t JOIN sentiment AS m USING Sentiment.top_k = 1, max_requests = 5")) == 1

@@ -44,7 +44,11 @@ def test_the_examples_of_the_page_print_what_it_says(reader: Reader) -> None:
                 page = page[: example.span[0]] + text.rstrip() + "\n" + page[example.span[1] :]
         PAGE.write_text(page, "utf-8")
     else:
-        wrong = [f"{each.text}\n{text}" for each, text in printed if each.printed is not None and not is_alike(text, each.printed)]
+        wrong = [
+            f"{each.text}\n{text}"
+            for each, text in printed
+            if each.printed is not None and not is_alike(text, each.printed)
+        ]
         assert not wrong, "\n".join(wrong)
     assert len(printed) >= 30
 

@@ -224,3 +224,45 @@ def test_a_model_that_is_trusted_goes_on_when_its_file_gets_another(open_file: M
     con.sql("RETRAIN sentiment")
     asks(con)
     assert con.trust.is_ours(con.catalog.model("sentiment", 1))
+
+
+def test_no_statement_sends_what_somebody_else_made(
+    open_file: Make, labels: Service, somebody_else: Callable[[], None], file: Path
+) -> None:
+    made(open_file, labels)
+    somebody_else()
+    con = open_file()
+    con.sql("CREATE TABLE t AS SELECT 'a' AS text")
+    labels.headers.clear()
+    labels.fetched.clear()
+    statements = (
+        "SELECT * FROM t JOIN sentiment",
+        "SELECT * FROM sentiment WHERE text = 'a'",
+        "SELECT * FROM v",
+        "CREATE TABLE u AS SELECT * FROM t JOIN sentiment",
+        "EXPLAIN SELECT * FROM t JOIN sentiment",
+        "COPY (SELECT * FROM t JOIN sentiment) TO '/dev/null'",
+    )
+    for statement in statements:
+        with pytest.raises(InputError, match="was not made by you"):
+            con.sql(statement)
+    assert labels.headers == labels.fetched == []
+    con.close()
+    assert open_file(trust=True).sql("SELECT sentiment FROM t JOIN sentiment").fetchall() == [("POSITIVE",)]
+    assert len(labels.headers) == 1
+
+
+def test_a_view_that_somebody_added_to_my_file_is_not_run(open_file: Make, labels: Service, file: Path) -> None:
+    made(open_file, labels)
+    alter(
+        file,
+        "INSERT INTO huggingface.views SELECT 'w', 'SELECT * FROM (SELECT content AS text FROM "
+        "read_text(''/etc/hostname'')) JOIN sentiment', mark FROM huggingface.views",
+    )
+    con = open_file()
+    labels.headers.clear()
+    assert con.sql("SELECT sentiment FROM v").fetchall() == [("POSITIVE",)]
+    assert len(labels.headers) == 1
+    with pytest.raises(InputError, match="the view 'w' was not made by you"):
+        con.sql("SELECT * FROM w")
+    assert len(labels.headers) == 1

@@ -67,7 +67,12 @@ def examples_of(page: str) -> Iterator[Example]:
         if block["language"] in ("sql", "python", "sh"):
             has_output = block["after"] and following is not None and not following["language"]
             printed = following["text"] if has_output and following is not None else None
-            yield Example(block["language"], block["text"], printed, following.span("text") if has_output and following is not None else (0, 0))
+            yield Example(
+                block["language"],
+                block["text"],
+                printed,
+                following.span("text") if has_output and following is not None else (0, 0),
+            )
 
 
 class Reader:
@@ -86,7 +91,9 @@ class Reader:
         return out.getvalue()
 
     def _sql(self, text: str) -> bool:
-        return Runner(self._connection, Watch(has_bars=False), CostQuestion(10_000, 1.0, None), "table").run_script(text)
+        return Runner(self._connection, Watch(has_bars=False), CostQuestion(10_000, 1.0, None), "table").run_script(
+            text
+        )
 
     def _python(self, text: str) -> bool:
         exec(compile(text, "page", "exec"), self._names)

@@ -69,7 +69,9 @@ def _sentiment(text: str) -> list[dict[str, Any]]:
 
 def _zero_shot(text: str, labels: Sequence[str]) -> dict[str, Any]:
     words = _words(text)
-    first = next((label for label in labels if words.intersection(_TOPICS.get(label, ()))), labels[len(text) % len(labels)])
+    first = next(
+        (label for label in labels if words.intersection(_TOPICS.get(label, ()))), labels[len(text) % len(labels)]
+    )
     ordered = [first, *(label for label in labels if label != first)]
     return {"sequence": text, "labels": ordered, "scores": [0.5, *([0.5 / (len(labels) - 1)] * (len(labels) - 1))]}
 

@@ -276,14 +276,18 @@ def fault_in_mindsdb(statement: Statement, outcome: Outcome, expected: Any) -> s
     return "the rows are ours" if is_as_ours else difference(statement, outcome, theirs)
 
 
-def store(file: str, key: str, outcome: Table, *, of_mindsdb: bool) -> None:
-    """Keep a result as the expected one."""
-    expected = expected_of(file)
+def store(file: Path, key: str, outcome: Table, *, of_mindsdb: bool) -> None:
+    """Keep a result as the expected one, and of the others what their statements still want."""
+    expected = expected_of(file.stem)
     result = {"columns": outcome.columns, "rows": outcome.rows}
-    if of_mindsdb:
-        expected.setdefault(key, {})["mindsdb"] = result
-    else:
-        expected[key] = {**expected.get(key, {}), **result}
+    expected[key] = {**expected.get(key, {}), **({"mindsdb": result} if of_mindsdb else result)}
+    statements = {statement.id: statement for statement in statements_of(file)}
+    for other in list(expected):
+        statement = statements.get(other)
+        if statement is None or statement.mindsdb != "other rows":
+            expected[other].pop("mindsdb", None)
+        if statement is None or not expected[other]:
+            del expected[other]
     EXPECTED.mkdir(exist_ok=True)
     lines = (f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(expected.items()))
-    (EXPECTED / f"{file}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    (EXPECTED / f"{file.stem}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tests.sql.law.nodes import Part, Query, Sql
-from tests.sql.law.predictions import ERROR, LABELS, MODELS
+from tests.sql.law.nodes import Alone, Part, Query, Select, Sql
+from tests.sql.law.predictions import ERROR, LABELS, MODELS, Model
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.tables import TEXTS, literal
 
@@ -20,10 +20,11 @@ class Expressions:
     Args:
         rng: The chance.
         subselect: Makes queries.
+        models: Those that may be asked.
     """
 
-    def __init__(self, rng: random.Random, subselect: MakeQuery) -> None:
-        self._rng, self._subselect = rng, subselect
+    def __init__(self, rng: random.Random, subselect: MakeQuery, models: Sequence[Model]) -> None:
+        self._rng, self._subselect, self._models = rng, subselect, models
 
     def reference(self, scope: Scope, column: Column) -> str:
         """A column's name, without its qualifier where that is enough."""
@@ -64,6 +65,8 @@ class Expressions:
         case = Sql(("CASE WHEN ", self.condition(scope, 0), f" THEN {column} END"))
         if depth and self._rng.random() < 0.3:
             return self.scalar(kind, scope, depth)
+        if depth and kind == "text" and self._rng.random() < 0.2:
+            return self._prediction(scope, column)
         if kind == "text":
             number = self.column(scope, "int") or "7"
             forms: tuple[Part, ...] = (
@@ -83,6 +86,22 @@ class Expressions:
         inner = self._subselect([kind], scope, depth - 1)
         function = "count" if kind == "int" and self._rng.random() < 0.5 else self._rng.choice(("max", "min"))
         return Sql((f"(SELECT {function}(c1) FROM (", inner, ") AS q)"))
+
+    def _prediction(self, scope: Scope, column: str) -> Part:
+        """A subselect from a model alone, whose inputs are columns of the query around it."""
+        singles = [model for model in self._models if not model.is_pair]
+        if not singles:
+            return column
+        model = self._rng.choice(singles)
+        hidden = model.name.lower()
+        texts = [each for each in (*scope.columns, *scope.outer) if each.kind == "text"]
+        qualified = [each.qualified for each in texts if each.qualifier.strip('"`').lower() != hidden]
+        value = column if column in qualified or not qualified else self._rng.choice(qualified)
+        if value not in qualified:
+            return column
+        name = f'"{model.inputs[0]}"' if " " in model.inputs[0] else model.inputs[0]
+        alone = Alone(model, model.name, "", (value,), (f"{model.name}.{name} = {value}",))
+        return Sql(("(", Query(Select((f"{model.name}.{model.target}",), alone)), ")"))
 
     def condition(self, scope: Scope, depth: int) -> Part:
         """A condition."""

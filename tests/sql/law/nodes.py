@@ -57,7 +57,8 @@ class Lookup:
         alias: Of the model.
         inputs: What each of the model's inputs is, for plain DuckDB.
         bound: The inputs that ON binds, in the order of ``inputs``; None for one that the column of its name is.
-        flipped: Whether ON says ``expr = m.input``.
+        form: How ON is written: ``plain``, ``turned`` (``expr = m.input``), ``grouped`` (in parentheses), ``last`` (behind
+            the other conditions), ``distinct`` (IS NOT DISTINCT FROM), or ``using``, where nothing is bound.
         residual: What else ON says; "" for nothing.
         is_first: Whether the model is written before what it is joined with.
         constants: Conjuncts of WHERE that give the model an input; plain DuckDB does not have them.
@@ -70,7 +71,7 @@ class Lookup:
     alias: str
     inputs: tuple[Part, ...]
     bound: tuple[Part | None, ...]
-    flipped: bool = False
+    form: str = "plain"
     residual: Part = ""
     is_first: bool = False
     constants: tuple[str, ...] = ()
@@ -185,15 +186,20 @@ def _joined(kind: str) -> str:
 def _ours(node: Lookup) -> str:
     model = f"{node.name} AS {node.alias}" if node.alias else node.name
     qualifier = node.alias or node.name.split(".")[-1]
+    names = [f'"{name}"' if " " in name else name for name in node.model.inputs]
     conditions = []
-    for name, bound in zip(node.model.inputs, node.bound, strict=True):
+    for name, bound in zip(names, node.bound, strict=True):
         if bound is not None:
-            column = f'{qualifier}."{name}"' if " " in name else f"{qualifier}.{name}"
-            sides = [column, write(bound, "ours")]
-            conditions.append(" = ".join(sides[::-1] if node.flipped else sides))
+            sides = [f"{qualifier}.{name}", write(bound, "ours")]
+            equal = " IS NOT DISTINCT FROM " if node.form == "distinct" else " = "
+            conditions.append(equal.join(sides[::-1] if node.form == "turned" else sides))
+    if node.form == "grouped" and conditions:
+        conditions = [f"({' AND '.join(conditions)})"]
     if node.residual:
-        conditions.append(f"({write(node.residual, 'ours')})")
+        conditions.insert(0 if node.form == "last" else len(conditions), f"({write(node.residual, 'ours')})")
     on = f" ON {' AND '.join(conditions)}" if conditions else ""
+    if node.form == "using" and not conditions and not node.is_first:
+        on = f" USING ({', '.join(names)})"
     left = write(node.left, "ours")
     return f"{model}{_joined(node.kind)}{left}{on}" if node.is_first else f"{left}{_joined(node.kind)}{model}{on}"
 

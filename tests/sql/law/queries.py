@@ -47,9 +47,11 @@ def has_model(node: object) -> bool:
 class _Queries:
     def __init__(self, rng: random.Random, tables: Sequence[Table]) -> None:
         self._rng = rng
-        models = rng.sample(MODELS, rng.randint(1, 3))
+        # Now and then a CTE has the name of a model, which it hides.
+        self._hidden = rng.choice(MODELS) if rng.random() < 0.03 else None
+        models = rng.sample([model for model in MODELS if model is not self._hidden], rng.randint(1, 3))
         self._sources = Sources(rng, tables, models, self._subselect)
-        self._expressions = Expressions(rng, self._subselect)
+        self._expressions = Expressions(rng, self._subselect, models)
         self._alias = 0
 
     def outermost(self) -> Query:
@@ -59,8 +61,9 @@ class _Queries:
             for number in range(self._rng.randint(1, 2)):
                 kinds = self._rng.choices(("text", "text", "int"), k=self._rng.randint(1, 3))
                 query = self._subselect(kinds, Scope(), 1)
-                # Of another model's name, which it hides, now and then.
-                name = "verdict" if number == 0 and self._rng.random() < 0.05 else f"cte{number}"
+                name = f"cte{number}"
+                if self._hidden is not None and number == 0:
+                    name = self._hidden.name
                 ctes.append(CTE(name, query))
                 self._sources.ctes.append((name, [(f"c{place}", kind) for place, kind in enumerate(kinds, 1)]))
         if self._rng.random() < 0.12:
@@ -85,6 +88,8 @@ class _Queries:
             chosen = places if self._rng.random() < 0.5 else places[: self._rng.randint(1, count)]
             directions = ("", "", "DESC", "ASC NULLS FIRST", "DESC NULLS LAST")
             keys = [Key(str(place), place, self._rng.choice(directions)) for place in chosen]
+            if isinstance(body, Select) and body.items == ("*",) and self._rng.random() < 0.2:
+                keys = [Key("ALL", 0)]
         limit = self._rng.choice((0, 1, 2, 3, 5, 20)) if self._rng.random() < 0.3 else None
         offset = self._rng.randint(1, 3) if self._rng.random() < (0.3 if limit is not None else 0.04) else None
         return tuple(keys), limit, offset

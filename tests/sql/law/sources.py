@@ -33,7 +33,7 @@ class Sources:
         self, rng: random.Random, tables: Sequence[Table], models: Sequence[Model], subselect: MakeQuery
     ) -> None:
         self._rng, self._tables, self._models, self._subselect = rng, tables, models, subselect
-        self._expressions = Expressions(rng, subselect)
+        self._expressions = Expressions(rng, subselect, models)
         self._numbers = itertools.count(1)
         self.ctes: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -148,10 +148,12 @@ class Sources:
         residual: Part = ""
         if has_on and self._rng.random() < 0.15:
             residual = self._expressions.condition(Scope(after.columns), 0)
-        flipped = self._rng.random() < 0.3
+        form = self._rng.choice(("plain", "plain", "turned", "grouped", "last", "distinct"))
+        if has_on and not constants and not residual and not any(bound) and self._rng.random() < 0.1:
+            form = "using"
         asked, given = tuple(inputs), tuple(bound)
         lookup = Lookup(
-            made, kind, model, name, alias, asked, given, flipped, residual, is_first, tuple(constants)
+            made, kind, model, name, alias, asked, given, form, residual, is_first, tuple(constants)
         )  # fmt: skip
         return lookup, after
 
@@ -168,10 +170,13 @@ class Sources:
             return constant, None, f"{qualifier}.{_quoted(column)} = {constant}"
         if not has_on:
             return None, None, ""
-        expression = self._expressions.of("text", Scope(scope.columns), 0)
+        outer = scope.outer if self._rng.random() < 0.15 else []
+        expression = self._expressions.of("text", Scope(scope.columns, outer), 0)
         return expression, expression, ""
 
     def _join(self, made: From, scope: Scope, depth: int, in_commas: bool) -> tuple[From, Scope, bool]:
+        if depth and self._rng.random() < 0.08:
+            return self._lateral(made, scope, depth, in_commas)
         right, theirs = self._right_side(depth, scope.outer)
         if {column.qualifier for column in scope.columns} & {column.qualifier for column in theirs.columns}:
             return made, scope, False
@@ -192,6 +197,17 @@ class Sources:
             condition = f"USING ({', '.join(names)})"
             return Join(made, kind, right, condition), _merged(scope, theirs, names), False
         return Join(made, kind, right, self._on(scope, theirs)), both, False
+
+    def _lateral(self, made: From, scope: Scope, depth: int, in_commas: bool) -> tuple[From, Scope, bool]:
+        """A subselect that may name what stands left of it."""
+        kinds = self._rng.choices(("text", "int", "float"), k=self._rng.randint(1, 2))
+        query = self._subselect(kinds, Scope(list(scope.columns), scope.outer), depth - 1)
+        kind = "," if in_commas else self._rng.choice((",", "CROSS JOIN", "LEFT JOIN"))
+        alias = self._alias("l")
+        columns = [Column(alias, f"c{place}", of) for place, of in enumerate(kinds, 1)]
+        condition = "ON true" if kind == "LEFT JOIN" else ""
+        joined = Join(made, kind, Named(Sql(("LATERAL (", query, ")")), alias), condition)
+        return joined, Scope([*scope.columns, *columns], scope.outer), kind == ","
 
     def _right_side(self, depth: int, outer: list[Column]) -> tuple[From, Scope]:
         right, theirs = self._item(depth, outer)

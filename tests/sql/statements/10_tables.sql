@@ -24,14 +24,21 @@ SELECT v.id, o.order_id, v.sentiment FROM mindsdb.felt AS v JOIN files.orders AS
 -- expect: done
 DROP VIEW mindsdb.felt;
 
--- @ create-table-mindsdb: CREATE TABLE as MindsDB has it
--- expect: refused: syntax error
--- MindsDB: other rows: it wants the query in parentheses and no AS
+-- @ create-table-mindsdb: CREATE TABLE with its query in parentheses
+-- expect: done
 CREATE TABLE files.kept (SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m);
+
+-- @ select-made: its rows
+-- expect: rows
+SELECT id, sentiment FROM files.kept WHERE sentiment = 'POSITIVE';
+
+-- @ drop-made: and away
+-- expect: done
+DROP TABLE files.kept;
 
 -- @ create-table-as: CREATE TABLE ... AS
 -- expect: done
--- MindsDB: refused: it wants the query in parentheses and no AS
+-- MindsDB: refused: it cannot read AS there
 CREATE TABLE files.kept_here AS SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m;
 
 -- @ select-kept: the table that was made
@@ -43,11 +50,6 @@ SELECT id, sentiment FROM files.kept_here WHERE sentiment = 'POSITIVE';
 -- expect: done
 -- MindsDB: refused: it was not made there
 DROP TABLE files.kept_here;
-
--- @ drop-mindsdb: the one that MindsDB made
--- expect: refused: kept
--- MindsDB: other rows: it was made there
-DROP TABLE files.kept;
 
 -- @ insert: predictions into a table
 -- expect: done
