@@ -249,7 +249,7 @@ def test_failed_rows_are_told(service: Service, capsys: pytest.CaptureFixture[st
 
 
 def test_standard_input_is_a_script(tmp_path: Path) -> None:
-    done = run(tmp_path, stdin="CREATE TABLE t AS SELECT 5 AS a;\nFROM t;\nSELCT;\n")
+    done = run(tmp_path, stdin="CREATE TABLE t AS SELECT 5 AS a;\nFROM t;\nNONSENSE;\n")
     assert done.returncode == 1
     assert done.stdout.split() == ["a", "-", "5"]
     assert "in statement 3, line 3" in done.stderr
@@ -407,9 +407,9 @@ def test_several_statements_may_stand_in_one_line(capsys: pytest.CaptureFixture[
 
 
 def test_a_failed_statement_leaves_the_shell_open(capsys: pytest.CaptureFixture[str]) -> None:
-    Keys()("SELCT 1; SELECT 2 AS skipped;\rSELECT 3 AS a;\r\x04")
+    Keys()("NONSENSE 1; SELECT 2 AS skipped;\rSELECT 3 AS a;\r\x04")
     out, err = capsys.readouterr()
-    assert out == "a\n3\n" and "SELCT" in err
+    assert out == "a\n3\n" and "NONSENSE" in err
 
 
 def test_ctrl_c_clears_the_line_and_twice_leaves(capsys: pytest.CaptureFixture[str]) -> None:
