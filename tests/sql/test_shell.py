@@ -165,6 +165,13 @@ def test_a_database_keeps_what_was_made(tmp_path: Path, capsys: pytest.CaptureFi
     assert "7" in capsys.readouterr().out
 
 
+def test_a_database_is_known_by_its_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = str(tmp_path / "theirs.sql")
+    assert cli.main(["sql", "--db", database, "-c", "CREATE TABLE t AS SELECT 7 AS a"]) == 0
+    assert cli.main(["sql", "--trust", database, "-c", "FROM t"]) == 0
+    assert "7" in capsys.readouterr().out
+
+
 def test_a_failed_statement_ends_the_script_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "script.sql"
     script.write_text("SELECT 1 AS a;\n\n-- the second\nSELECT nothing FROM nowhere;\nSELECT 3 AS never;\n")
@@ -281,7 +288,7 @@ def test_ctrl_c_keeps_what_is_answered_and_the_next_run_asks_the_rest(tmp_path: 
         out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     found = re.search(r"Interrupted\. (\d+) of 20 inputs were answered\. They are kept", err)
-    assert found is not None and out == ""
+    assert found is not None and out == "" and err.count("Interrupted") == 1
     kept = int(found[1])
     assert kept >= 1
     slow.answer, asked_before = answer, len(slow.asked)
