@@ -90,7 +90,9 @@ class Sources:
         if relation.is_sampled or relation.column_aliases:
             return None
         label = '"' + relation.label.replace('"', '""') + '"'
-        for columns in (["rowid"], ["filename", "file_row_number"]):
+        # Files are read in the order of file_index, which need not be that of their names. It sorts in less memory too:
+        # with filename, 5,000,000 rows did not fit in a memory_limit of 500 MB.
+        for columns in (["rowid"], ["file_index", "file_row_number"]):
             if self._binds(f"SELECT {', '.join(columns)} FROM {reference}"):
                 own = {name.lower() for name, _ in self._describe(f"SELECT * FROM {reference}")}
                 if not own & set(columns):
