@@ -24,10 +24,10 @@ from .names import with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
+from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .tokens import Statement
 
 
 _NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from huggingface_api_handler.sql import connect
 from tests.support.sql_page import COLUMNS, Reader, examples_of, is_alike
 
@@ -23,14 +22,11 @@ PAGE = ROOT / "docs" / "sql_in_your_process.md"
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    """Somebody with a checkout, an empty store and no key."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for name in KEY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+def reader(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    """A newcomer with a checkout."""
+    shutil.copytree(ROOT / "examples", newcomer / "examples")
     monkeypatch.setenv("COLUMNS", COLUMNS)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(newcomer)
     with connect() as connection:
         yield Reader(connection)
 
