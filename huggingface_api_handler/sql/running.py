@@ -20,7 +20,7 @@ from .estimates import TYPES, Estimates
 from .local_files import refuse_changed
 from .model_joins import JoinedModel
 from .models import BoundModel, bind_model
-from .names import with_views
+from .names import PROJECT, with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
@@ -177,7 +177,8 @@ class _Prepared:
         return self._dry[model].query(self._connection.session)
 
     def _resolve(self, relation: Relation) -> JoinedModel | None:
-        name, *version = relation.name
+        parts = relation.name[1:] if relation.name[0].lower() == PROJECT and len(relation.name) > 1 else relation.name
+        name, *version = parts
         if len(version) > 1 or (version and not version[0].isdigit()):
             return None
         model = self._connection.catalog.model(name, int(version[0]) if version else None)
