@@ -43,7 +43,7 @@ def signature(tokens: Sequence[Token], query: Query) -> Signature:
     found: Signature = {}
     for relation in all_relations(query):
         for pattern in _paths(tokens, relation):
-            for name in sorted(glob(pattern, recursive=True))[:_MAX_FILES]:
+            for name in sorted(glob(pattern, recursive=True))[:_MAX_FILES]:  # noqa: PTH207 -- absolute patterns too
                 state = Path(name).stat()
                 found[name] = (state.st_size, state.st_mtime_ns)
     return found

@@ -146,8 +146,6 @@ class _Prepared:
         planner = self.planner()
         if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
             raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
-        if not planner.has_models:
-            return False
         labels = planner.labels()
         self.statement.refuse_other_models({*labels, *(model.name for model in labels.values())})
         predictions = BoundOnly(self.database, self.needed)
