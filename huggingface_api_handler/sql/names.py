@@ -91,7 +91,11 @@ def misspelt(statement: Statement, names: Collection[str]) -> tuple[str, str] | 
     Returns:
         What the statement names, and the nearest model; None where none is near.
     """
-    for relation in named_tables(read_structure(statement.tokens)):
+    try:
+        tokens = statement.tokens
+    except InputError:  # of which DuckDB says more
+        return None
+    for relation in named_tables(read_structure(tokens)):
         near = get_close_matches(relation.name[-1].lower(), names, n=1, cutoff=MIN_LIKENESS)
         if (
             near
