@@ -257,7 +257,7 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
 @contextlib.contextmanager
 def counted_rounds() -> Iterator[list[int]]:
     """Collect the windows of candidates in which statements with a LIMIT ask models in the block."""
-    from huggingface_api_handler.sql import planner
+    from huggingface_api_handler.sql import limit_windows, windowed_block
 
     windows: list[int] = []
 
@@ -265,8 +265,8 @@ def counted_rounds() -> Iterator[list[int]]:
         windows.append(next_window(*state))
         return windows[-1]
 
-    next_window = planner.next_window
-    with unittest.mock.patch.object(planner, "next_window", counted):
+    next_window = limit_windows.next_window
+    with unittest.mock.patch.object(windowed_block, "next_window", counted):
         yield windows
 
 

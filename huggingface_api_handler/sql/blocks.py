@@ -178,3 +178,32 @@ def _named_tables_of(block: Block, hidden: frozenset[str]) -> list[Relation]:
     for _, child in block.children:
         found += named_tables(child, hidden)
     return found
+
+
+def all_relations(query: Query) -> list[Relation]:
+    """The items of FROM that are read themselves, those in subselects included.
+
+    Args:
+        query: Where they stand.
+
+    Returns:
+        Tables, files and calls.
+    """
+    found: list[Relation] = []
+    queries = [*(cte.query for cte in query.ctes), *query.children]
+    for block in query.blocks:
+        found += _tables(block, queries)
+        queries += [child for _, child in block.children]
+    return [*found, *(relation for each in queries for relation in all_relations(each))]
+
+
+def _tables(block: Block, queries: list[Query]) -> list[Relation]:
+    found: list[Relation] = []
+    for relation in block.relations:
+        if relation.query is not None:
+            queries.append(relation.query)
+        elif relation.group is not None:
+            found += _tables(relation.group, queries)
+        else:
+            found.append(relation)
+    return found

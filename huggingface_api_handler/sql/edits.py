@@ -23,17 +23,13 @@ class EditedText:
         self._edits: dict[tuple[int, int], str] = {}
 
     def replace(self, span: Span, text: str) -> None:
-        """Put text in the place of some tokens. What was replaced in them before is gone.
+        """Put text in the place of some tokens. What was replaced in them before shows where they are rendered alone.
 
         Args:
             span: The tokens. An empty span inserts before its token.
             text: What stands there from now on.
         """
-        start, end = self._characters(span)
-        inside = [each for each in self._edits if start <= each[0] and each[1] <= end and each != (start, start)]
-        for each in inside:
-            del self._edits[each]
-        self._edits[start, end] = text
+        self._edits[self._characters(span)] = text
 
     def insert(self, position: int, text: str) -> None:
         """Put text before a token, behind what was put there before.
@@ -56,7 +52,7 @@ class EditedText:
         """
         start, end = (0, len(self._text)) if span is None else self._characters(span)
         pieces, position = [], start
-        for (edit_start, edit_end), text in sorted(self._edits.items()):
+        for (edit_start, edit_end), text in sorted(self._edits.items(), key=_outer_first):
             if start <= edit_start and edit_end <= end and edit_start >= position:
                 pieces += [self._text[position:edit_start], text]
                 position = edit_end
@@ -67,3 +63,9 @@ class EditedText:
             return len(self._text), len(self._text)
         start = self._tokens[span.start].start
         return start, start if span.end <= span.start else self._tokens[span.end - 1].end + 1
+
+
+def _outer_first(edit: tuple[tuple[int, int], str]) -> tuple[int, bool, int]:
+    """Edits by where they start: insertions, then those that hold others, of which only they show."""
+    (start, end), _ = edit
+    return start, end > start, -end

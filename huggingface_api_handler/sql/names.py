@@ -19,8 +19,11 @@ MIN_LIKENESS = 0.6
 _MAX_VIEWS = 100
 """Views within views: more are views that name each other."""
 
-PROJECTS = frozenset({"mindsdb", "files"})
-"""What MindsDB puts before the names of models and of uploaded files."""
+PROJECT = "mindsdb"
+"""What MindsDB puts before the names of models."""
+
+PROJECTS = frozenset({PROJECT, "files"})
+"""And before those of uploaded files."""
 
 
 def without_projects(statement: Statement, has_schema: Callable[[str], bool]) -> Statement:
@@ -38,12 +41,18 @@ def without_projects(statement: Statement, has_schema: Callable[[str], bool]) ->
         for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True)
         if after is None or after.token_type is not TokenType.DOT
     }
+    ctes = {
+        name.text.lower()
+        for name, word, bracket in zip(statement.tokens, statement.tokens[1:], statement.tokens[2:], strict=False)
+        if word.token_type is TokenType.ALIAS and bracket.token_type is TokenType.L_PAREN
+    }
     removed = [
         (token.start, following.start)
         for before, token, dot, following in _quadruples(list(statement.tokens))
         if dot.token_type is TokenType.DOT
         and (before is None or before.token_type is not TokenType.DOT)
         and token.text.lower() in PROJECTS - aliases
+        and following.text.lower() not in ctes  # which would hide the model
         and token.token_type is not TokenType.STRING
         and not has_schema(token.text)
     ]

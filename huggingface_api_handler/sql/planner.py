@@ -18,6 +18,7 @@ from .functions import functions_of
 from .input_binder import InputBinder
 from .input_queries import Around, InputQuery, select_inputs
 from .limit_windows import limited
+from .local_files import Signature, signature
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
 from .model_plan import ModelPlan
 from .needs import Needs
@@ -61,6 +62,10 @@ class Planner:
     def has_models(self) -> bool:
         """Whether any model is in the statement."""
         return bool(self._models)
+
+    def files(self) -> Signature:
+        """The local files that the statement reads, as they are now."""
+        return signature(self._tokens, self._root)
 
     def labels(self) -> dict[str, JoinedModel]:
         """The models of the statement, by what their columns are qualified with."""

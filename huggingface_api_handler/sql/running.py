@@ -17,16 +17,17 @@ from .blocks import Relation
 from .confirming import ConfirmedPredictions
 from .database import Database, Parameters, with_named_parameters
 from .estimates import TYPES, Estimates
+from .local_files import refuse_changed
 from .model_joins import JoinedModel
 from .models import BoundModel, bind_model
-from .names import with_views
+from .names import PROJECT, with_views
 from .planner import Planner
 from .predictions import BoundOnly, Predictions
 from .result import Result
+from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .tokens import Statement
 
 
 _NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?)"')
@@ -54,26 +55,30 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
     """
     prepared = _Prepared(connection, statement, parameters)
     database = prepared.database
+    if not prepared.planner().has_models:
+        return connection.plain(prepared.statement.source, prepared.values or None)
     asker = Asker(connection.session, connection.progress)
     predictions = prepared.predictions(asker)
     with database.transaction(), closing(asker):
-        if prepared.check():
-            sql = prepared.planner().run(predictions)
-            asker.finish()
-        else:
-            sql = prepared.statement.source
+        prepared.check()
+        planner = prepared.planner()
+        files = planner.files()
+        sql = planner.run(predictions)
+        asker.finish()
         database.execute(sql)
         is_read = prepared.statement.words[:1] in _READS
         counted = None if is_read else Result.of_open(connection.duckdb).complete()
+        refuse_changed(files, planner.files())
 
     def end() -> None:
         """Drop the predictions, and keep what the statement changed."""
         database.end(predictions.close)
+        refuse_changed(files, planner.files())
 
     result = Result.of_open(connection.duckdb, connection.at_end(end)) if counted is None else counted
     result.queries = asker.queries()
     if counted is not None:
-        end()
+        database.end(predictions.close)
     return result
 
 
@@ -116,9 +121,9 @@ class _Prepared:
             return connection.renamed(statements_of(view.query)[0]).source
 
         self._connection = connection
-        named, values = with_named_parameters(statement, parameters)
+        named, self.values = with_named_parameters(statement, parameters)
         self.statement = with_views(named, query_of)
-        self.database = Database(connection.duckdb, values)
+        self.database = Database(connection.duckdb, self.values)
         self._bound: dict[tuple[str, int, bytes], BoundModel] = {}
         self._dry: dict[JoinedModel, BoundModel] = {}
 
@@ -131,11 +136,8 @@ class _Prepared:
         """The outputs of a model that the statement reads."""
         return self._planner.needs.outputs(model)
 
-    def check(self) -> bool:
+    def check(self) -> None:
         """Bind the whole statement, with empty tables in the place of predictions.
-
-        Returns:
-            Whether it has any model.
 
         Raises:
             duckdb.Error: It does not bind.
@@ -144,14 +146,11 @@ class _Prepared:
         planner = self.planner()
         if self.statement.words[:2] == ("EXPLAIN", "ANALYZE"):
             raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
-        if not planner.has_models:
-            return False
         labels = planner.labels()
         self.statement.refuse_other_models({*labels, *(model.name for model in labels.values())})
         predictions = BoundOnly(self.database, self.needed)
         self.database.check(planner.run(predictions), self._explained)
         predictions.close()
-        return True
 
     def _explained(self, message: str) -> InputError | None:
         """An error of DuckDB in words of models; None where it is about something else."""
@@ -176,7 +175,8 @@ class _Prepared:
         return self._dry[model].query(self._connection.session)
 
     def _resolve(self, relation: Relation) -> JoinedModel | None:
-        name, *version = relation.name
+        parts = relation.name[1:] if relation.name[0].lower() == PROJECT and len(relation.name) > 1 else relation.name
+        name, *version = parts
         if len(version) > 1 or (version and not version[0].isdigit()):
             return None
         model = self._connection.catalog.model(name, int(version[0]) if version else None)

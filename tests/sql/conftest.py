@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from tests.conftest import Service
 
 LEAST_DUCKDB = 2
@@ -92,3 +93,13 @@ def make_model(connection: Any, name: str = "sentiment", engine: str = "hf", mor
         f"CREATE MODEL {name} PREDICT sentiment USING task = 'text-classification', column = 'text', "
         f"engine = '{engine}'{more}"
     )
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Somebody without a key and with an empty store; gives a folder of theirs."""
+    for name in KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "hf"))
+    return tmp_path

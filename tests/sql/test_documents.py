@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from huggingface_api_handler.sql import connect
 from tests.support.sql_page import COLUMNS, Reader, examples_of, is_alike
 
@@ -23,14 +22,11 @@ PAGE = ROOT / "docs" / "sql_in_your_process.md"
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    """Somebody with a checkout, an empty store and no key."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for name in KEY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+def reader(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    """A newcomer with a checkout."""
+    shutil.copytree(ROOT / "examples", newcomer / "examples")
     monkeypatch.setenv("COLUMNS", COLUMNS)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(newcomer)
     with connect() as connection:
         yield Reader(connection)
 
@@ -51,6 +47,16 @@ def test_the_examples_of_the_page_print_what_it_says(reader: Reader) -> None:
         ]
         assert not wrong, "\n".join(wrong)
     assert len(printed) >= 30
+
+
+def test_the_sql_of_readme_runs(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("examples")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("## Without MindsDB")[2].partition("**On a DataFrame")[0]
+    (sql,) = [example for example in examples_of(section) if example.language == "sql"]
+    printed = reader.run(sql)
+    assert printed.count("POSITIVE") == 5
+    assert "distinct_inputs" in printed.splitlines()[-3]
 
 
 @pytest.mark.parametrize(

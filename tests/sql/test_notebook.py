@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from tests.support.notebook import Interpreter, texts_of
 from tests.support.sql_page import is_alike
 
@@ -22,12 +21,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOK = EXAMPLES / "embedded.ipynb"
 
 
-def test_the_notebook_gives_what_is_stored_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(EXAMPLES, tmp_path / "examples")
-    monkeypatch.chdir(tmp_path / "examples")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    for name in KEY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def test_the_notebook_gives_what_is_stored_in_it(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(EXAMPLES, newcomer / "examples")
+    monkeypatch.chdir(newcomer / "examples")
     stored = json.loads(NOTEBOOK.read_text("utf-8"))
     interpreter = Interpreter()
     cells = [interpreter.run(cell) for cell in stored["cells"]]

@@ -247,19 +247,19 @@ def usage(**counts: object) -> Usage:
 
 
 def test_what_a_model_was_asked_is_one_line() -> None:
-    lines = usage_lines([usage(distinct=20, cache_hits=8, requests=12, answered=20, seconds=0.31)])
-    assert lines == ["  org/model: 12 requests, 8 of 20 inputs stored, 0.3 s"]
+    lines = usage_lines([("mood", usage(distinct=20, cache_hits=8, requests=12, answered=20, seconds=0.31))])
+    assert lines == ["  mood: 12 requests, 8 of 20 inputs stored, 0.3 s"]
 
 
 def test_a_model_that_was_asked_nothing_has_none() -> None:
-    assert usage_lines([usage()]) == []
+    assert usage_lines([("mood", usage())]) == []
 
 
 def test_failed_inputs_have_their_number_and_the_most_frequent_reason() -> None:
     failing = usage(distinct=9, requests=9)
     failing.errors.update({"rejected input": 3, "temporary failure": 2})
-    assert usage_lines([failing])[1].startswith(
-        "  org/model: 5 inputs failed, most often for: rejected input (3 times)."
+    assert usage_lines([("mood", failing)])[1].startswith(
+        "  mood: 5 inputs failed, most often for: rejected input (3 times)."
     )
 
 

@@ -26,6 +26,9 @@ COMMAND = "huggingface-api-handler sql"
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$(?P<after>\n+(?=```\n))?", re.MULTILINE | re.DOTALL)
 _RULE = re.compile(r"\s*-+(?:   -+)*")
+_USAGE = re.compile(r"^  \S+: [\d,]+ requests?, [\d,]+ of [\d,]+ inputs stored.*\n", re.MULTILINE)
+"""What the shell says of the models behind a statement. A page would repeat it with each."""
+
 _TIME = re.compile(r"\d+\.\d+ s\b")
 _REQUESTS = re.compile(r"\d+ requests?\b")
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -88,7 +91,7 @@ class Reader:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             worked = {"sql": self._sql, "python": self._python, "sh": _commands}[example.language](example.text)
         assert worked or example.printed is not None, f"{example.text}\n{out.getvalue()}"
-        return out.getvalue()
+        return _USAGE.sub("", out.getvalue())
 
     def _sql(self, text: str) -> bool:
         return Runner(self._connection, Watch(has_bars=False), CostQuestion(10_000, 1.0, None), "table").run_script(

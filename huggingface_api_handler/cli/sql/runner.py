@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ...errors import HuggingFaceAPIError
@@ -14,7 +14,8 @@ from .output import write_result
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from ...sql import Connection
+    from ...inference.runtime.context import Query
+    from ...sql import Connection, Result
 
 
 _COUNT = "Count"
@@ -93,9 +94,9 @@ class Runner:
             self._watch.clear()
             say(*self._watch.lines(), message_of(error))
             return False
-        say(*self._watch.lines())
+        say(*self._watch.lines(written.queries))
         if is_timed:
-            say(f"  ({written}, {duration(time.monotonic() - began)})")
+            say(f"  ({written.words}, {duration(time.monotonic() - began)})")
         return True
 
     def run_script(self, script: str) -> bool:
@@ -118,23 +119,34 @@ class Runner:
                 return False
         return True
 
-    def _write(self, place: Place, out: TextIO) -> str:
-        """Run a statement and write its rows. Returns what to say of them."""
+    def _write(self, place: Place, out: TextIO) -> _Written:
+        """Run a statement and write its rows."""
         try:
             result = self.connection.sql(place.text)
         finally:
             self._watch.clear()
         try:
-            if not result.columns:
-                return "done"
-            if place.is_change and result.columns == [_COUNT]:
-                changed = result.fetchall()
-                return f"{_rows(changed[0][0])} changed" if changed else "done"
-            if place.is_made and self.kind != "table":
-                return "done"
-            return _rows(write_result(result, self.kind, out))
+            return _Written(self._write_rows(place, result, out), result.queries)
         finally:
             result.close()
+
+    def _write_rows(self, place: Place, result: Result, out: TextIO) -> str:
+        """Write the rows of a statement. Returns what to say of them."""
+        if not result.columns:
+            return "done"
+        if place.is_change and result.columns == [_COUNT]:
+            changed = result.fetchall()
+            return f"{_rows(changed[0][0])} changed" if changed else "done"
+        if place.is_made and self.kind != "table":
+            return "done"
+        return _rows(write_result(result, self.kind, out))
+
+
+class _Written(NamedTuple):
+    """What to say of the rows of a statement, and the queries of its models by their names."""
+
+    words: str
+    queries: Sequence[tuple[str, Query]]
 
 
 def _rows(count: int) -> str:

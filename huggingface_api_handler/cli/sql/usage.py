@@ -11,6 +11,9 @@ from ...inference.telemetry.usage import Usage
 from ...tasks import TASKS
 from .cost_question import duration
 
+NamedUsage = tuple[str, Usage]
+"""The usage of a model, with its name."""
+
 
 class UsageHook(InferenceHook):
     """Adds up the usage of the queries of one statement, by model and task.
@@ -24,9 +27,9 @@ class UsageHook(InferenceHook):
         self.tasks: set[str] = set()
 
     @property
-    def usages(self) -> list[Usage]:
-        """One of each model and task."""
-        return list(self._usages.values())
+    def usages(self) -> list[NamedUsage]:
+        """One of each model and task, by the name of the model at its service."""
+        return [(usage.model, usage) for usage in self._usages.values()]
 
     def begin(self) -> None:
         """Forget what was counted."""
@@ -54,17 +57,21 @@ class UsageHook(InferenceHook):
             self._usages[key] = event.usage
 
 
-def usage_lines(usages: Sequence[Usage]) -> list[str]:
+def usage_lines(usages: Sequence[NamedUsage]) -> list[str]:
     """Say what a statement asked.
 
     Args:
-        usages: One of each model.
+        usages: Of each model, with its name.
 
     Returns:
         A line for each that was asked something, then one for each that failed for some inputs.
     """
-    asked = [usage for usage in usages if usage.distinct]
-    return [*map(_asked_line, asked), *(_failed_line(usage) for usage in asked if usage.errors)]
+    asked = [(name, usage) for name, usage in usages if usage.distinct]
+    failed = [(name, usage) for name, usage in asked if usage.errors]
+    return [
+        *(f"  {name}: {_asked(usage)}" for name, usage in asked),
+        *(f"  {name}: {_failed(usage)}" for name, usage in failed),
+    ]
 
 
 def what_is_kept(tasks: Collection[str]) -> str:
@@ -87,20 +94,20 @@ def _is_kept(task: str) -> bool:
     return definition is None or definition.deterministic
 
 
-def _asked_line(usage: Usage) -> str:
+def _asked(usage: Usage) -> str:
     parts = [f"{usage.requests:,} {'request' if usage.requests == 1 else 'requests'}"]
     parts.append(f"{usage.cache_hits:,} of {usage.distinct:,} inputs stored")
     if usage.tokens:
         parts.append(f"{usage.tokens:,} tokens")
     parts.append(duration(usage.seconds))
-    return f"  {usage.model}: {', '.join(parts)}"
+    return ", ".join(parts)
 
 
-def _failed_line(usage: Usage) -> str:
+def _failed(usage: Usage) -> str:
     failed = sum(usage.errors.values())
     word, count = usage.errors.most_common(1)[0]
     reason = word if count == failed else f"{word} ({count:,} times)"
     kinds = [kind for kind in FailureKind if kind.value == word]
     advice = f" {kinds[0].advice}".replace("`", "") if kinds else ""
     inputs = "input" if failed == 1 else "inputs"
-    return f"  {usage.model}: {failed:,} {inputs} failed, most often for: {reason}.{advice}"
+    return f"{failed:,} {inputs} failed, most often for: {reason}.{advice}"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from ...inference.runtime.context import Query
     from .usage import UsageHook
 
 _BAR_DELAY_S = 0.5
@@ -102,8 +104,11 @@ class Watch:
             bar.close()
         self._bars.clear()
 
-    def lines(self) -> list[str]:
+    def lines(self, queries: Sequence[tuple[str, Query]] = ()) -> list[str]:
         """Say what the statement asked.
+
+        Args:
+            queries: Of its result, which has the models' names in SQL; none where it failed.
 
         Returns:
             A line for each model that was asked, then one for each that failed for some inputs.
@@ -112,7 +117,7 @@ class Watch:
             return []
         from .usage import usage_lines
 
-        return usage_lines(self._hook.usages)
+        return usage_lines([(name, query.usage) for name, query in queries] or self._hook.usages)
 
     def interrupted_line(self) -> str:
         """Say what is left of a statement that was interrupted.
