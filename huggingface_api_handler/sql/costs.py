@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import pandas as pd
@@ -80,10 +81,11 @@ class Sent:
                 self.media += 1
                 continue
             payload = chat_payload(model.definition, [item], model)
-            texts = [text for message in payload["messages"] if isinstance(text := message.get("content"), str)]
+            messages: Any = payload["messages"]
+            texts = [text for message in messages if isinstance(text := message.get("content"), str)]
             self.bodies += 1
             self.bytes += len(orjson.dumps(payload))
-            self.tokens += estimate_tokens("\n".join(texts)) + _TOKENS_PER_MESSAGE * len(payload["messages"])
+            self.tokens += estimate_tokens("\n".join(texts)) + _TOKENS_PER_MESSAGE * len(messages)
 
 
 def count(frames: Iterable[pd.DataFrame], query: Query, prices: Prices) -> Counted:

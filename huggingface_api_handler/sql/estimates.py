@@ -91,8 +91,8 @@ class Estimates(Predictions):
             counted = count(frames, self._dry_query(table.model), table.model.prices)
         self._drop(numbered)
         at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
-        note = "; ".join(each for each in (at_least, counted.note) if each) or None
-        shown = counted.stored, counted.requests, counted.seconds, counted.dollars, note
+        notes = "; ".join(each for each in (at_least, counted.note) if each)
+        shown = counted.stored, counted.requests, counted.seconds, counted.dollars, notes or None
         self.found.append(Estimate(table.model.name, rows, total, *shown))
 
 

@@ -1,4 +1,4 @@
-"""What chat costs at Hugging Face: read when a model is made, so that a statement's price is known before it is sent."""
+"""What chat costs at Hugging Face: read when a model is made, so that the price of a statement is known first."""
 
 from __future__ import annotations
 
