@@ -10,6 +10,10 @@ from tests.support.sql_statements import Statement, files, statements_of
 from tools.generated import ROOT, run
 
 PAGE = ROOT / "docs" / "two_homes.md"
+DUCKDB_PAGE = ROOT / "docs" / "sql_in_your_process.md"
+DUCKDB_SECTION = "## Without MindsDB\n"
+"""Of README."""
+
 HEAD = """# The same SQL in two homes
 
 Made by `python -m tools.two_homes` from `tests/sql/statements`; not written by hand.
@@ -22,8 +26,6 @@ order. Numbers, vectors and JSON are compared by their values.
 The others are below. Each line is a test: the statement runs in both homes, and gives in each what the line says.
 Run `make integration` for MindsDB and `make test-sql` for DuckDB.
 """
-_PAGE_OF_ONE_HOME = "sql_in_your_process.md"
-_SECTION_OF_ONE_HOME = "## Without MindsDB"
 _RESULTS = {"refused": "refuses it", "other rows": "gives something else", "not run": "has no such statement"}
 
 
@@ -53,9 +55,7 @@ def _row(statement: Statement) -> str:
 
 
 def sql_of_pages() -> Iterator[tuple[str, str]]:
-    """Find the statements of README and of the pages that are for both homes.
-
-    What is for the home without MindsDB alone is run by ``tests/sql/test_documents.py``.
+    """Find the statements of README and of the pages. Those of DuckDB's home alone are in tests/sql/test_documents.py.
 
     Yields:
         The page's name, and a statement with one blank between words.
@@ -63,9 +63,9 @@ def sql_of_pages() -> Iterator[tuple[str, str]]:
     from huggingface_api_handler.demo.sql_script import statements
 
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        if path.name == _PAGE_OF_ONE_HOME:
+        if path == DUCKDB_PAGE:
             continue
-        before, _, section = path.read_text(encoding="utf-8").partition(_SECTION_OF_ONE_HOME)
+        before, _, section = path.read_text(encoding="utf-8").partition(DUCKDB_SECTION)
         blocks = (before + section.partition("\n## ")[2]).split("\n```sql\n")[1:]
         for statement in statements("\n".join(block.partition("\n```")[0] for block in blocks)):
             yield path.name, " ".join(statement.split())
