@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
+from ..inference.protocols.token_prices import Prices
 from ..inference.runtime.context import Query
 from ..inference.runtime.session import Session
 from .blocks import Block, Relation, Span
@@ -34,6 +35,11 @@ class JoinedModel(Protocol):
     @property
     def outputs(self) -> Mapping[str, str]:
         """The SQL type of each column that it gives."""
+        ...
+
+    @property
+    def prices(self) -> Prices:
+        """What its tokens cost; empty where that is not known."""
         ...
 
     def query(self, session: Session) -> Query:
