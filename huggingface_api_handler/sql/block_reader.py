@@ -40,6 +40,9 @@ _JOIN_WORDS = {
     "ASOF",
     "POSITIONAL",
 }
+MAX_BRACKETS = 100
+"""Brackets in each other: each takes some of Python's stack. DuckDB takes more, where no model is."""
+
 _NO_NAMES = {TokenType.STRING, TokenType.NUMBER, *_OPENING, *_CLOSING}
 
 
@@ -237,15 +240,24 @@ class _Reader:
 
     def _brackets(self, relation: Relation, position: int, block: Block) -> None:
         inside = Span(position + 1, self._partners[position])
-        inner = self.query(Query(inside, block, block.query))
-        after_first = self._partners.get(inside.start, inside.end) + 1
-        is_nested = inner.children and (after_first >= inside.end or self._kind(after_first) in _SET_OPERATIONS)
-        if inner.blocks or inner.ctes or is_nested or self._kind(inside.start) is TokenType.VALUES:
+        inner = self.query(Query(inside, block, block.query)) if self._may_be_query(inside) else None
+        first = self._kind(inside.start)
+        is_nested = inner is not None and bool(inner.children) and first is TokenType.L_PAREN
+        if inner is not None and (inner.blocks or inner.ctes or is_nested or first is TokenType.VALUES):
             relation.query = inner
         else:
             group = Block(inside.start, Query(inside, block, block.query), end=inside.end)
             self._relations(inside.start, inside.end, group)
             relation.group = group
+
+    def _may_be_query(self, inside: Span) -> bool:
+        """Whether brackets in FROM hold a query, and no join; told by what their first brackets are followed by."""
+        while self._kind(inside.start) is TokenType.L_PAREN:
+            after = self._partners[inside.start] + 1
+            if after < inside.end and self._kind(after) not in _SET_OPERATIONS | _CLAUSES:
+                return False
+            inside = Span(inside.start + 1, after - 1)
+        return True
 
     def _name(self, relation: Relation, position: int, block: Block) -> int:
         parts = [self._tokens[position].text]
@@ -353,6 +365,11 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
     for position, token in enumerate(tokens):
         if token.token_type in _OPENING:
             open_at.append(position)
+            if len(open_at) > MAX_BRACKETS:
+                raise InputError(
+                    f"brackets stand in each other more than {MAX_BRACKETS} deep, at character {token.start + 1}, which "
+                    "is too deep for a statement that uses a model. Put a part of it into a table or a view"
+                )
         elif token.token_type in _CLOSING:
             if not open_at:
                 raise InputError(f"the bracket {token.text!r} at character {token.start + 1} closes nothing")

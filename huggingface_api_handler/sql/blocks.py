@@ -142,6 +142,24 @@ class Query:
         return bool(self.blocks or self.ctes) or any(child.has_blocks for child in self.children)
 
 
+def nested_queries(query: Query) -> int:
+    """How deep queries stand in each other.
+
+    Args:
+        query: The outermost.
+
+    Returns:
+        1 for a query without another in it.
+    """
+    inside = [*(cte.query for cte in query.ctes), *query.children]
+    blocks = list(query.blocks)
+    for block in blocks:
+        inside += [child for _, child in block.children]
+        inside += [relation.query for relation in block.relations if relation.query is not None]
+        blocks += [relation.group for relation in block.relations if relation.group is not None]
+    return 1 + max(map(nested_queries, inside), default=0)
+
+
 def named_tables(query: Query, hidden: frozenset[str] = frozenset()) -> list[Relation]:
     """The items of FROM that name a table, view or model, those in subselects included.
 

@@ -84,10 +84,15 @@ class InputBinder:
         core = select_inputs(expressions, source, [])
         _, columns = binding_form(self._around.forms(core, block), self._describe)
         found: list[str] = []
-        for condition in conditions:
-            core = select_inputs(expressions, source, [*found, condition])
+        waiting = [list(conditions)]
+        while waiting:
+            tried = waiting.pop()
+            core = select_inputs(expressions, source, [*found, *tried])
             if any(self.binds(form) for form in self._around.forms(core, block)):
-                found.append(condition)
+                found += tried
+            elif len(tried) > 1:  # most often all bind, or all of a half
+                middle = len(tried) // 2
+                waiting += [tried[middle:], tried[:middle]]
         return found, [type_ for _, type_ in columns]
 
     def error(self, block: Block, join: ModelJoin, expressions: Sequence[str], source: str) -> Exception:

@@ -12,7 +12,7 @@ from sqlglot.tokens import Token
 
 from ..errors import InputError
 from .block_reader import read_structure
-from .blocks import Block, Query, Relation, Span, named_tables
+from .blocks import Block, Query, Relation, Span, named_tables, nested_queries
 from .from_text import FromText
 from .functions import functions_of
 from .input_binder import InputBinder
@@ -31,6 +31,9 @@ from .windowed_block import WindowedBlock
 
 Resolve = Callable[[Relation], JoinedModel | None]
 """The model that a relation of a statement names; None for anything else."""
+
+MAX_NESTED_QUERIES = 32
+"""Queries in each other: for each, what stands in the others is bound once more."""
 
 
 class Planner:
@@ -53,6 +56,11 @@ class Planner:
         self._text = FromText(text, tokens)
         found = [(relation, resolve(relation)) for relation in named_tables(self._root)]
         self._models = {relation: model for relation, model in found if model is not None}
+        if self._models and (depth := nested_queries(self._root)) > MAX_NESTED_QUERIES:
+            raise InputError(
+                f"subselects stand in each other {depth} deep, and a statement that uses a model may have "
+                f"{MAX_NESTED_QUERIES}. Put the inner ones into a table, CREATE TEMP TABLE ... AS SELECT ..."
+            )
         self.needs = Needs(tokens, self._models)
         self._joins: dict[Relation, ModelJoin] = {}
         self._around = Around(self._text.ctes, self._text.outer_items)

@@ -131,8 +131,9 @@ class Predictions:
         """
         key = (model, tuple(types))
         if key not in self._tables:
-            needed = [name for name in model.outputs if name in self._needed(model)]
-            columns = {output_column(number): name for number, name in enumerate(needed)}
+            needed = self._needed(model)
+            kept = [name for name in model.outputs if name in needed]
+            columns = {output_column(number): name for number, name in enumerate(kept)}
             defined = [f"{input_column(number)} {_storable(type_)}" for number, type_ in enumerate(types)]
             defined += [f"{column} {model.outputs[name]}" for column, name in columns.items()]
             name = self.temporary(f"({', '.join(defined)})")

@@ -15,7 +15,7 @@ DEFAULT_MAX_REQUESTS = 1000
 DEFAULT_MAX_DOLLARS = 1.0
 """Dollars of a statement from which it is asked first."""
 
-_MAX_PARTS = 16
+_MAX_REQUESTS_OF_INPUT = 16
 """Requests that one input may take: the parts of a long text, unless ``max_chunks`` says otherwise."""
 
 Answer = Callable[[str], bool]
@@ -95,7 +95,7 @@ class CostQuestion:
             return True
         self._dollars += estimate.dollars or 0.0
         # To count requests takes a look at each input, so few inputs are not counted.
-        few = estimate.distinct_inputs * _MAX_PARTS
+        few = estimate.distinct_inputs * _MAX_REQUESTS_OF_INPUT
         self._requests += few if self._requests + few <= self.max_requests else estimate.requests
         if self._requests > self.max_requests or self._dollars > self.max_dollars:
             self._settle(estimate)
