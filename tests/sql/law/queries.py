@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 from tests.sql.law.expressions import Expressions
-from tests.sql.law.nodes import CTE, ModelAlone, Key, Lookup, Named, Part, Query, Select, SetOperation, Sql
+from tests.sql.law.nodes import CTE, Key, Lookup, ModelAlone, Named, Part, Query, Select, SetOperation, Sql
 from tests.sql.law.predictions import MODELS
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.sources import Sources

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from tests.sql.law.cases import Case
-from tests.sql.law.nodes import ModelAlone, Group, Join, Lookup, Query, Select, SetOperation, Sql, write
+from tests.sql.law.nodes import Group, Join, Lookup, ModelAlone, Query, Select, SetOperation, Sql, write
 
 _MAX_TRIES = 3000
 _MAY_BE_EMPTY = {"having", "window_filter", "distinct", "residual", "direction"}

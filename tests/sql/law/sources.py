@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from tests.sql.law.expressions import Expressions, MakeQuery
-from tests.sql.law.nodes import ModelAlone, From, Group, Join, Lookup, Named, Part, Sql
+from tests.sql.law.nodes import From, Group, Join, Lookup, ModelAlone, Named, Part, Sql
 from tests.sql.law.predictions import Model
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.tables import Table, literal
