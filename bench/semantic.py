@@ -194,9 +194,12 @@ def connected(endpoints: dict[str, str], cache_dir: str) -> Iterator[Connection]
         endpoints: By the model's name, which is that of its prediction too.
         cache_dir: Where answers are stored.
     """
+    from huggingface_api_handler.inference.storage.sqlite import close_stores
     from huggingface_api_handler.sql import connect
 
-    with connect() as connection:
+    with contextlib.ExitStack() as stack:
+        stack.callback(close_stores)  # the folder is about to go
+        connection = stack.enter_context(connect())
         for model, endpoint in endpoints.items():
             connection.sql(
                 f"CREATE ML_ENGINE {model}_engine FROM huggingface_api"
@@ -257,7 +260,7 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
 @contextlib.contextmanager
 def counted_rounds() -> Iterator[list[int]]:
     """Collect the windows of candidates in which statements with a LIMIT ask models in the block."""
-    from huggingface_api_handler.sql import planner
+    from huggingface_api_handler.sql import limit_windows, windowed_block
 
     windows: list[int] = []
 
@@ -265,8 +268,8 @@ def counted_rounds() -> Iterator[list[int]]:
         windows.append(next_window(*state))
         return windows[-1]
 
-    next_window = planner.next_window
-    with unittest.mock.patch.object(planner, "next_window", counted):
+    next_window = limit_windows.next_window
+    with unittest.mock.patch.object(windowed_block, "next_window", counted):
         yield windows
 
 

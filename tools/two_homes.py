@@ -10,6 +10,10 @@ from tests.support.sql_statements import Statement, files, statements_of
 from tools.generated import ROOT, run
 
 PAGE = ROOT / "docs" / "two_homes.md"
+DUCKDB_PAGE = ROOT / "docs" / "sql_in_your_process.md"
+DUCKDB_SECTION = "## Without MindsDB\n"
+"""Of README."""
+
 HEAD = """# The same SQL in two homes
 
 Made by `python -m tools.two_homes` from `tests/sql/statements`; not written by hand.
@@ -51,7 +55,7 @@ def _row(statement: Statement) -> str:
 
 
 def sql_of_pages() -> Iterator[tuple[str, str]]:
-    """Find the statements of README and of the pages.
+    """Find the statements of README and of the pages. Those of DuckDB's home alone are in tests/sql/test_documents.py.
 
     Yields:
         The page's name, and a statement with one blank between words.
@@ -59,7 +63,10 @@ def sql_of_pages() -> Iterator[tuple[str, str]]:
     from huggingface_api_handler.demo.sql_script import statements
 
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        blocks = path.read_text(encoding="utf-8").split("\n```sql\n")[1:]
+        if path == DUCKDB_PAGE:
+            continue
+        before, _, section = path.read_text(encoding="utf-8").partition(DUCKDB_SECTION)
+        blocks = (before + section.partition("\n## ")[2]).split("\n```sql\n")[1:]
         for statement in statements("\n".join(block.partition("\n```")[0] for block in blocks)):
             yield path.name, " ".join(statement.split())
 

@@ -5,10 +5,13 @@ It is said as the argument ``provider``, or behind the model's name: ``model = '
 
 from __future__ import annotations
 
+CHEAPEST = "cheapest"
+"""The lowest price of output tokens."""
+
 PREFERRED = "preferred"
 """The order of the person's settings at Hugging Face."""
 
-POLICIES = ("cheapest", "fastest", PREFERRED)
+POLICIES = (CHEAPEST, "fastest", PREFERRED)
 """By price of output tokens, by tokens a second, and by the person's order."""
 
 _SEPARATOR = ":"

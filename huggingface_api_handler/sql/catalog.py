@@ -17,23 +17,11 @@ from ..config.normalize import suggest
 from ..errors import InputError
 from ..redaction import preview
 from .catalog_items import CHANGED_BY_HAND, Engine, Item, Model, View, engine_of, model_of, view_of
+from .catalog_tables import FORMAT, SCHEMA, TABLES, refuse_newer, refuse_other_schema
 from .result import quoted
 
 if TYPE_CHECKING:
     import duckdb
-
-FORMAT = 1
-"""Of these tables. Columns may be added to a format; what changes the meaning of one makes another format."""
-
-SCHEMA = "huggingface"
-
-_TABLES = {
-    "engines": "name VARCHAR, id VARCHAR, arguments VARCHAR, has_key BOOLEAN, mark VARCHAR",
-    "models": "name VARCHAR, version INTEGER, engine VARCHAR, id VARCHAR, arguments VARCHAR, discovery VARCHAR, "
-    "active BOOLEAN, mark VARCHAR, created_at TIMESTAMPTZ DEFAULT now()",
-    "views": "name VARCHAR, query VARCHAR, mark VARCHAR",
-    "format": "format INTEGER",
-}
 
 _open_catalogs: WeakSet[Catalog] = WeakSet()
 """Of this process, which reads what it holds again after each change: two connections may have one file open."""
@@ -70,7 +58,14 @@ class Catalog:
         _open_catalogs.add(self)
 
     def engine(self, name: str) -> Engine | None:
-        """The engine of a name; None where there is none."""
+        """The engine of a name.
+
+        Args:
+            name: in any case.
+
+        Returns:
+            The engine; None where there is none.
+        """
         self._refresh()
         return self._engines.get(name.lower())
 
@@ -101,7 +96,14 @@ class Catalog:
         return [model for name in sorted(self._models) for model in self._models[name]]
 
     def view(self, name: str) -> View | None:
-        """The view over a model of a name; None where there is none."""
+        """The view over a model of a name.
+
+        Args:
+            name: in any case.
+
+        Returns:
+            The view; None where there is none.
+        """
         self._refresh()
         return self._views.get(name.lower())
 
@@ -122,6 +124,13 @@ class Catalog:
     def named_model(self, name: str, version: int | None = None) -> Model:
         """As ``model``, for a statement that names one.
 
+        Args:
+            name: its name, without a schema.
+            version: its number; None for the active one.
+
+        Returns:
+            The model.
+
         Raises:
             InputError: there is none. The message has the nearest name.
         """
@@ -135,6 +144,12 @@ class Catalog:
     def named_engine(self, name: str) -> Engine:
         """As ``engine``, for a statement that names one.
 
+        Args:
+            name: in any case.
+
+        Returns:
+            The engine.
+
         Raises:
             InputError: there is none. The message has the nearest name.
         """
@@ -144,6 +159,12 @@ class Catalog:
 
     def engine_of(self, model: Model) -> Engine:
         """The engine of a model.
+
+        Args:
+            model: of this catalog.
+
+        Returns:
+            The engine.
 
         Raises:
             InputError: it was dropped.
@@ -264,7 +285,7 @@ class Catalog:
         if "format" not in held:  # another schema of this name, which is the person's
             held = set()
         else:
-            self._refuse_newer(self._select("format", "max(format) AS format"))
+            refuse_newer(self._select("format", "max(format) AS format"))
         self._engines = {engine.name.lower(): engine for engine in map(engine_of, self._rows("engines", held))}
         self._views = {view.name.lower(): view for view in map(view_of, self._rows("views", held))}
         self._models = {}
@@ -283,7 +304,7 @@ class Catalog:
     def _rows(self, table: str, held: set[str]) -> list[dict[str, Any]]:
         if table not in held:
             return []
-        columns = [column.split()[0] for column in _TABLES[table].split(", ") if not column.startswith("created_at")]
+        columns = [column.split()[0] for column in TABLES[table].split(", ") if not column.startswith("created_at")]
         return self._select(table, ", ".join(columns) + " ORDER BY ALL")
 
     def _select(self, table: str, columns: str) -> list[dict[str, Any]]:
@@ -297,22 +318,6 @@ class Catalog:
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def _refuse_newer(self, rows: list[dict[str, Any]]) -> None:
-        held = rows[0]["format"] if rows else None
-        if isinstance(held, int) and held > FORMAT:
-            raise InputError(
-                f"the engines and models of this database have format {held}, and this version of "
-                f"huggingface_api_handler reads {FORMAT}. Upgrade it; the tables can be read with DuckDB alone"
-            )
-
-    def _refuse_other_schema(self) -> None:
-        held = self._tables()
-        if held and "format" not in held:
-            raise InputError(
-                f"this database has a schema {SCHEMA} with other tables, such as {min(held)}, and models are stored in "
-                "a schema of that name. Rename yours, or use another file for models"
-            )
-
     def _table(self, name: str) -> str:
         return f"{quoted(self._database)}.{SCHEMA}.{name}"
 
@@ -323,8 +328,8 @@ class Catalog:
         self._own.execute("BEGIN")
         try:
             self._own.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._database)}.{SCHEMA}")
-            self._refuse_other_schema()
-            for name, columns in _TABLES.items():
+            refuse_other_schema(self._tables())
+            for name, columns in TABLES.items():
                 self._own.execute(f"CREATE TABLE IF NOT EXISTS {self._table(name)} ({columns})")
             if not self._select("format", "format"):
                 self._own.execute(f"INSERT INTO {self._table('format')} VALUES (?)", [FORMAT])

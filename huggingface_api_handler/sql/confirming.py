@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import InputError
-from ..inference.runtime.stream import predict_frames
-from .estimates import Counted, DryQuery, count
+from ..inference.protocols.token_prices import FREE, Prices
+from .costs import Counted, DryQuery, count
+from .database import Database
 from .model_joins import JoinedModel
-from .predictions import Ask, Database, Predictions, PredictionTable
+from .predictions import Ask, Predictions, PredictionTable
 
 
 @dataclass
@@ -20,10 +21,12 @@ class PendingEstimate:
     Attributes:
         model: Its name.
         distinct_inputs: Different inputs, those with a stored answer among them.
+        prices: What the model's tokens cost; empty where that is not known.
     """
 
     model: str
     distinct_inputs: int
+    prices: Prices
     _count: Callable[[], Counted] = field(repr=False)
 
     @cached_property
@@ -47,8 +50,10 @@ class PendingEstimate:
 
     @property
     def dollars(self) -> float | None:
-        """What they cost; None, since no price is known."""
-        return None
+        """What they cost; None where no price is known."""
+        if not self.prices or self.prices == FREE:  # no look at the inputs says more
+            return 0.0 if self.prices else None
+        return self._counted.dollars
 
 
 Confirm = Callable[[PendingEstimate], bool]
@@ -82,7 +87,7 @@ class ConfirmedPredictions(Predictions):
         def counted() -> Counted:
             """A dry run over the inputs."""
             frames = self._frames(table, numbered, names, total)
-            return count(predict_frames(frames, self._dry_query(table.model)))
+            return count(frames, self._dry_query(table.model), table.model.prices)
 
-        if not self._agrees(PendingEstimate(table.model.name, total, counted)):
+        if not self._agrees(PendingEstimate(table.model.name, total, table.model.prices, counted)):
             raise InputError(f"{table.model.name} was not asked about {total:,} inputs: confirm said no")

@@ -276,7 +276,7 @@ class Connection:
             found = "SELECT 1 FROM duckdb_schemas() WHERE lower($1) IN (lower(schema_name), lower(database_name))"
             return bool(self.duckdb.execute(found, [name]).fetchall())
 
-        if statement.may_name(PROJECTS):
+        if statement.may_name(PROJECTS) and statement.is_readable:
             statement = without_projects(statement, has_schema)
         return with_as(statement)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..inference.runtime.context import Query
-from ..inference.runtime.stream import predict_frames
+from .costs import Counted, DryQuery, count
+from .database import Database
 from .input_queries import InputQuery
 from .model_joins import JoinedModel
-from .predictions import Database, Predictions, PredictionTable
+from .predictions import Predictions, PredictionTable
 
 TYPES = {
     "model": "VARCHAR",
@@ -23,9 +23,6 @@ TYPES = {
     "note": "VARCHAR",
 }
 """The columns of EXPLAIN."""
-
-DryQuery = Callable[[JoinedModel], Query]
-"""A query of a model that only counts."""
 
 
 @dataclass(frozen=True)
@@ -92,48 +89,12 @@ class Estimates(Predictions):
         counted = Counted()
         if total:
             frames = self._frames(table, numbered, names, total)
-            counted = count(predict_frames(frames, self._dry_query(table.model)))
+            counted = count(frames, self._dry_query(table.model), table.model.prices)
         self._drop(numbered)
         at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
-        self.found.append(
-            Estimate(table.model.name, rows, total, counted.stored, counted.requests, counted.seconds, note=at_least)
-        )
-
-
-@dataclass
-class Counted:
-    """The sums of dry runs.
-
-    Attributes:
-        stored: Answers that are stored.
-        requests: Requests that the others take.
-        seconds: How long they take; None where that is unknown.
-    """
-
-    stored: int = 0
-    requests: int = 0
-    seconds: float | None = 0.0
-
-
-def count(outs: Any) -> Counted:
-    """Add up dry runs.
-
-    Args:
-        outs: What ``predict_frames`` gives of them.
-
-    Returns:
-        The sums.
-    """
-    counted = Counted()
-    for out in outs:
-        if len(out):
-            first = out.iloc[0]
-            counted.stored += int(first["stored"])
-            counted.requests += int(first["requests"])
-            seconds = first["seconds"]
-            is_known = counted.seconds is not None and seconds is not None and seconds == seconds
-            counted.seconds = counted.seconds + float(seconds) if is_known and counted.seconds is not None else None
-    return counted
+        notes = "; ".join(each for each in (at_least, counted.note) if each)
+        shown = counted.stored, counted.requests, counted.seconds, counted.dollars, notes or None
+        self.found.append(Estimate(table.model.name, rows, total, *shown))
 
 
 def _nothing(_model: JoinedModel, _frames: Any, _total: int) -> Any:

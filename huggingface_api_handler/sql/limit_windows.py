@@ -22,8 +22,7 @@ MAX_CANDIDATES = 10_000_000
 
 _CAREFUL_ROUNDS = 4
 _SPARE_SHARE = 0.3
-_MARGIN = 1.1
-_MAX_GROWTH = 4
+_MAX_WINDOW_GROWTH = 4
 """How many times as many candidates the next window may make it, where few were found."""
 
 _FEW = 3
@@ -116,6 +115,7 @@ def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
 
     In the first rounds no more are asked than 1.3 times those that a reader row by row would have asked, and twice what
     is wanted. Then the share of those that fit is known well enough, or is so small that rounds cost more than inputs.
+    A count of so many rows spreads by their square root, which is added, or the last rounds would be many.
 
     Args:
         candidates: Asked so far.
@@ -129,11 +129,11 @@ def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
     missing = max(wanted - found, 1)
     if not candidates:
         return 2 * missing
-    expected = math.ceil(missing * candidates / max(found, 1) * _MARGIN)
+    expected = math.ceil((missing + math.sqrt(missing)) * candidates / max(found, 1))
     if rounds < _CAREFUL_ROUNDS:
         most = int(_SPARE_SHARE * candidates) + 2 * wanted
     elif found < _FEW:
-        expected, most = max(expected, candidates), (_MAX_GROWTH - 1) * candidates
+        expected, most = max(expected, candidates), (_MAX_WINDOW_GROWTH - 1) * candidates
     else:
         most = expected
     return max(missing, min(expected, most))

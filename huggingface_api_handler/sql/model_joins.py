@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
+from ..inference.protocols.token_prices import Prices
 from ..inference.runtime.context import Query
 from ..inference.runtime.session import Session
 from .blocks import Block, Relation, Span
@@ -36,8 +37,20 @@ class JoinedModel(Protocol):
         """The SQL type of each column that it gives."""
         ...
 
+    @property
+    def prices(self) -> Prices:
+        """What its tokens cost; empty where that is not known."""
+        ...
+
     def query(self, session: Session) -> Query:
-        """A query of it, of which nothing is sent yet."""
+        """A query of it, of which nothing is sent yet.
+
+        Args:
+            session: the connections, stores and routes that it uses.
+
+        Returns:
+            The query.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from ..config.normalize import KEY_NAMES, Using
 from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings
 from ..errors import InputError
+from ..inference.protocols.token_prices import FREE, Prices, prices_of
 from ..inference.runtime.columns import column_types
 from ..inference.runtime.context import Query
 from ..inference.runtime.session import Session
@@ -43,6 +44,7 @@ class BoundModel:
         settings: its arguments, with those of the statement on top.
         engine: the arguments of its engine, with the key.
         scope: whose stored answers and usage its queries are.
+        prices: what its tokens cost; empty where that is not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class BoundModel:
     settings: ModelSettings
     engine: EngineSettings
     scope: Scope
+    prices: Prices = ()
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -96,7 +99,10 @@ def bind_model(model: Model, using: Using | None, connection: Connection) -> Bou
     connection.trust.refuse_foreign(engine, model)
     settings = settings_of(engine, connection)
     selected = lifecycle.selected_settings(model.arguments, using or {}, model.discovery, settings, connection.session)
-    return BoundModel(model.name, model.version, selected, settings, lifecycle.scope_of(engine.id, {"id": model.id}))
+    scope = lifecycle.scope_of(engine.id, {"id": model.id})
+    is_free = _is_local(engine.arguments) and not (selected.endpoint or selected.provider or settings.provider)
+    prices = FREE if is_free else prices_of(model.discovery.get("prices"), settings, selected)
+    return BoundModel(model.name, model.version, selected, settings, scope, prices)
 
 
 def settings_of(engine: Engine, connection: Connection) -> EngineSettings:

@@ -68,7 +68,7 @@ def with_as(statement: Statement) -> Statement:
     Returns:
         The statement; any other as it is.
     """
-    if statement.words[:1] != ("CREATE",) or "TABLE" not in statement.words:
+    if statement.words[:1] != ("CREATE",) or "TABLE" not in statement.words or not statement.is_readable:
         return statement
     tokens = statement.tokens
     for before, bracket, first in zip(tokens, tokens[1:], tokens[2:], strict=False):
@@ -91,7 +91,11 @@ def misspelt(statement: Statement, names: Collection[str]) -> tuple[str, str] | 
     Returns:
         What the statement names, and the nearest model; None where none is near.
     """
-    for relation in named_tables(read_structure(statement.tokens)):
+    try:
+        relations = named_tables(read_structure(statement.tokens))
+    except InputError:  # such as a text that is not closed, of which DuckDB says enough
+        return None
+    for relation in relations:
         near = get_close_matches(relation.name[-1].lower(), names, n=1, cutoff=MIN_LIKENESS)
         if (
             near

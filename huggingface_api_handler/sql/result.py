@@ -139,6 +139,9 @@ class Result:
     def pl(self) -> Any:
         """The rows that were not read yet, as a Polars DataFrame. Needs polars and pyarrow.
 
+        Returns:
+            A ``polars.DataFrame``.
+
         Raises:
             InputError: polars is not installed.
         """

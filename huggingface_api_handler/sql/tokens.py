@@ -109,6 +109,14 @@ class Statement:
         """The statement without its lists of arguments. Spaces stand in their place, so that positions stay."""
         return self._read.text
 
+    @cached_property
+    def is_readable(self) -> bool:
+        """Whether it has tokens. One that has none, or is too long, can only be DuckDB's."""
+        try:
+            return bool(self._read.tokens)
+        except InputError:
+            return False
+
     @property
     def tokens(self) -> tuple[Token, ...]:
         """sqlglot's tokens of ``text``; ``start`` and ``end`` (the last character) are positions in it.
@@ -178,13 +186,13 @@ class Statement:
             names: in lower case.
 
         Returns:
-            False where none stands outside of texts and comments; True where one does, also as part of another name.
+            False where none stands as a word outside of texts and comments.
         """
         source = self.source.lower()
         spelled = {each for name in names for each in (name, *(name.replace(quote, quote * 2) for quote in '"`'))}
         if not any(name in source for name in spelled):
             return False
-        return any(name in self._without_texts for name in spelled)
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self._without_texts) for name in spelled)
 
     @cached_property
     def _without_texts(self) -> str:

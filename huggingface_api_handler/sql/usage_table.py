@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot.tokens import Token, TokenType
 
-from .catalog import SCHEMA
+from .catalog_tables import SCHEMA
 from .tokens import MAX_MODEL_STATEMENT_CHARS, Statement
 
 if TYPE_CHECKING:

@@ -77,7 +77,9 @@ def test_a_key_lasts_as_long_as_its_connection_and_can_be_given_again(open_file:
     with pytest.raises(InputError, match="lasts as long as its connection"):
         bind_model(model, {}, again)
     make_engine(again, labels, api_key=KEY)
-    assert bind_model(model, {}, again).engine.api_key.get_secret_value() == KEY
+    bound = bind_model(model, {}, again)
+    assert bound.engine.api_key is not None
+    assert bound.engine.api_key.get_secret_value() == KEY
     with pytest.raises(InputError, match="already"):
         make_engine(again, labels, api_key=KEY, timeout="5")
 

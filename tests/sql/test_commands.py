@@ -368,3 +368,8 @@ def test_an_argument_for_a_model_that_is_not_there_is_refused(ready: Any, labels
     assert labels.asked == []
     assert len(rows(ready, "SELECT * FROM t JOIN sentiment AS m USING m.top_k = 1")) == 1
     assert len(rows(ready, "SELECT * FROM t JOIN sentiment AS m USING Sentiment.top_k = 1, max_requests = 5")) == 1
+
+
+@pytest.mark.parametrize("text", ["CREATE TABLE t AS SELECT 1 AS files, '{}' AS a", "SELECT 1 AS mindsdb, '{}' AS a"])
+def test_a_long_statement_without_a_model_is_duckdbs(ready: Any, text: str) -> None:
+    ready.sql(text.format("files mindsdb sentiment " * 50_000))

@@ -49,6 +49,16 @@ def test_the_examples_of_the_page_print_what_it_says(reader: Reader) -> None:
     assert len(printed) >= 30
 
 
+def test_the_sql_of_readme_runs(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("examples")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("## Without MindsDB")[2].partition("**On a DataFrame")[0]
+    (sql,) = [example for example in examples_of(section) if example.language == "sql"]
+    printed = reader.run(sql)
+    assert printed.count("POSITIVE") == 5
+    assert "distinct_inputs" in printed.splitlines()[-3]
+
+
 @pytest.mark.parametrize(
     ("printed", "is_same"),
     [

@@ -115,6 +115,11 @@ def test_no_key_is_in_its_environment(session: Session, monkeypatch: pytest.Monk
         assert b"hf_of_this_machine" not in Path(f"/proc/{pid_of_child()}/environ").read_bytes()
 
 
+def test_ctrl_c_in_a_terminal_is_not_for_it(server: LocalServer) -> None:
+    assert server.url
+    assert os.getpgid(pid_of_child()) != os.getpgrp()
+
+
 def test_all_share_one_which_ends_with_the_last(session: Session) -> None:
     first, second = LocalServer(session), LocalServer(session)
     url = first.url

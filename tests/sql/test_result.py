@@ -81,11 +81,11 @@ def test_a_statement_that_writes_is_not_given_up_halfway(con: Any) -> None:
 
 
 def test_a_frame_has_duckdbs_types_whether_rows_were_at_hand_or_not(con: Any) -> None:
-    at_once = con.sql(KINDS).df()
+    first_frame = con.sql(KINDS).df()
     kept = con.sql(KINDS)
     assert con.sql("SELECT 1").fetchall() == [(1,)]
     later = kept.df()
-    pd.testing.assert_frame_equal(at_once, later)
+    pd.testing.assert_frame_equal(first_frame, later)
     assert len(kept.df()) == 0
 
 

@@ -165,6 +165,13 @@ def test_a_database_keeps_what_was_made(tmp_path: Path, capsys: pytest.CaptureFi
     assert "7" in capsys.readouterr().out
 
 
+def test_a_database_is_known_by_its_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = str(tmp_path / "theirs.sql")
+    assert cli.main(["sql", "--db", database, "-c", "CREATE TABLE t AS SELECT 7 AS a"]) == 0
+    assert cli.main(["sql", "--trust", database, "-c", "FROM t"]) == 0
+    assert "7" in capsys.readouterr().out
+
+
 def test_a_failed_statement_ends_the_script_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "script.sql"
     script.write_text("SELECT 1 AS a;\n\n-- the second\nSELECT nothing FROM nowhere;\nSELECT 3 AS never;\n")
@@ -249,7 +256,7 @@ def test_failed_rows_are_told(service: Service, capsys: pytest.CaptureFixture[st
 
 
 def test_standard_input_is_a_script(tmp_path: Path) -> None:
-    done = run(tmp_path, stdin="CREATE TABLE t AS SELECT 5 AS a;\nFROM t;\nSELCT;\n")
+    done = run(tmp_path, stdin="CREATE TABLE t AS SELECT 5 AS a;\nFROM t;\nNONSENSE;\n")
     assert done.returncode == 1
     assert done.stdout.split() == ["a", "-", "5"]
     assert "in statement 3, line 3" in done.stderr
@@ -281,7 +288,7 @@ def test_ctrl_c_keeps_what_is_answered_and_the_next_run_asks_the_rest(tmp_path: 
         out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     found = re.search(r"Interrupted\. (\d+) of 20 inputs were answered\. They are kept", err)
-    assert found is not None and out == ""
+    assert found is not None and out == "" and err.count("Interrupted") == 1
     kept = int(found[1])
     assert kept >= 1
     slow.answer, asked_before = answer, len(slow.asked)
@@ -407,9 +414,9 @@ def test_several_statements_may_stand_in_one_line(capsys: pytest.CaptureFixture[
 
 
 def test_a_failed_statement_leaves_the_shell_open(capsys: pytest.CaptureFixture[str]) -> None:
-    Keys()("SELCT 1; SELECT 2 AS skipped;\rSELECT 3 AS a;\r\x04")
+    Keys()("NONSENSE 1; SELECT 2 AS skipped;\rSELECT 3 AS a;\r\x04")
     out, err = capsys.readouterr()
-    assert out == "a\n3\n" and "SELCT" in err
+    assert out == "a\n3\n" and "NONSENSE" in err
 
 
 def test_ctrl_c_clears_the_line_and_twice_leaves(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from huggingface_api_handler.cli.sql.completion import Names, SQLCompleter
+from huggingface_api_handler.cli.sql.completion import DatabaseNames, SQLCompleter
 from huggingface_api_handler.cli.sql.cost_question import CostQuestion, DeclinedError
 from huggingface_api_handler.cli.sql.dot_commands import is_dot_command
 from huggingface_api_handler.cli.sql.runner import places_of
@@ -60,6 +60,8 @@ def test_what_costs_little_is_not_asked_about() -> None:
         (Estimate(101), "mood would be sent 101 requests. Send them?"),
         (Estimate(5000, None, 120.0), "mood would be sent 5,000 requests (about 2 min). Send them?"),
         (Estimate(1, 2.5, 3.0), "mood would be sent 1 request (about 3.0 s, about 2.50 dollars). Send them?"),
+        (Estimate(101, 0.004, 3.0), "mood would be sent 101 requests (about 3.0 s, less than a cent). Send them?"),
+        (Estimate(101, 0.0, 3.0), "mood would be sent 101 requests (about 3.0 s). Send them?"),
     ],
 )
 def test_what_costs_more_is(estimate: Estimate, words: str) -> None:
@@ -135,7 +137,7 @@ def test_a_no_in_a_later_window_does_not_say_that_nothing_was_sent() -> None:
         asked(Estimate(1))
 
 
-NAMES = Names(
+NAMES = DatabaseNames(
     ("SELECT", "FROM", "WHERE", "GROUP"),
     {"reviews": ("id", "text", "stars"), "mood": ("mood", "mood_error")},
     ("mood",),
@@ -153,7 +155,7 @@ def completions(text: str) -> list[str]:
     [
         ("SEL", ["SELECT"]),
         ("sel", ["select"]),
-        ("SELECT te", ["text"]),
+        ("SELECT tex", ["text"]),
         ("SELECT * FROM ", ["mood", "reviews"]),
         ("SELECT 1; SELECT * FROM r", ["reviews"]),
         ("SELECT * FROM reviews JOIN m", ["mood"]),
@@ -169,7 +171,7 @@ def completions(text: str) -> list[str]:
         ("SELECT * FROM reviews JOIN mood USING thr", ["threshold"]),
         ("CREATE MODEL a PREDICT b USING column = 'st", ["stars"]),
         ("DROP ML_ENGINE l", ["local_one"]),
-        ("SELECT 'te", []),
+        ("SELECT 'tex", []),
         (".mo", [".models", ".mode"]),
         (".mode js", ["json", "jsonlines"]),
     ],
@@ -235,8 +237,8 @@ def test_a_column_may_be_called_as_a_command() -> None:
 
 def test_statements_are_found_with_their_lines() -> None:
     script = "-- first\nSELECT 1;\n\nSELECT ';\n';  INSERT INTO t\nVALUES (1);\n"
-    places = [(place.number, place.line, place.is_change) for place in places_of(script)]
-    assert places == [(1, 2, False), (2, 4, False), (3, 5, True)]
+    found = [(place.number, place.line, place.is_change) for place in places_of(script)]
+    assert found == [(1, 2, False), (2, 4, False), (3, 5, True)]
 
 
 def usage(**counts: object) -> Usage:

@@ -220,6 +220,7 @@ def test_many_arguments_are_read_in_one_pass() -> None:
         ("SELECT $$sentiment$$ -- sentiment", False),
         ("SELECT 1 /* sentiment */", False),
         ("SELECT a FROM t", False),
+        ("SELECT sentiment_score, my_sentiment FROM sentiments", False),
     ],
 )
 def test_a_name_is_looked_for_outside_of_texts(text: str, found: bool) -> None:

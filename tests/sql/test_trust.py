@@ -30,7 +30,7 @@ def somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[
     return become
 
 
-def made(open_file: Make, service: Service, **using: object) -> None:
+def made(open_file: Make, service: Service, **using: str) -> None:
     con = open_file()
     make_engine(con, service, **using)
     make_model(con)
@@ -64,7 +64,7 @@ def test_a_file_of_somebody_elses_sends_nothing(
     labels: Service,
     somebody_else: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
-    using: dict[str, object],
+    using: dict[str, str],
 ) -> None:
     monkeypatch.setenv("HF_OTHER_TOKEN", "another-key-1234567")
     made(open_file, labels, **using)
@@ -83,7 +83,7 @@ def test_a_file_of_somebody_elses_sends_nothing(
             con.sql(statement)
     with pytest.raises(InputError, match="was not made by you"):
         asks(con)
-    assert labels.asked == labels.fetched == labels.headers == []
+    assert (labels.asked, labels.fetched, labels.headers) == ([], [], [])
     assert con.sql("SELECT count(*) FROM huggingface.usage").fetchall() == [(0,)]
 
 
@@ -246,7 +246,7 @@ def test_no_statement_sends_what_somebody_else_made(
     for statement in statements:
         with pytest.raises(InputError, match="was not made by you"):
             con.sql(statement)
-    assert labels.headers == labels.fetched == []
+    assert (labels.headers, labels.fetched) == ([], [])
     con.close()
     assert open_file(trust=True).sql("SELECT sentiment FROM t JOIN sentiment").fetchall() == [("POSITIVE",)]
     assert len(labels.headers) == 1

@@ -38,6 +38,8 @@ class StandInHub(WebServer):
         keeps_files_elsewhere: Whether the Hub leads from the address of a file to where it keeps it, as the real one.
         fetched: The paths of the files that were asked for.
         is_down: Whether the Hub's API breaks every connection.
+        usage: What an answer of chat says that it used; None where it says nothing.
+        router_questions: The models that the router was asked about, without what it was asked of them.
         questions: The paths and queries of the Hub's API that were asked.
         asked: The provider, path and body of each inference.
         tokens: The keys that came along, with the path.
@@ -54,6 +56,8 @@ class StandInHub(WebServer):
         self.keeps_files_elsewhere = True
         self.fetched: list[str] = []
         self.is_down = False
+        self.usage: dict[str, int] | None = None
+        self.router_questions: list[str] = []
         self.questions: list[str] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.tokens: list[tuple[str, str]] = []
@@ -123,6 +127,7 @@ class StandInHub(WebServer):
         return found[: int(query.get("limit", 100))]
 
     def _router_models(self, name: str) -> web.Response:
+        self.router_questions.append(name)
         if not name:
             return web.json_response({"object": "list", "data": list(self.router_models.values())})
         if name not in self.router_models:
@@ -132,7 +137,8 @@ class StandInHub(WebServer):
     def _answer(self, provider: str, path: str, body: Any) -> web.Response:
         if path.endswith("/chat/completions"):
             message = {"role": "assistant", "content": body["model"]}
-            return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+            used = {} if self.usage is None else {"usage": self.usage}
+            return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}], **used})
         if "/images/" in path:
             image = base64.b64encode(PNG + provider.encode()).decode()
             return web.json_response({"data": [{"b64_json": image}]})

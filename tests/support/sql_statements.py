@@ -279,9 +279,11 @@ def fault_in_mindsdb(statement: Statement, outcome: Outcome, expected: Any) -> s
 def store(file: Path, key: str, outcome: Table, *, of_mindsdb: bool) -> None:
     """Keep a result as the expected one, and of the others what their statements still want."""
     expected = expected_of(file.stem)
-    result = {"columns": outcome.columns, "rows": outcome.rows}
-    expected[key] = {**expected.get(key, {}), **({"mindsdb": result} if of_mindsdb else result)}
     statements = {statement.id: statement for statement in statements_of(file)}
+    is_ordered = statements[key].expect == "rows in order"
+    rows = outcome.rows if is_ordered else sorted(outcome.rows, key=repr)  # so that a file changes where a result does
+    result = {"columns": outcome.columns, "rows": rows}
+    expected[key] = {**expected.get(key, {}), **({"mindsdb": result} if of_mindsdb else result)}
     for other in list(expected):
         statement = statements.get(other)
         if statement is None or statement.mindsdb != "other rows":

@@ -25,6 +25,7 @@ _DATABASE_MARK = b"DUCK"
 """At byte 8 of a database of DuckDB's."""
 
 _MARK_AT = 8
+_EXIT_INTERRUPTED = 130
 _HISTORY_FILE = "sql_history"
 
 
@@ -67,10 +68,8 @@ def run_sql(args: argparse.Namespace) -> int:
         args: As ``add_arguments`` has them.
 
     Returns:
-        The exit status: 1 where a statement failed, with the reason on stderr, else 0.
-
-    Raises:
-        KeyboardInterrupt: A script was interrupted.
+        The exit status: 1 where a statement failed, with the reason on stderr, 130 where a script was interrupted,
+        else 0.
     """
     try:
         from ... import sql
@@ -105,6 +104,8 @@ def run_sql(args: argparse.Namespace) -> int:
         except BrokenPipeError:  # who read the rows has enough of them
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except KeyboardInterrupt:  # of which the runner has said what is kept
+            return _EXIT_INTERRUPTED
         finally:
             watch.close()
 

@@ -33,14 +33,14 @@ OUR_KEYWORDS = ("ML_ENGINE", "ML_ENGINES", "MODEL", "MODELS", "PREDICT", "RETRAI
 """Words of statements for engines and models, which DuckDB's list has not."""
 
 
-class Names(NamedTuple):
+class DatabaseNames(NamedTuple):
     """What is in a database.
 
     Attributes:
         keywords: Of SQL.
-        columns: Names of columns by that of their table, view or model.
-        models: Names of models.
-        engines: Names of engines.
+        columns: DatabaseNames of columns by that of their table, view or model.
+        models: DatabaseNames of models.
+        engines: DatabaseNames of engines.
     """
 
     keywords: tuple[str, ...]
@@ -56,7 +56,7 @@ class SQLCompleter(Completer):
         names: Gives what is in the database; called for each completion.
     """
 
-    def __init__(self, names: Callable[[], Names]) -> None:
+    def __init__(self, names: Callable[[], DatabaseNames]) -> None:
         self._names = names
         self._paths = PathCompleter(expanduser=True)
 
@@ -119,9 +119,9 @@ class SQLCompleter(Completer):
 
 def _arguments(statement: str) -> list[str] | None:
     """The names of arguments where the cursor is among them, else None."""
-    if not (places := list(_USING.finditer(statement))):
+    if not (clauses := list(_USING.finditer(statement))):
         return None
-    if statement[places[-1].end() :].rstrip().endswith("="):
+    if statement[clauses[-1].end() :].rstrip().endswith("="):
         return []
     from ...config.reference import arguments_of, settings_arguments
     from ...config.settings import EngineSettings, ModelSettings
@@ -140,7 +140,7 @@ def _arguments(statement: str) -> list[str] | None:
     return sorted(set(names))
 
 
-def _columns_of(name: str, statement: str, names: Names) -> Iterable[str]:
+def _columns_of(name: str, statement: str, names: DatabaseNames) -> Iterable[str]:
     """The columns of a table or model, or of what has that alias in the statement."""
     by_name = {table.lower(): columns for table, columns in names.columns.items()}
     if name.lower() in by_name:
@@ -178,7 +178,7 @@ def _statement_before(text: str) -> str:
     return text.rpartition(";")[2]
 
 
-def names_of(connection: Connection) -> Names:
+def names_of(connection: Connection) -> DatabaseNames:
     """Read what is in a database.
 
     Args:
@@ -199,7 +199,7 @@ def names_of(connection: Connection) -> Names:
     models = [model for model in catalog.models() if model.active]
     columns = {name: tuple(names) for name, names in tables}
     columns.update({model.name: _outputs(model, connection) for model in models})
-    return Names(
+    return DatabaseNames(
         tuple(word for (word,) in keywords),
         columns,
         tuple(model.name for model in models),

@@ -37,7 +37,14 @@ class Rows(Protocol):
     types: list[str]
 
     def fetchmany(self, size: int = 1) -> list[tuple[Any, ...]]:
-        """The next rows."""
+        """Give the next rows.
+
+        Args:
+            size: How many at most.
+
+        Returns:
+            As many, fewer at the end.
+        """
         ...
 
 

@@ -111,10 +111,10 @@ class Runner:
         Raises:
             KeyboardInterrupt: One was interrupted.
         """
-        places = list(places_of(script))
-        for place in places:
+        statements = list(places_of(script))
+        for place in statements:
             if not self.run(place):
-                if len(places) > 1:
+                if len(statements) > 1:
                     say(f"  in statement {place.number}, line {place.line}")
                 return False
         return True

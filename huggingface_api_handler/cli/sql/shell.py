@@ -18,7 +18,7 @@ from prompt_toolkit.output import Output
 from ... import __version__
 from ...config.normalize import KEY_NAMES
 from ...redaction import redact
-from .completion import Names, SQLCompleter, names_of
+from .completion import DatabaseNames, SQLCompleter, names_of
 from .dot_commands import Leave, is_dot_command, run_dot_command
 from .runner import Runner, places_of, say
 
@@ -43,7 +43,7 @@ class Shell:
         self, runner: Runner, history: Path | None = None, source: Input | None = None, target: Output | None = None
     ) -> None:
         self._runner = runner
-        self._names: Names | None = None
+        self._names: DatabaseNames | None = None
         # While the person types: the first statement with a model would wait a second for it.
         self._imports = Thread(target=import_module, args=(_ASKS_MODELS,), name="imports")
         self._session: PromptSession[str] = PromptSession(
@@ -91,7 +91,7 @@ class Shell:
             return False
         return True
 
-    def _known_names(self) -> Names:
+    def _known_names(self) -> DatabaseNames:
         if self._names is None:
             self._names = names_of(self._runner.connection)
         return self._names

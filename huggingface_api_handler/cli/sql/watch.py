@@ -52,11 +52,13 @@ class Watch:
         self._has_bars = has_bars
         self._bars: dict[str, tqdm[Any]] = {}
         self._seen: dict[str, Seen] = {}
+        self._is_over = False
         self._hook: UsageHook | None = None
 
     def begin(self) -> None:
         """Forget what was seen of another statement."""
         self._seen.clear()
+        self._is_over = False
         if self._hook is not None:
             self._hook.begin()
         elif _HOOKS in sys.modules:
@@ -80,7 +82,7 @@ class Watch:
             total: All of them that are known.
         """
         self._seen[model] = Seen(done, total)
-        if not self._has_bars:
+        if not self._has_bars or self._is_over:
             return
         if model not in self._bars:
             from tqdm import tqdm
@@ -99,7 +101,8 @@ class Watch:
         bar.update(done - bar.n)
 
     def clear(self) -> None:
-        """Take the bars away."""
+        """Take the bars away. What a query that was given up still tells makes no new ones."""
+        self._is_over = True
         for bar in self._bars.values():
             bar.close()
         self._bars.clear()

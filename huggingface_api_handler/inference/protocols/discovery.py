@@ -26,6 +26,7 @@ from .model_lengths import StoredLength, object_in
 from .routing import Evidence, Route, listing_at_create, resolve_route
 from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
 from .tei import Tei
+from .token_prices import StoredPrices, find_prices
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Discovery(TypedDict, total=False):
         server: The server at the endpoint, if it is of another kind that was recognised.
         hub: Who serves the model, where neither endpoint nor provider is named.
         length: How long one input may be, where the server or the Hub says it.
+        prices: What the providers of a model for chat ask, where Hugging Face's router says it.
     """
 
     provider: dict[str, str | None]
@@ -79,6 +81,7 @@ class Discovery(TypedDict, total=False):
     hub: Listing
     server: FoundServer
     length: StoredLength
+    prices: StoredPrices
 
 
 class _Server(NamedTuple):
@@ -117,16 +120,16 @@ def discover(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> 
     began = time.monotonic()
     if (listing := listing_at_create(engine, model)) is not None:
         found: Discovery = {"hub": listing}
-        return found if "problem" in listing else _with_hub_length(found, engine, model, http, began)
+        return found if "problem" in listing else _with_hub_facts(found, engine, model, http, began)
     try:
         route = resolve_route(engine, model)
     except InferenceError as error:
         logger.warning("%s", error)
         return {}
     if (mapping := _mapping_at_provider(route)) is not None:
-        return _with_hub_length({"provider": mapping}, engine, model, http, began)
+        return _with_hub_facts({"provider": mapping}, engine, model, http, began)
     if not route.endpoint:
-        return _with_hub_length({}, engine, model, http, began)
+        return _with_hub_facts({}, engine, model, http, began)
     if route.is_public_only:
         http.submit(_refuse_private(route.url, http)).result()
     servers = DetectedServers()
@@ -153,12 +156,16 @@ def _found_at(route: Route, at_server: Route) -> Discovery:
     return {"server": {"url": route.endpoint, "kind": at_server.kind.name, "base": at_server.base}}
 
 
-def _with_hub_length(
+def _with_hub_facts(
     found: Discovery, engine: EngineSettings, model: ModelSettings, http: HttpClient, began: float
 ) -> Discovery:
-    """What was found, with the length that the model's configuration names."""
+    """What was found, with the length that the model's configuration names, and for chat with what it costs."""
     left_s = QUESTION_TIMEOUT_S - (time.monotonic() - began)
-    if model.definition.chunking is None or left_s <= 0:
+    if left_s <= 0:
+        return found
+    if (prices := find_prices(engine, model, http, left_s)) is not None:
+        return {**found, "prices": prices}
+    if model.definition.chunking is None:
         return found
     return _with_length(found, KnownLengths(), engine, model, resolve_route(engine, model), http, left_s)
 

@@ -50,6 +50,21 @@ def is_router_chat(route: Route) -> bool:
     return isinstance(route.protocol, OpenAIChat) and route.url.startswith(f"{ROUTER}/")
 
 
+def has_router_key(engine: EngineSettings) -> bool:
+    """Whether a key goes along to Hugging Face's router.
+
+    Args:
+        engine: The settings of the engine.
+
+    Returns:
+        False without a key, and with one that is a provider's own.
+
+    Raises:
+        InputError: The environment variable named for the key may not be read, or is not set.
+    """
+    return key_for(f"{ROUTER}/v1/models", engine).key is not None
+
+
 def served_by(engine: EngineSettings, model: ModelSettings, http: HttpClient) -> dict[str, object]:
     """Who serves a model for which no endpoint and no provider is named.
 
@@ -71,7 +86,8 @@ def served_by(engine: EngineSettings, model: ModelSettings, http: HttpClient) ->
     if not choice.is_for_hub and choice.provider is not None:
         return {}
     if OpenAIChat().supports(model.definition):
-        found = _at_router(split_choice(choice.model)[0], engine, http)
+        asked = providers_at_router(split_choice(choice.model)[0], engine, http, QUESTION_TIMEOUT_S)
+        found = _described(asked)
         if found:
             return {**found, "served as of": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     try:
@@ -81,21 +97,37 @@ def served_by(engine: EngineSettings, model: ModelSettings, http: HttpClient) ->
     return _of_listing(listing)
 
 
-def _at_router(model: str, engine: EngineSettings, http: HttpClient) -> dict[str, object]:
-    """What the router says of the model's providers; empty where it cannot be asked, or says nothing."""
+def providers_at_router(
+    model: str, engine: EngineSettings, http: HttpClient, timeout_s: float
+) -> list[Mapping[str, object]]:
+    """Ask Hugging Face's router about the providers of a model for chat.
+
+    Args:
+        model: The model's name on the Hub.
+        engine: The settings of the engine, for its key.
+        http: Sends the request, on its own event loop.
+        timeout_s: How long to wait.
+
+    Returns:
+        What it says of each; empty where it cannot be asked, or says nothing.
+    """
     url = f"{ROUTER}/v1/models/{quote(model, safe='/')}"
     try:
-        response = http.submit(http.get(url, key_for(url, engine).headers, QUESTION_TIMEOUT_S)).result()
+        response = http.submit(http.get(url, key_for(url, engine).headers, timeout_s)).result()
         answer = orjson.loads(response.body) if response.status == 200 else None
-    except Exception:  # DESCRIBE shows what there is
-        return {}
+    except Exception:  # whoever asks goes on without it
+        return []
     # Some routers wrap the model, as OpenAI's list of models does.
     if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
         answer = answer["data"]
     providers = answer.get("providers") if isinstance(answer, dict) else None
     if not isinstance(providers, list):
-        return {}
-    found = (each for each in providers[:_MAX_PROVIDERS_SHOWN] if isinstance(each, dict))
+        return []
+    return [each for each in providers if isinstance(each, dict)]
+
+
+def _described(providers: list[Mapping[str, object]]) -> dict[str, object]:
+    found = providers[:_MAX_PROVIDERS_SHOWN]
     return {f"provider {_shown(each['provider'])}": _facts(each) for each in found if _is_text(each.get("provider"))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,14 +22,19 @@ _LOOKUP_ROWS = 2048
 
 
 class _Estimate(NamedTuple):
-    """Inputs with a stored answer, requests to send, and the seconds that they take, None where that is unknown."""
+    """Inputs with a stored answer, requests to send, the seconds that they take (None where unknown), what is sent."""
 
     cached: int = 0
     requests: int = 0
     seconds: float | None = 0.0
+    to_ask: Sequence[Input] = ()
 
 
-def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.DataFrame:
+ToAsk = Callable[[Sequence[Input]], None]
+"""Is given the inputs that would be sent, parts of long texts among them."""
+
+
+def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame, to_ask: ToAsk | None = None) -> pd.DataFrame:
     """What a query would ask, in columns that are alike in each row. Sends no request.
 
     ``requests`` and ``seconds`` come from what earlier queries showed of the route.
@@ -38,6 +43,7 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
         query: what is asked, and of which route.
         inputs: its distinct inputs.
         frame: the table, for its index.
+        to_ask: is given what would be sent; None where nobody wants it.
 
     Returns:
         The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests`` and ``seconds``, and ``<target>``
@@ -48,6 +54,8 @@ def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame) -> pd.Da
     usage = query.usage
     estimate = query.session.http.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
     usage.cache_hits = estimate.cached
+    if to_ask is not None:
+        to_ask(estimate.to_ask)
     in_parts = f", {usage.long_texts} texts too long, in {usage.parts} parts" if usage.long_texts else ""
     time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
     sentence = (
@@ -81,7 +89,7 @@ async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
     pace = state.pace()
     rates = [pace[name] for name in ("rate", "answers") if name in pace]
     seconds = 0.0 if not requests else requests / min(rates) if rates else None
-    return _Estimate(cached, requests, seconds)
+    return _Estimate(cached, requests, seconds, to_ask)
 
 
 async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> tuple[list[Input], int]:

@@ -19,7 +19,7 @@ from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
 from .columns import prediction_columns
 from .context import Query
-from .dry_run import dry_run
+from .dry_run import ToAsk, dry_run
 from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
 from .rows import Deduplicator, Rows
@@ -62,7 +62,7 @@ def predict_frames(
     """
     started = time.monotonic()
     if query.model.dry_run:
-        yield from _dry_runs(frames, query)
+        yield from dry_runs(frames, query)
         return
     usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
@@ -182,12 +182,23 @@ def _max_live_rows(usage: Usage, answered: int) -> int:
     return max(_MIN_LIVE_ROWS, min(_MAX_LIVE_ROWS, most))
 
 
-def _dry_runs(frames: Iterable[pd.DataFrame | None], query: Query) -> Iterator[pd.DataFrame]:
-    """What each frame would ask, counted for itself."""
+def dry_runs(
+    frames: Iterable[pd.DataFrame | None], query: Query, to_ask: ToAsk | None = None
+) -> Iterator[pd.DataFrame]:
+    """Count what each frame would ask. Sends no request.
+
+    Args:
+        frames: the frames; None among them is left out.
+        query: what would be asked, and of which route.
+        to_ask: is given the inputs of each frame that would be sent.
+
+    Yields:
+        The columns of ``dry_run.dry_run``, of each frame for itself.
+    """
     for frame in frames:
         if frame is None:
             continue
         rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
         usage = query.usage
         usage.rows, usage.nulls, usage.distinct = len(frame), rows.nulls, rows.stop
-        yield dry_run(query, inputs, frame)
+        yield dry_run(query, inputs, frame, to_ask)

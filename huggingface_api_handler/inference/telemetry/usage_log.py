@@ -68,6 +68,19 @@ def usage_table(store: Store, model: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def total_usage(store: Store, model: str) -> Usage | None:
+    """Read the sum of a model's queries.
+
+    Args:
+        store: Where usage is kept.
+        model: The model of ``Scope``.
+
+    Returns:
+        The sum; None where there was no query.
+    """
+    return store.run(lambda connection: _select(connection, model).total, None).result()
+
+
 def _to_row(usage: Usage) -> dict[str, UsageValue]:
     row = usage.as_dict()
     for name in ("errors", "failovers"):

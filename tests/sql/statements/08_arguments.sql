@@ -38,6 +38,7 @@ SELECT t.id, m.sentiment FROM files.small AS t JOIN mindsdb.feel AS m USING on_e
 
 -- @ dry-run: what it would ask, and nothing sent
 -- expect: rows
+-- MindsDB: other rows: it counts all rows; here equal inputs are one row
 SELECT m.rows, m.nulls, m.distinct_inputs FROM files.small AS t JOIN mindsdb.feel AS m USING dry_run = true;
 
 -- @ misspelt-argument: an argument that there is not

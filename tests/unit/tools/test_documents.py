@@ -34,12 +34,25 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 # A path may be written from any of these folders on, and from the document's own.
 FOLDERS = ROOT, PACKAGE, PACKAGE / "inference", PACKAGE / "tasks", ROOT / "tests", ROOT / "examples"
 MODELS_FOLDER = PACKAGE / "server" / "models"
-SUFFIXES = "csv|json|jsonl|md|npz|py|sh|sql|svg|toml|tsv|txt|yml"
+SUFFIXES = "csv|ipynb|json|jsonl|md|npz|py|sh|sql|svg|toml|tsv|txt|yml"
 
 NOT_OURS = {"mindsdb/", "hf_home/", "python/"}
 """Folders inside ``storage.tar.gz``."""
 
-FOREIGN = {"files", "information_schema", "mindsdb", "model", "out", "t", "m", "tool", "storage", "con", "result"}
+FOREIGN = {
+    "files",
+    "information_schema",
+    "mindsdb",
+    "model",
+    "out",
+    "t",
+    "m",
+    "tool",
+    "storage",
+    "con",
+    "result",
+    "huggingface",
+}
 """First words of dotted names that are SQL, a variable of an example, or a table of pyproject.toml."""
 
 FOREIGN_CALLS = {"query_cancel"}

@@ -1,0 +1,153 @@
+"""What chat costs at Hugging Face: read at CREATE from a stand-in of the router, and chosen by what a statement says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from huggingface_api_handler.config.validation import engine_settings, model_settings
+from huggingface_api_handler.inference.protocols import discovery
+from huggingface_api_handler.inference.protocols.token_prices import Prices, TokenPrice, prices_of
+from huggingface_api_handler.inference.runtime.session import default_session
+from tests.support.hub import StandInHub, hub_of_a_test
+
+ENGINE = {"api_key": "hf_AskedWithThis"}
+GPT = "openai/gpt-oss-120b"
+SST2 = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+CEREBRAS, TOGETHER = [0.35, 0.75], [0.1, 1.5]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    yield from hub_of_a_test(monkeypatch)
+
+
+def create(engine: Any = None, **using: Any) -> dict[str, Any]:
+    """What is stored with a model of chat, as JSON gives it back."""
+    settings = engine_settings(ENGINE if engine is None else engine)
+    given = {"task": "chat-completion", "model": GPT, "column": "t", **using}
+    found = discovery.discover(settings, model_settings(given, settings), default_session().http)
+    stored: dict[str, Any] = json.loads(json.dumps(found))
+    return stored
+
+
+def price(stored: object, engine: Any = None, **using: Any) -> Prices:
+    settings = engine_settings(ENGINE if engine is None else engine)
+    given = {"task": "chat-completion", "model": GPT, "column": "t", **using}
+    return prices_of(stored, settings, model_settings(given, settings))
+
+
+def provider(name: object, pricing: object, status: str = "live", **more: object) -> dict[str, object]:
+    return {"provider": name, "status": status, "pricing": pricing, **more}
+
+
+def test_create_asks_the_router_once_and_keeps_the_prices_of_live_providers(hub: StandInHub) -> None:
+    stored = create()["prices"]
+    assert (stored["model"], stored["providers"]) == (GPT, {"cerebras": CEREBRAS})
+    assert stored["asked"].endswith("+00:00")
+    assert hub.router_questions == [GPT]
+
+
+@pytest.mark.parametrize(
+    "using",
+    [
+        {"model": f"{GPT}:cheapest"},
+        {"provider": "auto"},
+        {"provider": "cerebras"},
+        {"model": f"{GPT}:cerebras"},
+        {"task": "chat-classification", "candidate_labels": ["a", "b"]},
+    ],
+)
+def test_it_asks_whoever_says_who_is_to_serve_the_model(hub: StandInHub, using: dict[str, Any]) -> None:
+    assert create(**using)["prices"]["providers"] == {"cerebras": CEREBRAS}
+    assert hub.router_questions == [GPT]
+
+
+@pytest.mark.parametrize(
+    ("engine", "using"),
+    [
+        (None, {"task": "text-classification", "model": SST2}),
+        ({}, {}),
+        ({"api_key": "sk-OwnKeyOfAProvider1", "provider": "cerebras"}, {}),
+        ({**ENGINE, "endpoint": "http://127.0.0.1:9/v1", "protocol": "openai"}, {}),
+    ],
+    ids=["another task", "no key", "a provider's own key", "an endpoint"],
+)
+def test_nothing_is_asked_where_it_would_say_nothing(hub: StandInHub, engine: Any, using: dict[str, Any]) -> None:
+    assert "prices" not in create(engine, **using)
+    assert hub.router_questions == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"providers": []},
+        {"providers": "cerebras"},
+        [],
+        {"providers": [provider("cerebras", {"input": "0.35", "output": 0.75})]},
+        {"providers": [provider("cerebras", {"input": -1, "output": 0.75})]},
+        {"providers": [provider("cerebras", {"input": 1})]},
+        {"providers": [provider("cerebras", [1, 2])]},
+        {"providers": [provider("cere\nbras", {"input": 1, "output": 2})]},
+        {"providers": [provider("c" * 65, {"input": 1, "output": 2})]},
+        {"providers": [provider({"a": 1}, {"input": 1, "output": 2})]},
+        {"providers": [provider("cerebras", {"input": 1, "output": 2}, "error")]},
+    ],
+)
+def test_what_is_no_price_is_not_kept(hub: StandInHub, answer: object) -> None:
+    hub.router_models[GPT] = answer
+    assert "prices" not in create()
+
+
+def test_a_model_is_made_where_the_router_cannot_be_asked(hub: StandInHub) -> None:
+    del hub.router_models[GPT]
+    assert set(create()) == {"hub"}
+
+
+def test_what_is_free_and_names_no_price_costs_nothing(hub: StandInHub) -> None:
+    hub.router_models[GPT] = {"providers": [provider("ovhcloud", None, is_free=True)]}
+    assert create()["prices"]["providers"] == {"ovhcloud": [0.0, 0.0]}
+
+
+STORED = {"model": GPT, "asked": "", "providers": {"cerebras": CEREBRAS, "together": TOGETHER}}
+
+
+@pytest.mark.parametrize(
+    ("engine", "using", "expected"),
+    [
+        (None, {}, [CEREBRAS, TOGETHER]),
+        (None, {"provider": "auto"}, [CEREBRAS, TOGETHER]),
+        (None, {"provider": "fastest"}, [CEREBRAS, TOGETHER]),
+        (None, {"model": f"{GPT}:cheapest"}, [CEREBRAS]),
+        (None, {"provider": "cheapest"}, [CEREBRAS]),
+        (None, {"model": f"{GPT}:together"}, [TOGETHER]),
+        (None, {"provider": "together"}, [TOGETHER]),
+        ({**ENGINE, "provider": "together"}, {}, [TOGETHER]),
+        ({**ENGINE, "provider": "together"}, {"provider": "cerebras"}, [CEREBRAS]),
+        (None, {"provider": "novita"}, []),
+        (None, {"model": "another/model"}, []),
+        (None, {"task": "summarization"}, []),
+        ({**ENGINE, "endpoint": "http://127.0.0.1:9/v1"}, {}, []),
+        (None, {"endpoint": "https://8.8.8.8/v1"}, []),
+    ],
+)
+def test_the_prices_are_of_those_who_may_be_asked(engine: Any, using: dict[str, Any], expected: list[Any]) -> None:
+    assert price(STORED, engine, **using) == tuple(TokenPrice(*pair) for pair in expected)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        "prices",
+        {},
+        {"model": GPT},
+        {"model": GPT, "providers": [1]},
+        {"model": GPT, "providers": {"cerebras": [1], "together": ["a", "b"], "novita": [float("nan"), 1]}},
+    ],
+)
+def test_what_an_earlier_version_or_somebody_else_stored_is_no_error(stored: object) -> None:
+    assert price(stored) == ()
