@@ -21,6 +21,9 @@ Ask = Callable[[ModelPlan, Sequence[str], int], None]
 _MAX_LISTED = 1000
 """Rows of a table that are listed by their numbers."""
 
+_MOST_ROWS = 2**62
+"""LIMIT takes no greater number."""
+
 
 class WindowedBlock:
     """A block with LIMIT whose models are asked in windows."""
@@ -61,6 +64,7 @@ class WindowedBlock:
         if wanted is None or filtering is None:
             self._ask_all(ask)
             return
+        wanted = min(wanted, _MOST_ROWS)
         most = MAX_CANDIDATES if filtering else wanted
         form = self._candidates(windows, most)
         if not self._binder.binds(form):
