@@ -16,7 +16,7 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 SQL_BENCHMARKS := semantic sql_memory
 
 .PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-sql test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
+        test-sql law test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
@@ -30,7 +30,7 @@ test: lint unit faults peers integration test-sql package test-local-models test
       test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults fuzz audit test-sql-floors test-transformers test-servers-all test-pythons-all
+nightly: test-faults fuzz audit law test-sql-floors test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -87,6 +87,10 @@ integration: $(VENV)/.test
 # The same SQL without MindsDB, on DuckDB 2, in an environment of its own; first, what `.[sql,local]` brings.
 test-sql:
 	PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql
+
+# The law of queries with models over many more random queries: half an hour on one core.
+law: test-sql
+	$(VENV)-sql/bin/python -m tests.sql.law --queries 20000 --seed $$(date +%j)
 
 # The same with the least versions that are allowed.
 test-sql-floors:

@@ -194,9 +194,12 @@ def connected(endpoints: dict[str, str], cache_dir: str) -> Iterator[Connection]
         endpoints: By the model's name, which is that of its prediction too.
         cache_dir: Where answers are stored.
     """
+    from huggingface_api_handler.inference.storage.sqlite import close_stores
     from huggingface_api_handler.sql import connect
 
-    with connect() as connection:
+    with contextlib.ExitStack() as stack:
+        stack.callback(close_stores)  # the folder is about to go
+        connection = stack.enter_context(connect())
         for model, endpoint in endpoints.items():
             connection.sql(
                 f"CREATE ML_ENGINE {model}_engine FROM huggingface_api"

@@ -367,8 +367,8 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
             open_at.append(position)
             if len(open_at) > MAX_BRACKETS:
                 raise InputError(
-                    f"brackets stand in each other more than {MAX_BRACKETS} deep, at character {token.start + 1}, which "
-                    "is too deep for a statement that uses a model. Put a part of it into a table or a view"
+                    f"brackets stand in each other more than {MAX_BRACKETS} deep at character {token.start + 1}: too "
+                    "deep for a statement that uses a model. Put a part of it into a table or a view"
                 )
         elif token.token_type in _CLOSING:
             if not open_at:

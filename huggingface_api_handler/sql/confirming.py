@@ -9,8 +9,9 @@ from functools import cached_property
 from ..errors import InputError
 from ..inference.protocols.token_prices import FREE, Prices
 from .costs import Counted, DryQuery, count
+from .database import Database
 from .model_joins import JoinedModel
-from .predictions import Ask, Database, Predictions, PredictionTable
+from .predictions import Ask, Predictions, PredictionTable
 
 
 @dataclass

@@ -25,7 +25,9 @@ DryQuery = Callable[[JoinedModel], Query]
 ONLY_READ = "dollars are of what is read: no earlier query and no max_tokens says how much is written"
 """What EXPLAIN notes of a model that nobody has asked yet."""
 
-_NO_PRICE_OF_MEDIA = "no dollars: how many tokens media have is not known"
+NO_PRICE_OF_MEDIA = "no dollars: how many tokens media have is not known"
+"""What EXPLAIN notes of a model that reads images."""
+
 _TOKENS_PER_MESSAGE = 4
 """What models put around a message: its begin and end, and who says it."""
 
@@ -119,7 +121,7 @@ def count(frames: Iterable[pd.DataFrame], query: Query, prices: Prices) -> Count
 def _priced(sent: Sent, prices: Prices) -> tuple[float | None, str | None]:
     """The dollars of what is sent, and what is not in them."""
     if sent.media:
-        return None, _NO_PRICE_OF_MEDIA
+        return None, NO_PRICE_OF_MEDIA
     written = _written(sent)
     cost = dollars(prices, sent.tokens, (written or 0.0) * sent.bodies)
     return cost, ONLY_READ if written is None else None

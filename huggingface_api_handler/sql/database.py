@@ -147,6 +147,9 @@ class Database:
         """Have one state of the tables until ``end``: in the person's transaction where one is open, else in a new one.
 
         A query that does not bind does not end it, so that it may be tried whether one binds.
+
+        Yields:
+            Nothing. An error inside undoes what was begun here.
         """
         first, second = (self._connection.execute("SELECT txid_current()").fetchone() for _ in range(2))
         if first != second:  # no transaction is open. To try it would end one

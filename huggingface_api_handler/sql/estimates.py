@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .costs import Counted, DryQuery, count
+from .database import Database
 from .input_queries import InputQuery
 from .model_joins import JoinedModel
-from .predictions import Database, Predictions, PredictionTable
+from .predictions import Predictions, PredictionTable
 
 TYPES = {
     "model": "VARCHAR",

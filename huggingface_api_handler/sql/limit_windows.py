@@ -22,7 +22,7 @@ MAX_CANDIDATES = 10_000_000
 
 _CAREFUL_ROUNDS = 4
 _SPARE_SHARE = 0.3
-_MAX_GROWTH = 4
+_MAX_WINDOW_GROWTH = 4
 """How many times as many candidates the next window may make it, where few were found."""
 
 _FEW = 3
@@ -133,7 +133,7 @@ def next_window(candidates: int, found: int, wanted: int, rounds: int) -> int:
     if rounds < _CAREFUL_ROUNDS:
         most = int(_SPARE_SHARE * candidates) + 2 * wanted
     elif found < _FEW:
-        expected, most = max(expected, candidates), (_MAX_GROWTH - 1) * candidates
+        expected, most = max(expected, candidates), (_MAX_WINDOW_GROWTH - 1) * candidates
     else:
         most = expected
     return max(missing, min(expected, most))

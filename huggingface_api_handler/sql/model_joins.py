@@ -43,7 +43,14 @@ class JoinedModel(Protocol):
         ...
 
     def query(self, session: Session) -> Query:
-        """A query of it, of which nothing is sent yet."""
+        """A query of it, of which nothing is sent yet.
+
+        Args:
+            session: the connections, stores and routes that it uses.
+
+        Returns:
+            The query.
+        """
         ...
 
 

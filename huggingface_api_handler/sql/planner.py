@@ -13,6 +13,7 @@ from sqlglot.tokens import Token
 from ..errors import InputError
 from .block_reader import read_structure
 from .blocks import Block, Query, Relation, Span, named_tables, nested_queries
+from .database import Database
 from .from_text import FromText
 from .functions import functions_of
 from .input_binder import InputBinder
@@ -22,7 +23,7 @@ from .local_files import Signature, signature
 from .model_joins import JoinedModel, ModelJoin, behind_tables, read_join
 from .model_plan import ModelPlan
 from .needs import Needs
-from .predictions import Database, Predictions, quoted
+from .predictions import Predictions, quoted
 from .products import split_product
 from .pushdown import pushable
 from .reads import conjuncts
@@ -274,8 +275,8 @@ class Planner:
             if left:
                 expression = expressions[[each.lower() for each in model.inputs].index(name)]
                 self._text.replace(span, "true" if keeps_null else f"(({expression}) IS NOT NULL)")
-        kept = [span for span in found if texts[span] in conditions]
-        return ModelPlan(join, table, expressions, source, conditions, *self._needed(block, join, left, kept))
+        bound = [span for span in found if texts[span] in conditions]
+        return ModelPlan(join, table, expressions, source, conditions, *self._needed(block, join, left, bound))
 
     def _needed(
         self, block: Block, join: ModelJoin, left: Sequence[Relation], conditions: Sequence[Span]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 import pandas as pd
 
+from .database import Database
 from .input_queries import InputQuery, input_column, output_column
 from .model_joins import JoinedModel
 
@@ -19,30 +20,6 @@ _FRAME = "__hf_frame"
 
 Ask = Callable[[JoinedModel, Iterator[pd.DataFrame], int], Iterable[pd.DataFrame]]
 """Predicts frames of inputs, of which the number of rows in all is known."""
-
-
-class Database(Protocol):
-    """What is used of the person's own connection, with the statement's parameters filled in."""
-
-    def run(self, sql: str) -> None:
-        """Run one statement."""
-        ...
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run one query and read all of its rows."""
-        ...
-
-    def frame(self, sql: str) -> pd.DataFrame:
-        """Run one query and read all of it."""
-        ...
-
-    def describe(self, sql: str) -> list[tuple[str, str]]:
-        """The names and types of a query's columns, of which nothing is run."""
-        ...
-
-    def insert(self, sql: str, name: str, frame: pd.DataFrame) -> None:
-        """Run a statement that reads a frame under a name."""
-        ...
 
 
 class PredictionTable(NamedTuple):
@@ -132,8 +109,8 @@ class Predictions:
         key = (model, tuple(types))
         if key not in self._tables:
             needed = self._needed(model)
-            kept = [name for name in model.outputs if name in needed]
-            columns = {output_column(number): name for number, name in enumerate(kept)}
+            read = [name for name in model.outputs if name in needed]
+            columns = {output_column(number): name for number, name in enumerate(read)}
             defined = [f"{input_column(number)} {_storable(type_)}" for number, type_ in enumerate(types)]
             defined += [f"{column} {model.outputs[name]}" for column, name in columns.items()]
             name = self.temporary(f"({', '.join(defined)})")

@@ -111,18 +111,18 @@ def split_product(
         parts.connect({number} | {each for each in found if each < number})
     reads = inputs_of(join)
     needed = names.read(reads.spans, reads.names)
-    places = [names.read([span], []) for span in conditions]
-    if needed is None or None in places:
+    read_by = [names.read([span], []) for span in conditions]
+    if needed is None or None in read_by:
         return None
-    for place in [needed, *places]:
-        parts.connect(place or set())
-    return _split(relations, conditions, [place or set() for place in places], needed, parts)
+    for numbers in [needed, *read_by]:
+        parts.connect(numbers or set())
+    return _split(relations, conditions, [numbers or set() for numbers in read_by], needed, parts)
 
 
 def _split(
     relations: Sequence[Relation],
     conditions: Sequence[Span],
-    places: Sequence[set[int]],
+    read_by: Sequence[set[int]],
     needed: set[int],
     parts: _Parts,
 ) -> tuple[Part, list[Part]] | None:
@@ -137,8 +137,8 @@ def _split(
             [relation for number, relation in enumerate(relations) if parts.of(number) in numbers],
             [
                 span
-                for span, place in zip(conditions, places, strict=True)
-                if ({parts.of(each) for each in place} & set(numbers) if place else is_first)
+                for span, numbers in zip(conditions, read_by, strict=True)
+                if ({parts.of(each) for each in numbers} & set(numbers) if numbers else is_first)
             ],
         )
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlglot.tokens import Token
 
 from .blocks import Block, Relation, Span
+from .database import Database
 from .from_text import FromText
 from .input_binder import InputBinder
 from .limit_windows import CANDIDATE, MAX_CANDIDATES, Limited, next_window, numbered_candidates
 from .model_plan import ModelPlan
-from .predictions import Database, Predictions
+from .predictions import Predictions
 from .reads import conjuncts, words
 
 Ask = Callable[[ModelPlan, Sequence[str], int], None]

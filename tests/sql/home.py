@@ -86,7 +86,7 @@ class Home:
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open."""
         first, second = (self.con.duckdb.execute("SELECT txid_current()").fetchone() for _ in range(2))
-        return first == second
+        return bool(first == second)
 
     def _answer(self, body: Any, _headers: dict[str, str], path: str) -> Any:
         model, _, kind = path.removeprefix("/models/").partition("/")

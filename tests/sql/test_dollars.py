@@ -10,7 +10,7 @@ import pytest
 
 from huggingface_api_handler import cli
 from huggingface_api_handler.cli.sql.cost_question import CostQuestion, DeclinedError
-from huggingface_api_handler.sql.costs import ONLY_READ
+from huggingface_api_handler.sql.costs import NO_PRICE_OF_MEDIA, ONLY_READ
 from huggingface_api_handler.tasks.token_estimate import estimate_tokens
 from tests.conftest import Service
 from tests.sql.conftest import Make, make_engine, make_model
@@ -49,10 +49,8 @@ def script(folder: Path) -> list[str]:
     ]
 
 
-def chat(name: str = "reply", more: str = "", model: str = GPT) -> str:
-    return (
-        f"CREATE MODEL {name} PREDICT answer USING task = 'chat-completion', column = 'text', model = '{model}'{more}"
-    )
+def chat(name: str = "reply", *, reads: str = "column = 'text'", more: str = "", task: str = "chat-completion") -> str:
+    return f"CREATE MODEL {name} PREDICT answer USING task = '{task}', {reads}, model = '{GPT}'{more}"
 
 
 def explained(con: Any, statement: str = "SELECT answer FROM t JOIN reply") -> dict[str, Any]:
@@ -82,7 +80,9 @@ def test_without_it_only_what_is_read_is_counted_and_that_is_said(hub: StandInHu
 
 
 def test_the_system_prompt_and_the_template_are_read_with_each_input(hub: StandInHub, hub_con: Any) -> None:
-    hub_con.sql(chat(more=", system_prompt = 'You are kind.', prompt_template = 'Reply to: {{text}}', max_tokens = 1"))
+    hub_con.sql(
+        chat(reads="prompt_template = 'Reply to: {{text}}'", more=", system_prompt = 'You are kind.', max_tokens = 1")
+    )
     prompts = [f"Reply to: {text}" for text in TEXTS]
     expected = read(prompts, system="You are kind.\n") * READ + len(TEXTS) * WRITTEN
     assert explained(hub_con)["dollars"] == pytest.approx(expected / 1e6)
@@ -92,7 +92,7 @@ def test_earlier_queries_show_how_much_is_written(hub: StandInHub, hub_con: Any)
     hub.usage = {"prompt_tokens": 20, "completion_tokens": 300, "total_tokens": 320}
     hub_con.sql(chat())
     hub_con.sql("SELECT answer FROM t JOIN reply").fetchall()
-    row = explained(hub_con, f"SELECT answer FROM (SELECT text || ' ' AS text FROM t) AS u JOIN reply")  # noqa: F541
+    row = explained(hub_con, "SELECT answer FROM (SELECT text || ' ' AS text FROM t) AS u JOIN reply")
     others = [f"{text} " for text in TEXTS]
     written = 320 - read(others) / len(others)
     assert row["dollars"] == pytest.approx((read(others) * READ + len(others) * written * WRITTEN) / 1e6, rel=0.01)
@@ -113,8 +113,9 @@ def test_the_dearest_counts_where_the_router_chooses_and_the_named_one_where_it_
         {"provider": "together", "status": "live", "pricing": {"input": 3.5, "output": 7.5}}
     )
     hub_con.sql(chat(more=", max_tokens = 50"))
+    hub_con.sql(chat("other", more=", max_tokens = 50, provider = 'cerebras'"))
     dear = explained(hub_con)["dollars"]
-    cheap = explained(hub_con, "SELECT answer FROM t JOIN reply USING provider = 'cerebras'")["dollars"]
+    cheap = explained(hub_con, "SELECT answer FROM t JOIN other")["dollars"]
     assert dear == pytest.approx(10 * cheap)
 
 
@@ -123,6 +124,13 @@ def test_where_the_router_said_nothing_it_is_not_known(hub: StandInHub, hub_con:
     hub_con.sql(chat())
     row = explained(hub_con)
     assert (row["dollars"], row["note"]) == (None, None)
+
+
+def test_nobody_knows_what_an_image_costs(hub: StandInHub, hub_con: Any) -> None:
+    hub_con.sql(chat(task="image-text-to-text", more=", max_tokens = 50"))
+    hub_con.sql("CREATE TABLE images AS SELECT 'https://example.com/a.png' AS text")
+    row = explained(hub_con, "SELECT answer FROM images JOIN reply")
+    assert (row["requests"], row["dollars"], row["note"]) == (1, None, NO_PRICE_OF_MEDIA)
 
 
 def test_an_endpoint_of_ones_own_has_no_price(con: Any, labels: Service) -> None:
@@ -140,11 +148,13 @@ def test_the_local_server_costs_nothing(con: Any, labels: Service, monkeypatch: 
     assert explained(con, "SELECT sentiment FROM t JOIN sentiment")["dollars"] == 0.0
 
 
-def test_prices_last_as_long_as_the_file(hub: StandInHub, open_file: Make, tmp_path: Path) -> None:
+def test_prices_last_as_long_as_the_file(
+    hub: StandInHub, open_file: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_AskedWithThis")
     con = open_file()
     con.sql(f"CREATE ML_ENGINE hf FROM huggingface_api USING api_key_env = 'HF_TOKEN', cache_dir = '{tmp_path}'")
-    prepare_rows = script(tmp_path)[1]
-    con.sql(prepare_rows)
+    con.sql(script(tmp_path)[1])
     con.sql(chat(more=", max_tokens = 50"))
     before = explained(con)["dollars"]
     con.close()

@@ -87,5 +87,5 @@ def test_a_fault_is_found_and_made_small(fault: str) -> None:
     summary = run(cases(seed=0, count=500), plain, home)
     assert summary.differences, fault
     case, _ = minimised(*summary.differences[0], plain, home)
-    assert len(case.ours) < 350
+    assert len(case.ours) < 600
     assert sum(len(table.rows) for table in case.tables) <= 4

@@ -11,10 +11,9 @@ import pytest
 from bench.measure import RemoteService, running_service
 from bench.sql_memory import cases, run_case, write_rows
 
-ROWS = 60_000
 MEMORY_LIMIT = "100MB"
-MOST_BYTES = 120_000_000
-"""Beyond the same statement without a model. All rows in Python at once would take as much again."""
+MOST_BYTES = 230_000_000
+"""Beyond the same statement without a model: 188 were measured with 200,000 rows, and 272 where all are asked at once."""
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +22,13 @@ def service() -> Iterator[RemoteService]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    write_rows(path, ROWS)
-    return path
-
-
-@pytest.mark.parametrize("name", ["a Parquet file", "inside BEGIN ... ROLLBACK"])
+@pytest.mark.parametrize("name, rows", [("a Parquet file", 200_000), ("inside BEGIN ... ROLLBACK", 30_000)])
 def test_a_long_table_takes_little_more_memory_than_without_a_model(
-    service: RemoteService, parquet: Path, name: str
+    service: RemoteService, tmp_path: Path, name: str, rows: int
 ) -> None:
+    parquet = tmp_path / "rows.parquet"
+    write_rows(parquet, rows)
     case = run_case(service, replace(cases(str(parquet))[name], memory_limit=MEMORY_LIMIT))
     assert case["wrong"] == 0
-    assert ROWS <= case["inputs"] <= 1.01 * ROWS  # some are asked twice, to see whether lists are answered in order
+    assert rows <= case["inputs"] <= 1.01 * rows  # some are asked twice, to see whether lists are answered in order
     assert case["model_bytes"] - case["plain_bytes"] <= MOST_BYTES

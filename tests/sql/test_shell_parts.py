@@ -60,6 +60,8 @@ def test_what_costs_little_is_not_asked_about() -> None:
         (Estimate(101), "mood would be sent 101 requests. Send them?"),
         (Estimate(5000, None, 120.0), "mood would be sent 5,000 requests (about 2 min). Send them?"),
         (Estimate(1, 2.5, 3.0), "mood would be sent 1 request (about 3.0 s, about 2.50 dollars). Send them?"),
+        (Estimate(101, 0.004, 3.0), "mood would be sent 101 requests (about 3.0 s, less than a cent). Send them?"),
+        (Estimate(101, 0.0, 3.0), "mood would be sent 101 requests (about 3.0 s). Send them?"),
     ],
 )
 def test_what_costs_more_is(estimate: Estimate, words: str) -> None:

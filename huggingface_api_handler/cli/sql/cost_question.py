@@ -18,6 +18,8 @@ DEFAULT_MAX_DOLLARS = 1.0
 _MAX_REQUESTS_OF_INPUT = 16
 """Requests that one input may take: the parts of a long text, unless ``max_chunks`` says otherwise."""
 
+_LEAST_SHOWN = 0.01
+
 Answer = Callable[[str], bool]
 """Puts a question to the person: True for yes."""
 
@@ -134,8 +136,9 @@ def cost_of(estimate: Estimate) -> str:
     costs = []
     if estimate.seconds is not None:
         costs.append(f"about {duration(estimate.seconds)}")
-    if estimate.dollars is not None:
-        costs.append(f"about {estimate.dollars:,.2f} dollars")
+    if estimate.dollars:  # what is free needs no word
+        is_shown = estimate.dollars >= _LEAST_SHOWN
+        costs.append(f"about {estimate.dollars:,.2f} dollars" if is_shown else "less than a cent")
     requests = f"{estimate.requests:,} {'request' if estimate.requests == 1 else 'requests'}"
     return f"{estimate.model} would be sent {requests}{' (' + ', '.join(costs) + ')' if costs else ''}"
 

@@ -16,8 +16,8 @@ from .hub_description import has_router_key, providers_at_router
 from .openai_chat import OpenAIChat
 
 _LIVE = "live"
-_MAX_PROVIDERS = 40
-_MAX_NAME_CHARS = 64
+_MAX_PRICED_PROVIDERS = 40
+_MAX_PROVIDER_CHARS = 64
 _TOKENS_OF_A_PRICE = 1_000_000
 _AUTO = "auto"
 
@@ -133,9 +133,9 @@ def dollars(prices: Prices, read: float, written: float) -> float:
 
 def _live(providers: list[Mapping[str, object]]) -> Iterator[tuple[str, list[float]]]:
     """The live ones of providers as the router tells of them, with their prices."""
-    for each in providers[:_MAX_PROVIDERS]:
+    for each in providers[:_MAX_PRICED_PROVIDERS]:
         name, pricing = each.get("provider"), each.get("pricing")
-        if not isinstance(name, str) or not name or printable(name) != name or len(name) > _MAX_NAME_CHARS:
+        if not isinstance(name, str) or not name or printable(name) != name or len(name) > _MAX_PROVIDER_CHARS:
             continue
         given = [pricing.get("input"), pricing.get("output")] if isinstance(pricing, dict) else None
         price = _price(given) or (FREE[0] if each.get("is_free") is True else None)

@@ -1,4 +1,4 @@
-"""``python -m tests.sql.law --queries 100000 --seed N``: the long run, which prints the first differences made small."""
+"""``python -m tests.sql.law --queries 100000 --seed N``: the long run, which prints differences made small."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 import time
 
-from tests.sql.law.cases import cases
+from tests.sql.law.cases import Case, cases
+from tests.sql.law.compare import Difference
 from tests.sql.law.homes import Plain, ours
 from tests.sql.law.run import Summary, minimised, run, told
 
@@ -33,9 +34,12 @@ def main() -> int:
 
     plain = Plain()
     with ours() as tested:
-        summary = run(cases(arguments.seed, arguments.queries), plain, tested, most=arguments.most, progress=progress)
-        for case, found in summary.differences:
-            print(f"\n{'=' * 80}\n{told(*minimised(case, found, plain, tested))}")
+
+        def show(case: Case, found: Difference) -> None:
+            print(f"\n{'=' * 80}\n{told(*minimised(case, found, plain, tested))}", flush=True)
+
+        all_cases = cases(arguments.seed, arguments.queries)
+        summary = run(all_cases, plain, tested, most=arguments.most, progress=progress, on_difference=show)
     invalid = sum(summary.invalid.values())
     print(
         f"\n{summary.compared} compared, {len(summary.differences)} differ, {invalid} that "

@@ -37,6 +37,7 @@ def run(
     *,
     most: int = 1,
     progress: Callable[[int, Summary], None] | None = None,
+    on_difference: Callable[[Case, Difference], None] | None = None,
 ) -> Summary:
     """Compare cases until some differ.
 
@@ -46,6 +47,7 @@ def run(
         ours: The home that is tested.
         most: After so many differences it ends.
         progress: Called after each case with its number.
+        on_difference: Called with each case that differs.
 
     Returns:
         What came of it.
@@ -60,6 +62,8 @@ def run(
         summary.compared += 1
         if found is not None:
             summary.differences.append((case, found))
+            if on_difference is not None:
+                on_difference(case, found)
             if len(summary.differences) >= most:
                 break
         if progress is not None:

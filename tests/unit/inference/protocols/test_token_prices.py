@@ -71,7 +71,7 @@ def test_it_asks_whoever_says_who_is_to_serve_the_model(hub: StandInHub, using: 
     [
         (None, {"task": "text-classification", "model": SST2}),
         ({}, {}),
-        ({"api_key": "sk-own-key", "provider": "cerebras"}, {}),
+        ({"api_key": "sk-OwnKeyOfAProvider1", "provider": "cerebras"}, {}),
         ({**ENGINE, "endpoint": "http://127.0.0.1:9/v1", "protocol": "openai"}, {}),
     ],
     ids=["another task", "no key", "a provider's own key", "an endpoint"],
@@ -129,7 +129,7 @@ STORED = {"model": GPT, "asked": "", "providers": {"cerebras": CEREBRAS, "togeth
         ({**ENGINE, "provider": "together"}, {"provider": "cerebras"}, [CEREBRAS]),
         (None, {"provider": "novita"}, []),
         (None, {"model": "another/model"}, []),
-        (None, {"task": "text-generation"}, []),
+        (None, {"task": "summarization"}, []),
         ({**ENGINE, "endpoint": "http://127.0.0.1:9/v1"}, {}, []),
         (None, {"endpoint": "https://8.8.8.8/v1"}, []),
     ],
