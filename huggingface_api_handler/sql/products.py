@@ -137,8 +137,8 @@ def _split(
             [relation for number, relation in enumerate(relations) if parts.of(number) in numbers],
             [
                 span
-                for span, numbers in zip(conditions, read_by, strict=True)
-                if ({parts.of(each) for each in numbers} & set(numbers) if numbers else is_first)
+                for span, read in zip(conditions, read_by, strict=True)
+                if ({parts.of(each) for each in read} & set(numbers) if read else is_first)
             ],
         )
 

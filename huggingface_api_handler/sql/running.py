@@ -36,6 +36,9 @@ _NO_COLUMN = re.compile(r'Values list "(.+?)" does not have a column named "(.+?
 _READS = (("SELECT",), ("FROM",), ("VALUES",), ("TABLE",), ("SUMMARIZE",))
 """First words of statements that change nothing, so that their rows are read as they are wanted."""
 
+_DESCRIBES = (("DESCRIBE",), ("DESC",))
+"""First words of statements that read no rows of what they are about."""
+
 
 def run_with_models(connection: Connection, statement: Statement, parameters: Parameters | None) -> Result:
     """Run a statement that names models or views over them.
@@ -170,7 +173,9 @@ class _Prepared:
         return None
 
     def predictions(self, asker: Asker) -> Predictions:
-        """Where the predictions come from, once the connection agrees to what they cost."""
+        """Where the predictions come from, once the connection agrees to what they cost. DESCRIBE needs none."""
+        if self.statement.words[:1] in _DESCRIBES:
+            return BoundOnly(self.database, self.needed)
         confirm = self._connection.confirm
         if confirm is None:
             return Predictions(self.database, asker.ask, self.needed)

@@ -234,13 +234,11 @@ def explained_statement(statement: Statement) -> Statement | None:
 
     Returns:
         What is to be explained; None where the statement is no EXPLAIN.
-
-    Raises:
-        InputError: It is EXPLAIN ANALYZE of something, which runs it.
     """
     if statement.words[:1] != ("EXPLAIN",):
         return None
-    found = statements_of(statement.source[len("EXPLAIN") :])
+    source = statement.source  # which may begin with a comment
+    found = statements_of(source[_first_token(source, 0, len(source)) + len("EXPLAIN") :])
     return found[0] if found else None
 
 
