@@ -87,8 +87,8 @@ class InputBinder:
         waiting = [list(conditions)]
         while waiting:
             tried = waiting.pop()
-            # Alone: with the rows of outer queries, a name may be read there that the statement reads elsewhere, such as
-            # an alias of this SELECT, or a column of a table right of the model.
+            # Alone: with the rows of outer queries a name may be read there that the statement reads elsewhere, as
+            # of an alias of this SELECT, or of a table right of the model.
             if self.binds(self.alone(select_inputs(["1"], source, [*found, *tried]), block)):
                 found += tried
             elif len(tried) > 1:  # most often all bind, or all of a half
