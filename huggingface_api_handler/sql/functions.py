@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlglot.tokens import Token, TokenType
 
 from .blocks import Span
 from .reads import is_call
+from .tokens import Dialect
 
 _MOMENTS = frozenset(
     {
@@ -130,11 +131,12 @@ class Functions:
 _known: dict[str, Functions] = {}
 
 
-def functions_of(rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
-    """The functions that come with the DuckDB of a connection, asked for once for each version of it.
+def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[Token]) -> Functions:
+    """The functions of a connection: those that come with its DuckDB, asked for once for each version, and macros.
 
     Args:
         rows: Runs a query.
+        tokens: A statement's, of which a person's own macros are looked at where it calls any.
 
     Returns:
         The functions.
@@ -150,7 +152,29 @@ def functions_of(rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
             frozenset(name for name, _, is_aggregate in found if is_aggregate),
             frozenset(name for name, _, _ in found),
         )
-    return _known[version]
+    known = _known[version]
+    return _with_macros(known, rows) if known.volatile_calls(tokens, Span(0, len(tokens))) - known.names else known
+
+
+def _with_macros(known: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
+    """The functions with a person's macros that call nothing volatile, directly or by another macro."""
+    waiting: dict[str, list[list[Token]]] = {}
+    for name, definition in rows(
+        "SELECT lower(function_name), macro_definition FROM duckdb_functions() "
+        "WHERE NOT internal AND function_type = 'macro'"
+    ):
+        waiting.setdefault(name, []).append(list(Dialect().tokenize(definition or "")))
+    while True:
+        found = {
+            name
+            for name, definitions in waiting.items()
+            if not any(known.volatile_calls(tokens, Span(0, len(tokens))) for tokens in definitions)
+            and not any(token.token_type is TokenType.SELECT for tokens in definitions for token in tokens)
+        }
+        if not found:
+            return known
+        known = replace(known, names=known.names | found)
+        waiting = {name: definitions for name, definitions in waiting.items() if name not in found}
 
 
 def _is_window(tokens: Sequence[Token], position: int, end: int) -> bool:

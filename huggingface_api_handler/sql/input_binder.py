@@ -65,7 +65,13 @@ class InputBinder:
         return True
 
     def binding(
-        self, block: Block, expressions: Sequence[str], source: str, conditions: Sequence[str]
+        self,
+        block: Block,
+        expressions: Sequence[str],
+        source: str,
+        conditions: Sequence[str],
+        *,
+        may_be_outer: bool = True,
     ) -> tuple[list[str], list[str]]:
         """The conditions that bind by what stands left of a model alone, and the types of its inputs.
 
@@ -74,6 +80,8 @@ class InputBinder:
             expressions: Its inputs.
             source: What stands left of it.
             conditions: What rows must fulfil.
+            may_be_outer: Whether a name in a condition that no table there has is one of an outer query: not where it
+                may be one of a table that stands right of the model.
 
         Returns:
             The conditions that bind, and the SQL types.

@@ -91,7 +91,8 @@ class ModelJoin:
         Returns:
             True where they may.
         """
-        return self.label.lower() in names or any(output.lower() in names for output in self.model.outputs)
+        columns = (self.label, *self.model.outputs, *self.relation.column_aliases)
+        return any(column.lower() in names for column in columns)
 
 
 def behind_tables(block: Block, models: Mapping[Relation, JoinedModel]) -> bool:

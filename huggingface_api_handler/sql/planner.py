@@ -93,7 +93,7 @@ class Planner:
             InputError: A model cannot be joined as the statement says it. Nothing was asked of that model.
         """
         self._predictions = predictions
-        self._functions = functions_of(self._database.rows)
+        self._functions = functions_of(self._database.rows, self._tokens)
         self._sources = Sources(self._tokens, self._functions, self._database.rows, self._database.describe)
         self._query(self._root)
         return self._text.render()
@@ -193,8 +193,14 @@ class Planner:
             for each in relation.group.relations:
                 if each not in self._models:
                     self._settle(relation.group, each)
-        elif not self._sources.is_stable(relation):
-            self._store(block, relation)
+        elif not self._sources.is_stable(relation) and not self._store(block, relation):
+            volatile = sorted(self._functions.volatile_calls(self._tokens, Span(relation.start, relation.end)))
+            if volatile or relation.is_sampled:
+                raise InputError(
+                    f"{relation.label or 'a subselect'} gives other rows each time it is read"
+                    f"{f', by {volatile[0]}' if volatile else ''}, and depends on what stands before it. Put what is "
+                    "joined before the model into a table, CREATE TEMP TABLE ... AS SELECT ..."
+                )
 
     def _store(self, block: Block, relation: Relation) -> bool:
         """Read an item of FROM once, into a temporary table that stands in its place; False where it is lateral."""
@@ -202,8 +208,8 @@ class Planner:
             return False
         text = self._text.render(Span(relation.start, relation.end))
         form = self._binder.alone(f"SELECT * FROM {text}", block)
-        if relation.is_lateral or not self._binder.binds(form):
-            return False
+        if not self._binder.binds(form):
+            return False  # since it reads what stands before it
         name = self._predictions.temporary(f"AS {form}")
         alias = relation.label or "unnamed_subquery"
         self._text.stored[relation] = name
@@ -266,7 +272,10 @@ class Planner:
         found = pushable(self._tokens, block, join, self._joins, self._models, self._functions)
         texts = {span: self._text.render(span) for span in found}
         try:
-            conditions, types = self._binder.binding(block, expressions, source, list(texts.values()))
+            has_right = any(each not in self._joins for each in block.relations[len(left) :])
+            conditions, types = self._binder.binding(
+                block, expressions, source, list(texts.values()), may_be_outer=not has_right
+            )
         except Exception as error:  # any error of DuckDB
             raise self._binder.error(block, join, expressions, source) from error
         table = self._predictions.table(model, types)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlglot.tokens import Token
 
@@ -24,8 +24,8 @@ def pushable(
 ) -> list[Span]:
     """The conditions that a row must fulfil anyway, whatever the model says of it.
 
-    A condition is one where it reads neither this model nor one to its right, directly or by an alias of the SELECT
-    list, and nothing volatile. None is where a RIGHT or FULL JOIN to the right of the model depends on its prediction:
+    A condition is one where it reads neither this model nor one to its right, nothing by an alias of the SELECT list that
+    is no column of that name, and nothing volatile. None is where a RIGHT or FULL JOIN to the right of the model depends on its prediction:
     rows of the other table would be matched otherwise, and some of them stay in the result.
 
     Args:
@@ -45,7 +45,8 @@ def pushable(
     later = [join, *(joins[relation] for relation in right if relation in joins)]
     if any(_depends(tokens, relation, later) for relation in right if relation not in joins):
         return []
-    aliases = reading_aliases(tokens, block, later)
+    left = {relation.label.lower() for relation in block.relations[: -len(right) - 1] if relation.label is not None}
+    aliases = reading_aliases(tokens, block, later) | _other_aliases(tokens, block, left)
     inside = {relation.start for relation in models}
     bound = {span for span, _, _ in join.where}
     found = []
@@ -76,6 +77,26 @@ def reading_aliases(tokens: Sequence[Token], block: Block, joins: Sequence[Model
     for item in items(tokens, block.clauses["SELECT"]):
         names = words(tokens, item.span)
         if item.alias is not None and (names & found or any(join.reads(names) for join in joins)):
+            found.add(item.alias)
+    return found
+
+
+def _other_aliases(tokens: Sequence[Token], block: Block, left: Collection[str]) -> set[str]:
+    """The aliases of a SELECT list that are no columns of the same name: without the list they would be something else.
+
+    Args:
+        tokens: The statement's.
+        block: The block.
+        left: What the tables that are read are called, in lower case.
+
+    Returns:
+        The aliases in lower case.
+    """
+    found = set()
+    for item in items(tokens, block.clauses["SELECT"]) if "SELECT" in block.clauses else ():
+        texts = [token.text.lower() for token in tokens[slice(*item.span)]]
+        is_column = texts[-1:] == [item.alias] and (texts[:-1] == [] or (texts[1:-1] == ["."] and texts[0] in left))
+        if item.alias is not None and not is_column:
             found.add(item.alias)
     return found
 

@@ -35,6 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         for name in ("rows.csv", "rows.parquet", "rows.json"):
             con.sql(f"COPY (SELECT * FROM t ORDER BY id) TO '{folder / name}'")
         con.sql(f"COPY (SELECT * FROM t WHERE id = 6) TO '{folder / 'rows_6.csv'}'")
+        con.sql("CREATE MACRO shout(x) AS upper(x) || '!'; CREATE MACRO rows_after(n) AS TABLE FROM t WHERE id > n")
+        con.sql("CREATE MACRO dice(x) AS x || random()")
         con.register("frame", pd.DataFrame({"id": [8, 9], "text": ["good", "bad"]}))
         yield running
 
@@ -308,6 +310,49 @@ FORMS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(N,), (P,), (None,)],
     ),
     "a struct of the row": ("SELECT m.sentiment FROM (SELECT m FROM t JOIN sentiment m WHERE id = 1)", [(P,)]),
+    "an alias that an outer column is called too": (
+        "SELECT (SELECT min(c1) FROM (SELECT m.sentiment || t.id AS c1 FROM t JOIN sentiment m "
+        "WHERE c1 <> 'so so' AND t.id = 5)) FROM (SELECT 0.5 AS c1) z",
+        [(P + "5",)],
+    ),
+    "a column of a table behind that an outer column is called too": (
+        "SELECT (SELECT count(sentiment) FROM t JOIN sentiment m CROSS JOIN other WHERE name = 'one') "
+        "FROM (SELECT 'nobody' AS name) z",
+        [(5,)],
+    ),
+    "columns renamed, and a column of the new name": (
+        "SELECT (SELECT count(*) FROM t JOIN sentiment m(s) WHERE s = 'POSITIVE') FROM (SELECT 'x' AS s) z",
+        [(3,)],
+    ),
+    "a subselect with a model behind a model that is moved": (
+        "SELECT q.id, m.sentiment FROM sentiment m JOIN (SELECT id, n.sentiment AS said FROM t JOIN sentiment n) q "
+        "ON q.said = m.text ORDER BY q.id LIMIT 2",
+        [(1, P), (2, N)],
+    ),
+    "a model that a CTE hides, by the project's name": (
+        "WITH topic AS (SELECT * FROM t WHERE id < 3) SELECT id, m.topic FROM topic JOIN mindsdb.topic AS m ORDER BY id",
+        [(1, "film"), (2, "film")],
+    ),
+    "a macro": ("SELECT id, shout(sentiment) FROM t JOIN sentiment m WHERE shout(text) = 'BAD FILM!'", [(2, N + "!")]),
+    "a macro as input": (
+        "SELECT id, sentiment FROM t JOIN sentiment m ON m.text = lower(shout(t.text)) WHERE id < 3 ORDER BY id",
+        EACH[:2],
+    ),
+    "a table macro": ("SELECT id, sentiment FROM rows_after(4) JOIN sentiment m ORDER BY id", [(5, P), (6, N)]),
+    "random values before a model": (
+        "SELECT count(sentiment) FROM (SELECT 'good ' || random() AS text FROM range(20)) q JOIN sentiment m",
+        [(20,)],
+    ),
+    "a random value in a lateral subselect": (
+        "SELECT count(sentiment) FROM t, LATERAL (SELECT random() AS r) x JOIN sentiment m ON m.text = t.text || x.r",
+        [(5,)],
+    ),
+    "rows that a LIMIT chose": (
+        "SELECT count(sentiment) FROM (SELECT text FROM t WHERE text IS NOT NULL LIMIT 3) q JOIN sentiment m",
+        [(3,)],
+    ),
+    "the greatest LIMIT": ("SELECT id, sentiment FROM t JOIN sentiment m LIMIT 9223372036854775807 OFFSET 4", EACH[4:]),
+    "a comment in ORDER BY": ("SELECT id, sentiment FROM t JOIN sentiment m ORDER /* by */ BY id LIMIT 1", EACH[:1]),
     "a list comprehension": (
         "SELECT [x || sentiment for x in ['a']] FROM t JOIN sentiment m WHERE id = 1",
         [(["a" + P],)],
@@ -459,6 +504,14 @@ REFUSED = {
         "recursive",
     ),
     "a volatile input": ("SELECT * FROM t JOIN sentiment m ON m.text = random()::VARCHAR", "another value each time"),
+    "a volatile macro as input": (
+        "SELECT * FROM t JOIN sentiment m ON m.text = dice(t.text)",
+        "another value each time",
+    ),
+    "a lateral subselect of other rows each time": (
+        "SELECT sentiment FROM t, LATERAL (SELECT t.id + random() AS r) x JOIN sentiment m ON m.text = t.text || x.r",
+        "other rows each time",
+    ),
     "subselects in each other": (
         "SELECT * FROM (" * 100 + "SELECT sentiment FROM t JOIN sentiment m" + ")" * 100,
         "101 deep",
