@@ -3,7 +3,7 @@
 The queries run in DuckDB, without MindsDB, as ``huggingface-api-handler sql`` runs them. The models are on a service in
 the same process that was told every label and counts what it is asked; nothing is stored between queries. Queries 1 and
 2 stop at five reviews, so the fewest are those up to the fifth that fits, in the order of the table. For queries 5 and
-6 the fewest are one label a review, which is more than five pairs need. A round is one window of inputs whose answers
+6 the fewest are one label a review, which is more than ten pairs need. A round is one window of inputs whose answers
 decide what is asked next. Beside them stands what four systems needed for the same queries with Gemini 2.5 Flash, as
 SemBench published it; those seconds are a model's, ours are not.
 """
@@ -401,9 +401,9 @@ def add_table(results: Results, local: dict[str, float]) -> None:
             [name, f"{ours['inputs']:,} in {ours['requests']:,}", f"{local[name]:.2f}" if name in local else "", *cells]
         )
     text = (
-        "Seconds, dollars and quality of the published systems. Quality is F1 (Q1, Q2, Q5 to Q7), 1 minus the relative "
-        "error (Q3, Q4, Q8) or Spearman's correlation with the scores that reviewers gave (Q9, Q10). That of the local "
-        "models is measured on SemBench's own reviews where they are at hand; they are small, and free."
+        "Seconds, dollars and quality as SemBench published them. Quality is F1 (Q1, Q2, Q5 to Q7), 1 minus the "
+        "relative error (Q3, Q4, Q8) or Spearman's correlation with the scores that reviewers gave (Q9, Q10). That of the local "
+        "models, which are small and cost nothing, is measured on the same reviews where they are at hand."
     )
     columns = ["", "ours: inputs in requests", "local models: quality", *systems]
     results.body["tables"] = [{"text": text, "columns": columns, "rows": rows}]

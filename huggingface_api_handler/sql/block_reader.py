@@ -274,7 +274,7 @@ class _Reader:
 
     def _sample_or_alias(self, relation: Relation, position: int, end: int) -> int:
         while position < end:
-            kind, text = self._kind(position), self._text(position)
+            kind, text = self._keyword(position), self._text(position)
             if kind is TokenType.TABLE_SAMPLE or (kind is TokenType.USING and self._text(position + 1) == SAMPLE):
                 if kind is TokenType.USING and relation.alias is None and self._is_last(position, end):
                     break  # of the whole block

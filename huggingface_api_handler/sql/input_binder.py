@@ -67,7 +67,7 @@ class InputBinder:
     def binding(
         self, block: Block, expressions: Sequence[str], source: str, conditions: Sequence[str]
     ) -> tuple[list[str], list[str]]:
-        """The conditions that bind without what stands right of a model, and the types of its inputs.
+        """The conditions that bind by what stands left of a model alone, and the types of its inputs.
 
         Args:
             block: The model's.
@@ -87,8 +87,9 @@ class InputBinder:
         waiting = [list(conditions)]
         while waiting:
             tried = waiting.pop()
-            core = select_inputs(expressions, source, [*found, *tried])
-            if any(self.binds(form) for form in self._around.forms(core, block)):
+            # Alone: with the rows of outer queries, a name may be read there that the statement reads elsewhere, such as
+            # an alias of this SELECT, or a column of a table right of the model.
+            if self.binds(self.alone(select_inputs(["1"], source, [*found, *tried]), block)):
                 found += tried
             elif len(tried) > 1:  # most often all bind, or all of a half
                 middle = len(tried) // 2

@@ -80,7 +80,7 @@ def limited(
     if order is None:
         return None
     counts = [render(clauses[name]) for name in ("LIMIT", "OFFSET") if name in clauses]
-    return Limited(" + ".join(f"({count})" for count in counts), order)
+    return Limited(" + ".join(f"CAST(({count}) AS HUGEINT)" for count in counts), order)
 
 
 def numbered_candidates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -231,6 +232,24 @@ class BoundOnly(Predictions):
             names: Of the columns that the model reads.
             inputs: The queries of its inputs.
         """
+
+
+@contextmanager
+def dropped_on_error(predictions: Predictions) -> Iterator[None]:
+    """Leave no tables in a transaction of the person's, where a statement fails in it.
+
+    Args:
+        predictions: Whose tables they are.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # DuckDB's, where the error ended the transaction, and the tables with it
+            predictions.close()
+        raise
 
 
 def _ask_nothing(_model: JoinedModel, _frames: Iterator[pd.DataFrame], _total: int) -> Iterator[pd.DataFrame]:

@@ -22,8 +22,9 @@ from .model_joins import JoinedModel
 from .models import BoundModel, bind_model
 from .names import PROJECT, with_views
 from .planner import Planner
-from .predictions import BoundOnly, Predictions
+from .predictions import BoundOnly, Predictions, dropped_on_error
 from .result import Result
+from .targets import is_already_there, refuse_kept
 from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
         return connection.plain(prepared.statement.source, prepared.values or None)
     asker = Asker(connection.session, connection.progress)
     predictions = prepared.predictions(asker)
-    with database.transaction(), closing(asker):
+    refuse_kept(prepared.statement)
+    if is_already_there(prepared.statement, database.rows):
+        return Result((), ())
+    with database.transaction(), closing(asker), dropped_on_error(predictions):
         prepared.check()
         planner = prepared.planner()
         files = planner.files()
@@ -104,7 +108,8 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
     with prepared.database.transaction():
         prepared.check()
         estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
-        prepared.planner().run(estimates)
+        with dropped_on_error(estimates):
+            prepared.planner().run(estimates)
         prepared.database.end(estimates.close)
     return Result(list(TYPES), list(TYPES.values()), [estimate.row() for estimate in estimates.found])
 
@@ -147,12 +152,13 @@ class _Prepared:
             InputError: It does not, for a reason that has to do with a model.
         """
         planner = self.planner()
-        if self.statement.words[:1] == ("ANALYZE",):  # what stands behind EXPLAIN
+        if self.statement.words[:1] == ("ANALYZE",):
             raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
         labels = planner.labels()
         self.statement.refuse_other_models({*labels, *(model.name for model in labels.values())})
         predictions = BoundOnly(self.database, self.needed)
-        self.database.check(planner.run(predictions), self._explained)
+        with dropped_on_error(predictions):
+            self.database.check(planner.run(predictions), self._explained)
         predictions.close()
 
     def _explained(self, message: str) -> InputError | None:

@@ -56,7 +56,7 @@ def create_view(statement: Statement, connection: Connection) -> Result | None:
     catalog = connection.catalog
     if not statement.may_name(catalog.names()):
         return None
-    header = _header(statement.tokens, "VIEW")
+    header = created(statement.tokens, "VIEW")
     definition = _definition(statement, header)
     if definition is None or not connection.uses_models(definition.body):
         return None
@@ -137,12 +137,21 @@ def refuse_model_name(statement: Statement, catalog: Catalog) -> None:
         if [token.text.upper() for token in tokens[-3:-1]] == ["RENAME", "TO"]:
             catalog.refuse_model_name(tokens[-1].text)
         return
-    parts = _header(tokens, "TABLE", "VIEW").parts
+    parts = created(tokens, "TABLE", "VIEW").parts
     if parts and catalog.is_own_schema(parts[:-1]):
         catalog.refuse_model_name(parts[-1])
 
 
-def _header(tokens: tuple[Token, ...], *kinds: str) -> _Header:
+def created(tokens: tuple[Token, ...], *kinds: str) -> _Header:
+    """What CREATE TABLE or CREATE VIEW names.
+
+    Args:
+        tokens: the statement's.
+        kinds: ``TABLE`` or ``VIEW``.
+
+    Returns:
+        Its words before the name, the parts of the name, and the token behind it.
+    """
     words: set[str] = set()
     at = 1
     while at < len(tokens) and tokens[at].token_type is not TokenType.IDENTIFIER:

@@ -18,6 +18,12 @@ from .reads import conjuncts, words
 Ask = Callable[[ModelPlan, Sequence[str], int], None]
 """Asks a model for the rows that fulfil more conditions, of which LIMIT may choose from so many."""
 
+_MAX_LISTED = 1000
+"""Rows of a table that are listed by their numbers."""
+
+_MOST_ROWS = 2**62
+"""LIMIT takes no greater number."""
+
 
 class WindowedBlock:
     """A block with LIMIT whose models are asked in windows."""
@@ -58,6 +64,7 @@ class WindowedBlock:
         if wanted is None or filtering is None:
             self._ask_all(ask)
             return
+        wanted = min(wanted, _MOST_ROWS)
         most = MAX_CANDIDATES if filtering else wanted
         form = self._candidates(windows, most)
         if not self._binder.binds(form):
@@ -68,9 +75,9 @@ class WindowedBlock:
         while asked < total and found < wanted:
             stop = min(total, asked + (next_window(asked, found, wanted, rounds) if filtering else wanted))
             for plan in plans:
-                ask(plan, [self._among(name, plan.needed, asked, stop)], total if filtering else 0)
+                ask(plan, [self._among(database, name, plan.needed, asked, stop)], total if filtering else 0)
             asked, rounds = stop, rounds + 1
-            self._text.add_condition(block, self._among(name, block.relations, 0, asked))
+            self._text.add_condition(block, self._among(database, name, block.relations, 0, asked))
             if not filtering or not predictions.knows_predictions:
                 return
             found = _number(database, self._counted(wanted)) or 0
@@ -95,15 +102,19 @@ class WindowedBlock:
         ids = [id_ for ids in self._row_ids.values() for id_ in ids]
         return {id_: f"__hf_r{number}" for number, id_ in enumerate(ids)}
 
-    def _among(self, candidates: str, relations: Sequence[Relation], start: int, stop: int) -> str:
+    def _among(self, database: Database, candidates: str, relations: Sequence[Relation], start: int, stop: int) -> str:
         """The condition that a row of some tables is one of some candidates."""
         names = self._names()
-        same = "".join(
-            f" AND __c.{names[id_]} IS NOT DISTINCT FROM {id_}"
-            for relation in relations
-            for id_ in self._row_ids.get(relation, ())
-        )
-        return f"EXISTS (SELECT 1 FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}{same})"
+        tables = [ids for relation in relations if (ids := self._row_ids.get(relation))]
+        chosen = f"FROM {candidates} AS __c WHERE __c.{CANDIDATE} BETWEEN {start + 1} AND {stop}"
+        same = "".join(f" AND __c.{names[id_]} IS NOT DISTINCT FROM {id_}" for ids in tables for id_ in ids)
+        conditions = [f"EXISTS (SELECT 1 {chosen}{same})"]
+        for (id_,) in (ids for ids in tables if len(tables) > 1 and len(ids) == 1):
+            rows = database.rows(f"SELECT DISTINCT __c.{names[id_]} {chosen} LIMIT {_MAX_LISTED + 1}")
+            values = ", ".join(str(int(value)) for (value,) in rows if value is not None)
+            if values and len(rows) <= _MAX_LISTED:  # DuckDB chooses these rows before it makes a product of tables
+                conditions.append(f"({id_} IN ({values}) OR {id_} IS NULL)")
+        return " AND ".join(conditions)
 
     def _filtering(self) -> bool | None:
         """Whether models decide which rows the block has; None where they decide what other tables give."""

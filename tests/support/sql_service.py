@@ -61,9 +61,9 @@ def _words(text: str) -> set[str]:
 
 def _sentiment(text: str) -> list[dict[str, Any]]:
     words = _words(text)
-    good, bad = len(words.intersection(_GOOD)), len(words.intersection(_BAD))
+    positive, negative = len(words.intersection(_GOOD)), len(words.intersection(_BAD))
     hundredths = 50 + min(len(text) % 40 + 5, 49)
-    best, other = ("NEGATIVE", "POSITIVE") if bad > good else ("POSITIVE", "NEGATIVE")
+    best, other = ("NEGATIVE", "POSITIVE") if negative > positive else ("POSITIVE", "NEGATIVE")
     return [{"label": best, "score": hundredths / 100}, {"label": other, "score": (100 - hundredths) / 100}]
 
 

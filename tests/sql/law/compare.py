@@ -78,14 +78,21 @@ def _compared(query: Query, expected: Rows, got: Rows, *, is_total: bool) -> str
     is_whole = query.limit is None and query.offset is None
     if (Counter(found) != Counter(wanted)) if is_whole else (Counter(found) - Counter(wanted)):
         return "rows"
-    places = list(range(len(got.columns))) if is_total else _key_places(query)
-    return "order" if _keys(found, places) != _keys(wanted[start:stop], places) else ""
+    positions = list(range(len(got.columns))) if is_total else _key_places(query)
+    return "order" if _keys(found, positions) != _keys(wanted[start:stop], positions) else ""
 
 
 def _table_order(query: Query) -> str:
     """What plain DuckDB orders by where ours keeps the table's order: the row number of the one table; "" for others."""
     body, source = query.body, query.body.source if isinstance(query.body, Select) else None
-    if query.order_by or not isinstance(body, Select) or body.distinct or body.group_by or body.having or body.qualify:
+    if (
+        query.order_by
+        or not isinstance(body, Select)
+        or body.distinct
+        or body.group_by
+        or body.having
+        or body.window_filter
+    ):
         return ""
     if "(" in write(Sql(tuple(Sql((item, " ")) for item in body.items)), "plain"):
         return ""  # perhaps a window, or an aggregate
@@ -100,16 +107,16 @@ def _table_order(query: Query) -> str:
 
 def _key_places(query: Query) -> list[int]:
     """The columns that the order is told by, as far as they are columns of the result."""
-    places = []
+    positions = []
     for key in query.order_by:
         if not key.position:
             break
-        places.append(key.position - 1)
-    return places
+        positions.append(key.position - 1)
+    return positions
 
 
-def _keys(rows: Sequence[tuple[Hashable, ...]], places: list[int]) -> list[tuple[Hashable, ...]]:
-    return [tuple(row[place] for place in places) for row in rows]
+def _keys(rows: Sequence[tuple[Hashable, ...]], positions: list[int]) -> list[tuple[Hashable, ...]]:
+    return [tuple(row[place] for place in positions) for row in rows]
 
 
 def _canonical(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Hashable, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from tests.sql.law.nodes import Alone, Part, Query, Select, Sql
+from tests.sql.law.nodes import ModelAlone, Part, Query, Select, Sql
 from tests.sql.law.predictions import ERROR, LABELS, MODELS, Model
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.tables import TEXTS, literal
@@ -100,7 +100,7 @@ class Expressions:
         if value not in qualified:
             return column
         name = f'"{model.inputs[0]}"' if " " in model.inputs[0] else model.inputs[0]
-        alone = Alone(model, model.name, "", (value,), (f"{model.name}.{name} = {value}",))
+        alone = ModelAlone(model, model.name, "", (value,), (f"{model.name}.{name} = {value}",))
         return Sql(("(", Query(Select((f"{model.name}.{model.target}",), alone)), ")"))
 
     def condition(self, scope: Scope, depth: int) -> Part:

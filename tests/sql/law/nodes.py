@@ -1,6 +1,6 @@
 """A query as a tree, and its two texts: with models in FROM, and for plain DuckDB.
 
-Only ``Lookup`` and ``Alone`` differ between the two texts.
+Only ``Lookup`` and ``ModelAlone`` differ between the two texts.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Alone:
+class ModelAlone:
     """A model alone in FROM. Its ``inputs`` are what the ``constants``, conjuncts of WHERE, compare them with."""
 
     model: Model
@@ -98,7 +98,7 @@ class Select:
     distinct: str = ""
     group_by: tuple[Part, ...] = ()
     having: Part = ""
-    qualify: Part = ""
+    window_filter: Part = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Query:
     offset: int | None = None
 
 
-From: TypeAlias = Named | Join | Group | Lookup | Alone
+From: TypeAlias = Named | Join | Group | Lookup | ModelAlone
 Node: TypeAlias = Sql | From | Select | SetOperation | Query
 Part: TypeAlias = "str | Node"
 
@@ -167,7 +167,7 @@ def write(node: Part, home: Home) -> str:
         return f"({write(node.inner, home)})"
     if isinstance(node, Lookup):
         return _ours(node) if home == "ours" else _plain(node)
-    if isinstance(node, Alone):
+    if isinstance(node, ModelAlone):
         if home == "ours":
             return f"{node.name} AS {node.alias}" if node.alias else node.name
         inputs = ", ".join(f'{value} AS "{name}"' for value, name in zip(node.inputs, node.model.inputs, strict=True))
@@ -222,7 +222,7 @@ def _select(node: Select, home: Home) -> str:
         clauses.append("WHERE " + " AND ".join(write(conjunct, home) for conjunct in where))
     if node.group_by:
         clauses.append("GROUP BY " + ", ".join(write(key, home) for key in node.group_by))
-    for word, part in (("HAVING", node.having), ("QUALIFY", node.qualify)):
+    for word, part in (("HAVING", node.having), ("QUALIFY", node.window_filter)):
         if part:
             clauses.append(f"{word} {write(part, home)}")
     return " ".join(clauses)
@@ -235,7 +235,7 @@ def _constants(source: From | None) -> tuple[str, ...]:
         return _constants(source.inner)
     if isinstance(source, Lookup):
         return (*_constants(source.left), *source.constants)
-    return source.constants if isinstance(source, Alone) else ()
+    return source.constants if isinstance(source, ModelAlone) else ()
 
 
 def _query(node: Query, home: Home) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 from tests.sql.law.expressions import Expressions
-from tests.sql.law.nodes import CTE, Alone, Key, Lookup, Named, Part, Query, Select, SetOperation, Sql
+from tests.sql.law.nodes import CTE, Key, Lookup, ModelAlone, Named, Part, Query, Select, SetOperation, Sql
 from tests.sql.law.predictions import MODELS
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.sources import Sources
@@ -37,7 +37,7 @@ def random_query(rng: random.Random, tables: Sequence[Table]) -> Query:
 
 def has_model(node: object) -> bool:
     """Whether a model is somewhere in a tree."""
-    if isinstance(node, (Lookup, Alone)):
+    if isinstance(node, (Lookup, ModelAlone)):
         return True
     if isinstance(node, tuple):
         return any(has_model(item) for item in node)
@@ -83,9 +83,9 @@ class _Queries:
         """ORDER BY, LIMIT and OFFSET."""
         keys: list[Key] = []
         if count and self._rng.random() < 0.45:
-            places = list(range(1, count + 1))
-            self._rng.shuffle(places)
-            chosen = places if self._rng.random() < 0.5 else places[: self._rng.randint(1, count)]
+            positions = list(range(1, count + 1))
+            self._rng.shuffle(positions)
+            chosen = positions if self._rng.random() < 0.5 else positions[: self._rng.randint(1, count)]
             directions = ("", "", "DESC", "ASC NULLS FIRST", "DESC NULLS LAST")
             keys = [Key(str(place), place, self._rng.choice(directions)) for place in chosen]
             if isinstance(body, Select) and body.items == ("*",) and self._rng.random() < 0.2:
@@ -127,10 +127,10 @@ class _Queries:
             items_made.append(item)
             # No alias of a window may be in WHERE, or in one that another item makes of it.
             aliases += [(alias, kind)] if alias and " OVER (" not in str(item) else []
-        qualify: Part = self._qualify(scope) if self._rng.random() < 0.1 else ""
+        window_filter: Part = self._qualify(scope) if self._rng.random() < 0.1 else ""
         where = self._where(scope, depth, aliases)
         return (
-            Select(tuple(items_made), source, where, self._distinct(), qualify=qualify),
+            Select(tuple(items_made), source, where, self._distinct(), window_filter=window_filter),
             wanted,
         )
 

@@ -7,10 +7,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from tests.sql.law.cases import Case
-from tests.sql.law.nodes import Alone, Group, Join, Lookup, Query, Select, SetOperation, Sql, write
+from tests.sql.law.nodes import Group, Join, Lookup, ModelAlone, Query, Select, SetOperation, Sql, write
 
 _MAX_TRIES = 3000
-_MAY_BE_EMPTY = {"having", "qualify", "distinct", "residual", "direction"}
+_MAY_BE_EMPTY = {"having", "window_filter", "distinct", "residual", "direction"}
 
 
 def shrunk(case: Case, differs: Callable[[Case], bool]) -> Case:
@@ -102,7 +102,7 @@ def _smaller(node: Any) -> Iterator[Any]:
 
 def _fits(node: Any, name: str, value: Any) -> bool:
     """Whether a part may stand in this place: lists that belong together stay as long as they are."""
-    if isinstance(node, (Alone, Lookup)) and name in ("inputs", "bound", "constants"):
+    if isinstance(node, (ModelAlone, Lookup)) and name in ("inputs", "bound", "constants"):
         return False
     if isinstance(node, Select) and name == "items":
         return bool(value)

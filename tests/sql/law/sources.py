@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from tests.sql.law.expressions import Expressions, MakeQuery
-from tests.sql.law.nodes import Alone, From, Group, Join, Lookup, Named, Part, Sql
+from tests.sql.law.nodes import From, Group, Join, Lookup, ModelAlone, Named, Part, Sql
 from tests.sql.law.predictions import Model
 from tests.sql.law.scopes import Column, Scope
 from tests.sql.law.tables import Table, literal
@@ -105,7 +105,7 @@ class Sources:
         prefix = self._rng.choice(("", f"{qualifier}."))
         conjuncts = [f"{prefix}{column} = {value}" for column, value in zip(inputs, constants, strict=True)]
         columns += [Column(qualifier, column, "text") for column in inputs]
-        return Alone(model, name, alias, constants, tuple(conjuncts)), Scope(columns, outer)
+        return ModelAlone(model, name, alias, constants, tuple(conjuncts)), Scope(columns, outer)
 
     def _name(self, model: Model) -> str:
         names = (
