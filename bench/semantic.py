@@ -402,8 +402,8 @@ def add_table(results: Results, local: dict[str, float]) -> None:
         )
     text = (
         "Seconds, dollars and quality as SemBench published them. Quality is F1 (Q1, Q2, Q5 to Q7), 1 minus the "
-        "relative error (Q3, Q4, Q8) or Spearman's correlation with the scores that reviewers gave (Q9, Q10). That "
-        "of the local models, which are small and cost nothing, is measured on the same reviews where they are at hand."
+        "relative error (Q3, Q4, Q8) or Spearman's correlation with the scores that reviewers gave (Q9, Q10). That of "
+        "the local models, which are small and cost nothing, is measured on the same reviews where they are at hand."
     )
     columns = ["", "ours: inputs in requests", "local models: quality", *systems]
     results.body["tables"] = [{"text": text, "columns": columns, "rows": rows}]
