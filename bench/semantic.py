@@ -233,19 +233,19 @@ class Run(NamedTuple):
     wrong: int
 
 
-def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
+def run(labelled: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
     """Run a query on a new connection without stored answers, and compare its rows with those over the labels.
 
     Args:
-        oracle: The service. Its counts are reset.
+        labelled: The service. Its counts are reset.
         reviews: The table ``reviews``.
         sql: The query.
         limit: Its LIMIT, or 0.
     """
-    endpoints = {model: f"{oracle.url}/{model}" for model in oracle.labels}
+    endpoints = {model: f"{labelled.url}/{model}" for model in labelled.labels}
     with temporary_folder() as folder, connected(endpoints, folder) as connection:
-        load(connection, reviews, oracle.labels)
-        oracle.reset()
+        load(connection, reviews, labelled.labels)
+        labelled.reset()
         with counted_rounds() as windows:
             started = time.monotonic()
             rows = Counter(connection.sql(sql).fetchall())
@@ -254,7 +254,7 @@ def run(oracle: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
         expected = Counter(connection.duckdb.execute(everything).fetchall())
     wrong = (rows - expected).total()
     wrong += abs(min(limit, expected.total()) - rows.total()) if limit else (expected - rows).total()
-    return Run(oracle.sent(), oracle.requests.total(), max(1, len(windows)), seconds, wrong)
+    return Run(labelled.sent(), labelled.requests.total(), max(1, len(windows)), seconds, wrong)
 
 
 @contextlib.contextmanager
@@ -301,12 +301,12 @@ def record(results: Results, name: str, distinct: int, fewest: int, done: Run, b
     results.check(f"{name}: seconds", done.seconds, None)
 
 
-def check_question(results: Results, oracle: Oracle, reviews: pd.DataFrame, name: str, question: Question) -> None:
+def check_question(results: Results, labelled: Oracle, reviews: pd.DataFrame, name: str, question: Question) -> None:
     """Run one of the ten queries, store what it asked and check it.
 
     Args:
         results: Where it is stored.
-        oracle: The service.
+        labelled: The service.
         reviews: The table.
         name: The query's name.
         question: The query.
@@ -316,9 +316,9 @@ def check_question(results: Results, oracle: Oracle, reviews: pd.DataFrame, name
     bound: float = fewest
     if question.bound == "limit":
         scope = reviews if question.film is None else reviews[reviews["movie"] == question.film]
-        fewest = fewest_until(inputs, dict(oracle.labels[SENTIMENT]), Counter(scope["text"]), question.limit)
+        fewest = fewest_until(inputs, dict(labelled.labels[SENTIMENT]), Counter(scope["text"]), question.limit)
         bound = FEWEST_FACTOR * fewest + 2 * question.limit
-    done = run(oracle, reviews, question.sql, question.limit)
+    done = run(labelled, reviews, question.sql, question.limit)
     bounds = Bounds(bound, ROUNDS_BOUND if question.bound == "limit" else None)
     record(results, name, len(inputs), fewest, done, bounds)
 
@@ -355,8 +355,8 @@ def check_selectivity(results: Results, name: str, rows: int = SELECTIVE_ROWS) -
     inputs = list(reviews["text"])
     fewest = fewest_until(inputs, labels[SENTIMENT], Counter(inputs), SELECTIVE_LIMIT)
     question = QUESTIONS["Q1"].sql.replace("LIMIT 5", f"LIMIT {SELECTIVE_LIMIT}")
-    with running_oracle(labels) as oracle:
-        done = run(oracle, reviews, question, SELECTIVE_LIMIT)
+    with running_oracle(labels) as labelled:
+        done = run(labelled, reviews, question, SELECTIVE_LIMIT)
     bounds = Bounds(rounds=SELECTIVE_ROUNDS_BOUND)
     record(results, f"LIMIT {SELECTIVE_LIMIT} at {name}", rows, fewest, done, bounds)
 
@@ -417,9 +417,9 @@ def check_all(results: Results, reviews: pd.DataFrame) -> None:
         reviews: The table of the ten queries.
     """
     results.body["cases"] = {}
-    with running_oracle(truth(reviews)) as oracle:
+    with running_oracle(truth(reviews)) as labelled:
         for name, question in QUESTIONS.items():
-            check_question(results, oracle, reviews, name, question)
+            check_question(results, labelled, reviews, name, question)
     for name in SELECTIVITIES:
         check_selectivity(results, name)
 

@@ -69,7 +69,7 @@ class Functions:
     Attributes:
         volatile: Those that may answer otherwise when they are called again, in lower case.
         aggregates: Those that make one row of many.
-        names: All that come with it. Any other is a person's own, of which nothing is known.
+        names: All that come with it. Any other is a person's own, of which nothing is functions.
     """
 
     volatile: frozenset[str]
@@ -128,7 +128,7 @@ class Functions:
         )
 
 
-_known: dict[str, Functions] = {}
+_by_version: dict[str, Functions] = {}
 
 
 def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[Token]) -> Functions:
@@ -142,21 +142,25 @@ def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[
         The functions.
     """
     version = str(rows("SELECT version()")[0][0])
-    if version not in _known:
+    if version not in _by_version:
         found = rows(
             "SELECT lower(function_name), bool_or(stability = 'VOLATILE'), bool_or(function_type = 'aggregate') "
             "FROM duckdb_functions() WHERE internal GROUP BY 1"
         )
-        _known[version] = Functions(
+        _by_version[version] = Functions(
             _MOMENTS | {name for name, is_volatile, _ in found if is_volatile},
             frozenset(name for name, _, is_aggregate in found if is_aggregate),
             frozenset(name for name, _, _ in found),
         )
-    known = _known[version]
-    return _with_macros(known, rows) if known.volatile_calls(tokens, Span(0, len(tokens))) - known.names else known
+    functions = _by_version[version]
+    return (
+        _with_macros(functions, rows)
+        if functions.volatile_calls(tokens, Span(0, len(tokens))) - functions.names
+        else functions
+    )
 
 
-def _with_macros(known: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
+def _with_macros(functions: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
     """The functions with a person's macros that call nothing volatile, directly or by another macro."""
     waiting: dict[str, list[list[Token]]] = {}
     for name, definition in rows(
@@ -168,12 +172,12 @@ def _with_macros(known: Functions, rows: Callable[[str], list[tuple[Any, ...]]])
         found = {
             name
             for name, definitions in waiting.items()
-            if not any(known.volatile_calls(tokens, Span(0, len(tokens))) for tokens in definitions)
+            if not any(functions.volatile_calls(tokens, Span(0, len(tokens))) for tokens in definitions)
             and not any(token.token_type is TokenType.SELECT for tokens in definitions for token in tokens)
         }
         if not found:
-            return known
-        known = replace(known, names=known.names | found)
+            return functions
+        functions = replace(functions, names=functions.names | found)
         waiting = {name: definitions for name, definitions in waiting.items() if name not in found}
 
 
