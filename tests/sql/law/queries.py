@@ -151,8 +151,8 @@ class _Queries:
         chance = self._rng.random()
         if chance < 0.12 and kind in ("int", "text", "float"):
             value: Part = self._window(scope, kind)
-        elif chance < 0.18 and any(other == kind for _, other in before):
-            value = self._rng.choice([name for name, other in before if other == kind])
+        elif chance < 0.18 and (named := self._named_before(scope, kind, before)):
+            value = self._rng.choice(named)
         else:
             value = self._expressions.of(kind, scope, depth)
         if not alias and isinstance(value, str) and self._rng.random() < 0.4:
@@ -164,6 +164,11 @@ class _Queries:
             if same and self._rng.random() < 0.1:
                 alias = self._rng.choice(same)
         return Sql((value, f" AS {alias}")), alias
+
+    def _named_before(self, scope: Scope, kind: str, before: list[tuple[str, str]]) -> list[str]:
+        """The aliases of earlier items; a column counts before an alias of its name."""
+        columns = {column.key for column in scope.columns}
+        return [name for name, other in before if other == kind and name not in columns]
 
     def _where(self, scope: Scope, depth: int, aliases: list[tuple[str, str]]) -> tuple[Part, ...]:
         if self._rng.random() < 0.5:
