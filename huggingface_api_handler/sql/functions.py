@@ -152,11 +152,12 @@ def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[
             frozenset(name for name, _, is_aggregate in found if is_aggregate),
             frozenset(name for name, _, _ in found),
         )
-    known = _known[version]
-    return _with_macros(known, rows) if known.volatile_calls(tokens, Span(0, len(tokens))) - known.names else known
+    functions = _known[version]
+    is_all = not functions.volatile_calls(tokens, Span(0, len(tokens))) - functions.names
+    return functions if is_all else _with_macros(functions, rows)
 
 
-def _with_macros(known: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
+def _with_macros(functions: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:
     """The functions with a person's macros that call nothing volatile, directly or by another macro."""
     waiting: dict[str, list[list[Token]]] = {}
     for name, definition in rows(
@@ -168,12 +169,12 @@ def _with_macros(known: Functions, rows: Callable[[str], list[tuple[Any, ...]]])
         found = {
             name
             for name, definitions in waiting.items()
-            if not any(known.volatile_calls(tokens, Span(0, len(tokens))) for tokens in definitions)
+            if not any(functions.volatile_calls(tokens, Span(0, len(tokens))) for tokens in definitions)
             and not any(token.token_type is TokenType.SELECT for tokens in definitions for token in tokens)
         }
         if not found:
-            return known
-        known = replace(known, names=known.names | found)
+            return functions
+        functions = replace(functions, names=functions.names | found)
         waiting = {name: definitions for name, definitions in waiting.items() if name not in found}
 
 

@@ -24,9 +24,9 @@ def pushable(
 ) -> list[Span]:
     """The conditions that a row must fulfil anyway, whatever the model says of it.
 
-    A condition is one where it reads neither this model nor one to its right, nothing by an alias of the SELECT list that
-    is no column of that name, and nothing volatile. None is where a RIGHT or FULL JOIN to the right of the model depends on its prediction:
-    rows of the other table would be matched otherwise, and some of them stay in the result.
+    A condition is one where it reads neither this model nor one to its right, nothing by an alias of the SELECT list
+    that is no column of that name, and nothing volatile. None is where a RIGHT or FULL JOIN to the right of the model
+    depends on its prediction: rows of the other table would be matched otherwise, and some of them stay in the result.
 
     Args:
         tokens: The statement's.

@@ -41,7 +41,7 @@ def kind_of(relation: Relation) -> str:
     return relation.call or relation.file or ".".join(relation.name)
 
 
-JOINS = {
+JOINS: dict[str, list[tuple[str, str, str | None]]] = {
     "FROM t": [("", "t", None)],
     "FROM t AS a": [("", "t", "a")],
     "FROM t a": [("", "t", "a")],
