@@ -1,4 +1,4 @@
-"""8. Semantic queries: SemBench's ten film queries, and what each asks of the models, relative to the fewest inputs.
+"""9. Semantic queries: SemBench's ten film queries, and what each asks of the models, relative to the fewest inputs.
 
 The queries run in DuckDB, without MindsDB, as ``huggingface-api-handler sql`` runs them. The models are on a service in
 the same process that was told every label and counts what it is asked; nothing is stored between queries. Queries 1 and
