@@ -62,11 +62,11 @@ class FromText(EditedText):
         if is_first:
             return f"({table.single(expressions)}){names}"
         lateral = f"LATERAL ({table.lookup(expressions)}){names}"
-        kept = "LEFT JOIN" if join.is_optional or not (join.residual or join.using) else "JOIN"
+        word = "LEFT JOIN" if join.is_optional or not (join.residual or join.using) else "JOIN"
         if join.using:
-            return f" {kept} {lateral} USING ({', '.join(map(quoted, join.using))})"
+            return f" {word} {lateral} USING ({', '.join(map(quoted, join.using))})"
         residual = " AND ".join(f"({self.render(span)})" for span in join.residual)
-        return f" {kept} {lateral} ON {residual or 'true'}"
+        return f" {word} {lateral} ON {residual or 'true'}"
 
     def input_of(self, join: ModelJoin, name: str) -> str:
         """What a model is asked for one of its inputs.

@@ -69,7 +69,7 @@ class Functions:
     Attributes:
         volatile: Those that may answer otherwise when they are called again, in lower case.
         aggregates: Those that make one row of many.
-        names: All that come with it. Any other is a person's own, of which nothing is known.
+        names: All that come with it. Any other is a person's own, of which nothing is functions.
     """
 
     volatile: frozenset[str]
@@ -128,7 +128,7 @@ class Functions:
         )
 
 
-_known: dict[str, Functions] = {}
+_by_version: dict[str, Functions] = {}
 
 
 def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[Token]) -> Functions:
@@ -142,17 +142,17 @@ def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[
         The functions.
     """
     version = str(rows("SELECT version()")[0][0])
-    if version not in _known:
+    if version not in _by_version:
         found = rows(
             "SELECT lower(function_name), bool_or(stability = 'VOLATILE'), bool_or(function_type = 'aggregate') "
             "FROM duckdb_functions() WHERE internal GROUP BY 1"
         )
-        _known[version] = Functions(
+        _by_version[version] = Functions(
             _MOMENTS | {name for name, is_volatile, _ in found if is_volatile},
             frozenset(name for name, _, is_aggregate in found if is_aggregate),
             frozenset(name for name, _, _ in found),
         )
-    functions = _known[version]
+    functions = _by_version[version]
     is_all = not functions.volatile_calls(tokens, Span(0, len(tokens))) - functions.names
     return functions if is_all else _with_macros(functions, rows)
 

@@ -13,14 +13,14 @@ from .model_joins import ModelJoin
 class InputBinder:
     """Tries queries of the blocks of one statement."""
 
-    def __init__(self, around: Around, describe: Describe) -> None:
+    def __init__(self, forms: Around, describe: Describe) -> None:
         """Try nothing yet.
 
         Args:
-            around: The text around each block.
+            forms: The text around each block.
             describe: Gives the columns of a query, or raises DuckDB's error where it does not bind.
         """
-        self._around, self._describe = around, describe
+        self._around, self._describe = forms, describe
 
     def alone(self, core: str, block: Block) -> str:
         """A query as it may be run by itself, without the rows of outer queries.

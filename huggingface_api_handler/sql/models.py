@@ -127,7 +127,7 @@ def settings_of(engine: Engine, connection: Connection) -> EngineSettings:
                 "'...' with the other arguments as they are; or name a variable of the environment, api_key_env = "
                 "'HF_TOKEN', in a new engine"
             )
-        arguments["api_key"] = connection.keys[engine.id].get_secret_value()
+        arguments["api_key"] = connection.keys[engine.id]
     return engine_settings(arguments)
 
 

@@ -49,7 +49,7 @@ class TokenPrice(NamedTuple):
 
 
 Prices = tuple[TokenPrice, ...]
-"""The prices of those who may be asked; empty where they are not known."""
+"""The prices of those who may be asked; empty where they are not priced."""
 
 FREE: Prices = (TokenPrice(0.0, 0.0),)
 """Of a server that this machine runs."""
@@ -105,13 +105,13 @@ def prices_of(stored: object, engine: EngineSettings, model: ModelSettings) -> P
     providers = stored.get("providers")
     if stored.get("model") != name or not isinstance(providers, dict):
         return ()
-    known = {provider: price for provider, pair in providers.items() if (price := _price(pair)) is not None}
+    priced = {provider: price for provider, pair in providers.items() if (price := _price(pair)) is not None}
     wanted = choice.policy or suffix or choice.provider
-    if wanted == CHEAPEST and known:
-        return (min(known.values(), key=lambda price: price.written),)
+    if wanted == CHEAPEST and priced:
+        return (min(priced.values(), key=lambda price: price.written),)
     if wanted is None or wanted == _AUTO or wanted in POLICIES:
-        return tuple(known.values())
-    return (known[wanted],) if wanted in known else ()
+        return tuple(priced.values())
+    return (priced[wanted],) if wanted in priced else ()
 
 
 def dollars(prices: Prices, read: float, written: float) -> float:
