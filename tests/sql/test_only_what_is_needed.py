@@ -331,7 +331,7 @@ def test_a_statement_has_one_receipt_for_each_model(home: Home) -> None:
     windows = home.con.sql("SELECT id FROM many JOIN topic m WHERE topic = '50' LIMIT 1")
     windows.fetchall()
     ((name, query),) = windows.queries
-    assert (name, query.usage.distinct) == ("topic", len(home.asked_of("topic")))
+    assert (name, query.usage.distinct) == ("topic", len(home.asked["topic"]))
 
 
 def test_the_budget_of_an_engine_holds_for_the_windows_together() -> None:
