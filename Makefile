@@ -193,8 +193,7 @@ $(VENV)-audit/.audit:
 	@touch $@
 
 $(VENV)-sql/.bench:
-	$(PYTHON) -m venv $(VENV)-sql
-	$(VENV)-sql/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[sql,local]"
+	PYTHON=$(PYTHON) WORKERS=0 ./tests/sql/run.sh $(VENV)-sql --version
 	@touch $@
 
 $(VENV)-ray/.bench:

@@ -1,4 +1,4 @@
-"""8. Semantic queries: SemBench's ten film queries, and what each asks of the models, relative to the fewest inputs.
+"""9. Semantic queries: SemBench's ten film queries, and what each asks of the models, relative to the fewest inputs.
 
 The queries run in DuckDB, without MindsDB, as ``huggingface-api-handler sql`` runs them. The models are on a service in
 the same process that was told every label and counts what it is asked; nothing is stored between queries. Queries 1 and
@@ -24,8 +24,8 @@ import pandas as pd
 
 from .baselines import review_text
 from .film_reviews import FEW_POSITIVE_FILM, PAIRED_FILM, make_reviews, published, read_reviews, stars
+from .labelled_service import LabelledService, Labels, running_labelled_service
 from .measure import Results, parse_arguments, temporary_folder
-from .oracle import Labels, Oracle, running_oracle
 from .semantic_quality import quality, with_local_models
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def over_truth(sql: str) -> str:
 
 
 def truth(reviews: pd.DataFrame) -> Labels:
-    """What the oracle is told: by model, the label of each text. Scores are whole stars.
+    """What the service is told: by model, the label of each text. Scores are whole stars.
 
     Args:
         reviews: Their columns are ``film_reviews.COLUMNS``.
@@ -233,19 +233,19 @@ class Run(NamedTuple):
     wrong: int
 
 
-def run(labelled: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
+def run(service: LabelledService, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
     """Run a query on a new connection without stored answers, and compare its rows with those over the labels.
 
     Args:
-        labelled: The service. Its counts are reset.
+        service: The service. Its counts are reset.
         reviews: The table ``reviews``.
         sql: The query.
         limit: Its LIMIT, or 0.
     """
-    endpoints = {model: f"{labelled.url}/{model}" for model in labelled.labels}
+    endpoints = {model: f"{service.url}/{model}" for model in service.labels}
     with temporary_folder() as folder, connected(endpoints, folder) as connection:
-        load(connection, reviews, labelled.labels)
-        labelled.reset()
+        load(connection, reviews, service.labels)
+        service.reset()
         with counted_rounds() as windows:
             started = time.monotonic()
             rows = Counter(connection.sql(sql).fetchall())
@@ -254,7 +254,7 @@ def run(labelled: Oracle, reviews: pd.DataFrame, sql: str, limit: int) -> Run:
         expected = Counter(connection.duckdb.execute(everything).fetchall())
     wrong = (rows - expected).total()
     wrong += abs(min(limit, expected.total()) - rows.total()) if limit else (expected - rows).total()
-    return Run(labelled.sent(), labelled.requests.total(), max(1, len(windows)), seconds, wrong)
+    return Run(service.sent(), service.requests.total(), max(1, len(windows)), seconds, wrong)
 
 
 @contextlib.contextmanager
@@ -301,12 +301,14 @@ def record(results: Results, name: str, distinct: int, fewest: int, done: Run, b
     results.check(f"{name}: seconds", done.seconds, None)
 
 
-def check_question(results: Results, labelled: Oracle, reviews: pd.DataFrame, name: str, question: Question) -> None:
+def check_question(
+    results: Results, service: LabelledService, reviews: pd.DataFrame, name: str, question: Question
+) -> None:
     """Run one of the ten queries, store what it asked and check it.
 
     Args:
         results: Where it is stored.
-        labelled: The service.
+        service: The service.
         reviews: The table.
         name: The query's name.
         question: The query.
@@ -316,9 +318,9 @@ def check_question(results: Results, labelled: Oracle, reviews: pd.DataFrame, na
     bound: float = fewest
     if question.bound == "limit":
         scope = reviews if question.film is None else reviews[reviews["movie"] == question.film]
-        fewest = fewest_until(inputs, dict(labelled.labels[SENTIMENT]), Counter(scope["text"]), question.limit)
+        fewest = fewest_until(inputs, dict(service.labels[SENTIMENT]), Counter(scope["text"]), question.limit)
         bound = FEWEST_FACTOR * fewest + 2 * question.limit
-    done = run(labelled, reviews, question.sql, question.limit)
+    done = run(service, reviews, question.sql, question.limit)
     bounds = Bounds(bound, ROUNDS_BOUND if question.bound == "limit" else None)
     record(results, name, len(inputs), fewest, done, bounds)
 
@@ -355,8 +357,8 @@ def check_selectivity(results: Results, name: str, rows: int = SELECTIVE_ROWS) -
     inputs = list(reviews["text"])
     fewest = fewest_until(inputs, labels[SENTIMENT], Counter(inputs), SELECTIVE_LIMIT)
     question = QUESTIONS["Q1"].sql.replace("LIMIT 5", f"LIMIT {SELECTIVE_LIMIT}")
-    with running_oracle(labels) as labelled:
-        done = run(labelled, reviews, question, SELECTIVE_LIMIT)
+    with running_labelled_service(labels) as service:
+        done = run(service, reviews, question, SELECTIVE_LIMIT)
     bounds = Bounds(rounds=SELECTIVE_ROUNDS_BOUND)
     record(results, f"LIMIT {SELECTIVE_LIMIT} at {name}", rows, fewest, done, bounds)
 
@@ -417,9 +419,9 @@ def check_all(results: Results, reviews: pd.DataFrame) -> None:
         reviews: The table of the ten queries.
     """
     results.body["cases"] = {}
-    with running_oracle(truth(reviews)) as labelled:
+    with running_labelled_service(truth(reviews)) as service:
         for name, question in QUESTIONS.items():
-            check_question(results, labelled, reviews, name, question)
+            check_question(results, service, reviews, name, question)
     for name in SELECTIVITIES:
         check_selectivity(results, name)
 

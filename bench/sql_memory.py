@@ -1,4 +1,4 @@
-"""9. Memory of SQL: peak memory and client cost of a long table through a model, over the same statement without it.
+"""10. Memory of SQL: peak memory and client cost of a long table through a model, over the same statement without it.
 
 ``COPY (SELECT t.id, m.y FROM 'rows.parquet' AS t JOIN sentiment AS m) TO ...`` in DuckDB, without MindsDB, each in a
 process of its own, on a service that takes lists. All texts differ. DuckDB's ``memory_limit`` is 500 MB in both, but

@@ -153,11 +153,8 @@ def functions_of(rows: Callable[[str], list[tuple[Any, ...]]], tokens: Sequence[
             frozenset(name for name, _, _ in found),
         )
     functions = _by_version[version]
-    return (
-        _with_macros(functions, rows)
-        if functions.volatile_calls(tokens, Span(0, len(tokens))) - functions.names
-        else functions
-    )
+    is_all = not functions.volatile_calls(tokens, Span(0, len(tokens))) - functions.names
+    return functions if is_all else _with_macros(functions, rows)
 
 
 def _with_macros(functions: Functions, rows: Callable[[str], list[tuple[Any, ...]]]) -> Functions:

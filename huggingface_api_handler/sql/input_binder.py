@@ -73,7 +73,7 @@ class InputBinder:
         *,
         may_be_outer: bool = True,
     ) -> tuple[list[str], list[str]]:
-        """The conditions that bind by what stands left of a model alone, and the types of its inputs.
+        """The conditions that bind without what stands right of a model, and the types of its inputs.
 
         Args:
             block: The model's.
@@ -95,9 +95,9 @@ class InputBinder:
         waiting = [list(conditions)]
         while waiting:
             tried = waiting.pop()
-            # Alone: with the rows of outer queries a name may be read there that the statement reads elsewhere, as
-            # of an alias of this SELECT, or of a table right of the model.
-            if self.binds(self.alone(select_inputs(["1"], source, [*found, *tried]), block)):
+            core = select_inputs(["1"], source, [*found, *tried])
+            forms = self._around.forms(core, block) if may_be_outer else [self.alone(core, block)]
+            if any(self.binds(form) for form in forms):
                 found += tried
             elif len(tried) > 1:  # most often all bind, or all of a half
                 middle = len(tried) // 2

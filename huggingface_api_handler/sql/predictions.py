@@ -13,7 +13,7 @@ from .database import Database
 from .input_queries import InputQuery, input_column, output_column
 from .model_joins import JoinedModel
 
-WINDOW_ROWS = 8192
+WINDOW_ROWS = 16_384
 """Inputs that are read at once, and handed to ``predict_frames`` as one frame."""
 
 _NUMBER = "__hf_n"

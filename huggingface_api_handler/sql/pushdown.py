@@ -26,8 +26,7 @@ def pushable(
 
     A condition is one where it reads neither this model nor one to its right, nothing by an alias of the SELECT list
     that is no column of that name, and nothing volatile. None is where a RIGHT or FULL JOIN to the right of the model
-    depends on its prediction:
-    rows of the other table would be matched otherwise, and some of them stay in the result.
+    depends on its prediction: rows of the other table would be matched otherwise, and some of them stay in the result.
 
     Args:
         tokens: The statement's.

@@ -28,9 +28,11 @@ def refuse_kept(statement: Statement) -> None:
     Raises:
         InputError: It is PREPARE or CREATE MACRO.
     """
-    changed = [word for word in statement.words if word in _KEPT]
-    if changed and statement.words[0] in ("PREPARE", "CREATE"):
-        raise InputError(f"{_KEPT[changed[0]]} cannot hold a model. CREATE VIEW can")
+    words = [word for word in statement.words if word in _KEPT]
+    if words and statement.words[0] in ("PREPARE", "CREATE"):
+        raise InputError(
+            f"{_KEPT[words[0]]} cannot hold a model. CREATE VIEW can: it is put in place where it is named"
+        )
 
 
 def is_already_there(statement: Statement, rows: Rows) -> bool:

@@ -18,7 +18,7 @@ from .reads import conjuncts, words
 Ask = Callable[[ModelPlan, Sequence[str], int], None]
 """Asks a model for the rows that fulfil more conditions, of which LIMIT may choose from so many."""
 
-_MAX_LISTED = 1000
+_MAX_NAMED_ROWS = 1000
 """Rows of a table that are listed by their numbers."""
 
 _MOST_ROWS = 2**62
@@ -110,9 +110,9 @@ class WindowedBlock:
         same = "".join(f" AND __c.{names[id_]} IS NOT DISTINCT FROM {id_}" for ids in tables for id_ in ids)
         conditions = [f"EXISTS (SELECT 1 {chosen}{same})"]
         for (id_,) in (ids for ids in tables if len(tables) > 1 and len(ids) == 1):
-            rows = database.rows(f"SELECT DISTINCT __c.{names[id_]} {chosen} LIMIT {_MAX_LISTED + 1}")
+            rows = database.rows(f"SELECT DISTINCT __c.{names[id_]} {chosen} LIMIT {_MAX_NAMED_ROWS + 1}")
             values = ", ".join(str(int(value)) for (value,) in rows if value is not None)
-            if values and len(rows) <= _MAX_LISTED:  # DuckDB chooses these rows before it makes a product of tables
+            if values and len(rows) <= _MAX_NAMED_ROWS:  # DuckDB chooses these rows before it makes a product of tables
                 conditions.append(f"({id_} IN ({values}) OR {id_} IS NULL)")
         return " AND ".join(conditions)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from sqlglot.tokens import Token
@@ -42,7 +41,7 @@ def kind_of(relation: Relation) -> str:
     return relation.call or relation.file or ".".join(relation.name)
 
 
-JOINS: dict[str, list[tuple[Any, ...]]] = {
+JOINS: dict[str, list[tuple[str, str, str | None]]] = {
     "FROM t": [("", "t", None)],
     "FROM t AS a": [("", "t", "a")],
     "FROM t a": [("", "t", "a")],

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from bench.film_reviews import make_reviews
+from bench.labelled_service import LabelledService, running_labelled_service
 from bench.measure import Results
-from bench.oracle import Oracle, running_oracle
 from bench.semantic import QUESTIONS, SELECTIVITIES, check_question, check_selectivity, truth
 
 
@@ -22,8 +22,8 @@ def reviews() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def oracle(reviews: pd.DataFrame) -> Iterator[Oracle]:
-    with running_oracle(truth(reviews)) as running:
+def service(reviews: pd.DataFrame) -> Iterator[LabelledService]:
+    with running_labelled_service(truth(reviews)) as running:
         yield running
 
 
@@ -34,9 +34,9 @@ def failed(results: Results) -> list[object]:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_query_asks_for_no_more_than_it_needs(oracle: Oracle, reviews: pd.DataFrame, name: str) -> None:
+def test_a_query_asks_for_no_more_than_it_needs(service: LabelledService, reviews: pd.DataFrame, name: str) -> None:
     results = Results("semantic", quick=True, body={"cases": {}})
-    check_question(results, oracle, reviews, name, QUESTIONS[name])
+    check_question(results, service, reviews, name, QUESTIONS[name])
     assert not failed(results)
 
 

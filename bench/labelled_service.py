@@ -23,8 +23,8 @@ Labels = Mapping[str, Mapping[str, str]]
 """By model: the label of each text."""
 
 
-class Oracle:
-    """What a running labelled counts.
+class LabelledService:
+    """What a running service counts.
 
     Args:
         labels: What it answers.
@@ -76,12 +76,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet, or the client waits for the second
-    labelled: Oracle
+    service: LabelledService
 
     def do_GET(self) -> None:
         model, _, path = self.path.strip("/").partition("/")
-        known = path == "info" and model in self.labelled.labels
-        self._reply(200 if known else 404, self.labelled.info(model) if known else {"error": "not found"})
+        known = path == "info" and model in self.service.labels
+        self._reply(200 if known else 404, self.service.info(model) if known else {"error": "not found"})
 
     def do_POST(self) -> None:
         asked = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, {"error": "not found"})
             return
         try:
-            self._reply(200, self.labelled.predict(model, asked["inputs"]))
+            self._reply(200, self.service.predict(model, asked["inputs"]))
         except KeyError as error:
             self._reply(422, {"error": f"nobody told the label of {error}", "error_type": "Validation"})
 
@@ -112,17 +112,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def running_oracle(labels: Labels) -> Iterator[Oracle]:
-    """Run an labelled on a free loopback port for the length of the block.
+def running_labelled_service(labels: Labels) -> Iterator[LabelledService]:
+    """Run a service on a free loopback port for the length of the block.
 
     Args:
         labels: What it answers.
     """
     with _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {})) as server:
-        labelled = Oracle(labels, f"http://127.0.0.1:{server.server_address[1]}")
-        server.RequestHandlerClass.labelled = labelled  # type: ignore[attr-defined]
+        service = LabelledService(labels, f"http://127.0.0.1:{server.server_address[1]}")
+        server.RequestHandlerClass.service = service  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
-            yield labelled
+            yield service
         finally:
             server.shutdown()
