@@ -90,7 +90,9 @@ class Functions:
         for position in range(*span):
             token = tokens[position]
             name = token.text.lower()
-            is_name = token.token_type is TokenType.VAR and is_call(tokens, position)
+            is_name = (
+                token.token_type is TokenType.VAR and is_call(tokens, position) and not _is_alias(tokens, position)
+            )
             is_unknown = is_name and name not in self.names and name not in _SYNTAX
             if is_unknown or (name in self.volatile and (name in _MOMENTS or is_call(tokens, position))):
                 found.add(name)
@@ -176,6 +178,12 @@ def _with_macros(functions: Functions, rows: Callable[[str], list[tuple[Any, ...
             return functions
         functions = replace(functions, names=functions.names | found)
         waiting = {name: definitions for name, definitions in waiting.items() if name not in found}
+
+
+def _is_alias(tokens: Sequence[Token], position: int) -> bool:
+    """Whether a word with brackets is an alias with names of columns, such as ``v(a, b)`` behind a table."""
+    before = tokens[position - 1].token_type if position else None
+    return before in (TokenType.ALIAS, TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.R_PAREN)
 
 
 def _is_window(tokens: Sequence[Token], position: int, end: int) -> bool:

@@ -47,7 +47,7 @@ class Around:
         while True:
             text = self._with(query, text)
             if query.parent is not None:
-                if levels > 0:
+                if levels > 0 and not _is_group(inner):
                     outer = self._outer_from(query.parent, inner)
                     if outer:
                         text = f"SELECT DISTINCT __q.* FROM {outer}, LATERAL ({text}) AS __q"
@@ -71,6 +71,12 @@ class Around:
             depth += query.parent is not None
             query = query.parent.query if query.parent is not None else query.enclosing or query
         return depth
+
+
+def _is_group(block: Block) -> bool:
+    """Whether a block is a join in brackets, which sees nothing of what stands before the brackets."""
+    parent = block.parent
+    return parent is not None and any(relation.group is block for relation in parent.relations)
 
 
 def binding_form(forms: Iterator[str], describe: Describe) -> tuple[str, list[tuple[str, str]]]:

@@ -67,8 +67,8 @@ class WindowedBlock:
         wanted = min(wanted, _MOST_ROWS)
         most = MAX_CANDIDATES if filtering else wanted
         form = self._candidates(windows, most)
-        if not self._binder.binds(form):
-            self._ask_all(ask)
+        if not self._binder.binds(form) or not self._binder.binds(self._counted(wanted)):
+            self._ask_all(ask)  # it reads the rows of an outer query
             return
         name = predictions.temporary(f"AS {form}")
         total, asked, found, rounds = _number(database, f"SELECT count(*) FROM {name}") or 0, 0, 0, 0
