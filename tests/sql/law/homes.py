@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 import duckdb
@@ -29,6 +30,9 @@ Home = Callable[[Case], Rows]
 """What is tested: it gives the rows of a case."""
 
 
+_MAX_QUERY_S = 5.0
+
+
 class Plain:
     """DuckDB itself."""
 
@@ -49,12 +53,18 @@ class Plain:
         self._tables = tables
 
     def run(self, text: str) -> Rows:
-        """Run a query."""
-        self._connection.execute(text)
-        description = self._connection.description or []
-        return Rows(
-            [name for name, *_ in description], [str(kind) for _, kind, *_ in description], self._connection.fetchall()
-        )
+        """Run a query; one that takes too long, a product most often, is interrupted."""
+        timer = Timer(_MAX_QUERY_S, self._connection.interrupt)
+        timer.start()
+        try:
+            self._connection.execute(text)
+            description = self._connection.description or []
+            rows = self._connection.fetchall()
+        except RuntimeError as error:
+            raise duckdb.InterruptException(str(error)) from None
+        finally:
+            timer.cancel()
+        return Rows([name for name, *_ in description], [str(kind) for _, kind, *_ in description], rows)
 
 
 class Ours(Plain):
