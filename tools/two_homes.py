@@ -55,10 +55,12 @@ def _row(statement: Statement) -> str:
 
 
 def sql_of_pages() -> Iterator[tuple[str, str]]:
-    """Find the statements of README and of the pages. Those of DuckDB's home alone are in tests/sql/test_documents.py.
+    """Find the statements of README and of the pages that are for both homes.
+
+    Those of DuckDB's home alone are run by tests/sql/test_documents.py.
 
     Yields:
-        The page's name, and a statement with one blank between words.
+        The page's name, and a statement as it is written there.
     """
     from huggingface_api_handler.demo.sql_script import statements
 
@@ -68,7 +70,7 @@ def sql_of_pages() -> Iterator[tuple[str, str]]:
         before, _, section = path.read_text(encoding="utf-8").partition(DUCKDB_SECTION)
         blocks = (before + section.partition("\n## ")[2]).split("\n```sql\n")[1:]
         for statement in statements("\n".join(block.partition("\n```")[0] for block in blocks)):
-            yield path.name, " ".join(statement.split())
+            yield path.name, statement
 
 
 if __name__ == "__main__":

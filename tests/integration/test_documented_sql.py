@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,8 +19,8 @@ from mindsdb_sql_parser.ast.mindsdb import CreateMLEngine, CreatePredictor
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.demo.mindsdb_server import MindsDB
-from huggingface_api_handler.demo.sql_script import statements
 from tests.conftest import Reply, Service
+from tools.two_homes import sql_of_pages
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
@@ -144,12 +142,8 @@ def test_the_documented_shape_of_explain(mindsdb: MindsDB, engine_of_pages: Serv
     assert json.loads(str(found.rows[0][0])) == pytest.approx({"spam": 0.9, "ham": 0.1})
 
 
-ROOT = Path(__file__).parents[2]
-SQL_BLOCK = re.compile(r"^```sql\n(.*?)^```", re.M | re.S)
 OUR_STATEMENTS = [
-    pytest.param(statement, id=f"{page.name} {number}")
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    for number, statement in enumerate(statements("\n".join(SQL_BLOCK.findall(page.read_text(encoding="utf-8")))))
+    pytest.param(statement, id=f"{page} {number}") for number, (page, statement) in enumerate(sql_of_pages())
 ]
 
 
