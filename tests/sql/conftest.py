@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ def reason_not_to_collect() -> str:
     missing = [module for module in NEEDED if importlib.util.find_spec(module) is None]
     return f"there is no {missing[0]} here" if missing else ""
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: no child would see Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOT_COLLECTED = reason_not_to_collect()
 if NOT_COLLECTED:

@@ -283,9 +283,12 @@ def test_ctrl_c_keeps_what_is_answered_and_the_next_run_asks_the_rest(tmp_path: 
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(tmp_path), cwd=tmp_path
     ) as process:
-        assert slow.is_stuck.wait(TIMEOUT_S)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=TIMEOUT_S)
+        try:
+            assert slow.is_stuck.wait(TIMEOUT_S)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
     assert process.returncode == 130
     found = re.search(r"Interrupted\. (\d+) of 20 inputs were answered\. They are kept", err)
     assert found is not None and out == "" and err.count("Interrupted") == 1

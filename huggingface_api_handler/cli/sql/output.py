@@ -22,7 +22,7 @@ MAX_SHOWN_ROWS = 40
 _MAX_COUNTED_ROWS = 100_000
 """Rows that are not shown and still counted. To count more of them takes seconds."""
 
-_CHUNK_ROWS = 1024
+_WIDTH_ROWS = 1024
 _CELL_CHARS = (60, 40, 30, 20, 12)
 """How long a cell may be, tried one after another until the table is no wider than the terminal."""
 
@@ -207,5 +207,5 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 
 
 def _chunks(result: Rows) -> Iterator[list[tuple[Any, ...]]]:
-    while chunk := result.fetchmany(_CHUNK_ROWS):
+    while chunk := result.fetchmany(_WIDTH_ROWS):
         yield chunk
