@@ -55,9 +55,6 @@ class Needs:
         relation, label = join.relation, join.label.lower()
         if join.residual or join.using or relation.column_aliases or self._is_input_of_another(join):
             return True
-        outer = block
-        while outer.parent is not None and outer.end - outer.start <= 0:
-            outer = outer.parent
         span = Span(block.start, block.end or len(self._tokens))
         if block.parent is not None and not block.clauses:  # a join in brackets, which the block around it reads
             span = Span(block.parent.start, block.parent.end or len(self._tokens))

@@ -28,6 +28,7 @@ from .targets import is_already_there, refuse_kept
 from .tokens import Statement, statements_of
 
 if TYPE_CHECKING:
+    from .catalog_items import Model
     from .connection import Connection
 
 
@@ -59,7 +60,8 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
     """
     prepared = _Prepared(connection, statement, parameters)
     database = prepared.database
-    if not prepared.planner().has_models:
+    unchecked = prepared.planner()
+    if not unchecked.has_models:
         return connection.plain(prepared.statement.source, prepared.values or None)
     asker = Asker(connection.session, connection.progress)
     predictions = prepared.predictions(asker)
@@ -67,7 +69,7 @@ def run_with_models(connection: Connection, statement: Statement, parameters: Pa
     if is_already_there(prepared.statement, database.rows):
         return Result((), ())
     with database.transaction(), closing(asker), dropped_on_error(predictions):
-        prepared.check()
+        prepared.check(unchecked)
         planner = prepared.planner()
         files = planner.files()
         sql = planner.run(predictions)
@@ -106,7 +108,7 @@ def explain_with_models(connection: Connection, statement: Statement, parameters
     """
     prepared = _Prepared(connection, statement, parameters)
     with prepared.database.transaction():
-        prepared.check()
+        prepared.check(prepared.planner())
         estimates = Estimates(prepared.database, prepared.needed, prepared.dry_query)
         with dropped_on_error(estimates):
             prepared.planner().run(estimates)
@@ -133,7 +135,7 @@ class _Prepared:
         self.statement = with_views(named, query_of)
         self.database = Database(connection.duckdb, self.values)
         self._bound: dict[tuple[str, int, bytes], BoundModel] = {}
-        self._dry: dict[JoinedModel, BoundModel] = {}
+        self._bindings: dict[JoinedModel, tuple[Model, dict[str, object]]] = {}
 
     def planner(self) -> Planner:
         """A planner of the statement, of which nothing is run."""
@@ -144,14 +146,16 @@ class _Prepared:
         """The outputs of a model that the statement reads."""
         return self._planner.needs.outputs(model)
 
-    def check(self) -> None:
+    def check(self, planner: Planner) -> None:
         """Bind the whole statement, with empty tables in the place of predictions.
+
+        Args:
+            planner: Of the statement, which is used up.
 
         Raises:
             duckdb.Error: It does not bind.
             InputError: It does not, for a reason that has to do with a model.
         """
-        planner = self.planner()
         if self.statement.words[:1] == ("ANALYZE",):
             raise InputError("EXPLAIN ANALYZE is not there for models yet. EXPLAIN says what they would be asked")
         labels = planner.labels()
@@ -183,7 +187,8 @@ class _Prepared:
 
     def dry_query(self, model: JoinedModel) -> Query:
         """A query of a model that only counts."""
-        return self._dry[model].query(self._connection.session)
+        named, arguments = self._bindings[model]
+        return bind_model(named, {**arguments, "dry_run": True}, self._connection).query(self._connection.session)
 
     def _resolve(self, relation: Relation) -> JoinedModel | None:
         parts = relation.name[1:] if relation.name[0].lower() == PROJECT and len(relation.name) > 1 else relation.name
@@ -198,5 +203,5 @@ class _Prepared:
         key = (model.name, model.version, orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS))
         if key not in self._bound:
             self._bound[key] = bind_model(model, arguments, self._connection)
-            self._dry[self._bound[key]] = bind_model(model, {**arguments, "dry_run": True}, self._connection)
+            self._bindings[self._bound[key]] = model, arguments
         return self._bound[key]
