@@ -167,14 +167,18 @@ class Database:
 
         Args:
             clear: Drops what the statement made for itself.
+
+        Raises:
+            duckdb.Error: The changes cannot be kept, such as where another connection has inserted the same key.
         """
         import duckdb
 
         try:
             clear()
-            self._connection.execute("COMMIT" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
         except duckdb.TransactionException:  # an error while rows were read has ended it
             self._give_up()
+            return
+        self._connection.execute("COMMIT" if self._has_begun else f"{_POLICY} = 'STANDARD_POLICY'")
 
     def _give_up(self) -> None:
         import duckdb
