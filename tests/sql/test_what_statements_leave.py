@@ -160,3 +160,24 @@ def test_a_file_that_is_written_to_is_whole_after_an_unread_result(tmp_path: Pat
         home.con.sql(BOTH).fetchone()
     with duckdb.connect(str(tmp_path / "a.duckdb")) as plain:
         assert plain.execute("SELECT count(*) FROM t").fetchone() == (7,)
+
+
+def test_a_change_that_cannot_be_committed_is_an_error(home: Home) -> None:
+    """Another connection inserts the same key while the model answers, which DuckDB finds at COMMIT."""
+    home.con.sql("CREATE TABLE keyed (id INTEGER PRIMARY KEY, sentiment VARCHAR)")
+    other, answer = home.con.duckdb.cursor(), home.service.answer
+
+    def answer_after_another_wrote(*request: object) -> object:
+        other.execute("INSERT OR IGNORE INTO keyed VALUES (1, 'theirs')")
+        return answer(*request)
+
+    home.service.answer = answer_after_another_wrote
+    try:
+        with pytest.raises(duckdb.Error, match=r"(?i)duplicate key|constraint|conflict"):
+            home.rows("INSERT INTO keyed SELECT id, sentiment FROM t JOIN sentiment m USING cache = false")
+    finally:
+        home.service.answer = answer
+    assert home.rows("SELECT * FROM keyed") == [(1, "theirs")]
+    assert not home.leftovers()
+    assert not home.is_in_transaction()
+    home.con.sql("DROP TABLE keyed")
