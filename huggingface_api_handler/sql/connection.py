@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..redaction import preview
 from . import commands
 from .catalog import Catalog
+from .database import Parameters
 from .names import MIN_LIKENESS, PROJECTS, misspelt, with_as, without_projects
 from .opening import open_database
 from .result import Result
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ..inference.runtime.session import Session
     from .local_server import LocalServer
 
-Parameters = Sequence[object] | Mapping[str, object]
 Progress = Callable[[str, int, int], None]
 Confirm = Callable[[Any], bool]
 
@@ -282,19 +282,19 @@ class Connection:
 
     def _refuse_misspelt(self, statement: Statement, error: Exception) -> None:
         """Say which model may be meant where DuckDB finds no table, or no ON."""
-        missing = _NO_TABLE.search(str(error))
-        if missing is None:
-            if type(error).__name__ == "ParserException" and (found := misspelt(statement, self.catalog.names())):
-                written, meant = found
-                sentence = f"there is no table or model {preview(written)}; did you mean the model {meant!r}?"
+        names, found = self.catalog.names(), None
+        if missing := _NO_TABLE.search(str(error)):
+            name = missing[1].strip('"').rpartition(".")[2]
+            if name.lower() in names:
+                sentence = f"{preview(name)} is a model, or a view over one, and has no rows to change"
                 raise InputError(sentence) from error
-            return
-        name = missing[1].strip('"').rpartition(".")[2]
-        if name.lower() in self.catalog.names():
-            raise InputError(f"{preview(name)} is a model, or a view over one, and has no rows to change") from error
-        near = get_close_matches(name.lower(), self.catalog.names(), n=1, cutoff=MIN_LIKENESS)
-        if near:
-            sentence = f"there is no table or model {preview(name)}; did you mean the model {near[0]!r}?"
+            near = get_close_matches(name.lower(), names, n=1, cutoff=MIN_LIKENESS)
+            found = (name, near[0]) if near else None
+        elif type(error).__name__ == "ParserException":
+            found = misspelt(statement, names)
+        if found is not None:
+            written, meant = found
+            sentence = f"there is no table or model {preview(written)}; did you mean the model {meant!r}?"
             raise InputError(sentence) from error
 
     def _settle(self) -> None:
