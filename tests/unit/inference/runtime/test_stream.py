@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -314,20 +315,28 @@ def test_leaving_early_ends_the_query(service: Service) -> None:
 
 def test_a_cancelled_query_gives_back_what_it_read_and_reads_no_more(service: Service) -> None:
     cancel = threading.Event()
-    service.answer = answer_and_set(cancel, "40")
     read = 0
+
+    async def answer_early_ones(body: Any, *_: Any) -> Any:
+        texts = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
+        if int(texts[-1]) > 2_000:
+            await asyncio.to_thread(cancel.wait)
+        return Reply({"error": "later"}, 503) if cancel.is_set() else answer(body)
 
     def endless() -> Iterator[pd.DataFrame]:
         nonlocal read
         while True:
             read += 1
-            yield pd.DataFrame({"text": [f"{read}"]})
+            yield pd.DataFrame({"text": [f"{read * 100 + row}" for row in range(100)]})
 
-    outs = list(predict_batches(endless(), USING, {"endpoint": service.url}, cancel=cancel))
-    assert len(outs) == read
-    assert outs[0]["y_error"][0] is None
-    assert outs[-1]["y_error"][0] is not None
-    assert "cancelled" in outs[-1]["y_error"][0]
+    service.answer = answer_early_ones
+    outs = predict_batches(endless(), USING, {"endpoint": service.url}, cancel=cancel)
+    first_out = next(outs)
+    assert first_out["y_error"][0] is None
+    cancel.set()
+    later = list(outs)
+    assert len(later) + 1 == read
+    assert "cancelled" in later[-1]["y_error"][99]
 
 
 def test_bad_arguments_are_told_at_once_and_a_bad_frame_as_it_is_read(service: Service) -> None:
