@@ -1,82 +1,127 @@
-"""What the processes of one machine share about a route: pauses, how many of them are active, and the profile."""
+"""One process's part in a route that several share: what it reports, what it is given, and what it learns for all."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import logging
+import copy
 import os
 import secrets
-import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-import orjson
+from .limiter import Limiter
+from .outcome import Outcome
+from .route_events import Event, decode, encode
+from .route_learner import RouteLearner
+from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Limits, Report, RouteLedger
 
-from ..storage.sqlite import Store
-from .batch_size import MAX_BATCH_SIZE, BatchSizeTuner
-from .route_profile import RouteProfile
-from .token_limit import TokenLimit
+SYNC_INTERVAL_S = 0.1
+"""Between two reports of a process."""
 
-logger = logging.getLogger(__name__)
-
-PEERS_POLL_INTERVAL_S = 0.1
-"""Between two looks at what other processes do: another process's pause is kept after this at the latest."""
-
-_LEASE_S = 5.0  # after which a process that was killed no longer counts
-_RENEW_INTERVAL_S = 1.0
-_MAX_PLAUSIBLE_PAUSE_S = 4000.0  # none is longer than an hour, unless somebody set the clock
-_PROFILE_TTL_S = 3600.0  # a key may be revoked, a server may change: an older profile is only a hint
-_MIN_PACE = 1e-4  # bounds of all values of a stored pace, to reject garbage
-_MAX_PACE = 1e6
-
-
-def route_key(store: Store, name: str) -> bytes:
-    """The route's key in the store, which holds neither addresses nor API keys.
-
-    Args:
-        store: Its secret keys the hash.
-        name: The route's name.
-
-    Returns:
-        16 bytes.
-    """
-    return hmac.digest(store.secret, name.encode(), "sha256")[:16]
+_MAX_HOLD_S = 3 * SYNC_INTERVAL_S  # until the elected process has said what it makes of a rate
+_MIN_SYNC_INTERVAL_S = 0.01  # where it waits for something
+_CLOCK_ERROR_S = 1e-6  # of a time that was converted from one clock to another
+_ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
 
 
 class RouteCoordinator:
-    """One process's view of what all processes of this machine do on one route.
+    """One process's view of a route that others may use too.
 
-    An active process holds a lease in the store. The lease of a process that was killed expires by itself.
+    Alone, a process uses its own limits, and only reports. With others it is given slots and turns.
 
     Attributes:
-        quota_share: This process's share of ``max_concurrency``, in (0, 1].
+        is_shared: Whether other processes use the route.
+        slots: Requests of this process that may be in flight, where the route is shared.
         resume_at: When the pause of the route ends, in seconds of this process's clock.
-        on_neighbours: Is told at each look how many other processes use the route; None where nobody asks.
+        is_elected: Whether this process learns the limits for all.
     """
 
     def __init__(
-        self, store: Store, name: str, max_concurrency: int, clock: Callable[[], float] = time.monotonic
+        self, ledger: RouteLedger, max_concurrency: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Start a view. Nothing is read or written yet.
 
         Args:
-            store: What the processes share.
-            name: The route's name.
+            ledger: What the processes share.
             max_concurrency: Requests in flight of all processes together.
             clock: Seconds, monotonic.
         """
-        self.on_neighbours: Callable[[int], None] | None = None
-        self.quota_share = 1.0
+        self.is_shared = False
+        self.is_elected = False
+        self.slots = 1.0
         self.resume_at = 0.0
+        self._ledger, self._clock = ledger, clock
         self._max_concurrency = max_concurrency
-        self._store = store
-        self._name = name
-        self._clock = clock
-        self._owner = f"{os.getpid()}-{secrets.token_hex(8)}".encode()
-        self._renewed_at = float("-inf")
-        self._active_queries = 0
+        self._limiter: Limiter | None = None
+        self._learner: RouteLearner | None = None
+        self._member = _Member()
+        self._clocks = _Clocks()
+        self._turns = _Turns()
+        self._schedule = _Schedule()
+
+    def attach(self, limiter: Limiter) -> None:
+        """Coordinate what a limiter lets go.
+
+        Args:
+            limiter: Has this object as its ``peers``.
+        """
+        self._limiter = limiter
+
+    def delay(self, now: float) -> float:
+        """How long the next request has to wait for its turn, where the route is shared.
+
+        Args:
+            now: Seconds of the clock.
+
+        Returns:
+            Seconds; 0.0 or less where it may go now.
+        """
+        turns = self._turns
+        if not turns.has_rate:
+            return turns.held_until - now
+        if not turns.times and now - self._clocks.synced_at > MEMBER_TTL_S:
+            turns.add_own(now)
+        if turns.times:
+            return wait_s if (wait_s := turns.times[0] - now) > _CLOCK_ERROR_S else 0.0
+        self._schedule.hurry(max(now, turns.next_at - self._horizon_s))
+        return max(_MIN_SYNC_INTERVAL_S / 4, self._schedule.next_at - now)
+
+    def on_send(self, now: float) -> None:
+        """Note that a request goes now.
+
+        Args:
+            now: Seconds of the clock.
+        """
+        if self.is_shared:
+            self._member.events.append(Event(now))
+            if self._turns.times:
+                self._turns.times.popleft()
+
+    def on_send_cancelled(self) -> None:
+        """Note that the request of the last ``on_send`` was not sent."""
+        if self.is_shared:
+            now = self._clock()
+            self._member.events.append(Event(now, is_cancelled=True))
+            self._turns.times.appendleft(now)
+
+    def on_outcome(self, now: float, outcome: Outcome) -> None:
+        """Note how a request went.
+
+        Args:
+            now: Seconds of the clock.
+            outcome: How it went.
+        """
+        if self.is_shared:
+            self._member.events.append(Event(now, outcome))
+            self._hold_for_rate(now)
+
+    def on_waiting(self) -> None:
+        """Note that a request waits for a slot."""
+        if not self._member.wanted_more:
+            self._schedule.hurry(self._clock())
 
     def publish_pause(self, seconds: float) -> None:
         """Tell the other processes that no request may go for a while.
@@ -84,173 +129,227 @@ class RouteCoordinator:
         Args:
             seconds: Length of the pause, from now. A pause that ends later is not shortened.
         """
-        resume_at = time.time() + seconds
-        statement = (
-            "INSERT INTO routes(route, resume_at) VALUES (?, ?) "
-            "ON CONFLICT(route) DO UPDATE SET resume_at = max(resume_at, excluded.resume_at)"
-        )
-        self._store.run(lambda connection: connection.execute(statement, (self._route, resume_at)).rowcount, 0)
+        self._ledger.publish_pause(seconds)
+        self._turns.give_back()
 
-    async def watch(self) -> None:
-        """Refresh until cancelled, and give the lease back with the last query. Run it while a query is active."""
-        self._active_queries += 1
-        try:
-            while True:
-                await self.refresh(active=True)
-                await asyncio.sleep(PEERS_POLL_INTERVAL_S)
-        finally:
-            self._active_queries -= 1
-            if self._active_queries == 0:
-                self._renewed_at = float("-inf")
-                self._store.run(self._release_lease, None)
-
-    async def load_profile(self) -> tuple[RouteProfile, dict[str, float]]:
-        """Read what earlier queries stored, of any process.
+    def pace(self) -> dict[str, float]:
+        """What all processes together have found, where the route is shared.
 
         Returns:
-            The profile, and the pace as of ``Limiter.pace``; a new profile and no pace where nothing is stored.
+            ``places`` and ``rate`` as of ``Limiter.pace``, as far as they are known; empty where it is not shared.
         """
-        record = await asyncio.wrap_future(self._store.run(self._read_profile, None))
-        return from_json(record) if record else (RouteProfile(), {})
+        limits = self._turns.limits
+        if not self.is_shared or limits is None:
+            return {}
+        return {"places": limits.slots, **({"rate": limits.rate} if limits.rate else {})}
 
-    def save_profile(self, profile: RouteProfile, pace: dict[str, float]) -> None:
-        """Store what was found for the next query, of this process or another.
+    async def watch(self) -> None:
+        """Report until cancelled, and leave with the last query. Run it while a query is active."""
+        self._member.queries += 1
+        try:
+            async with self._schedule.lock:  # one of the queries reports for all
+                pauses = asyncio.create_task(self._ledger.watch_pauses(self._on_pause))
+                try:
+                    while True:
+                        await self._schedule.wait(self._clock)
+                        await self.refresh()
+                finally:
+                    pauses.cancel()
+        finally:
+            self._member.queries -= 1
+            if self._member.queries == 0:
+                self._leave()
 
-        Args:
-            profile: What requests have shown.
-            pace: As of ``Limiter.pace``.
-        """
-        record = to_json(profile, pace)
-        statement = (
-            "INSERT INTO routes(route, learned) VALUES (?, ?) "
-            "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
-        )
-        self._store.run(lambda connection: connection.execute(statement, (self._route, record)).rowcount, 0)
-
-    async def refresh(self, *, active: bool = False) -> None:
-        """Look once at what the other processes do.
-
-        Args:
-            active: Whether this process has a query on the route, so that the others leave it its share.
-        """
+    async def refresh(self) -> None:
+        """Report once, and use what is given."""
+        sent_at = self._clock()
+        self._schedule.on_sync(sent_at)
+        events, self._member.events = self._member.events, []
+        report = self._report(events)
+        self._member.wanted_more = report.wants_more
+        grant = await self._ledger.sync(report)
         now = self._clock()
-        renew = active and now - self._renewed_at >= _RENEW_INTERVAL_S
-        if renew:
-            self._renewed_at = now
-        work = asyncio.wrap_future(self._store.run(lambda connection: self._sync(connection, renew), None))
-        snapshot = await work
-        if snapshot is not None:
-            pause_s = snapshot.resume_at - time.time()
-            self.resume_at = self._clock() + (pause_s if pause_s < _MAX_PLAUSIBLE_PAUSE_S else 0.0)
-            rank = sorted({*snapshot.owners, self._owner}).index(self._owner)
-            self.quota_share = quota_share(self._max_concurrency, rank, len(snapshot.owners))
-            if self.on_neighbours is not None:
-                self.on_neighbours(sum(owner != self._owner for owner in snapshot.owners))
+        if grant is None:
+            return
+        self._clocks.on_sync(sent_at, now, grant.now)
+        self._use(grant, events, now)
+        if self._limiter is not None:
+            self._limiter.on_grant()
 
     @property
-    def _route(self) -> bytes:
-        """The route's key, made anew each time: the store's secret may be known only later."""
-        return route_key(self._store, self._name)
+    def _horizon_s(self) -> float:
+        """For how long turns are needed: until the answer to the next report."""
+        return SYNC_INTERVAL_S + 2 * self._clocks.trip_s
 
-    def _sync(self, connection: sqlite3.Connection, renew: bool) -> _Snapshot:
-        now = time.time()
-        if renew:
-            values = (self._route, self._owner, 1, now + _LEASE_S)
-            connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", values)
-            connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + 2 * _LEASE_S))
-        row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._route,)).fetchone()
-        owners = connection.execute(
-            "SELECT owner FROM leases WHERE route = ? AND expires BETWEEN ? AND ?",
-            (self._route, now, now + 2 * _LEASE_S),
-        ).fetchall()
-        return _Snapshot(row[0] if row else 0.0, [owner for (owner,) in owners])
-
-    def _release_lease(self, connection: sqlite3.Connection) -> None:
-        connection.execute("DELETE FROM leases WHERE route = ? AND owner = ?", (self._route, self._owner))
-
-    def _read_profile(self, connection: sqlite3.Connection) -> bytes | None:
-        row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._route,)).fetchone()
-        return row[0] if row else None
-
-
-class _Snapshot(NamedTuple):
-    """What the store says: the end of the pause in seconds since 1970, and the processes that hold a lease."""
-
-    resume_at: float
-    owners: list[bytes]
-
-
-def quota_share(max_concurrency: int, rank: int, owners: int) -> float:
-    """One process's share of the slots: whole slots, at least one, in sum no more than there are.
-
-    Args:
-        max_concurrency: Slots of all processes together.
-        rank: The process's number among the active ones, from 0.
-        owners: Active processes.
-
-    Returns:
-        A share of ``max_concurrency``, in (0, 1].
-
-    Example:
-        >>> [int(quota_share(5, rank, owners=2) * 5 + 0.5) for rank in (0, 1)]
-        [3, 2]
-    """
-    if owners <= 1:
-        return 1.0
-    slots = max_concurrency // owners + (rank < max_concurrency % owners)
-    return max(1, slots - 0.5) / max_concurrency  # half a slot less, or the limiter would round it up
-
-
-def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:
-    """Encode what is stored about a route.
-
-    Args:
-        profile: What requests have shown.
-        pace: As of ``Limiter.pace``.
-
-    Returns:
-        JSON, with the time at which it was written.
-    """
-    tuner = profile.batch_size
-    sizes = {"best": tuner.best, "refused": tuner.smallest_rejected, "settled": tuner.settled}
-    return orjson.dumps(
-        {
-            "at": time.time(),
-            "answered": profile.has_answered,
-            "lists": profile.accepts_batches,
-            "sizes": sizes,
-            "length": profile.token_limit.to_record(),
-            "pace": pace,
-        }
-    )
-
-
-def from_json(record: bytes) -> tuple[RouteProfile, dict[str, float]]:
-    """Decode what ``to_json`` wrote.
-
-    Args:
-        record: JSON.
-
-    Returns:
-        The profile and the pace. A record older than an hour gives the sizes of batches only. One that cannot be
-        read gives a new profile and no pace, and a warning.
-    """
-    try:
-        values: dict[str, Any] = orjson.loads(record)
-        is_fresh = 0 <= time.time() - values["at"] < _PROFILE_TTL_S
-        sizes = values["sizes"]
-        best, smallest_rejected = int(sizes["best"]), int(sizes["refused"])
-        pace = {str(name): float(value) for name, value in values["pace"].items()}
-        are_credible = all(_MIN_PACE < value < _MAX_PACE for value in pace.values())
-        if not (0 < best <= MAX_BATCH_SIZE and smallest_rejected > 0 and are_credible):
-            raise ValueError("out of all bounds")
-        profile = RouteProfile(
-            values["answered"] is True and is_fresh,
-            values["lists"] if is_fresh and isinstance(values["lists"], bool) else None,
-            BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True),
-            token_limit=TokenLimit.from_record(values.get("length")) if is_fresh else TokenLimit(),
+    def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
+        limiter, turns, now = self._limiter, self._turns, self._clock()
+        assert limiter is not None
+        resume_at = max(self.resume_at, limiter.limits.resume_at)
+        waiting = limiter.slots_used - limiter.in_flight  # for a turn
+        sent = sum(event.outcome is None for event in events)
+        return Report(
+            self._member.name,
+            used=limiter.slots_used,
+            in_flight=limiter.in_flight,
+            wants_more=limiter.is_hungry,
+            turns=max(0, waiting + sent + 1 - len(turns.times)) if limiter.is_hungry else 0,
+            horizon_s=self._horizon_s,
+            held_turns=len(turns.times),
+            sent=sent,
+            events=b"" if self.is_elected else encode(events, self._clocks.offset_s),
+            limits=self._found(),
+            resume_at=self._clocks.to_record(resume_at) if resume_at > now else 0.0,
+            is_leaving=is_leaving,
         )
-        return profile, pace if is_fresh else {}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        logger.warning("what was learned about a route cannot be read, and is learned anew")
-        return RouteProfile(), {}
+
+    def _found(self) -> Limits | None:
+        """What this process knows of the route: by learning, or from who has learned it."""
+        limiter = self._limiter
+        if self._learner is not None:
+            limits = self._learner.found()
+        elif self._turns.limits is not None:
+            return self._turns.limits._replace(next_at=None)
+        elif limiter is not None:
+            limits = RouteLearner(limiter.limits).found()
+        else:
+            return None
+        next_at = limits.next_at
+        return limits if next_at is None else limits._replace(next_at=self._clocks.to_record(next_at))
+
+    def _use(self, grant: Grant, events: list[Event], now: float) -> None:
+        pause_s = grant.resume_at - grant.now
+        self.resume_at = self._clocks.to_own(grant.resume_at) if pause_s < MAX_PLAUSIBLE_PAUSE_S else 0.0
+        was_shared, self.is_shared = self.is_shared, grant.members > 1 or not grant.is_elected
+        self.is_elected, self.slots = grant.is_elected, float(grant.slots)
+        self._turns.use(grant, self._clocks)
+        limiter = self._limiter
+        assert limiter is not None
+        if not self.is_elected:
+            self._learner = None
+            return
+        if self._learner is None and (was_shared or grant.members > 1) and grant.limits is not None:
+            self._learner = RouteLearner.after(grant.limits, self._max_concurrency)
+        elif self._learner is None:
+            self._learner = RouteLearner(limiter.limits)
+        if not self.is_shared:
+            limiter.limits = self._learner.limits
+            return
+        if not was_shared and self._learner.limits is limiter.limits:  # until now it was for this process alone
+            self._learner = RouteLearner(copy.deepcopy(limiter.limits))
+        others = [event for report in grant.reports for event in decode(report, self._clocks.offset_s)]
+        self._learner.learn([*events, *others], grant.in_flight, now, is_short=grant.is_short)
+        if self._learner.is_news:
+            self._schedule.hurry(now)
+
+    def _hold_for_rate(self, now: float) -> None:
+        """Send nothing for a moment, where a response has just shown a rate of which the others do not know."""
+        limiter, turns = self._limiter, self._turns
+        has_seen_rate = limiter is not None and limiter.limits.rate_estimator.rate is not None
+        if has_seen_rate and not turns.has_seen_rate and not turns.has_rate:
+            turns.held_until = now + _MAX_HOLD_S
+            self._schedule.hurry(now)
+        turns.has_seen_rate = has_seen_rate
+
+    def _on_pause(self, seconds: float) -> None:
+        resume_at = self._clock() + seconds
+        if resume_at > self.resume_at:
+            self.resume_at = resume_at
+            self._turns.give_back()
+
+    def _leave(self) -> None:
+        events, self._member.events = self._member.events, []
+        self._ledger.leave(self._report(events, is_leaving=True))
+        self._turns.times.clear()
+        self._learner, self.is_shared, self.is_elected = None, False, False
+
+
+@dataclass
+class _Member:
+    """This process, as the others know it."""
+
+    name: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(8)}")
+    queries: int = 0
+    wanted_more: bool = False  # at the last report
+    events: list[Event] = field(default_factory=list)  # since then
+
+
+@dataclass
+class _Clocks:
+    """This process's clock and the record's, from the report that took the shortest time."""
+
+    offset_s: float = 0.0
+    trip_s: float = 0.0
+    synced_at: float = float("-inf")
+
+    def on_sync(self, sent_at: float, now: float, record_now: float) -> None:
+        trip_s = (now - sent_at) / 2
+        self.trip_s *= _ROUND_TRIP_AGING
+        if self.synced_at == float("-inf") or trip_s <= self.trip_s:
+            self.trip_s, self.offset_s = trip_s, record_now - (sent_at + now) / 2
+        self.synced_at = now
+
+    def to_own(self, at: float) -> float:
+        return at - self.offset_s
+
+    def to_record(self, at: float) -> float:
+        return at + self.offset_s
+
+
+@dataclass
+class _Turns:
+    """When the next requests of this process may go, by its own clock."""
+
+    limits: Limits | None = None
+    times: deque[float] = field(default_factory=deque)
+    next_at: float = 0.0  # when a further turn is due
+    members: int = 1
+    held_until: float = 0.0
+    has_seen_rate: bool = False  # in this process's own requests
+
+    @property
+    def has_rate(self) -> bool:
+        return self.limits is not None and self.limits.rate is not None
+
+    def use(self, grant: Grant, clocks: _Clocks) -> None:
+        self.limits, self.members = grant.limits, grant.members
+        self.next_at = clocks.to_own(grant.next_turn_at)
+        if self.limits is None or not self.limits.rate:
+            self.times.clear()
+        self.times.extend(clocks.to_own(at) for at in grant.turns)
+
+    def give_back(self) -> None:
+        """Before a pause, after which the turns are given out anew."""
+        self.times.clear()
+
+    def add_own(self, now: float) -> None:
+        """A turn of this process's share of the rate, while the record cannot be reached."""
+        if self.limits is not None and self.limits.rate:
+            self.next_at = max(self.next_at, now)
+            self.times.append(self.next_at)
+            self.next_at += self.members / self.limits.rate
+
+
+class _Schedule:
+    """When the next report is due."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.next_at = float("-inf")
+        self._last_at = float("-inf")
+        self._hurried = asyncio.Event()
+
+    def on_sync(self, now: float) -> None:
+        self._last_at, self.next_at = now, now + SYNC_INTERVAL_S
+
+    def hurry(self, at: float) -> None:
+        """Report earlier, since a request waits for what that may bring."""
+        at = max(at, self._last_at + _MIN_SYNC_INTERVAL_S)
+        if at < self.next_at:
+            self.next_at = at
+            self._hurried.set()
+
+    async def wait(self, clock: Callable[[], float]) -> None:
+        while (seconds := self.next_at - clock()) > _CLOCK_ERROR_S:
+            self._hurried.clear()
+            with suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), seconds)

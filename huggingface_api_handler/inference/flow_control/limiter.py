@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from ..transport.rate_limit_headers import RateLimitStatus
 from .concurrency import MAX_CONCURRENCY, RAMP_UP_INTERVAL_S, AdaptiveConcurrencyLimit
+from .outcome import Outcome
 from .request_rate import RateEstimator
+from .route_limits import RouteLimits
 
-_INITIAL_PAUSE_S = 0.1  # where the server announces no wait; it doubles with each rejection that no response follows
-_MAX_PAUSE_S = 60.0
-_MAX_RETRY_AFTER_S = 3600.0  # an announced wait of more is cut: the query has ended by then, and the next asks again
 _MAX_SLOT_WAIT_S = 0.02  # a waiter of this age gets the next slot, though handing it over costs a turn of the loop
 
 
-class Outcome(NamedTuple):
-    """How a request went.
-
-    Attributes:
-        seconds: Latency of the request.
-        answered: Whether it succeeded.
-        rate_limited: Whether the server rejected it and asks for a pause (429, or a 503 of a busy or loading server).
-        retry_after_s: Seconds that the server announced, None where it announced nothing.
-        estimated: Whether these seconds are only the server's guess, as those of a model that loads.
-        rate_limit: What the headers say remains of the server's limit, None where they say nothing.
-        inputs: Inputs that the request carried.
-        timed_out: Whether it was given up, since no answer came in time.
-    """
-
-    seconds: float
-    answered: bool
-    rate_limited: bool = False
-    retry_after_s: float | None = None
-    estimated: bool = False
-    rate_limit: RateLimitStatus | None = None
-    inputs: int = 1
-    timed_out: bool = False
-
-
 class Peers(Protocol):
-    """What other processes of this machine do on the same route (see ``coordination.RouteCoordinator``).
+    """The other processes on the same route (see ``coordination.RouteCoordinator``).
 
     Attributes:
-        quota_share: This process's share of the requests in flight, in (0, 1].
+        is_shared: Whether there are any. Then slots and turns come from here, and not from this process's own limits.
+        slots: Requests of this process that may be in flight, where the route is shared.
         resume_at: When the pause of the route ends, in seconds of this process's clock.
     """
 
-    quota_share: float
+    is_shared: bool
+    slots: float
     resume_at: float
+
+    def delay(self, now: float) -> float:
+        """How long the next request has to wait for its turn, where the route is shared.
+
+        Args:
+            now: Seconds of the clock.
+
+        Returns:
+            Seconds; 0.0 or less where it may go now.
+        """
+        ...
+
+    def on_send(self, now: float) -> None:
+        """Note that a request goes now.
+
+        Args:
+            now: Seconds of the clock.
+        """
+        ...
+
+    def on_send_cancelled(self) -> None:
+        """Note that the request of the last ``on_send`` was not sent."""
+        ...
+
+    def on_outcome(self, now: float, outcome: Outcome) -> None:
+        """Note how a request went.
+
+        Args:
+            now: Seconds of the clock.
+            outcome: How it went.
+        """
+        ...
+
+    def on_waiting(self) -> None:
+        """Note that a request waits for a slot."""
+        ...
 
     def publish_pause(self, seconds: float) -> None:
         """Tell the other processes that no request may go for a while.
@@ -70,10 +81,8 @@ class Limiter:
     Belongs to one event loop. ``acquire`` and ``release`` are all that a query uses, so you can hand in your own.
 
     Attributes:
-        concurrency: How many requests may be in flight.
-        rate_estimator: How fast they may follow one another.
+        limits: What the requests of this process have shown of the route. They hold while no other process uses it.
         in_flight: Requests in flight now.
-        slots: How many requests of this process may be in flight now.
 
     Example:
         >>> async def send() -> float:
@@ -105,9 +114,8 @@ class Limiter:
             rate_estimator: The estimate of the rate; None to start one.
             peers: The other processes on this route; None where there are none.
         """
-        self._max_concurrency = max_concurrency or MAX_CONCURRENCY
-        self.concurrency = concurrency or AdaptiveConcurrencyLimit(max_concurrency=self._max_concurrency)
-        self.rate_estimator = rate_estimator or RateEstimator()
+        most = max_concurrency or MAX_CONCURRENCY
+        self.limits = RouteLimits(most, concurrency, rate_estimator)
         self.in_flight = 0
         self._clock = clock
         self._sleep = sleep
@@ -117,9 +125,32 @@ class Limiter:
         self._waiters: deque[tuple[asyncio.Future[None], float]] = deque()
         self._wakes_waiters_soon = False
         self._ramps_up_soon = False
-        self._silent_since = 0.0
-        self._resume_at = 0.0
-        self._pauses_in_a_row = 0
+
+    @property
+    def concurrency(self) -> AdaptiveConcurrencyLimit:
+        """How many requests may be in flight, as far as this process has seen."""
+        return self.limits.concurrency
+
+    @property
+    def rate_estimator(self) -> RateEstimator:
+        """How fast requests may follow one another, as far as this process has seen."""
+        return self.limits.rate_estimator
+
+    @property
+    def slots(self) -> float:
+        """How many requests of this process may be in flight now."""
+        peers = self._peers
+        return peers.slots if peers is not None and peers.is_shared else self.limits.slots
+
+    @property
+    def slots_used(self) -> int:
+        """How many slots are taken, by requests in flight and by those that wait for their turn."""
+        return self._slots_used
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether a request waits for a slot or for its turn, so that more slots and a higher rate would be used."""
+        return bool(self._waiters) or self._pace_lock.locked()
 
     async def acquire(self) -> float:
         """Wait for a slot, for the end of the pause, and for the rate. May be cancelled.
@@ -129,7 +160,7 @@ class Limiter:
         """
         await self._acquire_slot()
         waited = 0.0
-        if self._pace_lock.locked() or self.rate_estimator.delay(now := self._clock()) > 0 or self._resumes_at() > now:
+        if self._pace_lock.locked() or self._delay(now := self._clock()) > 0 or self._resumes_at() > now:
             try:
                 async with self._pace_lock:
                     waited = await self._wait_for_turn()
@@ -139,8 +170,10 @@ class Limiter:
         self.in_flight += 1
         now = self._clock()
         if self.in_flight == 1:
-            self._silent_since = now
-        self.rate_estimator.on_send(now)
+            self.limits.silent_since = now
+        self.limits.rate_estimator.on_send(now)
+        if self._peers is not None:
+            self._peers.on_send(now)
         return waited
 
     def release(self, outcome: Outcome | None) -> None:
@@ -149,10 +182,12 @@ class Limiter:
         Args:
             outcome: How the request went; None where none was sent.
         """
-        if outcome is None:
-            self.rate_estimator.on_send_cancelled()
-        else:
+        if outcome is not None:
             self._record(outcome)
+        else:
+            self.limits.rate_estimator.on_send_cancelled()
+            if self._peers is not None:
+                self._peers.on_send_cancelled()
         self.in_flight -= 1
         self._release_slot()
 
@@ -161,12 +196,15 @@ class Limiter:
 
         Returns:
             ``places``: the limit of requests in flight; ``rate``: requests a second that the server allows;
-            ``answers``: responses a second. The last two are missing where they were not found, and ``rate`` where it
-            may be what other processes left of the limit: they may be gone by then.
+            ``answers``: responses a second. The last two are missing where they were not found.
         """
-        rate = None if self.rate_estimator.is_shared else self.rate_estimator.rate
-        found = {"places": self._limit, "rate": rate, "answers": self.concurrency.rate}
+        concurrency, rate = self.limits.concurrency, self.limits.rate_estimator.rate
+        found = {"places": self.limits.slots, "rate": rate, "answers": concurrency.rate}
         return {name: value for name, value in found.items() if value is not None}
+
+    def on_grant(self) -> None:
+        """Use what the other processes leave to this one, after that has changed."""
+        self._wake_waiters()
 
     async def _wait_for_turn(self) -> float:
         """Wait until the next request may go. Only one waits here, so that the others need not wake."""
@@ -174,11 +212,17 @@ class Limiter:
         while True:
             now = self._clock()
             pause = self._resumes_at() - now
-            delay = max(pause, self.rate_estimator.delay(now))
+            delay = max(pause, self._delay(now))
             if delay <= 0:
                 return waited
             await self._sleep(delay)
             waited += max(0.0, pause)
+
+    def _delay(self, now: float) -> float:
+        peers = self._peers
+        if peers is not None and peers.is_shared:
+            return peers.delay(now)
+        return self.limits.rate_estimator.delay(now)
 
     async def _acquire_slot(self) -> None:
         if self._slots_used < self.slots:
@@ -188,6 +232,8 @@ class Limiter:
         waiter = slot, self._clock()
         self._waiters.append(waiter)
         self._schedule_ramp_up()
+        if self._peers is not None and self._peers.is_shared:
+            self._peers.on_waiting()
         try:
             await slot
         except asyncio.CancelledError:
@@ -205,7 +251,7 @@ class Limiter:
     def _ramp_up(self) -> None:
         self._ramps_up_soon = False
         now = self._clock()
-        self.concurrency.ramp_up(now - self._silent_since if self.in_flight else 0.0)
+        self.concurrency.ramp_up(now - self.limits.silent_since if self.in_flight else 0.0)
         self._wake_waiters()
         self._schedule_ramp_up()
 
@@ -230,64 +276,16 @@ class Limiter:
                 slot.set_result(None)
 
     def _record(self, outcome: Outcome) -> None:
-        now = self._clock()
+        now, limits, peers = self._clock(), self.limits, self._peers
+        resume_at = limits.resume_at
+        limits.record(now, outcome, self.in_flight)
         if outcome.answered:
-            self._pauses_in_a_row = 0
-            self.concurrency.on_response(now, outcome.seconds, self.in_flight, outcome.inputs)
             self._schedule_ramp_up()
-        if outcome.rate_limit is not None and not outcome.rate_limited:
-            self.rate_estimator.on_quota_headers(now, now - outcome.seconds, outcome.rate_limit, self.in_flight - 1)
-            if outcome.rate_limit.remaining == 0:
-                resume_at = now + min(outcome.rate_limit.reset_s, _MAX_RETRY_AFTER_S)
-                self.rate_estimator.on_exhausted(now - outcome.seconds, resume_at, rejected=False)
-                self._pause_until(resume_at)
-        if outcome.timed_out:
-            hold_s = self.concurrency.on_timeout(now, outcome.seconds, self.in_flight)
-            if hold_s > 0:
-                self._pause_until(now + hold_s)
-        if outcome.rate_limited:
-            self._silent_since = now
-            pause_s = self._pause_s(outcome, now)
-            if not outcome.estimated:  # a model that loads says nothing about how much it will take
-                sent_at = now - outcome.seconds
-                first = self.rate_estimator.on_exhausted(sent_at, max(self._resume_at, now + pause_s), rejected=True)
-                if self.rate_estimator.rate is None and not self.rate_estimator.is_non_rate_limited(now):
-                    self.concurrency.on_rejected(now, self.in_flight, first=first)
-                else:
-                    self.concurrency.forget_rejection()
-            self._pause_until(now + pause_s)
-
-    def _pause_s(self, outcome: Outcome, now: float) -> float:
-        """Seconds: an announced wait in full plus jitter, at most half of a wait that the server only guessed."""
-        jitter = random.uniform(1.0, 1.05)
-        announced_s = outcome.retry_after_s
-        if announced_s and not outcome.estimated:
-            return min(announced_s, _MAX_RETRY_AFTER_S) * jitter + 0.01
-        if self._resume_at <= now:  # rejections of requests that were in flight together count once
-            self._pauses_in_a_row += 1
-        pause_s = _INITIAL_PAUSE_S
-        if self._pauses_in_a_row:
-            pause_s = min(_INITIAL_PAUSE_S * 2 ** (self._pauses_in_a_row - 1), _MAX_PAUSE_S)
-        return (min(pause_s, announced_s / 2) if announced_s else pause_s) * jitter
-
-    def _pause_until(self, resume_at: float) -> None:
-        if resume_at > self._resume_at:
-            self._resume_at = resume_at
-            if self._peers is not None:
-                self._peers.publish_pause(resume_at - self._clock())
+        if peers is not None:
+            peers.on_outcome(now, outcome)
+            if limits.resume_at > resume_at:
+                peers.publish_pause(limits.resume_at - now)
 
     def _resumes_at(self) -> float:
-        return self._resume_at if self._peers is None else max(self._resume_at, self._peers.resume_at)
-
-    @property
-    def slots(self) -> float:
-        """How many requests of this process may be in flight now."""
-        if self._peers is None:
-            return self._limit
-        return max(1.0, min(self._limit, self._max_concurrency * self._peers.quota_share))
-
-    @property
-    def _limit(self) -> float:
-        """Requests that may be in flight, those of other processes included."""
-        limit, answered_in_time = self.concurrency.limit, self.concurrency.timeout_bound.limit
-        return limit if limit <= answered_in_time else answered_in_time  # for each request, and cheaper than ``min``
+        resume_at = self.limits.resume_at
+        return resume_at if self._peers is None else max(resume_at, self._peers.resume_at)

@@ -85,8 +85,3 @@ class RateIncrease:
         elif has_risen:  # else the rate is still on its way down, and nothing was tried
             self._hold_s = min(self._hold_s * 2, max(_MAX_HOLD_S, _MAX_HOLD_PAUSES * pause_s))
         self._held_until = resume_at + self._hold_s
-
-    def release(self) -> None:
-        """Hold the rate no longer: what kept it down is gone."""
-        self._next_at = self._held_until = float("-inf")
-        self._hold_s, self._known_rate, self._steps = _INITIAL_HOLD_S, 0.0, _SLOW_STEPS

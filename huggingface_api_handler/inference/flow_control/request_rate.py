@@ -40,7 +40,7 @@ class RateEstimator:
 
     Attributes:
         rate: Requests a second; None while no limit of the rate was seen.
-        is_shared: Whether the rate may be what other processes left of the limit.
+        corrections: How many times it was found anew when the next request is due, other than by those that went.
 
     Example:
         >>> estimator = RateEstimator()
@@ -60,15 +60,24 @@ class RateEstimator:
             initial_rate: Requests a second that an earlier query found; None on a new route.
         """
         self.rate = initial_rate
-        self.is_shared = False
+        self.corrections = 0
         self._is_certain = initial_rate is not None
         self._bucket = _TokenBucket()
         self._headers = _HeaderTrust()
         self._exhaustion = _Exhaustion()
         self._sample = _Sample()
         self._increase = RateIncrease()
-        self._neighbours = 0
         self._rejections = _EarlyRejections()
+
+    @property
+    def next_at(self) -> float:
+        """When the next request is due, in seconds of the clock; earlier than now where tokens are saved."""
+        return self._bucket.next_at
+
+    @property
+    def burst_s(self) -> float:
+        """How many seconds of the rate the server saves as tokens."""
+        return self._bucket.burst_s
 
     def delay(self, now: float) -> float:
         """How long the next request has to wait.
@@ -134,6 +143,7 @@ class RateEstimator:
         reserve_tokens = 1 + _RESERVE_TOKENS_OF_HEADERS  # one more request goes as the last saved token is spent
         bucket.burst_s = max(0, status.limit - reserve_tokens) / self.rate
         bucket.next_at = now - max(0, status.remaining - other_requests - reserve_tokens) / self.rate
+        self.corrections += 1
 
     def on_exhausted(self, sent_at: float, resume_at: float, *, rejected: bool) -> bool:
         """Note that the server's bucket is empty.
@@ -156,6 +166,7 @@ class RateEstimator:
             headers.are_applied = False
             if not rejected:
                 self._bucket.next_at = max(self._bucket.next_at, resume_at)
+                self.corrections += 1
                 return is_news
             self._distrust_headers()
         if is_news:
@@ -164,17 +175,6 @@ class RateEstimator:
         elif exhaustion.event_at is not None:  # otherwise it is a late response about what was measured already
             exhaustion.event_at = min(sent_at, exhaustion.event_at)
         return is_news
-
-    def on_neighbours(self, count: int) -> None:
-        """Note how many other processes of this machine use the route now. Where one left, the rate rises at once.
-
-        Args:
-            count: Processes beside this one.
-        """
-        if count < self._neighbours:
-            self._increase.release()
-        self._neighbours = count
-        self.is_shared = self.is_shared or count > 0
 
     def is_non_rate_limited(self, now: float) -> bool:
         """Whether the server was seen to reject for other reasons than the rate.
@@ -210,6 +210,7 @@ class RateEstimator:
         self._increase.on_rejected(resume_at, resume_at - event_at, certain_rate, measured)
         if self.rate is not None:
             bucket.next_at = event_at + bucket.reserve_tokens / self.rate
+            self.corrections += 1
 
     def _measure(self, event_at: float, span_s: float) -> float | None:
         """Set the rate by a sample. Returns what the server took a second, None where too few requests say it."""
@@ -234,7 +235,7 @@ class RateEstimator:
         self.rate = lower if is_proven else max(previous * _DECREASE_FACTOR, lower)
         if rejections.in_a_row > 1:
             self.rate = min(self.rate, previous * _EARLY_DECREASE_FACTOR)
-        self._is_certain, self.is_shared = True, self._neighbours > 0
+        self._is_certain = True
         return lower if sample.is_reliable(span_s) else None
 
     def _give_up(self, now: float) -> None:

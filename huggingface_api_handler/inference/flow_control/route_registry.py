@@ -14,6 +14,8 @@ from .coordination import RouteCoordinator
 from .limiter import Limiter
 from .request_rate import RateEstimator
 from .route_profile import RouteProfile
+from .sqlite_ledger import SqliteLedger
+from .stored_profile import StoredProfile
 
 
 @dataclass
@@ -23,27 +25,29 @@ class RouteState:
     Attributes:
         limiter: Says when a request may go.
         profile: What requests have shown.
-        coordinator: Shares pauses, slots and the profile with other processes.
+        coordinator: Shares pauses, slots and the rate with other processes.
+        stored_profile: What the next query begins with.
         stored_pace: The pace that earlier queries stored.
     """
 
     limiter: Limiter
     profile: RouteProfile
     coordinator: RouteCoordinator
+    stored_profile: StoredProfile
     stored_pace: dict[str, float]
 
     def pace(self) -> dict[str, float]:
-        """The limiter's pace.
+        """The limiter's pace, or that of all processes where the route is shared.
 
         Returns:
             As of ``Limiter.pace``, with the stored ``answers`` until the limiter has measured them.
         """
         answers = {name: value for name, value in self.stored_pace.items() if name == "answers"}
-        return {**answers, **self.limiter.pace()}
+        return {**answers, **self.limiter.pace(), **self.coordinator.pace()}
 
     def save(self) -> None:
         """Store profile and pace for the next query, of this process or another."""
-        self.coordinator.save_profile(self.profile, self.pace())
+        self.stored_profile.save(self.profile, self.pace())
 
 
 class RouteRegistry:
@@ -69,17 +73,17 @@ class RouteRegistry:
         key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_route_name(route)}")
         if key not in self._states:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
-            coordinator = RouteCoordinator(store, _route_name(route), max_concurrency)
-            profile, pace = await coordinator.load_profile()
-            rate_estimator = RateEstimator(pace.get("rate"))
-            coordinator.on_neighbours = rate_estimator.on_neighbours
+            stored = StoredProfile(store, _route_name(route))
+            profile, pace = await stored.load()
+            coordinator = RouteCoordinator(SqliteLedger(store, _route_name(route)), max_concurrency)
             limiter = Limiter(
                 max_concurrency,
                 concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
-                rate_estimator=rate_estimator,
+                rate_estimator=RateEstimator(pace.get("rate")),
                 peers=coordinator,
             )
-            self._states.setdefault(key, RouteState(limiter, profile, coordinator, pace))
+            coordinator.attach(limiter)
+            self._states.setdefault(key, RouteState(limiter, profile, coordinator, stored, pace))
         state = self._states[key]
         await state.coordinator.refresh()  # so that another process's pause holds from the first request on
         state.profile.limit_batch_size(route.protocol.max_batch_size)

@@ -16,7 +16,7 @@ from ...tasks import Media, MediaRef, Prediction
 from ...tasks.text_windows import CountTokens
 from ...urls import without_slash
 from ..failures import Failure, FailureKind
-from ..flow_control.limiter import Outcome
+from ..flow_control.outcome import Outcome
 from ..flow_control.retry import RetryPolicy
 from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState

@@ -9,7 +9,8 @@ from dataclasses import replace
 from ...config.settings import ModelSettings
 from ...tasks import Input
 from ..failures import Failure, FailureKind, classify_exception, rejection_kind
-from ..flow_control.limiter import Limiter, Outcome
+from ..flow_control.limiter import Limiter
+from ..flow_control.outcome import Outcome
 from ..protocols.jobs import JobRefusedError, get_for_job
 from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route

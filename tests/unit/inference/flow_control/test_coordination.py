@@ -27,7 +27,8 @@ from huggingface_api_handler.inference.flow_control.coordination import (
     quota_share,
     to_json,
 )
-from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.runtime.session import default_session

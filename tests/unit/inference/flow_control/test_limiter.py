@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus
 from tests.support.simulation import VirtualLoop, run
 
@@ -77,7 +78,7 @@ def test_who_is_cancelled_loses_no_slot(when: str) -> None:
         if when in ("holding the lock", "waiting for the lock"):
             await limiter.acquire()
             limiter.release(rejected(retry_after_s=5.0))
-            limiter._max_concurrency = limiter.concurrency._max_concurrency = 2
+            limiter.concurrency._max_concurrency = 2
             limiter.concurrency.limit = 2.0
             first = asyncio.ensure_future(limiter.acquire())
             second = asyncio.ensure_future(limiter.acquire())

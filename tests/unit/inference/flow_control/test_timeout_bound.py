@@ -8,7 +8,8 @@ from bench.service import Plan
 from huggingface_api_handler.inference.failures import Failure, FailureKind, classify_exception
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
-from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.retry import Batch, RetryPolicy, Split, split
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.flow_control.timeout_bound import TimeoutBound

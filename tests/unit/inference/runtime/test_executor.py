@@ -16,7 +16,8 @@ from huggingface_api_handler.inference.flow_control.batch_probe import answers_m
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
-from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outcome
+from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
@@ -643,9 +644,9 @@ def test_the_limiter_shares_one_pause_and_never_shortens_it() -> None:
         for _ in range(2):
             await limiter.acquire()
         limiter.release(Outcome(0.1, answered=False, rate_limited=True, retry_after_s=30.0))
-        first = limiter._resume_at
+        first = limiter.limits.resume_at
         limiter.release(Outcome(0.1, answered=False, rate_limited=True, retry_after_s=1.0))
-        return first - now, limiter._resume_at - now
+        return first - now, limiter.limits.resume_at - now
 
     first, second = asyncio.run(scenario())
     assert 30.0 <= first <= 33.1

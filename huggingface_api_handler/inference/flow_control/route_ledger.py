@@ -1,0 +1,413 @@
+"""Who may do what on a route that several processes use: slots and turns, given out from one shared record.
+
+Each process reports what it did and what it wants, some times a second, and is given slots and turns. The record is
+changed by ``transact`` alone: in one transaction of SQLite, in virtual time, or as the same steps in a script of Redis
+(``route_ledger.lua``). One of the processes is elected to learn the limits from the reports of all.
+
+Slots are divided as evenly as the processes want them (max-min fairness). Where there are fewer slots than processes,
+they go round. Turns come from one token bucket (the generic cell rate algorithm, GCRA): each has its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import ceil, inf
+from typing import Any, NamedTuple, Protocol
+
+MEMBER_TTL_S = 5.0
+"""After which a process that no longer reports is left out, and its slots are given to others."""
+LEADER_TTL_S = 2.0
+"""After which another process is elected where the elected one no longer reports."""
+MAX_PLAUSIBLE_PAUSE_S = 4000.0
+"""None is longer than an hour, unless somebody set the clock."""
+MAX_REPORTS = 4096
+"""Reports that are kept for the elected process. Older ones are dropped where it does not come for them."""
+
+_ROUND_S = 1.0  # a slot goes to the next process after this, where there are fewer slots than processes
+
+
+class Limits(NamedTuple):
+    """What the elected process has found of the route.
+
+    Attributes:
+        slots: Requests in flight, of all processes.
+        rate: Requests a second; None where none is known.
+        burst_s: Seconds of unused turns that may be made up for.
+        next_at: When the next turn is due, as far as it has heard of the requests that went; None to go on as before.
+    """
+
+    slots: float
+    rate: float | None = None
+    burst_s: float = 0.0
+    next_at: float | None = None
+
+
+class Report(NamedTuple):
+    """What one process did since its last report, and what it wants. All times are of the record's clock.
+
+    Attributes:
+        member: The process.
+        used: Slots that are taken.
+        in_flight: Requests in flight.
+        wants_more: Whether more slots would be used.
+        turns: How many more turns would be used.
+        horizon_s: Within so many seconds, until after its next report.
+        held_turns: Turns that it was given before, and has not used.
+        sent: Requests that it sent since its last report.
+        events: What happened, for the elected process; empty where nothing did.
+        limits: What it found, where it was elected, or what it last heard.
+        resume_at: When a pause ends that it was told; 0.0 where there is none.
+        is_leaving: Whether it has no query on the route any more.
+    """
+
+    member: str
+    used: int = 0
+    in_flight: int = 0
+    wants_more: bool = False
+    turns: int = 0
+    horizon_s: float = 0.0
+    held_turns: int = 0
+    sent: int = 0
+    events: bytes = b""
+    limits: Limits | None = None
+    resume_at: float = 0.0
+    is_leaving: bool = False
+
+
+class Grant(NamedTuple):
+    """What a process may do until its next report.
+
+    Attributes:
+        now: Seconds of the record's clock.
+        members: Processes on the route, this one included.
+        is_elected: Whether this process learns the limits for all.
+        slots: Requests that it may have in flight.
+        turns: When its next requests may go, in order.
+        next_turn_at: When a further turn is due.
+        limits: Those of the route, as they are known.
+        resume_at: When the pause of the route ends.
+        reports: The events of all others since the last time, where it is elected.
+        in_flight: Requests in flight, of all processes.
+        is_short: Whether any process wants more slots than it has.
+    """
+
+    now: float
+    members: int
+    is_elected: bool
+    slots: int
+    turns: list[float]
+    next_turn_at: float
+    limits: Limits | None
+    resume_at: float
+    reports: list[bytes]
+    in_flight: int
+    is_short: bool
+
+
+@dataclass
+class Member:
+    """One process in the record.
+
+    Attributes:
+        held: Slots that it was given.
+        used: Slots that it had taken at its last report.
+        in_flight: Requests in flight at its last report.
+        wants_more: Whether it would use more.
+        turns: Turns that it was given and has not said to have used.
+        since: When it was given its first slot, or since when it waits for one.
+        expires: When it is left out.
+    """
+
+    held: int = 0
+    used: int = 0
+    in_flight: int = 0
+    wants_more: bool = False
+    turns: int = 0
+    since: float = 0.0
+    expires: float = 0.0
+
+
+@dataclass
+class RouteRecord:
+    """What is shared about one route. All times are of one clock.
+
+    Attributes:
+        members: Processes with a query on the route.
+        leader: The elected one.
+        leader_until: Until when it is.
+        limits: What it has found.
+        next_at: When the next turn is due.
+        resume_at: When the pause ends.
+        reports: Events that the elected process has not fetched, with who reported them.
+        unlearned: Requests that went, of which the elected process had not heard as it found the limits.
+    """
+
+    members: dict[str, Member] = field(default_factory=dict)
+    leader: str = ""
+    leader_until: float = 0.0
+    limits: Limits | None = None
+    next_at: float = 0.0
+    resume_at: float = 0.0
+    reports: list[tuple[str, bytes]] = field(default_factory=list)
+    unlearned: int = 0
+
+
+class RouteLedger(Protocol):
+    """Where the record of one route is."""
+
+    async def sync(self, report: Report) -> Grant | None:
+        """Change the record by a report.
+
+        Args:
+            report: As of ``transact``.
+
+        Returns:
+            What the process may do; None where the record cannot be reached.
+        """
+        ...
+
+    def leave(self, report: Report) -> None:
+        """Change the record by the last report of a process. Nobody waits for it.
+
+        Args:
+            report: As of ``transact``.
+        """
+        ...
+
+    def publish_pause(self, seconds: float) -> None:
+        """Tell the other processes that no request may go for a while.
+
+        Args:
+            seconds: Length of the pause, from now. A pause that ends later is not shortened.
+        """
+        ...
+
+    async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
+        """Tell of pauses until cancelled.
+
+        Args:
+            on_pause: Is told the seconds until a pause ends.
+        """
+        ...
+
+
+def transact(record: RouteRecord, report: Report, now: float) -> Grant:
+    """Change a record by the report of one process.
+
+    Args:
+        record: Is changed.
+        report: Of the process.
+        now: Seconds of the record's clock.
+
+    Returns:
+        What the process may do.
+    """
+    _leave_out_dead(record, now)
+    if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S:
+        record.resume_at = 0.0
+    record.resume_at = max(record.resume_at, report.resume_at)
+    if report.is_leaving:
+        record.members.pop(report.member, None)
+        if record.leader == report.member:
+            record.leader = ""
+    elif not record.leader:
+        record.leader = report.member
+    is_elected = record.leader == report.member
+    if is_elected:
+        record.leader_until = now + LEADER_TTL_S
+    if report.events and not is_elected:
+        record.reports = [*record.reports, (report.member, report.events)][-MAX_REPORTS:]
+    record.unlearned += report.sent
+    turns: list[float] = []
+    if not report.is_leaving:
+        _note_member(record, report, now)
+    if report.limits is not None and (is_elected or record.limits is None):
+        _note_limits(record, report.limits, now)
+    if not report.is_leaving:
+        _divide_slots(record, record.members[report.member], report.member, now)
+        turns = _take_turns(record, report, now)
+    reports: list[bytes] = []
+    if is_elected:
+        reports, record.reports = [events for member, events in record.reports if member != report.member], []
+        record.unlearned = 0
+    members = record.members
+    return Grant(
+        now=now,
+        members=len(members),
+        is_elected=is_elected,
+        slots=members[report.member].held if report.member in members else 0,
+        turns=turns,
+        next_turn_at=max(record.next_at, record.resume_at),
+        limits=record.limits,
+        resume_at=record.resume_at,
+        reports=reports,
+        in_flight=sum(member.in_flight for member in members.values()),
+        is_short=any(member.wants_more for member in members.values()),
+    )
+
+
+def _leave_out_dead(record: RouteRecord, now: float) -> None:
+    for name, member in list(record.members.items()):
+        if not now <= member.expires <= now + 2 * MEMBER_TTL_S:  # later, where the clock was set back
+            del record.members[name]
+    if record.leader not in record.members or not now <= record.leader_until <= now + 2 * LEADER_TTL_S:
+        record.leader = ""
+
+
+def _note_member(record: RouteRecord, report: Report, now: float) -> None:
+    member = record.members.setdefault(report.member, Member(since=now))
+    member.used, member.in_flight, member.wants_more = report.used, report.in_flight, report.wants_more
+    member.turns, member.expires = report.held_turns, now + MEMBER_TTL_S
+
+
+def _note_limits(record: RouteRecord, limits: Limits, now: float) -> None:
+    record.limits = limits
+    if limits.rate and limits.next_at is not None:
+        # Of these turns the elected process had not heard: those that were used since, and those that will be.
+        taken = record.unlearned + sum(member.turns for member in record.members.values())
+        record.next_at = max(limits.next_at, now - limits.burst_s) + taken / limits.rate
+
+
+def _divide_slots(record: RouteRecord, member: Member, name: str, now: float) -> None:
+    if record.limits is None:
+        return
+    free = int(record.limits.slots + 0.5) - sum(each.held for each in record.members.values() if each is not member)
+    target = allocate(record.members, record.limits.slots, now)[name]
+    had = member.held
+    member.held = max(member.used, min(target, max(had, free))) if target > had else max(member.used, target)
+    if bool(had) != bool(member.held):
+        member.since = now
+
+
+def allocate(members: Mapping[str, Member], slots: float, now: float) -> dict[str, int]:
+    """Divide the slots of a route as evenly as its processes want them.
+
+    Args:
+        members: The processes.
+        slots: Slots of all together, at least 1.0; the half is rounded up.
+        now: Seconds of the clock.
+
+    Returns:
+        Slots of each process. Their sum is at most ``slots``, as long as no process uses more.
+    """
+    whole = max(1, int(slots + 0.5))
+    targets: dict[str, int] = {}
+    hungry = dict(members)
+    while hungry:  # those that want less than an even share leave the others more
+        share = whole // len(hungry)
+        sated = {name: each for name, each in hungry.items() if not each.wants_more and each.used <= share}
+        if not sated:
+            break
+        for name, each in sated.items():
+            targets[name] = each.used
+            whole -= each.used
+            del hungry[name]
+    if not hungry:
+        return targets
+    share, more = divmod(max(0, whole), len(hungry))
+    for rank, name in enumerate(_in_turn(hungry, now) if share == 0 else sorted(hungry)):
+        targets[name] = share + (rank < more)
+    return targets
+
+
+def _in_turn(members: Mapping[str, Member], now: float) -> list[str]:
+    """Whose turn it is to have a slot: who has one for a short time, then who has waited longest."""
+
+    def order(name: str) -> tuple[int, float, str]:
+        member = members[name]
+        if not member.held:
+            return 1, member.since, name
+        return (0, member.since, name) if now - member.since < _ROUND_S else (2, now, name)
+
+    return sorted(members, key=order)
+
+
+def _take_turns(record: RouteRecord, report: Report, now: float) -> list[float]:
+    """The next turns of a process: those that are due within its horizon, and no more than its share of them."""
+    limits = record.limits
+    if limits is None or not limits.rate or not report.turns or record.resume_at > now:
+        return []
+    hungry = sum(member.wants_more for member in record.members.values())
+    record.next_at = min(max(record.next_at, now - limits.burst_s), now + MAX_PLAUSIBLE_PAUSE_S)
+    due = (now + report.horizon_s - record.next_at) * limits.rate
+    most = min(report.turns, ceil(due / max(1, hungry)))
+    turns: list[float] = []
+    while len(turns) < most and record.next_at <= now + report.horizon_s:
+        turns.append(max(now, record.next_at))
+        record.next_at += 1 / limits.rate
+    record.members[report.member].turns += len(turns)
+    return turns
+
+
+def to_values(record: RouteRecord) -> dict[str, Any]:
+    """The record as JSON has it.
+
+    Args:
+        record: A record.
+
+    Returns:
+        Numbers, texts, lists and dicts.
+    """
+    return {
+        "members": {
+            name: [each.held, each.used, each.in_flight, each.wants_more, each.turns, each.since, each.expires]
+            for name, each in record.members.items()
+        },
+        "leader": [record.leader, record.leader_until],
+        "limits": list(record.limits) if record.limits is not None else None,
+        "next_at": record.next_at,
+        "resume_at": record.resume_at,
+        "unlearned": record.unlearned,
+        "reports": [[name, events.decode()] for name, events in record.reports],
+    }
+
+
+def from_values(values: Mapping[str, Any]) -> RouteRecord:
+    """The record that ``to_values`` wrote.
+
+    Args:
+        values: As JSON has it.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: It is none.
+        KeyError: A part of it is missing.
+        TypeError: A part of it is of another type.
+    """
+    members = {
+        str(name): Member(int(held), int(used), int(in_flight), bool(more), int(turns), float(since), float(expires))
+        for name, (held, used, in_flight, more, turns, since, expires) in values["members"].items()
+    }
+    leader, leader_until = values["leader"]
+    reports = [(str(name), str(events).encode()) for name, events in values["reports"]]
+    record = RouteRecord(members, str(leader), float(leader_until), None, 0.0, float(values["resume_at"]), reports)
+    if values["limits"] is not None:
+        record.limits = limits_from(values["limits"])
+    record.next_at, record.unlearned = float(values["next_at"]), int(values["unlearned"])
+    if not all(-inf < value < inf for value in (record.next_at, record.resume_at, record.leader_until)):
+        raise ValueError("not a finite time")
+    return record
+
+
+def limits_from(values: list[Any]) -> Limits:
+    """Limits as JSON has them.
+
+    Args:
+        values: The fields in order.
+
+    Returns:
+        The limits.
+
+    Raises:
+        ValueError: A number is out of bounds.
+    """
+    slots, rate, burst_s, next_at = values
+    limits = Limits(
+        float(slots), None if rate is None else float(rate), float(burst_s), None if next_at is None else float(next_at)
+    )
+    if not (1 <= limits.slots < 1e6 and 0 <= limits.burst_s < 1e6 and (limits.rate is None or 1e-4 < limits.rate < 1e6)):
+        raise ValueError("out of all bounds")
+    return limits
