@@ -72,6 +72,8 @@ class AdaptiveConcurrencyLimit:
         initial_limit: float | None = None,
         max_concurrency: int = MAX_CONCURRENCY,
         timeout_s: float | None = None,
+        *,
+        is_settled: bool = False,
     ) -> None:
         """Start a limit.
 
@@ -79,13 +81,14 @@ class AdaptiveConcurrencyLimit:
             initial_limit: The limit that an earlier query found; None on a new route.
             max_concurrency: Requests in flight that are never exceeded.
             timeout_s: Seconds after which a request is given up; None where it never is.
+            is_settled: Whether the limit is in use now, so that it is not looked for as on a new route.
         """
         self.timeout_bound = TimeoutBound(timeout_s)
         self._max_concurrency = max_concurrency
         self.limit = max(1.0, min(initial_limit if initial_limit is not None else INITIAL_LIMIT, max_concurrency))
         self.rate: float | None = None
         self._target = self.limit  # what ``limit`` rises to in slow start, and is between drains
-        self._in_slow_start = True
+        self._in_slow_start = not is_settled
         self._awaits_first_response = initial_limit is None
         self._queue_check = _QueueCheck()
         self._round = _Round()
@@ -144,20 +147,21 @@ class AdaptiveConcurrencyLimit:
             self._target = max(self._target, min(self._target * _RAMP_UP_FACTOR, _MAX_LIMIT_BEFORE_RESPONSE))
         self.limit = min(self._target, self.limit * _RAMP_UP_FACTOR, self._max_concurrency)
 
-    def on_rejected(self, now: float, in_flight: int, *, first: bool) -> None:
+    def on_rejected(self, now: float, in_flight: int, *, first: bool, sent_at: float = float("-inf")) -> None:
         """Note a rejection for too many requests: lower ``limit`` to what the server took.
 
         Args:
             now: Seconds of the clock.
             in_flight: Requests in flight as it came, its own included.
             first: Whether it is the first of those that belong together: sent before any of them came back.
+            sent_at: When it went. One that another process sent meanwhile is not among those in flight then.
         """
         self._awaits_first_response = False
         if first:
             self._in_slow_start = False
             self._ceiling_after_rejection.start(now, in_flight)
             self._round.restart(now, in_flight)
-        self._ceiling_after_rejection.lower()
+        self._ceiling_after_rejection.lower(sent_at)
         self._set(self._target, now)
 
     def on_timeout(self, now: float, seconds: float, in_flight: int) -> float:
@@ -311,6 +315,7 @@ class _CeilingAfterRejection:
 
     value: float = float("inf")
     floor: float = 1.0
+    started_at: float = float("-inf")
     expires_at: float = float("-inf")
     duration_s: float = _INITIAL_CEILING_S
 
@@ -318,11 +323,13 @@ class _CeilingAfterRejection:
         if now >= self.expires_at:  # rejected again soon after the last ceiling expired: the next one lasts longer
             again = now - self.expires_at < self.duration_s
             self.duration_s = min(_MAX_CEILING_S, self.duration_s * 2) if again else _INITIAL_CEILING_S
+        self.started_at = now
         self.value, self.floor = float(in_flight), in_flight * _MIN_CEILING_SHARE
         self.expires_at = now + self.duration_s
 
-    def lower(self) -> None:
-        self.value = max(1.0, self.floor, self.value - 1)
+    def lower(self, sent_at: float) -> None:
+        if sent_at <= self.started_at:
+            self.value = max(1.0, self.floor, self.value - 1)
 
     def cap(self, limit: float, now: float) -> float:
         return min(limit, self.value) if now < self.expires_at else limit

@@ -45,7 +45,7 @@ class RouteLearner:
         """
         if known is None:
             return cls(RouteLimits(max_concurrency))
-        concurrency = AdaptiveConcurrencyLimit(known.slots, max_concurrency)
+        concurrency = AdaptiveConcurrencyLimit(known.slots, max_concurrency, is_settled=True)
         return cls(RouteLimits(max_concurrency, concurrency, RateEstimator(known.rate)))
 
     def learn(self, events: Iterable[Event], in_flight: int, now: float, *, is_short: bool) -> None:

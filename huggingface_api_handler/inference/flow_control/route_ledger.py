@@ -110,7 +110,8 @@ class Member:
     """One process in the record.
 
     Attributes:
-        held: Slots that it was given.
+        slots: Slots that it may use.
+        held: Slots that are not for others: these, or as many as it still uses.
         used: Slots that it had taken at its last report.
         in_flight: Requests in flight at its last report.
         wants_more: Whether it would use more.
@@ -119,6 +120,7 @@ class Member:
         expires: When it is left out.
     """
 
+    slots: int = 0
     held: int = 0
     used: int = 0
     in_flight: int = 0
@@ -236,7 +238,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         now=now,
         members=len(members),
         is_elected=is_elected,
-        slots=members[report.member].held if report.member in members else 0,
+        slots=members[report.member].slots if report.member in members else 0,
         turns=turns,
         next_turn_at=max(record.next_at, record.resume_at),
         limits=record.limits,
@@ -274,8 +276,8 @@ def _divide_slots(record: RouteRecord, member: Member, name: str, now: float) ->
         return
     free = int(record.limits.slots + 0.5) - sum(each.held for each in record.members.values() if each is not member)
     target = allocate(record.members, record.limits.slots, now)[name]
-    had = member.held
-    member.held = max(member.used, min(target, max(had, free))) if target > had else max(member.used, target)
+    had, member.slots = member.held, min(target, max(member.used, free))
+    member.held = max(member.used, member.slots)  # what is taken counts until it is given back
     if bool(had) != bool(member.held):
         member.since = now
 
@@ -351,7 +353,7 @@ def to_values(record: RouteRecord) -> dict[str, Any]:
     """
     return {
         "members": {
-            name: [each.held, each.used, each.in_flight, each.wants_more, each.turns, each.since, each.expires]
+            name: [each.slots, each.held, each.used, each.in_flight, each.wants_more, each.turns, each.since, each.expires]
             for name, each in record.members.items()
         },
         "leader": [record.leader, record.leader_until],
@@ -378,8 +380,8 @@ def from_values(values: Mapping[str, Any]) -> RouteRecord:
         TypeError: A part of it is of another type.
     """
     members = {
-        str(name): Member(int(held), int(used), int(in_flight), bool(more), int(turns), float(since), float(expires))
-        for name, (held, used, in_flight, more, turns, since, expires) in values["members"].items()
+        str(name): Member(int(slots), int(held), int(used), int(in_flight), bool(more), int(turns), float(since), float(expires))
+        for name, (slots, held, used, in_flight, more, turns, since, expires) in values["members"].items()
     }
     leader, leader_until = values["leader"]
     reports = [(str(name), str(events).encode()) for name, events in values["reports"]]

@@ -79,7 +79,7 @@ class RouteLimits:
             sent_at = now - outcome.seconds
             first = self.rate_estimator.on_exhausted(sent_at, max(self.resume_at, now + pause_s), rejected=True)
             if self.rate_estimator.rate is None and not self.rate_estimator.is_non_rate_limited(now):
-                self.concurrency.on_rejected(now, in_flight, first=first)
+                self.concurrency.on_rejected(now, in_flight, first=first, sent_at=sent_at)
             else:
                 self.concurrency.forget_rejection()
         self.resume_at = max(self.resume_at, now + pause_s)
