@@ -96,6 +96,15 @@ class AdaptiveConcurrencyLimit:
         self._baseline = _LatencyBaseline()
         self._ceiling_after_rejection = _CeilingAfterRejection()
 
+    def set_max_concurrency(self, max_concurrency: int) -> None:
+        """Use another bound from now on.
+
+        Args:
+            max_concurrency: Requests in flight that are never exceeded.
+        """
+        self._max_concurrency = max_concurrency
+        self.limit, self._target = min(self.limit, max_concurrency), min(self._target, max_concurrency)
+
     def on_response(self, now: float, seconds: float, in_flight: int, inputs: int = 1) -> None:
         """Note a response.
 

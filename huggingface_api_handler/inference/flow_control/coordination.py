@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from .concurrency import MAX_CONCURRENCY
 from .limiter import Limiter
 from .outcome import Outcome
 from .route_events import Event, decode, encode
@@ -189,6 +190,7 @@ class RouteCoordinator:
         sent = sum(event.outcome is None for event in events)
         return Report(
             self._member.name,
+            max_slots=self._max_concurrency,
             used=limiter.slots_used,
             in_flight=limiter.in_flight,
             wants_more=limiter.is_hungry,
@@ -228,14 +230,16 @@ class RouteCoordinator:
             self._learner = None
             return
         if self._learner is None and (was_shared or grant.members > 1) and grant.limits is not None:
-            self._learner = RouteLearner.after(grant.limits, self._max_concurrency)
+            self._learner = RouteLearner.after(grant.limits)
         elif self._learner is None:
             self._learner = RouteLearner(limiter.limits)
         if not self.is_shared:
             limiter.limits = self._learner.limits
+            limiter.limits.concurrency.set_max_concurrency(self._max_concurrency)
             return
-        if not was_shared and self._learner.limits is limiter.limits:  # until now it was for this process alone
+        if self._learner.limits is limiter.limits:  # until now they were for this process alone
             self._learner = RouteLearner(copy.deepcopy(limiter.limits))
+            self._learner.limits.concurrency.set_max_concurrency(MAX_CONCURRENCY)
         others = [event for report in grant.reports for event in decode(report, self._clocks.offset_s)]
         self._learner.learn([*events, *others], grant.in_flight, now, is_short=grant.is_short)
         if self._learner.is_news:

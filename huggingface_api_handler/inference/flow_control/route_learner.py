@@ -33,20 +33,17 @@ class RouteLearner:
         self._corrections = limits.rate_estimator.corrections
 
     @classmethod
-    def after(cls, known: Limits | None, max_concurrency: int = MAX_CONCURRENCY) -> RouteLearner:
+    def after(cls, known: Limits) -> RouteLearner:
         """Go on after another process.
 
         Args:
-            known: What it had found; None where it found nothing.
-            max_concurrency: Requests in flight that are never exceeded.
+            known: What it had found.
 
         Returns:
             A learner that begins with these limits.
         """
-        if known is None:
-            return cls(RouteLimits(max_concurrency))
-        concurrency = AdaptiveConcurrencyLimit(known.slots, max_concurrency, is_settled=True)
-        return cls(RouteLimits(max_concurrency, concurrency, RateEstimator(known.rate)))
+        concurrency = AdaptiveConcurrencyLimit(known.slots, MAX_CONCURRENCY, is_settled=True)
+        return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(known.rate)))
 
     def learn(self, events: Iterable[Event], in_flight: int, now: float, *, is_short: bool) -> None:
         """Note what happened since the last time.

@@ -48,6 +48,7 @@ class Report(NamedTuple):
 
     Attributes:
         member: The process.
+        max_slots: Requests in flight that all processes of its engine may have together.
         used: Slots that are taken.
         in_flight: Requests in flight.
         wants_more: Whether more slots would be used.
@@ -62,6 +63,7 @@ class Report(NamedTuple):
     """
 
     member: str
+    max_slots: int = 1_000_000
     used: int = 0
     in_flight: int = 0
     wants_more: bool = False
@@ -227,7 +229,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
     if report.limits is not None and (is_elected or record.limits is None):
         _note_limits(record, report.limits, now)
     if not report.is_leaving:
-        _divide_slots(record, record.members[report.member], report.member, now)
+        _divide_slots(record, report, now)
         turns = _take_turns(record, report, now)
     reports: list[bytes] = []
     if is_elected:
@@ -271,15 +273,24 @@ def _note_limits(record: RouteRecord, limits: Limits, now: float) -> None:
         record.next_at = max(limits.next_at, now - limits.burst_s) + taken / limits.rate
 
 
-def _divide_slots(record: RouteRecord, member: Member, name: str, now: float) -> None:
+def _divide_slots(record: RouteRecord, report: Report, now: float) -> None:
     if record.limits is None:
         return
-    free = int(record.limits.slots + 0.5) - sum(each.held for each in record.members.values() if each is not member)
-    target = allocate(record.members, record.limits.slots, now)[name]
-    had, member.slots = member.held, min(target, max(member.used, free))
+    member, others = record.members[report.member], dict(record.members)
+    del others[report.member]
+    slots = min(record.limits.slots, report.max_slots)
+    targets = allocate(record.members, slots, now)
+    free = _whole(record.limits.slots) - sum(each.held for each in others.values())
+    # An engine of a higher bound may hold more than this one would leave it. That is not taken from this one's share.
+    own_free = _whole(slots) - sum(min(each.held, targets[name]) for name, each in others.items())
+    had, member.slots = member.held, min(targets[report.member], max(member.used, min(free, own_free)))
     member.held = max(member.used, member.slots)  # what is taken counts until it is given back
     if bool(had) != bool(member.held):
         member.since = now
+
+
+def _whole(slots: float) -> int:
+    return max(1, int(slots + 0.5))
 
 
 def allocate(members: Mapping[str, Member], slots: float, now: float) -> dict[str, int]:
@@ -293,7 +304,7 @@ def allocate(members: Mapping[str, Member], slots: float, now: float) -> dict[st
     Returns:
         Slots of each process. Their sum is at most ``slots``, as long as no process uses more.
     """
-    whole = max(1, int(slots + 0.5))
+    whole = _whole(slots)
     targets: dict[str, int] = {}
     hungry = dict(members)
     while hungry:  # those that want less than an even share leave the others more

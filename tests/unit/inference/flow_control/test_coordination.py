@@ -18,19 +18,11 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control import coordination
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
-from huggingface_api_handler.inference.flow_control.coordination import (
-    PEERS_POLL_INTERVAL_S,
-    RouteCoordinator,
-    from_json,
-    quota_share,
-    to_json,
-)
-from huggingface_api_handler.inference.flow_control.limiter import Limiter
+from huggingface_api_handler.inference.flow_control.coordination import SYNC_INTERVAL_S, RouteCoordinator
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
-from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
+from huggingface_api_handler.inference.flow_control.stored_profile import from_json, to_json
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
 from tests.conftest import Reply, Service
@@ -77,7 +69,7 @@ def refresh_all(*views: RouteCoordinator) -> None:
     async def refresh() -> None:
         for _ in range(2):
             for view in views:
-                await view.refresh(active=True)
+                await view.refresh()
 
     asyncio.run(refresh())
 
@@ -107,7 +99,7 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
     if late:
         while not refused_at:
             time.sleep(0.01)
-        time.sleep(4 * PEERS_POLL_INTERVAL_S)
+        time.sleep(4 * SYNC_INTERVAL_S)
     rows = 100 if late else 4000
 
     class Enough:
@@ -118,37 +110,8 @@ def test_a_pause_told_to_one_process_is_kept_by_the_other(late: bool, service: S
     process.kill() if not late else join(process)
     process.communicate()
     (moment,) = refused_at
-    assert [each for each in arrived if moment + 2 * PEERS_POLL_INTERVAL_S < each < moment + seconds] == []
+    assert [each for each in arrived if moment + 2 * SYNC_INTERVAL_S < each < moment + seconds] == []
     assert any(each > moment + seconds for each in arrived)
-
-
-@pytest.mark.parametrize(("bound", "owners"), [(1, 2), (5, 2), (8, 3), (10, 4), (49, 7), (1024, 3), (3, 5)])
-def test_slots_are_shared_out_whole_and_in_sum_not_over_the_bound(bound: int, owners: int) -> None:
-    def slots(share: float) -> int:
-        class Peers:
-            resume_at = float("-inf")
-
-            def __init__(self) -> None:
-                self.quota_share = share
-
-            def publish_pause(self, seconds: float) -> None: ...
-
-        async def count() -> int:
-            limiter = Limiter(bound, peers=Peers())
-            limiter.concurrency.limit = float(bound)
-            waiting = [asyncio.ensure_future(limiter.acquire()) for _ in range(bound + 1)]
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            for each in waiting:
-                each.cancel()
-            return limiter.in_flight
-
-        return asyncio.run(count())
-
-    shared_out = [slots(quota_share(bound, rank, owners)) for rank in range(owners)]
-    assert min(shared_out) >= 1
-    assert sum(shared_out) == max(bound, owners)
-    assert slots(quota_share(bound, 0, 1)) == bound
 
 
 def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path: Path) -> None:
@@ -161,10 +124,10 @@ def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path:
     service.answer = answer
     both = [start_query(service, tmp_path, 500, tag, bound=5) for tag in ("one", "two")]
     deadline = time.monotonic() + 30
-    while lease_count(tmp_path) < 2:
+    while members(tmp_path) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(3 * PEERS_POLL_INTERVAL_S)
+    time.sleep(3 * SYNC_INTERVAL_S)
     are_both_there.set()
     assert all(process.poll() is None for process in both), "both are at work"
     service.most_in_flight = service.in_flight
@@ -173,58 +136,20 @@ def test_two_processes_together_keep_max_concurrency(service: Service, tmp_path:
     for process in both:
         join(process)
     assert peak <= 5
-    assert lease_count(tmp_path) == 0, "whoever ends gives its share back"
+    assert members(tmp_path) == 0, "whoever ends gives its share back"
 
 
-def lease_count(folder: Path) -> int:
+def members(folder: Path) -> int:
+    """Processes that the route's record names."""
     try:
         connection = sqlite3.connect(f"file:{folder}/answers.sqlite?mode=ro", uri=True)
         try:
-            return int(connection.execute("SELECT count(*) FROM leases").fetchone()[0])
+            records = [json.loads(row[0]) for row in connection.execute("SELECT learned FROM routes WHERE learned NOTNULL")]
+            return sum(len(record.get("members", ())) for record in records)
         finally:
             connection.close()
     except sqlite3.Error:
         return 0
-
-
-def test_a_killed_owner_gives_its_share_back_by_expiry(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(body: Any, *_: Any) -> Any:
-        time.sleep(0.01)
-        return single(body)
-
-    service.answer = slow
-    process = start_query(service, tmp_path, 100_000, "theirs", bound=8)
-    while lease_count(tmp_path) == 0:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    store = open_store(str(tmp_path))
-    (route,) = store.run(lambda connection: connection.execute("SELECT route FROM leases").fetchone(), (b"",)).result()
-    mine = RouteCoordinator(store, "any", 8)
-    monkeypatch.setattr(RouteCoordinator, "_route", route)
-    refresh_all(mine)
-    assert mine.quota_share < 0.5, "the dead one is still counted"
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + coordination._LEASE_S)
-    mine._renewed_at = float("-inf")
-    refresh_all(mine)
-    assert mine.quota_share == 1.0
-
-
-def test_leases_and_pauses_of_a_clock_that_was_set_back_hold_nobody_up(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, two = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + 86_400)
-    refresh_all(one)
-    one.publish_pause(100)
-    monkeypatch.setattr(time, "time", real)
-    refresh_all(two)
-    assert two.quota_share == 1.0
-    assert two.resume_at <= time.monotonic()
 
 
 def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path: Path) -> None:
@@ -295,7 +220,7 @@ def test_a_learned_record_of_garbage_is_ignored_with_one_warning(garbage: bytes,
     frame, engine = pd.DataFrame({"text": ["a"]}), {"endpoint": service.url, "cache_dir": str(tmp_path)}
     predict(frame, USING, engine)
     store = open_store(str(tmp_path))
-    assert store.run(lambda connection: connection.execute("UPDATE routes SET learned = ?", (garbage,)).rowcount, 0).result() == 1  # fmt: skip
+    assert store.run(lambda connection: connection.execute("UPDATE routes SET learned = ?", (garbage,)).rowcount, 0).result() == 2  # fmt: skip
     close_stores()
     for _ in range(2):
         out = predict(frame, USING, engine)
@@ -303,19 +228,6 @@ def test_a_learned_record_of_garbage_is_ignored_with_one_warning(garbage: bytes,
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "what was learned about a route cannot be read, and is learned anew"
     ]
-
-
-def test_a_rate_learned_beside_another_process_is_not_passed_on(store: Store) -> None:
-    """It is what that process left of the limit, and the next query may be alone."""
-    rate_estimator = RateEstimator(8.0)
-    limiter = Limiter(rate_estimator=rate_estimator)
-    assert limiter.pace()["rate"] == 8.0
-    mine, theirs = RouteCoordinator(store, "r", 8), RouteCoordinator(store, "r", 8)
-    mine.on_neighbours = rate_estimator.on_neighbours
-    refresh_all(mine)
-    assert limiter.pace()["rate"] == 8.0
-    refresh_all(theirs, mine)
-    assert "rate" not in limiter.pace()
 
 
 def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Service, tmp_path: Path) -> None:
