@@ -1,0 +1,1 @@
+"""Tests of several workers, and of what is between them."""
