@@ -190,6 +190,7 @@ class RouteCoordinator:
         sent = sum(event.outcome is None for event in events)
         return Report(
             self._member.name,
+            number=self._member.next_number(),
             max_slots=self._max_concurrency,
             used=limiter.slots_used,
             in_flight=limiter.in_flight,
@@ -273,8 +274,13 @@ class _Member:
 
     name: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(8)}")
     queries: int = 0
+    reports: int = 0
     wanted_more: bool = False  # at the last report
     events: list[Event] = field(default_factory=list)  # since then
+
+    def next_number(self) -> int:
+        self.reports += 1
+        return self.reports
 
 
 @dataclass

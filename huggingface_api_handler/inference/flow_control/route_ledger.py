@@ -11,8 +11,8 @@ they go round. Turns come from one token bucket (the generic cell rate algorithm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from math import ceil, inf
+from dataclasses import dataclass, field, fields
+from math import ceil, floor, inf
 from typing import Any, NamedTuple, Protocol
 
 MEMBER_TTL_S = 5.0
@@ -24,7 +24,8 @@ MAX_PLAUSIBLE_PAUSE_S = 4000.0
 MAX_REPORTS = 4096
 """Reports that are kept for the elected process. Older ones are dropped where it does not come for them."""
 
-_ROUND_S = 1.0  # a slot goes to the next process after this, where there are fewer slots than processes
+ROUND_S = 1.0
+"""A slot goes to the next process after this, where there are fewer slots than processes."""
 
 
 class Limits(NamedTuple):
@@ -48,6 +49,7 @@ class Report(NamedTuple):
 
     Attributes:
         member: The process.
+        number: Of this report among those of the process, from 1. A report that comes twice counts once.
         max_slots: Requests in flight that all processes of its engine may have together.
         used: Slots that are taken.
         in_flight: Requests in flight.
@@ -63,6 +65,7 @@ class Report(NamedTuple):
     """
 
     member: str
+    number: int = 1
     max_slots: int = 1_000_000
     used: int = 0
     in_flight: int = 0
@@ -118,6 +121,9 @@ class Member:
         in_flight: Requests in flight at its last report.
         wants_more: Whether it would use more.
         turns: Turns that it was given and has not said to have used.
+        wanted_turns: How many more it would use.
+        turn_at: The time of its last turn.
+        number: Of its last report.
         since: When it was given its first slot, or since when it waits for one.
         expires: When it is left out.
     """
@@ -128,6 +134,9 @@ class Member:
     in_flight: int = 0
     wants_more: bool = False
     turns: int = 0
+    wanted_turns: int = 0
+    turn_at: float = 0.0
+    number: int = 0
     since: float = 0.0
     expires: float = 0.0
 
@@ -211,20 +220,21 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
     if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S:
         record.resume_at = 0.0
     record.resume_at = max(record.resume_at, report.resume_at)
-    if report.is_leaving:
-        record.members.pop(report.member, None)
-        if record.leader == report.member:
-            record.leader = ""
-    elif not record.leader:
+    if report.is_leaving and record.leader == report.member:
+        record.leader = ""
+    elif not report.is_leaving and not record.leader:
         record.leader = report.member
     is_elected = record.leader == report.member
     if is_elected:
         record.leader_until = now + LEADER_TTL_S
-    if report.events and not is_elected:
-        record.reports = [*record.reports, (report.member, report.events)][-MAX_REPORTS:]
-    record.unlearned += report.sent
+    if report.member not in record.members or record.members[report.member].number != report.number:
+        if report.events and not is_elected:
+            record.reports = [*record.reports, (report.member, report.events)][-MAX_REPORTS:]
+        record.unlearned += report.sent
     turns: list[float] = []
-    if not report.is_leaving:
+    if report.is_leaving:
+        record.members.pop(report.member, None)
+    else:
         _note_member(record, report, now)
     if report.limits is not None and (is_elected or record.limits is None):
         _note_limits(record, report.limits, now)
@@ -262,7 +272,8 @@ def _leave_out_dead(record: RouteRecord, now: float) -> None:
 def _note_member(record: RouteRecord, report: Report, now: float) -> None:
     member = record.members.setdefault(report.member, Member(since=now))
     member.used, member.in_flight, member.wants_more = report.used, report.in_flight, report.wants_more
-    member.turns, member.expires = report.held_turns, now + MEMBER_TTL_S
+    member.turns, member.wanted_turns = report.held_turns, report.turns
+    member.number, member.expires = report.number, now + MEMBER_TTL_S
 
 
 def _note_limits(record: RouteRecord, limits: Limits, now: float) -> None:
@@ -331,25 +342,28 @@ def _in_turn(members: Mapping[str, Member], now: float) -> list[str]:
         member = members[name]
         if not member.held:
             return 1, member.since, name
-        return (0, member.since, name) if now - member.since < _ROUND_S else (2, now, name)
+        return (0, member.since, name) if now - member.since < ROUND_S else (2, now, name)
 
     return sorted(members, key=order)
 
 
 def _take_turns(record: RouteRecord, report: Report, now: float) -> list[float]:
-    """The next turns of a process: those that are due within its horizon, and no more than its share of them."""
-    limits = record.limits
+    """The next turns of a process: its share of those due within its horizon, in the order of who had none longest."""
+    limits, member = record.limits, record.members[report.member]
     if limits is None or not limits.rate or not report.turns or record.resume_at > now:
         return []
-    hungry = sum(member.wants_more for member in record.members.values())
     record.next_at = min(max(record.next_at, now - limits.burst_s), now + MAX_PLAUSIBLE_PAUSE_S)
-    due = (now + report.horizon_s - record.next_at) * limits.rate
-    most = min(report.turns, ceil(due / max(1, hungry)))
+    due = floor((now + report.horizon_s - record.next_at) * limits.rate) + 1
+    waiting = [each for each in record.members.values() if each.wanted_turns > 0]
+    rank = sum(each.turn_at < member.turn_at for each in waiting)
+    share = ceil((due - rank) / len(waiting))
     turns: list[float] = []
-    while len(turns) < most and record.next_at <= now + report.horizon_s:
+    while len(turns) < min(report.turns, share):
         turns.append(max(now, record.next_at))
         record.next_at += 1 / limits.rate
-    record.members[report.member].turns += len(turns)
+    if turns:
+        member.turns, member.turn_at = member.turns + len(turns), turns[-1]
+        member.wanted_turns -= len(turns)
     return turns
 
 
@@ -364,7 +378,7 @@ def to_values(record: RouteRecord) -> dict[str, Any]:
     """
     return {
         "members": {
-            name: [each.slots, each.held, each.used, each.in_flight, each.wants_more, each.turns, each.since, each.expires]
+            name: [getattr(each, part.name) for part in fields(each)]
             for name, each in record.members.items()
         },
         "leader": [record.leader, record.leader_until],
@@ -390,10 +404,7 @@ def from_values(values: Mapping[str, Any]) -> RouteRecord:
         KeyError: A part of it is missing.
         TypeError: A part of it is of another type.
     """
-    members = {
-        str(name): Member(int(slots), int(held), int(used), int(in_flight), bool(more), int(turns), float(since), float(expires))
-        for name, (slots, held, used, in_flight, more, turns, since, expires) in values["members"].items()
-    }
+    members = {str(name): _member(parts) for name, parts in values["members"].items()}
     leader, leader_until = values["leader"]
     reports = [(str(name), str(events).encode()) for name, events in values["reports"]]
     record = RouteRecord(members, str(leader), float(leader_until), None, 0.0, float(values["resume_at"]), reports)
@@ -403,6 +414,11 @@ def from_values(values: Mapping[str, Any]) -> RouteRecord:
     if not all(-inf < value < inf for value in (record.next_at, record.resume_at, record.leader_until)):
         raise ValueError("not a finite time")
     return record
+
+
+def _member(values: list[Any]) -> Member:
+    kinds = [type(part.default) for part in fields(Member)]
+    return Member(*(kind(value) for kind, value in zip(kinds, values, strict=True)))
 
 
 def limits_from(values: list[Any]) -> Limits:

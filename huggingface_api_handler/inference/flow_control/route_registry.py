@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...config.settings import EngineSettings
 from ..protocols.routing import Route
@@ -13,9 +14,13 @@ from .concurrency import MAX_CONCURRENCY, AdaptiveConcurrencyLimit
 from .coordination import RouteCoordinator
 from .limiter import Limiter
 from .request_rate import RateEstimator
+from .route_ledger import RouteLedger
 from .route_profile import RouteProfile
 from .sqlite_ledger import SqliteLedger
 from .stored_profile import StoredProfile
+
+if TYPE_CHECKING:
+    from ..storage.redis_store import RedisStore
 
 
 @dataclass
@@ -55,9 +60,11 @@ class RouteRegistry:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._states: dict[tuple[int, Store, str], RouteState] = {}
+        self._states: dict[tuple[int, Store | RedisStore, str], RouteState] = {}
 
-    async def state(self, route: Route, engine: EngineSettings, store: Store) -> RouteState:
+    async def state(
+        self, route: Route, engine: EngineSettings, store: Store, shared_store: RedisStore | None = None
+    ) -> RouteState:
         """What is known about a route, read from the store the first time.
 
         Args:
@@ -65,17 +72,20 @@ class RouteRegistry:
             engine: Its ``max_concurrency`` is kept. Engines of different ones have states of their own. Its ``timeout``
                 bounds the requests in flight; of several engines the latest query's.
             store: Where other processes and earlier queries left what they found.
+            shared_store: Where slots and turns are shared with other machines; None where those of this machine share
+                them.
 
         Returns:
             The state, the same object for all queries of this event loop.
         """
         # By the loop too: a forked child has the registry of its parent, and a limiter belongs to one loop.
-        key = (id(asyncio.get_running_loop()), store, f"{engine.max_concurrency} {_route_name(route)}")
+        shared_with = shared_store or store
+        key = (id(asyncio.get_running_loop()), shared_with, f"{engine.max_concurrency} {_route_name(route)}")
         if key not in self._states:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
             stored = StoredProfile(store, _route_name(route))
             profile, pace = await stored.load()
-            coordinator = RouteCoordinator(SqliteLedger(store, _route_name(route)), max_concurrency)
+            coordinator = RouteCoordinator(_ledger(_route_name(route), store, shared_store), max_concurrency)
             limiter = Limiter(
                 max_concurrency,
                 concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
@@ -91,6 +101,14 @@ class RouteRegistry:
         state.profile.batch_size.timeout_s = engine.timeout
         state.limiter.concurrency.timeout_bound.set_timeout(engine.timeout)
         return state
+
+
+def _ledger(name: str, store: Store, shared_store: RedisStore | None) -> RouteLedger:
+    if shared_store is None:
+        return SqliteLedger(store, name)
+    from .redis_ledger import RedisLedger  # which imports redis
+
+    return RedisLedger(shared_store, name)
 
 
 def _route_name(route: Route) -> str:

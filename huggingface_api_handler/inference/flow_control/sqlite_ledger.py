@@ -11,8 +11,8 @@ from functools import partial
 import orjson
 
 from ..storage.sqlite import Store
+from .route_key import route_key
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, Grant, Report, RouteRecord, from_values, to_values, transact
-from .stored_profile import route_key
 
 PAUSE_POLL_INTERVAL_S = 0.02
 """Between two looks for a pause: another process's pause is kept after this at the latest."""
@@ -102,8 +102,8 @@ class SqliteLedger:
     @property
     def _pause_key(self) -> bytes:
         """Made anew each time: the store's secret may be known only later."""
-        return route_key(self._store, self._name)
+        return route_key(self._store.secret, self._name)
 
     @property
     def _record_key(self) -> bytes:
-        return route_key(self._store, f"record of {self._name}")
+        return route_key(self._store.secret, f"record of {self._name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from typing import Any
@@ -12,6 +11,7 @@ import orjson
 
 from ..storage.sqlite import Store
 from .batch_size import MAX_BATCH_SIZE, BatchSizeTuner
+from .route_key import route_key
 from .route_profile import RouteProfile
 from .token_limit import TokenLimit
 
@@ -20,19 +20,6 @@ logger = logging.getLogger(__name__)
 _PROFILE_TTL_S = 3600.0  # a key may be revoked, a server may change: an older profile is only a hint
 _MIN_PACE = 1e-4  # bounds of all values of a stored pace, to reject garbage
 _MAX_PACE = 1e6
-
-
-def route_key(store: Store, name: str) -> bytes:
-    """The route's key in the store, which holds neither addresses nor API keys.
-
-    Args:
-        store: Its secret keys the hash.
-        name: The route's name.
-
-    Returns:
-        16 bytes.
-    """
-    return hmac.digest(store.secret, name.encode(), "sha256")[:16]
 
 
 class StoredProfile:
@@ -75,7 +62,7 @@ class StoredProfile:
     @property
     def _key(self) -> bytes:
         """The route's key, made anew each time: the store's secret may be known only later."""
-        return route_key(self._store, self._name)
+        return route_key(self._store.secret, self._name)
 
 
 def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:

@@ -289,7 +289,7 @@ class Query:
         Returns:
             Its limiter, profile and coordinator: the same object for all queries of this event loop.
         """
-        return await self.session.routes.state(route, self.engine, self.store)
+        return await self.session.routes.state(route, self.engine, self.store, self.shared_store)
 
     def _answers(self, table: AnswerTable) -> AnyResponseCache:
         model, engine = self.model, self.engine

@@ -304,14 +304,22 @@ class RedisStore:
 
 def _client_of(address: StoreAddress) -> Client:
     # One connection, used by one thread, needs no pool. No retries: they would hold up the thread.
-    return redis.Redis(single_connection_client=True, db=address.database, **_options(address))
+    return redis.Redis(single_connection_client=True, db=address.database, **connection_options(address))
 
 
 def _cluster_client_of(address: StoreAddress) -> Client:
-    return cast(Client, redis.RedisCluster(**_options(address)))
+    return cast(Client, redis.RedisCluster(**connection_options(address)))
 
 
-def _options(address: StoreAddress) -> dict[str, Any]:
+def connection_options(address: StoreAddress) -> dict[str, Any]:
+    """What a connection to a Redis is made of.
+
+    Args:
+        address: Where it is, with its password.
+
+    Returns:
+        Arguments of redis-py's clients, of those for asyncio but for ``retry``.
+    """
     options: dict[str, Any] = {
         "host": address.host,
         "port": address.port,

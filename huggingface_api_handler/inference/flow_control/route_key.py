@@ -1,0 +1,18 @@
+"""The key of a route in a store."""
+
+from __future__ import annotations
+
+import hmac
+
+
+def route_key(secret: bytes, name: str) -> bytes:
+    """The route's key in a store, which holds neither addresses nor API keys.
+
+    Args:
+        secret: The store's, which keys the hash.
+        name: The route's name.
+
+    Returns:
+        16 bytes.
+    """
+    return hmac.digest(secret, name.encode(), "sha256")[:16]
