@@ -20,10 +20,14 @@ from .route_learner import RouteLearner
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Limits, Report, RouteLedger
 
 SYNC_INTERVAL_S = 0.1
-"""Between two reports of a process."""
+"""Between two reports of a process, while what it is given changes."""
 
+_MAX_SYNC_INTERVAL_S = 0.4  # while nothing changes
+_SYNC_INTERVAL_FACTOR = 1.5  # of one interval to the next then
+_STEADY_SHARE = 0.02  # by which what is given may change then
+_HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
 _MAX_HOLD_S = 3 * SYNC_INTERVAL_S  # until the elected process has said what it makes of a rate
-_MIN_SYNC_INTERVAL_S = 0.01  # where it waits for something
+_MIN_SYNC_INTERVAL_S = 0.025  # where it waits for something
 _CLOCK_ERROR_S = 1e-6  # of a time that was converted from one clock to another
 _ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
 
@@ -87,7 +91,7 @@ class RouteCoordinator:
             turns.add_own(now)
         if turns.times:
             return wait_s if (wait_s := turns.times[0] - now) > _CLOCK_ERROR_S else 0.0
-        self._schedule.hurry(max(now, turns.next_at - self._horizon_s))
+        self._schedule.hurry(max(now, turns.next_at - self._horizon_s / 2))
         return max(_MIN_SYNC_INTERVAL_S / 4, self._schedule.next_at - now)
 
     def on_send(self, now: float) -> None:
@@ -117,6 +121,8 @@ class RouteCoordinator:
         """
         if self.is_shared:
             self._member.events.append(Event(now, outcome))
+            if outcome.rate_limited:
+                self._schedule.hurry(now)  # the limits change
             self._hold_for_rate(now)
 
     def on_waiting(self) -> None:
@@ -179,8 +185,8 @@ class RouteCoordinator:
 
     @property
     def _horizon_s(self) -> float:
-        """For how long turns are needed: until the answer to the next report."""
-        return SYNC_INTERVAL_S + 2 * self._clocks.trip_s
+        """For how long turns are taken: until the answer to the next report, at least."""
+        return _HORIZON_S + 2 * self._clocks.trip_s
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
         limiter, turns, now = self._limiter, self._turns, self._clock()
@@ -225,6 +231,8 @@ class RouteCoordinator:
         was_shared, self.is_shared = self.is_shared, grant.members > 1 or not grant.is_elected
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
+        limits = grant.limits
+        self._schedule.on_grant(limits.slots if limits and not self._turns.has_rate else self.slots, limits.rate if limits else None)
         limiter = self._limiter
         assert limiter is not None
         if not self.is_elected:
@@ -347,9 +355,19 @@ class _Schedule:
         self.next_at = float("-inf")
         self._last_at = float("-inf")
         self._hurried = asyncio.Event()
+        self._interval_s = SYNC_INTERVAL_S
+        self._given = (0.0, 0.0)  # slots and rate
 
     def on_sync(self, now: float) -> None:
-        self._last_at, self.next_at = now, now + SYNC_INTERVAL_S
+        self._last_at, self.next_at = now, now + self._interval_s
+
+    def on_grant(self, slots: float, rate: float | None) -> None:
+        """Report less often while nothing changes."""
+        before, self._given = self._given, (slots, rate or 0.0)
+        is_steady = all(abs(new - old) <= _STEADY_SHARE * old for new, old in zip(self._given, before, strict=True))
+        interval_s = self._interval_s * _SYNC_INTERVAL_FACTOR if is_steady else SYNC_INTERVAL_S
+        self._interval_s = min(interval_s, _MAX_SYNC_INTERVAL_S)
+        self.next_at = min(self.next_at, self._last_at + self._interval_s)
 
     def hurry(self, at: float) -> None:
         """Report earlier, since a request waits for what that may bring."""

@@ -171,7 +171,15 @@ local function allocate(total)
     return targets
 end
 
-local turns = {}
+local function rank()
+    local before = 0
+    for _, each in pairs(members) do
+        if each.wanted > 0 and each.turn_at < member.turn_at then before = before + 1 end
+    end
+    return before
+end
+
+local turns, next_turn_at = {}, 0
 if not is_leaving then
     if known_slots then
         local total = math.min(known_slots, max_slots)
@@ -191,14 +199,9 @@ if not is_leaving then
     if known_rate and wanted_turns > 0 and paused_until <= now then
         next_at = math.min(math.max(next_at, now - known_burst), now + max_pause)
         local due = math.floor((now + horizon - next_at) * known_rate) + 1
-        local waiting, rank = 0, 0
-        for _, each in pairs(members) do
-            if each.wanted > 0 then
-                waiting = waiting + 1
-                if each.turn_at < member.turn_at then rank = rank + 1 end
-            end
-        end
-        local share = math.ceil((due - rank) / waiting)
+        local waiting = 0
+        for _, each in pairs(members) do if each.wanted > 0 then waiting = waiting + 1 end end
+        local share = math.ceil((due - rank()) / waiting)
         while #turns < math.min(wanted_turns, share) do
             member.turn_at = math.max(now, next_at)
             turns[#turns + 1] = text(member.turn_at)
@@ -206,6 +209,7 @@ if not is_leaving then
         end
         member.turns, member.wanted = member.turns + #turns, member.wanted - #turns
     end
+    next_turn_at = math.max(next_at + (known_rate and rank() / known_rate or 0), paused_until)
     redis.call('HSET', MEMBERS, name, string.format('%d %d %d %d %d %d %d %.6f %d %.6f %.6f', member.slots,
         member.held, member.used, member.in_flight, member.more and 1 or 0, member.turns, member.wanted,
         member.turn_at, member.number, member.since, member.expires))
@@ -232,7 +236,7 @@ for _, each in pairs(members) do
     if each.more then is_short = 1 end
 end
 return {text(now), count, is_elected and 1 or 0, is_leaving and 0 or member.slots, turns,
-    text(math.max(next_at, paused_until)), tostring(known_slots or ''), tostring(known_rate or ''),
+    text(next_turn_at), tostring(known_slots or ''), tostring(known_rate or ''),
     text(known_burst), text(paused_until), reports, total_in_flight, is_short}
 """
 """The steps of ``route_ledger.transact``, as a script."""

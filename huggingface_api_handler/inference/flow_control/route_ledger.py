@@ -89,7 +89,7 @@ class Grant(NamedTuple):
         is_elected: Whether this process learns the limits for all.
         slots: Requests that it may have in flight.
         turns: When its next requests may go, in order.
-        next_turn_at: When a further turn is due.
+        next_turn_at: When its next turn is due, after those of others that had none for longer.
         limits: Those of the route, as they are known.
         resume_at: When the pause of the route ends.
         reports: The events of all others since the last time, where it is elected.
@@ -232,6 +232,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
             record.reports = [*record.reports, (report.member, report.events)][-MAX_REPORTS:]
         record.unlearned += report.sent
     turns: list[float] = []
+    next_turn_at = 0.0
     if report.is_leaving:
         record.members.pop(report.member, None)
     else:
@@ -241,6 +242,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
     if not report.is_leaving:
         _divide_slots(record, report, now)
         turns = _take_turns(record, report, now)
+        next_turn_at = _next_turn_at(record, record.members[report.member])
     reports: list[bytes] = []
     if is_elected:
         reports, record.reports = [events for member, events in record.reports if member != report.member], []
@@ -252,7 +254,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         is_elected=is_elected,
         slots=members[report.member].slots if report.member in members else 0,
         turns=turns,
-        next_turn_at=max(record.next_at, record.resume_at),
+        next_turn_at=next_turn_at,
         limits=record.limits,
         resume_at=record.resume_at,
         reports=reports,
@@ -354,9 +356,8 @@ def _take_turns(record: RouteRecord, report: Report, now: float) -> list[float]:
         return []
     record.next_at = min(max(record.next_at, now - limits.burst_s), now + MAX_PLAUSIBLE_PAUSE_S)
     due = floor((now + report.horizon_s - record.next_at) * limits.rate) + 1
-    waiting = [each for each in record.members.values() if each.wanted_turns > 0]
-    rank = sum(each.turn_at < member.turn_at for each in waiting)
-    share = ceil((due - rank) / len(waiting))
+    waiting = sum(each.wanted_turns > 0 for each in record.members.values())
+    share = ceil((due - _rank(record, member)) / waiting)
     turns: list[float] = []
     while len(turns) < min(report.turns, share):
         turns.append(max(now, record.next_at))
@@ -365,6 +366,17 @@ def _take_turns(record: RouteRecord, report: Report, now: float) -> list[float]:
         member.turns, member.turn_at = member.turns + len(turns), turns[-1]
         member.wanted_turns -= len(turns)
     return turns
+
+
+def _rank(record: RouteRecord, member: Member) -> int:
+    """How many processes wait for a turn that had none for longer."""
+    return sum(each.wanted_turns > 0 and each.turn_at < member.turn_at for each in record.members.values())
+
+
+def _next_turn_at(record: RouteRecord, member: Member) -> float:
+    rate = record.limits.rate if record.limits is not None else None
+    before = _rank(record, member) / rate if rate else 0.0
+    return max(record.next_at + before, record.resume_at)
 
 
 def to_values(record: RouteRecord) -> dict[str, Any]:
