@@ -16,8 +16,6 @@ from types import SimpleNamespace
 from typing import NamedTuple
 from unittest import mock
 
-import orjson
-
 from bench.ceiling import CASES, rows_for
 from bench.ideal_client import best_batch
 from bench.service import Plan, Service, Stats
@@ -26,8 +24,9 @@ from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeT
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
-from huggingface_api_handler.inference.flow_control.route_ledger import Grant, Report, RouteRecord, transact
+from huggingface_api_handler.inference.flow_control.route_ledger import Grant, Report, transact
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
+from huggingface_api_handler.inference.flow_control.route_record import RouteRecord
 from huggingface_api_handler.inference.protocols.routing import Route
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
@@ -68,8 +67,12 @@ class VirtualLedger:
         loop = asyncio.get_running_loop()
         resume_at = _EPOCH_S + loop.time() + seconds
         self.record.resume_at = max(self.record.resume_at, resume_at)
+
+        def tell(listener: Callable[[float], None]) -> None:
+            listener(resume_at - _EPOCH_S - loop.time())
+
         for listener in self._listeners:
-            loop.call_later(2 * self.delay_s, lambda tell=listener: tell(resume_at - _EPOCH_S - loop.time()))
+            loop.call_later(2 * self.delay_s, tell, listener)
 
     async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
         """As of ``RouteLedger``."""
@@ -127,14 +130,6 @@ def simulate_cluster(
         size = math.ceil(rows / workers)
         running = [_worker(part, post, ledger, timeout_s) for part in _parts(texts, size)]
 
-        async def trace() -> None:
-            while True:
-                await asyncio.sleep(1)
-                record = ledger.record
-                print(f"t={loop.time():.1f}", record.limits, "next", round(record.next_at - _EPOCH_S, 2), "resume", round(record.resume_at - _EPOCH_S, 2), [(m.held, m.used, m.in_flight) for m in record.members.values()], sum(w.executor.done for w in running), service.stats()["requests"], service.stats()["refused"])
-
-        if TRACE:
-            asyncio.ensure_future(trace())
         await asyncio.gather(*(worker.run() for worker in running))
         unanswered = sum(not isinstance(result, Prediction) for worker in running for result in worker.executor.results)
         return ClusterResult(loop.time(), unanswered, service.stats(), ledger.syncs)
@@ -148,9 +143,6 @@ def simulate_cluster(
     finally:
         loop.close()
         random.setstate(random_state)
-
-
-TRACE = False
 
 
 def _parts(texts: Sequence[str], size: int) -> list[Sequence[str]]:
@@ -167,9 +159,7 @@ def _worker(texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s
         raise AssertionError("no media here")
 
     coordinator = RouteCoordinator(ledger, 1024, clock=loop.time)
-    limiter = Limiter(
-        clock=loop.time, concurrency=AdaptiveConcurrencyLimit(timeout_s=timeout_s), peers=coordinator
-    )
+    limiter = Limiter(clock=loop.time, concurrency=AdaptiveConcurrencyLimit(timeout_s=timeout_s), peers=coordinator)
     coordinator.attach(limiter)
     profile = RouteProfile(batch_size=BatchSizeTuner(timeout_s=timeout_s))
     dependencies = Dependencies(post, limiter, profile, load, save, asyncio.sleep, loop.time)  # type: ignore[arg-type]
@@ -182,15 +172,12 @@ def _worker(texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s
 
 def main() -> None:
     """The command line."""
-    global TRACE
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--delay", type=float, default=0.001)
-    parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
-    TRACE = options.trace
     names = ["20 a second, X-RateLimit", "100 a second, Retry-After as a date", "200 ms, 64 at once", "lists to 32"]
     for name in [options.name] if options.name else names:
         plan, seconds = CASES[name]
@@ -198,7 +185,7 @@ def main() -> None:
             rows = rows_for(plan, seconds)
             result = simulate_cluster(plan, rows, workers, seed, delay_s=options.delay)
             fewest = rows if plan.largest_batch == 1 else math.ceil(rows / best_batch(plan, rows))
-            print(
+            print(  # noqa: T201 -- a command prints
                 f"{name:38s} {workers} workers: time {result.seconds / ideal_seconds(plan, rows):.3f}"
                 f"  requests {result.stats['requests'] / fewest:.3f}  early {result.stats['violations']}"
                 f"  refused {result.stats['refused']}  not answered {result.unanswered}"

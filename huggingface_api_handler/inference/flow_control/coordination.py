@@ -17,7 +17,8 @@ from .limiter import Limiter
 from .outcome import Outcome
 from .route_events import Event, decode, encode
 from .route_learner import RouteLearner
-from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Limits, Report, RouteLedger
+from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Report, RouteLedger
+from .route_record import Limits
 
 SYNC_INTERVAL_S = 0.1
 """Between two reports of a process, while what it is given changes."""
@@ -44,9 +45,7 @@ class RouteCoordinator:
         is_elected: Whether this process learns the limits for all.
     """
 
-    def __init__(
-        self, ledger: RouteLedger, max_concurrency: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, ledger: RouteLedger, max_concurrency: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Start a view. Nothing is read or written yet.
 
         Args:
@@ -180,8 +179,7 @@ class RouteCoordinator:
             return
         self._clocks.on_sync(sent_at, now, grant.now)
         self._use(grant, events, now)
-        if self._limiter is not None:
-            self._limiter.on_grant()
+        self._attached().on_grant()
 
     @property
     def _horizon_s(self) -> float:
@@ -189,8 +187,7 @@ class RouteCoordinator:
         return _HORIZON_S + 2 * self._clocks.trip_s
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
-        limiter, turns, now = self._limiter, self._turns, self._clock()
-        assert limiter is not None
+        limiter, turns, now = self._attached(), self._turns, self._clock()
         resume_at = max(self.resume_at, limiter.limits.resume_at)
         waiting = limiter.slots_used - limiter.in_flight  # for a turn
         sent = sum(event.outcome is None for event in events)
@@ -211,17 +208,11 @@ class RouteCoordinator:
             is_leaving=is_leaving,
         )
 
-    def _found(self) -> Limits | None:
+    def _found(self) -> Limits:
         """What this process knows of the route: by learning, or from who has learned it."""
-        limiter = self._limiter
-        if self._learner is not None:
-            limits = self._learner.found()
-        elif self._turns.limits is not None:
+        if self._learner is None and self._turns.limits is not None:
             return self._turns.limits._replace(next_at=None)
-        elif limiter is not None:
-            limits = RouteLearner(limiter.limits).found()
-        else:
-            return None
+        limits = (self._learner or RouteLearner(self._attached().limits)).found()
         next_at = limits.next_at
         return limits if next_at is None else limits._replace(next_at=self._clocks.to_record(next_at))
 
@@ -232,9 +223,9 @@ class RouteCoordinator:
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
-        self._schedule.on_grant(limits.slots if limits and not self._turns.has_rate else self.slots, limits.rate if limits else None)
-        limiter = self._limiter
-        assert limiter is not None
+        if self.is_shared and limits is not None:
+            self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0)
+        limiter = self._attached()
         if not self.is_elected:
             self._learner = None
             return
@@ -254,10 +245,14 @@ class RouteCoordinator:
         if self._learner.is_news:
             self._schedule.hurry(now)
 
+    def _attached(self) -> Limiter:
+        if self._limiter is None:
+            raise RuntimeError("no limiter is attached")
+        return self._limiter
+
     def _hold_for_rate(self, now: float) -> None:
         """Send nothing for a moment, where a response has just shown a rate of which the others do not know."""
-        limiter, turns = self._limiter, self._turns
-        has_seen_rate = limiter is not None and limiter.limits.rate_estimator.rate is not None
+        turns, has_seen_rate = self._turns, self._attached().limits.rate_estimator.rate is not None
         if has_seen_rate and not turns.has_seen_rate and not turns.has_rate:
             turns.held_until = now + _MAX_HOLD_S
             self._schedule.hurry(now)
@@ -361,9 +356,9 @@ class _Schedule:
     def on_sync(self, now: float) -> None:
         self._last_at, self.next_at = now, now + self._interval_s
 
-    def on_grant(self, slots: float, rate: float | None) -> None:
+    def on_grant(self, slots: float, rate: float) -> None:
         """Report less often while nothing changes."""
-        before, self._given = self._given, (slots, rate or 0.0)
+        before, self._given = self._given, (slots, rate)
         is_steady = all(abs(new - old) <= _STEADY_SHARE * old for new, old in zip(self._given, before, strict=True))
         interval_s = self._interval_s * _SYNC_INTERVAL_FACTOR if is_steady else SYNC_INTERVAL_S
         self._interval_s = min(interval_s, _MAX_SYNC_INTERVAL_S)

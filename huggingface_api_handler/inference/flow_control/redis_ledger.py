@@ -14,18 +14,9 @@ import redis
 import redis.asyncio
 
 from ..storage.redis_store import Client, RedisStore, Script, connection_options
-from .route_ledger import (
-    LEADER_TTL_S,
-    MAX_PLAUSIBLE_PAUSE_S,
-    MAX_REPORTS,
-    MEMBER_TTL_S,
-    ROUND_S,
-    Grant,
-    Limits,
-    Report,
-    limits_from,
-)
 from .route_key import route_key
+from .route_ledger import LEADER_TTL_S, MAX_PLAUSIBLE_PAUSE_S, MAX_REPORTS, MEMBER_TTL_S, ROUND_S, Grant, Report
+from .route_record import Limits, limits_from
 
 _RECORD_TTL_S = 3600
 _LISTEN_AGAIN_S = 1.0  # after the subscription broke
@@ -181,7 +172,12 @@ end
 
 local turns, next_turn_at = {}, 0
 if not is_leaving then
-    if known_slots then
+    local are_others = false
+    for key in pairs(members) do are_others = are_others or key ~= name end
+    if known_slots and not are_others then
+        member.slots = math.max(used, whole(math.min(known_slots, max_slots)))
+        member.held = member.slots
+    elseif known_slots then
         local total = math.min(known_slots, max_slots)
         local targets = allocate(total)
         local free, own_free = whole(known_slots), whole(total)
@@ -299,7 +295,10 @@ class RedisLedger:
             await asyncio.sleep(_LISTEN_AGAIN_S)
 
     async def _listen(self, on_pause: Callable[[float], None]) -> None:
-        async with redis.asyncio.Redis(**connection_options(self._store.address)) as client, client.pubsub() as listener:
+        async with (
+            redis.asyncio.Redis(**connection_options(self._store.address)) as client,
+            client.pubsub() as listener,
+        ):
             await listener.subscribe(self._channel)
             while True:
                 message = await listener.get_message(ignore_subscribe_messages=True, timeout=_MAX_SILENCE_S)

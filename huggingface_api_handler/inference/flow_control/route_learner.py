@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from .concurrency import MAX_CONCURRENCY, RAMP_UP_INTERVAL_S, AdaptiveConcurrencyLimit
 from .request_rate import RateEstimator
 from .route_events import Event
-from .route_ledger import Limits
 from .route_limits import RouteLimits
+from .route_record import Limits
 
 _MAX_RAMP_UP_STEPS = 20  # at once, so that a process that was held up does not jump
 

@@ -12,7 +12,8 @@ import orjson
 
 from ..storage.sqlite import Store
 from .route_key import route_key
-from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, Grant, Report, RouteRecord, from_values, to_values, transact
+from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, Grant, Report, transact
+from .route_record import RouteRecord, from_values, to_values
 
 PAUSE_POLL_INTERVAL_S = 0.02
 """Between two looks for a pause: another process's pause is kept after this at the latest."""

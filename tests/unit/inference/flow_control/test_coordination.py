@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -145,7 +144,9 @@ def members(folder: Path) -> int:
     try:
         connection = sqlite3.connect(f"file:{folder}/answers.sqlite?mode=ro", uri=True)
         try:
-            records = [json.loads(row[0]) for row in connection.execute("SELECT learned FROM routes WHERE learned NOTNULL")]
+            records = [
+                json.loads(row[0]) for row in connection.execute("SELECT learned FROM routes WHERE learned NOTNULL")
+            ]
             return sum(len(record.get("members", ())) for record in records)
         finally:
             connection.close()
@@ -168,7 +169,9 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     predict(frame, USING, engine)
     assert min(size(body) for body in service.asked) == 1
     (before,) = [
-        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+        state
+        for (_, store, _), state in default_session().routes._states.items()
+        if isinstance(store, Store) and store.path.parent == tmp_path
     ]
     pace = before.pace()
     close_stores()
@@ -177,7 +180,9 @@ def test_what_was_learned_is_used_by_the_next_process(service: Service, tmp_path
     assert min(size(body) for body in service.asked[:-1]) > 1, "lists are known to be taken"
     assert max(size(body) for body in service.asked) <= 48, "and how long they may be"
     latest = [
-        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+        state
+        for (_, store, _), state in default_session().routes._states.items()
+        if isinstance(store, Store) and store.path.parent == tmp_path
     ][-1]
     assert latest is not before
     assert latest.stored_pace["places"] == pytest.approx(pace["places"], rel=0.5)
@@ -238,7 +243,9 @@ def test_engines_with_other_bounds_on_one_route_are_as_two_processes(service: Se
     for bound in (2, 3):
         predict(frame, USING, {"endpoint": service.url, "cache_dir": str(tmp_path), "max_concurrency": bound})
     two, three = [
-        state for (_, store, _), state in default_session().routes._states.items() if store.path.parent == tmp_path
+        state
+        for (_, store, _), state in default_session().routes._states.items()
+        if isinstance(store, Store) and store.path.parent == tmp_path
     ]
     assert two.limiter is not three.limiter
 

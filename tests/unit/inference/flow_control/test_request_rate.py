@@ -80,28 +80,6 @@ def test_a_rate_that_falls_is_not_held_longer_with_each_rejection() -> None:
     assert increase.raised(22.0, 11.0 + 5.0, is_certain=True) > 22.0
 
 
-def test_a_neighbour_that_leaves_leaves_its_part_of_the_limit_at_once() -> None:
-    rate_estimator = RateEstimator(20.0)
-    rate_estimator.on_neighbours(1)
-    now = 0.0
-    for sent in range(212):  # the limit is 40, of which a neighbour takes a half
-        while (delay := rate_estimator.delay(now)) > 0:
-            now += delay
-        rate_estimator.on_send(now)
-        if sent % 25 == 24:
-            rate_estimator.on_exhausted(now, now + 0.1, rejected=True)
-    assert rate_estimator.is_shared
-    rate = rate_estimator.rate
-    assert rate is not None
-    rate_estimator.on_neighbours(0)
-    left_at = now
-    while now < left_at + 10.0:
-        now += max(0.0, rate_estimator.delay(now))
-        rate_estimator.on_send(now)
-    assert rate_estimator.rate is not None
-    assert rate_estimator.rate >= 1.8 * rate
-
-
 def test_refusals_by_chance_do_not_slow_a_service_to_a_crawl() -> None:
     attempts: dict[str, int] = {}
 

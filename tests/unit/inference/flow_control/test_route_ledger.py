@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from huggingface_api_handler.config.store_address import StoreAddress, parse_store_address
+from huggingface_api_handler.config.store_address import parse_store_address
 from huggingface_api_handler.inference.flow_control import redis_ledger
 from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLedger
 from huggingface_api_handler.inference.flow_control.route_ledger import (
     LEADER_TTL_S,
     MEMBER_TTL_S,
     Grant,
+    Report,
+    allocate,
+    transact,
+)
+from huggingface_api_handler.inference.flow_control.route_record import (
     Limits,
     Member,
-    Report,
     RouteRecord,
-    allocate,
     from_values,
     to_values,
-    transact,
 )
 from huggingface_api_handler.inference.storage.redis_store import RedisStore, Script
 from tests.support.redis_server import RedisServer
@@ -86,19 +89,21 @@ def test_a_turn_is_given_to_one_process_only_and_turns_follow_at_the_rate() -> N
         now = step * 0.1
         for name in NAMES:
             limits = Limits(8.0, 20.0, 0.5, 0.0) if step == 0 else None
-            grant = transact(record, Report(name, step + 1, wants_more=True, turns=9, horizon_s=0.1, limits=limits), now)
+            grant = transact(
+                record, Report(name, step + 1, wants_more=True, turns=9, horizon_s=0.1, limits=limits), now
+            )
             turns += grant.turns
             sent[name] += len(grant.turns)
     turns.sort()
     assert len(turns) == pytest.approx(10 * 20, abs=3)
-    assert all(later - earlier == pytest.approx(0.05) for earlier, later in zip(turns[10:], turns[11:], strict=False))
+    assert all(later - earlier == pytest.approx(0.05) for earlier, later in pairwise(turns[10:]))
     assert min(sent.values()) > 0, "everybody gets some"
 
 
 def test_a_process_that_is_gone_gives_its_slots_back_and_another_is_elected() -> None:
     record = RouteRecord()
     first = transact(record, Report("a", 1, wants_more=True, limits=Limits(8.0)), 0.0)
-    assert (first.is_elected, first.slots) == (True, 8)
+    assert (first.is_elected, first.slots) == (True, 8), "who is alone has all"
     second = transact(record, Report("b", 1, wants_more=True), 0.1)
     assert (second.is_elected, second.slots, second.members) == (False, 0, 2)
     later = transact(record, Report("b", 2, wants_more=True), 0.1 + LEADER_TTL_S)
@@ -108,7 +113,9 @@ def test_a_process_that_is_gone_gives_its_slots_back_and_another_is_elected() ->
 
 
 def test_what_is_lost_is_begun_anew_by_whoever_reports_next() -> None:
-    grant = transact(RouteRecord(), Report("b", 9, used=3, in_flight=3, wants_more=True, limits=Limits(8.0, 5.0)), 100.0)
+    grant = transact(
+        RouteRecord(), Report("b", 9, used=3, in_flight=3, wants_more=True, limits=Limits(8.0, 5.0)), 100.0
+    )
     assert (grant.is_elected, grant.slots, grant.limits) == (True, 8, Limits(8.0, 5.0))
 
 
@@ -174,7 +181,9 @@ def close_to(grant: Grant) -> dict[str, Any]:
     """All that a grant says, its numbers as near as Redis keeps them."""
     values = grant._asdict()
     limits = grant.limits
-    values["limits"] = None if limits is None else pytest.approx([limits.slots, limits.rate or 0, limits.burst_s], rel=1e-4, abs=1e-5)
+    values["limits"] = (
+        None if limits is None else pytest.approx([limits.slots, limits.rate or 0, limits.burst_s], rel=1e-4, abs=1e-5)
+    )
     for name in ("now", "next_turn_at", "resume_at", "turns"):
         values[name] = pytest.approx(values[name], rel=1e-4, abs=1e-4)
     return values
@@ -192,12 +201,12 @@ def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps:
     assert "redis.call('TIME')" in redis_ledger.TRANSACT
     script = Script(redis_ledger.TRANSACT.replace("redis.call('TIME')", "{ARGV[24], 0}"))
     ledger = RedisLedger(store, "law")
-    store.run(lambda client: client.delete(*ledger.keys), 0).result()
+    store.run(lambda client: bool(client.delete(*ledger.keys)), False).result()
     record, now = RouteRecord(), 1.0
     for number, (report, seconds) in enumerate(steps):
         now = round(now + seconds, 3)
         numbered = report._replace(number=number + 1)
         expected = transact(record, numbered, now)
-        got = store.run(lambda client: ledger.transact(client, numbered, script, [now]), None).result()
+        got = store.run(partial(ledger.transact, report=numbered, script=script, more=[now]), None).result()
         assert got is not None
         assert plain(got) == close_to(expected), (number, numbered)

@@ -21,7 +21,9 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator, route_key
+from huggingface_api_handler.inference.flow_control.route_ledger import Report
+from huggingface_api_handler.inference.flow_control.route_record import Limits
+from huggingface_api_handler.inference.flow_control.sqlite_ledger import SqliteLedger
 from huggingface_api_handler.inference.storage import sqlite as module
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -422,8 +424,8 @@ def test_what_is_kept_after_a_spell_without_the_store_is_found_by_all(
         assert ask(service, folder) == 2
     frame = pd.DataFrame({"text": [f"text {number}" for number in range(50)]})
     engine = {"endpoint": service.url, "cache_dir": str(folder)}
-    route = RouteCoordinator(open_store(str(folder)), "a route", 8)
-    asyncio.run(route.refresh(active=True))
+    route = SqliteLedger(open_store(str(folder)), "a route")
+    asyncio.run(route.sync(Report("a process", limits=Limits(8.0))))
     predict(frame, USING, engine)
     before = len(service.asked)
     for _ in range(2):
@@ -432,8 +434,9 @@ def test_what_is_kept_after_a_spell_without_the_store_is_found_by_all(
         close_stores()  # as another process
     assert len(service.asked) == before
     store = open_store(str(folder))
-    leases: Any = store.run(lambda c: [key for (key,) in c.execute("SELECT route FROM leases")], []).result()
-    assert route_key(store, "a route") in leases
+    grant = asyncio.run(SqliteLedger(store, "a route").sync(Report("another")))
+    assert grant is not None
+    assert grant.members == 2
 
 
 def test_a_secret_that_is_removed_while_in_use_is_put_back(service: Service, tmp_path: Path) -> None:
