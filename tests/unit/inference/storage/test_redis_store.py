@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -26,6 +26,7 @@ from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import quota as quota_module
 from huggingface_api_handler.inference.storage import redis_store as module
 from huggingface_api_handler.inference.storage import redis_tables as tables_module
+from huggingface_api_handler.inference.storage import response_cache
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.redis_store import RedisStore, open_redis_store
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
@@ -281,6 +282,24 @@ def test_an_answer_that_somebody_else_wrote_or_changed_is_asked_again(
     assert ask(service, redis_server, tmp_path / "two", ["a", "b"]) == 1
 
 
+def test_an_answer_that_is_right_but_for_its_mac_is_asked_again(
+    service: Service, redis_server: RedisServer, new_store: Callable[[], RedisStore], tmp_path: Path
+) -> None:
+    service.answer = label
+    assert ask(service, redis_server, tmp_path / "one", ["a"]) == 1
+
+    def forge(client: redis.Redis) -> int:
+        (name,) = (key for key in cast("list[bytes]", client.keys("{hfapi:?}*")) if b"?" not in key)
+        value = cast(bytes, client.get(name))
+        times, answer, mac = value[:8], value[12:-16].replace(b'"a"', b'"b"'), value[-16:]
+        forged = times + response_cache._checksum(name[len("{hfapi:0}") :], answer) + answer + mac
+        client.set(name, forged)
+        return len(forged) - len(value)
+
+    assert new_store().run(forge, -1).result() == 0
+    assert ask(service, redis_server, tmp_path / "two", ["a"]) == 1
+
+
 def test_a_query_is_counted_once_where_the_connection_breaks_under_it(
     new_store: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +339,19 @@ def test_a_wrong_password_loses_no_row_and_no_password_is_told(
         for told in (repr(address), str(address), caplog.text):
             assert PASSWORD not in told
             assert escaped not in told
+
+
+def test_an_error_that_repeats_the_password_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisServer(password=PASSWORD) as server:
+        escaped = PASSWORD.replace("+", "%2B").replace("/", "%2F")
+        store = RedisStore(parse_store_address(server.url.replace("//", f"//:{escaped}@")))
+
+        def fail(_client: redis.Redis) -> None:
+            raise redis.ResponseError(f"AUTH {PASSWORD} {escaped} was wrong")
+
+        store.run(fail, None).result()
+        store.close()
+    assert "AUTH ... ... was wrong" in caplog.text
 
 
 def test_a_redis_that_never_answers_holds_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
