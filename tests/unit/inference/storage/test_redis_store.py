@@ -50,7 +50,7 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_logged", set())
     monkeypatch.setattr(module, "_CHECK_INTERVAL_S", 0.0)
     monkeypatch.setattr(module, "_CHECK_SHARE", float("inf"))
-    monkeypatch.setattr(quota_module, "_known", {})
+    monkeypatch.setattr(quota_module, "_last_counts", {})
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def granted(quota: Quota, asked: int) -> int:
 
 @pytest.fixture(autouse=True)
 def counts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quota_module, "_known", {})
+    monkeypatch.setattr(quota_module, "_last_counts", {})
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 3000])
