@@ -66,6 +66,8 @@ def test_defaults_are_pinned() -> None:
         "allow_private_endpoints": False,
         "cache": None,
         "cache_dir": None,
+        "store": None,
+        "answers": "shared",
         "cache_ttl": 2592000.0,
         "requests_per_hour": None,
         "requests_per_month": None,
