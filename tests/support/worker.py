@@ -44,7 +44,6 @@ class Slice:
         first: The number of the first row.
         end: The number after the last row.
         engine: Arguments of the engine.
-        clock_offset_s: By how many seconds its clock is wrong.
         model: Arguments of the model besides task, column and target.
     """
 
@@ -52,7 +51,6 @@ class Slice:
     first: int
     end: int
     engine: dict[str, Any]
-    clock_offset_s: int = 0
     model: dict[str, Any] = field(default_factory=dict)
 
 

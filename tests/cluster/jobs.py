@@ -1,0 +1,132 @@
+"""A table that several workers predict while something goes wrong, and what that costs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from tests.support.logged_service import LoggedService, early_requests, times_answered
+from tests.support.worker import Outcome, Slice, Worker, text_of
+
+OUTCOME_TIMEOUT_S = 120.0
+"""No job here takes longer, whatever goes wrong."""
+
+
+class Cost(NamedTuple):
+    """What a job cost, as the service saw it.
+
+    Attributes:
+        fault: What went wrong.
+        store: What the workers shared: 'SQLite' or 'Redis'.
+        rows: Distinct rows of the table.
+        requests: Requests that the service got.
+        per_row: Requests over rows.
+        refused: Requests that were told to come again later.
+        early: Requests before a time that had been announced to any worker.
+        twice: Answers to rows that were answered before.
+        seconds: From the first request to the last.
+    """
+
+    fault: str
+    store: str
+    rows: int
+    requests: int
+    per_row: float
+    refused: int
+    early: int
+    twice: int
+    seconds: float
+
+
+COSTS: list[Cost] = []
+"""Of the tests so far."""
+
+
+def cost_of(fault: str, store: str, rows: int, service: LoggedService) -> Cost:
+    """Count what a job cost, and keep it for the table.
+
+    Args:
+        fault: As of ``Cost``.
+        store: As of ``Cost``.
+        rows: As of ``Cost``.
+        service: Its log is read.
+
+    Returns:
+        The counts.
+    """
+    log = service.log()
+    answered = times_answered(log)
+    assert set(answered) == {text_of(number) for number in range(rows)}, "each row was answered, and nothing else"
+    cost = Cost(
+        fault,
+        store,
+        rows,
+        len(log),
+        len(log) / rows,
+        sum(entry.status in (429, 503) for entry in log),
+        len(early_requests(log)),
+        answered.total() - rows,
+        log[-1].at - log[0].at,
+    )
+    COSTS.append(cost)
+    return cost
+
+
+@contextlib.contextmanager
+def workers_of(parts: Sequence[Slice], prefixes: Sequence[Sequence[str]] = ()) -> Iterator[list[Worker]]:
+    """Start a worker for each slice and wait until all are ready. None is left at the end of the block.
+
+    Args:
+        parts: What each predicts.
+        prefixes: For each, a command that runs it; empty where none needs one.
+
+    Returns:
+        The workers. They wait for ``go``.
+    """
+    workers = [Worker(part, prefix) for part, prefix in zip(parts, prefixes or [()] * len(parts), strict=True)]
+    try:
+        for worker in workers:
+            worker.wait_until_ready()
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def finish(workers: Sequence[Worker]) -> list[Outcome]:
+    """Wait for all, and see that each row has its right answer.
+
+    Args:
+        workers: Those that have begun.
+
+    Returns:
+        What became of their slices, in their order.
+    """
+    deadline = time.monotonic() + OUTCOME_TIMEOUT_S
+    outcomes = [worker.outcome(max(1.0, deadline - time.monotonic())) for worker in workers]
+    for worker, outcome in zip(workers, outcomes, strict=True):
+        name, part = worker.part.worker, worker.part
+        assert not outcome.raised, f"{name}: {outcome.raised}"
+        assert not outcome.wrong, f"{name} got answers of other rows: {outcome.wrong}"
+        assert not outcome.unanswered, f"{name} has rows without an answer: {outcome.unanswered}"
+        assert outcome.rows == part.end - part.first, f"{name} lost rows"
+    return outcomes
+
+
+def slices(rows: int, engines: Sequence[dict[str, Any]]) -> list[Slice]:
+    """Divide a table among workers.
+
+    Args:
+        rows: Of the table.
+        engines: Arguments of the engine of each worker.
+
+    Returns:
+        Slices of equal length, in order.
+    """
+    count = len(engines)
+    return [
+        Slice(f"worker-{number}", number * rows // count, (number + 1) * rows // count, engine)
+        for number, engine in enumerate(engines)
+    ]
