@@ -1,6 +1,6 @@
 """The simulated service of ``bench`` with a log: which worker sent what, when, and what it was told.
 
-``python -m tests.support.logged_service [ADDRESS]`` prints its port and serves until its standard input ends. A worker is
+``python -m tests.support.logged_service ADDRESS`` prints its port and serves until its standard input ends. A worker is
 known by its User-Agent. What ``bench.service`` has at ``/_plan`` and ``/_stats`` works as there; ``GET /_log`` is the log.
 """
 
@@ -37,6 +37,7 @@ class Entry(NamedTuple):
     Attributes:
         at: When it came, in seconds of the service's clock.
         worker: Who sent it.
+        address: From where.
         inputs: What it asked.
         status: What it was told, 0 while it is not answered.
         resume_at: When the service announced to be asked again; None where this answer announced nothing.
@@ -44,6 +45,7 @@ class Entry(NamedTuple):
 
     at: float
     worker: str
+    address: str
     inputs: list[str]
     status: int
     resume_at: float | None
@@ -104,15 +106,23 @@ def early_requests(log: Sequence[Entry]) -> list[Entry]:
 
 
 @contextlib.contextmanager
-def logged_service() -> Iterator[LoggedService]:
-    """Run one on a free loopback port for the length of the block."""
-    command = [sys.executable, "-m", "tests.support.logged_service"]
+def logged_service(address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> Iterator[LoggedService]:
+    """Run one on a free port for the length of the block.
+
+    Args:
+        address: Where it listens.
+        prefix: A command that runs it, such as one that enters a namespace.
+
+    Returns:
+        The running service.
+    """
+    command = [*prefix, sys.executable, "-m", "tests.support.logged_service", address]
     with subprocess.Popen(
         command, cwd=ROOT, env=client_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
-            yield LoggedService(f"http://127.0.0.1:{int(process.stdout.readline())}")
+            yield LoggedService(f"http://{address}:{int(process.stdout.readline())}")
         finally:
             process.stdin.close()
             process.wait(STOP_TIMEOUT_S)
@@ -136,15 +146,15 @@ class _LoggedConnection(Connection):
             texts = inputs if isinstance(inputs, list) else [inputs]
             worker = _header(head.replace(b"User-Agent", b"user-agent"), b"user-agent").decode()
             self._account = _header(lowered_head, b"authorization")
-            self._entry = [time.monotonic(), worker, texts, 0, None]
+            self._entry = [time.monotonic(), worker, self._transport.get_extra_info("peername")[0], texts, 0, None]
             self.log.append(self._entry)
         super()._handle(head, lowered_head, body)
 
     def reply(self, status: int, body: bytes, headers: bytes = b"") -> None:
         if self._entry is not None:
-            self._entry[3] = status
+            self._entry[4] = status
             if b"Retry-After" in headers:
-                self._entry[4] = self.service._announced[self._account][1]
+                self._entry[5] = self.service._announced[self._account][1]
         super().reply(status, body, headers)
 
 
@@ -157,4 +167,4 @@ async def _serve(address: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"))
+    asyncio.run(_serve(*sys.argv[1:]))
