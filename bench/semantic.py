@@ -194,7 +194,7 @@ def connected(endpoints: dict[str, str], cache_dir: str) -> Iterator[Connection]
         endpoints: By the model's name, which is that of its prediction too.
         cache_dir: Where answers are stored.
     """
-    from huggingface_api_handler.inference.storage.sqlite import close_stores
+    from huggingface_api_handler.inference.storage.open_stores import close_stores
     from huggingface_api_handler.sql import connect
 
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from aiohttp import web
 from huggingface_api_handler.inference.protocols import hub_models
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.support.web_server import WebServer
 
 

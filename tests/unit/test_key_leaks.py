@@ -47,8 +47,8 @@ from huggingface_api_handler.inference.protocols.base import Body
 from huggingface_api_handler.inference.protocols.routing import resolve_route
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.scope import Scope
-from huggingface_api_handler.inference.storage.sqlite import close_stores
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport import client
 from huggingface_api_handler.redaction import preview

@@ -9,7 +9,8 @@ from typing import Protocol
 from ...errors import SessionClosedError
 from ..flow_control.route_registry import RouteRegistry
 from ..protocols.discovery import DetectedServers
-from ..storage.sqlite import Store, open_store, release_stores
+from ..storage.open_stores import release_stores
+from ..storage.sqlite import Store, open_store
 from ..telemetry.hooks import InferenceHook
 from ..transport.client import HttpClient
 

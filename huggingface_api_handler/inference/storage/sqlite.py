@@ -8,14 +8,12 @@ read-only disk, a damaged file or one that others may have written to costs one 
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import secrets
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .connection import SIDE_FILES, OurFileIsDamagedError, connect
+from .open_stores import shared_store
 from .quota_recovery import QuotaRow, read_quotas, write_quotas
 from .schema import ForeignFileError
 from .secret import SECRET_BYTES
@@ -250,20 +249,13 @@ def _is_corruption(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-# One store for a file in a process: closing any descriptor of a file gives up all of the process's locks on it
-# (https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled"). Sessions share it, and are counted.
-_stores_lock = threading.Lock()
-_stores: dict[tuple[int, Path], Store] = {}
-_holders: dict[Store, weakref.WeakSet[object]] = {}
-
-
 def open_store(folder: str | None, holder: object | None = None) -> Store:
     """Open the store in a folder, or return the one that this process has open there.
 
     Args:
         folder: The folder, ``~`` allowed. None means ``huggingface_api_handler`` in Hugging Face's cache folder
             (``HF_HOME``).
-        holder: Who keeps it open until ``release_stores``; None for a look.
+        holder: Who keeps it open until ``open_stores.release_stores``; None for a look.
 
     Returns:
         The store. It may still be opening its file: call ``store.wait_until_open`` where you need ``store.secret``.
@@ -271,58 +263,5 @@ def open_store(folder: str | None, holder: object | None = None) -> Store:
     from huggingface_hub import constants
 
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
-    with _stores_lock:
-        key = (os.getpid(), Path(os.path.realpath(path.expanduser())))  # one name for each folder
-        if key not in _stores:
-            _stores[key] = Store(key[1])
-        if holder is not None:
-            _holders.setdefault(_stores[key], weakref.WeakSet()).add(holder)
-        return _stores[key]
-
-
-def release_stores(holder: object) -> None:
-    """Let go of all stores that ``holder`` opened. Those that nobody else holds finish their operations and close.
-
-    Args:
-        holder: Who was given to ``open_store``.
-    """
-    with _stores_lock:
-        for key, store in list(_stores.items()):
-            holders = _holders.get(store, weakref.WeakSet[object]())
-            if key[0] == os.getpid() and holder in holders:
-                holders.discard(holder)
-                if not holders:
-                    del _stores[key], _holders[store]
-                    store.close()
-
-
-@atexit.register
-def close_stores() -> None:
-    """Finish all operations of this process's stores and close them. The next ``open_store`` opens them again."""
-    with _stores_lock:
-        _holders.clear()
-        for pid, folder in list(_stores):
-            store = _stores.pop((pid, folder))
-            if pid == os.getpid():
-                store.close()
-
-
-_suspended: list[Store] = []
-
-
-def _before_fork() -> None:
-    _stores_lock.acquire()
-    _suspended[:] = [store for (pid, _), store in _stores.items() if pid == os.getpid()]
-    for store in _suspended:
-        store.suspend()
-
-
-def _after_fork() -> None:
-    for store in _suspended:
-        store.resume()
-    _stores_lock.release()
-
-
-# A child would think that it holds the locks of an open file. They are its parent's alone, so the parent could remove
-# a WAL that both write to.
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    real = Path(os.path.realpath(path.expanduser()))  # one name for each folder
+    return shared_store(real, lambda: Store(real), holder)

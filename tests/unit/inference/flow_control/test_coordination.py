@@ -31,7 +31,8 @@ from huggingface_api_handler.inference.flow_control.limiter import Limiter, Outc
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
+from huggingface_api_handler.inference.storage.open_stores import close_stores
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from tests.conftest import Reply, Service
 
 ROOT = Path(__file__).parents[4]

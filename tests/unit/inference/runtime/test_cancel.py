@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.conftest import Service
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -12,7 +12,7 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.route_registry import RouteRegistry, RouteState
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.conftest import Service
 
 USING = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}

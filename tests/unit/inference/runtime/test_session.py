@@ -16,7 +16,7 @@ import pytest
 from huggingface_api_handler.errors import InferenceError, SessionClosedError
 from huggingface_api_handler.inference import InferenceHook, Session, predict, predict_batches
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.storage import sqlite
+from huggingface_api_handler.inference.storage import open_stores
 from huggingface_api_handler.inference.telemetry.events import QueryEnded, RequestAnswered
 from tests.conftest import Reply, Service
 
@@ -71,11 +71,11 @@ def test_closing_ends_the_thread_and_the_store_that_nobody_else_holds(service: S
     store = one.store(None)
     one.close()
     assert io_threads() == before + 1
-    assert store in sqlite._stores.values(), "the other session still holds it"
+    assert store in open_stores._stores.values(), "the other session still holds it"
     two.close()
     two.close()
     assert io_threads() == before
-    assert store not in sqlite._stores.values()
+    assert store not in open_stores._stores.values()
     assert ask(service, "a") == "a"
     assert len(service.asked) == 2, "what was stored is on disk"
 
@@ -86,7 +86,7 @@ def test_a_closed_session_says_so(service: Service) -> None:
     with pytest.raises(SessionClosedError, match="with Session"):
         ask(service, "a", session)
     assert service.asked == []
-    assert all(session not in holders for holders in sqlite._holders.values()), "nobody would release it"
+    assert all(session not in holders for holders in open_stores._holders.values()), "nobody would release it"
 
 
 def test_a_session_that_is_closed_ends_its_queries(service: Service) -> None:

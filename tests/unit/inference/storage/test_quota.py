@@ -19,8 +19,9 @@ import pytest
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.storage import quota as module
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.quota import Quota
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[4]

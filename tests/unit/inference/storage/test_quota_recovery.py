@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.quota_recovery import read_quotas
 from huggingface_api_handler.inference.storage.schema import SCHEMA
-from huggingface_api_handler.inference.storage.sqlite import close_stores, open_store
+from huggingface_api_handler.inference.storage.sqlite import open_store
 
 LIMITS = {"requests_per_month": 10}
 

@@ -18,9 +18,10 @@ from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import response_cache as module
 from huggingface_api_handler.inference.storage import response_table as table
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.scope import Scope
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.tasks import Media
 from huggingface_api_handler.tasks.input_types import LabelledText, TableRow, TextPair
 from tests.conftest import Reply, Service

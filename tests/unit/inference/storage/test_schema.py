@@ -15,9 +15,10 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage import response_cache, response_table, schema
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.secret import Seal
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from tests.conftest import Service
 from tests.unit.inference.storage.test_response_cache import new_cache
 from tests.unit.inference.storage.test_sqlite import ask, warnings

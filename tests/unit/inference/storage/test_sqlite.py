@@ -23,8 +23,9 @@ import pytest
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator, route_key
 from huggingface_api_handler.inference.storage import sqlite as module
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.schema import APPLICATION_ID, SCHEMA_VERSION
-from huggingface_api_handler.inference.storage.sqlite import Store, close_stores, open_store
+from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[4]
@@ -295,7 +296,7 @@ def test_a_store_that_may_not_be_written_costs_a_warning(what: str, service: Ser
         code = f"""
 import os
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.unit.inference.storage.test_sqlite import TEXTS, USING
 predict(TEXTS, USING, {{"endpoint": {service.url!r}, "cache": False, "cache_dir": {other!r}}})  # all modules are read
 close_stores()
@@ -355,7 +356,7 @@ def test_a_read_only_store_serves_what_it_holds_and_keeps_nothing_with_one_warni
 import os
 import pandas as pd
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.storage.sqlite import close_stores
+from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.unit.inference.storage.test_sqlite import TEXTS, USING
 engine = {{"endpoint": {service.url!r}, "cache_dir": {str(folder)!r}, "requests_per_hour": 10}}
 predict(TEXTS, USING, {{**engine, "cache": False, "cache_dir": {above!r}}})  # all modules are read

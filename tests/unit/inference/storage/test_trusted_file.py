@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from huggingface_api_handler.inference.storage.sqlite import close_stores, open_store
+from huggingface_api_handler.inference.storage.open_stores import close_stores
+from huggingface_api_handler.inference.storage.sqlite import open_store
 from tests.conftest import Service
 from tests.unit.inference.storage.test_sqlite import ask, warnings
 
