@@ -20,7 +20,7 @@ from bench.service import score
 
 START_TIMEOUT_S = 60.0
 SCORE_TOLERANCE = 2e-6
-_SHOWN = 5
+_MAX_EXAMPLES = 5
 
 
 def text_of(number: int) -> str:
@@ -184,7 +184,7 @@ def predict_slice(part: Slice) -> Outcome:
         elif abs(shares["POSITIVE"] - score(text)) > SCORE_TOLERANCE:
             wrong.append(text)
     usage = json.loads(json.dumps(out.attrs["usage"], default=str))
-    return Outcome(len(out), wrong[:_SHOWN], unanswered[:_SHOWN], usage, seconds, list(collected.messages))
+    return Outcome(len(out), wrong[:_MAX_EXAMPLES], unanswered[:_SHOWN], usage, seconds, list(collected.messages))
 
 
 def _import_for(worker: str) -> None:
