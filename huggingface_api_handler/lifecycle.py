@@ -173,7 +173,7 @@ def describe(
     if attribute == "task":
         return _task_table(model)
     if attribute == "usage":
-        return usage_log.usage_table(session.store(engine.cache_dir), str(scope.model))
+        return usage_log.usage_table(session.tables(engine).usage, str(scope.model))
     if attribute == "model":
         session.servers.restore(cast(Discovery, discovered), engine)
         described = describe_model(engine, model, session.http, session.servers)

@@ -1,4 +1,4 @@
-"""Where the key of an engine is found, and whether it is the engine's own or the machine's."""
+"""Where the key of an engine is found, and whether it is the engine's or the machine's; who logs in at its Redis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from ..errors import InputError
 from ..redaction import preview
+from .store_address import STORE_VARIABLE, StoreAddress, parse_store_address
 from .types import key_problem
 
 if TYPE_CHECKING:
@@ -76,6 +77,30 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
 
     stored = get_token()
     return SecretStr(stored) if stored else None
+
+
+def resolve_store(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> StoreAddress | None:
+    """Find the Redis that an engine shares with other machines.
+
+    Args:
+        settings: The engine's. Its ``store`` comes first.
+        environment: Variables by name; ``STORE_VARIABLE`` has the address of engines without ``store``.
+
+    Returns:
+        The address; None where nothing is shared. User and password are those of the variable, where that names the
+        same server.
+
+    Raises:
+        InputError: The variable holds no such address.
+    """
+    named = environment.get(STORE_VARIABLE, "").strip()
+    try:
+        machine = parse_store_address(named) if named else None
+    except ValueError as error:
+        raise InputError(f"the variable {STORE_VARIABLE} {error}. Set it anew and start this program again") from None
+    if settings.store is None:
+        return machine
+    return parse_store_address(settings.store).with_login_of(machine)
 
 
 def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:

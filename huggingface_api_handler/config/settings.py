@@ -16,7 +16,20 @@ from ..tasks.chunking import WHERE_NEEDED, LongText
 from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
-from .types import Choices, DirPath, FiniteFloat, Int, Key, Labels, ModelName, Name, OutputFields, StrList, Url
+from .types import (
+    Choices,
+    DirPath,
+    FiniteFloat,
+    Int,
+    Key,
+    Labels,
+    ModelName,
+    Name,
+    OutputFields,
+    StoreUrl,
+    StrList,
+    Url,
+)
 
 
 class _Arguments(BaseModel):
@@ -119,6 +132,20 @@ class EngineSettings(_Arguments):
         default=None,
         title="Answer store",
         description="Folder of the answer store. Default: huggingface_api_handler in the folder HF_HOME.",
+    )
+    store: StoreUrl | None = Field(
+        default=None,
+        title="Shared store",
+        description="Address of a Redis that several machines share, such as 'redis://host:6379/0' or 'rediss://host': "
+        "answers, usage, quotas, pauses and rates. Its user and password come by the variable HUGGINGFACE_API_STORE "
+        "alone, such as rediss://user:password@host:6379/0, and go to that host and port only. Default: the address in "
+        "that variable; without it, what is shared stays on each machine.",
+    )
+    answers: Literal["shared", "local"] = Field(
+        default="shared",
+        title="Where answers are stored",
+        description="With a store: 'shared' stores answers there, for all machines; 'local' on each machine, so that "
+        "only usage, quotas, pauses and rates are shared. Default: 'shared'.",
     )
     cache_ttl: FiniteFloat = Field(
         default=30 * 24 * 3600.0,

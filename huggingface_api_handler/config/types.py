@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..tasks.output_schema import parse_output_schema
 from ..urls import has_detour, origin_of, without_slash
 from .normalize import json_object
+from .store_address import STORE_VARIABLE, parse_store_address
 
 MIN_KEY_CHARS_WITH_DIGITS = 8
 """Of letters and digits, as in ``token-abc123``. Shorter texts are parts of answers too often."""
@@ -117,6 +118,17 @@ def _url(value: str) -> str:
     if parts.path.endswith("/") and path and "models" not in path.split("/"):
         url = urlsplit(url)._replace(path=f"/{path}/").geturl()
     return _with_readable_host(url, parts.hostname)
+
+
+def _store_url(value: str) -> str:
+    address = parse_store_address(value)
+    if address.is_with_login:
+        raise ValueError(
+            f"must hold no user name or password. Set the variable {STORE_VARIABLE} to the whole address, such as "
+            "redis://:PASSWORD@host:6379/0, in the environment of this program (MindsDB, where that runs the engine): "
+            "both are taken from there, for that host and port"
+        )
+    return str(address)
 
 
 def _with_readable_host(url: str, host: str) -> str:
@@ -221,6 +233,9 @@ DirPath = Annotated[
 
 Url = Annotated[str, Field(max_length=8192, json_schema_extra={"format": "uri"}), AfterValidator(_url)]
 """An http(s) URL without user and password. A slash at its end is kept where it can mean another address."""
+
+StoreUrl = Annotated[str, Field(max_length=1000), AfterValidator(_store_url)]
+"""The address of a Redis, without user and password."""
 
 Int = Annotated[int, BeforeValidator(refuse_bool)]
 """A whole number, also one that SQL wrote as text."""

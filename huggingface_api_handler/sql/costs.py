@@ -132,7 +132,11 @@ def _written(sent: Sent) -> float | None:
     query, parameters = sent.query, sent.query.model.parameters
     limits = [float(most) for name in _MOST_WRITTEN if type(most := parameters.get(name)) is int]
     scope = query.scope
-    total = usage_log.total_usage(query.store, scope.model) if scope is not None and scope.model is not None else None
+    total = (
+        usage_log.total_usage(query.tables.usage, scope.model)
+        if scope is not None and scope.model is not None
+        else None
+    )
     answers = 0 if total is None else total.requests - total.retries
     if total is not None and total.tokens and answers > 0:
         # A service counts read and written in one. What was read had about as many tokens a byte as what would be.

@@ -135,14 +135,13 @@ def usage_frame(connection: Connection) -> pd.DataFrame:
             continue
         settings = settings_without_key(engine)
         scope = lifecycle.scope_of(engine.id, {"id": model.id})
-        frame = usage_log.usage_table(connection.session.store(settings.cache_dir), str(scope.model))
+        frame = usage_log.usage_table(connection.session.tables(settings).usage, str(scope.model))
         frame.insert(0, "model", model.name)
         frame.insert(1, "version", model.version)
         frames.append(frame)
     filled = [frame for frame in frames if len(frame)]
     if not filled:
-        empty = usage_log.usage_table(connection.session.store(None), "")
-        filled = [pd.concat([pd.DataFrame({"model": [], "version": []}), empty], axis="columns")]
+        filled = [pd.concat([pd.DataFrame({"model": [], "version": []}), usage_log.no_usage()], axis="columns")]
     return _with_types(pd.concat(filled, ignore_index=True))
 
 

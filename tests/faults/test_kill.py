@@ -20,6 +20,7 @@ import pytest
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN_ROWS, ResponseCache
 from huggingface_api_handler.inference.storage.sqlite import Store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteAnswers
 from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
@@ -75,7 +76,7 @@ def stored(folder: Path, url: str, rows: int, look_at: Path) -> set[str]:
     if not keys:
         return set()
     store = Store(look_at)
-    asked = ResponseCache(store, SCOPE, url, model_settings(USING), 1e9, read=True)
+    asked = ResponseCache(SqliteAnswers(store), SCOPE, url, model_settings(USING), 1e9, read=True)
     found = {text for text in texts(rows) if asked.key(text) in keys}
     store.close()
     assert len(found) == len(keys)

@@ -15,6 +15,7 @@ import pytest
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.storage.sqlite import open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
 from huggingface_api_handler.inference.telemetry import usage_log
 from tests.support import upgrade
 
@@ -125,7 +126,9 @@ def usage(storage: Path, model: str) -> list[dict[str, Any]]:
             "AND served.resource_id = predictor.id WHERE predictor.name = ?",
             (model,),
         ).fetchall()
-    table = usage_log.usage_table(open_store(str((storage / upgrade.SQL_STORE).parent)), f"{scope} {number}")
+    table = usage_log.usage_table(
+        SqliteUsage(open_store(str((storage / upgrade.SQL_STORE).parent))), f"{scope} {number}"
+    )
     columns = upgrade.plain(table)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

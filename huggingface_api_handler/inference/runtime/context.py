@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...pieces import LARGE_BYTES
@@ -31,6 +31,7 @@ from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
+from ..storage.tables import AnswerTable, Tables
 from ..telemetry.hooks import Hooks, InferenceHook, hooks_of
 from ..telemetry.usage import Usage
 from ..tokenizers import tokenizer_of
@@ -38,6 +39,9 @@ from ..transport.client import MAX_RESPONSE_BYTES, Response
 from ..transport.large_bodies import off_loop
 from .chunked_text import asks_in_parts
 from .session import ConcurrencyLimiter, Session, default_session
+
+if TYPE_CHECKING:
+    from ..storage.redis_store import RedisStore
 
 Load = Callable[[MediaRef], Awaitable[Media]]
 Save = Callable[[Media], Awaitable[str]]
@@ -132,7 +136,9 @@ class Query:
         scope: whose it is; None from Python without a name.
         hooks: who is told of it; None where there is nobody.
         failed: the routes to other providers that have failed for everybody. What they answered before is found.
-        store: the file of what outlives the process.
+        store: the file of what the processes of this machine share.
+        shared_store: the Redis that several machines share; None where there is none.
+        tables: where answers, counts and usage are stored: in one or the other.
         answers: the stored answers that it may use.
     """
 
@@ -145,13 +151,18 @@ class Query:
     hooks: Hooks | None = None
     failed: tuple[Route, ...] = ()
     store: Store = field(init=False)
+    shared_store: RedisStore | None = field(init=False)
+    tables: Tables = field(init=False)
     answers: AnyResponseCache = field(init=False)
 
     def __post_init__(self) -> None:
         store = self.session.store(self.engine.cache_dir)
         store.wait_until_open()
+        tables = self.session.tables(self.engine)
         object.__setattr__(self, "store", store)
-        object.__setattr__(self, "answers", self._answers(store))
+        object.__setattr__(self, "shared_store", self.session.shared_store(self.engine))
+        object.__setattr__(self, "tables", tables)
+        object.__setattr__(self, "answers", self._answers(tables.answers))
 
     @classmethod
     def of(
@@ -235,7 +246,7 @@ class Query:
             load,
             save,
             answers=self.answers,
-            quota=Quota(self.store, self._owner().encode(), limits),
+            quota=Quota(self.tables.quotas, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
             detect=detect,
@@ -280,7 +291,7 @@ class Query:
         """
         return await self.session.routes.state(route, self.engine, self.store)
 
-    def _answers(self, store: Store) -> AnyResponseCache:
+    def _answers(self, table: AnswerTable) -> AnyResponseCache:
         model, engine = self.model, self.engine
         wanted = model.cache if model.cache is not None else engine.cache
         if not (model.definition.deterministic if wanted is None else wanted):
@@ -290,7 +301,7 @@ class Query:
         # Without its slash, as since the first release: stored answers are found by it.
         caches = [
             ResponseCache(
-                store, self._owner_of_answers(route), self._stored_url(route.url), model, engine.cache_ttl, read=read
+                table, self._owner_of_answers(route), self._stored_url(route.url), model, engine.cache_ttl, read=read
             )
             for route in routes
         ]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ...errors import SessionClosedError
+from ...config.credentials import resolve_store
+from ...config.settings import EngineSettings
+from ...errors import InputError, SessionClosedError
 from ..flow_control.route_registry import RouteRegistry
 from ..protocols.discovery import DetectedServers
 from ..storage.open_stores import release_stores
 from ..storage.sqlite import Store, open_store
+from ..storage.sqlite_tables import sqlite_tables
+from ..storage.tables import Tables
 from ..telemetry.hooks import InferenceHook
 from ..transport.client import HttpClient
+
+if TYPE_CHECKING:
+    from ..storage.redis_store import RedisStore
 
 
 class ConcurrencyLimiter(Protocol):
@@ -76,6 +83,54 @@ class Session:
         if self.http.is_closed:
             raise SessionClosedError
         return open_store(folder, self)
+
+    def shared_store(self, engine: EngineSettings) -> RedisStore | None:
+        """The Redis that an engine shares with other machines, kept open until the session is closed.
+
+        Args:
+            engine: The engine's settings.
+
+        Returns:
+            The store, the same object for all sessions of the process; None where nothing is shared.
+
+        Raises:
+            SessionClosedError: The session was closed, so nobody would release the store.
+            InputError: There is no such address, or the package redis is not installed.
+        """
+        address = resolve_store(engine)
+        if address is None:
+            return None
+        if self.http.is_closed:
+            raise SessionClosedError
+        try:
+            from ..storage.redis_store import open_redis_store
+        except ImportError:
+            raise InputError(
+                f"store = '{address}' needs the package redis. Run pip install 'huggingface_api_handler[redis]' in the "
+                "environment of this program (MindsDB, where that runs the engine)"
+            ) from None
+        return open_redis_store(address, self)
+
+    def tables(self, engine: EngineSettings) -> Tables:
+        """Where the answers, counts and usage of an engine are stored.
+
+        Args:
+            engine: The engine's settings.
+
+        Returns:
+            The tables: of the shared store where there is one, with answers of this machine where the engine says so.
+
+        Raises:
+            SessionClosedError: As of ``shared_store``.
+            InputError: As of ``shared_store``.
+        """
+        local, shared = sqlite_tables(self.store(engine.cache_dir)), self.shared_store(engine)
+        if shared is None:
+            return local
+        from ..storage.redis_tables import redis_tables
+
+        tables = redis_tables(shared)
+        return tables._replace(answers=local.answers) if engine.answers == "local" else tables
 
     def name_address(self, address: str, name: str) -> None:
         """Give a name to a server whose address is another one each time it is started.

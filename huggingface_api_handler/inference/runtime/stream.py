@@ -108,7 +108,7 @@ def predict_frames(
         run.abandon()
         usage.seconds = time.monotonic() - started
         if has_begun and not run.was_forked:  # there the query goes on, and is counted at its end
-            usage_log.record(query.store, query.scope, usage)
+            usage_log.record(query.tables.usage, query.scope, usage)
             _tell_left_out(usage.left_out, query.model)
             if hooks is not None:
                 _tell_end(hooks, query, sys.exc_info()[1])

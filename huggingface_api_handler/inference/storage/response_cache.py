@@ -6,16 +6,12 @@ An answer is the part of a response that belongs to one input: parsed JSON, or m
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from hashlib import blake2b, sha256
-from typing import TypeVar
 
 import orjson
 
@@ -24,12 +20,8 @@ from ...pieces import LARGE_BYTES
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
 from ..transport.large_bodies import off_loop
-from . import response_table
-from .response_table import MAX_INSERT_ROWS, PendingRows
 from .secret import Seal, owner_of
-from .sqlite import Store
-
-T = TypeVar("T")
+from .tables import MAX_APPENDED_ROWS, AnswerTable, PendingRows
 
 PREPROCESSING_VERSION = 1
 """Part of every key. Raise it when a cell is sent differently than before, so that old answers are not found."""
@@ -55,8 +47,8 @@ _CHECKSUM_BYTES = 4
 _WRITE_DELAY_S = 0.02
 """How long an answer may wait for others, so that one statement stores them together."""
 
-_HIGH_RATE_ROWS = MAX_INSERT_ROWS // 4
-"""Answers within ``_WRITE_DELAY_S`` from which it is worth waiting for a whole statement of ``MAX_INSERT_ROWS``."""
+_HIGH_RATE_ROWS = MAX_APPENDED_ROWS // 4
+"""Answers within ``_WRITE_DELAY_S`` from which it is worth waiting for a whole statement of ``MAX_APPENDED_ROWS``."""
 
 _VACUUM_EVERY_ROWS = 2048
 """Rows stored between two calls of ``vacuum``, so that its cost is spread over many."""
@@ -68,26 +60,27 @@ class ResponseCache:
     Belongs to one event loop.
     """
 
-    def __init__(self, store: Store, scope: str, url: str, model: ModelSettings, ttl: float, *, read: bool) -> None:
+    def __init__(
+        self, table: AnswerTable, scope: str, url: str, model: ModelSettings, ttl: float, *, read: bool
+    ) -> None:
         """Derive the query's key. Waits until the store is open, so call it outside of the event loop.
 
         Args:
-            store: Where answers are stored.
+            table: Where answers are stored.
             scope: Who asks. A query of another scope finds none of these answers.
             url: Where requests go.
             model: What is asked.
             ttl: Seconds for which a stored answer may be used.
             read: False to store answers and find none.
         """
-        self._store, self._ttl_s, self._read = store, ttl, read
+        self._table, self._ttl_s, self._read = table, ttl, read
         settings = {name: getattr(model, name) for name in _KEYED_SETTINGS}
         settings.update({name: given for name in _KEYED_WHERE_GIVEN if (given := getattr(model, name)) is not None})
         query = orjson.dumps([scope, url, settings, PREPROCESSING_VERSION], option=orjson.OPT_SORT_KEYS, default=str)
-        store.wait_until_open()
-        self._secret = store.secret
-        self._seal = Seal(self._secret, owner_of(self._secret, scope))
+        table_secret = table.secret()
+        self._seal = Seal(table_secret, owner_of(table_secret, scope))
         # BLAKE2 with a key is a MAC as it is (RFC 7693 section 2.9).
-        secret = blake2b(query, key=self._secret, digest_size=32).digest()
+        secret = blake2b(query, key=table_secret, digest_size=32).digest()
         self._query_key = secret[:KEY_BYTES]
         self._keyed_hash = blake2b(key=secret, digest_size=KEY_BYTES)
         self._pending: PendingRows = []
@@ -129,16 +122,10 @@ class ResponseCache:
         if not self._read:
             return {}
         if self._was_asked_before is None:
-            opening = self._store.run(
-                self._if_same_secret(partial(response_table.open_query, query=self._query_key), False), True
-            )
-            self._was_asked_before = await asyncio.wrap_future(opening)
+            self._was_asked_before = await asyncio.wrap_future(self._table.open_query(self._seal, self._query_key))
         if not self._was_asked_before:
             return {}
-        no_rows: list[tuple[bytes, bytes]] = []
-        since = int(time.time() - self._ttl_s)
-        select = partial(response_table.select, keys=keys, since=since, seal=self._seal)
-        selecting = self._store.run(self._if_same_secret(select, no_rows), no_rows)
+        selecting = self._table.select(self._seal, keys, self._ttl_s)
         answers = {}
         for key, data in await asyncio.wrap_future(selecting):
             with suppress(ValueError, TypeError):  # damaged: it is asked again
@@ -157,8 +144,8 @@ class ResponseCache:
             self._pending += bytearray(key), _to_bytes(key, answer)
         except TypeError:  # a provider's helper may return what is no JSON
             return
-        if len(self._pending) >= 2 * MAX_INSERT_ROWS:
-            self._write(MAX_INSERT_ROWS)
+        if len(self._pending) >= 2 * MAX_APPENDED_ROWS:
+            self._write(MAX_APPENDED_ROWS)
         elif self._write_timer is None:
             self._start_timer()
 
@@ -196,10 +183,9 @@ class ResponseCache:
         self._write(len(self._pending) // 2)
         if self._rows_since_vacuum:
             self._vacuum()
-        # The store runs one operation after another, so all of the above is done before this one.
-        await asyncio.wrap_future(self._store.run_untransacted(lambda _connection: None, None))
-        if self._is_query_recorded:  # nobody waits for this
-            self._store.run(response_table.index, None)
+        await asyncio.wrap_future(self._table.flush())
+        if self._is_query_recorded:
+            self._table.index()
 
     def _start_timer(self) -> None:
         self._write_timer = asyncio.get_running_loop().call_later(_WRITE_DELAY_S, self._on_timer)
@@ -227,26 +213,15 @@ class ResponseCache:
         self._previous_pending_rows = 0
         if not self._is_query_recorded:
             self._is_query_recorded = True
-            record_query = partial(response_table.record_query, query=self._query_key)
-            self._store.run_untransacted(self._if_same_secret(record_query, None), None)
-        now = time.time()
-        append = partial(
-            response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + self._ttl_s), seal=self._seal
-        )
-        self._writes.append((self._store.run_untransacted(self._if_same_secret(append, None), None), weight or count))
+            self._table.record_query(self._seal, self._query_key, self._ttl_s)
+        self._writes.append((self._table.append(self._seal, rows, self._ttl_s), weight or count))
         self._rows_since_vacuum += weight or count
         if self._rows_since_vacuum >= _VACUUM_EVERY_ROWS:
             self._vacuum()
 
     def _vacuum(self) -> None:
         self._rows_since_vacuum = 0
-        self._store.run(self._if_same_secret(partial(response_table.vacuum, query=self._query_key), None), None)
-
-    def _if_same_secret(
-        self, operation: Callable[[sqlite3.Connection], T], default: T
-    ) -> Callable[[sqlite3.Connection], T]:
-        """The operation, unless the store was opened with another secret meanwhile: then nobody would find the keys."""
-        return lambda connection: operation(connection) if self._store.secret == self._secret else default
+        self._table.vacuum(self._seal, self._query_key, self._ttl_s)
 
 
 def _as_sent(item: Input) -> bytes:

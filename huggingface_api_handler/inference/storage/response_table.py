@@ -18,12 +18,10 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from .secret import Seal
+from .tables import MAX_APPENDED_ROWS, PendingRows
 
 MAX_STORE_BYTES = 2 * 1024**3
 """Size of the file's used pages above which answers are deleted, the oldest of whoever has most."""
-
-MAX_INSERT_ROWS = 256
-"""Rows of the largest INSERT. Others insert half as many, a quarter and so on, so that few statements stay prepared."""
 
 _MAX_UNINDEXED_ROWS = 131_072
 """Rows above which ``vacuum`` indexes. So many take about 0.2 s, and the next query may wait for them."""
@@ -42,10 +40,6 @@ _MAX_FREE_SHARE = 0.25
 
 _VACUUM_PAGES = 1000
 """Pages given back to the disk at once, 4 MB at SQLite's default page size, so that no other operation waits long."""
-
-
-PendingRows = list[bytearray]
-"""Keys and answers in turn, to be stored. Of all binary types, sqlite3 looks up no adapter for ``bytearray`` alone."""
 
 
 class _PageCounts(NamedTuple):
@@ -77,7 +71,7 @@ def append(connection: sqlite3.Connection, rows: PendingRows, stored_at: int, ex
         seal: Of their scope, so that ``select`` believes them.
     """
     # Few large statements: each one releases the interpreter's lock, which the event loop's thread then competes for.
-    start, batch_rows, total = 0, MAX_INSERT_ROWS, len(rows) // 2
+    start, batch_rows, total = 0, MAX_APPENDED_ROWS, len(rows) // 2
     is_single_statement = total in _INSERTS
     if not is_single_statement:
         connection.execute("BEGIN IMMEDIATE")
@@ -97,7 +91,7 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO answers(key, kept, expires, owner, answer, mac) VALUES {values}"  # noqa: S608
 
 
-_INSERTS = {1 << power: _insert(1 << power) for power in range(MAX_INSERT_ROWS.bit_length())}
+_INSERTS = {1 << power: _insert(1 << power) for power in range(MAX_APPENDED_ROWS.bit_length())}
 
 
 def vacuum(connection: sqlite3.Connection, query: bytes) -> None:

@@ -90,7 +90,7 @@ class Seal:
             secret: The store's secret.
             owner: What stands for the scope of the answers that ``sealed`` is called for.
         """
-        self.owner = owner
+        self.secret, self.owner = secret, owner
         self._hash = blake2b(key=blake2b(_KEY_NAME, key=secret, digest_size=32).digest(), digest_size=_MAC_BYTES)
 
     def sealed(self, rows: list[bytearray], stored_at: int, expires_at: int) -> list[bytearray]:

@@ -22,6 +22,7 @@ from huggingface_api_handler.inference.storage import quota as module
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteQuotas
 from tests.conftest import Service
 
 ROOT = Path(__file__).parents[4]
@@ -78,38 +79,38 @@ def refusal(quota: Quota) -> str:
 def test_all_of_a_limit_may_be_used_and_no_more_however_many_ask_at_once(
     limit: int, store: Store, clock: Clock
 ) -> None:
-    assert granted(Quota(store, b"e", {"requests_per_hour": limit}, clock), limit + 200) == limit
-    assert granted(Quota(store, b"e", {"requests_per_hour": limit}, clock), 5) == 0
-    assert granted(Quota(store, b"another engine", {"requests_per_hour": limit}, clock), 1) == 1
+    assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": limit}, clock), limit + 200) == limit
+    assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": limit}, clock), 5) == 0
+    assert granted(Quota(SqliteQuotas(store), b"another engine", {"requests_per_hour": limit}, clock), 1) == 1
 
 
 def test_what_a_query_does_not_use_is_given_back(store: Store, clock: Clock) -> None:
     for _ in range(50):
-        assert granted(Quota(store, b"e", {"requests_per_hour": 1000}, clock), 1) == 1
-    assert granted(Quota(store, b"e", {"requests_per_hour": 1000}, clock), 2000) == 950
+        assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 1000}, clock), 1) == 1
+    assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 1000}, clock), 2000) == 950
 
 
 def test_periods_begin_anew_in_utc_and_an_hour_does_not_free_a_month(store: Store, clock: Clock) -> None:
     limits = {"requests_per_hour": 10, "requests_per_month": 25}
     clock.now = NOON - 1
-    assert granted(Quota(store, b"e", limits, clock), 99) == 10
+    assert granted(Quota(SqliteQuotas(store), b"e", limits, clock), 99) == 10
     clock.now = NOON
-    assert granted(Quota(store, b"e", limits, clock), 99) == 10
+    assert granted(Quota(SqliteQuotas(store), b"e", limits, clock), 99) == 10
     clock.now = NOON + HOUR
-    quota = Quota(store, b"e", limits, clock)
+    quota = Quota(SqliteQuotas(store), b"e", limits, clock)
     assert granted(quota, 99) == 5
     assert "requests_per_month = 25" in refusal(quota)
     assert "with the next month (UTC)" in refusal(quota)
     clock.now = NOON + 12 * HOUR
-    assert granted(Quota(store, b"e", limits, clock), 99) == 10
-    quota = Quota(store, b"e", limits, clock)
+    assert granted(Quota(SqliteQuotas(store), b"e", limits, clock), 99) == 10
+    quota = Quota(SqliteQuotas(store), b"e", limits, clock)
     assert "requests_per_hour = 10 was reached before this row; it begins anew with the next full hour" in refusal(
         quota
     )
 
 
 def test_what_was_taken_in_one_hour_is_not_used_in_the_next(store: Store, clock: Clock) -> None:
-    quota = Quota(store, b"e", {"requests_per_hour": 1000, "requests_per_month": 1000}, clock)
+    quota = Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 1000, "requests_per_month": 1000}, clock)
     asyncio.run(quota.take())
     clock.now = NOON + HOUR
     assert granted(quota, 2000) == 999, "what is left of the hour before goes back to the month"
@@ -118,7 +119,7 @@ def test_what_was_taken_in_one_hour_is_not_used_in_the_next(store: Store, clock:
 def test_counts_of_past_months_are_let_go(store: Store, clock: Clock) -> None:
     limits = {"requests_per_hour": 10, "requests_per_month": 100}
     for _ in range(3):
-        granted(Quota(store, b"e", limits, clock), 1)
+        granted(Quota(SqliteQuotas(store), b"e", limits, clock), 1)
         clock.now += 31 * 24 * HOUR
     periods = store.run(lambda connection: connection.execute("SELECT count(*) FROM quotas").fetchone()[0], -1).result()
     assert periods == 2
@@ -129,13 +130,13 @@ def test_there_is_one_warning_at_four_fifths_in_each_period(store: Store, clock:
         return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
     for _ in range(7):
-        granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 1)
+        granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 10}, clock), 1)
     assert warnings() == []
     for _ in range(5):
-        granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 1)
+        granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 10}, clock), 1)
     assert warnings() == ["8 of requests_per_hour = 10 are used; it begins anew with the next full hour (UTC)"]
     clock.now += HOUR
-    granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 9)
+    granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 10}, clock), 9)
     assert len(warnings()) == 2
 
 
@@ -144,10 +145,10 @@ def test_while_the_store_is_locked_the_count_goes_on_in_memory_from_what_was_see
 ) -> None:
     monkeypatch.setattr("huggingface_api_handler.inference.storage.sqlite._BUSY_TIMEOUT_S", 0.2)
     store = open_store(str(tmp_path))
-    assert granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 6) == 6
+    assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 10}, clock), 6) == 6
     other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    assert granted(Quota(store, b"e", {"requests_per_hour": 10}, clock), 12) == 4
+    assert granted(Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 10}, clock), 12) == 4
     other.execute("ROLLBACK")
     other.close()
 
@@ -220,8 +221,9 @@ def test_two_processes_at_once_never_exceed_a_limit_and_use_all_of_it(tmp_path: 
 import asyncio
 from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.sqlite import open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteQuotas
 async def ask():
-    quota = Quota(open_store({str(tmp_path)!r}), b"e", {{"requests_per_month": 20000}})
+    quota = Quota(SqliteQuotas(open_store({str(tmp_path)!r})), b"e", {{"requests_per_month": 20000}})
     taken = 0
     await quota.release()
     print("ready", flush=True)

@@ -17,13 +17,14 @@ from huggingface_api_handler.inference.storage.quota import Quota
 from huggingface_api_handler.inference.storage.quota_recovery import read_quotas
 from huggingface_api_handler.inference.storage.schema import SCHEMA
 from huggingface_api_handler.inference.storage.sqlite import open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteQuotas
 
 LIMITS = {"requests_per_month": 10}
 
 
 def granted(folder: Path, asked: int) -> int:
     async def ask() -> int:
-        quota = Quota(open_store(str(folder)), b"e", LIMITS)
+        quota = Quota(SqliteQuotas(open_store(str(folder))), b"e", LIMITS)
         failures = [await quota.take() for _ in range(asked)]
         await quota.release()
         return failures.count(None)

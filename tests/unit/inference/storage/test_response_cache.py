@@ -22,6 +22,8 @@ from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteAnswers
+from huggingface_api_handler.inference.storage.tables import PendingRows
 from huggingface_api_handler.tasks import Media
 from huggingface_api_handler.tasks.input_types import LabelledText, TableRow, TextPair
 from tests.conftest import Reply, Service
@@ -271,7 +273,7 @@ def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> 
 
 
 def new_cache(store: Store, ttl: float = 100.0) -> ResponseCache:
-    return ResponseCache(store, "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
+    return ResponseCache(SqliteAnswers(store), "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
 
 
 def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +332,7 @@ def test_what_lands_while_others_are_written_is_written_after_them_at_once(
     store, written, begun, slow = open_store(str(tmp_path)), list[int](), threading.Event(), threading.Event()
     append = table.append
 
-    def slowly(connection: sqlite3.Connection, rows: table.PendingRows, **others: Any) -> None:
+    def slowly(connection: sqlite3.Connection, rows: PendingRows, **others: Any) -> None:
         written.append(len(rows) // 2)
         begun.set()
         slow.wait(10)
@@ -361,7 +363,7 @@ def test_few_answers_are_written_soon_and_many_in_whole_statements(
     monkeypatch.setattr(module, "_WRITE_DELAY_S", 1e6)
     store, sizes, append = open_store(str(tmp_path)), list[int](), table.append
 
-    def recorded(connection: sqlite3.Connection, rows: table.PendingRows, **others: Any) -> None:
+    def recorded(connection: sqlite3.Connection, rows: PendingRows, **others: Any) -> None:
         sizes.append(len(rows) // 2)
         append(connection, rows, **others)
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.storage import response_table as table
-from huggingface_api_handler.inference.storage.response_table import PendingRows
 from huggingface_api_handler.inference.storage.schema import SCHEMA
 from huggingface_api_handler.inference.storage.secret import Seal
+from huggingface_api_handler.inference.storage.tables import MAX_APPENDED_ROWS, PendingRows
 
 NOW = 1_000_000
 QUERY = b"query"
@@ -81,7 +81,7 @@ def test_of_two_answers_under_one_key_the_later_is_found(connection: sqlite3.Con
 
 
 def test_answers_are_stored_in_their_order_all_or_none(connection: sqlite3.Connection) -> None:
-    many = 2 * table.MAX_INSERT_ROWS + 5
+    many = 2 * MAX_APPENDED_ROWS + 5
     append(connection, new_rows(0, many))
     assert [key for (key,) in connection.execute("SELECT key FROM answers ORDER BY id")] == [
         b"key %04d" % number for number in range(many)

@@ -20,6 +20,7 @@ from huggingface_api_handler.inference.protocols.reported_usage import reported_
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.conftest import Reply, Service
@@ -37,7 +38,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     model = model_settings({"task": "text-classification", "column": "text", "target": "y"})
     for texts in (["good 1", "good 1", None], ["good 1", "good 2", "bad"]):
         predict_frame(pd.DataFrame({"text": texts}), model, engine, scope=SCOPE)
-    table = usage_log.usage_table(open_store(str(tmp_path)), "model 1")
+    table = usage_log.usage_table(SqliteUsage(open_store(str(tmp_path))), "model 1")
     assert table["query"][0] == "all"
     assert table["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
     shown = ["queries", "rows", "nulls", "distinct", "stored", "requests", "answered", "requests_avoided"]
@@ -50,7 +51,7 @@ def test_a_query_is_a_row_and_all_of_them_are_the_first(service: Service, tmp_pa
     assert table["bytes_sent"][0] == sum(table["bytes_sent"][1:]) > 0
     assert table["bytes_received"][0] == sum(table["bytes_received"][1:]) > 0
     assert "host" not in table.columns
-    assert len(usage_log.usage_table(open_store(str(tmp_path)), "model 2")) == 0
+    assert len(usage_log.usage_table(SqliteUsage(open_store(str(tmp_path))), "model 2")) == 0
 
 
 def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
@@ -60,8 +61,8 @@ def test_quantiles_of_all_queries_are_right_to_a_tenth(tmp_path: Path) -> None:
         usage = Usage("t", "m", "h")
         for each in seconds[start : start + 500]:
             usage.record_response(each, 10, {})
-        usage_log.record(store, SCOPE, usage)
-    table = usage_log.usage_table(store, "model 1")
+        usage_log.record(SqliteUsage(store), SCOPE, usage)
+    table = usage_log.usage_table(SqliteUsage(store), "model 1")
     assert table["p50_seconds"][0] == pytest.approx(np.quantile(seconds, 0.5), rel=0.1)
     assert table["p95_seconds"][0] == pytest.approx(np.quantile(seconds, 0.95), rel=0.1)
 
@@ -71,24 +72,25 @@ def test_totals_survive_processes(tmp_path: Path) -> None:
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.storage.sqlite import open_store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.unit.inference.telemetry.test_usage_log import SCOPE
 for _ in range(50):
-    usage_log.record(open_store({str(tmp_path)!r}), SCOPE, Usage("t", "m", "h", rows=3, requests=2))
+    usage_log.record(SqliteUsage(open_store({str(tmp_path)!r})), SCOPE, Usage("t", "m", "h", rows=3, requests=2))
 """
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    total = usage_log.usage_table(open_store(str(tmp_path)), "model 1").iloc[0]
+    total = usage_log.usage_table(SqliteUsage(open_store(str(tmp_path))), "model 1").iloc[0]
     assert (total["queries"], total["rows"], total["requests"]) == (100, 300, 200)
 
 
 def test_a_thousand_are_kept_of_a_model_and_the_total_counts_all(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     for _ in range(1100):
-        usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
-    usage_log.record(store, Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
+        usage_log.record(SqliteUsage(store), SCOPE, Usage("t", "m", "h", rows=1))
+    usage_log.record(SqliteUsage(store), Scope("engine", "model 2"), Usage("t", "m", "h", rows=1))
     assert stored_queries(store) == [("model 1", 1000), ("model 2", 1)]
-    table = usage_log.usage_table(store, "model 1")
+    table = usage_log.usage_table(SqliteUsage(store), "model 1")
     assert table["rows"][0] == 1100
     assert len(table) == 21
 
@@ -101,11 +103,11 @@ def stored_queries(store: Store) -> list[Any]:
 @pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"rows": 1}', b'{"latencies": 7}'])
 def test_a_usage_record_that_cannot_be_read_is_left_out(garbage: bytes, tmp_path: Path, caplog: Any) -> None:
     store = open_store(str(tmp_path))
-    usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=1))
+    usage_log.record(SqliteUsage(store), SCOPE, Usage("t", "m", "h", rows=1))
     for statement in ("UPDATE receipts SET receipt = ?", "UPDATE totals SET receipt = ?"):
         store.run(lambda connection, statement=statement: connection.execute(statement, (garbage,)).rowcount, 0)  # type: ignore[misc]
-    usage_log.record(store, SCOPE, Usage("t", "m", "h", rows=2))
-    table = usage_log.usage_table(store, "model 1")
+    usage_log.record(SqliteUsage(store), SCOPE, Usage("t", "m", "h", rows=2))
+    table = usage_log.usage_table(SqliteUsage(store), "model 1")
     assert list(table["rows"]) == [2, 2]
     assert any("cannot be read" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)  # fmt: skip
 
@@ -125,8 +127,8 @@ def test_what_an_older_version_stored_is_shown_and_counted_on(tmp_path: Path) ->
         store.run(lambda connection, statement=statement: connection.execute(statement, ("model 1", old)).rowcount, 0)  # type: ignore[misc]
     newer = Usage("text-classification", "m", "h", rows=1, cache_hits=1, rate_limit_waits=1)
     newer.errors["rejected input"] += 1
-    usage_log.record(store, SCOPE, newer)
-    table = usage_log.usage_table(store, "model 1")
+    usage_log.record(SqliteUsage(store), SCOPE, newer)
+    table = usage_log.usage_table(SqliteUsage(store), "model 1")
     shown = ["rows", "stored", "waits", "requests", "tokens", "p50_seconds", "p95_seconds"]
     assert table[shown].iloc[0].tolist() == [10, 4, 3, 5, 11, 0.5, 1.0]
     assert table[shown].iloc[2].tolist() == [9, 3, 2, 5, 11, 0.5, 1.0]
@@ -149,7 +151,7 @@ def test_a_query_that_ends_in_an_error_leaves_its_usage(service: Service, tmp_pa
     model = model_settings({"task": "text-classification", "column": "t", "target": "y"}, engine)
     with pytest.raises(InferenceError):
         predict_frame(pd.DataFrame({"t": ["a", "b"]}), model, engine, scope=scope)
-    shown = usage_log.usage_table(open_store(str(tmp_path)), "m")
+    shown = usage_log.usage_table(SqliteUsage(open_store(str(tmp_path))), "m")
     assert shown["requests"][0] == 1
     assert json.loads(shown["errors"][0]) == {"query stopped": 2}
 
@@ -166,7 +168,11 @@ def test_tokens_of_recorded_chats_are_counted_once_and_shown(service: Service, t
     for _ in range(2):  # the second time from the store, and no token is used
         assert predict_frame(frame, model, engine, scope=SCOPE)["y_error"].isna().all()
     tokens = sum(chat["usage"]["total_tokens"] for chat in chats)
-    assert list(usage_log.usage_table(open_store(str(tmp_path)), "model 1")["tokens"]) == [tokens, 0, tokens]
+    assert list(usage_log.usage_table(SqliteUsage(open_store(str(tmp_path))), "model 1")["tokens"]) == [
+        tokens,
+        0,
+        tokens,
+    ]
 
 
 def test_compute_time_of_recorded_answers_is_in_seconds() -> None:

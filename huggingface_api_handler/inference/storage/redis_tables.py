@@ -1,0 +1,215 @@
+"""The tables of ``tables`` in the Redis that several machines share.
+
+Counts and usage do not expire, so that no ``volatile`` policy drops them, and are written to a full Redis too: they
+are few. Their names are hashes keyed with the store's secret.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from hashlib import blake2b
+from typing import TypeVar, cast
+
+from .redis_answers import RedisAnswers
+from .redis_store import Client, RedisStore, Script
+from .tables import MergeUsage, Tables, UsageHistory
+
+T = TypeVar("T")
+
+_NAME_BYTES = 12
+"""Length of what stands for a scope or a model in a key."""
+
+_MAX_STORED_QUERIES = 1000
+"""Queries of a model whose usage is kept. Older ones are deleted, and stay in the sum."""
+
+_MAX_MERGES = 100
+"""Times that a sum is made anew because another machine has changed it meanwhile."""
+
+# HDEL comes first, since a full Redis refuses a script whose first write may need memory. Fields of other months are
+# those of past ones.
+_reserve = Script(
+    """
+    redis.call('HDEL', KEYS[1], '')
+    local used, room = {}, tonumber(ARGV[1])
+    for i = 2, #ARGV, 3 do
+        local period, limit, known = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+        local count = tonumber(redis.call('HGET', KEYS[1], period))
+        if not count then
+            count = known
+            for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+                if field < string.sub(period, 1, 7) then
+                    redis.call('HDEL', KEYS[1], field)
+                end
+            end
+        end
+        count = math.max(0, count)
+        table.insert(used, count)
+        room = math.min(room, limit - count)
+    end
+    for i, count in ipairs(used) do
+        redis.call('HSET', KEYS[1], ARGV[3 * i - 1], count + math.max(0, room))
+    end
+    return used
+    """
+)
+
+_add = Script(
+    """
+    redis.call('HDEL', KEYS[1], '')
+    for i = 2, #ARGV do
+        if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+            redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[1])
+        end
+    end
+    """
+)
+
+# The sum is put in place only where it is made of the one that is there, and a query is not counted again where the
+# connection broke under it.
+_insert_usage = Script(
+    """
+    redis.call('LTRIM', KEYS[2], 0, ARGV[4] - 2)
+    if redis.call('LPOS', KEYS[2], ARGV[1]) then
+        return 1
+    end
+    if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then
+        return 0
+    end
+    redis.call('LPUSH', KEYS[2], ARGV[1])
+    redis.call('SET', KEYS[1], ARGV[3])
+    return 1
+    """
+)
+
+_ENTRY = struct.Struct(">8sd")
+"""Of a query's usage in the list: a number that no other has, and when it ended."""
+
+
+class RedisQuotas:
+    """Counted requests (see ``tables.QuotaTable``): a hash of periods for each scope."""
+
+    def __init__(self, store: RedisStore) -> None:
+        """Use a store.
+
+        Args:
+            store: Where requests are counted.
+        """
+        self._store = store
+
+    def now(self) -> float:
+        """Redis' clock, which is one for all machines."""
+        return self._store.now()
+
+    def reserve(
+        self, scope: bytes, size: int, limits: Mapping[str, int], known: Mapping[str, int]
+    ) -> Future[dict[str, int] | None]:
+        """As of ``QuotaTable.reserve``.
+
+        Args:
+            scope: Whose requests they are.
+            size: Requests wanted.
+            limits: The limit of each period.
+            known: How many are used in each period, where Redis was emptied.
+
+        Returns:
+            Requests used before by period.
+        """
+        arguments = [value for period, limit in limits.items() for value in (period, limit, known.get(period, 0))]
+
+        def reserve(client: Client) -> dict[str, int] | None:
+            """Count requests as used."""
+            used = _reserve(client, [self._key(scope)], [size, *arguments])
+            return dict(zip(limits, used, strict=True))
+
+        return self._store.run(reserve, None)
+
+    def add(self, scope: bytes, periods: Sequence[str], count: int) -> Future[None]:
+        """As of ``QuotaTable.add``.
+
+        Args:
+            scope: Whose requests they are.
+            periods: The keys of the periods.
+            count: How many.
+
+        Returns:
+            Done once they are counted.
+        """
+        return self._store.run(lambda client: _add(client, [self._key(scope)], [count, *periods]), None)
+
+    def _key(self, scope: bytes) -> bytes:
+        return b"{hfapi:quota:%b}" % _name(self._store.secret, scope)
+
+
+class RedisUsage:
+    """Usage of queries (see ``tables.UsageTable``): a sum and a list for each model."""
+
+    def __init__(self, store: RedisStore) -> None:
+        """Use a store.
+
+        Args:
+            store: Where usage is stored.
+        """
+        self._store = store
+
+    def insert(self, model: str, record: bytes, merge: MergeUsage) -> None:
+        """As of ``UsageTable.insert``.
+
+        Args:
+            model: Whose query it was.
+            record: The usage.
+            merge: Makes the new sum.
+        """
+        entry = _ENTRY.pack(secrets.token_bytes(8), self._store.now()) + record
+
+        def insert(client: Client) -> None:
+            """Put the usage in its place and in the sum."""
+            keys = self._keys(model)
+            for _ in range(_MAX_MERGES):
+                total = cast("bytes | None", client.get(keys[0]))
+                if _insert_usage(client, keys, [entry, total or b"", merge(total), _MAX_STORED_QUERIES]):
+                    return
+
+        self._store.run(insert, None)
+
+    def select(self, model: str, recent: int) -> UsageHistory:
+        """As of ``UsageTable.select``.
+
+        Args:
+            model: Whose queries.
+            recent: Queries to read.
+
+        Returns:
+            What is stored.
+        """
+
+        def select(client: Client) -> UsageHistory:
+            """The sum, and the newest queries."""
+            total, newest = self._keys(model)
+            entries = cast("list[bytes]", client.lrange(cast(str, newest), 0, recent - 1)) if recent else []
+            times = [(_ENTRY.unpack_from(entry)[1], entry[_ENTRY.size :]) for entry in entries]
+            return UsageHistory(cast("bytes | None", client.get(total)), times)
+
+        return self._store.run(select, UsageHistory(None, [])).result()
+
+    def _keys(self, model: str) -> list[bytes]:
+        tag = b"{hfapi:usage:%b}" % _name(self._store.secret, model.encode())
+        return [tag + b"total", tag + b"queries"]
+
+
+def redis_tables(store: RedisStore) -> Tables:
+    """All tables of a store.
+
+    Args:
+        store: The Redis.
+
+    Returns:
+        The tables.
+    """
+    return Tables(RedisAnswers(store), RedisQuotas(store), RedisUsage(store))
+
+
+def _name(secret: bytes, text: bytes) -> bytes:
+    return blake2b(text, key=secret, digest_size=_NAME_BYTES).hexdigest().encode()

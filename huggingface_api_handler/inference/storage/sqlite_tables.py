@@ -1,0 +1,254 @@
+"""The tables of ``tables`` in the SQLite file of a machine."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
+
+from . import response_table
+from .secret import Seal
+from .sqlite import Store
+from .tables import MergeUsage, PendingRows, Tables, UsageHistory, reservable
+
+T = TypeVar("T")
+
+_MAX_STORED_QUERIES = 1000
+"""Queries of a model whose usage is kept. Older ones are deleted, and stay in the sum."""
+
+_MONTH_CHARS = len("2000-01")
+"""Length of a month's key, with which those of its hours begin."""
+
+
+class SqliteAnswers:
+    """Stored answers (see ``tables.AnswerTable``), by the SQL of ``response_table``."""
+
+    def __init__(self, store: Store) -> None:
+        """Use a store.
+
+        Args:
+            store: Where answers are stored.
+        """
+        self._store = store
+
+    def secret(self) -> bytes:
+        """As of ``AnswerTable.secret``."""
+        self._store.wait_until_open()
+        return self._store.secret
+
+    def open_query(self, seal: Seal, query: bytes) -> Future[bool]:
+        """As of ``AnswerTable.open_query``.
+
+        Args:
+            seal: Of any scope.
+            query: The query's key.
+
+        Returns:
+            False where no answer can be stored.
+        """
+        opening = partial(response_table.open_query, query=query)
+        return self._store.run(self._if_same_secret(seal, opening, False), True)
+
+    def select(self, seal: Seal, keys: Sequence[bytes], max_age_s: float) -> Future[list[tuple[bytes, bytes]]]:
+        """As of ``AnswerTable.select``.
+
+        Args:
+            seal: Of any scope.
+            keys: What to look for.
+            max_age_s: Skip answers stored longer ago.
+
+        Returns:
+            Pairs of key and answer.
+        """
+        no_rows: list[tuple[bytes, bytes]] = []
+        since = int(time.time() - max_age_s)
+        selecting = partial(response_table.select, keys=keys, since=since, seal=seal)
+        return self._store.run(self._if_same_secret(seal, selecting, no_rows), no_rows)
+
+    def record_query(self, seal: Seal, query: bytes, ttl_s: float) -> None:
+        """As of ``AnswerTable.record_query``.
+
+        Args:
+            seal: Of its scope.
+            query: The query's key.
+            ttl_s: Is not needed: the note stays.
+        """
+        recording = partial(response_table.record_query, query=query)
+        self._store.run_untransacted(self._if_same_secret(seal, recording, None), None)
+
+    def append(self, seal: Seal, rows: PendingRows, ttl_s: float) -> Future[None]:
+        """As of ``AnswerTable.append``.
+
+        Args:
+            seal: Of their scope.
+            rows: Keys and answers in turn.
+            ttl_s: Seconds after which they may be deleted.
+
+        Returns:
+            Done once they are written.
+        """
+        now = time.time()
+        appending = partial(
+            response_table.append, rows=rows, stored_at=int(now), expires_at=int(now + ttl_s), seal=seal
+        )
+        return self._store.run_untransacted(self._if_same_secret(seal, appending, None), None)
+
+    def vacuum(self, seal: Seal, query: bytes, ttl_s: float) -> None:
+        """As of ``AnswerTable.vacuum``.
+
+        Args:
+            seal: Of their scope.
+            query: The key of the query that stored rows.
+            ttl_s: Is not needed.
+        """
+        vacuuming = partial(response_table.vacuum, query=query)
+        self._store.run(self._if_same_secret(seal, vacuuming, None), None)
+
+    def flush(self) -> Future[None]:
+        """As of ``AnswerTable.flush``.
+
+        Returns:
+            Done once all is written.
+        """
+        # The store runs one operation after another, so all before this one is done then.
+        return self._store.run_untransacted(lambda _connection: None, None)
+
+    def index(self) -> None:
+        """As of ``AnswerTable.index``."""
+        self._store.run(response_table.index, None)
+
+    def _if_same_secret(
+        self, seal: Seal, operation: Callable[[sqlite3.Connection], T], default: T
+    ) -> Callable[[sqlite3.Connection], T]:
+        """The operation, unless the store was opened with another secret meanwhile: then nobody would find the keys."""
+        return lambda connection: operation(connection) if self._store.secret == seal.secret else default
+
+
+class SqliteQuotas:
+    """Counted requests (see ``tables.QuotaTable``)."""
+
+    def __init__(self, store: Store) -> None:
+        """Use a store.
+
+        Args:
+            store: Where requests are counted.
+        """
+        self._store = store
+
+    def now(self) -> float:
+        """This machine's clock."""
+        return time.time()
+
+    def reserve(
+        self, scope: bytes, size: int, limits: Mapping[str, int], known: Mapping[str, int]
+    ) -> Future[dict[str, int] | None]:
+        """As of ``QuotaTable.reserve``.
+
+        Args:
+            scope: Whose requests they are.
+            size: Requests wanted.
+            limits: The limit of each period.
+            known: Is not needed: nobody empties the file without a process of this package, which keeps its counts.
+
+        Returns:
+            Requests used before by period.
+        """
+        return self._store.run(partial(_reserve, scope=scope, size=size, limits=limits), None)
+
+    def add(self, scope: bytes, periods: Sequence[str], count: int) -> Future[None]:
+        """As of ``QuotaTable.add``.
+
+        Args:
+            scope: Whose requests they are.
+            periods: The keys of the periods.
+            count: How many.
+
+        Returns:
+            Done once they are counted.
+        """
+        return self._store.run(partial(_add, scope=scope, periods=periods, count=count), None)
+
+
+class SqliteUsage:
+    """Usage of queries (see ``tables.UsageTable``)."""
+
+    def __init__(self, store: Store) -> None:
+        """Use a store.
+
+        Args:
+            store: Where usage is stored.
+        """
+        self._store = store
+
+    def insert(self, model: str, record: bytes, merge: MergeUsage) -> None:
+        """As of ``UsageTable.insert``.
+
+        Args:
+            model: Whose query it was.
+            record: The usage.
+            merge: Makes the new sum.
+        """
+        self._store.run(partial(_insert_usage, model=model, record=record, merge=merge), None)
+
+    def select(self, model: str, recent: int) -> UsageHistory:
+        """As of ``UsageTable.select``.
+
+        Args:
+            model: Whose queries.
+            recent: Queries to read.
+
+        Returns:
+            What is stored.
+        """
+        selecting = partial(_select_usage, model=model, recent=recent)
+        return self._store.run(selecting, UsageHistory(None, [])).result()
+
+
+def sqlite_tables(store: Store) -> Tables:
+    """All tables of a store.
+
+    Args:
+        store: The file.
+
+    Returns:
+        The tables.
+    """
+    return Tables(SqliteAnswers(store), SqliteQuotas(store), SqliteUsage(store))
+
+
+def _reserve(connection: sqlite3.Connection, scope: bytes, size: int, limits: Mapping[str, int]) -> dict[str, int]:
+    used = {}
+    for period in limits:
+        row = connection.execute("SELECT used FROM quotas WHERE scope = ? AND period = ?", (scope, period)).fetchone()
+        used[period] = max(0, row[0]) if row else 0  # one below zero would lift the limit
+        if row is None:
+            connection.execute("DELETE FROM quotas WHERE period < ?", (period[:_MONTH_CHARS],))
+    _add(connection, scope, list(limits), reservable(size, limits, used))
+    return used
+
+
+def _add(connection: sqlite3.Connection, scope: bytes, periods: Sequence[str], count: int) -> None:
+    for period in periods:
+        connection.execute(
+            "INSERT INTO quotas VALUES (?, ?, ?) ON CONFLICT(scope, period) DO UPDATE SET used = used + ?",
+            (scope, period, count, count),
+        )
+
+
+def _insert_usage(connection: sqlite3.Connection, model: str, record: bytes, merge: MergeUsage) -> None:
+    connection.execute("INSERT INTO receipts(model, at, receipt) VALUES (?, ?, ?)", (model, time.time(), record))
+    surplus = "SELECT id FROM receipts WHERE model = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+    connection.execute(f"DELETE FROM receipts WHERE id IN ({surplus})", (model, _MAX_STORED_QUERIES))  # noqa: S608
+    row = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
+    connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (model, merge(row[0] if row else None)))
+
+
+def _select_usage(connection: sqlite3.Connection, model: str, recent: int) -> UsageHistory:
+    total = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
+    newest = connection.execute(
+        "SELECT at, receipt FROM receipts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, recent)
+    )
+    return UsageHistory(total[0] if total else None, newest.fetchall())
