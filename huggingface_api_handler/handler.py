@@ -21,7 +21,7 @@ from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .lifecycle import Target
 from .select_statement import input_frame, min_failures, refuse_to_be_kept
-from .task_queue import result_awaited
+from .task_queue import refuse_lost_rows, result_awaited
 
 # Keys in MindsDB's storages, which models of earlier versions have.
 _USING_KEY = "using"
@@ -136,6 +136,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             DryRunSummary: It is a dry run, and MindsDB would keep what it says as the predictions of the table.
         """
         with _verb():
+            refuse_lost_rows(df)
             overrides = _using_of(args)
             with cancellation(in_threads="threads" in overrides) as cancel:
                 engine = _engine(self.engine_storage)

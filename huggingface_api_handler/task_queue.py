@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .errors import InputError
+
 SHORTEST_TASK_S = 0.1
 """How long a task from the queue takes at least. MindsDB was seen to listen after 0.3 to 18 ms, on a busy machine."""
 
@@ -40,3 +42,19 @@ def result_awaited() -> Iterator[None]:
         remaining_s = started + SHORTEST_TASK_S - time.monotonic()
         if remaining_s > 0 and has_queue():
             time.sleep(remaining_s)
+
+
+def refuse_lost_rows(rows: object) -> None:
+    """Say so where a task came without its rows, which the queue keeps apart from it.
+
+    Args:
+        rows: What MindsDB hands over to ``predict``.
+
+    Raises:
+        InputError: There are none.
+    """
+    if rows is None:
+        raise InputError(
+            "MindsDB's queue lost the rows of this statement: Redis keeps them for 180 seconds, and not so long where it "
+            "is full and evicts keys. Run the statement again. Give Redis more memory, or the policy noeviction"
+        )

@@ -191,6 +191,19 @@ def test_a_429_that_one_consumer_meets_is_kept_by_the_other(cluster: Cluster) ->
     pytest.fail("the second consumer never began before the announced time")
 
 
+@pytest.mark.usefixtures("killed")
+def test_rows_that_redis_lost_are_told_in_a_sentence(cluster: Cluster) -> None:
+    cluster.wait_for_consumers()
+    one, other = cluster.consumers
+    with one.kept_from_tasks(), other.kept_from_tasks():
+        statement = Statement(cluster.mindsdb, "SELECT y FROM mindsdb.kept WHERE text = 'lost'")
+        wait_until(lambda: cluster.redis.cli("XLEN", "ml-tasks") == "1", "the task is in the queue")
+        (rows,) = cluster.redis.cli("KEYS", "cache:*-dataframe").split()
+        cluster.redis.cli("DEL", rows)
+    assert "InputError: MindsDB's queue lost the rows of this statement" in str(statement.done())
+    assert "lost" not in cluster.service.texts()
+
+
 def test_a_statement_whose_consumer_is_killed_fails_after_a_minute(cluster: Cluster, killed: Statement) -> None:
     assert killed.done() == TIMED_OUT
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from huggingface_api_handler import task_queue
-from huggingface_api_handler.task_queue import SHORTEST_TASK_S, result_awaited
+from huggingface_api_handler.errors import InputError
+from huggingface_api_handler.task_queue import SHORTEST_TASK_S, refuse_lost_rows, result_awaited
 
 
 class Clock:
@@ -51,3 +52,9 @@ def test_an_error_is_awaited_too(monkeypatch: pytest.MonkeyPatch, clock: Clock) 
     with pytest.raises(ValueError, match="wrong"), result_awaited():
         raise ValueError("wrong")
     assert clock.now - 100.0 == pytest.approx(SHORTEST_TASK_S)
+
+
+def test_a_task_without_its_rows_is_refused() -> None:
+    refuse_lost_rows([])
+    with pytest.raises(InputError, match="lost the rows of this statement"):
+        refuse_lost_rows(None)
