@@ -55,6 +55,6 @@ def refuse_lost_rows(rows: object) -> None:
     """
     if rows is None:
         raise InputError(
-            "MindsDB's queue lost the rows of this statement: Redis keeps them for 180 seconds, and not so long where it "
-            "is full and evicts keys. Run the statement again. Give Redis more memory, or the policy noeviction"
+            "MindsDB's queue lost the rows of this statement: Redis keeps them for 180 seconds, and not so long where "
+            "it is full and evicts keys. Run the statement again. Give Redis more memory, or the policy noeviction"
         )

@@ -149,10 +149,12 @@ class TaskQueue:
         return MindsDB(url, 0, self._folder / "storage", log)
 
     def start_consumer(self) -> Consumer:
-        """Start a consumer. It waits for tasks a few seconds later."""
+        """Start a consumer with a home of its own. It waits for tasks a few seconds later."""
         self._started += 1
         arguments = ["--api", "", "--ml_task_queue_consumer"]
-        process, log = self._start(f"consumer{self._started}", arguments, self._environment)
+        name = f"consumer{self._started}"
+        environment = {**self._environment, "HF_HOME": str(self._folder / name / "home")}
+        process, log = self._start(name, arguments, environment)
         return Consumer(process, log, self._redis)
 
     def _start(self, name: str, arguments: list[str], extra: dict[str, str]) -> tuple[subprocess.Popen[bytes], Path]:
