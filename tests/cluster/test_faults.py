@@ -24,8 +24,8 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker import Slice, text_of
 
 FAULT_SECONDS = float(os.environ.get("FAULT_SECONDS", "2"))
-ROWS = 1200
-"""About four seconds of ``MANY_SLOTS``."""
+ROWS = 900
+"""About three seconds of ``MANY_SLOTS``."""
 LIMITED_ROWS = 120
 """About five seconds of ``LIMITED``."""
 MANY_SLOTS = KINDS["200 ms, 64 at once"]
@@ -81,8 +81,8 @@ def test_nothing_goes_wrong(service: LoggedService, store: str, engines: Engines
     with workers_of(slices(ROWS, engines(2))) as workers:
         for worker in workers:
             worker.go()
-        finish(workers)
-    cost = cost_of("none", store, ROWS, service)
+        outcomes = finish(workers)
+    cost = cost_of("none", store, ROWS, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= 1.1
 
@@ -99,13 +99,13 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_stored_is_asked_again(
         service.wait_for_answers(ROWS // 3)
         killed.kill()
         instead.go()
-        _, outcome = finish([other, instead])
+        outcomes = finish([other, instead])
     asked, asked_before = (
         {text for entry in service.log() if entry.worker == name for text in entry.inputs}
         for name in ("replacement", killed.part.worker)
     )
-    cost = cost_of("a worker is killed", store, ROWS, service)
-    assert len(asked) == outcome.rows - outcome.usage["stored"], "what was stored is not asked again"
+    cost = cost_of("a worker is killed", store, ROWS, service, outcomes)
+    assert len(asked) == outcomes[1].rows - outcomes[1].usage["stored"], "what was stored is not asked again"
     assert cost.twice <= len(asked & asked_before)
     assert cost.twice <= min(IN_FLIGHT + MAX_UNWRITTEN_ROWS, ROWS // 6), "most of what was answered had been stored"
     assert cost.requests <= 1.1 * (ROWS + cost.twice + IN_FLIGHT)
@@ -123,25 +123,24 @@ def test_a_redis_that_is_killed_and_started_again(service: LoggedService, tmp_pa
             redis.kill()
             service.wait_for_answers(ROWS // 2)
             redis.start()
-            finish(workers)
-        cost = cost_of(
-            f"Redis is killed, {'its keys stay' if persistent else 'comes back empty'}", "Redis", ROWS, service
-        )
+            outcomes = finish(workers)
+        what = "its keys stay" if persistent else "comes back empty"
+        cost = cost_of(f"Redis is killed, {what}", "Redis", ROWS, service, outcomes)
         assert cost.twice == 0
         assert cost.per_row <= 1.15
-        again(service, "the same job again", parts, redis)
+        if persistent:
+            again(service, engine(service, tmp_path, 2, redis.url))
 
 
-def again(service: LoggedService, fault: str, parts: list[Slice], redis: RedisServer) -> None:
-    """The same job once more, which asks what was not stored and nothing else."""
+def again(service: LoggedService, whole: dict[str, Any]) -> None:
+    """The same table once more, on another machine: what could not be stored is asked, and nothing else."""
     service.set_plan(MANY_SLOTS)
-    with workers_of(parts) as workers:
-        for worker in workers:
-            worker.go()
+    with workers_of(slices(ROWS, [whole])) as workers:
+        workers[0].go()
         outcomes = finish(workers)
-    asked = {text for entry in service.log() for text in entry.inputs}
-    assert len(asked) == ROWS - sum(outcome.usage["stored"] for outcome in outcomes), fault
-    assert int(redis.cli("DBSIZE")) >= ROWS
+    stored = outcomes[0].usage["stored"]
+    cost_of("  the same table again", "Redis", ROWS, service, outcomes, stored)
+    assert stored >= ROWS // 2, "only what came while Redis was away is not there"
 
 
 def used_memory(redis: RedisServer) -> int:
@@ -161,7 +160,7 @@ def test_a_redis_that_is_full(
         service.wait_for_answers(ROWS // 4)
         redis_server.cli("CONFIG", "SET", "maxmemory", str(used_memory(redis_server) + SPARE_BYTES))
         outcomes = finish(workers)
-    cost = cost_of(f"Redis is full, {policy}", "Redis", ROWS, service)
+    cost = cost_of(f"Redis is full, {policy}", "Redis", ROWS, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= 1.15
     said = " ".join(warning for outcome in outcomes for warning in outcome.warnings)
@@ -176,8 +175,8 @@ def test_flushall_in_the_middle(service: LoggedService, redis_server: RedisServe
         for quarter in (1, 2, 3):
             service.wait_for_answers(quarter * ROWS // 4)
             redis_server.cli("FLUSHALL")
-        finish(workers)
-    cost = cost_of("FLUSHALL, three times", "Redis", ROWS, service)
+        outcomes = finish(workers)
+    cost = cost_of("FLUSHALL, three times", "Redis", ROWS, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= 1.15
 
@@ -198,9 +197,9 @@ def test_a_partition_between_one_worker_and_redis(
         proxy.drop()
         time.sleep(FAULT_SECONDS)
         proxy.forward()
-        finish(workers)
+        outcomes = finish(workers)
     what = "20 a second" if limited else "64 at once"
-    cost = cost_of(f"partition of {FAULT_SECONDS:g} s, {what}", "Redis", rows, service)
+    cost = cost_of(f"partition of {FAULT_SECONDS:g} s, {what}", "Redis", rows, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= (1.5 if limited else 1.15)
 
@@ -213,8 +212,8 @@ def test_clocks_that_differ_by_five_minutes(service: LoggedService, over_redis: 
     with workers_of(slices(LIMITED_ROWS, over_redis(2)), [(), SET_CLOCK]) as workers:
         for worker in workers:
             worker.go()
-        finish(workers)
-    cost = cost_of("clocks differ by 300 s", "Redis", LIMITED_ROWS, service)
+        outcomes = finish(workers)
+    cost = cost_of("clocks differ by 300 s", "Redis", LIMITED_ROWS, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= 1.3
 
@@ -229,8 +228,8 @@ def test_two_engines_on_one_route_share_its_limit_and_no_answers(
     with workers_of(parts) as workers:
         for worker in workers:
             worker.go()
-        finish(workers)
-    cost = cost_of("two engines on one route", store, rows, service)
+        outcomes = finish(workers)
+    cost = cost_of("two engines on one route", store, rows, service, outcomes)
     assert cost.twice == rows, "an engine of another name finds no answers of this one"
     assert cost.requests <= 1.3 * 2 * rows
     assert set(times_answered(service.log()).values()) == {2}
@@ -247,7 +246,7 @@ def test_latency_of_a_second_to_redis(
     with workers_of(slices(ROWS, [engine(service, tmp_path, n, url) for n, url in enumerate(urls)])) as workers:
         for worker in workers:
             worker.go()
-        finish(workers)
-    cost = cost_of("1,000 ms each way to Redis", "Redis", ROWS, service)
+        outcomes = finish(workers)
+    cost = cost_of("1,000 ms each way to Redis", "Redis", ROWS, service, outcomes)
     assert cost.twice == 0
     assert cost.per_row <= 1.15

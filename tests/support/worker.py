@@ -184,7 +184,9 @@ def predict_slice(part: Slice) -> Outcome:
         elif abs(shares["POSITIVE"] - score(text)) > SCORE_TOLERANCE:
             wrong.append(text)
     usage = json.loads(json.dumps(out.attrs["usage"], default=str))
-    return Outcome(len(out), wrong[:_MAX_EXAMPLES], unanswered[:_MAX_EXAMPLES], usage, seconds, list(collected.messages))
+    return Outcome(
+        len(out), wrong[:_MAX_EXAMPLES], unanswered[:_MAX_EXAMPLES], usage, seconds, list(collected.messages)
+    )
 
 
 def _import_for(worker: str) -> None:
