@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tests.support.logged_service import LoggedService, early_requests, times_answered
-from tests.support.worker import Outcome, Slice, Worker, text_of
+from tests.support.worker import Outcome, Slice, Worker, WorkerForks, text_of
 
 OUTCOME_TIMEOUT_S = 120.0
 """No job here takes longer, whatever goes wrong."""
@@ -80,17 +80,21 @@ def cost_of(
 
 
 @contextlib.contextmanager
-def workers_of(parts: Sequence[Slice], prefixes: Sequence[Sequence[str]] = ()) -> Iterator[list[Worker]]:
+def workers_of(
+    parts: Sequence[Slice], forks: WorkerForks | None, prefixes: Sequence[Sequence[str]] = ()
+) -> Iterator[list[Worker]]:
     """Start a worker for each slice and wait until all are ready. None is left at the end of the block.
 
     Args:
         parts: What each predicts.
+        forks: What forks them; None where each is a program of its own.
         prefixes: For each, a command that runs it; empty where none needs one.
 
     Returns:
         The workers. They wait for ``go``.
     """
-    workers = [Worker(part, prefix) for part, prefix in zip(parts, prefixes or [()] * len(parts), strict=True)]
+    commands = prefixes or [()] * len(parts)
+    workers = [Worker(part, forks, command) for part, command in zip(parts, commands, strict=True)]
     try:
         for worker in workers:
             worker.wait_until_ready()

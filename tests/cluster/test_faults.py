@@ -21,7 +21,7 @@ from tests.cluster.jobs import cost_of, finish, slices, workers_of
 from tests.support.logged_service import KINDS, LoggedService, times_answered
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.worker import Slice, text_of
+from tests.support.worker import Slice, WorkerForks, text_of
 
 FAULT_SECONDS = float(os.environ.get("FAULT_SECONDS", "2"))
 ROWS = 900
@@ -76,9 +76,9 @@ def proxies(redis_server: RedisServer) -> Iterator[list[TcpProxy]]:
         yield [stack.enter_context(TcpProxy(redis_server.port)) for _ in range(2)]
 
 
-def test_nothing_goes_wrong(service: LoggedService, store: str, engines: Engines) -> None:
+def test_nothing_goes_wrong(forks: WorkerForks, service: LoggedService, store: str, engines: Engines) -> None:
     service.set_plan(MANY_SLOTS)
-    with workers_of(slices(ROWS, engines(2))) as workers:
+    with workers_of(slices(ROWS, engines(2)), forks) as workers:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)
@@ -88,12 +88,12 @@ def test_nothing_goes_wrong(service: LoggedService, store: str, engines: Engines
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_stored_is_asked_again(
-    service: LoggedService, store: str, engines: Engines
+    forks: WorkerForks, service: LoggedService, store: str, engines: Engines
 ) -> None:
     service.set_plan(MANY_SLOTS)
     first, second = slices(ROWS, engines(2))
     replacement = Slice("replacement", first.first, first.end, first.engine)
-    with workers_of([first, second, replacement]) as (killed, other, instead):
+    with workers_of([first, second, replacement], forks) as (killed, other, instead):
         killed.go()
         other.go()
         service.wait_for_answers(ROWS // 3)
@@ -112,11 +112,13 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_stored_is_asked_again(
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["empty", "persistent"])
-def test_a_redis_that_is_killed_and_started_again(service: LoggedService, tmp_path: Path, persistent: bool) -> None:
+def test_a_redis_that_is_killed_and_started_again(
+    forks: WorkerForks, service: LoggedService, tmp_path: Path, persistent: bool
+) -> None:
     service.set_plan(MANY_SLOTS)
     with RedisServer(persistent=persistent) as redis:
         parts = slices(ROWS, [engine(service, tmp_path, number, redis.url) for number in range(2)])
-        with workers_of(parts) as workers:
+        with workers_of(parts, forks) as workers:
             for worker in workers:
                 worker.go()
             service.wait_for_answers(ROWS // 4)
@@ -129,13 +131,13 @@ def test_a_redis_that_is_killed_and_started_again(service: LoggedService, tmp_pa
         assert cost.twice == 0
         assert cost.per_row <= 1.15
         if persistent:
-            again(service, engine(service, tmp_path, 2, redis.url))
+            again(forks, service, engine(service, tmp_path, 2, redis.url))
 
 
-def again(service: LoggedService, whole: dict[str, Any]) -> None:
+def again(forks: WorkerForks, service: LoggedService, whole: dict[str, Any]) -> None:
     """The same table once more, on another machine: what could not be stored is asked, and nothing else."""
     service.set_plan(MANY_SLOTS)
-    with workers_of(slices(ROWS, [whole])) as workers:
+    with workers_of(slices(ROWS, [whole]), forks) as workers:
         workers[0].go()
         outcomes = finish(workers)
     stored = outcomes[0].usage["stored"]
@@ -150,11 +152,11 @@ def used_memory(redis: RedisServer) -> int:
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
 def test_a_redis_that_is_full(
-    service: LoggedService, redis_server: RedisServer, over_redis: Engines, policy: str
+    forks: WorkerForks, service: LoggedService, redis_server: RedisServer, over_redis: Engines, policy: str
 ) -> None:
     service.set_plan(MANY_SLOTS)
     redis_server.cli("CONFIG", "SET", "maxmemory-policy", policy)
-    with workers_of(slices(ROWS, over_redis(2))) as workers:
+    with workers_of(slices(ROWS, over_redis(2)), forks) as workers:
         for worker in workers:
             worker.go()
         service.wait_for_answers(ROWS // 4)
@@ -167,9 +169,11 @@ def test_a_redis_that_is_full(
     assert policy == "noeviction" or policy in said, "a policy that evicts what is shared is warned of"
 
 
-def test_flushall_in_the_middle(service: LoggedService, redis_server: RedisServer, over_redis: Engines) -> None:
+def test_flushall_in_the_middle(
+    forks: WorkerForks, service: LoggedService, redis_server: RedisServer, over_redis: Engines
+) -> None:
     service.set_plan(MANY_SLOTS)
-    with workers_of(slices(ROWS, over_redis(2))) as workers:
+    with workers_of(slices(ROWS, over_redis(2)), forks) as workers:
         for worker in workers:
             worker.go()
         for quarter in (1, 2, 3):
@@ -183,14 +187,21 @@ def test_flushall_in_the_middle(service: LoggedService, redis_server: RedisServe
 
 @pytest.mark.parametrize("plan", [MANY_SLOTS, LIMITED], ids=["64 at once", "20 a second"])
 def test_a_partition_between_one_worker_and_redis(
-    service: LoggedService, tmp_path: Path, redis_server: RedisServer, proxies: list[TcpProxy], plan: Any
+    forks: WorkerForks,
+    service: LoggedService,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    proxies: list[TcpProxy],
+    plan: Any,
 ) -> None:
     service.set_plan(plan)
     limited = plan is LIMITED
     rows = LIMITED_ROWS if limited else ROWS
     proxy = proxies[0]
     stores = [redis_server.url.replace(str(redis_server.port), str(proxy.port)), redis_server.url]
-    with workers_of(slices(rows, [engine(service, tmp_path, n, url) for n, url in enumerate(stores)])) as workers:
+    with workers_of(
+        slices(rows, [engine(service, tmp_path, n, url) for n, url in enumerate(stores)]), forks
+    ) as workers:
         for worker in workers:
             worker.go()
         service.wait_for_answers(rows // 4)
@@ -204,12 +215,12 @@ def test_a_partition_between_one_worker_and_redis(
     assert cost.per_row <= (1.5 if limited else 1.15)
 
 
-def test_clocks_that_differ_by_five_minutes(service: LoggedService, over_redis: Engines) -> None:
+def test_clocks_that_differ_by_five_minutes(forks: WorkerForks, service: LoggedService, over_redis: Engines) -> None:
     assert shutil.which("faketime"), (
         "faketime is not installed: `apt-get install faketime`, or `make test-cluster` as root"
     )
     service.set_plan(LIMITED)
-    with workers_of(slices(LIMITED_ROWS, over_redis(2)), [(), SET_CLOCK]) as workers:
+    with workers_of(slices(LIMITED_ROWS, over_redis(2)), forks, [(), SET_CLOCK]) as workers:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)
@@ -219,13 +230,13 @@ def test_clocks_that_differ_by_five_minutes(service: LoggedService, over_redis: 
 
 
 def test_two_engines_on_one_route_share_its_limit_and_no_answers(
-    service: LoggedService, store: str, engines: Engines
+    forks: WorkerForks, service: LoggedService, store: str, engines: Engines
 ) -> None:
     service.set_plan(LIMITED)
     rows = LIMITED_ROWS // 2
     one, other = engines(2)
     parts = [Slice("one", 0, rows, {**one, "name": "one"}), Slice("other", 0, rows, {**other, "name": "other"})]
-    with workers_of(parts) as workers:
+    with workers_of(parts, forks) as workers:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)
@@ -237,13 +248,13 @@ def test_two_engines_on_one_route_share_its_limit_and_no_answers(
 
 
 def test_latency_of_a_second_to_redis(
-    service: LoggedService, tmp_path: Path, redis_server: RedisServer, proxies: list[TcpProxy]
+    forks: WorkerForks, service: LoggedService, tmp_path: Path, redis_server: RedisServer, proxies: list[TcpProxy]
 ) -> None:
     service.set_plan(MANY_SLOTS)
     urls = [redis_server.url.replace(str(redis_server.port), str(proxy.port)) for proxy in proxies]
     for proxy in proxies:
         proxy.delay(LATENCY_S)
-    with workers_of(slices(ROWS, [engine(service, tmp_path, n, url) for n, url in enumerate(urls)])) as workers:
+    with workers_of(slices(ROWS, [engine(service, tmp_path, n, url) for n, url in enumerate(urls)]), forks) as workers:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)

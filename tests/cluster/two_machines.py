@@ -34,7 +34,7 @@ def run(service: LoggedService, kind: str, parts: list[Slice]) -> list[Outcome]:
         What became of them.
     """
     service.set_plan(KINDS[kind])
-    with workers_of(parts, [(*IN_NAMESPACE, part.worker) for part in parts]) as workers:
+    with workers_of(parts, None, [(*IN_NAMESPACE, part.worker) for part in parts]) as workers:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)
