@@ -1,11 +1,12 @@
 """What namespaces.sh runs: two workers in network namespaces, and a service that counts what both ask.
 
 ``python -m tests.cluster.two_machines REDIS_URL SERVICE_ADDRESS``. The namespaces 'one' and 'two' have the workers,
-'services' has Redis and the service.
+'services' has Redis and the service. REDIS_PASSWORD is what Redis wants.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from typing import Any
@@ -38,6 +39,8 @@ def run(service: LoggedService, kind: str, parts: list[Slice]) -> list[Outcome]:
         for worker in workers:
             worker.go()
         outcomes = finish(workers)
+    for outcome in outcomes:
+        assert outcome.warnings == [], "Redis can be used"
     for entry in service.log():
         assert entry.address == ADDRESSES[entry.worker], "each worker is on a machine of its own"
     return outcomes
@@ -50,6 +53,7 @@ def main(store: str, address: str) -> None:
         store: The address of Redis.
         address: Where the service is to listen.
     """
+    login = {"HUGGINGFACE_API_STORE": store.replace("//", f"//:{os.environ['REDIS_PASSWORD']}@")}
     with (
         tempfile.TemporaryDirectory() as folder,
         logged_service(address, (*IN_NAMESPACE, "services")) as service,
@@ -59,7 +63,7 @@ def main(store: str, address: str) -> None:
             own = {"endpoint": service.url, "store": store, **engine}
             halves = ((0, rows // 2), (rows // 2, rows))
             return [
-                Slice(machine, *half, {**own, "cache_dir": f"{folder}/{machine}"})
+                Slice(machine, *half, {**own, "cache_dir": f"{folder}/{machine}"}, login)
                 for machine, half in zip(machines, halves, strict=True)
             ]
 
