@@ -53,6 +53,9 @@ _CHECK_INTERVAL_S = 1.0
 _CHECK_SHARE = 0.05
 """The look takes at most this share of the time, where Redis is far away."""
 
+_MAX_CLOCK_OFFSET_S = 100 * 366 * 24 * 3600.0
+"""More than any two machines differ by, and less than what cannot be made a date."""
+
 _SAFE_POLICY = "noeviction"
 _SAFE_POLICY_PREFIX = "volatile-"
 
@@ -237,8 +240,10 @@ class RedisStore:
         took_s = self._checked_at - began
         if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
             raise redis.ResponseError("its secret {hfapi:secret} is not one of this package. Delete that key")
-        self.secret = secret
-        self._clock_offset_s = int(seconds) + int(microseconds) / 1e6 - (time.time() - took_s / 2)
+        offset_s = int(seconds) + int(microseconds) / 1e6 - (time.time() - took_s / 2)
+        if abs(offset_s) > _MAX_CLOCK_OFFSET_S:
+            raise redis.ResponseError("its clock is wrong by more than a century")
+        self.secret, self._clock_offset_s = secret, offset_s
         self._check_interval_s = max(_CHECK_INTERVAL_S, took_s / _CHECK_SHARE)
 
     def _leave(self, error: Exception) -> None:
