@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.logged_service import LoggedService, early_requests, times_answered
@@ -81,7 +83,7 @@ def cost_of(
 
 @contextlib.contextmanager
 def workers_of(
-    parts: Sequence[Slice], forks: WorkerForks | None, prefixes: Sequence[Sequence[str]] = ()
+    parts: Sequence[Slice], forks: WorkerForks | None = None, prefixes: Sequence[Sequence[str]] = ()
 ) -> Iterator[list[Worker]]:
     """Start a worker for each slice and wait until all are ready. None is left at the end of the block.
 
@@ -139,3 +141,52 @@ def slices(rows: int, engines: Sequence[dict[str, Any]]) -> list[Slice]:
         Slice(f"worker-{number}", number * rows // count, (number + 1) * rows // count, engine)
         for number, engine in enumerate(engines)
     ]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A service, and workers on machines that have a folder of their own each.
+
+    Attributes:
+        service: What they ask.
+        forks: What forks them.
+        folder: Where their folders are.
+    """
+
+    service: LoggedService
+    forks: WorkerForks
+    folder: Path
+
+    def engine(self, machine: int, store: str) -> dict[str, Any]:
+        """What an engine is told.
+
+        Args:
+            machine: Its number.
+            store: The address of Redis as this machine sees it.
+
+        Returns:
+            The arguments.
+        """
+        return {"endpoint": self.service.url, "cache_dir": str(self.folder / f"machine-{machine}"), "store": store}
+
+    def run(
+        self,
+        parts: Sequence[Slice],
+        meanwhile: Callable[[], None] = lambda: None,
+        prefixes: Sequence[Sequence[str]] = (),
+    ) -> list[Outcome]:
+        """Let workers begin at the same time, and wait for all.
+
+        Args:
+            parts: What each predicts.
+            meanwhile: What happens once they have begun.
+            prefixes: As of ``workers_of``.
+
+        Returns:
+            What became of the slices, in which every row was right.
+        """
+        with workers_of(parts, self.forks, prefixes) as workers:
+            for worker in workers:
+                worker.go()
+            meanwhile()
+            return finish(workers)
