@@ -1,7 +1,8 @@
 """What goes wrong between workers and what they share: no row is lost or wrong, and what it costs in requests is bounded.
 
 Workers are processes, each with a folder of its own, as on a machine of its own. Only what is at ``store`` is shared; in
-the tests over SQLite it is the folder. ``FAULT_SECONDS`` is how long a partition lasts: 2 s, and 10 s nightly.
+the tests over SQLite it is the folder. ``FAULT_SECONDS`` is how long a partition lasts: 2 s, and 10 s nightly. ``KILL_ROWS`` are
+the rows of the job of four workers: 8,000, and 200,000 nightly.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker import Slice, WorkerForks, text_of
 
 FAULT_SECONDS = float(os.environ.get("FAULT_SECONDS", "2"))
+KILL_ROWS = int(os.environ.get("KILL_ROWS", "8000"))
 ROWS = 900
 """About three seconds of ``MANY_SLOTS``."""
 LIMITED_ROWS = 120
 """About five seconds of ``LIMITED``."""
 MANY_SLOTS = KINDS["200 ms, 64 at once"]
 LIMITED = KINDS["20 a second"]
+LARGEST_BATCH = 32
+LISTS = Plan(latency=0.05, per_item=0.001, capacity=8, queue=32, largest_batch=LARGEST_BATCH)
 IN_FLIGHT = MANY_SLOTS.capacity + MANY_SLOTS.queue
 """The most requests that the service has at once."""
 MOST_PER_ROW = {MANY_SLOTS: 1.15, LIMITED: 1.4}
@@ -123,6 +127,24 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_stored_is_asked_again(
     assert cost.twice <= len(asked & asked_before)
     assert cost.twice <= min(IN_FLIGHT + MAX_UNWRITTEN_ROWS, ROWS // 6), "most of what was answered had been stored"
     assert cost.requests <= 1.1 * (ROWS + cost.twice + IN_FLIGHT)
+
+
+def test_one_of_four_workers_is_killed(cluster: Cluster, over_redis: Engines) -> None:
+    service = cluster.service
+    service.set_plan(LISTS)
+    parts = slices(KILL_ROWS, over_redis(4))
+    with workers_of([*parts, replace(parts[0], worker="replacement")], cluster.forks) as (killed, *others, instead):
+        for worker in (killed, *others):
+            worker.go()
+        service.wait_for_answers(KILL_ROWS // 2)
+        killed.kill()
+        instead.go()
+        outcomes = finish([*others, instead])
+    asked = {text for entry in service.log() if entry.worker == "replacement" for text in entry.inputs}
+    cost = cost_of("one of four workers is killed, lists", "Redis", KILL_ROWS, service, outcomes)
+    assert len(asked) == outcomes[-1].rows - outcomes[-1].usage["stored"], "what was stored is not asked again"
+    in_flight = LARGEST_BATCH * (LISTS.capacity + LISTS.queue)
+    assert cost.twice <= min(MAX_UNWRITTEN_ROWS + in_flight, KILL_ROWS // 8)
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["empty", "persistent"])
