@@ -100,9 +100,9 @@ test-sql-floors:
 test-cluster: $(VENV)/.test redis
 	PYTHON=$(abspath $(BIN)/python) ./tests/cluster/run.sh
 
-# The same with a partition of ten seconds.
+# The same with a partition of ten seconds, and 200,000 rows for the worker that is killed.
 test-cluster-long: $(VENV)/.test redis
-	FAULT_SECONDS=10 PYTHON=$(abspath $(BIN)/python) ./tests/cluster/run.sh
+	FAULT_SECONDS=10 KILL_ROWS=200000 PYTHON=$(abspath $(BIN)/python) ./tests/cluster/run.sh
 
 # Installs redis-server where it is missing, or says how.
 redis:

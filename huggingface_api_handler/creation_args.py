@@ -135,6 +135,22 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Answer store",
     },
+    store={
+        "type": "str",
+        "description": "Address of a Redis that several machines share, such as 'redis://host:6379/0' or "
+        "'rediss://host': answers, usage, quotas, pauses and rates. Its user and password come by the variable "
+        "HUGGINGFACE_API_STORE alone, such as rediss://user:password@host:6379/0, and go to that host and port only. "
+        "Default: the address in that variable; without it, what is shared stays on each machine.",
+        "required": False,
+        "label": "Shared store",
+    },
+    answers={
+        "type": "str",
+        "description": "With a store: 'shared' stores answers there, for all machines; 'local' on each machine, so "
+        "that only usage, quotas, pauses and rates are shared. Default: 'shared'.",
+        "required": False,
+        "label": "Where answers are stored",
+    },
     cache_ttl={
         "type": "int",
         "description": "Seconds for which an answer is stored. Default: 2592000, which is 30 days.",

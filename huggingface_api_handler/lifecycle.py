@@ -49,10 +49,11 @@ def checked_engine(using: Using | None, session: Session) -> EngineSettings:
         The engine's settings.
 
     Raises:
-        InputError: an argument is wrong.
+        InputError: an argument is wrong, or the package is missing that ``store`` needs.
         InferenceError: the key is refused. A host that cannot be reached is only a warning.
     """
     engine = engine_settings(using)
+    session.shared_store(engine)  # refuses what is missing for it, before anything is recorded
     check_engine(engine, session.http)
     return engine
 

@@ -93,8 +93,14 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Tests neither use nor see a token that the machine happens to have."""
-    for variable in ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+    """Tests neither use nor see a token or a Redis that the machine happens to have."""
+    for variable in (
+        "HF_TOKEN",
+        "HUGGINGFACE_API_KEY",
+        "HUGGINGFACE_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "HUGGINGFACE_API_STORE",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
 

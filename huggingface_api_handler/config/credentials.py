@@ -105,6 +105,8 @@ def resolve_store(settings: EngineSettings, environment: Mapping[str, str] = os.
 
 def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
     """Raise InputError for a variable that is not meant for engines: who creates one could read it at their server."""
+    if name.upper() == STORE_VARIABLE:
+        raise InputError(f"api_key_env may not read the variable {STORE_VARIABLE}: it holds the password of a Redis")
     if name.startswith(_ALLOWED_PREFIXES) or name in KEY_VARIABLES or name in _listed(environment):
         return
     raise InputError(

@@ -37,11 +37,6 @@ class StoreAddress:
     username: str | None = None
     password: SecretStr | None = None
 
-    @property
-    def is_with_login(self) -> bool:
-        """Whether a user or a password is given."""
-        return self.username is not None or self.password is not None
-
     def with_login_of(self, other: StoreAddress | None) -> StoreAddress:
         """Log in as at another address, where both lead to the same server.
 

@@ -121,14 +121,13 @@ def _url(value: str) -> str:
 
 
 def _store_url(value: str) -> str:
-    address = parse_store_address(value)
-    if address.is_with_login:
+    if "@" in value:
         raise ValueError(
             f"must hold no user name or password. Set the variable {STORE_VARIABLE} to the whole address, such as "
             "redis://:PASSWORD@host:6379/0, in the environment of this program (MindsDB, where that runs the engine): "
             "both are taken from there, for that host and port"
         )
-    return str(address)
+    return str(parse_store_address(value))
 
 
 def _with_readable_host(url: str, host: str) -> str:

@@ -51,6 +51,9 @@ MINDSDB_ARGUMENTS = frozenset(
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
 """Arguments that a SELECT ... USING may not override: another model is meant."""
 
+_MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
+"""Arguments whose value no error shows."""
+
 _SEVERAL_COLUMNS = ("values", "whole table")
 _MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
@@ -324,5 +327,5 @@ def _validated(kind: type[_Settings], values: Using, statement: str) -> _Setting
         raise InputError(f"{statement}: an argument is nested too deeply") from None
     name = str(problem["loc"][0]) if problem["loc"] else "USING"
     message = problem["msg"].removeprefix("Value error, ")
-    value = "" if name in KEY_NAMES else f", got {preview(values.get(name))}"
+    value = "" if name in _MAY_HOLD_SECRETS else f", got {preview(values.get(name))}"
     raise InputError(f"{statement}: {name}: {message}{value}")

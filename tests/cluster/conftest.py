@@ -10,6 +10,7 @@ from huggingface_api_handler.console import text_table
 from tests.cluster.jobs import COSTS, Cost
 from tests.support.logged_service import LoggedService, logged_service
 from tests.support.redis_server import redis_server
+from tests.support.worker import WorkerForks, worker_forks
 
 __all__ = ["redis_server"]
 
@@ -18,6 +19,13 @@ __all__ = ["redis_server"]
 def service() -> Iterator[LoggedService]:
     """The service that workers ask. Each test sets its plan."""
     with logged_service() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[WorkerForks]:
+    """What forks workers."""
+    with worker_forks() as running:
         yield running
 
 

@@ -43,6 +43,9 @@ for machine in one two services; do
     ip -n "$machine" link set lo up
 done
 
-ip netns exec services redis-server --bind "$NETWORK.3" --port 6379 --protected-mode no --save "" --appendonly no \
+# Redis wants a password, which workers find in a variable of their own.
+password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+(umask 077 && echo "requirepass $password" >/run/redis.conf)
+ip netns exec services redis-server /run/redis.conf --bind "$NETWORK.3" --port 6379 --save "" --appendonly no \
     --dir /run --logfile /run/redis.log &
-"$PYTHON" -m tests.cluster.two_machines "redis://$NETWORK.3:6379/0" "$NETWORK.3"
+REDIS_PASSWORD=$password "$PYTHON" -m tests.cluster.two_machines "redis://$NETWORK.3:6379/0" "$NETWORK.3"

@@ -1,24 +1,29 @@
 """Workers: processes that predict slices of one table, as the machines of a cluster do.
 
-``python -m tests.support.worker`` reads a ``Slice`` as JSON from a line, prints ``ready``, waits for another line, and
-prints an ``Outcome``.
+``python -m tests.support.worker SOCKET`` is one, with the file descriptor of a socket: it reads a ``Slice`` as JSON from
+a line, says its process id once all is imported, waits for another line, and sends an ``Outcome``. With ``forks`` it
+imports first and then forks a worker for each socket that it is sent, which takes no second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.measure import ROOT, client_environment
 from bench.service import score
 
-START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
 SCORE_TOLERANCE = 2e-6
 _MAX_EXAMPLES = 5
 
@@ -44,14 +49,14 @@ class Slice:
         first: The number of the first row.
         end: The number after the last row.
         engine: Arguments of the engine.
-        model: Arguments of the model besides task, column and target.
+        environment: Variables that it gets besides those of every client.
     """
 
     worker: str
     first: int
     end: int
     engine: dict[str, Any]
-    model: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,33 +87,45 @@ class Worker:
 
     Args:
         part: What it predicts.
-        prefix: A command that runs it, such as one that sets its clock.
-        environment: Variables that it gets besides those of every client.
+        forks: What forks it. None: it is a program of its own.
+        prefix: The command that runs that program, such as one that sets its clock.
     """
 
-    def __init__(self, part: Slice, prefix: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+    def __init__(self, part: Slice, forks: WorkerForks | None = None, prefix: Sequence[str] = ()) -> None:
         self.part = part
-        self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "tests.support.worker"],
-            cwd=ROOT,
-            env={**client_environment(), **(environment or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._pid: int | None = None
+        self._socket, theirs = socket.socketpair()
+        self._lines = self._socket.makefile("rw")
+        self._program: subprocess.Popen[bytes] | None = None
+        with theirs:
+            if forks is not None and not prefix:
+                forks.fork(theirs)
+            else:
+                self._program = _start(theirs, prefix)
         self._say(json.dumps(asdict(part)))
 
     def _say(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        self._lines.write(line + "\n")
+        self._lines.flush()
+
+    def _hear(self, within_s: float) -> str:
+        """The next line; empty where the worker has ended."""
+        self._socket.settimeout(within_s)
+        try:
+            return self._lines.readline()
+        except ConnectionResetError:
+            return ""
 
     def wait_until_ready(self) -> None:
-        """Wait until everything is imported."""
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != "ready\n":
-            raise RuntimeError(self._process.communicate()[1][-2000:])
+        """Wait until everything is imported.
+
+        Raises:
+            RuntimeError: It ended. What it said is in the standard error stream.
+        """
+        line = self._hear(_START_TIMEOUT_S)
+        if not line:
+            raise RuntimeError(f"{self.part.worker} did not start")
+        self._pid = int(line)
 
     def go(self) -> None:
         """Begin the query."""
@@ -116,8 +133,20 @@ class Worker:
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait for its end."""
-        self._process.kill()
-        self._process.communicate()
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            while self._hear(_START_TIMEOUT_S):
+                pass
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it. A worker that has not begun ends by itself."""
+        self._pid = None
+        self._lines.close()
+        self._socket.close()
+        if self._program is not None:
+            self._program.wait(_START_TIMEOUT_S)
 
     def outcome(self, within_s: float) -> Outcome:
         """Wait for its end.
@@ -130,16 +159,62 @@ class Worker:
 
         Raises:
             RuntimeError: It ended without saying so.
-            subprocess.TimeoutExpired: It took too long.
+            TimeoutError: It took too long.
         """
         try:
-            out, errors = self._process.communicate(timeout=within_s)
-        except subprocess.TimeoutExpired:
+            line = self._hear(within_s)
+            if not line:
+                raise RuntimeError(f"{self.part.worker} ended without an outcome")
+            if self._hear(within_s):
+                raise RuntimeError(f"{self.part.worker} said more than its outcome")
+        except BaseException:
             self.kill()
             raise
-        if self._process.returncode != 0:
-            raise RuntimeError(errors[-2000:])
-        return Outcome(**json.loads(out.splitlines()[-1]))
+        self.close()
+        return Outcome(**json.loads(line))
+
+
+class WorkerForks:
+    """A process that has imported everything, and forks workers."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._program = _start(theirs, (), "forks")
+
+    def fork(self, theirs: socket.socket) -> None:
+        """Fork a worker.
+
+        Args:
+            theirs: The worker's end of its socket.
+        """
+        socket.send_fds(self._socket, [b"fork"], [theirs.fileno()])
+
+    def close(self) -> None:
+        """End it. Its workers stay."""
+        self._socket.close()
+        self._program.wait(_START_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def worker_forks() -> Iterator[WorkerForks]:
+    """Have one for the length of the block."""
+    forks = WorkerForks()
+    try:
+        yield forks
+    finally:
+        forks.close()
+
+
+def _start(theirs: socket.socket, prefix: Sequence[str], *more: str) -> subprocess.Popen[bytes]:
+    """Run this module as a program, which ends with the other end of its socket."""
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-m", "tests.support.worker", str(theirs.fileno()), *more],
+        cwd=ROOT,
+        env=client_environment(),
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+    )
 
 
 class _Collected(logging.Handler):
@@ -169,7 +244,7 @@ def predict_slice(part: Slice) -> Outcome:
     collected = _Collected()
     logging.getLogger().addHandler(collected)
     texts = [text_of(number) for number in range(part.first, part.end)]
-    using = {"task": "text-classification", "column": "text", "target": "y", "model": "m", **part.model}
+    using = {"task": "text-classification", "column": "text", "target": "y", "model": "m"}
     started = time.monotonic()
     try:
         out = predict(pd.DataFrame({"text": texts}), using, part.engine)
@@ -184,26 +259,50 @@ def predict_slice(part: Slice) -> Outcome:
         elif abs(shares["POSITIVE"] - score(text)) > SCORE_TOLERANCE:
             wrong.append(text)
     usage = json.loads(json.dumps(out.attrs["usage"], default=str))
-    return Outcome(len(out), wrong[:_MAX_EXAMPLES], unanswered[:_MAX_EXAMPLES], usage, seconds, list(collected.messages))
+    return Outcome(
+        len(out), wrong[:_MAX_EXAMPLES], unanswered[:_MAX_EXAMPLES], usage, seconds, list(collected.messages)
+    )
 
 
-def _import_for(worker: str) -> None:
-    """Import what a query needs, and send the worker's name with each request."""
+def _import_all() -> None:
+    """Import what a query needs."""
     import pandas  # noqa: F401
 
     import huggingface_api_handler.inference  # noqa: F401
+
+
+def _serve(told: socket.socket) -> None:
+    """Be the worker at the other end of a socket."""
+    lines = told.makefile("rw")
+    part = Slice(**json.loads(lines.readline()))
+    os.environ.update(part.environment)
+    _import_all()
     from huggingface_api_handler.inference.protocols import routing
 
-    vars(routing)["user_agent_headers"] = lambda: {"user-agent": worker}
+    vars(routing)["user_agent_headers"] = lambda: {"user-agent": part.worker}  # the service's log has it
+    lines.write(f"{os.getpid()}\n")
+    lines.flush()
+    if lines.readline() == "go\n":
+        lines.write(json.dumps(asdict(predict_slice(part))) + "\n")
+        lines.flush()
 
 
-def _main() -> None:
-    part = Slice(**json.loads(sys.stdin.readline()))
-    _import_for(part.worker)
-    print("ready", flush=True)  # noqa: T201 -- a command prints
-    if sys.stdin.readline() == "go\n":
-        print(json.dumps(asdict(predict_slice(part))), flush=True)  # noqa: T201 -- a command prints
+def _fork_workers(told: socket.socket) -> None:
+    """Fork a worker for each socket that comes, until the other end is closed."""
+    _import_all()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(told, 100, 1)
+        if not message:
+            return
+        worker = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            told.close()
+            _serve(worker)
+            return
+        worker.close()
 
 
 if __name__ == "__main__":
-    _main()
+    _told = socket.socket(fileno=int(sys.argv[1]))
+    (_fork_workers if "forks" in sys.argv else _serve)(_told)

@@ -7,11 +7,10 @@ a MAC over them, which anybody who can write to Redis would need the store's sec
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from hmac import compare_digest
-from itertools import groupby
 from typing import TypeVar, cast
 
 from .redis_store import Client, RedisStore, Script
@@ -30,15 +29,19 @@ _TAGS = tuple(b"{hfapi:%x}" % nibble for nibble in range(16))
 """What the key of an answer begins with, by its first four bits: so many parts of a Redis Cluster may have them."""
 
 _TIMES = struct.Struct(">II")
-"""When an answer was stored, and when it expires, in whole seconds since 1970, as an answer begins."""
+"""When an answer was stored, and when it expires, in whole seconds since 1970: what a value begins with."""
 
 _MAC_BYTES = 16
-_HEADER_BYTES = _TIMES.size + _MAC_BYTES
+"""Length of the MAC behind an answer, as the script ``_append`` has it too."""
 
+# All answers come in one argument: 256 of their own take longer to send than to store.
 _append = Script(
     """
+    local at = 1
     for i, key in ipairs(KEYS) do
-        redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1])
+        local past = at + struct.unpack('>I4', ARGV[3], 4 * i - 3) + 16
+        redis.call('SET', key, ARGV[2] .. string.sub(ARGV[4], at, past - 1), 'EX', ARGV[1])
+        at = past
     end
     """
 )
@@ -140,34 +143,24 @@ class RedisAnswers:
 
     def _select(self, client: Client, seal: Seal, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
         found = []
-        for part in self._parts(keys, _MAX_SELECTED_KEYS):
-            values = cast("list[bytes | None]", client.mget([_TAGS[key[0] >> 4] + key for key in part]))
-            for key, value in zip(part, values, strict=True):
-                if value is not None and (answer := _opened(seal, key, value, since)) is not None:
-                    found.append((key, answer))
+        for part in _by_tag(keys) if self._store.is_cluster else [keys]:
+            for start in range(0, len(part), _MAX_SELECTED_KEYS):
+                some = part[start : start + _MAX_SELECTED_KEYS]
+                values = cast("list[bytes | None]", client.mget([_TAGS[key[0] >> 4] + key for key in some]))
+                for key, value in zip(some, values, strict=True):
+                    if value is not None and (answer := _opened(seal, key, value, since)) is not None:
+                        found.append((key, answer))
         return found
 
     def _append(self, client: Client, seal: Seal, rows: PendingRows, stored_at: int, ttl_s: float) -> None:
         expires_at = int(stored_at + ttl_s)
         times, ttl = _TIMES.pack(stored_at, expires_at), max(1, int(ttl_s))
-        sealed = seal.sealed(rows, stored_at, expires_at)
-        values = {
-            bytes(key): b"".join((times, mac, answer))
-            for key, answer, mac in zip(sealed[::3], sealed[1::3], sealed[2::3], strict=True)
-        }
-        for part in self._parts(list(values), MAX_APPENDED_ROWS):
-            for keys in _within(part, values):
-                _append(client, [_TAGS[key[0] >> 4] + key for key in keys], [ttl, *(values[key] for key in keys)])
-
-    def _parts(self, keys: Sequence[bytes], most: int) -> Iterator[Sequence[bytes]]:
-        """Keys in parts of one command: in a Redis Cluster those of one tag."""
-        groups = [keys]
-        if self._store.is_cluster:
-            by_tag = sorted(keys, key=_tag)
-            groups = [list(group) for _, group in groupby(by_tag, _tag)]
-        for group in groups:
-            for start in range(0, len(group), most):
-                yield group[start : start + most]
+        for some in _commands(rows, is_cluster=self._store.is_cluster):
+            sealed, answers = seal.sealed(some, stored_at, expires_at), some[1::2]
+            keys = [_TAGS[key[0] >> 4] + key for key in sealed[::3]]
+            del sealed[::3]  # answers and MACs in turn are left
+            sizes = struct.pack(f">{len(answers)}I", *map(len, answers))
+            _append(client, keys, [ttl, times, sizes, b"".join(sealed)])
 
 
 def _query_key(query: bytes) -> bytes:
@@ -180,23 +173,33 @@ def _record_query(client: Client, query: bytes, ttl_s: float) -> None:
 
 def _opened(seal: Seal, key: bytes, value: bytes, since: int) -> bytes | None:
     """The answer in a value; None where it is too old, or somebody else wrote or changed it."""
-    if len(value) < _HEADER_BYTES:
+    if len(value) < _TIMES.size + _MAC_BYTES:
         return None
     stored_at, expires_at = _TIMES.unpack_from(value)
-    answer, mac = value[_HEADER_BYTES:], value[_TIMES.size : _HEADER_BYTES]
+    answer, mac = value[_TIMES.size : -_MAC_BYTES], value[-_MAC_BYTES:]
     expected = seal.mac(key, stored_at, expires_at, seal.owner, answer)
     return answer if stored_at >= since and compare_digest(mac, expected or b"") else None
 
 
-def _within(keys: Sequence[bytes], values: Mapping[bytes, bytes]) -> Iterator[Sequence[bytes]]:
-    """Keys in parts whose values are no more than a command should have."""
-    if len(keys) > 1 and sum(len(values[key]) for key in keys) > _MAX_COMMAND_BYTES:
-        middle = len(keys) // 2
-        yield from _within(keys[:middle], values)
-        yield from _within(keys[middle:], values)
+def _commands(rows: PendingRows, *, is_cluster: bool) -> Iterator[PendingRows]:
+    """Rows in parts that one script may have: not too many, not too large, in a Redis Cluster of one tag."""
+    count = len(rows) // 2
+    if is_cluster and len({key[0] >> 4 for key in rows[::2]}) > 1:
+        answers = {bytes(key): answer for key, answer in zip(rows[::2], rows[1::2], strict=True)}
+        for keys in _by_tag(list(answers)):
+            parts = [part for key in keys for part in (bytearray(key), answers[key])]
+            yield from _commands(parts, is_cluster=is_cluster)
+    elif count > MAX_APPENDED_ROWS or (count > 1 and sum(map(len, rows)) > _MAX_COMMAND_BYTES):
+        middle = (count + 1) // 2 * 2
+        yield from _commands(rows[:middle], is_cluster=is_cluster)
+        yield from _commands(rows[middle:], is_cluster=is_cluster)
     else:
-        yield keys
+        yield rows
 
 
-def _tag(key: bytes) -> int:
-    return key[0] >> 4
+def _by_tag(keys: Sequence[bytes]) -> list[list[bytes]]:
+    """Keys of one tag together, which are in one slot of a Redis Cluster."""
+    groups: dict[int, list[bytes]] = {}
+    for key in keys:
+        groups.setdefault(key[0] >> 4, []).append(key)
+    return list(groups.values())

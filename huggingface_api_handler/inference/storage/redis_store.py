@@ -53,8 +53,20 @@ _CHECK_INTERVAL_S = 1.0
 _CHECK_SHARE = 0.05
 """The look takes at most this share of the time, where Redis is far away."""
 
+_MAX_CLOCK_OFFSET_S = 100 * 366 * 24 * 3600.0
+"""More than any two machines differ by, and less than what cannot be made a date."""
+
 _SAFE_POLICY = "noeviction"
 _SAFE_POLICY_PREFIX = "volatile-"
+
+_AWAY = (
+    "the shared store %s cannot be used (%s): what other machines store and announce is not known here meanwhile, and "
+    "answers may be asked for again. It is tried again by itself"
+)
+_REFUSED = (
+    "the shared store %s refused an operation (%s): what it was to store is not stored, and may be asked for again. "
+    "The query goes on"
+)
 
 _SECRET_KEY = b"{hfapi:secret}"
 
@@ -65,8 +77,8 @@ _logged: set[tuple[StoreAddress, str]] = set()
 class Script:
     """A Lua script, which Redis runs as one operation.
 
-    Redis refuses a script that writes while it is full, unless something was written before that makes nothing larger.
-    So one that must go on then begins with such a command, such as ``HDEL`` of a field that does not exist.
+    A full Redis refuses a script whose first write may need memory. So one that must go on then begins with a write
+    that needs none, such as ``HDEL`` of a field that does not exist, or ``PERSIST``.
 
     Args:
         text: The script. It reads its keys from ``KEYS``, all of one hash tag, and all else from ``ARGV``.
@@ -100,6 +112,7 @@ class Script:
 
 _check = Script(
     """
+    redis.call('PERSIST', KEYS[1])
     redis.call('SET', KEYS[1], ARGV[1], 'NX')
     local now = redis.call('TIME')
     return {redis.call('GET', KEYS[1]), now[1], now[2]}
@@ -206,8 +219,11 @@ class RedisStore:
             except redis.ConnectionError:  # Redis has closed it, or is gone
                 _disconnect(client)
                 self._open()
-            except Exception as error:  # of a full Redis, or of the operation's own
-                self._warn(error)
+            except redis.exceptions.OutOfMemoryError:
+                self._warn(redis.ResponseError("it is full: maxmemory is used up"), _REFUSED)
+                return default
+            except Exception as error:  # of the operation's own
+                self._warn(error, _REFUSED)
                 return default
         return default
 
@@ -237,8 +253,10 @@ class RedisStore:
         took_s = self._checked_at - began
         if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
             raise redis.ResponseError("its secret {hfapi:secret} is not one of this package. Delete that key")
-        self.secret = secret
-        self._clock_offset_s = int(seconds) + int(microseconds) / 1e6 - (time.time() - took_s / 2)
+        offset_s = int(seconds) + int(microseconds) / 1e6 - (time.time() - took_s / 2)
+        if abs(offset_s) > _MAX_CLOCK_OFFSET_S:
+            raise redis.ResponseError("its clock is wrong by more than a century")
+        self.secret, self._clock_offset_s = secret, offset_s
         self._check_interval_s = max(_CHECK_INTERVAL_S, took_s / _CHECK_SHARE)
 
     def _leave(self, error: Exception) -> None:
@@ -261,17 +279,12 @@ class RedisStore:
                 logger.info("the shared store %s is used again", self.address)
                 return
 
-    def _warn(self, error: Exception) -> None:
+    def _warn(self, error: Exception, what: str = _AWAY) -> None:
         reason = printable(str(error) if isinstance(error, redis.RedisError) else repr(error))
         if self._password is not None:
             reason = self._password.mask(reason)
         if self._is_first(reason):
-            logger.warning(
-                "the shared store %s cannot be used (%s): what other machines store and announce is not known here "
-                "meanwhile, and answers may be asked for again. It is tried again by itself",
-                self.address,
-                reason,
-            )
+            logger.warning(what, self.address, reason)
 
     def _warn_of_eviction(self, policy: str) -> None:
         is_safe = policy == _SAFE_POLICY or policy.startswith(_SAFE_POLICY_PREFIX)

@@ -1,0 +1,261 @@
+"""What is stored of queries: the same promises in the file of a machine and in a Redis that several machines share.
+
+Each test makes several tables over one place, as several machines have them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huggingface_api_handler.config.store_address import parse_store_address
+from huggingface_api_handler.config.validation import model_settings
+from huggingface_api_handler.inference.storage import quota as quota_module
+from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.redis_store import RedisStore
+from huggingface_api_handler.inference.storage.redis_tables import redis_tables
+from huggingface_api_handler.inference.storage.response_cache import ResponseCache
+from huggingface_api_handler.inference.storage.scope import Scope
+from huggingface_api_handler.inference.storage.sqlite import Store
+from huggingface_api_handler.inference.storage.sqlite_tables import sqlite_tables
+from huggingface_api_handler.inference.storage.tables import Tables
+from huggingface_api_handler.inference.telemetry import usage_log
+from huggingface_api_handler.inference.telemetry.usage import Usage
+from huggingface_api_handler.tasks import Media
+from tests.support.redis_server import RedisServer
+
+SENTIMENT = {"task": "text-classification", "model": "m", "column": "text"}
+NOON = float(calendar.timegm((2026, 1, 31, 12, 0, 0)))
+HOUR_S = 3600.0
+
+NewTables = Callable[[], Tables]
+
+
+@pytest.fixture(scope="module", params=["SQLite", "Redis", "Redis Cluster"])
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer | None]:
+    """What the stores are in, None for files."""
+    if request.param == "SQLite":
+        yield None
+        return
+    with RedisServer() if request.param == "Redis" else new_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def new_tables(server: RedisServer | None, tmp_path: Path) -> Iterator[NewTables]:
+    """Makes the tables of one more process or machine, each over a store of its own."""
+    stores: list[Store | RedisStore] = []
+
+    def make() -> Tables:
+        if server is None:
+            stores.append(store := Store(tmp_path))
+            return sqlite_tables(store)
+        stores.append(shared := RedisStore(parse_store_address(server.url)))
+        return redis_tables(shared)
+
+    if server is not None:
+        server.cli("FLUSHALL")
+    yield make
+    for store in stores:
+        store.close()
+
+
+def new_cluster() -> RedisServer:
+    """A Redis Cluster of one node: commands with keys of several slots fail there."""
+    server = RedisServer()
+    server.kill()
+    with (server.folder / "redis.conf").open("a") as configuration:
+        configuration.write(f"cluster-enabled yes\ncluster-port {free_port()}\n")
+    server.start()
+    server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    while "cluster_state:ok" not in server.cli("CLUSTER", "INFO"):
+        pass
+    return server
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def new_cache(tables: Tables, scope: str = "scope", *, read: bool = True, ttl: float = 100.0) -> ResponseCache:
+    return ResponseCache(tables.answers, scope, "http://here", model_settings(SENTIMENT), ttl, read=read)
+
+
+def stored(cache: ResponseCache, answers: dict[str, Any]) -> None:
+    async def put() -> None:
+        for item, answer in answers.items():
+            cache.put(cache.key(item), answer)
+        await cache.flush()
+
+    asyncio.run(put())
+
+
+def found(cache: ResponseCache, items: list[str]) -> dict[str, Any]:
+    keys = {cache.key(item): item for item in items}
+    return {keys[key]: answer for key, answer in asyncio.run(cache.lookup(list(keys))).items()}
+
+
+# Answers.
+
+
+def test_what_one_stores_another_finds_and_nothing_else(new_tables: NewTables) -> None:
+    answers = {f"text {number}": [{"label": "A", "score": number}] for number in range(5000)}
+    stored(new_cache(new_tables()), answers)
+    assert found(new_cache(new_tables()), [*answers, "another"]) == answers
+
+
+def test_another_scope_finds_nothing(new_tables: NewTables) -> None:
+    stored(new_cache(new_tables()), {"a": 1})
+    assert found(new_cache(new_tables(), "another"), ["a"]) == {}
+
+
+def test_an_answer_is_found_again_in_the_query_that_stored_it_and_the_last_one_counts(new_tables: NewTables) -> None:
+    tables = new_tables()
+    stored(new_cache(tables), {"a": 1})
+    stored(new_cache(tables, read=False), {"a": 2})
+    assert found(new_cache(tables), ["a"]) == {"a": 2}
+
+
+def test_a_query_that_nobody_asked_is_known_to_be_empty(new_tables: NewTables) -> None:
+    fresh = new_cache(new_tables())
+    assert not fresh.is_known_empty
+    assert found(fresh, ["a"]) == {}
+    assert fresh.is_known_empty
+    stored(new_cache(new_tables()), {"b": 1})
+    asked = new_cache(new_tables())
+    assert found(asked, ["a"]) == {}
+    assert not asked.is_known_empty
+
+
+def test_media_and_large_answers_come_back_as_they_were(new_tables: NewTables) -> None:
+    answers = {"a cat": Media(bytes(range(256)) * 10_000, "image/png"), "a list": ["x" * 3_000_000] * 5}
+
+    async def put() -> None:
+        cache = new_cache(new_tables())
+        for item, answer in answers.items():
+            await cache.put_large(cache.key(item), answer)
+        await cache.flush()
+
+    asyncio.run(put())
+    assert found(new_cache(new_tables()), list(answers)) == answers
+
+
+def test_an_answer_older_than_the_reader_wants_is_not_found(
+    new_tables: NewTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = new_tables()
+    stored(new_cache(tables, ttl=1e6), {"a": 1})
+    assert found(new_cache(tables, ttl=50.0), ["a"]) == {"a": 1}
+    pass_time(tables, 60.0, monkeypatch)
+    assert found(new_cache(tables, ttl=50.0), ["a"]) == {}
+    assert found(new_cache(tables, ttl=70.0), ["a"]) == {"a": 1}
+
+
+def pass_time(tables: Tables, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock that stored answers go by be later."""
+    store = tables.answers._store  # type: ignore[attr-defined]
+    if isinstance(store, RedisStore):
+        monkeypatch.setattr(store, "now", lambda now=store.now: now() + seconds)
+    else:
+        monkeypatch.setattr(time, "time", lambda now=time.time: now() + seconds)
+
+
+# Quotas.
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def granted(quota: Quota, asked: int) -> int:
+    """How many of so many requests at once may go, in one query."""
+
+    async def ask() -> int:
+        taken = await asyncio.gather(*(quota.take() for _ in range(asked)))
+        await quota.release()
+        return sum(refusal is None for refusal in taken)
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(autouse=True)
+def counts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota_module, "_known", {})
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100, 3000])
+def test_all_of_a_limit_may_be_used_by_all_together_and_no_more(limit: int, new_tables: NewTables) -> None:
+    limits, clock = {"requests_per_hour": limit}, Clock()
+    quotas = [Quota(new_tables().quotas, b"e", limits, clock) for _ in range(3)]
+
+    async def ask() -> int:
+        taken = await asyncio.gather(*(quota.take() for _ in range(limit) for quota in quotas))
+        for quota in quotas:
+            await quota.release()
+        return sum(refusal is None for refusal in taken)
+
+    assert asyncio.run(ask()) == limit
+    assert granted(Quota(new_tables().quotas, b"e", limits, clock), 5) == 0
+    assert granted(Quota(new_tables().quotas, b"another engine", limits, clock), 1) == 1
+
+
+def test_what_a_query_does_not_use_is_given_back(new_tables: NewTables) -> None:
+    limits, clock, tables = {"requests_per_hour": 1000}, Clock(), [new_tables(), new_tables()]
+    for turn in range(50):
+        assert granted(Quota(tables[turn % 2].quotas, b"e", limits, clock), 1) == 1
+    assert granted(Quota(tables[0].quotas, b"e", limits, clock), 2000) == 950
+
+
+def test_periods_begin_anew_in_utc_and_an_hour_does_not_free_a_month(new_tables: NewTables) -> None:
+    limits, clock, tables = {"requests_per_hour": 10, "requests_per_month": 25}, Clock(), new_tables()
+    grants = []
+    for now in (NOON - 1, NOON, NOON + HOUR_S, NOON + 12 * HOUR_S, NOON + 13 * HOUR_S):
+        clock.now = now
+        grants.append(granted(Quota(tables.quotas, b"e", limits, clock), 99))
+    assert grants == [10, 10, 5, 10, 10]
+
+
+# Usage.
+
+
+def test_the_sum_is_of_all_machines_and_the_newest_queries_come_first(new_tables: NewTables) -> None:
+    tables = [new_tables() for _ in range(3)]
+    for number in range(60):
+        usage_log.record(tables[number % 3].usage, Scope("e", "model 1"), Usage("t", "m", "h", rows=number, requests=2))
+        tables[number % 3].usage.select("model 1", 0)  # in this order
+    usage_log.record(tables[0].usage, Scope("e", "model 2"), Usage("t", "m", "h", rows=7))
+    for each in tables:
+        table = usage_log.usage_table(each.usage, "model 1")
+        assert (table["query"][0], table["queries"][0], table["rows"][0]) == ("all", 60, sum(range(60)))
+        assert list(table["rows"][1:]) == list(range(59, 39, -1))
+        assert table["query"].str.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")[1:].all()
+
+
+def test_queries_that_end_at_once_are_all_counted(new_tables: NewTables) -> None:
+    tables = [new_tables() for _ in range(4)]
+    for _ in range(50):
+        for each in tables:
+            usage_log.record(each.usage, Scope("e", "model 1"), Usage("t", "m", "h", rows=3))
+    for each in tables:  # what each handed over is written before it reads
+        each.usage.select("model 1", 0)
+    total = usage_log.total_usage(tables[0].usage, "model 1")
+    assert total is not None
+    assert (total.queries, total.rows) == (200, 600)
+
+
+def test_a_model_without_queries_has_no_usage(new_tables: NewTables) -> None:
+    assert usage_log.total_usage(new_tables().usage, "model 1") is None
+    assert len(usage_log.usage_table(new_tables().usage, "model 1")) == 0
