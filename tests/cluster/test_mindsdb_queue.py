@@ -115,7 +115,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         create_table(shared.mindsdb, folder)
         shared.wait_for_consumers()
         shared.create("queued", f"cache_dir = '{shared.store}'", "kept")
-        shared.create("apart", f"store = '{redis_server.url}'", "apart")
+        shared.create("apart", f"store = '{redis_server.url}', requests_per_month = 2", "apart")
         yield shared
 
 
@@ -201,13 +201,16 @@ def test_a_429_that_one_consumer_meets_is_kept_by_the_other(cluster: Cluster) ->
 
 
 @pytest.mark.usefixtures("killed")
-def test_an_answer_that_one_consumer_stored_in_redis_is_found_by_another_that_shares_no_folder(
-    cluster: Cluster,
-) -> None:
+def test_consumers_that_share_a_redis_and_no_folder_share_answers_and_quotas(cluster: Cluster) -> None:
     cluster.wait_for_consumers()
-    outcomes = [cluster.on(one, "once", model="apart").done() for one in cluster.consumers]
-    assert outcomes == [[["e", None]], [["e", None]]]
-    assert cluster.service.texts().count("once") == 1
+    one, other = cluster.consumers
+    first = [cluster.on(each, "once", model="apart").done() for each in (one, other)]
+    assert first == [[["e", None]], [["e", None]]]
+    assert cluster.on(other, "twice", model="apart").done() == [["e", None]]
+    third = str(cluster.on(one, "three times", model="apart").done())
+    assert "requests_per_month = 2 was reached before this row" in third
+    assert cluster.service.texts()[-2:] == ["once", "twice"]
+    assert "of requests_per_month = 2 are used" in one.log() + other.log(), "a consumer's log has our warnings"
 
 
 @pytest.mark.usefixtures("killed")
