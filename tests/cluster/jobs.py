@@ -16,6 +16,10 @@ OUTCOME_TIMEOUT_S = 120.0
 """No job here takes longer, whatever goes wrong."""
 
 
+TOLD_WITHIN_S = 0.25
+"""Every worker knows of an announcement after this, on a machine that is busy with other tests too."""
+
+
 class Cost(NamedTuple):
     """What a job cost, as the service saw it.
 
@@ -79,6 +83,16 @@ def cost_of(
     )
     COSTS.append(cost)
     return cost
+
+
+def assert_pauses_are_kept(service: LoggedService) -> None:
+    """No worker sent anything before a time that any of them was told.
+
+    Args:
+        service: Its log is read.
+    """
+    early = early_requests(service.log(), TOLD_WITHIN_S)
+    assert not early, f"{len(early)} requests came before an announced time, such as {early[0]}"
 
 
 @contextlib.contextmanager

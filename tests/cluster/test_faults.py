@@ -20,7 +20,7 @@ import pytest
 
 from bench.service import Plan
 from huggingface_api_handler.inference.storage.response_cache import MAX_UNWRITTEN_ROWS
-from tests.cluster.jobs import Cluster, Cost, cost_of, finish, slices, workers_of
+from tests.cluster.jobs import Cluster, Cost, assert_pauses_are_kept, cost_of, finish, slices, workers_of
 from tests.support.logged_service import KINDS, LoggedService, times_answered
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
@@ -244,6 +244,7 @@ def test_clocks_that_differ_by_five_minutes(cluster: Cluster, over_redis: Engine
     cluster.service.set_plan(LIMITED)
     outcomes = cluster.run(slices(LIMITED_ROWS, over_redis(2)), prefixes=[(), SET_CLOCK])
     assert_cheap(cost_of("clocks differ by 300 s", "Redis", LIMITED_ROWS, cluster.service, outcomes), LIMITED)
+    assert_pauses_are_kept(cluster.service)
 
 
 def test_two_engines_on_one_route_share_its_limit_and_no_answers(
@@ -257,6 +258,7 @@ def test_two_engines_on_one_route_share_its_limit_and_no_answers(
     cost = cost_of("two engines on one route, each all rows", store, rows, service, outcomes)
     assert times_answered(service.log()) == {text_of(number): 2 for number in range(rows)}, "neither finds the other's"
     assert cost.requests <= MOST_PER_ROW[LIMITED] * 2 * rows
+    assert_pauses_are_kept(service)
 
 
 def test_latency_of_a_second_to_redis(cluster: Cluster, proxies: list[TcpProxy]) -> None:

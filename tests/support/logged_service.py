@@ -86,18 +86,19 @@ def times_answered(log: Sequence[Entry]) -> Counter[str]:
     return Counter(text for entry in log if entry.status == 200 for text in entry.inputs)
 
 
-def early_requests(log: Sequence[Entry]) -> list[Entry]:
+def early_requests(log: Sequence[Entry], in_transit_s: float = IN_TRANSIT_S) -> list[Entry]:
     """The requests that came before a time that had been announced, to whomever.
 
     Args:
         log: Of one service.
+        in_transit_s: What comes so soon after an announcement was sent before anybody could know of it.
 
     Returns:
-        Those that came ``IN_TRANSIT_S`` after the announcement or later.
+        Those that came later than that.
     """
     early, announced_at, resume_at = [], 0.0, 0.0
     for entry in log:
-        if announced_at + IN_TRANSIT_S <= entry.at < resume_at:
+        if announced_at + in_transit_s <= entry.at < resume_at:
             early.append(entry)
         if entry.resume_at is not None and entry.resume_at > resume_at:
             announced_at = announced_at if entry.at < resume_at else entry.at
