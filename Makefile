@@ -15,8 +15,8 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 # Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
 SQL_BENCHMARKS := semantic sql_memory
 
-.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-local-models \
-        test-sql law test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
+.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-cluster \
+        test-cluster-long redis test-local-models test-sql law test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
@@ -26,11 +26,11 @@ demo: $(VENV)/.demo
 demo-embedded: $(VENV)-embedded/.demo
 	$(VENV)-embedded/bin/python -m huggingface_api_handler demo --embedded
 
-test: lint unit faults peers integration test-sql package test-local-models test-transformers test-servers test-floors \
-      test-pythons
+test: lint unit faults peers integration test-sql package test-cluster test-local-models test-transformers test-servers \
+      test-floors test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults fuzz audit law test-sql-floors test-transformers test-servers-all test-pythons-all
+nightly: test-faults test-cluster-long fuzz audit law test-sql-floors test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -49,7 +49,7 @@ checks:
 
 # Fails when fewer branches are covered than pyproject.toml says. Coverage doubles the time of what it watches, so the
 # many cases of few lines run without it.
-unit: $(VENV)/.test
+unit: $(VENV)/.test redis
 	$(BIN)/python -m pytest -n $(WORKERS) --cov=huggingface_api_handler -m "not same_on_every_python" tests/unit
 	$(BIN)/python -m pytest -n $(WORKERS) -m same_on_every_python tests/unit
 
@@ -95,6 +95,18 @@ law: test-sql
 # The same with the least versions that are allowed.
 test-sql-floors:
 	FLOORS=1 PYTHON=$(PYTHON) WORKERS=$(WORKERS) ./tests/sql/run.sh $(VENV)-sql-floors
+
+# Workers over one store, and what goes wrong between them; then two machines in network namespaces, where the system has them.
+test-cluster: $(VENV)/.test redis
+	PYTHON=$(abspath $(BIN)/python) ./tests/cluster/run.sh
+
+# The same with a partition of ten seconds, and 200,000 rows for the worker that is killed.
+test-cluster-long: $(VENV)/.test redis
+	FAULT_SECONDS=10 KILL_ROWS=200000 PYTHON=$(abspath $(BIN)/python) ./tests/cluster/run.sh
+
+# Installs redis-server where it is missing, or says how.
+redis:
+	@./tools/have_redis.sh
 
 # Every model of the extra local-all in one server process; through SQL they are in tests/integration.
 test-local-models: $(VENV)/.test

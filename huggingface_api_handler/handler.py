@@ -21,6 +21,7 @@ from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .lifecycle import Target
 from .select_statement import input_frame, min_failures, refuse_to_be_kept
+from .task_queue import refuse_lost_rows, result_awaited
 
 # Keys in MindsDB's storages, which models of earlier versions have.
 _USING_KEY = "using"
@@ -63,7 +64,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             InputError: An argument is wrong.
             InferenceError: The key is refused. A host that cannot be reached is only a warning.
         """
-        with _without_traceback():
+        with _verb():
             lifecycle.checked_engine(connection_args, default_session())
             self.engine_storage.json_set(_SCOPE_KEY, {"id": lifecycle.new_engine_id()})
 
@@ -77,7 +78,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             InputError: An argument is wrong.
             InferenceError: The key is refused.
         """
-        with _without_traceback():
+        with _verb():
             lifecycle.checked_engine(connection_args, default_session())
 
     @staticmethod
@@ -98,7 +99,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         Raises:
             InputError: An argument is wrong.
         """
-        with _without_traceback():
+        with _verb():
             _new_model(target, args, _engine(handler_storage))
 
     def create(self, target: Target, df: pd.DataFrame | None = None, args: MindsDBArgs | None = None) -> None:
@@ -112,7 +113,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         Raises:
             InputError: An argument is wrong, or the provider does not serve the model.
         """
-        with _without_traceback():
+        with _verb():
             engine = _engine(self.engine_storage)
             using, model = _new_model(target, args, engine)
             self.model_storage.json_set(_USING_KEY, using)
@@ -134,7 +135,8 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             InferenceError: No row was answered, and rows failed.
             DryRunSummary: It is a dry run, and MindsDB would keep what it says as the predictions of the table.
         """
-        with _without_traceback():
+        with _verb():
+            refuse_lost_rows(df)
             overrides = _using_of(args)
             with cancellation(in_threads="threads" in overrides) as cancel:
                 engine = _engine(self.engine_storage)
@@ -177,9 +179,9 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         Raises:
             InputError: There is no such table.
         """
-        if attribute is None:
-            return pd.DataFrame({"tables": list(lifecycle.DESCRIPTIONS)})
-        with _without_traceback():
+        with _verb():
+            if attribute is None:
+                return pd.DataFrame({"tables": list(lifecycle.DESCRIPTIONS)})
             engine, using, discovered = _engine(self.engine_storage), self._using(), self._discovered()
             scope = self._scope(discovered)
             return lifecycle.describe(attribute, using, discovered, engine, scope, default_session())
@@ -206,10 +208,11 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
 
 @contextmanager
-def _without_traceback() -> Iterator[None]:
+def _verb() -> Iterator[None]:
     # MindsDB prints the traceback of what leaves an ML process; ours tells the person nothing beyond its sentence.
     try:
-        yield
+        with result_awaited():
+            yield
     except HuggingFaceAPIError as error:
         raise error.with_traceback(None) from None
 

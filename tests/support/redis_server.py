@@ -133,11 +133,11 @@ class RedisServer:
         """
         command = ["redis-cli", "-e", "-h", _HOST, "-p", str(self.port)]
         command += ["--tls", "--cacert", str(self.ca_file)] if self.ca_file else []
-        environment = {**os.environ, "REDISCLI_AUTH": self.password or ""}
+        login = {} if self.password is None else {"REDISCLI_AUTH": self.password}
         done = subprocess.run(
             [*command, *arguments],
             check=False,
-            env=environment,
+            env={**os.environ, **login},
             capture_output=True,
             text=True,
             timeout=_COMMAND_TIMEOUT_S,

@@ -212,7 +212,8 @@ class _Side(asyncio.Protocol):
                 return
             self._pending.popleft()
             if data is None:
-                self._transport.write_eof()
+                with contextlib.suppress(OSError):  # it has gone meanwhile
+                    self._transport.write_eof()
                 self._close_where_both_ended()
             else:
                 self._transport.write(data)
