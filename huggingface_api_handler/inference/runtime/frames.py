@@ -72,8 +72,16 @@ def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
-def _plain(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:
-    """The SQL type of each column, and its cells as values of that type, None for NULL."""
+def typed_cells(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:
+    """The columns of a prediction by the types that are known before anything is asked.
+
+    Args:
+        out: The prediction.
+        model: Says which columns there are.
+
+    Returns:
+        The SQL type of each column, and its cells as values of that type, None for NULL. JSON is text.
+    """
     types: Mapping[str, str] = column_types(model)
     return {name: (types[name], [_as_type(types[name], cell) for cell in out[name]]) for name in out.columns}
 
@@ -106,7 +114,7 @@ def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
         "FLOAT[]": arrow.list_(arrow.float32()),
         "VARCHAR[]": arrow.list_(arrow.string()),
     }
-    columns = {name: arrow.array(cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()}
+    columns = {name: arrow.array(cells, types[kind]) for name, (kind, cells) in typed_cells(out, model).items()}
     return getattr(arrow, kind).from_pydict(columns)
 
 
@@ -122,5 +130,5 @@ def _polars(out: pd.DataFrame, model: ModelSettings) -> Any:
         "VARCHAR[]": polars.List(polars.String),
     }
     return polars.DataFrame(
-        [polars.Series(name, cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()]
+        [polars.Series(name, cells, types[kind]) for name, (kind, cells) in typed_cells(out, model).items()]
     )
