@@ -107,8 +107,8 @@ def test_a_worker_that_is_killed_loses_no_row_and_no_stored_answer(killable: Wor
     at_kill: list[int] = []
 
     async def kill_once_some_are_stored() -> None:
-        while stored_answers(sentiment.store) < 100:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - it is another process that stores them
+        while stored_answers(sentiment.store) < 100:  # noqa: ASYNC110 - it is other processes that store them
+            await asyncio.sleep(0.01)
         killable.kill(0)
         at_kill.append(sentiment.asked.total() - stored_answers(sentiment.store))
 
