@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dask.dataframe as dd
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
 from huggingface_api_handler.distributed.dask import Receipt, predict
 from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference import predict as predict_frame
 from tests.distributed.dask_workers import Workers
 from tests.distributed.sentiment import USING, Sentiment, check_predictions, reviews
 
@@ -58,10 +59,10 @@ def killable(tmp_path: Path) -> Iterator[Workers]:
     running.close()
 
 
-def stored_answers(store: Path) -> int:
-    """How many answers the workers have stored so far."""
-    with sqlite3.connect(f"file:{store / 'answers.sqlite'}?mode=ro", uri=True) as connection:
-        return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+def stored_answers(sentiment: Sentiment, texts: Sequence[str]) -> int:
+    """To how many texts the answer is stored."""
+    out = predict_frame(pd.DataFrame({"text": texts}), {**USING, "dry_run": True}, sentiment.engine)
+    return int(out["stored"][0])
 
 
 def test_processes_ask_each_text_once_and_add_up_to_one_receipt(cluster: Client, sentiment: Sentiment) -> None:
@@ -104,23 +105,24 @@ def test_workers_find_the_key_in_their_own_environment(workers: Workers, sentime
 
 
 def test_a_worker_that_is_killed_loses_no_row_and_no_stored_answer(killable: Workers, sentiment: Sentiment) -> None:
-    at_kill: list[int] = []
+    frame = reviews(400)
+    stored: set[str] = set()
+    texts = frame["text"].dropna().tolist()
 
     async def kill_once_some_are_stored() -> None:
-        while stored_answers(sentiment.store) < 100:  # noqa: ASYNC110 - it is other processes that store them
+        while stored_answers(sentiment, texts) < 100:  # noqa: ASYNC110 - it is other processes that store them
             await asyncio.sleep(0.01)
         killable.kill(0)
-        at_kill.append(sentiment.asked.total() - stored_answers(sentiment.store))
+        stored.update(text for text in texts if stored_answers(sentiment, [text]))  # while nothing else is answered
 
     sentiment.on_input = lambda count: kill_once_some_are_stored() if count == 160 else None
-    frame = reviews(400)
     out = predict(dd.from_pandas(frame, npartitions=4), USING, sentiment.engine).compute()
     check_predictions(frame, out)
-    (unstored,) = at_kill
-    assert len(sentiment.asked) == 360
-    assert sentiment.asked.total() - 360 <= unstored
+    assert set(sentiment.asked) == set(texts)
+    assert len(stored) >= 100 and {sentiment.asked[text] for text in stored} == {1}
+    asked = sentiment.asked.total()
     predict(dd.from_pandas(frame, npartitions=3), USING, sentiment.engine).compute()
-    assert sentiment.asked.total() - 360 <= unstored
+    assert sentiment.asked.total() == asked
 
 
 def test_a_job_that_nobody_wants_any_more_asks_no_more(one_thread: LocalCluster, sentiment: Sentiment) -> None:
