@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
 import dask.dataframe as dd
+import distributed
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from dask.base import tokenize
 
-from huggingface_api_handler.distributed.dask import Receipt, predict
+from huggingface_api_handler.distributed.dask import Receipt, _RunningTask, predict
+from huggingface_api_handler.distributed.job import Job
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import output_schema
 from huggingface_api_handler.inference import predict as predict_frame
@@ -186,6 +192,24 @@ def test_a_key_is_shown_nowhere(
     assert {headers["authorization"] for headers in sentiment.service.headers} == {f"Bearer {KEY}"}
     assert KEY not in "".join([*shown, caplog.text])
     assert "<job" in "".join(shown)
+
+
+def test_no_hash_of_a_key_is_in_the_names_of_tasks() -> None:
+    job = Job.of(USING, {"api_key": KEY}, ["text"])
+    other = replace(job, settings=Job.of(USING, {"api_key": f"{KEY}2"}, ["text"]).settings)
+    assert other != job and tokenize(other) == tokenize(job)
+
+
+def test_what_was_cancelled_is_given_back_as_not_done(sentiment: Sentiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask may want it again in the meantime, and would take rows that were not sent for an answer."""
+    cancelled = _RunningTask(
+        SimpleNamespace(state=SimpleNamespace(tasks={}), log_event=lambda topic, told: None), "key"
+    )
+    monkeypatch.setattr(_RunningTask, "current", lambda: cancelled)
+    predictions = predict(dd.from_pandas(reviews(10), npartitions=1), USING, sentiment.engine)
+    sentiment.on_input = lambda count: asyncio.Event().wait()  # no answer, so that there is time to see it
+    with pytest.raises(distributed.Reschedule):
+        predictions.compute(scheduler="sync")
 
 
 def test_the_receipt_adds_up_to_what_the_service_counted(sentiment: Sentiment) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
@@ -24,8 +25,11 @@ VARIABLE = "HUGGINGFACE_KEY_OF_WORKERS"
 
 @pytest.fixture(scope="module")
 def local_cluster() -> Iterator[LocalCluster]:
-    """Two processes that Dask starts by itself."""
-    with LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None) as local:
+    """Two processes that Dask starts by itself, with a scheduler that keeps one event, as of a job of many partitions."""
+    with (
+        dask.config.set({"distributed.admin.low-level-log-length": 1}),
+        LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None) as local,
+    ):
         yield local
 
 
