@@ -80,13 +80,8 @@ def predict(ddf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
     meta = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in dtypes.items()})
     if receipt is not None:
         _connect(receipt, job)
-    return ddf.map_partitions(
-        predict_partition,
-        job,
-        dtypes,
-        meta=meta.set_index(ddf._meta.index[:0]),
-        required_columns=job.columns_read(ddf.columns),
-    )
+    read = ddf[job.columns_read(ddf.columns)]  # so that no other column is read from a file, or sent to a worker
+    return read.map_partitions(predict_partition, job, dtypes, meta=meta.set_index(ddf._meta.index[:0]))
 
 
 def predict_partition(partition: pd.DataFrame, job: Job, dtypes: Dtypes) -> pd.DataFrame:
