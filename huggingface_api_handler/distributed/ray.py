@@ -33,6 +33,9 @@ _ACTOR_CPUS = 0.5
 _PIECE_ROWS = 4096
 """Rows that are given back together, so that a block's predictions leave the actor as they come."""
 
+_BLOCKS_PER_ACTOR = 4
+"""Blocks that are advised, so that no actor waits long for the last one."""
+
 _NAME_BYTES = 8
 
 
@@ -68,7 +71,8 @@ def predict(
     Returns:
         A Dataset with the columns of ``ds`` as they are, and those that ``inference.output_schema`` tells, in pyarrow's
         types; JSON is text. Its rows are in the order of ``ds``: for that, ``preserve_order`` is set in the context
-        that ``ds`` shares with it. Its ``schema()`` asks nothing where that of ``ds`` is known.
+        that ``ds`` shares with it. Its ``schema()`` asks nothing where that of ``ds`` is known and pyarrow's, as that of
+        files is; else it asks about one row.
 
     Raises:
         InputError: The arguments or the columns cannot be used. Raised at the call; nothing has run. Columns that are
@@ -191,13 +195,13 @@ def _warn_of_few_blocks(ds: Any, actors: int) -> None:
     except Exception:  # in another version of Ray; it warns by itself later, in its own words
         return
     if blocks is not None and blocks < actors:
-        some = "one block, so one actor works and the others wait" if blocks == 1 else f"{blocks} blocks"
         logger.warning(
-            "the dataset has %s for %d actors, and a block is one task. For all of them to work, cut it first: "
-            "ds.repartition(%d)",
-            some,
+            "the dataset has %s, and a block is one task: of %d actors only %d will work. For all of them to work, cut "
+            "it first: ds.repartition(%d)",
+            "1 block" if blocks == 1 else f"{blocks} blocks",
             actors,
-            4 * actors,
+            blocks,
+            _BLOCKS_PER_ACTOR * actors,
         )
 
 
