@@ -30,11 +30,8 @@ _TOPIC = "huggingface_api_handler"
 Dtypes = Mapping[str, Any]
 """The type of each column of the predictions in pandas."""
 
-
-@normalize_token.register(Job)  # type: ignore[misc]
-def _token_of(job: Job) -> str:
-    """Name tasks after the job, so that no hash of its key is in their names."""
-    return job.id
+# Tasks are named after the job, so that no hash of its key is in their names.
+normalize_token.register(Job, lambda job: job.id)
 
 
 def predict(ddf: Any, using: Using, engine: Using | None = None, *, receipt: Receipt | None = None) -> Any:
@@ -104,7 +101,8 @@ def predict_partition(partition: pd.DataFrame, job: Job, dtypes: Dtypes) -> pd.D
         columns: dict[str, pd.Series[Any]] = {name: pd.Series([], dtype=dtype) for name, dtype in dtypes.items()}
         return pd.DataFrame(columns).set_index(partition.index)
     task = _RunningTask.current()
-    (out,) = predict_part(job, [partition], report=task and partial(task.report, job), cancel=task)
+    report = None if task is None else partial(task.report, job)
+    (out,) = predict_part(job, [partition], report=report, cancel=task)
     if task is not None and task.was_cancelled:
         raise distributed.Reschedule
     cells = typed_cells(out, job.settings.model)

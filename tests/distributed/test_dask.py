@@ -9,8 +9,8 @@ from typing import Any
 
 import dask
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from huggingface_api_handler.distributed.dask import Receipt, predict
@@ -116,9 +116,7 @@ def test_predictions_of_every_type_go_to_parquet(sentiment: Sentiment, tmp_path:
     sentiment.service.answer = lambda body, headers, path: [0.5, 0.25]
     using = {"task": "feature-extraction", "column": "text", "model": "owner/vectors", "target": "vector"}
     predict(dd.from_pandas(reviews(10), npartitions=2), using, sentiment.engine).to_parquet(str(tmp_path / "out"))
-    vectors = pd.read_parquet(tmp_path / "out", dtype_backend="pyarrow")["vector"]
-    assert vectors.isna().sum() == 1
-    np.testing.assert_array_equal(np.stack(vectors.dropna().tolist()), [[0.5, 0.25]] * 9)
+    assert pq.read_table(tmp_path / "out")["vector"].to_pylist() == [[0.5, 0.25]] * 3 + [None] + [[0.5, 0.25]] * 6
 
 
 def test_empty_partitions_ask_nothing(sentiment: Sentiment) -> None:
@@ -159,7 +157,7 @@ def test_wrong_arguments_are_refused_at_the_call(sentiment: Sentiment, using: di
 
 
 def test_a_table_of_another_kind_is_refused_with_what_takes_it(sentiment: Sentiment) -> None:
-    with pytest.raises(InputError, match="huggingface_api_handler.predict"):
+    with pytest.raises(InputError, match=r"huggingface_api_handler\.predict"):
         predict(reviews(10), USING, sentiment.engine)
 
 
