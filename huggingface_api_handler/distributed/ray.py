@@ -71,8 +71,8 @@ def predict(
     Returns:
         A Dataset with the columns of ``ds`` as they are, and those that ``inference.output_schema`` tells, in pyarrow's
         types; JSON is text. Its rows are in the order of ``ds``: for that, ``preserve_order`` is set in the context
-        that ``ds`` shares with it. Its ``schema()`` asks nothing where that of ``ds`` is known and pyarrow's, as that of
-        files is; else it asks about one row.
+        that ``ds`` shares with it. Its ``schema()`` asks nothing where that of ``ds`` is known and pyarrow's, as of
+        files; else it asks about one row.
 
     Raises:
         InputError: The arguments or the columns cannot be used. Raised at the call; nothing has run. Columns that are

@@ -47,7 +47,8 @@ def predict(sdf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
             for tasks that read whole tables.
         engine: as for ``inference.predict``. Its paths are those of the workers' machines, and so is the key where it
             is not given as ``api_key``: each process finds it in its own environment.
-        receipt: gets what the workers ask and take. Spark Connect has no way to bring it.
+        receipt: gets what the workers ask and take, through an accumulator. Spark leaves out what a task asked that
+            failed, until its process has done another one, and Spark Connect has no accumulators.
 
     Returns:
         A DataFrame with the columns of ``sdf`` as they are, and those that ``inference.output_schema`` tells: texts as
@@ -100,16 +101,16 @@ def predict_partition(batches: Iterator[pa.RecordBatch], *, job: Job, reports: A
     """
     asked: deque[pa.RecordBatch] = deque()  # the query reads ahead
     add = None if reports is None else lambda report: reports.add((report,))
-    for predictions in predict_part(job, _kept(batches, asked), report=add):
+    for predictions in predict_part(job, _noted(batches, asked), report=add):
         batch = asked.popleft()
         yield pa.RecordBatch.from_arrays(
             [*batch.columns, *predictions.columns], schema=pa.schema([*batch.schema, *predictions.schema])
         )
 
 
-def _kept(items: Iterator[Item], kept: deque[Item]) -> Iterator[Item]:
+def _noted(items: Iterator[Item], noted: deque[Item]) -> Iterator[Item]:
     for each in items:
-        kept.append(each)
+        noted.append(each)
         yield each
 
 
@@ -140,8 +141,8 @@ class _Reports(AccumulatorParam[Sequence[str]]):
 def _accumulator(sdf: Any, receipt: Receipt) -> Any:
     if ".connect." in type(sdf).__module__:
         raise InputError(
-            "Spark Connect has no accumulators, which bring a receipt. Leave receipt out: DESCRIBE and the logs of the "
-            "workers say what was asked"
+            "Spark Connect has no accumulators, which bring a receipt. Leave receipt out, or use a session of "
+            "SparkSession.builder.master(...)"
         )
     return sdf.sparkSession.sparkContext.accumulator((), _Reports(receipt))
 

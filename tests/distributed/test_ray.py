@@ -193,7 +193,7 @@ def test_wrong_arguments_are_refused_at_the_call(sentiment: Sentiment, using: di
 
 
 def test_a_table_of_another_kind_is_refused_with_what_takes_it(sentiment: Sentiment) -> None:
-    with pytest.raises(InputError, match="huggingface_api_handler.predict"):
+    with pytest.raises(InputError, match=r"huggingface_api_handler\.predict"):
         predict(reviews(10), USING, sentiment.engine)
 
 

@@ -163,7 +163,9 @@ def test_types_are_known_beforehand_and_hold_with_nulls_and_in_partitions_withou
     engine = {**sentiment.engine, "endpoint": f"{sentiment.service.url}/v1"} if "output_schema" in using else None
     texts = spark.createDataFrame(spark.sparkContext.parallelize([("a good film",), (None,), (" ",)], 5), "text string")
     out = predict(texts, using, engine or sentiment.engine)
-    assert {name: out.schema[name].dataType for name in expected} == {name: kind for name, (kind, _) in expected.items()}
+    assert {name: out.schema[name].dataType for name in expected} == {
+        name: kind for name, (kind, _) in expected.items()
+    }
     assert sentiment.requests == 0
     first, *others = out.collect()
     assert {name: first[name] for name in expected} == {name: value for name, (_, value) in expected.items()}
@@ -198,7 +200,7 @@ def test_wrong_arguments_are_refused_at_the_call(
 
 
 def test_a_table_of_another_kind_is_refused_with_what_takes_it(sentiment: Sentiment) -> None:
-    with pytest.raises(InputError, match="huggingface_api_handler.predict"):
+    with pytest.raises(InputError, match=r"huggingface_api_handler\.predict"):
         predict(reviews(10), USING, sentiment.engine)
 
 
@@ -249,9 +251,7 @@ def test_a_dry_run_asks_nothing(spark: SparkSession, sentiment: Sentiment) -> No
     assert [row["rows"] for row in rows] == [10] * 40
 
 
-def test_a_key_is_in_no_plan(
-    spark: SparkSession, sentiment: Sentiment, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_key_is_in_no_plan(spark: SparkSession, sentiment: Sentiment, capfd: pytest.CaptureFixture[str]) -> None:
     out = predict(table(spark, 2), USING, {**sentiment.engine, "api_key": KEY})
     out.explain(True)
     out.collect()
