@@ -58,11 +58,11 @@ def predict(sdf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
         InputError: The arguments or the columns cannot be used. Raised at the call; no task has run.
 
     Example:
-        >>> from pyspark.sql import SparkSession  # doctest: +SKIP
-        >>> spark = SparkSession.builder.getOrCreate()  # doctest: +SKIP
-        >>> reviews = spark.createDataFrame([("I love you.",), (None,)], "text string")  # doctest: +SKIP
+        >>> from pyspark.sql import SparkSession
+        >>> spark = SparkSession.builder.getOrCreate()
+        >>> reviews = spark.createDataFrame([("I love you.",), (None,)], "text string")
         >>> using = {"task": "text-classification", "column": "text", "target": "mood", "dry_run": True}
-        >>> predict(reviews, using).columns[:3]  # doctest: +SKIP
+        >>> predict(reviews, using).columns[:3]
         ['text', 'mood', 'mood_error']
     """
     kind = type(sdf)
@@ -101,20 +101,20 @@ def predict_partition(batches: Iterator[pa.RecordBatch], *, job: Job, reports: A
     """
     asked: deque[pa.RecordBatch] = deque()  # the query reads ahead
     add = None if reports is None else lambda report: reports.add((report,))
-    for predictions in predict_part(job, _noted(batches, asked), report=add):
+    for predictions in predict_part(job, _reading(batches, asked), report=add):
         batch = asked.popleft()
         yield pa.RecordBatch.from_arrays(
             [*batch.columns, *predictions.columns], schema=pa.schema([*batch.schema, *predictions.schema])
         )
 
 
-def _noted(items: Iterator[Item], noted: deque[Item]) -> Iterator[Item]:
+def _reading(items: Iterator[Item], asked: deque[Item]) -> Iterator[Item]:
     for each in items:
-        noted.append(each)
+        asked.append(each)
         yield each
 
 
-class _Reports(AccumulatorParam[Sequence[str]]):
+class _Reports(AccumulatorParam[Sequence[str]]):  # type: ignore[misc]  # where mypy runs there is no Spark
     """Brings reports to a receipt: Spark adds those of a task once, when it has succeeded.
 
     On a worker they wait for the end of the task.

@@ -70,7 +70,7 @@ class _Shares:
         with self._lock:
             share = self._by_job.setdefault(job_id, _Share())
             self._by_job.move_to_end(job_id)
-            if len(self._by_job) > _MAX_JOBS:
+            while len(self._by_job) > _MAX_JOBS:
                 self._by_job.popitem(last=False)
             return share
 

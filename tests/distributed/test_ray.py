@@ -25,16 +25,25 @@ KEY = "hf_a_key_that_nobody_may_see_1"
 HELD_S = 60
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """Ray with two CPUs, in processes of its own."""
+def start_ray(home: Path) -> None:
+    """Start Ray with two CPUs, in processes of its own.
+
+    Args:
+        home: HF_HOME of the actors.
+    """
+    paths = os.pathsep.join(path for path in (str(Path.cwd()), os.environ.get("PYTHONPATH")) if path)
     ray.init(
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=100_000_000,
         logging_level="WARNING",
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])}},
+        runtime_env={"env_vars": {"PYTHONPATH": paths, "HF_HOME": str(home)}},
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    start_ray(tmp_path_factory.mktemp("home"))
     yield
     ray.shutdown()
 
@@ -48,8 +57,8 @@ def service() -> Iterator[ConnectionCounter]:
 
 def table(rows: int = 40) -> pa.Table:
     """The reviews, with whole numbers that no float holds."""
-    frame = reviews(rows).assign(id=[None if row % 7 == 0 else 2**53 + row for row in range(rows)])
-    return pa.Table.from_pandas(frame.astype({"id": "Int64", "text": object}), preserve_index=False)
+    ids = pa.array([None if row % 7 == 0 else 2**53 + row for row in range(rows)], pa.int64())
+    return pa.Table.from_pandas(reviews(rows), preserve_index=False).append_column("id", ids)
 
 
 def dataset(blocks: int, rows: int = 40) -> Any:

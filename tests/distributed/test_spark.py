@@ -26,9 +26,10 @@ SCHEMA = "stars int, text string, note string, id long, tags array<string>, seen
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark with two threads, which gives a task four tries."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["HF_HOME"] = str(tmp_path_factory.mktemp("home"))  # of the Python processes, which inherit it
     paths = os.pathsep.join(path for path in (str(Path.cwd()), os.environ.get("PYTHONPATH")) if path)
     session = (
         SparkSession.builder.master("local[2, 4]")
@@ -52,9 +53,9 @@ def service() -> Iterator[ConnectionCounter]:
 
 def cells(rows: int) -> list[tuple[Any, ...]]:
     """The reviews, with whole numbers that no float holds, a list and a time."""
+    texts = [text if isinstance(text, str) else None for text in reviews(rows)["text"]]
     return [
-        (row.stars, row.text, row.note, None if row.stars % 7 == 0 else 2**53 + row.stars, ["a", None], None)
-        for row in reviews(rows).itertuples()
+        (row, texts[row], "unread", None if row % 7 == 0 else 2**53 + row, ["a", None], None) for row in range(rows)
     ]
 
 

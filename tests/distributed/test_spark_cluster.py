@@ -70,7 +70,7 @@ class Cluster:
         """How many workers the master has; -1 where it does not answer yet."""
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self._web_port}/json/") as page:
-                return page.read().decode().count('"state" : "ALIVE"')
+                return str(page.read()).count('"state" : "ALIVE"')
         except OSError:
             return -1
 
