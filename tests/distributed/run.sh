@@ -30,6 +30,14 @@ make_environment() {
     touch "$environment/.made"
 }
 
+if [ "$extra" = spark ] && ! command -v java > /dev/null; then
+    echo "Spark needs a Java, and there is none here."
+    [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || { echo "Install one, such as Debian's default-jre-headless."; exit 1; }
+    echo "Installing default-jre-headless."
+    apt-get update -qq
+    apt-get install -qq --yes --no-install-recommends default-jre-headless
+fi
+
 for changed in pyproject.toml requirements.txt tests/distributed/run.sh; do
     [ "$environment/.made" -nt "$changed" ] || { make_environment; break; }
 done

@@ -103,7 +103,15 @@ def _json(cell: object) -> str:
         return json.dumps(cell, ensure_ascii=False)
 
 
-def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
+def arrow_types(model: ModelSettings) -> dict[str, Any]:
+    """The columns of a prediction in a table of pyarrow, known before anything is asked.
+
+    Args:
+        model: Says which columns there are.
+
+    Returns:
+        pyarrow's type of each column by its name, in order.
+    """
     arrow = importlib.import_module("pyarrow")
     types = {
         "VARCHAR": arrow.string(),
@@ -114,7 +122,12 @@ def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
         "FLOAT[]": arrow.list_(arrow.float32()),
         "VARCHAR[]": arrow.list_(arrow.string()),
     }
-    columns = {name: arrow.array(cells, types[kind]) for name, (kind, cells) in typed_cells(out, model).items()}
+    return {name: types[sql_type] for name, sql_type in column_types(model).items()}
+
+
+def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
+    arrow, types = importlib.import_module("pyarrow"), arrow_types(model)
+    columns = {name: arrow.array(cells, types[name]) for name, (_, cells) in typed_cells(out, model).items()}
     return getattr(arrow, kind).from_pydict(columns)
 
 
