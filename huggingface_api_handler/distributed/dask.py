@@ -22,7 +22,7 @@ from ..config.normalize import Using
 from ..errors import InputError
 from ..inference.runtime.frames import typed_cells
 from .job import Job
-from .receipt import Receipt
+from .job_usage import JobUsage
 from .worker import predict_part, reports_here
 
 _TOPIC = "huggingface_api_handler"
@@ -34,7 +34,7 @@ Dtypes = Mapping[str, Any]
 normalize_token.register(Job, lambda job: job.id)
 
 
-def predict(ddf: Any, using: Using, engine: Using | None = None, *, receipt: Receipt | None = None) -> Any:
+def predict(ddf: Any, using: Using, engine: Using | None = None, *, usage: JobUsage | None = None) -> Any:
     """Predict every row of a Dask DataFrame. Lazy: nothing is asked before the result is computed or written.
 
     Each partition is one query of the worker that has it. Workers of one machine share stored answers, pauses and
@@ -46,7 +46,7 @@ def predict(ddf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
             and tasks that read whole tables need a single partition.
         engine: as for ``inference.predict``. Its paths are those of the workers' machines, and so is the key where it
             is not given as ``api_key``: each worker finds it in its own environment.
-        receipt: gets what the workers ask and take.
+        usage: gets what the workers ask and take.
 
     Returns:
         A ``dask.dataframe.DataFrame`` with the index, divisions and partitions of ``ddf``, and the columns that
@@ -75,8 +75,8 @@ def predict(ddf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
         del engine  # which holds the key as text, where a crash report would print it
     dtypes = _dtypes(job.schema)
     meta = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in dtypes.items()})
-    if receipt is not None:
-        _connect(receipt, job)
+    if usage is not None:
+        _connect(usage, job)
     read = ddf[job.columns_read(ddf.columns)]  # so that no other column is read from a file, or sent to a worker
     return read.map_partitions(predict_partition, job, dtypes, meta=meta.set_index(ddf._meta.index[:0]))
 
@@ -142,14 +142,14 @@ def _topic(job: Job) -> str:
     return f"{_TOPIC}-{job.id}"
 
 
-def _connect(receipt: Receipt, job: Job) -> None:
-    """Let a receipt have the reports of all workers: of this process, and of the cluster that it is a client of."""
+def _connect(usage: JobUsage, job: Job) -> None:
+    """Let the usage have the reports of all workers: of this process, and of the cluster that it is a client of."""
     topic = _topic(job)
-    receipt.add_source(partial(reports_here, job.id))
-    receipt.add_source(partial(_events, topic))
+    usage.add_source(partial(reports_here, job.id))
+    usage.add_source(partial(_events, topic))
     client = _client()
     if client is not None:  # the scheduler keeps the last 1,000 events of a topic, so hear them all
-        client.subscribe_topic(topic, lambda event: receipt.merge(event[1]))
+        client.subscribe_topic(topic, lambda event: usage.merge(event[1]))
 
 
 def _events(topic: str) -> list[str]:
@@ -186,4 +186,4 @@ def _series(cells: list[object], dtype: Any, index: pd.Index[Any]) -> pd.Series[
     return pd.Series(cells, index=index, dtype=dtype)
 
 
-__all__ = ["Receipt", "predict"]
+__all__ = ["JobUsage", "predict"]

@@ -22,7 +22,7 @@ from ..inference import checked_settings
 from ..inference.runtime.frames import arrow_types
 from .columns import refuse_taken_names
 from .job import Job
-from .receipt import Receipt
+from .job_usage import JobUsage
 from .worker import predict_part
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def predict(
     *,
     concurrency: int | tuple[int, int] = 2,
     num_cpus: float = _ACTOR_CPUS,
-    receipt: Receipt | None = None,
+    usage: JobUsage | None = None,
     **map_batches: Any,
 ) -> Any:
     """Predict every row of a Ray Dataset. Lazy: nothing is asked before the dataset is consumed.
@@ -64,7 +64,7 @@ def predict(
         concurrency: how many actors, or the least and the most of them. An actor has as many requests in flight as the
             service takes, so more than one for each machine is faster only where its CPU is the limit.
         num_cpus: what an actor takes of Ray's count of CPUs. Where actors take all, nothing is left to read the table.
-        receipt: gets what the actors ask and take. Read it before ``ray.shutdown()``.
+        usage: gets what the actors ask and take. Read it before ``ray.shutdown()``.
         **map_batches: more arguments of ``Dataset.map_batches`` about where actors run, such as ``resources`` or
             ``runtime_env``.
 
@@ -101,7 +101,7 @@ def predict(
     _warn_of_few_blocks(ds, largest)
     out = ds.map_batches(
         Predictor,
-        fn_constructor_kwargs={"job": job, "reports": None if receipt is None else _reports_of(receipt)},
+        fn_constructor_kwargs={"job": job, "reports": None if usage is None else _reports_of(usage)},
         batch_format="pyarrow",  # pandas would make floats of whole numbers with a NULL among them
         batch_size=None,  # a block is one query
         compute=ActorPoolStrategy(min_size=smallest, max_size=largest),
@@ -122,7 +122,7 @@ class Predictor:
 
         Args:
             job: What to ask.
-            reports: The actor that has the receipt's reports; None where nobody wants one.
+            reports: The actor that has the reports; None where nobody wants one.
         """
         self._job, self._reports = job, reports
         self._name = secrets.token_hex(_NAME_BYTES)
@@ -151,8 +151,8 @@ class Predictor:
     def _report(self, report: str) -> None:
         try:
             ray.get(self._reports.put.remote(self._name, report))
-        except ray.exceptions.RayError as error:  # which costs the receipt, and no prediction
-            logger.warning("what this block took is missing in the receipt: %s", type(error).__name__)
+        except ray.exceptions.RayError as error:  # which costs a count, and no prediction
+            logger.warning("what this block took is missing in the usage: %s", type(error).__name__)
 
 
 class Reports:
@@ -176,7 +176,7 @@ class Reports:
         return list(self._by_actor.values())
 
 
-def _reports_of(receipt: Receipt) -> Any:
+def _reports_of(usage: JobUsage) -> Any:
     reports = ray.remote(num_cpus=0)(Reports).remote()
 
     def fetch() -> Iterable[str]:
@@ -185,7 +185,7 @@ def _reports_of(receipt: Receipt) -> Any:
                 return ray.get(reports.all.remote())  # type: ignore[no-any-return]
         return ()
 
-    receipt.add_source(fetch)
+    usage.add_source(fetch)
     return reports
 
 
@@ -215,4 +215,4 @@ def _tell_schema(out: Any, schema: Any, job: Job) -> None:
         out._cache.set_schema(out._logical_plan.dag, whole)
 
 
-__all__ = ["Receipt", "predict"]
+__all__ = ["JobUsage", "predict"]

@@ -18,7 +18,7 @@ from ..config.normalize import Using
 from ..errors import InputError
 from .columns import refuse_taken_names
 from .job import Job
-from .receipt import Receipt
+from .job_usage import JobUsage
 from .worker import predict_part
 
 Item = TypeVar("Item")
@@ -34,7 +34,7 @@ _TYPES = {
 }
 
 
-def predict(sdf: Any, using: Using, engine: Using | None = None, *, receipt: Receipt | None = None) -> Any:
+def predict(sdf: Any, using: Using, engine: Using | None = None, *, usage: JobUsage | None = None) -> Any:
     """Predict every row of a Spark DataFrame. Lazy: nothing is asked before an action.
 
     Each partition is one query of the Python process that has it. A process keeps its connections for the next
@@ -47,7 +47,7 @@ def predict(sdf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
             for tasks that read whole tables.
         engine: as for ``inference.predict``. Its paths are those of the workers' machines, and so is the key where it
             is not given as ``api_key``: each process finds it in its own environment.
-        receipt: gets what the workers ask and take, through an accumulator. Spark leaves out what a task asked that
+        usage: gets what the workers ask and take, through an accumulator. Spark leaves out what a task asked that
             failed, until its process has done another one, and Spark Connect has no accumulators.
 
     Returns:
@@ -76,7 +76,7 @@ def predict(sdf: Any, using: Using, engine: Using | None = None, *, receipt: Rec
     finally:
         del engine  # which holds the key as text, where a crash report would print it
     refuse_taken_names(job, sdf.columns)
-    reports = None if receipt is None else _accumulator(sdf, receipt)
+    reports = None if usage is None else _accumulator(sdf, usage)
     columns = [types.StructField(name, _TYPES[sql_type]) for name, sql_type in job.schema.items()]
     # Not mapInPandas, which before Spark 4 makes floats of whole numbers with a NULL among them.
     return sdf.mapInArrow(
@@ -90,7 +90,7 @@ def predict_partition(batches: Iterator[pa.RecordBatch], *, job: Job, reports: A
     Args:
         batches: The rows.
         job: What to ask.
-        reports: The accumulator of the receipt; None where nobody wants one.
+        reports: The accumulator of the reports; None where nobody wants one.
 
     Yields:
         Each batch with the columns of its predictions behind its own.
@@ -115,36 +115,36 @@ def _reading(items: Iterator[Item], asked: deque[Item]) -> Iterator[Item]:
 
 
 class _Reports(AccumulatorParam[Sequence[str]]):  # type: ignore[misc]  # where mypy runs there is no Spark
-    """Brings reports to a receipt: Spark adds those of a task once, when it has succeeded.
+    """Brings reports to the usage of a job: Spark adds those of a task once, when it has succeeded.
 
     On a worker they wait for the end of the task.
     """
 
-    def __init__(self, receipt: Receipt | None) -> None:
-        self._receipt = receipt
+    def __init__(self, usage: JobUsage | None) -> None:
+        self._usage = usage
 
     def zero(self, value: Sequence[str]) -> Sequence[str]:
         return ()
 
     def addInPlace(self, value1: Sequence[str], value2: Sequence[str]) -> Sequence[str]:  # noqa: N802
-        if self._receipt is None:
+        if self._usage is None:
             return (*value1, *value2)
         for report in value2:
-            self._receipt.merge(report)
+            self._usage.merge(report)
         return ()
 
     def __reduce__(self) -> tuple[type[_Reports], tuple[None]]:
-        """Leave the receipt with the driver."""
+        """Leave the usage with the driver."""
         return _Reports, (None,)
 
 
-def _accumulator(sdf: Any, receipt: Receipt) -> Any:
+def _accumulator(sdf: Any, usage: JobUsage) -> Any:
     if ".connect." in type(sdf).__module__:
         raise InputError(
-            "Spark Connect has no accumulators, which bring a receipt. Leave receipt out, or use a session of "
+            "Spark Connect has no accumulators, which bring the usage. Leave it out, or use a session of "
             "SparkSession.builder.master(...)"
         )
-    return sdf.sparkSession.sparkContext.accumulator((), _Reports(receipt))
+    return sdf.sparkSession.sparkContext.accumulator((), _Reports(usage))
 
 
-__all__ = ["Receipt", "predict"]
+__all__ = ["JobUsage", "predict"]

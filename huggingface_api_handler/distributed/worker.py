@@ -21,7 +21,7 @@ from ..inference.runtime.failure_tally import MIN_FAILURES_OF_PARTITION
 from ..inference.runtime.query_run import Cancel
 from ..inference.telemetry.usage import Usage
 from .job import Job
-from .receipt import to_report
+from .job_usage import to_report
 
 logger = logging.getLogger(__name__)
 
@@ -127,14 +127,14 @@ def predict_part(
     try:
         yield from predict_tables(tables, query, cancel=cancel, min_failures=min_failures)
     finally:
-        told = _shares.add(share, query.usage)
+        whole = _shares.add(share, query.usage)
         usage = query.usage
         logger.info(
             "%r: a part of %d rows is done, %d answered with %d requests in %.1f s",
             job, usage.rows, usage.answered, usage.requests, usage.seconds,
         )  # fmt: skip
         if report is not None:
-            report(told)
+            report(whole)
 
 
 def _model_of(job: Job, share: _Share) -> ModelSettings:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from dask.base import tokenize
 
-from huggingface_api_handler.distributed.dask import Receipt, _RunningTask, predict
+from huggingface_api_handler.distributed.dask import JobUsage, _RunningTask, predict
 from huggingface_api_handler.distributed.job import Job
 from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import output_schema
@@ -212,28 +212,28 @@ def test_what_was_cancelled_is_given_back_as_not_done(sentiment: Sentiment, monk
         predictions.compute(scheduler="sync")
 
 
-def test_the_receipt_adds_up_to_what_the_service_counted(sentiment: Sentiment) -> None:
-    receipt = Receipt()
-    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, receipt=receipt)
-    assert receipt.usage["queries"] == 0
+def test_the_usage_adds_up_to_what_the_service_counted(sentiment: Sentiment) -> None:
+    total = JobUsage()
+    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, usage=total)
+    assert total.as_dict()["queries"] == 0
     predictions.compute()
-    usage = receipt.usage
+    usage = total.as_dict()
     assert usage["requests"] == sentiment.requests > 0
     assert (usage["queries"], usage["rows"], usage["nulls"], usage["answered"]) == (4, 40, 4, 36)
     assert usage["task"] == "text-classification" and usage["model"] == "owner/name"
     predictions.compute()
-    assert receipt.usage["requests"] == sentiment.requests
-    assert (receipt.usage["queries"], receipt.usage["stored"]) == (8, 36)
+    assert total.as_dict()["requests"] == sentiment.requests
+    assert (total.as_dict()["queries"], total.as_dict()["stored"]) == (8, 36)
 
 
-def test_a_receipt_counts_parts_that_failed(sentiment: Sentiment) -> None:
+def test_the_usage_counts_parts_that_failed(sentiment: Sentiment) -> None:
     sentiment.status = 401
-    receipt = Receipt()
-    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, receipt=receipt)
+    total = JobUsage()
+    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, usage=total)
     with pytest.raises(InferenceError):
         predictions.compute(scheduler="sync")
-    assert receipt.usage["requests"] == sentiment.requests > 0
-    assert receipt.usage["answered"] == 0
+    assert total.as_dict()["requests"] == sentiment.requests > 0
+    assert total.as_dict()["answered"] == 0
 
 
 def test_what_is_stored_is_not_asked_again_however_the_table_is_cut(sentiment: Sentiment) -> None:

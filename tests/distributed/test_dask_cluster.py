@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
-from huggingface_api_handler.distributed.dask import Receipt, predict
+from huggingface_api_handler.distributed.dask import JobUsage, predict
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict as predict_frame
 from tests.distributed.dask_workers import Workers
@@ -69,24 +69,22 @@ def stored_answers(sentiment: Sentiment, texts: Sequence[str]) -> int:
     return int(out["stored"][0])
 
 
-def test_processes_ask_each_text_once_and_add_up_to_one_receipt(cluster: Client, sentiment: Sentiment) -> None:
-    frame, receipt = reviews(400), Receipt()
-    predictions = predict(dd.from_pandas(frame, npartitions=8), USING, sentiment.engine, receipt=receipt)
+def test_processes_ask_each_text_once_and_add_up_to_one_usage(cluster: Client, sentiment: Sentiment) -> None:
+    frame, total = reviews(400), JobUsage()
+    predictions = predict(dd.from_pandas(frame, npartitions=8), USING, sentiment.engine, usage=total)
     check_predictions(frame, predictions.compute())
     assert set(sentiment.asked.values()) == {1} and len(sentiment.asked) == 360
-    usage = receipt.usage
+    usage = total.as_dict()
     assert usage["requests"] == sentiment.requests
     assert (usage["queries"], usage["rows"], usage["nulls"], usage["answered"]) == (8, 400, 40, 360)
 
 
-def test_a_client_that_comes_after_the_call_gets_the_receipt_too(
-    one_thread: LocalCluster, sentiment: Sentiment
-) -> None:
-    receipt = Receipt()
-    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, receipt=receipt)
+def test_a_client_that_comes_after_the_call_gets_the_usage_too(one_thread: LocalCluster, sentiment: Sentiment) -> None:
+    total = JobUsage()
+    predictions = predict(dd.from_pandas(reviews(40), npartitions=4), USING, sentiment.engine, usage=total)
     with Client(one_thread):
         predictions.compute()
-        assert receipt.usage["requests"] == sentiment.requests > 0
+        assert total.as_dict()["requests"] == sentiment.requests > 0
 
 
 def test_a_key_is_in_no_log_of_the_cluster(workers: Workers, sentiment: Sentiment) -> None:

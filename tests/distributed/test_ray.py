@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 import ray
 
-from huggingface_api_handler.distributed.ray import Receipt, predict
+from huggingface_api_handler.distributed.ray import JobUsage, predict
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import output_schema
 from tests.distributed.connections import ConnectionCounter, process_at
@@ -219,26 +219,26 @@ def test_one_block_is_one_query_with_its_budget(sentiment: Sentiment) -> None:
     assert sum("max_requests" in (row["mood_error"] or "") for row in rows) > 0
 
 
-def test_the_receipt_adds_up_to_what_the_service_counted(sentiment: Sentiment) -> None:
-    receipt = Receipt()
-    out = predict(dataset(4), USING, sentiment.engine, receipt=receipt)
-    assert receipt.usage["queries"] == 0
+def test_the_usage_adds_up_to_what_the_service_counted(sentiment: Sentiment) -> None:
+    total = JobUsage()
+    out = predict(dataset(4), USING, sentiment.engine, usage=total)
+    assert total.as_dict()["queries"] == 0
     out.take_all()
-    usage = receipt.usage
+    usage = total.as_dict()
     assert usage["requests"] == sentiment.requests > 0
     assert (usage["queries"], usage["rows"], usage["nulls"], usage["answered"]) == (4, 40, 4, 36)
     out.take_all()
-    assert receipt.usage["requests"] == sentiment.requests
-    assert (receipt.usage["queries"], receipt.usage["stored"]) == (8, 36)
+    assert total.as_dict()["requests"] == sentiment.requests
+    assert (total.as_dict()["queries"], total.as_dict()["stored"]) == (8, 36)
 
 
-def test_what_fails_every_row_fails_the_job_and_is_in_the_receipt(sentiment: Sentiment) -> None:
+def test_what_fails_every_row_fails_the_job_and_is_in_the_usage(sentiment: Sentiment) -> None:
     sentiment.status = 401
-    receipt = Receipt()
+    total = JobUsage()
     with pytest.raises(Exception, match="401"):
-        predict(dataset(4), USING, sentiment.engine, concurrency=1, receipt=receipt).take_all()
-    assert receipt.usage["requests"] == sentiment.requests > 0
-    assert receipt.usage["answered"] == 0
+        predict(dataset(4), USING, sentiment.engine, concurrency=1, usage=total).take_all()
+    assert total.as_dict()["requests"] == sentiment.requests > 0
+    assert total.as_dict()["answered"] == 0
 
 
 def test_a_killed_actor_loses_no_row_and_doubles_none_and_what_is_stored_is_not_asked_again(

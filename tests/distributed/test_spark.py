@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession, types
 
-from huggingface_api_handler.distributed.spark import Receipt, predict
+from huggingface_api_handler.distributed.spark import JobUsage, predict
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import output_schema
 from tests.distributed.connections import ConnectionCounter, process_at
@@ -205,17 +205,17 @@ def test_a_table_of_another_kind_is_refused_with_what_takes_it(sentiment: Sentim
         predict(reviews(10), USING, sentiment.engine)
 
 
-def test_the_receipt_adds_up_to_what_the_service_counted(spark: SparkSession, sentiment: Sentiment) -> None:
-    receipt = Receipt()
-    out = predict(table(spark, 4), USING, sentiment.engine, receipt=receipt)
-    assert receipt.usage["queries"] == 0
+def test_the_usage_adds_up_to_what_the_service_counted(spark: SparkSession, sentiment: Sentiment) -> None:
+    total = JobUsage()
+    out = predict(table(spark, 4), USING, sentiment.engine, usage=total)
+    assert total.as_dict()["queries"] == 0
     out.collect()
-    usage = receipt.usage
+    usage = total.as_dict()
     assert usage["requests"] == sentiment.requests > 0
     assert (usage["queries"], usage["rows"], usage["nulls"], usage["answered"]) == (4, 40, 4, 36)
     out.collect()
-    assert receipt.usage["requests"] == sentiment.requests
-    assert (receipt.usage["queries"], receipt.usage["stored"]) == (8, 36)
+    assert total.as_dict()["requests"] == sentiment.requests
+    assert (total.as_dict()["queries"], total.as_dict()["stored"]) == (8, 36)
 
 
 def test_a_killed_process_loses_no_row_and_doubles_none_and_what_is_stored_is_not_asked_again(

@@ -17,7 +17,7 @@ import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-from huggingface_api_handler.distributed.spark import Receipt, predict
+from huggingface_api_handler.distributed.spark import JobUsage, predict
 from tests.distributed.connections import ConnectionCounter, process_at
 from tests.distributed.sentiment import USING, Sentiment
 from tests.distributed.test_spark import HELD_S, check_table, part_of, table
@@ -142,16 +142,16 @@ def both_work(sentiment: Sentiment) -> Callable[[int], Any]:
     return hold
 
 
-def test_two_workers_ask_at_once_for_one_receipt(spark: SparkSession, sentiment: Sentiment) -> None:
+def test_two_workers_ask_at_once_for_one_usage(spark: SparkSession, sentiment: Sentiment) -> None:
     sentiment.on_input = both_work(sentiment)
-    receipt = Receipt()
-    out = predict(table(spark, 4), USING, sentiment.engine, receipt=receipt)
+    total = JobUsage()
+    out = predict(table(spark, 4), USING, sentiment.engine, usage=total)
     check_table(out.collect())
     assert set(sentiment.asked.values()) == {1} and len(sentiment.asked) == 36
-    assert receipt.usage["requests"] == sentiment.requests
-    assert (receipt.usage["queries"], receipt.usage["answered"]) == (4, 36)
+    assert total.as_dict()["requests"] == sentiment.requests
+    assert (total.as_dict()["queries"], total.as_dict()["answered"]) == (4, 36)
     check_table(out.collect())
-    assert sentiment.asked.total() == 36 and receipt.usage["stored"] == 36
+    assert sentiment.asked.total() == 36 and total.as_dict()["stored"] == 36
 
 
 def test_a_killed_worker_loses_no_row_and_doubles_none_and_what_is_stored_is_not_asked_again(

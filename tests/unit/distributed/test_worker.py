@@ -12,7 +12,7 @@ import pytest
 
 from huggingface_api_handler.distributed import worker
 from huggingface_api_handler.distributed.job import Job
-from huggingface_api_handler.distributed.receipt import Receipt
+from huggingface_api_handler.distributed.job_usage import JobUsage
 from huggingface_api_handler.distributed.worker import predict_part, reports_here
 from huggingface_api_handler.errors import InferenceError
 from tests.conftest import Reply, Service
@@ -92,9 +92,9 @@ def test_a_part_may_come_in_pieces_of_any_kind_and_is_one_query(refusing: Servic
     pieces = [pa.table({"text": ["good 1", None]}), pa.table({"text": ["good 2"]})]
     out = list(predict_part(job, pieces))
     assert [table.column("mood").to_pylist() for table in out] == [["POSITIVE", None], ["POSITIVE"]]
-    receipt = Receipt()
-    receipt.add_source(lambda: reports_here(job.id))
-    assert (receipt.usage["queries"], receipt.usage["rows"]) == (1, 3)
+    total = JobUsage()
+    total.add_source(lambda: reports_here(job.id))
+    assert (total.as_dict()["queries"], total.as_dict()["rows"]) == (1, 3)
 
 
 def test_each_part_is_reported_with_all_before_it_also_where_it_failed(refusing: Service) -> None:
@@ -106,10 +106,10 @@ def test_each_part_is_reported_with_all_before_it_also_where_it_failed(refusing:
     list(asked("good"))
     with pytest.raises(InferenceError):
         list(asked("bad"))
-    receipt = Receipt()
+    total = JobUsage()
     for report in told:
-        receipt.merge(report)
-    assert len(told) == 2 and receipt.usage["requests"] == len(refusing.asked)
+        total.merge(report)
+    assert len(told) == 2 and total.as_dict()["requests"] == len(refusing.asked)
     assert reports_here(job.id) == told[-1:]
 
 

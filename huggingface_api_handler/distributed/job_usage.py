@@ -1,4 +1,4 @@
-"""The receipt of a job: what all its workers asked and took, in one sum."""
+"""The usage of a job: what all its workers asked and took, in one sum."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def to_report(process: str, usage: Usage) -> str:
     return orjson.dumps({"process": process, "usage": usage.to_record()}, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-class Receipt:
+class JobUsage:
     """What the workers of a job asked and took, parts that failed or were asked again included.
 
     Give it to a runner's ``predict``, and read it once the job has run. Given to several, it is the sum of them.
@@ -36,8 +36,8 @@ class Receipt:
     that it was at is not.
 
     Example:
-        >>> receipt = Receipt()
-        >>> receipt.usage["requests"]
+        >>> total = JobUsage()
+        >>> total.as_dict()["requests"]
         0
     """
 
@@ -53,27 +53,27 @@ class Receipt:
         Args:
             report: What ``to_report`` made.
         """
-        told = orjson.loads(report)
-        usage = Usage.from_record(told["usage"])
+        record = orjson.loads(report)
+        process, usage = record["process"], Usage.from_record(record["usage"])
         with self._lock:
-            known = self._by_process.get(told["process"])
-            if known is None or known.queries <= usage.queries:
-                self._by_process[told["process"]] = usage
+            newest = self._by_process.get(process)
+            if newest is None or newest.queries <= usage.queries:
+                self._by_process[process] = usage
 
     def add_source(self, fetch: Fetch) -> None:
-        """Say where more reports are to be had when the receipt is read.
+        """Say where more reports are to be had when the sum is read.
 
         Args:
             fetch: Gets those that are there.
         """
         self._sources.append(fetch)
 
-    @property
-    def usage(self) -> dict[str, UsageValue]:
-        """The sum, as ``inference.predict`` has it in ``attrs["usage"]``.
+    def as_dict(self) -> dict[str, UsageValue]:
+        """Add up what is reported so far.
 
-        ``queries`` counts the parts of the table that were asked about, and ``seconds`` adds up their times, many of
-        which passed side by side.
+        Returns:
+            The sum, as ``inference.predict`` has it in ``attrs["usage"]``. ``queries`` counts the parts of the table
+            that were asked about, and ``seconds`` adds up their times, many of which passed side by side.
         """
         for fetch in self._sources:
             for report in fetch():

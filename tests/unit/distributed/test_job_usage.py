@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from huggingface_api_handler.distributed.receipt import Receipt, to_report
+from huggingface_api_handler.distributed.job_usage import JobUsage, to_report
 from huggingface_api_handler.inference.telemetry.usage import Usage
 
 
@@ -25,31 +25,31 @@ def reports(process: str, seed: int, parts: int) -> list[str]:
 
 def test_reports_may_come_twice_late_and_in_any_order() -> None:
     first, second = reports("1", 1, 4), reports("2", 2, 3)
-    whole = Receipt()
+    whole = JobUsage()
     whole.merge(first[-1])
     whole.merge(second[-1])
-    assert whole.usage["queries"] == 7 and whole.usage["task"] == "text-classification"
+    assert whole.as_dict()["queries"] == 7 and whole.as_dict()["task"] == "text-classification"
     for order in itertools.islice(itertools.permutations(first + second + first[:1]), 0, 40320, 997):
-        receipt = Receipt()
+        total = JobUsage()
         for report in order:
-            receipt.merge(report)
-        assert receipt.usage == whole.usage
+            total.merge(report)
+        assert total.as_dict() == whole.as_dict()
 
 
 def test_a_process_that_was_killed_counts_with_what_it_told() -> None:
     told = reports("1", 1, 4)
-    receipt = Receipt()
-    receipt.merge(told[1])
-    before = receipt.usage
-    receipt.merge(told[0])
-    assert receipt.usage == before and before["queries"] == 2
+    total = JobUsage()
+    total.merge(told[1])
+    before = total.as_dict()
+    total.merge(told[0])
+    assert total.as_dict() == before and before["queries"] == 2
 
 
-def test_sources_are_asked_each_time_that_the_receipt_is_read() -> None:
+def test_sources_are_asked_each_time_that_the_sum_is_read() -> None:
     told = reports("1", 1, 2)
     there: list[str] = []
-    receipt = Receipt()
-    receipt.add_source(lambda: there)
-    assert (receipt.usage["queries"], receipt.usage["p50_seconds"]) == (0, None)
+    total = JobUsage()
+    total.add_source(lambda: there)
+    assert (total.as_dict()["queries"], total.as_dict()["p50_seconds"]) == (0, None)
     there += told
-    assert receipt.usage["queries"] == 2
+    assert total.as_dict()["queries"] == 2
