@@ -36,6 +36,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.memory", "512m")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "7")  # so that partitions have several batches
         .config("spark.executorEnv.PYTHONPATH", paths)
         .getOrCreate()
     )
