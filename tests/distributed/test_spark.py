@@ -36,6 +36,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.memory", "512m")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "7")  # so that partitions have several batches
         .config("spark.executorEnv.PYTHONPATH", paths)
         .getOrCreate()
     )
@@ -249,7 +250,7 @@ def test_what_fails_every_row_fails_the_job(spark: SparkSession, sentiment: Sent
 def test_a_dry_run_asks_nothing(spark: SparkSession, sentiment: Sentiment) -> None:
     rows = predict(table(spark, 4), {**USING, "dry_run": True}, sentiment.engine).collect()
     assert sentiment.requests == 0
-    assert [row["rows"] for row in rows] == [10] * 40
+    assert [row["rows"] for row in rows] == ([7] * 7 + [3] * 3) * 4  # of each batch
 
 
 def test_a_key_is_in_no_plan(spark: SparkSession, sentiment: Sentiment, capfd: pytest.CaptureFixture[str]) -> None:
