@@ -15,8 +15,9 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 # Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
 SQL_BENCHMARKS := semantic sql_memory
 
-.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package test-cluster \
-        test-cluster-long redis test-local-models test-sql law test-sql-floors test-transformers test-servers test-servers-all servers test-floors test-pythons \
+.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package \
+        test-cluster test-cluster-long redis test-local-models test-sql law test-sql-floors test-distributed \
+        test-distributed-floors test-spark test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
 
 demo: $(VENV)/.demo
@@ -26,11 +27,12 @@ demo: $(VENV)/.demo
 demo-embedded: $(VENV)-embedded/.demo
 	$(VENV)-embedded/bin/python -m huggingface_api_handler demo --embedded
 
-test: lint unit faults peers integration test-sql package test-cluster test-local-models test-transformers test-servers \
-      test-floors test-pythons
+test: lint unit faults peers integration test-sql test-distributed package test-cluster test-local-models \
+      test-transformers test-servers test-floors test-pythons
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
-nightly: test-faults test-cluster-long fuzz audit law test-sql-floors test-transformers test-servers-all test-pythons-all
+nightly: test-faults test-cluster-long fuzz audit law test-sql-floors test-distributed-floors test-spark \
+         test-transformers test-servers-all test-pythons-all
 
 lint: $(VENV)/.test
 	@$(MAKE) --no-print-directory checks
@@ -107,6 +109,20 @@ test-cluster-long: $(VENV)/.test redis
 # Installs redis-server where it is missing, or says how.
 redis:
 	@./tools/have_redis.sh
+
+# The runners on their engines, each in an environment of its own: two minutes. Spark takes longer, and runs at night.
+test-distributed:
+	PYTHON=$(PYTHON) ./tests/distributed/run.sh dask $(VENV)-dask
+	PYTHON=$(PYTHON) ./tests/distributed/run.sh ray $(VENV)-ray-data
+
+# The same with the least versions that are allowed.
+test-distributed-floors:
+	FLOORS=1 PYTHON=$(PYTHON) ./tests/distributed/run.sh dask $(VENV)-dask-floors
+
+# On both versions of Spark that are allowed, which takes minutes, and a Java.
+test-spark:
+	PYTHON=$(PYTHON) ./tests/distributed/run.sh spark $(VENV)-spark
+	PYTHON=$(PYTHON) ./tests/distributed/run.sh "spark==3.5.*" $(VENV)-spark-3.5
 
 # Every model of the extra local-all in one server process; through SQL they are in tests/integration.
 test-local-models: $(VENV)/.test
@@ -214,4 +230,5 @@ $(VENV)-ray/.bench:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-embedded $(VENV)-sql $(VENV)-sql-floors $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-embedded $(VENV)-sql $(VENV)-sql-floors $(VENV)-dask $(VENV)-dask-floors $(VENV)-ray-data $(VENV)-spark \
+	       $(VENV)-spark-3.5 $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -43,11 +43,13 @@ class Service(WebServer):
         self.info: Any = None
         self.lists: dict[str, Any] = {"/v1/models": None, "/models": None}  # of models, where a server has one
         self.in_flight = self.most_in_flight = 0
+        self.connections: set[object] = set()  # the address and port that each came from
         super().__init__()
         self.port = self.ports[0]
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.in_flight += 1
+        self.connections.add(request.transport and request.transport.get_extra_info("peername"))
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             raw = await request.read()

@@ -67,11 +67,11 @@ def predict(
         InferenceError: no row was answered (a wrong key, an unknown model, a dead host, rows that all fail).
     """
     try:
-        settings = _settings(using, engine)
+        settings = checked_settings(using, engine)
     finally:
         del engine  # which holds the key as text, where a crash report would print it
     query = Query.of(settings.model, settings.engine, session, settings.scope, hooks)
-    (out,) = _predict_batches([df], query, progress, cancel)
+    (out,) = predict_tables([df], query, progress, cancel)
     return out
 
 
@@ -115,11 +115,11 @@ def predict_batches(
     [2, 2]
     """
     try:
-        settings = _settings(using, engine)
+        settings = checked_settings(using, engine)
     finally:
         del engine
     query = Query.of(settings.model, settings.engine, session, settings.scope, hooks)
-    return _predict_batches(frames, query, progress, cancel)
+    return predict_tables(frames, query, progress, cancel)
 
 
 def output_schema(using: Using, engine: Using | None = None) -> dict[str, str]:
@@ -140,18 +140,38 @@ def output_schema(using: Using, engine: Using | None = None) -> dict[str, str]:
     {'mood': 'VARCHAR', 'mood_confidence': 'DOUBLE', 'mood_explain': 'JSON', 'mood_error': 'VARCHAR'}
     """
     try:
-        return column_types(_settings(using, engine).model)
+        return column_types(checked_settings(using, engine).model)
     finally:
         del engine
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
+    """The arguments of ``predict``, checked.
+
+    Attributes:
+        model: What CREATE MODEL ... USING takes.
+        engine: What CREATE ML_ENGINE ... USING takes. Its key shows in no ``repr``.
+        scope: Whose requests and stored answers they are; None without a name.
+    """
+
     model: ModelSettings
     engine: EngineSettings
     scope: Scope | None
 
 
-def _settings(using: Using, engine: Using | None) -> _Settings:
+def checked_settings(using: Using, engine: Using | None) -> Settings:
+    """Check the arguments of ``predict``, for whoever asks later or in another process. Sends nothing.
+
+    Args:
+        using: as for ``predict``.
+        engine: as for ``predict``.
+
+    Returns:
+        The settings, which pickle.
+
+    Raises:
+        InputError: the arguments cannot be used.
+    """
     # Without an engine of somebody else's, the endpoint that using names is chosen by whoever runs this program.
     engine_using = {"allow_private_endpoints": True} if engine is None else dict(engine)
     name = engine_using.pop("name", None)
@@ -162,12 +182,33 @@ def _settings(using: Using, engine: Using | None) -> _Settings:
     finally:
         del engine_using, engine
     model = model_settings(using, checked, statement="using")
-    return _Settings(model, checked, NamedScope(str(name)) if name is not None else None)
+    return Settings(model, checked, NamedScope(str(name)) if name is not None else None)
 
 
-def _predict_batches(
-    frames: Iterable[Table], query: Query, progress: Progress | bool | None, cancel: Cancel | None
+def predict_tables(
+    frames: Iterable[Table],
+    query: Query,
+    progress: Progress | bool | None = None,
+    cancel: Cancel | None = None,
+    *,
+    min_failures: int = 1,
 ) -> Iterator[Table]:
+    """Predict every row of tables for a query that was made before, whose usage can so be read after an error too.
+
+    Args:
+        frames: as for ``predict_batches``.
+        query: what is asked, and of which route.
+        progress: as for ``predict``.
+        cancel: as for ``predict``.
+        min_failures: how many rows must have failed alike for a query without any answer to fail.
+
+    Yields:
+        What ``predict`` returns for each table, in their order.
+
+    Raises:
+        InputError: a table cannot be used.
+        InferenceError: as for ``predict``.
+    """
     ways_back = []
 
     def opened() -> Iterator[pd.DataFrame]:
@@ -177,7 +218,7 @@ def _predict_batches(
             yield frame
 
     with _progress(progress) as shown:
-        for out in predict_frames(opened(), query, progress=shown, cancel=cancel):
+        for out in predict_frames(opened(), query, progress=shown, cancel=cancel, min_failures=min_failures):
             yield ways_back.pop(0)(out)
         if progress is True and shown is not None:
             shown(query.usage.distinct, query.usage.distinct)

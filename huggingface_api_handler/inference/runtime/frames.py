@@ -72,8 +72,16 @@ def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
-def _plain(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:
-    """The SQL type of each column, and its cells as values of that type, None for NULL."""
+def typed_cells(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:
+    """The columns of a prediction by the types that are known before anything is asked.
+
+    Args:
+        out: The prediction.
+        model: Says which columns there are.
+
+    Returns:
+        The SQL type of each column, and its cells as values of that type, None for NULL. JSON is text.
+    """
     types: Mapping[str, str] = column_types(model)
     return {name: (types[name], [_as_type(types[name], cell) for cell in out[name]]) for name in out.columns}
 
@@ -95,7 +103,15 @@ def _json(cell: object) -> str:
         return json.dumps(cell, ensure_ascii=False)
 
 
-def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
+def arrow_types(model: ModelSettings) -> dict[str, Any]:
+    """The columns of a prediction in a table of pyarrow, known before anything is asked.
+
+    Args:
+        model: Says which columns there are.
+
+    Returns:
+        pyarrow's type of each column by its name, in order.
+    """
     arrow = importlib.import_module("pyarrow")
     types = {
         "VARCHAR": arrow.string(),
@@ -106,7 +122,12 @@ def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
         "FLOAT[]": arrow.list_(arrow.float32()),
         "VARCHAR[]": arrow.list_(arrow.string()),
     }
-    columns = {name: arrow.array(cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()}
+    return {name: types[sql_type] for name, sql_type in column_types(model).items()}
+
+
+def _arrow(kind: str, out: pd.DataFrame, model: ModelSettings) -> Any:
+    arrow, types = importlib.import_module("pyarrow"), arrow_types(model)
+    columns = {name: arrow.array(cells, types[name]) for name, (_, cells) in typed_cells(out, model).items()}
     return getattr(arrow, kind).from_pydict(columns)
 
 
@@ -122,5 +143,5 @@ def _polars(out: pd.DataFrame, model: ModelSettings) -> Any:
         "VARCHAR[]": polars.List(polars.String),
     }
     return polars.DataFrame(
-        [polars.Series(name, cells, types[kind]) for name, (kind, cells) in _plain(out, model).items()]
+        [polars.Series(name, cells, types[kind]) for name, (kind, cells) in typed_cells(out, model).items()]
     )

@@ -52,10 +52,13 @@ FOREIGN = {
     "con",
     "result",
     "huggingface",
+    "future",
+    "ray",
+    "spark",
 }
-"""First words of dotted names that are SQL, a variable of an example, or a table of pyproject.toml."""
+"""First words of dotted names that are SQL, a variable of an example, another package's, or a table of pyproject.toml."""
 
-FOREIGN_CALLS = {"query_cancel"}
+FOREIGN_CALLS = {"query_cancel", "materialize", "persist", "toPandas"}
 
 _CODE_BLOCK = re.compile(r"^```.*?^```", re.M | re.S)
 _BACKTICKS = re.compile(r"`([^`\n]+)`")

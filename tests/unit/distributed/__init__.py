@@ -1,0 +1,1 @@
+"""Tests of what the runners for clusters share, which needs none of the engines."""
