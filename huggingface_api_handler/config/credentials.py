@@ -78,6 +78,26 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
     return SecretStr(stored) if stored else None
 
 
+def key_in_variable(variable: str) -> str:
+    """The key in a variable that a command line names. Whoever has the shell has its variables, so it may be any.
+
+    Args:
+        variable: Its name.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: The variable is not set.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(
+            f"--api-key-env names the variable {variable}, which is not set. Set it, or leave --api-key-env out"
+        )
+    return key
+
+
 def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
     """Raise InputError for a variable that is not meant for engines: who creates one could read it at their server."""
     if name.startswith(_ALLOWED_PREFIXES) or name in KEY_VARIABLES or name in _listed(environment):
