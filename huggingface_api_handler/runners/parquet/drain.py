@@ -45,4 +45,5 @@ class Drain:
         deadline = time.monotonic() + MAX_DRAIN_S
         while self._in_flight and time.monotonic() < deadline:
             time.sleep(_POLL_INTERVAL_S)
+        time.sleep(_POLL_INTERVAL_S)  # the last answer is read and handed to the store after its request has ended
         self.cancel.set()

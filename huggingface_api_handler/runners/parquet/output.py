@@ -36,6 +36,8 @@ def join(job: Job, row_group_rows: int | None = None) -> Counter[str]:
     with temporary.open("wb") as file:
         with pq.ParquetWriter(file, schema, compression=source.compression) as writer:
             rest: list[Any] = []
+            if not source.rows:  # some readers want a row group, if only one without rows
+                writer.write_table(schema.empty_table())
             for rows in _row_groups(source.row_groups, row_group_rows):
                 rest = _write_row_group(writer, schema, rows, rest, tables, job.parts)
         file.flush()
