@@ -119,7 +119,7 @@ def run_predict(args: argparse.Namespace) -> int:
         _say(str(error))
         return _EXIT_UNUSABLE
     try:
-        return _run(job, args.workers, args.row_group_size)
+        return _run(job, args.row_group_size)
     except (HuggingFaceAPIError, OSError) as error:
         _say(f"{error}", _HOW_TO_GO_ON)
         return _EXIT_FAILED
@@ -128,12 +128,12 @@ def run_predict(args: argparse.Namespace) -> int:
 _HOW_TO_GO_ON = "What is done is there. Run the same command again to go on."
 
 
-def _run(job: Job, workers: int, row_group_rows: int | None) -> int:
+def _run(job: Job, row_group_rows: int | None) -> int:
     from ..runners.parquet.supervisor import Supervisor
 
     started = time.monotonic()
     view = _View(job.source.rows)
-    supervisor = Supervisor(job, workers, view.say, view.show)
+    supervisor = Supervisor(job, view.say, view.show)
     interrupted: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -172,7 +172,7 @@ def _arguments(args: argparse.Namespace) -> Arguments:
     using.update({name: value for name in _USING_OPTIONS if (value := getattr(args, name)) is not None})
     engine.update({name: value for name in _ENGINE_OPTIONS if (value := getattr(args, name)) is not None})
     source, out = (str(Path(path).absolute()) for path in (args.source, args.out))
-    return Arguments(source, out, using, engine, args.api_key_env)
+    return Arguments(source, out, using, engine, args.api_key_env, args.workers)
 
 
 def _pairs(option: str, texts: list[str]) -> dict[str, object]:

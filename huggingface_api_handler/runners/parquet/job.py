@@ -51,6 +51,7 @@ class Arguments(NamedTuple):
         using: As for ``inference.predict``.
         engine: As for ``inference.predict``, without a key.
         key_variable: The variable of the environment that holds the key; None for those that are always tried.
+        workers: Processes of this machine that share the job.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Arguments(NamedTuple):
     using: Mapping[str, object]
     engine: Mapping[str, object]
     key_variable: str | None = None
+    workers: int = 1
 
 
 @dataclass

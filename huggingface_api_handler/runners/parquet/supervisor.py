@@ -89,7 +89,6 @@ class Supervisor:
 
     Args:
         job: Whose folder of parts is open.
-        workers: Processes to keep running while there is work for them.
         say: Tells the person something.
         show: Is called with the progress.
 
@@ -97,9 +96,9 @@ class Supervisor:
         is_stopping: Set it to end the run: workers end with what is on its way.
     """
 
-    def __init__(self, job: Job, workers: int, say: Say, show: Callable[[Progress], None]) -> None:
+    def __init__(self, job: Job, say: Say, show: Callable[[Progress], None]) -> None:
         self.is_stopping = threading.Event()
-        self._job, self._workers, self._say, self._show = job, workers, say, show
+        self._job, self._workers, self._say, self._show = job, job.arguments.workers, say, show
         self._claims = Claims(job.claims)
         self._messages: queue.Queue[tuple[_Running, Message]] = queue.Queue()
         self._running: list[_Running] = []

@@ -63,6 +63,11 @@ class _Piece(NamedTuple):
     opened: OpenedFrame
 
 
+_SHARES_OF_WORKER = 2
+"""Shares in which a worker takes what would be its part of a file, so that the first does not read all of a short one
+ahead, and none waits long for the last."""
+
+
 class Worker:
     """The units that one process takes.
 
@@ -81,6 +86,7 @@ class Worker:
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._undone: set[int] = set()
         self._ended: str | None = None
+        self._most_in_hand = job.source.rows / (_SHARES_OF_WORKER * job.arguments.workers)
 
     def run(self) -> str | None:
         """Predict units until nobody else has one to give.
@@ -106,9 +112,15 @@ class Worker:
             self._write_usage()
         return self._ended
 
+    @property
+    def _rows_in_hand(self) -> int:
+        return sum(self._job.units[number].rows for number in self._undone)
+
     def _frames(self) -> Iterator[pd.DataFrame | None]:
         """The slices of units, each claimed as its first slice is read."""
         for unit in self._job.units:
+            if self._rows_in_hand + unit.rows > self._most_in_hand and self._undone:
+                yield None  # and done with these first
             if self._drain.has_begun or self._ended is not None:
                 return
             if part_path(self._job.parts, unit.number).exists() or not self._claims.take(unit.number):
