@@ -37,7 +37,7 @@ _EXIT_UNUSABLE = 2
 _EXIT_ROWS_FAILED = 3
 _EXIT_SIGNAL = 128
 _SHOWN_KINDS = 2
-_LOG_INTERVAL_S = 60.0
+_PROGRESS_LINE_INTERVAL_S = 60.0
 """Between two lines of progress where no terminal shows a bar."""
 
 _ENGINE_OPTIONS = ("endpoint", "provider", "protocol", "cache_dir", "store")
@@ -220,7 +220,7 @@ class _View:
             self._first = progress.rows  # of earlier runs, which say nothing of how fast this one is
         if self._has_bar:
             self._show_bar(progress)
-        elif time.monotonic() - self._logged >= _LOG_INTERVAL_S:
+        elif time.monotonic() - self._logged >= _PROGRESS_LINE_INTERVAL_S:
             self._logged = time.monotonic()
             rate = (progress.rows - self._first) / (self._logged - self._since)
             _say(f"{progress.rows:,} of {self._total:,} rows, {rate:,.1f} a second{_failed(progress.failures)}")

@@ -8,7 +8,6 @@ the same claim lost cannot both take it over.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import socket
 import threading
@@ -20,10 +19,10 @@ from typing import NamedTuple
 
 import orjson
 
-RENEW_INTERVAL_S = 5.0
+CLAIM_RENEW_INTERVAL_S = 5.0
 """Between two signs of life of a claim."""
 
-LEASE_S = 30.0
+CLAIM_LEASE_S = 30.0
 """A claim of another machine without a sign of life for so long is lost. No clocks are compared: it is the file that
 has to change."""
 
@@ -85,7 +84,9 @@ class Claims:
         Returns:
             Whether it is this process's now.
         """
-        for turn in itertools.count(1):
+        turn = 0
+        while True:
+            turn += 1
             path = self._path(unit, turn)
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -97,7 +98,6 @@ class Claims:
                 file.write(orjson.dumps(self._owner._asdict()))
             self._own[unit] = path
             return True
-        raise AssertionError("turns have no end")
 
     def finish(self, unit: int) -> None:
         """Stop renewing the claim of a unit that is done: its part is there, so nobody looks at the claim any more.
@@ -163,7 +163,7 @@ class Claims:
         sight = self._sights.get(path)
         if sight is None or sight.changed != changed:
             sight = self._sights[path] = _Sight(changed, self._clock())
-        return self._clock() - sight.since >= LEASE_S
+        return self._clock() - sight.since >= CLAIM_LEASE_S
 
     def _path(self, unit: int, turn: int) -> Path:
         return self._folder / f"{unit}.{turn}"
@@ -176,11 +176,14 @@ def renewing(claims: Claims, also: Callable[[], None] | None = None) -> Iterator
     Args:
         claims: Of this process.
         also: What else is done then; None for nothing.
+
+    Yields:
+        Nothing.
     """
     over = threading.Event()
 
     def renew() -> None:
-        while not over.wait(RENEW_INTERVAL_S):
+        while not over.wait(CLAIM_RENEW_INTERVAL_S):
             claims.renew()
             if also is not None:
                 also()

@@ -9,7 +9,7 @@ import time
 MAX_DRAIN_S = 10.0
 """For answers to requests that were sent. What comes later is asked again."""
 
-_POLL_INTERVAL_S = 0.05
+_DRAIN_POLL_INTERVAL_S = 0.05
 
 
 class Drain:
@@ -44,6 +44,8 @@ class Drain:
     def _wait(self) -> None:
         deadline = time.monotonic() + MAX_DRAIN_S
         while self._in_flight and time.monotonic() < deadline:
-            time.sleep(_POLL_INTERVAL_S)
-        time.sleep(_POLL_INTERVAL_S)  # the last answer is read and handed to the store after its request has ended
+            time.sleep(_DRAIN_POLL_INTERVAL_S)
+        time.sleep(
+            _DRAIN_POLL_INTERVAL_S
+        )  # the last answer is read and handed to the store after its request has ended
         self.cancel.set()

@@ -26,7 +26,7 @@ from .worker import Message
 
 _WORKER_MODULE = f"{__package__}.worker"
 
-_POLL_INTERVAL_S = 0.2
+_WORKER_POLL_INTERVAL_S = 0.2
 _LOOK_INTERVAL_S = 1.0
 """Between two looks at what other machines have done, and at whose claims are lost."""
 
@@ -139,7 +139,7 @@ class Supervisor:
 
     def _receive(self) -> None:
         """Take the messages of workers, and wait a little where there are none."""
-        timeout: float | None = _POLL_INTERVAL_S
+        timeout: float | None = _WORKER_POLL_INTERVAL_S
         with contextlib.suppress(queue.Empty):
             while True:
                 self._take(*self._messages.get(timeout=timeout) if timeout else self._messages.get_nowait())

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from huggingface_api_handler.runners.parquet.claims import LEASE_S, Claims, Owner, is_alive, renewing
+from huggingface_api_handler.runners.parquet.claims import CLAIM_LEASE_S, Claims, Owner, is_alive, renewing
 
 TAKE = """
 import sys
@@ -95,7 +95,7 @@ def test_another_machine_counts_as_gone_when_its_claim_stays_as_it_is(tmp_path: 
         at = path.stat().st_mtime + clock_of_the_others + renewal
         os.utime(path, (at, at))
         assert claims.free([0]) == []
-        clock.now += LEASE_S - 1
+        clock.now += CLAIM_LEASE_S - 1
         assert claims.free([0]) == []
     clock.now += 1
     assert claims.free([0]) == [0]
@@ -106,10 +106,10 @@ def test_two_that_see_a_lost_claim_do_not_both_take_it(tmp_path: Path) -> None:
     clock = Clock()
     both = [Claims(tmp_path, clock), Claims(tmp_path, clock)]
     assert [claims.free([0]) for claims in both] == [[], []]
-    clock.now += LEASE_S
+    clock.now += CLAIM_LEASE_S
     assert [claims.free([0]) for claims in both] == [[0], [0]]
     assert [claims.take(0) for claims in both] == [True, False]
-    clock.now += LEASE_S
+    clock.now += CLAIM_LEASE_S
     assert both[1].free([0]) == [], "the new owner lives, however old the first claim is"
 
 
@@ -119,12 +119,12 @@ def test_a_claim_that_says_nothing_is_lost_in_time(tmp_path: Path, content: byte
     clock = Clock()
     claims = Claims(tmp_path, clock)
     assert claims.free([0]) == []
-    clock.now += LEASE_S
+    clock.now += CLAIM_LEASE_S
     assert claims.free([0]) == [0]
 
 
 def test_claims_are_renewed_and_those_of_done_units_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_api_handler.runners.parquet.claims.RENEW_INTERVAL_S", 0.001)
+    monkeypatch.setattr("huggingface_api_handler.runners.parquet.claims.CLAIM_RENEW_INTERVAL_S", 0.001)
     claims, renewed = Claims(tmp_path), threading.Event()
     assert claims.take(0)
     assert claims.take(1)
