@@ -195,6 +195,16 @@ def test_a_command_that_is_ended_loses_nothing_that_was_answered(run: Run) -> No
     run.check_output()
 
 
+def test_two_commands_share_one_output(run: Run) -> None:
+    """As two machines do that see one folder."""
+    both = [run.begin(), run.begin()]
+    said = [run.end(process) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    run.check_output()
+    assert sum("rows in" in each for each in said) == 2
+    assert sum(count - 1 for count in run.answered().values()) <= 4 * WORKERS * 12
+
+
 def figures(run: Run, what: str, stored: set[bytes], said: str) -> None:
     found = {
         "rows": ROWS,

@@ -47,6 +47,22 @@ def join(job: Job, row_group_rows: int | None = None) -> Counter[str]:
     return failures
 
 
+def failures_in(job: Job) -> Counter[str]:
+    """Count the rows of the output that failed, where another process wrote it.
+
+    Args:
+        job: Whose output is there.
+
+    Returns:
+        Rows without a prediction, by the kind of failure.
+    """
+    failures: Counter[str] = Counter()
+    with pq.ParquetFile(job.out) as file:
+        for batch in file.iter_batches(columns=[job.source.predictions.names[-1]]):
+            failures.update(kinds_of(batch.column(0)))
+    return failures
+
+
 def _row_groups(of_input: Sequence[int], rows: int | None) -> Iterator[int]:
     """The rows of each row group of the output."""
     if rows is None:

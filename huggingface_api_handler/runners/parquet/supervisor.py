@@ -20,7 +20,7 @@ from ...inference.telemetry.usage import Usage
 from .claims import Claims, renewing
 from .drain import MAX_DRAIN_S
 from .job import Job
-from .output import join
+from .output import failures_in, join
 from .parts import done_units, total_usage
 from .worker import Message
 
@@ -281,7 +281,7 @@ class Supervisor:
                 if self.is_stopping.wait(_LOOK_INTERVAL_S):
                     return Outcome(False, job.source.rows, Counter(), None)
         self._say("Another machine wrote the output.")
-        return Outcome(True, job.source.rows, Counter(), None)
+        return Outcome(True, job.source.rows, failures_in(job), None)
 
 
 def _close(worker: _Running) -> None:

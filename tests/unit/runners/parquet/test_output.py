@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,23 +24,24 @@ from tests.unit.runners.parquet.conftest import MakeJob, write
 pytestmark = pytest.mark.same_on_every_python
 
 
-def predictions_of(texts: list[str | None], schema: Any) -> Any:
-    """What a model would say of each text."""
+def predictions_of(texts: list[str | None], schema: Any, reasons: Mapping[str, str] | None = None) -> Any:
+    """What a model would say of each text, and why some of them failed."""
+    failed = [(reasons or {}).get(text or "") for text in texts]
     columns = {
-        "mood": [text and text.upper() for text in texts],
+        "mood": [None if reason or not text else text.upper() for text, reason in zip(texts, failed, strict=True)],
         "mood_confidence": [text and 0.5 for text in texts],
         "mood_explain": [None] * len(texts),
-        "mood_error": [None] * len(texts),
+        "mood_error": failed,
     }
     return pa.table(columns, schema=schema)
 
 
-def write_parts(job: Job) -> None:
+def write_parts(job: Job, reasons: Mapping[str, str] | None = None) -> None:
     reader = UnitReader(job.source)
     for unit in job.units:
         writer = PartWriter(job.parts, unit.number, job.source.predictions)
         for table in reader.read(unit):
-            writer.write(predictions_of(table["text"].to_pylist(), job.source.predictions))
+            writer.write(predictions_of(table["text"].to_pylist(), job.source.predictions, reasons))
         writer.finish()
 
 
