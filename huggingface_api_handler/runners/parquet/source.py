@@ -68,7 +68,7 @@ class Source:
             InputError: It is no Parquet file that can be read, lacks a column, or has one of the prediction's already.
         """
         try:
-            with _opened(path) as file:
+            with _file_at(path) as file:
                 metadata, schema = file.metadata, file.schema_arrow
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read as Parquet: {error}") from None
@@ -117,7 +117,7 @@ class Source:
         Yields:
             Record batches of at most ``SLICE_ROWS``.
         """
-        with _opened(self.path) as file:
+        with _file_at(self.path) as file:
             yield from file.iter_batches(SLICE_ROWS, row_groups=[row_group], columns=columns, use_threads=False)
 
 
@@ -164,7 +164,7 @@ def _mark(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _opened(path: Path) -> Any:
+def _file_at(path: Path) -> Any:
     return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 

@@ -85,7 +85,7 @@ class Worker:
         self._writers: dict[int, PartWriter] = {}
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._undone: set[int] = set()
-        self._ended: str | None = None
+        self._ending_reason: str | None = None
         self._most_in_hand = job.source.rows / (_SHARES_OF_WORKER * job.arguments.workers)
 
     def run(self) -> str | None:
@@ -110,7 +110,7 @@ class Worker:
             for number in self._undone:
                 self._claims.give_back(number)
             self._write_usage()
-        return self._ended
+        return self._ending_reason
 
     @property
     def _rows_in_hand(self) -> int:
@@ -121,7 +121,7 @@ class Worker:
         for unit in self._job.units:
             if self._rows_in_hand + unit.rows > self._most_in_hand and self._undone:
                 yield None  # and done with these first
-            if self._drain.has_begun or self._ended is not None:
+            if self._drain.has_begun or self._ending_reason is not None:
                 return
             if part_path(self._job.parts, unit.number).exists() or not self._claims.take(unit.number):
                 continue
@@ -140,7 +140,7 @@ class Worker:
         reasons = out.iloc[:, -1]
         ending = [reason for reason in reasons[reasons.notna()] if reason.startswith(_ENDING)]
         if ending:
-            self._ended = self._ended or ending[0]
+            self._ending_reason = self._ending_reason or ending[0]
         elif unit.number in self._undone:
             writer = self._writers.get(unit.number)
             if writer is None:

@@ -216,7 +216,7 @@ def test_progress_is_a_line_a_minute_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(predict_command.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     view = predict_command._View(1000)
     view.show(Progress(100, Counter()))
     now[0] = 60.0

@@ -21,7 +21,7 @@ from tests.conftest import Service
 from tests.unit.runners.parquet.conftest import MakeJob, write
 from tests.unit.runners.parquet.test_output import write_parts
 
-GONE = 2**22 + 1
+NO_PROCESS = 2**22 + 1
 """No process has such a number."""
 
 
@@ -60,7 +60,7 @@ def test_what_is_done_is_joined_without_a_worker(done: Job, service: Service) ->
 
 
 def test_the_output_of_a_process_that_was_killed_is_written_by_another(done: Job) -> None:
-    hold_join(done, pid=GONE)
+    hold_join(done, pid=NO_PROCESS)
     (done.parts / "joined.1.tmp").write_bytes(b"half of it")
     assert Person().run(done).is_written
     assert pq.ParquetFile(done.out).metadata.num_rows == 7
