@@ -78,6 +78,21 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
     return SecretStr(stored) if stored else None
 
 
+def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
+    """Raise InputError for a variable that is not meant for engines: who creates one could read it at their server."""
+    if name.startswith(_ALLOWED_PREFIXES) or name in KEY_VARIABLES or name in _listed(environment):
+        return
+    raise InputError(
+        f"api_key_env may not read the variable {preview(name)}: its name begins with neither HF_ nor HUGGINGFACE_. "
+        f"Rename it, or set {ALLOWED_VARIABLES} to its name in the environment of this program (MindsDB, where "
+        "that runs the engine), and start it again"
+    )
+
+
+def _listed(environment: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environment.get(ALLOWED_VARIABLES, "").split(",")}
+
+
 def key_in_variable(variable: str) -> str:
     """The key in a variable that a command line names. Whoever has the shell has its variables, so it may be any.
 
@@ -96,18 +111,3 @@ def key_in_variable(variable: str) -> str:
             f"--api-key-env names the variable {variable}, which is not set. Set it, or leave --api-key-env out"
         )
     return key
-
-
-def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
-    """Raise InputError for a variable that is not meant for engines: who creates one could read it at their server."""
-    if name.startswith(_ALLOWED_PREFIXES) or name in KEY_VARIABLES or name in _listed(environment):
-        return
-    raise InputError(
-        f"api_key_env may not read the variable {preview(name)}: its name begins with neither HF_ nor HUGGINGFACE_. "
-        f"Rename it, or set {ALLOWED_VARIABLES} to its name in the environment of this program (MindsDB, where "
-        "that runs the engine), and start it again"
-    )
-
-
-def _listed(environment: Mapping[str, str]) -> set[str]:
-    return {name.strip() for name in environment.get(ALLOWED_VARIABLES, "").split(",")}
