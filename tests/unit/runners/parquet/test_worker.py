@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.runtime.session import Session
+from huggingface_api_handler.runners.parquet import drain as drain_module
 from huggingface_api_handler.runners.parquet import job as job_module
 from huggingface_api_handler.runners.parquet import worker as worker_module
 from huggingface_api_handler.runners.parquet.claims import Claims
@@ -83,13 +87,12 @@ def test_units_that_are_done_or_claimed_are_left_alone(
     assert [message.unit for message in messages if message.is_done] == [2]
 
 
-def one_at_a_time(answered: set[str], on_asked: Callable[[], None] = lambda: None) -> Answer:
+def one_at_a_time(answered: set[str]) -> Answer:
     """A service that takes no lists."""
 
     def reply(body: Any, headers: Any, path: str) -> Any:
         if isinstance(body["inputs"], list):
             return Reply({"error": "one at a time"}, 400)
-        on_asked()
         answered.add(body["inputs"])
         return [answer(body["inputs"])]
 
@@ -131,15 +134,31 @@ def test_a_job_of_which_every_row_would_fail_ends(make_job: MakeJob, service: Se
     assert len(service.asked) == 1
 
 
-def test_what_is_on_its_way_is_stored_at_the_end(make_job: MakeJob, service: Service, messages: list[Message]) -> None:
+def test_what_is_on_its_way_is_stored_at_the_end(
+    make_job: MakeJob, service: Service, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first: set[str] = set()
     second: set[str] = set()
-    drain = Drain()
-    service.answer = one_at_a_time(first, lambda: drain.begin() if len(first) == 4 else None)
+    drain, looks, sleep = Drain(), [0], time.sleep
+
+    def look(seconds: float) -> None:
+        looks[0] += 1
+        sleep(seconds)
+
+    async def answer_late(body: Any, headers: Any, path: str) -> Any:
+        reply = one_at_a_time(first)(body, headers, path)
+        if len(first) >= 4:
+            drain.begin()
+            while looks[0] < 3:  # noqa: ASYNC110 - which a thread counts
+                await asyncio.sleep(0.001)
+        return reply
+
+    monkeypatch.setattr(drain_module, "time", SimpleNamespace(sleep=look, monotonic=time.monotonic))
+    service.answer = answer_late
     job = make_job([40])
     job.open_parts()
     assert run(job, drain) is not None
-    assert 4 < len(first) < 30
+    assert 4 <= len(first) < 34
     service.answer = one_at_a_time(second)
     assert run(job) is None
     assert not first & second
