@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -134,12 +135,14 @@ class Claims:
         turns: dict[int, int] = {}
         marks: set[str] = set()
         for entry in os.scandir(self._folder):
-            name = entry.name
-            if name.endswith(_MARK):
-                marks.add(name.removesuffix(_MARK))
+            name = _CLAIM.fullmatch(entry.name)
+            if name is None:  # a file system's own
                 continue
-            unit, _, turn = name.partition(".")
-            turns[int(unit)] = max(turns.get(int(unit), 0), int(turn))
+            if name["mark"]:
+                marks.add(name["claim"])
+            else:
+                unit = int(name["unit"])
+                turns[unit] = max(turns.get(unit, 0), int(name["turn"]))
         found = []
         for unit_number in units:
             path = self._path(unit_number, turns.get(unit_number, 0))
@@ -198,6 +201,8 @@ def renewing(claims: Claims, also: Callable[[], None] | None = None) -> Iterator
 
 
 _MARK = ".lost"
+
+_CLAIM = re.compile(rf"(?P<claim>(?P<unit>-?\d+)\.(?P<turn>\d+))(?P<mark>{re.escape(_MARK)})?")
 
 
 def _mark(claim: Path) -> Path:
