@@ -65,6 +65,7 @@ faults: $(VENV)/.test
 
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
+	PARQUET_ROWS=200000 $(BIN)/python -m pytest tests/faults/test_parquet.py
 
 # Any bytes for an answer, hostile ones, then any arguments and cells, ten minutes each. Then the parsers, led by coverage,
 # where there is an atheris (on Linux); elsewhere it says NOT FUZZED.

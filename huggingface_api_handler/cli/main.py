@@ -1,4 +1,4 @@
-"""The command line: sql, install, uninstall, status, doctor, serve, run, tasks, demo."""
+"""The command line: sql, install, uninstall, status, doctor, serve, run, predict, tasks, demo."""
 
 from __future__ import annotations
 
@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_arguments(
         add_command("run", "One inference; prints one line of JSON. The key comes from the environment.", _run)
     )
+    _add_predict_arguments(
+        add_command("predict", "Predict a Parquet file of any length, row group by row group; resumable.", _predict)
+    )
     tasks = add_command("tasks", "List the tasks, or one with its arguments.", _tasks)
     tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
     tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
@@ -113,6 +116,12 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--protocol", help="what the server at --endpoint is, such as vllm; by default it is found out")
     run.add_argument("--parameters", metavar="JSON", help="parameters of the task as a JSON object")
     run.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
+
+
+def _add_predict_arguments(predict: argparse.ArgumentParser) -> None:
+    from .predict import add_arguments
+
+    add_arguments(predict)
 
 
 # Each command imports what it needs when it runs, so that --help is there at once and an extra may be missing.
@@ -179,6 +188,12 @@ def _run(args: argparse.Namespace) -> int:
     from .run import run_once
 
     return run_once(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from .predict import run_predict
+
+    return run_predict(args)
 
 
 def _tasks(args: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import NamedTuple, TypedDict
 
@@ -48,6 +47,8 @@ def run_once(args: argparse.Namespace) -> int:
 def _infer(args: argparse.Namespace) -> _Outcome:
     if not args.task and not args.model:
         raise ValueError("Give --task, --model or both.")
+    from ..config.credentials import key_in_variable
+
     using: dict[str, object] = {"column": "text", "target": "prediction", **_parameters(args.parameters)}
     if args.model:
         using["model"] = args.model
@@ -59,7 +60,7 @@ def _infer(args: argparse.Namespace) -> _Outcome:
     engine: dict[str, object] = {
         "endpoint": args.endpoint,
         "protocol": args.protocol,
-        "api_key": _given_key(args.api_key_env),
+        "api_key": None if args.api_key_env is None else key_in_variable(args.api_key_env),
     }
     engine = {name: value for name, value in engine.items() if value is not None}
     engine["cache"] = False  # whoever tries a key or an endpoint wants its answer, not one from the store
@@ -78,18 +79,6 @@ def _infer(args: argparse.Namespace) -> _Outcome:
     if error is not None and error == error:  # neither None nor NaN
         raise RuntimeError(str(error))
     return _Outcome(_plain(row["prediction"]), out.attrs.get("usage", {}).get("model") or args.model)
-
-
-def _given_key(variable: str | None) -> str | None:
-    """The key in a variable. Whoever has the shell has its variables, so any of them may be named here."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ValueError(
-            f"--api-key-env names the variable {variable}, which is not set. Set it, or leave --api-key-env out"
-        )
-    return key
 
 
 def _own_task(model: str, engine: dict[str, object]) -> str:

@@ -118,3 +118,23 @@ def _refuse_variable(name: str, environment: Mapping[str, str]) -> None:
 
 def _listed(environment: Mapping[str, str]) -> set[str]:
     return {name.strip() for name in environment.get(ALLOWED_VARIABLES, "").split(",")}
+
+
+def key_in_variable(variable: str) -> str:
+    """The key in a variable that a command line names. Whoever has the shell has its variables, so it may be any.
+
+    Args:
+        variable: Its name.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: The variable is not set.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(
+            f"--api-key-env names the variable {variable}, which is not set. Set it, or leave --api-key-env out"
+        )
+    return key

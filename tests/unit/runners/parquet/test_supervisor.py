@@ -1,0 +1,124 @@
+"""The output is written once, by whoever gets to it, and others find it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from huggingface_api_handler.errors import InputError
+from huggingface_api_handler.runners.parquet import claims as claims_module
+from huggingface_api_handler.runners.parquet import supervisor as supervisor_module
+from huggingface_api_handler.runners.parquet.claims import Owner
+from huggingface_api_handler.runners.parquet.job import Job
+from huggingface_api_handler.runners.parquet.output import join
+from huggingface_api_handler.runners.parquet.supervisor import Outcome, Progress, Supervisor
+from tests.conftest import Service
+from tests.unit.runners.parquet.conftest import MakeJob, write
+from tests.unit.runners.parquet.test_output import write_parts
+
+NO_PROCESS = 2**22 + 1
+"""No process has such a number."""
+
+
+class Person:
+    """Remembers what was said and shown, and does something at some words."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.shown: list[Progress] = []
+
+    def run(self, job: Job) -> Outcome:
+        return Supervisor(job, self.said.append, self.shown.append).run()
+
+
+@pytest.fixture
+def done(make_job: MakeJob) -> Job:
+    """A job of which nothing is left but the output."""
+    job = make_job([4, 3])
+    job.open_parts()
+    write_parts(job)
+    return job
+
+
+def hold_join(job: Job, **changes: object) -> Path:
+    path = job.claims / "-1.1"
+    path.write_bytes(orjson.dumps({**Owner.current()._asdict(), **changes}))
+    return path
+
+
+def test_what_is_done_is_joined_without_a_worker(done: Job, service: Service) -> None:
+    person = Person()
+    assert person.run(done) == Outcome(True, 7, Counter(), None)
+    assert pq.read_table(done.out)["id"].to_pylist() == list(range(7))
+    assert not done.parts.exists()
+    assert (person.said, service.asked) == ([], [])
+
+
+def test_the_output_of_a_process_that_was_killed_is_written_by_another(done: Job) -> None:
+    hold_join(done, pid=NO_PROCESS)
+    (done.parts / "joined.1.tmp").write_bytes(b"half of it")
+    assert Person().run(done).is_written
+    assert pq.ParquetFile(done.out).metadata.num_rows == 7
+    assert not done.parts.exists()
+
+
+def test_while_another_machine_writes_the_output_it_is_waited_for(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold_join(done, machine="another one")
+    write_parts(done, {"row 2": "rejected input 400: no"})
+    monkeypatch.setattr(supervisor_module, "_LOOK_INTERVAL_S", 0.001)
+    free, looks = claims_module.Claims.free, []
+
+    def looked(self: claims_module.Claims, units: list[int]) -> list[int]:
+        looks.append(units)
+        if len(looks) == 3:  # the other one is done
+            join(done)
+            done.remove_parts()
+        return free(self, units)
+
+    monkeypatch.setattr(claims_module.Claims, "free", looked)
+    person = Person()
+    assert person.run(done) == Outcome(True, 7, Counter({"rejected input": 1}), None)
+    assert person.said == ["Another machine wrote the output."]
+
+
+def test_what_other_machines_work_on_is_waited_for(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job([4, 3])
+    job.open_parts()
+    for unit in (0, 1):
+        (job.claims / f"{unit}.1").write_bytes(orjson.dumps({**Owner.current()._asdict(), "machine": "another one"}))
+    monkeypatch.setattr(supervisor_module, "_LOOK_INTERVAL_S", 0.001)
+    monkeypatch.setattr(supervisor_module, "_WORKER_POLL_INTERVAL_S", 0.001)
+    person = Person()
+
+    def show(progress: Progress) -> None:
+        person.shown.append(progress)
+        if len(person.shown) == 3:
+            write_parts(job)
+
+    assert Supervisor(job, person.said.append, show).run().is_written
+    assert person.said == ["Other machines work on what is left, 2 parts. Waiting for them."]
+    assert [progress.rows for progress in person.shown][:3] == [0, 0, 0]
+
+
+def test_a_job_whose_parts_were_removed_meanwhile_is_another_machines(make_job: MakeJob) -> None:
+    job = make_job([4])
+    job.open_parts()
+    supervisor = Supervisor(job, (person := Person()).said.append, person.shown.append)
+    write_parts(job)
+    join(job)
+    job.remove_parts()
+    assert supervisor.run().is_written
+    assert person.said == ["Another machine wrote the output."]
+
+
+def test_an_input_that_changed_is_not_joined(done: Job) -> None:
+    write(Path(done.arguments.source), [4, 2])
+    with pytest.raises(InputError, match="has changed"):
+        Person().run(done)
+    assert not done.out.exists()
+    assert json.loads((done.parts / "job.json").read_bytes())["rows"] == 7
