@@ -23,6 +23,7 @@ import pytest
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.sqlite import Store
+from huggingface_api_handler.inference.storage.sqlite_tables import SqliteAnswers
 from huggingface_api_handler.runners.parquet.claims import Owner, is_alive
 from huggingface_api_handler.runners.parquet.parts import done_units
 from tests.faults.conftest import ROOT, FaultyService
@@ -102,7 +103,7 @@ class Run:
     def asked_again(self, stored: set[bytes], before: dict[str, int]) -> list[str]:
         """Texts whose answers were stored, and which were asked after that."""
         store, after = Store(self.store), self.asked()
-        answers = ResponseCache(store, SCOPE, self.url, model_settings(USING), 1e9, read=True)
+        answers = ResponseCache(SqliteAnswers(store), SCOPE, self.url, model_settings(USING), 1e9, read=True)
         texts = {text for text in self.texts if answers.key(text) in stored}
         store.close()
         assert len(texts) == len(stored)

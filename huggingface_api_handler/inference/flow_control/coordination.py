@@ -164,7 +164,7 @@ class RouteCoordinator:
         finally:
             self._member.queries -= 1
             if self._member.queries == 0:
-                self._leave()
+                self._leave_route()
 
     async def refresh(self) -> None:
         """Report once, and use what is given."""
@@ -264,7 +264,7 @@ class RouteCoordinator:
             self.resume_at = resume_at
             self._turns.give_back()
 
-    def _leave(self) -> None:
+    def _leave_route(self) -> None:
         events, self._member.events = self._member.events, []
         self._ledger.leave(self._report(events, is_leaving=True))
         self._turns.times.clear()

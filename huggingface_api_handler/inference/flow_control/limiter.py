@@ -114,8 +114,8 @@ class Limiter:
             rate_estimator: The estimate of the rate; None to start one.
             peers: The other processes on this route; None where there are none.
         """
-        most = max_concurrency or MAX_CONCURRENCY
-        self.limits = RouteLimits(most, concurrency, rate_estimator)
+        max_slots = max_concurrency or MAX_CONCURRENCY
+        self.limits = RouteLimits(max_slots, concurrency, rate_estimator)
         self.in_flight = 0
         self._clock = clock
         self._sleep = sleep

@@ -332,7 +332,7 @@ class RedisLedger:
             report.resume_at, int(report.is_leaving), MEMBER_TTL_S, LEADER_TTL_S, ROUND_S, MAX_REPORTS,
             MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, *more,
         )  # fmt: skip
-        now, members, elected, slots, turns, next_at, *known, resume_at, reports, in_flight, short = script(
+        now, members, elected, slots, turns, next_at, *found_limits, resume_at, reports, in_flight, short = script(
             client, self.keys, arguments
         )
         return Grant(
@@ -342,7 +342,7 @@ class RedisLedger:
             slots=int(slots),
             turns=[float(at) for at in turns],
             next_turn_at=float(next_at),
-            limits=_limits(known),
+            limits=_limits(found_limits),
             resume_at=float(resume_at),
             reports=[
                 events

@@ -21,7 +21,7 @@ class RouteLearner:
     """
 
     def __init__(self, limits: RouteLimits) -> None:
-        """Begin with what is known.
+        """Begin with what is limits.
 
         Args:
             limits: Are changed.
@@ -33,17 +33,17 @@ class RouteLearner:
         self._corrections = limits.rate_estimator.corrections
 
     @classmethod
-    def after(cls, known: Limits) -> RouteLearner:
+    def after(cls, limits: Limits) -> RouteLearner:
         """Go on after another process.
 
         Args:
-            known: What it had found.
+            limits: What it had found.
 
         Returns:
             A learner that begins with these limits.
         """
-        concurrency = AdaptiveConcurrencyLimit(known.slots, MAX_CONCURRENCY, is_settled=True)
-        return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(known.rate)))
+        concurrency = AdaptiveConcurrencyLimit(limits.slots, MAX_CONCURRENCY, is_settled=True)
+        return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(limits.rate)))
 
     def learn(self, events: Iterable[Event], in_flight: int, now: float, *, is_short: bool) -> None:
         """Note what happened since the last time.

@@ -253,8 +253,8 @@ def allocate(members: Mapping[str, Member], slots: float, now: float) -> dict[st
     targets: dict[str, int] = {}
     hungry = dict(members)
     while hungry:  # those that want less than an even share leave the others more
-        share = whole // len(hungry)
-        sated = {name: each for name, each in hungry.items() if not each.wants_more and each.used <= share}
+        even = whole // len(hungry)
+        sated = {name: each for name, each in hungry.items() if not each.wants_more and each.used <= even}
         if not sated:
             break
         for name, each in sated.items():
@@ -263,9 +263,9 @@ def allocate(members: Mapping[str, Member], slots: float, now: float) -> dict[st
             del hungry[name]
     if not hungry:
         return targets
-    share, more = divmod(max(0, whole), len(hungry))
-    for rank, name in enumerate(_in_turn(hungry, now) if share == 0 else sorted(hungry)):
-        targets[name] = share + (rank < more)
+    even, rest = divmod(max(0, whole), len(hungry))
+    for rank, name in enumerate(_in_turn(hungry, now) if even == 0 else sorted(hungry)):
+        targets[name] = even + (rank < rest)
     return targets
 
 
@@ -289,9 +289,9 @@ def _take_turns(record: RouteRecord, report: Report, now: float) -> list[float]:
     record.next_at = min(max(record.next_at, now - limits.burst_s), now + MAX_PLAUSIBLE_PAUSE_S)
     due = floor((now + report.horizon_s - record.next_at) * limits.rate) + 1
     waiting = sum(each.wanted_turns > 0 for each in record.members.values())
-    share = ceil((due - _rank(record, member)) / waiting)
+    most_turns = ceil((due - _rank(record, member)) / waiting)
     turns: list[float] = []
-    while len(turns) < min(report.turns, share):
+    while len(turns) < min(report.turns, most_turns):
         turns.append(max(now, record.next_at))
         record.next_at += 1 / limits.rate
     if turns:
