@@ -263,8 +263,9 @@ def test_two_engines_on_one_route_share_its_limit_and_no_answers(
 
 def test_latency_of_a_second_to_redis(cluster: Cluster, proxies: list[TcpProxy]) -> None:
     cluster.service.set_plan(MANY_SLOTS)
+    rows = ROWS // 3  # most of its time are trips that each query makes
     for proxy in proxies:
         proxy.delay(LATENCY_S)
-    parts = slices(ROWS, [cluster.engine(number, address_of(proxy)) for number, proxy in enumerate(proxies)])
+    parts = slices(rows, [cluster.engine(number, address_of(proxy)) for number, proxy in enumerate(proxies)])
     outcomes = cluster.run(parts)
-    assert_cheap(cost_of("1,000 ms each way to Redis", "Redis", ROWS, cluster.service, outcomes), MANY_SLOTS)
+    assert_cheap(cost_of("1,000 ms each way to Redis", "Redis", rows, cluster.service, outcomes), MANY_SLOTS)
