@@ -37,6 +37,7 @@ def test_all_extras_are_looked_at() -> None:
         "transformers",
         "metrics",
         "tracing",
+        "redis",
         "mindsdb",
         "test",
         "bench",

@@ -96,9 +96,9 @@ class Quota:
         reserved, self._reserved = self._reserved, 0
         if not reserved:
             return
-        known = _known.get(self._scope, {})
-        for period in known.keys() & self._periods.values():
-            known[period] -= reserved
+        last_counts = _last_counts.get(self._scope, {})
+        for period in last_counts.keys() & self._periods.values():
+            last_counts[period] -= reserved
         if self._table is not None and self._is_reserved_in_table:
             adding = self._table.add(self._scope, list(self._periods.values()), -reserved)
             await asyncio.wrap_future(adding)
@@ -111,17 +111,17 @@ class Quota:
         await self.release()
         self._periods = self._current_periods()
         limits = {period: self._limits[name] for name, period in self._periods.items()}
-        known = {period: _known.get(self._scope, {}).get(period, 0) for period in limits}
+        last_counts = {period: _last_counts.get(self._scope, {}).get(period, 0) for period in limits}
         used = None
         if self._table is not None:
-            reserving = self._table.reserve(self._scope, self._reservation_size, limits, known)
+            reserving = self._table.reserve(self._scope, self._reservation_size, limits, last_counts)
             used = await asyncio.wrap_future(reserving)
         self._is_reserved_in_table = used is not None
         if used is None:
-            used = known
+            used = last_counts
         self._reserved = reservable(self._reservation_size, limits, used)
         # To go on from it where the table cannot be used later, or was emptied.
-        _known[self._scope] = {period: count + self._reserved for period, count in used.items()}
+        _last_counts[self._scope] = {period: count + self._reserved for period, count in used.items()}
         self._tightest_limit = min(self._limits, key=lambda name: self._limits[name] - used[self._periods[name]])
         for name, limit in self._limits.items():
             period, used_now = (self._scope, name, self._periods[name]), used[self._periods[name]] + self._reserved
@@ -131,7 +131,7 @@ class Quota:
                 logger.warning(message, used_now, name, limit, _RESET_PHRASES[name])
 
 
-_known: dict[bytes, dict[str, int]] = {}
+_last_counts: dict[bytes, dict[str, int]] = {}
 """Requests of each scope by period, as this process knows them: its own while the table cannot be used."""
 
 _warned: set[tuple[bytes, str, str]] = set()

@@ -148,7 +148,7 @@ class RedisAnswers:
                 some = part[start : start + _MAX_SELECTED_KEYS]
                 values = cast("list[bytes | None]", client.mget([_TAGS[key[0] >> 4] + key for key in some]))
                 for key, value in zip(some, values, strict=True):
-                    if value is not None and (answer := _opened(seal, key, value, since)) is not None:
+                    if value is not None and (answer := _verified(seal, key, value, since)) is not None:
                         found.append((key, answer))
         return found
 
@@ -171,7 +171,7 @@ def _record_query(client: Client, query: bytes, ttl_s: float) -> None:
     client.set(_query_key(query), b"", ex=max(1, int(ttl_s)))
 
 
-def _opened(seal: Seal, key: bytes, value: bytes, since: int) -> bytes | None:
+def _verified(seal: Seal, key: bytes, value: bytes, since: int) -> bytes | None:
     """The answer in a value; None where it is too old, or somebody else wrote or changed it."""
     if len(value) < _TIMES.size + _MAC_BYTES:
         return None

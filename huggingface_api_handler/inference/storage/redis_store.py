@@ -68,6 +68,8 @@ _REFUSED = (
     "The query goes on"
 )
 
+_FULL = redis.ResponseError("it is full: maxmemory is used up")
+
 _SECRET_KEY = b"{hfapi:secret}"
 
 _logged: set[tuple[StoreAddress, str]] = set()
@@ -219,11 +221,8 @@ class RedisStore:
             except redis.ConnectionError:  # Redis has closed it, or is gone
                 _disconnect(client)
                 self._open()
-            except redis.exceptions.OutOfMemoryError:
-                self._warn(redis.ResponseError("it is full: maxmemory is used up"), _REFUSED)
-                return default
-            except Exception as error:  # of the operation's own
-                self._warn(error, _REFUSED)
+            except Exception as error:  # of a full Redis, or of the operation's own
+                self._warn(_FULL if _is_full(error) else error, _REFUSED)
                 return default
         return default
 
@@ -300,6 +299,11 @@ class RedisStore:
         is_first = (self.address, reason) not in _logged
         _logged.add((self.address, reason))
         return is_first
+
+
+def _is_full(error: Exception) -> bool:
+    # Redis 6.2 has it among the words of a script's error.
+    return isinstance(error, redis.exceptions.OutOfMemoryError) or "-OOM " in str(error)
 
 
 def _client_of(address: StoreAddress) -> Client:

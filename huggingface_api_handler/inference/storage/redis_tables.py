@@ -35,10 +35,10 @@ _reserve = Script(
     redis.call('HDEL', KEYS[1], '')
     local used, room = {}, tonumber(ARGV[1])
     for i = 2, #ARGV, 3 do
-        local period, limit, known = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+        local period, limit, last_counts = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
         local count = tonumber(redis.call('HGET', KEYS[1], period))
         if not count then
-            count = known
+            count = last_counts
             for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
                 if field < string.sub(period, 1, 7) then
                     redis.call('HDEL', KEYS[1], field)
@@ -104,7 +104,7 @@ class RedisQuotas:
         return self._store.now()
 
     def reserve(
-        self, scope: bytes, size: int, limits: Mapping[str, int], known: Mapping[str, int]
+        self, scope: bytes, size: int, limits: Mapping[str, int], last_counts: Mapping[str, int]
     ) -> Future[dict[str, int] | None]:
         """As of ``QuotaTable.reserve``.
 
@@ -112,12 +112,12 @@ class RedisQuotas:
             scope: Whose requests they are.
             size: Requests wanted.
             limits: The limit of each period.
-            known: How many are used in each period, where Redis was emptied.
+            last_counts: How many are used in each period, where Redis was emptied.
 
         Returns:
             Requests used before by period.
         """
-        arguments = [value for period, limit in limits.items() for value in (period, limit, known.get(period, 0))]
+        arguments = [value for period, limit in limits.items() for value in (period, limit, last_counts.get(period, 0))]
 
         def reserve(client: Client) -> dict[str, int] | None:
             """Count requests as used."""

@@ -143,7 +143,7 @@ class SqliteQuotas:
         return time.time()
 
     def reserve(
-        self, scope: bytes, size: int, limits: Mapping[str, int], known: Mapping[str, int]
+        self, scope: bytes, size: int, limits: Mapping[str, int], last_counts: Mapping[str, int]
     ) -> Future[dict[str, int] | None]:
         """As of ``QuotaTable.reserve``.
 
@@ -151,7 +151,7 @@ class SqliteQuotas:
             scope: Whose requests they are.
             size: Requests wanted.
             limits: The limit of each period.
-            known: Is not needed: nobody empties the file without a process of this package, which keeps its counts.
+            last_counts: Is not needed: a file that is begun anew gets the counts of the one before.
 
         Returns:
             Requests used before by period.

@@ -113,7 +113,7 @@ class QuotaTable(Protocol):
         ...
 
     def reserve(
-        self, scope: bytes, size: int, limits: Mapping[str, int], known: Mapping[str, int]
+        self, scope: bytes, size: int, limits: Mapping[str, int], last_counts: Mapping[str, int]
     ) -> Future[dict[str, int] | None]:
         """Count requests as used, as many as all limits leave and ``size`` at most, in one step.
 
@@ -121,7 +121,7 @@ class QuotaTable(Protocol):
             scope: Whose requests they are.
             size: Requests wanted.
             limits: The limit of each period, by the period's key.
-            known: How many this process knows to be used in each period, for a store that was emptied.
+            last_counts: How many this process knows to be used in each period, for a store that was emptied.
 
         Returns:
             Those used before by period; None where the store cannot be used.

@@ -45,8 +45,8 @@ def usage_table(table: UsageTable, model: str) -> pd.DataFrame:
         columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors`` and
         ``failovers`` are JSON. Times are in seconds. No rows where there was no query.
     """
-    stored, newest = table.select(model, _MAX_SHOWN_QUERIES)
-    total = _from_json(stored) if stored else None
+    total_record, newest = table.select(model, _MAX_SHOWN_QUERIES)
+    total = _from_json(total_record) if total_record else None
     recent = [(at, usage) for at, data in newest if (usage := _from_json(data)) is not None]
     rows = [{"query": "all", **_to_row(total)}] if total else []
     rows += [
@@ -74,8 +74,8 @@ def total_usage(table: UsageTable, model: str) -> Usage | None:
     Returns:
         The sum; None where there was no query.
     """
-    stored = table.select(model, 0).total
-    return _from_json(stored) if stored else None
+    total_record = table.select(model, 0).total
+    return _from_json(total_record) if total_record else None
 
 
 def _columns() -> list[str]:
@@ -92,8 +92,8 @@ def _to_row(usage: Usage) -> dict[str, UsageValue]:
     return {name: value for name, value in row.items() if name not in ("task", "model", "host")}
 
 
-def _sum(stored: bytes | None, usage: Usage) -> Usage:
-    total = _from_json(stored) if stored else None
+def _sum(total_record: bytes | None, usage: Usage) -> Usage:
+    total = _from_json(total_record) if total_record else None
     if total is None:
         return usage
     total.add(usage)

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
+import redis
 
 from huggingface_api_handler import lifecycle
 from huggingface_api_handler.config.store_address import StoreAddress, parse_store_address
@@ -24,9 +25,14 @@ from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import quota as quota_module
 from huggingface_api_handler.inference.storage import redis_store as module
+from huggingface_api_handler.inference.storage import redis_tables as tables_module
+from huggingface_api_handler.inference.storage import response_cache
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.redis_store import RedisStore, open_redis_store
+from huggingface_api_handler.inference.storage.redis_tables import redis_tables
 from huggingface_api_handler.inference.storage.scope import Scope
+from huggingface_api_handler.inference.telemetry import usage_log
+from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.conftest import Reply, Service
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -34,6 +40,7 @@ __all__ = ["redis_server"]
 
 ROOT = Path(__file__).parents[4]
 USING = {"task": "text-classification", "model": "m", "column": "text", "target": "y"}
+SCOPE = Scope("e", "e m")
 TEXTS = [f"text {number}" for number in range(400)]
 PASSWORD = "quite-a-secret+of/redis"
 
@@ -43,7 +50,7 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_logged", set())
     monkeypatch.setattr(module, "_CHECK_INTERVAL_S", 0.0)
     monkeypatch.setattr(module, "_CHECK_SHARE", float("inf"))
-    monkeypatch.setattr(quota_module, "_known", {})
+    monkeypatch.setattr(quota_module, "_last_counts", {})
 
 
 @pytest.fixture
@@ -228,6 +235,90 @@ def fill(server: RedisServer) -> None:
             server.cli("EVAL", "for i = 1, 100 do redis.call('SET', ARGV[1] .. i, string.rep('x', 1000)) end", "0", os.urandom(4).hex())  # fmt: skip
 
 
+def test_what_must_not_be_dropped_never_expires_and_answers_do(
+    service: Service, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    service.answer = label
+    using = {"endpoint": service.url, "cache_dir": str(tmp_path), "store": redis_server.url, "requests_per_hour": 100}
+    engine = engine_settings({**using, "cache_ttl": 1000})
+    with Session() as session:
+        predict_frame(pd.DataFrame({"text": ["a"]}), model_settings(USING), engine, scope=SCOPE, session=session)
+    script = """
+    local left = {}
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+        table.insert(left, string.match(key, '^{hfapi:([^:}]+)') .. ' ' .. tostring(redis.call('TTL', key) > 900))
+    end
+    return left
+    """
+    left = sorted(line for line in redis_server.cli("EVAL", script, "0").split("\n"))
+    assert [line for line in left if line.endswith("false")] == ["quota false", "secret false"] + ["usage false"] * 2
+    assert len(left) == 6, "and of the answer and its query"
+
+
+DAMAGES = {
+    "a byte is another": "redis.call('SETRANGE', key, 12, 'x')",
+    "of somebody else": "redis.call('SET', key, string.rep('x', 80))",
+    "short": "redis.call('SET', key, 'x')",
+    "another answer's": "redis.call('COPY', other, key, 'REPLACE')",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_an_answer_that_somebody_else_wrote_or_changed_is_asked_again(
+    how: str, service: Service, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    service.answer = label
+    assert ask(service, redis_server, tmp_path / "one", ["a", "b"]) > 0
+    changed = f"""
+    local other = nil
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+        if string.match(key, '^{{hfapi:%x}}[^?]') and redis.call('STRLEN', key) > 0 then
+            if other then {DAMAGES[how]} end
+            other = key
+        end
+    end
+    """
+    redis_server.cli("EVAL", changed, "0")
+    assert ask(service, redis_server, tmp_path / "two", ["a", "b"]) == 1
+
+
+def test_an_answer_that_is_right_but_for_its_mac_is_asked_again(
+    service: Service, redis_server: RedisServer, new_store: Callable[[], RedisStore], tmp_path: Path
+) -> None:
+    service.answer = label
+    assert ask(service, redis_server, tmp_path / "one", ["a"]) == 1
+
+    def forge(client: redis.Redis) -> int:
+        (name,) = (key for key in cast("list[bytes]", client.keys("{hfapi:?}*")) if b"?" not in key)
+        value = cast(bytes, client.get(name))
+        times, answer, mac = value[:8], value[12:-16].replace(b'"a"', b'"b"'), value[-16:]
+        forged = times + response_cache._checksum(name[len("{hfapi:0}") :], answer) + answer + mac
+        client.set(name, forged)
+        return len(forged) - len(value)
+
+    assert new_store().run(forge, -1).result() == 0
+    assert ask(service, redis_server, tmp_path / "two", ["a"]) == 1
+
+
+def test_a_query_is_counted_once_where_the_connection_breaks_under_it(
+    new_store: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, broken = tables_module._insert_usage, [True]
+
+    def breaking(*arguments: Any) -> Any:
+        result = insert(*arguments)
+        if broken and broken.pop():
+            raise redis.ConnectionError("the answer is lost")
+        return result
+
+    monkeypatch.setattr(tables_module, "_insert_usage", breaking)
+    table = redis_tables(new_store()).usage
+    usage_log.record(table, SCOPE, Usage("t", "m", "h", rows=3))
+    shown = usage_log.usage_table(table, "e m")
+    assert list(shown["rows"]) == [3, 3]
+    assert list(shown["queries"]) == [1, 1]
+
+
 def test_a_wrong_password_loses_no_row_and_no_password_is_told(
     service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +339,19 @@ def test_a_wrong_password_loses_no_row_and_no_password_is_told(
         for told in (repr(address), str(address), caplog.text):
             assert PASSWORD not in told
             assert escaped not in told
+
+
+def test_an_error_that_repeats_the_password_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisServer(password=PASSWORD) as server:
+        escaped = PASSWORD.replace("+", "%2B").replace("/", "%2F")
+        store = RedisStore(parse_store_address(server.url.replace("//", f"//:{escaped}@")))
+
+        def fail(_client: redis.Redis) -> None:
+            raise redis.ResponseError(f"AUTH {PASSWORD} {escaped} was wrong")
+
+        store.run(fail, None).result()
+        store.close()
+    assert "AUTH ... ... was wrong" in caplog.text
 
 
 def test_a_redis_that_never_answers_holds_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
