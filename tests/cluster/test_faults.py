@@ -226,9 +226,10 @@ def test_a_partition_between_one_worker_and_redis(
     plan = KINDS[kind]
     cluster.service.set_plan(plan)
     rows = LIMITED_ROWS if plan == LIMITED else ROWS
+    rows = round(rows * max(1.0, FAULT_SECONDS / 2))  # so that the job outlasts the partition
 
     def fault() -> None:
-        cluster.service.wait_for_answers(rows // 4)
+        cluster.service.wait_for_answers(rows // 8)
         what_is_lost(proxies[0])
         time.sleep(FAULT_SECONDS)
         proxies[0].forward()
