@@ -111,7 +111,19 @@ class _Worker:
 def simulate_cluster(
     plan: Plan, rows: int, workers: int, seed: int = 0, *, delay_s: float = 0.001, timeout_s: float = 120.0
 ) -> ClusterResult:
-    """Run one query of distinct texts, divided evenly over workers on a new route."""
+    """Run one query of distinct texts, divided evenly over workers on a new route.
+
+    Args:
+        plan: How the service behaves.
+        rows: Texts to classify.
+        workers: Processes that share them.
+        seed: Of all chance.
+        delay_s: How far off the record is, one way.
+        timeout_s: Seconds after which a worker gives a request up.
+
+    Returns:
+        How it went.
+    """
 
     async def queries() -> ClusterResult:
         loop = asyncio.get_running_loop()
@@ -128,7 +140,7 @@ def simulate_cluster(
 
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
         size = math.ceil(rows / workers)
-        running = [_worker(part, post, ledger, timeout_s) for part in _parts(texts, size)]
+        running = [_worker(f"{index}", part, post, ledger, timeout_s) for index, part in enumerate(_parts(texts, size))]
 
         await asyncio.gather(*(worker.run() for worker in running))
         unanswered = sum(not isinstance(result, Prediction) for worker in running for result in worker.executor.results)
@@ -149,7 +161,7 @@ def _parts(texts: Sequence[str], size: int) -> list[Sequence[str]]:
     return [texts[start : start + size] for start in range(0, len(texts), size)]
 
 
-def _worker(texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s: float) -> _Worker:
+def _worker(name: str, texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s: float) -> _Worker:
     loop = asyncio.get_running_loop()
 
     async def load(_: MediaRef) -> Media:
@@ -159,6 +171,7 @@ def _worker(texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s
         raise AssertionError("no media here")
 
     coordinator = RouteCoordinator(ledger, 1024, clock=loop.time)
+    coordinator._member.name = name  # which is a random one otherwise
     limiter = Limiter(clock=loop.time, concurrency=AdaptiveConcurrencyLimit(timeout_s=timeout_s), peers=coordinator)
     coordinator.attach(limiter)
     profile = RouteProfile(batch_size=BatchSizeTuner(timeout_s=timeout_s))

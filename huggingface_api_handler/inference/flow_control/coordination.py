@@ -20,14 +20,15 @@ from .route_learner import RouteLearner
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Report, RouteLedger
 from .route_record import Limits
 
-SYNC_INTERVAL_S = 0.1
+SYNC_INTERVAL_S = 0.05
 """Between two reports of a process, while what it is given changes."""
 
+_ALONE_INTERVAL_S = 0.1  # where no other process is there: one that comes gets its slots after the next report
 _MAX_SYNC_INTERVAL_S = 0.4  # while nothing changes
 _SYNC_INTERVAL_FACTOR = 1.5  # of one interval to the next then
 _STEADY_SHARE = 0.02  # by which what is given may change then
 _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
-_MAX_HOLD_S = 3 * SYNC_INTERVAL_S  # until the elected process has said what it makes of a rate
+_HOLD_S = 0.15  # until the elected process has said what it makes of a rate
 _MIN_SYNC_INTERVAL_S = 0.025  # where it waits for something
 _CLOCK_ERROR_S = 1e-6  # of a time that was converted from one clock to another
 _ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
@@ -85,7 +86,7 @@ class RouteCoordinator:
         """
         turns = self._turns
         if not turns.has_rate:
-            return turns.held_until - now
+            return 0.0
         if not turns.times and now - self._clocks.synced_at > MEMBER_TTL_S:
             turns.add_own(now)
         if turns.times:
@@ -121,7 +122,7 @@ class RouteCoordinator:
         if self.is_shared:
             self._member.events.append(Event(now, outcome))
             if outcome.rate_limited:
-                self._schedule.hurry(now)  # the limits change
+                self._schedule.on_change(now)
             self._hold_for_rate(now)
 
     def on_waiting(self) -> None:
@@ -223,7 +224,9 @@ class RouteCoordinator:
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
-        if self.is_shared and limits is not None:
+        if not self.is_shared:
+            self._schedule.set_interval(_ALONE_INTERVAL_S)
+        elif limits is not None:
             self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0)
         limiter = self._attached()
         if not self.is_elected:
@@ -241,8 +244,9 @@ class RouteCoordinator:
             self._learner = RouteLearner(copy.deepcopy(limiter.limits))
             self._learner.limits.concurrency.set_max_concurrency(MAX_CONCURRENCY)
         others = [event for report in grant.reports for event in decode(report, self._clocks.offset_s)]
-        self._learner.learn([*events, *others], grant.in_flight, now, is_short=grant.is_short)
-        if self._learner.is_news:
+        heard_until = self._clocks.to_own(grant.heard_until)
+        self._learner.learn([*events, *others], heard_until, grant.in_flight, now, is_short=grant.is_short)
+        if self._learner.is_news or self._learner.is_behind:
             self._schedule.hurry(now)
 
     def _attached(self) -> Limiter:
@@ -251,10 +255,11 @@ class RouteCoordinator:
         return self._limiter
 
     def _hold_for_rate(self, now: float) -> None:
-        """Send nothing for a moment, where a response has just shown a rate of which the others do not know."""
+        """Let all wait for a moment, where a response has just shown a rate of which the others do not know."""
         turns, has_seen_rate = self._turns, self._attached().limits.rate_estimator.rate is not None
         if has_seen_rate and not turns.has_seen_rate and not turns.has_rate:
-            turns.held_until = now + _MAX_HOLD_S
+            self.resume_at = max(self.resume_at, now + _HOLD_S)
+            self.publish_pause(_HOLD_S)
             self._schedule.hurry(now)
         turns.has_seen_rate = has_seen_rate
 
@@ -263,6 +268,7 @@ class RouteCoordinator:
         if resume_at > self.resume_at:
             self.resume_at = resume_at
             self._turns.give_back()
+            self._schedule.on_change(self._clock())
 
     def _leave_route(self) -> None:
         events, self._member.events = self._member.events, []
@@ -316,7 +322,6 @@ class _Turns:
     times: deque[float] = field(default_factory=deque)
     next_at: float = 0.0  # when a further turn is due
     members: int = 1
-    held_until: float = 0.0
     has_seen_rate: bool = False  # in this process's own requests
 
     @property
@@ -361,8 +366,16 @@ class _Schedule:
         before, self._given = self._given, (slots, rate)
         is_steady = all(abs(new - old) <= _STEADY_SHARE * old for new, old in zip(self._given, before, strict=True))
         interval_s = self._interval_s * _SYNC_INTERVAL_FACTOR if is_steady else SYNC_INTERVAL_S
-        self._interval_s = min(interval_s, _MAX_SYNC_INTERVAL_S)
-        self.next_at = min(self.next_at, self._last_at + self._interval_s)
+        self.set_interval(min(interval_s, _MAX_SYNC_INTERVAL_S))
+
+    def set_interval(self, seconds: float) -> None:
+        self._interval_s = seconds
+        self.next_at = min(self.next_at, self._last_at + seconds)
+
+    def on_change(self, now: float) -> None:
+        """Report now, and often for a while: what is given will change."""
+        self._interval_s = SYNC_INTERVAL_S
+        self.hurry(now)
 
     def hurry(self, at: float) -> None:
         """Report earlier, since a request waits for what that may bring."""

@@ -111,9 +111,9 @@ local known_burst = tonumber(record.burst or '0')
 if slots and (is_elected or not known_slots) then
     known_slots, known_rate, known_burst = slots, rate, burst
     if rate and limit_at then
-        local taken = unlearned
-        for _, each in pairs(members) do taken = taken + each.turns end
-        next_at = math.max(limit_at, now - burst) + taken / rate
+        local held = 0
+        for _, each in pairs(members) do held = held + each.turns end
+        next_at = math.max(limit_at + unlearned / rate, now - burst) + held / rate
     end
 end
 
@@ -225,15 +225,16 @@ redis.call('HSET', ROUTE, 'leader', leader, 'leader_until', text(leader_until), 
     'resume_at', text(paused_until))
 redis.call('EXPIRE', ROUTE, record_ttl)
 
-local count, total_in_flight, is_short = 0, 0, 0
+local count, total_in_flight, is_short, heard_until = 0, 0, 0, now
 for _, each in pairs(members) do
+    heard_until = math.min(heard_until, each.expires - member_ttl)
     count = count + 1
     total_in_flight = total_in_flight + each.in_flight
     if each.more then is_short = 1 end
 end
 return {text(now), count, is_elected and 1 or 0, is_leaving and 0 or member.slots, turns,
     text(next_turn_at), tostring(known_slots or ''), tostring(known_rate or ''),
-    text(known_burst), text(paused_until), reports, total_in_flight, is_short}
+    text(known_burst), text(paused_until), reports, total_in_flight, text(heard_until), is_short}
 """
 """The steps of ``route_ledger.transact``, as a script."""
 
@@ -332,9 +333,20 @@ class RedisLedger:
             report.resume_at, int(report.is_leaving), MEMBER_TTL_S, LEADER_TTL_S, ROUND_S, MAX_REPORTS,
             MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, *more,
         )  # fmt: skip
-        now, members, elected, slots, turns, next_at, *found_limits, resume_at, reports, in_flight, short = script(
-            client, self.keys, arguments
-        )
+        (
+            now,
+            members,
+            elected,
+            slots,
+            turns,
+            next_at,
+            *found_limits,
+            resume_at,
+            reports,
+            in_flight,
+            heard_until,
+            short,
+        ) = script(client, self.keys, arguments)
         return Grant(
             now=float(now),
             members=int(members),
@@ -350,7 +362,8 @@ class RedisLedger:
                 if member != report.member.encode()
             ],
             in_flight=int(in_flight),
-            is_short=short == 1,
+            heard_until=float(heard_until),
+            is_short=is_short == 1,
         )
 
     @property

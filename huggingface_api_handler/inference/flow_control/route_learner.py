@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from .concurrency import MAX_CONCURRENCY, RAMP_UP_INTERVAL_S, AdaptiveConcurrencyLimit
@@ -10,6 +11,7 @@ from .route_events import Event
 from .route_limits import RouteLimits
 from .route_record import Limits
 
+_MAX_WAIT_S = 1.0  # for the report of a process that may be gone
 _MAX_RAMP_UP_STEPS = 20  # at once, so that a process that was held up does not jump
 
 
@@ -28,6 +30,7 @@ class RouteLearner:
         """
         self.limits = limits
         self._in_flight = 0
+        self._unheard: list[Event] = []  # later than what all processes have told
         self._seen_until = float("-inf")
         self._ramped_at: float | None = None
         self._corrections = limits.rate_estimator.corrections
@@ -45,32 +48,37 @@ class RouteLearner:
         concurrency = AdaptiveConcurrencyLimit(limits.slots, MAX_CONCURRENCY, is_settled=True)
         return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(limits.rate)))
 
-    def learn(self, events: Iterable[Event], in_flight: int, now: float, *, is_short: bool) -> None:
+    def learn(self, events: Iterable[Event], heard_until: float, in_flight: int, now: float, *, is_short: bool) -> None:
         """Note what happened since the last time.
+
+        Events later than ``heard_until`` wait, so that they are taken in the order in which they happened.
 
         Args:
             events: Of all processes, of this process's clock.
+            heard_until: Until when all processes have told theirs.
             in_flight: Requests that were in flight after all of these.
             now: Seconds of the clock.
             is_short: Whether any process wants more slots than it has.
         """
         limits = self.limits
-        for event in sorted(events, key=_moment):
+        self._unheard = sorted([*self._unheard, *events], key=_moment)
+        heard_until = max(heard_until, now - _MAX_WAIT_S)
+        heard = bisect_right(self._unheard, heard_until, key=_moment)
+        ready, self._unheard = self._unheard[:heard], self._unheard[heard:]
+        for event in ready:
             # What comes late is taken as of now: clocks of the estimates never go back.
             at = self._seen_until = max(self._seen_until, event.at)
             if event.outcome is not None:
                 limits.record(at, event.outcome, max(1, self._in_flight))
-                self._in_flight -= 1
             elif event.is_cancelled:
                 limits.rate_estimator.on_send_cancelled()
-                self._in_flight -= 1
             else:
-                self._in_flight += 1
-                if self._in_flight <= 1:
+                if self._in_flight < 1:
                     limits.silent_since = at
                 limits.rate_estimator.delay(at)  # which measures, once a pause is over
                 limits.rate_estimator.on_send(at)
-        self._in_flight = in_flight
+            self._in_flight += _in_flight_change(event)
+        self._in_flight = in_flight - sum(map(_in_flight_change, self._unheard))
         limits.rate_estimator.delay(now)  # which raises the rate with time
         self._ramp_up(now, is_short=is_short)
 
@@ -78,6 +86,11 @@ class RouteLearner:
     def is_news(self) -> bool:
         """Whether it was found anew since ``found`` when the next request is due."""
         return self.limits.rate_estimator.corrections != self._corrections
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it knows of a rejection that happened later than what all processes have told."""
+        return any(event.outcome is not None and event.outcome.rate_limited for event in self._unheard)
 
     def found(self) -> Limits:
         """What is known now.
@@ -87,7 +100,9 @@ class RouteLearner:
         """
         estimator = self.limits.rate_estimator
         self._corrections = estimator.corrections
-        next_at = estimator.next_at if estimator.rate and estimator.next_at > float("-inf") else None
+        next_at = None
+        if estimator.rate and estimator.next_at > float("-inf"):
+            next_at = estimator.next_at + sum(_is_sent(event) for event in self._unheard) / estimator.rate
         return Limits(max(1.0, self.limits.slots), estimator.rate, max(0.0, estimator.burst_s), next_at)
 
     def _ramp_up(self, now: float, *, is_short: bool) -> None:
@@ -101,6 +116,14 @@ class RouteLearner:
             if not concurrency.is_ramping_up:
                 return
             concurrency.ramp_up(now - self.limits.silent_since if self._in_flight > 0 else 0.0)
+
+
+def _is_sent(event: Event) -> bool:
+    return event.outcome is None and not event.is_cancelled
+
+
+def _in_flight_change(event: Event) -> int:
+    return 1 if _is_sent(event) else -1
 
 
 def _moment(event: Event) -> float:

@@ -79,6 +79,7 @@ class Grant(NamedTuple):
         resume_at: When the pause of the route ends.
         reports: The events of all others since the last time, where it is elected.
         in_flight: Requests in flight, of all processes.
+        heard_until: Until when all processes have reported what they did.
         is_short: Whether any process wants more slots than it has.
     """
 
@@ -92,6 +93,7 @@ class Grant(NamedTuple):
     resume_at: float
     reports: list[bytes]
     in_flight: int
+    heard_until: float
     is_short: bool
 
 
@@ -188,6 +190,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         resume_at=record.resume_at,
         reports=reports,
         in_flight=sum(member.in_flight for member in members.values()),
+        heard_until=min((member.expires for member in members.values()), default=now + MEMBER_TTL_S) - MEMBER_TTL_S,
         is_short=any(member.wants_more for member in members.values()),
     )
 
@@ -211,8 +214,8 @@ def _note_limits(record: RouteRecord, limits: Limits, now: float) -> None:
     record.limits = limits
     if limits.rate and limits.next_at is not None:
         # Of these turns the elected process had not heard: those that were used since, and those that will be.
-        taken = record.unlearned + sum(member.turns for member in record.members.values())
-        record.next_at = max(limits.next_at, now - limits.burst_s) + taken / limits.rate
+        held = sum(member.turns for member in record.members.values())
+        record.next_at = max(limits.next_at + record.unlearned / limits.rate, now - limits.burst_s) + held / limits.rate
 
 
 def _divide_slots(record: RouteRecord, report: Report, now: float) -> None:

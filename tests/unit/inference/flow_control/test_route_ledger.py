@@ -184,7 +184,7 @@ def close_to(grant: Grant) -> dict[str, Any]:
     values["limits"] = (
         None if limits is None else pytest.approx([limits.slots, limits.rate or 0, limits.burst_s], rel=1e-4, abs=1e-5)
     )
-    for name in ("now", "next_turn_at", "resume_at", "turns"):
+    for name in ("now", "next_turn_at", "resume_at", "heard_until", "turns"):
         values[name] = pytest.approx(values[name], rel=1e-4, abs=1e-4)
     return values
 

@@ -1,0 +1,40 @@
+"""Several processes on one route find its limits as one would: as fast as an ideal client, and with its requests.
+
+In virtual time, so these are no timed assertions: a second is what the simulation says it is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.ceiling import CASES, rows_for
+from bench.ideal_client import best_batch
+from tests.support.cluster_simulation import ClusterResult, simulate_cluster
+from tests.support.simulation import ideal_seconds
+
+SERVICES = ["20 a second, X-RateLimit", "100 a second, Retry-After as a date", "200 ms, 64 at once", "lists to 32"]
+SEED = 1
+MAX_TIME_RATIO = 1.15
+"""Most runs are below 1.10, and chance spreads them. `python -m tests.support.cluster_simulation` shows the figures."""
+MAX_REQUESTS_RATIO = 1.10
+
+
+def ratios(name: str, workers: int, delay_s: float = 0.001) -> tuple[float, float, ClusterResult]:
+    """Seconds and requests over those of one ideal client."""
+    plan, seconds = CASES[name]
+    rows = rows_for(plan, seconds)
+    fewest = rows if plan.largest_batch == 1 else math.ceil(rows / best_batch(plan, rows))
+    result = simulate_cluster(plan, rows, workers, SEED, delay_s=delay_s)
+    return result.seconds / ideal_seconds(plan, rows), result.stats["requests"] / fewest, result
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("name", SERVICES)
+def test_workers_share_a_limit_that_is_found_once(name: str, workers: int) -> None:
+    seconds, requests, result = ratios(name, workers)
+    assert result.unanswered == 0
+    assert result.stats["violations"] == 0, "none goes before an announced time"
+    assert seconds <= MAX_TIME_RATIO
+    assert requests <= MAX_REQUESTS_RATIO
