@@ -333,20 +333,9 @@ class RedisLedger:
             report.resume_at, int(report.is_leaving), MEMBER_TTL_S, LEADER_TTL_S, ROUND_S, MAX_REPORTS,
             MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, *more,
         )  # fmt: skip
-        (
-            now,
-            members,
-            elected,
-            slots,
-            turns,
-            next_at,
-            *found_limits,
-            resume_at,
-            reports,
-            in_flight,
-            heard_until,
-            short,
-        ) = script(client, self.keys, arguments)
+        answer = script(client, self.keys, arguments)
+        now, members, elected, slots, turns, next_at, *found_limits = answer[:-5]
+        resume_at, reports, in_flight, heard_until, is_short = answer[-5:]
         return Grant(
             now=float(now),
             members=int(members),
