@@ -189,7 +189,7 @@ class RouteCoordinator:
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
         limiter, turns, now = self._attached(), self._turns, self._clock()
-        resume_at = max(self.resume_at, limiter.limits.resume_at)
+        resume_at = limiter.limits.resume_at  # of what this process was told, so that no pause is passed to and fro
         waiting = limiter.slots_used - limiter.in_flight  # for a turn
         sent = sum(event.outcome is None for event in events)
         return Report(

@@ -252,7 +252,7 @@ def test_what_must_not_be_dropped_never_expires_and_answers_do(
     """
     left = sorted(line for line in redis_server.cli("EVAL", script, "0").split("\n"))
     assert [line for line in left if line.endswith("false")] == ["quota false", "secret false"] + ["usage false"] * 2
-    assert len(left) == 6, "and of the answer and its query"
+    assert len(left) == 7, "and of the answer, its query and the route"
 
 
 DAMAGES = {

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from huggingface_api_handler.runners.parquet import claims as module
 from huggingface_api_handler.runners.parquet.claims import CLAIM_LEASE_S, Claims, Owner, is_alive, renewing
 
 TAKE = """
@@ -125,7 +126,7 @@ def test_a_claim_that_says_nothing_is_lost_in_time(tmp_path: Path, content: byte
 
 
 def test_claims_are_renewed_and_those_of_done_units_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_api_handler.runners.parquet.claims.CLAIM_RENEW_INTERVAL_S", 0.001)
+    monkeypatch.setattr(module, "CLAIM_RENEW_INTERVAL_S", 0.001)
     claims, renewed = Claims(tmp_path), threading.Event()
     assert claims.take(0)
     assert claims.take(1)
