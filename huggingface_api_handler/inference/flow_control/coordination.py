@@ -233,7 +233,7 @@ class RouteCoordinator:
             self._learner = None
             return
         if self._learner is None and (was_shared or grant.members > 1) and grant.limits is not None:
-            self._learner = RouteLearner.after(grant.limits)
+            self._learner = RouteLearner.after(grant.limits, limiter.concurrency.timeout_bound)
         elif self._learner is None:
             self._learner = RouteLearner(limiter.limits)
         if not self.is_shared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_right
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ from .request_rate import RateEstimator
 from .route_events import Event
 from .route_limits import RouteLimits
 from .route_record import Limits
+from .timeout_bound import TimeoutBound
 
 _MAX_WAIT_S = 1.0  # for the report of a process that may be gone
 _MAX_RAMP_UP_STEPS = 20  # at once, so that a process that was held up does not jump
@@ -36,16 +38,18 @@ class RouteLearner:
         self._corrections = limits.rate_estimator.corrections
 
     @classmethod
-    def after(cls, limits: Limits) -> RouteLearner:
+    def after(cls, limits: Limits, timeout_bound: TimeoutBound) -> RouteLearner:
         """Go on after another process.
 
         Args:
             limits: What it had found.
+            timeout_bound: What this process's timeout says besides. It is copied.
 
         Returns:
             A learner that begins with these limits.
         """
         concurrency = AdaptiveConcurrencyLimit(limits.slots, MAX_CONCURRENCY, is_settled=True)
+        concurrency.timeout_bound = copy.deepcopy(timeout_bound)
         return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(limits.rate)))
 
     def learn(self, events: Iterable[Event], heard_until: float, in_flight: int, now: float, *, is_short: bool) -> None:
