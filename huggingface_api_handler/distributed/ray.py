@@ -36,7 +36,7 @@ _PIECE_ROWS = 4096
 _BLOCKS_PER_ACTOR = 4
 """Blocks that are advised, so that no actor waits long for the last one."""
 
-_NAME_BYTES = 8
+_ACTOR_NAME_BYTES = 8
 
 
 def predict(
@@ -125,7 +125,7 @@ class Predictor:
             reports: The actor that has the reports; None where nobody wants one.
         """
         self._job, self._reports = job, reports
-        self._name = secrets.token_hex(_NAME_BYTES)
+        self._name = secrets.token_hex(_ACTOR_NAME_BYTES)
 
     def __call__(self, block: pa.Table) -> Iterator[pa.Table]:
         """Predict one block, as one query.

@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 
 from ..storage.redis_store import Client, RedisStore, Script, connection_options
-from .route_key import route_key
+from .route_key import redis_key
 from .route_ledger import LEADER_TTL_S, MAX_PLAUSIBLE_PAUSE_S, MAX_REPORTS, MEMBER_TTL_S, ROUND_S, Grant, Report
 from .route_record import Limits, limits_from
 
@@ -363,8 +363,7 @@ class RedisLedger:
 
     @property
     def _key(self) -> bytes:
-        """Made anew each time: the store's secret may be known only later."""
-        return b"{hfapi:route:%b}" % route_key(self._store.secret, self._name).hex().encode()
+        return redis_key(self._store.secret, self._name)
 
     @property
     def _channel(self) -> bytes:

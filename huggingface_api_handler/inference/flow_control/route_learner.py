@@ -13,7 +13,7 @@ from .route_limits import RouteLimits
 from .route_record import Limits
 from .timeout_bound import TimeoutBound
 
-_MAX_WAIT_S = 1.0  # for the report of a process that may be gone
+_MAX_REPORT_WAIT_S = 1.0  # for the report of a process that may be gone
 _MAX_RAMP_UP_STEPS = 20  # at once, so that a process that was held up does not jump
 
 
@@ -66,7 +66,7 @@ class RouteLearner:
         """
         limits = self.limits
         self._unheard = sorted([*self._unheard, *events], key=_moment)
-        heard_until = max(heard_until, now - _MAX_WAIT_S)
+        heard_until = max(heard_until, now - _MAX_REPORT_WAIT_S)
         heard = bisect_right(self._unheard, heard_until, key=_moment)
         ready, self._unheard = self._unheard[:heard], self._unheard[heard:]
         for event in ready:

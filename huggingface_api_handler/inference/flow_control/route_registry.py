@@ -17,7 +17,7 @@ from .request_rate import RateEstimator
 from .route_ledger import RouteLedger
 from .route_profile import RouteProfile
 from .sqlite_ledger import SqliteLedger
-from .stored_profile import StoredProfile
+from .stored_profile import ProfileRecord, SqliteProfileRecord, StoredProfile
 
 if TYPE_CHECKING:
     from ..storage.redis_store import RedisStore
@@ -83,9 +83,10 @@ class RouteRegistry:
         key = (id(asyncio.get_running_loop()), shared_with, f"{engine.max_concurrency} {_route_name(route)}")
         if key not in self._states:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
-            stored = StoredProfile(store, _route_name(route))
+            ledger, record = _records_of(_route_name(route), store, shared_store)
+            stored = StoredProfile(record)
             profile, pace = await stored.load()
-            coordinator = RouteCoordinator(_ledger(_route_name(route), store, shared_store), max_concurrency)
+            coordinator = RouteCoordinator(ledger, max_concurrency)
             limiter = Limiter(
                 max_concurrency,
                 concurrency=AdaptiveConcurrencyLimit(pace.get("places"), max_concurrency),
@@ -103,12 +104,14 @@ class RouteRegistry:
         return state
 
 
-def _ledger(name: str, store: Store, shared_store: RedisStore | None) -> RouteLedger:
+def _records_of(name: str, store: Store, shared_store: RedisStore | None) -> tuple[RouteLedger, ProfileRecord]:
+    """Where a route's record and its profile are."""
     if shared_store is None:
-        return SqliteLedger(store, name)
+        return SqliteLedger(store, name), SqliteProfileRecord(store, name)
     from .redis_ledger import RedisLedger  # which imports redis
+    from .redis_profile import RedisProfileRecord
 
-    return RedisLedger(shared_store, name)
+    return RedisLedger(shared_store, name), RedisProfileRecord(shared_store, name)
 
 
 def _route_name(route: Route) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol
 
 import orjson
 
@@ -22,8 +26,32 @@ _MIN_PACE = 1e-4  # bounds of all values of a stored pace, to reject garbage
 _MAX_PACE = 1e6
 
 
-class StoredProfile:
-    """The profile of one route in a store."""
+Update = Callable[[bytes | None], bytes]
+"""What is stored, None where nothing is, to what is to be stored."""
+
+
+class ProfileRecord(Protocol):
+    """Where the profile of one route is stored."""
+
+    def read(self) -> Future[bytes | None]:
+        """Read it.
+
+        Returns:
+            What is stored; None where nothing is, or the store cannot be used.
+        """
+        ...
+
+    def update(self, update: Update) -> None:
+        """Change it. Nobody waits for this.
+
+        Args:
+            update: May be called twice.
+        """
+        ...
+
+
+class SqliteProfileRecord:
+    """A row of the table ``routes`` of the answer store."""
 
     def __init__(self, store: Store, name: str) -> None:
         """Name the route. Nothing is read or written yet.
@@ -34,35 +62,96 @@ class StoredProfile:
         """
         self._store, self._name = store, name
 
+    def read(self) -> Future[bytes | None]:
+        """As of ``ProfileRecord``.
+
+        Returns:
+            What is stored.
+        """
+        return self._store.run(self._read, None)
+
+    def update(self, update: Update) -> None:
+        """As of ``ProfileRecord``.
+
+        Args:
+            update: As of ``ProfileRecord``.
+        """
+        statement = (
+            "INSERT INTO routes(route, learned) VALUES (?, ?) "
+            "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
+        )
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(statement, (self._key, update(self._read(connection))))
+
+        self._store.run(write, None)
+
+    def _read(self, connection: sqlite3.Connection) -> bytes | None:
+        row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._key,)).fetchone()
+        return row[0] if row else None
+
+    @property
+    def _key(self) -> bytes:
+        """The route's key, made anew each time: the store's secret may be known only later."""
+        return route_key(self._store.secret, self._name)
+
+
+class StoredProfile:
+    """What queries on one route found, of all that share the record."""
+
+    def __init__(self, record: ProfileRecord) -> None:
+        """Use a record. Nothing is read or written yet.
+
+        Args:
+            record: Where it is stored.
+        """
+        self._record = record
+
     async def load(self) -> tuple[RouteProfile, dict[str, float]]:
         """Read what earlier queries stored, of any process.
 
         Returns:
             The profile, and the pace as of ``Limiter.pace``; a new profile and no pace where nothing is stored.
         """
-        statement = "SELECT learned FROM routes WHERE route = ?"
-        reading = self._store.run(lambda connection: connection.execute(statement, (self._key,)).fetchone(), None)
-        row = await asyncio.wrap_future(reading)
-        return from_json(row[0]) if row and row[0] else (RouteProfile(), {})
+        stored = await asyncio.wrap_future(self._record.read())
+        return from_json(stored) if stored else (RouteProfile(), {})
 
     def save(self, profile: RouteProfile, pace: dict[str, float]) -> None:
-        """Store what was found for the next query, of this process or another.
+        """Store what was found for the next query, beside what other processes found.
 
         Args:
             profile: What requests have shown.
             pace: As of ``Limiter.pace``.
         """
-        record = to_json(profile, pace)
-        statement = (
-            "INSERT INTO routes(route, learned) VALUES (?, ?) "
-            "ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
-        )
-        self._store.run(lambda connection: connection.execute(statement, (self._key, record)).rowcount, 0)
+        self._record.update(partial(merged, found=to_json(profile, pace)))
 
-    @property
-    def _key(self) -> bytes:
-        """The route's key, made anew each time: the store's secret may be known only later."""
-        return route_key(self._store.secret, self._name)
+
+def merged(stored: bytes | None, found: bytes) -> bytes:
+    """Add what one process found to what is stored. It says nothing of what it has not tried.
+
+    Args:
+        stored: As of ``to_json``, of any process; None where nothing is stored.
+        found: The same, of this process.
+
+    Returns:
+        The same, of both. Where both know something, it is what this process found.
+    """
+    values = orjson.loads(found)
+    try:
+        before: dict[str, Any] = orjson.loads(stored or b"")
+        if abs(values["at"] - before["at"]) > _PROFILE_TTL_S:
+            return found
+        if values["lists"] is None:
+            values["lists"] = before["lists"]
+        if before["sizes"]["settled"] is True and not values["sizes"]["settled"]:
+            values["sizes"] = before["sizes"]
+        if values["length"]["tokens"] is None:
+            values["length"] = before["length"]
+        values["answered"] = values["answered"] or before["answered"]
+        values["pace"] = {**before["pace"], **values["pace"]}
+    except (ValueError, KeyError, TypeError):  # of garbage nothing is taken
+        return found
+    return orjson.dumps(values)
 
 
 def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:

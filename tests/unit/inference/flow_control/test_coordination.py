@@ -21,7 +21,7 @@ from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeT
 from huggingface_api_handler.inference.flow_control.coordination import SYNC_INTERVAL_S, RouteCoordinator
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
-from huggingface_api_handler.inference.flow_control.stored_profile import from_json, to_json
+from huggingface_api_handler.inference.flow_control.stored_profile import from_json, merged, to_json
 from huggingface_api_handler.inference.runtime.session import default_session
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
@@ -202,6 +202,17 @@ def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monke
     monkeypatch.setattr(time, "time", lambda: real() + 3601)
     found, pace = from_json(record)
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, pace) == (False, None, 48, {})
+
+
+def test_what_two_processes_found_is_merged() -> None:
+    mine = to_json(RouteProfile(True, None, BatchSizeTuner(32)), {"places": 12.0})
+    theirs = to_json(RouteProfile(False, True, BatchSizeTuner(48, 49, True)), {"places": 8.0, "rate": 5.5})
+    profile, pace = from_json(merged(theirs, mine))
+    assert (profile.has_answered, profile.accepts_batches) == (True, True)
+    assert (profile.batch_size.best, profile.batch_size.settled) == (48, True)
+    assert pace == {"places": 12.0, "rate": 5.5}
+    for nothing in (None, b"", b"[]", b"{}", b"\xff"):
+        assert merged(nothing, mine) == mine
 
 
 GOOD = json.loads(to_json(RouteProfile(True, True), {"places": 8.0}))

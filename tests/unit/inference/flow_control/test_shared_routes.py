@@ -76,10 +76,10 @@ def test_slots_are_given_once_and_come_back_with_who_leaves(ledgers: Ledgers) ->
         one.leave(Report("one", 3, is_leaving=True))
         for number in range(3, LOOKS):  # nobody waits for who leaves
             last = await two.sync(Report("two", number, wants_more=True))
-            assert last is not None
-            if last.members == 1:
-                break
-        assert (last.slots, last.is_elected, last.members) == (8, True, 1)
+            if last is not None and last.members == 1:
+                assert (last.slots, last.is_elected) == (8, True)
+                return
+        pytest.fail("it did not leave")
 
     asyncio.run(scenario())
 
