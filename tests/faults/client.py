@@ -38,10 +38,10 @@ def run(url: str, rows: int, out: Path) -> None:
     import pandas as pd
 
     from huggingface_api_handler.inference import predict
-    from huggingface_api_handler.inference.flow_control import coordination
+    from huggingface_api_handler.inference.flow_control import sqlite_ledger
     from tests.faults.plan import table
 
-    vars(coordination)["time"] = WallClock  # what processes tell each other is in wall-clock time
+    vars(sqlite_ledger)["time"] = WallClock  # what processes tell each other is in wall-clock time
     frame = pd.DataFrame({"text": table(rows)})
     using = {"task": "text-classification", "column": "text", "target": "y"}
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, real()

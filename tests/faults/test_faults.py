@@ -114,7 +114,7 @@ def ask(faulty: FaultyService, plan: Plan, texts: list[str], **engine: float) ->
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff and unannounced pauses of a hundredth of their length."""
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.005 * 2.0 ** (attempt - 1))
-    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.limiter._INITIAL_PAUSE_S", 0.01)
+    monkeypatch.setattr("huggingface_api_handler.inference.flow_control.route_limits._INITIAL_PAUSE_S", 0.01)
     monkeypatch.setattr("huggingface_api_handler.inference.flow_control.outage._FIRST_TRIAL_PAUSE_S", 0.005)
 
 
