@@ -21,7 +21,7 @@ from bench.ideal_client import best_batch
 from bench.service import Plan, Service, Stats
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
-from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
+from huggingface_api_handler.inference.flow_control.concurrency import MAX_CONCURRENCY, AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_ledger import Grant, Report, transact
@@ -109,7 +109,14 @@ class _Worker:
 
 
 def simulate_cluster(
-    plan: Plan, rows: int, workers: int, seed: int = 0, *, delay_s: float = 0.001, timeout_s: float = 120.0
+    plan: Plan,
+    rows: int,
+    workers: int,
+    seed: int = 0,
+    *,
+    delay_s: float = 0.001,
+    timeout_s: float = 120.0,
+    max_concurrency: int = MAX_CONCURRENCY,
 ) -> ClusterResult:
     """Run one query of distinct texts, divided evenly over workers on a new route.
 
@@ -120,6 +127,7 @@ def simulate_cluster(
         seed: Of all chance.
         delay_s: How far off the record is, one way.
         timeout_s: Seconds after which a worker gives a request up.
+        max_concurrency: Requests in flight of all workers, at most.
 
     Returns:
         How it went.
@@ -140,7 +148,10 @@ def simulate_cluster(
 
         texts = [f"input {seed} number {index} " + "x" * (index % 7) for index in range(rows)]
         size = math.ceil(rows / workers)
-        running = [_worker(f"{index}", part, post, ledger, timeout_s) for index, part in enumerate(_parts(texts, size))]
+        running = [
+            _worker(f"{index}", part, post, ledger, timeout_s, max_concurrency)
+            for index, part in enumerate(_parts(texts, size))
+        ]
 
         await asyncio.gather(*(worker.run() for worker in running))
         unanswered = sum(not isinstance(result, Prediction) for worker in running for result in worker.executor.results)
@@ -161,7 +172,9 @@ def _parts(texts: Sequence[str], size: int) -> list[Sequence[str]]:
     return [texts[start : start + size] for start in range(0, len(texts), size)]
 
 
-def _worker(name: str, texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s: float) -> _Worker:
+def _worker(
+    name: str, texts: Sequence[str], post: object, ledger: VirtualLedger, timeout_s: float, max_concurrency: int
+) -> _Worker:
     loop = asyncio.get_running_loop()
 
     async def load(_: MediaRef) -> Media:
@@ -170,9 +183,10 @@ def _worker(name: str, texts: Sequence[str], post: object, ledger: VirtualLedger
     async def save(_: Media) -> str:
         raise AssertionError("no media here")
 
-    coordinator = RouteCoordinator(ledger, 1024, clock=loop.time)
+    coordinator = RouteCoordinator(ledger, max_concurrency, clock=loop.time)
     coordinator._member.name = name  # which is a random one otherwise
-    limiter = Limiter(clock=loop.time, concurrency=AdaptiveConcurrencyLimit(timeout_s=timeout_s), peers=coordinator)
+    concurrency = AdaptiveConcurrencyLimit(max_concurrency=max_concurrency, timeout_s=timeout_s)
+    limiter = Limiter(clock=loop.time, concurrency=concurrency, peers=coordinator)
     coordinator.attach(limiter)
     profile = RouteProfile(batch_size=BatchSizeTuner(timeout_s=timeout_s))
     dependencies = Dependencies(post, limiter, profile, load, save, asyncio.sleep, loop.time)  # type: ignore[arg-type]

@@ -9,28 +9,21 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .concurrency import MAX_CONCURRENCY
 from .limiter import Limiter
 from .outcome import Outcome
+from .report_schedule import CLOCK_ERROR_S, MIN_SYNC_INTERVAL_S, ReportSchedule
 from .route_events import Event, decode, encode
 from .route_learner import RouteLearner
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Report, RouteLedger
 from .route_record import Limits
 
-SYNC_INTERVAL_S = 0.05
-"""Between two reports of a process, while what it is given changes."""
-
 _ALONE_INTERVAL_S = 0.1  # where no other process is there: one that comes gets its slots after the next report
-_MAX_SYNC_INTERVAL_S = 0.4  # while nothing changes
-_SYNC_INTERVAL_FACTOR = 1.5  # of one interval to the next then
-_STEADY_SHARE = 0.02  # by which what is given may change then
 _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
 _HOLD_S = 0.15  # until the elected process has said what it makes of a rate
-_MIN_SYNC_INTERVAL_S = 0.025  # where it waits for something
-_CLOCK_ERROR_S = 1e-6  # of a time that was converted from one clock to another
+_HORIZON_INTERVALS = 1.5  # of the shortest, for which turns are taken ahead at least
 _ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
 
 
@@ -65,7 +58,7 @@ class RouteCoordinator:
         self._member = _Member()
         self._clocks = _Clocks()
         self._turns = _Turns()
-        self._schedule = _Schedule()
+        self._schedule = ReportSchedule()
 
     def attach(self, limiter: Limiter) -> None:
         """Coordinate what a limiter lets go.
@@ -90,9 +83,9 @@ class RouteCoordinator:
         if not turns.times and now - self._clocks.synced_at > MEMBER_TTL_S:
             turns.add_own(now)
         if turns.times:
-            return wait_s if (wait_s := turns.times[0] - now) > _CLOCK_ERROR_S else 0.0
+            return wait_s if (wait_s := turns.times[0] - now) > CLOCK_ERROR_S else 0.0
         self._schedule.hurry(max(now, turns.next_at - self._horizon_s / 2))
-        return max(_MIN_SYNC_INTERVAL_S / 4, self._schedule.next_at - now)
+        return max(MIN_SYNC_INTERVAL_S / 4, self._schedule.next_at - now)
 
     def on_send(self, now: float) -> None:
         """Note that a request goes now.
@@ -183,9 +176,14 @@ class RouteCoordinator:
         self._attached().on_grant()
 
     @property
+    def _most_slots(self) -> int:
+        """That are looked for. Engines with a lower bound keep theirs, and leave the others more."""
+        return max(MAX_CONCURRENCY, self._max_concurrency)
+
+    @property
     def _horizon_s(self) -> float:
         """For how long turns are taken: until the answer to the next report, at least."""
-        return _HORIZON_S + 2 * self._clocks.trip_s
+        return max(_HORIZON_S, _HORIZON_INTERVALS * self._schedule.shortest_s) + 2 * self._clocks.trip_s
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
         limiter, turns, now = self._attached(), self._turns, self._clock()
@@ -224,6 +222,7 @@ class RouteCoordinator:
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
+        self._schedule.set_members(1 if grant.is_elected else grant.members)  # on whose reports all others wait
         if not self.is_shared:
             self._schedule.set_interval(_ALONE_INTERVAL_S)
         elif limits is not None:
@@ -233,7 +232,7 @@ class RouteCoordinator:
             self._learner = None
             return
         if self._learner is None and (was_shared or grant.members > 1) and grant.limits is not None:
-            self._learner = RouteLearner.after(grant.limits, limiter.concurrency.timeout_bound)
+            self._learner = RouteLearner.after(grant.limits, limiter.concurrency.timeout_bound, self._most_slots)
         elif self._learner is None:
             self._learner = RouteLearner(limiter.limits)
         if not self.is_shared:
@@ -242,7 +241,7 @@ class RouteCoordinator:
             return
         if self._learner.limits is limiter.limits:  # until now they were for this process alone
             self._learner = RouteLearner(copy.deepcopy(limiter.limits))
-            self._learner.limits.concurrency.set_max_concurrency(MAX_CONCURRENCY)
+            self._learner.limits.concurrency.set_max_concurrency(self._most_slots)
         others = [event for report in grant.reports for event in decode(report, self._clocks.offset_s)]
         heard_until = self._clocks.to_own(grant.heard_until)
         self._learner.learn([*events, *others], heard_until, grant.in_flight, now, is_short=grant.is_short)
@@ -345,47 +344,3 @@ class _Turns:
             self.next_at = max(self.next_at, now)
             self.times.append(self.next_at)
             self.next_at += self.members / self.limits.rate
-
-
-class _Schedule:
-    """When the next report is due."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.next_at = float("-inf")
-        self._last_at = float("-inf")
-        self._hurried = asyncio.Event()
-        self._interval_s = SYNC_INTERVAL_S
-        self._given = (0.0, 0.0)  # slots and rate
-
-    def on_sync(self, now: float) -> None:
-        self._last_at, self.next_at = now, now + self._interval_s
-
-    def on_grant(self, slots: float, rate: float) -> None:
-        """Report less often while nothing changes."""
-        before, self._given = self._given, (slots, rate)
-        is_steady = all(abs(new - old) <= _STEADY_SHARE * old for new, old in zip(self._given, before, strict=True))
-        interval_s = self._interval_s * _SYNC_INTERVAL_FACTOR if is_steady else SYNC_INTERVAL_S
-        self.set_interval(min(interval_s, _MAX_SYNC_INTERVAL_S))
-
-    def set_interval(self, seconds: float) -> None:
-        self._interval_s = seconds
-        self.next_at = min(self.next_at, self._last_at + seconds)
-
-    def on_change(self, now: float) -> None:
-        """Report now, and often for a while: what is given will change."""
-        self._interval_s = SYNC_INTERVAL_S
-        self.hurry(now)
-
-    def hurry(self, at: float) -> None:
-        """Report earlier, since a request waits for what that may bring."""
-        at = max(at, self._last_at + _MIN_SYNC_INTERVAL_S)
-        if at < self.next_at:
-            self.next_at = at
-            self._hurried.set()
-
-    async def wait(self, clock: Callable[[], float]) -> None:
-        while (seconds := self.next_at - clock()) > _CLOCK_ERROR_S:
-            self._hurried.clear()
-            with suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), seconds)

@@ -38,19 +38,20 @@ class RouteLearner:
         self._corrections = limits.rate_estimator.corrections
 
     @classmethod
-    def after(cls, limits: Limits, timeout_bound: TimeoutBound) -> RouteLearner:
+    def after(cls, limits: Limits, timeout_bound: TimeoutBound, max_concurrency: int = MAX_CONCURRENCY) -> RouteLearner:
         """Go on after another process.
 
         Args:
             limits: What it had found.
             timeout_bound: What this process's timeout says besides. It is copied.
+            max_concurrency: Requests in flight that are never exceeded.
 
         Returns:
             A learner that begins with these limits.
         """
-        concurrency = AdaptiveConcurrencyLimit(limits.slots, MAX_CONCURRENCY, is_settled=True)
+        concurrency = AdaptiveConcurrencyLimit(limits.slots, max_concurrency, is_settled=True)
         concurrency.timeout_bound = copy.deepcopy(timeout_bound)
-        return cls(RouteLimits(MAX_CONCURRENCY, concurrency, RateEstimator(limits.rate)))
+        return cls(RouteLimits(max_concurrency, concurrency, RateEstimator(limits.rate)))
 
     def learn(self, events: Iterable[Event], heard_until: float, in_flight: int, now: float, *, is_short: bool) -> None:
         """Note what happened since the last time.

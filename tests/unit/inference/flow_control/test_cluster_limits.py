@@ -11,6 +11,8 @@ import pytest
 
 from bench.ceiling import CASES, rows_for
 from bench.ideal_client import best_batch
+from bench.service import Plan
+from huggingface_api_handler.inference.flow_control.concurrency import MAX_CONCURRENCY
 from tests.support.cluster_simulation import ClusterResult, simulate_cluster
 from tests.support.simulation import ideal_seconds
 
@@ -38,3 +40,10 @@ def test_workers_share_a_limit_that_is_found_once(name: str, workers: int) -> No
     assert result.stats["violations"] == 0, "none goes before an announced time"
     assert seconds <= MAX_TIME_RATIO
     assert requests <= MAX_REQUESTS_RATIO
+
+
+def test_workers_use_more_slots_together_than_one_would_look_for_where_the_engine_allows_it() -> None:
+    plan = Plan(latency=1.0, capacity=3000, queue=500)
+    result = simulate_cluster(plan, 20_000, 4, SEED, max_concurrency=10_000)
+    assert result.unanswered == 0
+    assert result.stats["peak_active"] > 2 * MAX_CONCURRENCY

@@ -18,8 +18,9 @@ import pytest
 
 from huggingface_api_handler.inference import predict
 from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
-from huggingface_api_handler.inference.flow_control.coordination import SYNC_INTERVAL_S, RouteCoordinator
+from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
+from huggingface_api_handler.inference.flow_control.report_schedule import SYNC_INTERVAL_S
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.flow_control.stored_profile import from_json, merged, to_json
 from huggingface_api_handler.inference.runtime.session import default_session
