@@ -12,7 +12,7 @@ from huggingface_api_handler.inference.failures import FailureKind, rejection_ki
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from tests.support.refusals import classify
-from tools import generated, reliability_report, servers_report, write_creation_args, write_reference
+from tools import generated, reliability_report, scale_report, servers_report, write_creation_args, write_reference
 
 
 def test_creation_args_are_what_the_tool_would_write() -> None:
@@ -78,6 +78,18 @@ def test_the_page_of_reliability_shows_the_figures() -> None:
 
 def test_the_page_of_servers_shows_the_figures() -> None:
     assert generated.outdated(servers_report.pages()) == [], "run `python -m tools.servers_report`"
+
+
+def test_the_page_of_scale_is_computed_from_the_figures() -> None:
+    assert generated.outdated(scale_report.pages()) == [], "run `python -m tools.scale_report`"
+
+
+def test_the_page_of_scale_takes_other_rows_and_prices() -> None:
+    (text,) = scale_report.pages(scale_report.Job(2_000_000, 0.5, 3.0, 50.0)).values()
+    assert text.startswith("# Scale: 2,000,000 rows\n")
+    assert "| 50 tokens a row at $3 per million | 300 |" in text
+    for part in text.split("\n\n"):
+        assert part.startswith("|") or max(map(len, part.splitlines())) <= 110
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
