@@ -126,10 +126,10 @@ def _measure(
         ]
         outcomes = run(service, plan, parts, forks)
     log = service.log()
-    took = max(outcome.seconds for outcome in outcomes) / best_seconds(plan, rows, size)
+    time_ratio = max(outcome.seconds for outcome in outcomes) / best_seconds(plan, rows, size)
     requests = len(log) / (rows if plan.largest_batch == 1 else math.ceil(rows / size))
     of = f"{name}, {workers} over {store}"
-    results.check(f"{of}: seconds over the ideal client's", took, TIME_BOUND)
+    results.check(f"{of}: seconds over the ideal client's", time_ratio, TIME_BOUND)
     results.check(f"{of}: requests over the fewest", requests, REQUESTS_BOUND)
     results.check(f"{of}: requests before an announced time", len(early_requests(log)), 0)
 
