@@ -187,7 +187,7 @@ class RouteCoordinator:
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
         limiter, turns, now = self._attached(), self._turns, self._clock()
-        resume_at = limiter.limits.resume_at  # of what this process was told, so that no pause is passed to and fro
+        resume_at = limiter.limits.resume_at  # of what this process was told, so that no pause goes back and forth
         waiting = limiter.slots_used - limiter.in_flight  # for a turn
         sent = sum(event.outcome is None for event in events)
         return Report(
