@@ -220,7 +220,7 @@ class RouteCoordinator:
     def _use(self, grant: Grant, events: list[Event], now: float) -> None:
         pause_s = grant.resume_at - grant.now
         self.resume_at = self._clocks.to_own(grant.resume_at) if pause_s < MAX_PLAUSIBLE_PAUSE_S else 0.0
-        was_shared, self.is_shared = self.is_shared, grant.members > 1 or not grant.is_elected
+        was_shared, self.is_shared = self.is_shared, _is_shared(grant, self.is_shared)
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
@@ -275,6 +275,11 @@ class RouteCoordinator:
         self._ledger.leave(self._report(events, is_leaving=True))
         self._turns.times.clear()
         self._learner, self.is_shared, self.is_elected = None, False, False
+        self._member.reports = 0  # the next query is there anew
+
+
+def _is_shared(grant: Grant, was_shared: bool) -> bool:
+    return grant.members > 1 or not grant.is_elected or (grant.is_partial and was_shared)
 
 
 @dataclass

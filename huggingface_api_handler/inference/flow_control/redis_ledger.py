@@ -15,7 +15,16 @@ import redis.asyncio
 
 from ..storage.redis_store import Client, RedisStore, Script, connection_options
 from .route_key import redis_key
-from .route_ledger import LEADER_TTL_S, MAX_PLAUSIBLE_PAUSE_S, MAX_REPORTS, MEMBER_TTL_S, ROUND_S, Grant, Report
+from .route_ledger import (
+    LEADER_TTL_S,
+    MAX_PLAUSIBLE_PAUSE_S,
+    MAX_REPORTS,
+    MEMBER_TTL_S,
+    RESTORE_S,
+    ROUND_S,
+    Grant,
+    Report,
+)
 from .route_record import Limits, limits_from
 
 _RECORD_TTL_S = 3600
@@ -49,6 +58,7 @@ local slots, rate, burst, limit_at = tonumber(ARGV[12]), tonumber(ARGV[13]), ton
 local resume_at, is_leaving = tonumber(ARGV[16]), ARGV[17] == '1'
 local member_ttl, leader_ttl, round_s = tonumber(ARGV[18]), tonumber(ARGV[19]), tonumber(ARGV[20])
 local max_reports, max_pause, record_ttl = tonumber(ARGV[21]), tonumber(ARGV[22]), ARGV[23]
+local restore_s = tonumber(ARGV[24])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local function text(value) return string.format('%.6f', value) end
@@ -58,17 +68,17 @@ local record = {}
 local fields = redis.call('HGETALL', ROUTE)
 for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
 local next_at, unlearned = tonumber(record.next_at or '0'), tonumber(record.unlearned or '0')
-local paused_until = tonumber(record.resume_at or '0')
+local paused_until, partial_until = tonumber(record.resume_at or '0'), tonumber(record.partial_until or '0')
 
 local members = {}
 local stored = redis.call('HGETALL', MEMBERS)
 for i = 1, #stored, 2 do
     local v = {}
     for value in string.gmatch(stored[i + 1], '%S+') do v[#v + 1] = tonumber(value) end
-    if #v == 11 and v[11] >= now and v[11] <= now + 2 * member_ttl then
+    if #v == 12 and v[12] >= now and v[12] <= now + 2 * member_ttl then
         members[stored[i]] = {slots = v[1], held = v[2], used = v[3], in_flight = v[4], more = v[5] == 1,
                               turns = v[6], wanted = v[7], turn_at = v[8], number = v[9], since = v[10],
-                              expires = v[11]}
+                              max = v[11], expires = v[12]}
     else
         redis.call('HDEL', MEMBERS, stored[i])
     end
@@ -76,6 +86,8 @@ end
 local leader, leader_until = record.leader or '', tonumber(record.leader_until or '0')
 if not members[leader] or leader_until < now or leader_until > now + 2 * leader_ttl then leader = '' end
 
+if number > 1 and not next(members) then partial_until, next_at = now + restore_s, math.max(next_at, now) end
+local is_partial = now < partial_until and partial_until <= now + restore_s
 if paused_until - now > max_pause then paused_until = 0 end
 paused_until = math.max(paused_until, resume_at)
 if is_leaving and leader == name then
@@ -103,7 +115,7 @@ else
     end
     member.used, member.in_flight, member.more = used, in_flight, wants_more
     member.turns, member.wanted, member.number = held_turns, wanted_turns, number
-    member.expires = now + member_ttl
+    member.max, member.expires = max_slots, now + member_ttl
 end
 
 local known_slots, known_rate = tonumber(record.slots or ''), tonumber(record.rate or '')
@@ -174,7 +186,7 @@ local turns, next_turn_at = {}, 0
 if not is_leaving then
     local are_others = false
     for key in pairs(members) do are_others = are_others or key ~= name end
-    if known_slots and not are_others then
+    if known_slots and not are_others and not is_partial then
         member.slots = math.max(used, whole(math.min(known_slots, max_slots)))
         member.held = member.slots
     elseif known_slots then
@@ -184,11 +196,11 @@ if not is_leaving then
         for key, each in pairs(members) do
             if key ~= name then
                 free = free - each.held
-                own_free = own_free - math.min(each.held, targets[key])
+                own_free = own_free - (each.max <= max_slots and each.held or math.min(each.held, targets[key]))
             end
         end
-        local had = member.held
-        member.slots = math.min(targets[name], math.max(used, math.min(free, own_free)))
+        local had, most = member.held, is_partial and 0 or math.min(free, own_free)
+        member.slots = math.min(targets[name], math.max(used, most))
         member.held = math.max(used, member.slots)
         if (had == 0) ~= (member.held == 0) then member.since = now end
     end
@@ -206,9 +218,9 @@ if not is_leaving then
         member.turns, member.wanted = member.turns + #turns, member.wanted - #turns
     end
     next_turn_at = math.max(next_at + (known_rate and rank() / known_rate or 0), paused_until)
-    redis.call('HSET', MEMBERS, name, string.format('%d %d %d %d %d %d %d %.6f %d %.6f %.6f', member.slots,
+    redis.call('HSET', MEMBERS, name, string.format('%d %d %d %d %d %d %d %.6f %d %.6f %d %.6f', member.slots,
         member.held, member.used, member.in_flight, member.more and 1 or 0, member.turns, member.wanted,
-        member.turn_at, member.number, member.since, member.expires))
+        member.turn_at, member.number, member.since, member.max, member.expires))
     redis.call('EXPIRE', MEMBERS, record_ttl)
 end
 
@@ -222,7 +234,7 @@ else
 end
 redis.call('HSET', ROUTE, 'leader', leader, 'leader_until', text(leader_until), 'slots', known_slots or '',
     'rate', known_rate or '', 'burst', text(known_burst), 'next_at', text(next_at), 'unlearned', unlearned,
-    'resume_at', text(paused_until))
+    'resume_at', text(paused_until), 'partial_until', text(partial_until))
 redis.call('EXPIRE', ROUTE, record_ttl)
 
 local count, total_in_flight, is_short, heard_until = 0, 0, 0, now
@@ -234,7 +246,8 @@ for _, each in pairs(members) do
 end
 return {text(now), count, is_elected and 1 or 0, is_leaving and 0 or member.slots, turns,
     text(next_turn_at), tostring(known_slots or ''), tostring(known_rate or ''),
-    text(known_burst), text(paused_until), reports, total_in_flight, text(heard_until), is_short}
+    text(known_burst), text(paused_until), reports, total_in_flight, text(heard_until), is_short,
+    is_partial and 1 or 0}
 """
 """The steps of ``route_ledger.transact``, as a script."""
 
@@ -331,11 +344,11 @@ class RedisLedger:
             report.member, report.number, report.max_slots, report.used, report.in_flight, int(report.wants_more),
             report.turns, report.horizon_s, report.held_turns, report.sent, report.events, *found,
             report.resume_at, int(report.is_leaving), MEMBER_TTL_S, LEADER_TTL_S, ROUND_S, MAX_REPORTS,
-            MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, *more,
+            MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, RESTORE_S, *more,
         )  # fmt: skip
         answer = script(client, self.keys, arguments)
-        now, members, elected, slots, turns, next_at, *found_limits = answer[:-5]
-        resume_at, reports, in_flight, heard_until, is_short = answer[-5:]
+        now, members, elected, slots, turns, next_at, *found_limits = answer[:-6]
+        resume_at, reports, in_flight, heard_until, is_short, is_partial = answer[-6:]
         return Grant(
             now=float(now),
             members=int(members),
@@ -353,6 +366,7 @@ class RedisLedger:
             in_flight=int(in_flight),
             heard_until=float(heard_until),
             is_short=is_short == 1,
+            is_partial=is_partial == 1,
         )
 
     @property
