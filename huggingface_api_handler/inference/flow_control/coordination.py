@@ -9,12 +9,12 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .concurrency import MAX_CONCURRENCY
 from .limiter import Limiter
 from .outcome import Outcome
+from .record_clock import RecordClock
 from .route_events import Event, decode, encode
 from .route_learner import RouteLearner
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Report, RouteLedger
@@ -31,7 +31,6 @@ _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rat
 _HOLD_S = 0.15  # until the elected process has said what it makes of a rate
 _MIN_SYNC_INTERVAL_S = 0.025  # where it waits for something
 _CLOCK_ERROR_S = 1e-6  # of a time that was converted from one clock to another
-_ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
 
 
 class RouteCoordinator:
@@ -63,7 +62,7 @@ class RouteCoordinator:
         self._limiter: Limiter | None = None
         self._learner: RouteLearner | None = None
         self._member = _Member()
-        self._clocks = _Clocks()
+        self._clocks = RecordClock()
         self._turns = _Turns()
         self._schedule = _Schedule()
 
@@ -162,6 +161,7 @@ class RouteCoordinator:
                         await self.refresh()
                 finally:
                     pauses.cancel()
+                    await asyncio.gather(pauses, return_exceptions=True)
         finally:
             self._member.queries -= 1
             if self._member.queries == 0:
@@ -177,6 +177,9 @@ class RouteCoordinator:
         grant = await self._ledger.sync(report)
         now = self._clock()
         if grant is None:
+            if now - self._clocks.synced_at > MEMBER_TTL_S and self.slots < 1:
+                self.slots = 1.0  # those of the others are not known any more, and nobody is to wait for ever
+                self._attached().on_grant()
             return
         self._clocks.on_sync(sent_at, now, grant.now)
         self._use(grant, events, now)
@@ -298,28 +301,6 @@ class _Member:
 
 
 @dataclass
-class _Clocks:
-    """This process's clock and the record's, from the report that took the shortest time."""
-
-    offset_s: float = 0.0
-    trip_s: float = 0.0
-    synced_at: float = float("-inf")
-
-    def on_sync(self, sent_at: float, now: float, record_now: float) -> None:
-        trip_s = (now - sent_at) / 2
-        self.trip_s *= _ROUND_TRIP_AGING
-        if self.synced_at == float("-inf") or trip_s <= self.trip_s:
-            self.trip_s, self.offset_s = trip_s, record_now - (sent_at + now) / 2
-        self.synced_at = now
-
-    def to_own(self, at: float) -> float:
-        return at - self.offset_s
-
-    def to_record(self, at: float) -> float:
-        return at + self.offset_s
-
-
-@dataclass
 class _Turns:
     """When the next requests of this process may go, by its own clock."""
 
@@ -333,7 +314,7 @@ class _Turns:
     def has_rate(self) -> bool:
         return self.limits is not None and self.limits.rate is not None
 
-    def use(self, grant: Grant, clocks: _Clocks) -> None:
+    def use(self, grant: Grant, clocks: RecordClock) -> None:
         self.limits, self.members = grant.limits, grant.members
         self.next_at = clocks.to_own(grant.next_turn_at)
         if self.limits is None or not self.limits.rate:
@@ -392,5 +373,8 @@ class _Schedule:
     async def wait(self, clock: Callable[[], float]) -> None:
         while (seconds := self.next_at - clock()) > _CLOCK_ERROR_S:
             self._hurried.clear()
-            with suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), seconds)
+            timer = asyncio.get_running_loop().call_later(seconds, self._hurried.set)
+            try:  # no ``wait_for``: that of Python 3.11 ignores to be cancelled just as the event is set
+                await self._hurried.wait()
+            finally:
+                timer.cancel()

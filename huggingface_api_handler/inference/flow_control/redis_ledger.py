@@ -304,7 +304,7 @@ class RedisLedger:
             on_pause: Is told the seconds until a pause ends.
         """
         while True:
-            with suppress(redis.RedisError, OSError):
+            with suppress(Exception):  # whatever listens there may answer anything
                 await self._listen(on_pause)
             await asyncio.sleep(_LISTEN_AGAIN_S)
 

@@ -7,14 +7,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
+from huggingface_api_handler.inference.flow_control.record_clock import RecordClock
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
+from huggingface_api_handler.inference.flow_control.route_events import Event, decode
+from huggingface_api_handler.inference.flow_control.route_learner import RouteLearner
 from huggingface_api_handler.inference.flow_control.route_ledger import MEMBER_TTL_S, Grant, Report
+from huggingface_api_handler.inference.flow_control.route_limits import RouteLimits
 from huggingface_api_handler.inference.flow_control.route_record import RouteRecord
 from tests.support.cluster_simulation import VirtualLedger
 from tests.support.simulation import VirtualLoop
@@ -121,3 +126,59 @@ def test_max_concurrency_holds_after_the_record_was_lost() -> None:
         assert min(work.sent[name] - before[name] for name in "abcd") > 20, "and all go on"
 
     run(scenario)
+
+
+def test_a_process_without_a_slot_goes_on_slowly_where_the_record_stays_away() -> None:
+    async def scenario(work: Work) -> None:
+        await work.join("first")
+        await asyncio.sleep(1)
+        await work.join("last")
+        assert work.sent["last"] == 0, "the first one has all slots"
+        work.ledger.is_away = True
+        await asyncio.sleep(MEMBER_TTL_S + 10)
+        assert 40 < work.sent["last"] < 60, "one at a time"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("turns_of_the_loop", range(6))
+def test_a_query_ends_though_it_is_told_to_report_at_that_moment(turns_of_the_loop: int) -> None:
+    async def scenario(work: Work) -> None:
+        coordinator = await work.join("one")
+        await asyncio.sleep(1)
+        watching = work.tasks[0]
+        coordinator._schedule.hurry(0.0)
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        watching.cancel()
+        done, _ = await asyncio.wait([watching], timeout=5)
+        assert done
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_clock_that_was_set_is_followed_at_once(seconds: float) -> None:
+    clock = RecordClock()
+    clock.on_sync(10.0, 10.002, 1000.001)
+    clock.on_sync(11.0, 11.02, 1001.0)
+    assert clock.to_own(1000.0) == pytest.approx(9.0 + 1.0), "the shortest trip tells the time"
+    clock.on_sync(12.0, 12.5, 1002.25 + seconds)
+    assert clock.to_own(1002.25 + seconds) == pytest.approx(12.25)
+
+
+ODD_OUTCOMES = [["much", True], [0.1, True, True, "long"], [0.1, True, False, None, False, [1]], [], [0.1, True, False,
+    None, False, [1, "soon", 5, 6]], {"a": 1}, "text", 7, [0.1, True, False, None, False, None, "many"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_OUTCOMES, ids=repr)
+def test_events_of_another_form_are_left_out(odd: object) -> None:
+    assert decode(orjson.dumps([[1.0, odd]]), 0.0) == []
+
+
+def test_an_event_of_the_future_is_not_waited_for() -> None:
+    learner = RouteLearner(RouteLimits())
+    rejected = Outcome(0.1, answered=False, rate_limited=True, retry_after_s=1.0)
+    learner.learn([Event(5000.0, rejected)], 10.0, 0, 10.0, is_short=False)
+    assert not learner.is_behind
+    assert learner.limits.resume_at < 20
