@@ -36,7 +36,7 @@ _publish_pause = Script(
     redis.call('HDEL', KEYS[1], '')
     local now = redis.call('TIME')
     local resume_at = now[1] + now[2] / 1e6 + ARGV[1]
-    local known = tonumber(redis.call('HGET', KEYS[1], 'resume_at') or '0')
+    local known = tonumber(redis.call('HGET', KEYS[1], 'resume_at') or '') or 0
     redis.call('PUBLISH', ARGV[2], ARGV[1])
     if resume_at > known then
         redis.call('HSET', KEYS[1], 'resume_at', string.format('%.6f', resume_at))
@@ -63,12 +63,13 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local function text(value) return string.format('%.6f', value) end
 local function whole(value) return math.max(1, math.floor(value + 0.5)) end
+local function known(value) value = tonumber(value or ''); return value and math.abs(value) < 1e15 and value or 0 end
 
 local record = {}
 local fields = redis.call('HGETALL', ROUTE)
 for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
-local next_at, unlearned = tonumber(record.next_at or '0'), tonumber(record.unlearned or '0')
-local paused_until, partial_until = tonumber(record.resume_at or '0'), tonumber(record.partial_until or '0')
+local next_at, unlearned = known(record.next_at), known(record.unlearned)
+local paused_until, partial_until = known(record.resume_at), known(record.partial_until)
 
 local members = {}
 local stored = redis.call('HGETALL', MEMBERS)
@@ -83,7 +84,7 @@ for i = 1, #stored, 2 do
         redis.call('HDEL', MEMBERS, stored[i])
     end
 end
-local leader, leader_until = record.leader or '', tonumber(record.leader_until or '0')
+local leader, leader_until = record.leader or '', known(record.leader_until)
 if not members[leader] or leader_until < now or leader_until > now + 2 * leader_ttl then leader = '' end
 
 if number > 1 and not next(members) then partial_until, next_at = now + restore_s, math.max(next_at, now) end
@@ -119,7 +120,7 @@ else
 end
 
 local known_slots, known_rate = tonumber(record.slots or ''), tonumber(record.rate or '')
-local known_burst = tonumber(record.burst or '0')
+local known_burst = known(record.burst)
 if slots and (is_elected or not known_slots) then
     known_slots, known_rate, known_burst = slots, rate, burst
     if rate and limit_at then

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf
 from typing import Any, NamedTuple
 
 
@@ -58,6 +57,7 @@ class Member:
 
 
 _NEW = Member()
+_MAX_NUMBER = 1e15  # of all times and counts
 
 
 @dataclass
@@ -131,15 +131,15 @@ def from_values(values: Mapping[str, Any]) -> RouteRecord:
     record.next_at, record.unlearned = float(values["next_at"]), int(values["unlearned"])
     record.partial_until = float(values["partial_until"])
     times = record.next_at, record.resume_at, record.leader_until, record.partial_until
-    if not all(-inf < value < inf for value in times):
-        raise ValueError("not a finite time")
+    if not all(abs(value) < _MAX_NUMBER for value in (*times, record.unlearned)):
+        raise ValueError("out of all bounds")
     return record
 
 
 def _member(values: list[Any]) -> Member:
     own = fields(Member)
-    if len(values) != len(own):
-        raise ValueError("a part is missing")
+    if len(values) != len(own) or not all(abs(value) < _MAX_NUMBER for value in values):
+        raise ValueError("a part is missing, or out of all bounds")
     return Member(**{part.name: type(getattr(_NEW, part.name))(value) for part, value in zip(own, values, strict=True)})
 
 

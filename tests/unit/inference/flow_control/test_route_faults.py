@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from huggingface_api_handler.config.store_address import parse_store_address
 from huggingface_api_handler.inference.flow_control.concurrency import AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.record_clock import RecordClock
+from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLedger
 from huggingface_api_handler.inference.flow_control.request_rate import RateEstimator
 from huggingface_api_handler.inference.flow_control.route_events import Event, decode
 from huggingface_api_handler.inference.flow_control.route_learner import RouteLearner
-from huggingface_api_handler.inference.flow_control.route_ledger import MEMBER_TTL_S, Grant, Report
+from huggingface_api_handler.inference.flow_control.route_ledger import MEMBER_TTL_S, Grant, Report, transact
 from huggingface_api_handler.inference.flow_control.route_limits import RouteLimits
-from huggingface_api_handler.inference.flow_control.route_record import RouteRecord
+from huggingface_api_handler.inference.flow_control.route_record import Limits, RouteRecord, from_values, to_values
+from huggingface_api_handler.inference.storage.redis_store import RedisStore
+from huggingface_api_handler.inference.transport.rate_limit_headers import RateLimitStatus
 from tests.support.cluster_simulation import VirtualLedger
+from tests.support.redis_server import RedisServer
 from tests.support.simulation import VirtualLoop
 
 BOUND = 8
@@ -81,7 +89,7 @@ class Work:
         """End all."""
         for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.wait(self.tasks, timeout=60)
 
 
 def run(scenario: Callable[[Work], Coroutine[Any, Any, None]]) -> None:
@@ -182,3 +190,67 @@ def test_an_event_of_the_future_is_not_waited_for() -> None:
     learner.learn([Event(5000.0, rejected)], 10.0, 0, 10.0, is_short=False)
     assert not learner.is_behind
     assert learner.limits.resume_at < 20
+
+
+def test_a_limit_of_a_billion_requests_a_second_does_not_damage_the_record() -> None:
+    limits = RouteLimits()
+    status = RateLimitStatus(10**9, 1.0, limit=10**9, window_s=1.0)
+    limits.record(1.0, Outcome(0.1, answered=True, rate_limit=status), 1)
+    record = RouteRecord()
+    transact(record, Report("one", 1, wants_more=True, limits=RouteLearner(limits).found()), 1.0)
+    assert from_values(orjson.loads(orjson.dumps(to_values(record)))).members == record.members
+
+
+@given(st.data())
+def test_a_damaged_record_is_left_out_or_can_be_written_again(data: st.DataObject) -> None:
+    record = RouteRecord()
+    for number in (1, 2):
+        for name in "ab":
+            transact(record, Report(name, number, wants_more=True, limits=Limits(8.0, 20.0)), 1.0 + number)
+    values = orjson.loads(orjson.dumps(to_values(record)))
+    odd = data.draw(st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.text()))
+    part = data.draw(st.sampled_from(sorted(values)))
+    if part == "members" and data.draw(st.booleans()):
+        values["members"]["a"][data.draw(st.integers(0, len(values["members"]["a"]) - 1))] = odd
+    elif isinstance(values[part], list) and values[part] and data.draw(st.booleans()):
+        values[part][data.draw(st.integers(0, len(values[part]) - 1))] = odd
+    else:
+        values[part] = odd
+    try:
+        damaged = from_values(orjson.loads(orjson.dumps(values)))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return
+    for name in "ab":
+        transact(damaged, Report(name, 3, wants_more=True, turns=5, horizon_s=1.0, limits=Limits(8.0, 20.0)), 3.5)
+    orjson.dumps(to_values(damaged))
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with RedisServer() as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "1e308", "-1e308", "words", ""])
+def test_odd_values_in_redis_hold_nobody_up(odd: str, redis_url: str) -> None:
+    store = RedisStore(parse_store_address(redis_url))
+    store.wait_until_open()
+    ledger = RedisLedger(store, "a route")
+    route, _, _ = ledger.keys
+
+    def sync(name: str, number: int) -> Grant:
+        report = Report(name, number, wants_more=True, turns=5, horizon_s=1.0, limits=Limits(8.0, 20.0, 1.0))
+        grant = store.run(partial(ledger.transact, report=report), None).result()
+        assert grant is not None
+        return grant
+
+    parts = ("resume_at", "next_at", "slots", "rate", "burst", "unlearned", "leader_until", "leader", "partial_until")
+    for part in parts:
+        store.run(lambda client: bool(client.delete(*ledger.keys)), False).result()
+        sync("a", 1)
+        sync("b", 1)
+        store.run(lambda client, part=part: client.hset(route, part, odd), 0).result()  # type: ignore[misc]
+        grants = [sync(name, number) for number in range(2, 5) for name in "ab"]
+        assert sum(grant.slots for grant in grants[-2:]) == 8, part
+        assert any(grant.turns and grant.turns[0] < grant.now + 2 for grant in grants), part
+    store.close()
