@@ -247,8 +247,8 @@ def _divide_slots(record: RouteRecord, report: Report, now: float) -> None:
         each.held if each.max_slots <= report.max_slots else min(each.held, targets[name])
         for name, each in others.items()
     )
-    most = 0 if _is_partial(record, now) else min(free, own_free)
-    had, member.slots = member.held, min(targets[report.member], max(member.used, most))
+    to_give = 0 if _is_partial(record, now) else min(free, own_free)
+    had, member.slots = member.held, min(targets[report.member], max(member.used, to_give))
     member.held = max(member.used, member.slots)  # what is taken counts until it is given back
     if bool(had) != bool(member.held):
         member.since = now

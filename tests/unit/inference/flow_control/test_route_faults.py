@@ -51,7 +51,7 @@ class FaultyLedger(VirtualLedger):
 
 
 @dataclass
-class Work:
+class Processes:
     """What several processes send."""
 
     ledger: FaultyLedger = field(default_factory=FaultyLedger)
@@ -92,11 +92,11 @@ class Work:
         await asyncio.wait(self.tasks, timeout=60)
 
 
-def run(scenario: Callable[[Work], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Processes], Coroutine[Any, Any, None]]) -> None:
     """Run a scenario in virtual time."""
 
     async def whole() -> None:
-        work = Work()
+        work = Processes()
         try:
             await scenario(work)
         finally:
@@ -110,7 +110,7 @@ def run(scenario: Callable[[Work], Coroutine[Any, Any, None]]) -> None:
 
 
 def test_max_concurrency_holds_while_processes_join() -> None:
-    async def scenario(work: Work) -> None:
+    async def scenario(work: Processes) -> None:
         for index in range(12):
             await work.join(f"worker {index}")
             await asyncio.sleep(0.37)
@@ -122,7 +122,7 @@ def test_max_concurrency_holds_while_processes_join() -> None:
 
 
 def test_max_concurrency_holds_after_the_record_was_lost() -> None:
-    async def scenario(work: Work) -> None:
+    async def scenario(work: Processes) -> None:
         for name in "abcd":
             await work.join(name)
         await asyncio.sleep(5)
@@ -137,7 +137,7 @@ def test_max_concurrency_holds_after_the_record_was_lost() -> None:
 
 
 def test_a_process_without_a_slot_goes_on_slowly_where_the_record_stays_away() -> None:
-    async def scenario(work: Work) -> None:
+    async def scenario(work: Processes) -> None:
         await work.join("first")
         await asyncio.sleep(1)
         await work.join("last")
@@ -151,7 +151,7 @@ def test_a_process_without_a_slot_goes_on_slowly_where_the_record_stays_away() -
 
 @pytest.mark.parametrize("turns_of_the_loop", range(6))
 def test_a_query_ends_though_it_is_told_to_report_at_that_moment(turns_of_the_loop: int) -> None:
-    async def scenario(work: Work) -> None:
+    async def scenario(work: Processes) -> None:
         coordinator = await work.join("one")
         await asyncio.sleep(1)
         watching = work.tasks[0]
