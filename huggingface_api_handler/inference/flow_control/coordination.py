@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .concurrency import MAX_CONCURRENCY
 from .limiter import Limiter
 from .outcome import Outcome
+from .record_clock import RecordClock
 from .report_schedule import CLOCK_ERROR_S, MIN_SYNC_INTERVAL_S, ReportSchedule
 from .route_events import Event, decode, encode
 from .route_learner import RouteLearner
@@ -24,7 +25,6 @@ _ALONE_INTERVAL_S = 0.1  # where no other process is there: one that comes gets 
 _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
 _HOLD_S = 0.15  # until the elected process has said what it makes of a rate
 _HORIZON_INTERVALS = 1.5  # of the shortest, for which turns are taken ahead at least
-_ROUND_TRIP_AGING = 1.05  # of the shortest trip, so that a clock that drifts is followed
 
 
 class RouteCoordinator:
@@ -56,7 +56,7 @@ class RouteCoordinator:
         self._limiter: Limiter | None = None
         self._learner: RouteLearner | None = None
         self._member = _Member()
-        self._clocks = _Clocks()
+        self._clocks = RecordClock()
         self._turns = _Turns()
         self._schedule = ReportSchedule()
 
@@ -155,6 +155,7 @@ class RouteCoordinator:
                         await self.refresh()
                 finally:
                     pauses.cancel()
+                    await asyncio.gather(pauses, return_exceptions=True)
         finally:
             self._member.queries -= 1
             if self._member.queries == 0:
@@ -170,6 +171,9 @@ class RouteCoordinator:
         grant = await self._ledger.sync(report)
         now = self._clock()
         if grant is None:
+            if now - self._clocks.synced_at > MEMBER_TTL_S and self.slots < 1:
+                self.slots = 1.0  # those of the others are not known any more, and nobody is to wait for ever
+                self._attached().on_grant()
             return
         self._clocks.on_sync(sent_at, now, grant.now)
         self._use(grant, events, now)
@@ -218,7 +222,7 @@ class RouteCoordinator:
     def _use(self, grant: Grant, events: list[Event], now: float) -> None:
         pause_s = grant.resume_at - grant.now
         self.resume_at = self._clocks.to_own(grant.resume_at) if pause_s < MAX_PLAUSIBLE_PAUSE_S else 0.0
-        was_shared, self.is_shared = self.is_shared, grant.members > 1 or not grant.is_elected
+        was_shared, self.is_shared = self.is_shared, _is_shared(grant, self.is_shared)
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
@@ -274,6 +278,11 @@ class RouteCoordinator:
         self._ledger.leave(self._report(events, is_leaving=True))
         self._turns.times.clear()
         self._learner, self.is_shared, self.is_elected = None, False, False
+        self._member.reports = 0  # the next query is there anew
+
+
+def _is_shared(grant: Grant, was_shared: bool) -> bool:
+    return grant.members > 1 or not grant.is_elected or (grant.is_partial and was_shared)
 
 
 @dataclass
@@ -292,28 +301,6 @@ class _Member:
 
 
 @dataclass
-class _Clocks:
-    """This process's clock and the record's, from the report that took the shortest time."""
-
-    offset_s: float = 0.0
-    trip_s: float = 0.0
-    synced_at: float = float("-inf")
-
-    def on_sync(self, sent_at: float, now: float, record_now: float) -> None:
-        trip_s = (now - sent_at) / 2
-        self.trip_s *= _ROUND_TRIP_AGING
-        if self.synced_at == float("-inf") or trip_s <= self.trip_s:
-            self.trip_s, self.offset_s = trip_s, record_now - (sent_at + now) / 2
-        self.synced_at = now
-
-    def to_own(self, at: float) -> float:
-        return at - self.offset_s
-
-    def to_record(self, at: float) -> float:
-        return at + self.offset_s
-
-
-@dataclass
 class _Turns:
     """When the next requests of this process may go, by its own clock."""
 
@@ -327,7 +314,7 @@ class _Turns:
     def has_rate(self) -> bool:
         return self.limits is not None and self.limits.rate is not None
 
-    def use(self, grant: Grant, clocks: _Clocks) -> None:
+    def use(self, grant: Grant, clocks: RecordClock) -> None:
         self.limits, self.members = grant.limits, grant.members
         self.next_at = clocks.to_own(grant.next_turn_at)
         if self.limits is None or not self.limits.rate:

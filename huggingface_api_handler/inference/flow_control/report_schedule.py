@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 SYNC_INTERVAL_S = 0.05
 """Between two reports of a process, while what it is given changes."""
@@ -105,5 +104,8 @@ class ReportSchedule:
         """
         while (seconds := self.next_at - clock()) > CLOCK_ERROR_S:
             self._hurried.clear()
-            with suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), seconds)
+            timer = asyncio.get_running_loop().call_later(seconds, self._hurried.set)
+            try:  # no ``wait_for``: that of Python 3.11 ignores to be cancelled just as the event is set
+                await self._hurried.wait()
+            finally:
+                timer.cancel()

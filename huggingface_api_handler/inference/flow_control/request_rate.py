@@ -28,6 +28,7 @@ _INITIAL_BURST_S = 10.0  # seconds of tokens that a bucket is taken to save unti
 _BURST_DECREASE_FACTOR = 0.8
 _RESERVE_TOKENS_AFTER_REJECTION = 1.5  # left in the bucket, as clocks and networks are not exact
 _RESERVE_TOKENS_OF_HEADERS = 2
+_MAX_RATE = 1e5  # requests a second: a server that announces more announces no limit that matters
 _MAX_WINDOW_S = 300.0  # a day's quota is not spread over the day
 _MAX_FULL_RESPONSES = 8  # in a row that announce a full bucket although requests were held back: the headers are wrong
 _MAX_EARLY_REJECTIONS = 8  # in a row: by then the rate fell to a tenth
@@ -139,7 +140,7 @@ class RateEstimator:
                 self._distrust_headers()
             return
         headers.are_trusted = headers.are_applied = self._is_certain = True
-        headers.window_s, self.rate = window_s, status.limit / window_s
+        headers.window_s, self.rate = window_s, min(status.limit / window_s, _MAX_RATE)
         reserve_tokens = 1 + _RESERVE_TOKENS_OF_HEADERS  # one more request goes as the last saved token is spent
         bucket.burst_s = max(0, status.limit - reserve_tokens) / self.rate
         bucket.next_at = now - max(0, status.remaining - other_requests - reserve_tokens) / self.rate

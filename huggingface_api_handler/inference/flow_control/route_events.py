@@ -51,7 +51,7 @@ def decode(data: bytes, offset_s: float) -> list[Event]:
     """
     try:
         return [_event(at - offset_s, what) for at, what in orjson.loads(data)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return []
 
 
@@ -66,6 +66,22 @@ def _event(at: float, what: bool | list[object]) -> Event:
     if isinstance(what, bool):
         return Event(at, None, what)
     outcome = Outcome(*what)  # type: ignore[arg-type]
-    if outcome.rate_limit is not None:
-        outcome = outcome._replace(rate_limit=RateLimitStatus(*outcome.rate_limit))
-    return Event(at, outcome)
+    status = outcome.rate_limit
+    # Whatever else stands there: what is learned from it needs numbers.
+    return Event(
+        at,
+        outcome._replace(
+            seconds=float(outcome.seconds),
+            retry_after_s=_number(outcome.retry_after_s),
+            rate_limit=None if status is None else _status(*status),
+            inputs=int(outcome.inputs),
+        ),
+    )
+
+
+def _status(remaining: int, reset_s: float, limit: float | None, window_s: float | None) -> RateLimitStatus:
+    return RateLimitStatus(int(remaining), float(reset_s), None if limit is None else int(limit), _number(window_s))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)

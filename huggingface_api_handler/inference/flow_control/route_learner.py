@@ -66,7 +66,9 @@ class RouteLearner:
             is_short: Whether any process wants more slots than it has.
         """
         limits = self.limits
-        self._unheard = sorted([*self._unheard, *events], key=_moment)
+        # None is of the future, unless a clock was set. It would be waited for.
+        news = (event if event.at <= now else event._replace(at=now) for event in (*self._unheard, *events))
+        self._unheard = sorted(news, key=_moment)
         heard_until = max(heard_until, now - _MAX_REPORT_WAIT_S)
         heard = bisect_right(self._unheard, heard_until, key=_moment)
         ready, self._unheard = self._unheard[:heard], self._unheard[heard:]

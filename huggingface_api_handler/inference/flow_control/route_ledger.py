@@ -2,7 +2,7 @@
 
 Each process reports what it did and what it wants, some times a second, and is given slots and turns. The record is
 changed by ``transact`` alone: in one transaction of SQLite, in virtual time, or as the same steps in a script of Redis
-(``route_ledger.lua``). One of the processes is elected to learn the limits from the reports of all.
+(``redis_ledger``). One of the processes is elected to learn the limits from the reports of all.
 
 Slots are divided as evenly as the processes want them (max-min fairness). Where there are fewer slots than processes,
 they go round. Turns come from one token bucket (the generic cell rate algorithm, GCRA): each has its time.
@@ -25,6 +25,8 @@ MAX_PLAUSIBLE_PAUSE_S = 4000.0
 MAX_REPORTS = 4096
 """Reports that are kept for the elected process. Older ones are dropped where it does not come for them."""
 
+RESTORE_S = 2.0
+"""In which all processes report, and no slot is given out, after the record was lost."""
 ROUND_S = 1.0
 """A slot goes to the next process after this, where there are fewer slots than processes."""
 
@@ -81,6 +83,7 @@ class Grant(NamedTuple):
         in_flight: Requests in flight, of all processes.
         heard_until: Until when all processes have reported what they did.
         is_short: Whether any process wants more slots than it has.
+        is_partial: Whether processes may be there that have not reported, since the record was lost.
     """
 
     now: float
@@ -95,6 +98,7 @@ class Grant(NamedTuple):
     in_flight: int
     heard_until: float
     is_short: bool
+    is_partial: bool
 
 
 class RouteLedger(Protocol):
@@ -148,6 +152,8 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         What the process may do.
     """
     _leave_out_dead(record, now)
+    if report.number > 1 and not record.members:  # it was there before: the record is lost, and so are the others
+        record.partial_until, record.next_at = now + RESTORE_S, max(record.next_at, now)
     if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S:
         record.resume_at = 0.0
     record.resume_at = max(record.resume_at, report.resume_at)
@@ -192,6 +198,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         in_flight=sum(member.in_flight for member in members.values()),
         heard_until=min((member.expires for member in members.values()), default=now + MEMBER_TTL_S) - MEMBER_TTL_S,
         is_short=any(member.wants_more for member in members.values()),
+        is_partial=_is_partial(record, now),
     )
 
 
@@ -207,7 +214,11 @@ def _note_member(record: RouteRecord, report: Report, now: float) -> None:
     member = record.members.setdefault(report.member, Member(since=now))
     member.used, member.in_flight, member.wants_more = report.used, report.in_flight, report.wants_more
     member.turns, member.wanted_turns = report.held_turns, report.turns
-    member.number, member.expires = report.number, now + MEMBER_TTL_S
+    member.number, member.max_slots, member.expires = report.number, report.max_slots, now + MEMBER_TTL_S
+
+
+def _is_partial(record: RouteRecord, now: float) -> bool:
+    return now < record.partial_until <= now + RESTORE_S  # later, where the clock was set back
 
 
 def _note_limits(record: RouteRecord, limits: Limits, now: float) -> None:
@@ -224,14 +235,20 @@ def _divide_slots(record: RouteRecord, report: Report, now: float) -> None:
     member, others = record.members[report.member], dict(record.members)
     del others[report.member]
     slots = min(record.limits.slots, report.max_slots)
-    if not others:  # it uses what it finds, and is told of others only at its next report
+    if not others and not _is_partial(
+        record, now
+    ):  # it uses what it finds, and is told of others only at its next report
         member.slots = member.held = max(member.used, _whole(slots))
         return
     targets = allocate(record.members, slots, now)
     free = _whole(record.limits.slots) - sum(each.held for each in others.values())
     # An engine of a higher bound may hold more than this one would leave it. That is not taken from this one's share.
-    own_free = _whole(slots) - sum(min(each.held, targets[name]) for name, each in others.items())
-    had, member.slots = member.held, min(targets[report.member], max(member.used, min(free, own_free)))
+    own_free = _whole(slots) - sum(
+        each.held if each.max_slots <= report.max_slots else min(each.held, targets[name])
+        for name, each in others.items()
+    )
+    to_give = 0 if _is_partial(record, now) else min(free, own_free)
+    had, member.slots = member.held, min(targets[report.member], max(member.used, to_give))
     member.held = max(member.used, member.slots)  # what is taken counts until it is given back
     if bool(had) != bool(member.held):
         member.since = now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf
 from typing import Any, NamedTuple
 
 
@@ -39,6 +38,7 @@ class Member:
         turn_at: The time of its last turn.
         number: Of its last report.
         since: When it was given its first slot, or since when it waits for one.
+        max_slots: Requests in flight that all processes of its engine may have together.
         expires: When it is left out.
     """
 
@@ -52,10 +52,12 @@ class Member:
     turn_at: float = 0.0
     number: int = 0
     since: float = 0.0
+    max_slots: int = 0
     expires: float = 0.0
 
 
 _NEW = Member()
+_MAX_NUMBER = 1e15  # of all times and counts
 
 
 @dataclass
@@ -71,6 +73,7 @@ class RouteRecord:
         resume_at: When the pause ends.
         reports: Events that the elected process has not fetched, with who reported them.
         unlearned: Requests that went, of which the elected process had not heard as it found the limits.
+        partial_until: Until when processes may be missing, since the record was lost.
     """
 
     members: dict[str, Member] = field(default_factory=dict)
@@ -81,6 +84,7 @@ class RouteRecord:
     resume_at: float = 0.0
     reports: list[tuple[str, bytes]] = field(default_factory=list)
     unlearned: int = 0
+    partial_until: float = 0.0
 
 
 def to_values(record: RouteRecord) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def to_values(record: RouteRecord) -> dict[str, Any]:
         "next_at": record.next_at,
         "resume_at": record.resume_at,
         "unlearned": record.unlearned,
+        "partial_until": record.partial_until,
         "reports": [[name, events.decode()] for name, events in record.reports],
     }
 
@@ -124,15 +129,17 @@ def from_values(values: Mapping[str, Any]) -> RouteRecord:
     if values["limits"] is not None:
         record.limits = limits_from(values["limits"])
     record.next_at, record.unlearned = float(values["next_at"]), int(values["unlearned"])
-    if not all(-inf < value < inf for value in (record.next_at, record.resume_at, record.leader_until)):
-        raise ValueError("not a finite time")
+    record.partial_until = float(values["partial_until"])
+    times = record.next_at, record.resume_at, record.leader_until, record.partial_until
+    if not all(abs(value) < _MAX_NUMBER for value in (*times, record.unlearned)):
+        raise ValueError("out of all bounds")
     return record
 
 
 def _member(values: list[Any]) -> Member:
     own = fields(Member)
-    if len(values) != len(own):
-        raise ValueError("a part is missing")
+    if len(values) != len(own) or not all(abs(value) < _MAX_NUMBER for value in values):
+        raise ValueError("a part is missing, or out of all bounds")
     return Member(**{part.name: type(getattr(_NEW, part.name))(value) for part, value in zip(own, values, strict=True)})
 
 

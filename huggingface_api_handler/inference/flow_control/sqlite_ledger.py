@@ -93,7 +93,13 @@ class SqliteLedger:
         row = connection.execute("SELECT learned FROM routes WHERE route = ?", (self._record_key,)).fetchone()
         try:
             return from_values(orjson.loads(row[0])) if row and row[0] else RouteRecord()
-        except (ValueError, KeyError, TypeError, AttributeError):  # damaged: whoever reports next writes it anew
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+        ):  # damaged: whoever reports next writes it anew
             return RouteRecord()
 
     def _read_pause(self, connection: sqlite3.Connection) -> float:

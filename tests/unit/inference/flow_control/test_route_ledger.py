@@ -17,6 +17,7 @@ from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLed
 from huggingface_api_handler.inference.flow_control.route_ledger import (
     LEADER_TTL_S,
     MEMBER_TTL_S,
+    RESTORE_S,
     Grant,
     Report,
     allocate,
@@ -112,11 +113,32 @@ def test_a_process_that_is_gone_gives_its_slots_back_and_another_is_elected() ->
     assert (last.slots, last.members) == (8, 1)
 
 
-def test_what_is_lost_is_begun_anew_by_whoever_reports_next() -> None:
-    grant = transact(
-        RouteRecord(), Report("b", 9, used=3, in_flight=3, wants_more=True, limits=Limits(8.0, 5.0)), 100.0
-    )
-    assert (grant.is_elected, grant.slots, grant.limits) == (True, 8, Limits(8.0, 5.0))
+def test_what_is_lost_is_begun_anew_and_no_slot_is_given_out_until_all_have_reported() -> None:
+    record = RouteRecord()
+    report = Report("b", 9, used=3, in_flight=3, wants_more=True, limits=Limits(8.0, 5.0))
+    grant = transact(record, report, 100.0)
+    assert (grant.is_elected, grant.slots, grant.limits, grant.is_partial) == (True, 3, Limits(8.0, 5.0), True)
+    other = transact(record, Report("a", 7, used=4, in_flight=4, wants_more=True), 100.5)
+    assert (other.slots, other.members) == (4, 2), "each keeps what it uses"
+    assert transact(record, report._replace(number=10), 100.6).slots == 3
+    later = transact(record, report._replace(number=11), 100.0 + RESTORE_S)
+    assert (later.slots, later.is_partial) == (4, False)
+
+
+def test_a_process_that_joins_gets_no_slot_that_another_of_its_engine_still_uses() -> None:
+    record = RouteRecord()
+    transact(record, Report("a", 1, max_slots=4, used=4, wants_more=True, limits=Limits(20.0)), 0.0)
+    transact(record, Report("b", 1, max_slots=4, wants_more=True), 0.1)
+    transact(record, Report("a", 2, max_slots=4, used=4, wants_more=True, limits=Limits(20.0)), 0.2)
+    assert transact(record, Report("b", 2, max_slots=4, wants_more=True), 0.3).slots == 0
+    transact(record, Report("a", 3, max_slots=4, used=3, wants_more=True, limits=Limits(20.0)), 0.4)
+    assert transact(record, Report("b", 3, max_slots=4, wants_more=True), 0.5).slots == 1
+
+
+def test_an_engine_of_a_higher_bound_takes_nothing_from_the_share_of_one_of_a_lower() -> None:
+    record = RouteRecord()
+    transact(record, Report("a", 1, max_slots=16, used=16, wants_more=True, limits=Limits(20.0)), 0.0)
+    assert transact(record, Report("b", 1, max_slots=4, wants_more=True), 0.1).slots == 2
 
 
 def test_times_of_a_clock_that_was_set_back_hold_nobody_up() -> None:
@@ -155,6 +177,9 @@ REPORTS = st.builds(
     resume_at=st.just(0.0) | st.floats(0, 200),
     is_leaving=st.sampled_from([False, False, False, False, True]),
 )
+AT_NO_BOUNDARY_S = 37e-6
+"""Beyond whole milliseconds, so that the microseconds that Redis keeps decide nothing."""
+
 STEPS = st.lists(st.tuples(REPORTS, st.floats(0.001, 3)), max_size=25)
 
 
@@ -199,12 +224,12 @@ def plain(grant: Grant) -> dict[str, Any]:
 def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps: list[tuple[Report, float]]) -> None:
     """The same reports at the same times get the same grants."""
     assert "redis.call('TIME')" in redis_ledger.TRANSACT
-    script = Script(redis_ledger.TRANSACT.replace("redis.call('TIME')", "{ARGV[24], 0}"))
+    script = Script(redis_ledger.TRANSACT.replace("redis.call('TIME')", "{ARGV[25], 0}"))
     ledger = RedisLedger(store, "law")
     store.run(lambda client: bool(client.delete(*ledger.keys)), False).result()
     record, now = RouteRecord(), 1.0
     for number, (report, seconds) in enumerate(steps):
-        now = round(now + seconds, 3)
+        now += round(seconds, 3) + AT_NO_BOUNDARY_S
         numbered = report._replace(number=number + 1)
         expected = transact(record, numbered, now)
         got = store.run(partial(ledger.transact, report=numbered, script=script, more=[now]), None).result()
