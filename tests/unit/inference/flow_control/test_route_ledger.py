@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huggingface_api_handler.config.store_address import parse_store_address
-from huggingface_api_handler.inference.flow_control import redis_ledger
 from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLedger
+from huggingface_api_handler.inference.flow_control.redis_script import TRANSACT
 from huggingface_api_handler.inference.flow_control.route_ledger import (
     LEADER_TTL_S,
     MEMBER_TTL_S,
@@ -223,8 +223,8 @@ def plain(grant: Grant) -> dict[str, Any]:
 @given(STEPS)
 def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps: list[tuple[Report, float]]) -> None:
     """The same reports at the same times get the same grants."""
-    assert "redis.call('TIME')" in redis_ledger.TRANSACT
-    script = Script(redis_ledger.TRANSACT.replace("redis.call('TIME')", "{ARGV[25], 0}"))
+    assert "redis.call('TIME')" in TRANSACT
+    script = Script(TRANSACT.replace("redis.call('TIME')", "{ARGV[25], 0}"))
     ledger = RedisLedger(store, "law")
     store.run(lambda client: bool(client.delete(*ledger.keys)), False).result()
     record, now = RouteRecord(), 1.0
