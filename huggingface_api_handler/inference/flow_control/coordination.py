@@ -23,6 +23,7 @@ from .route_record import Limits
 
 _ALONE_INTERVAL_S = 0.1  # where no other process is there: one that comes gets its slots after the next report
 _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
+_CANCEL_AGAIN_S = 0.05
 _HOLD_S = 0.15  # until the elected process has said what it makes of a rate
 _HORIZON_INTERVALS = 1.5  # of the shortest, for which turns are taken ahead at least
 
@@ -154,8 +155,9 @@ class RouteCoordinator:
                         await self._schedule.wait(self._clock)
                         await self.refresh()
                 finally:
-                    pauses.cancel()
-                    await asyncio.gather(pauses, return_exceptions=True)
+                    while not pauses.done():  # a client's library may take one cancellation for a time-out of its own
+                        pauses.cancel()
+                        await asyncio.wait([pauses], timeout=_CANCEL_AGAIN_S)
         finally:
             self._member.queries -= 1
             if self._member.queries == 0:

@@ -33,6 +33,11 @@ class ProviderAnswers:
         """
         return b"".join(cache.key(item) for cache in self._caches)
 
+    def look_again(self) -> None:
+        """As of ``ResponseCache``, of every provider."""
+        for cache in self._caches:
+            cache.look_again()
+
     @property
     def is_known_empty(self) -> bool:
         """Whether ``lookup`` is certain to find nothing."""

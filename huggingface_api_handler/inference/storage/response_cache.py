@@ -110,6 +110,14 @@ class ResponseCache:
         """Whether ``lookup`` is certain to find nothing. False until the first ``lookup`` has ended."""
         return not self._read or self._was_asked_before is False
 
+    def look_again(self) -> None:
+        """Find from now on what other processes have stored meanwhile, too. It may be called on any thread.
+
+        A query looks once whether there may be stored answers, as it begins: to look each time would cost more than it
+        saves. So call it where the work of another process is taken over.
+        """
+        self._was_asked_before = None
+
     async def lookup(self, keys: Sequence[bytes]) -> dict[bytes, object]:
         """Find stored answers.
 
@@ -121,9 +129,11 @@ class ResponseCache:
         """
         if not self._read:
             return {}
-        if self._was_asked_before is None:
-            self._was_asked_before = await asyncio.wrap_future(self._table.open_query(self._seal, self._query_key))
-        if not self._was_asked_before:
+        was_asked = self._was_asked_before
+        if was_asked is None:
+            was_asked = await asyncio.wrap_future(self._table.open_query(self._seal, self._query_key))
+            self._was_asked_before = was_asked
+        if not was_asked:
             return {}
         selecting = self._table.select(self._seal, keys, self._ttl_s)
         answers = {}
@@ -287,6 +297,9 @@ class NoResponseCache:
             The same key for every input, since ``lookup`` finds nothing.
         """
         return b""
+
+    def look_again(self) -> None:
+        """Do nothing."""
 
     async def lookup(self, keys: Sequence[bytes]) -> Mapping[bytes, object]:
         """Find nothing.

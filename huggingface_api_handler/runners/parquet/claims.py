@@ -100,6 +100,17 @@ class Claims:
             self._own[unit] = path
             return True
 
+    def is_taken_over(self, unit: int) -> bool:
+        """Whether another process had a unit before, and may have stored answers of it.
+
+        Args:
+            unit: The number of one that is this process's.
+
+        Returns:
+            False where this process is the first.
+        """
+        return self._own[unit] != self._path(unit, 1)
+
     def finish(self, unit: int) -> None:
         """Stop renewing the claim of a unit that is done: its part is there, so nobody looks at the claim any more.
 

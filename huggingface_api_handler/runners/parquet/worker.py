@@ -129,6 +129,8 @@ class Worker:
                 self._claims.finish(unit.number)
                 continue
             self._undone.add(unit.number)
+            if self._claims.is_taken_over(unit.number):
+                self._query.answers.look_again()
             for table in self._reader.read(unit):
                 opened = open_frame(table, self._job.model)
                 self._pieces.append(_Piece(unit, opened))

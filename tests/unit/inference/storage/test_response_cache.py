@@ -276,6 +276,24 @@ def new_cache(store: Store, ttl: float = 100.0) -> ResponseCache:
     return ResponseCache(SqliteAnswers(store), "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
 
 
+def test_a_query_that_looks_again_finds_what_another_process_was_answered_meanwhile(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+
+    async def scenario() -> None:
+        mine, theirs = new_cache(store), new_cache(store)
+        key = mine.key("a")
+        assert await mine.lookup([key]) == {}
+        assert mine.is_known_empty
+        theirs.put(key, [1])
+        theirs._write(1)  # and it is killed before it indexes
+        assert await mine.lookup([key]) == {}
+        mine.look_again()
+        assert not mine.is_known_empty
+        assert await mine.lookup([key]) == {key: [1]}
+
+    asyncio.run(scenario())
+
+
 def test_answers_expire_after_cache_ttl(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.answer = scores
     now = 1_000_000.0
