@@ -152,7 +152,7 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
         What the process may do.
     """
     _leave_out_dead(record, now)
-    if report.number > 1 and not record.members:  # it was there before: the record is lost, and so are the others
+    if report.number > 1 and record.limits is None and not record.members:  # it was there: the record is lost
         record.partial_until, record.next_at = now + RESTORE_S, max(record.next_at, now)
     if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S:
         record.resume_at = 0.0
