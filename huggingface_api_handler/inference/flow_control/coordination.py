@@ -195,7 +195,7 @@ class RouteCoordinator:
         limiter, turns, now = self._attached(), self._turns, self._clock()
         resume_at = limiter.limits.resume_at  # of what this process was told, so that no pause goes back and forth
         waiting = limiter.slots_used - limiter.in_flight  # for a turn
-        sent = sum(event.outcome is None for event in events)
+        sent = sum(event.is_sent for event in events)
         return Report(
             self._member.name,
             number=self._member.next_number(),

@@ -24,6 +24,11 @@ class Event(NamedTuple):
     outcome: Outcome | None = None
     is_cancelled: bool = False
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether it is the moment in which a request went."""
+        return self.outcome is None and not self.is_cancelled
+
 
 def encode(events: Iterable[Event], offset_s: float) -> bytes:
     """Write events as JSON.

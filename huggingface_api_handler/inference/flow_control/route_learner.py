@@ -25,7 +25,7 @@ class RouteLearner:
     """
 
     def __init__(self, limits: RouteLimits) -> None:
-        """Begin with what is limits.
+        """Begin with what is known.
 
         Args:
             limits: Are changed.
@@ -109,7 +109,7 @@ class RouteLearner:
         self._corrections = estimator.corrections
         next_at = None
         if estimator.rate and estimator.next_at > float("-inf"):
-            next_at = estimator.next_at + sum(_is_sent(event) for event in self._unheard) / estimator.rate
+            next_at = estimator.next_at + sum(event.is_sent for event in self._unheard) / estimator.rate
         return Limits(max(1.0, self.limits.slots), estimator.rate, max(0.0, estimator.burst_s), next_at)
 
     def _ramp_up(self, now: float, *, is_short: bool) -> None:
@@ -125,12 +125,8 @@ class RouteLearner:
             concurrency.ramp_up(now - self.limits.silent_since if self._in_flight > 0 else 0.0)
 
 
-def _is_sent(event: Event) -> bool:
-    return event.outcome is None and not event.is_cancelled
-
-
 def _in_flight_change(event: Event) -> int:
-    return 1 if _is_sent(event) else -1
+    return 1 if event.is_sent else -1
 
 
 def _moment(event: Event) -> float:

@@ -1,6 +1,6 @@
 """One SQLite file for everything that outlives a process or is shared by processes.
 
-It holds stored answers, pauses and leases of routes, route profiles, quotas and usage. Each has its table here and
+It holds stored answers, pauses and shared records of routes, profiles, quotas and usage. Each has its table here and
 its module elsewhere. Several processes read and write the file, and a kill at any moment leaves it intact. No part of
 it is mapped into memory, so a process survives whatever is done to the file. The store never fails a query: a full or
 read-only disk, a damaged file or one that others may have written to costs one warning and what would have been saved.
