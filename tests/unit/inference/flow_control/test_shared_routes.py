@@ -14,7 +14,7 @@ from huggingface_api_handler.inference.flow_control.coordination import RouteCoo
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLedger
-from huggingface_api_handler.inference.flow_control.route_ledger import Report, RouteLedger
+from huggingface_api_handler.inference.flow_control.route_ledger import Grant, Report, RouteLedger
 from huggingface_api_handler.inference.flow_control.route_record import Limits
 from huggingface_api_handler.inference.flow_control.sqlite_ledger import SqliteLedger
 from huggingface_api_handler.inference.storage.redis_store import RedisStore
@@ -140,3 +140,27 @@ def test_a_pause_that_one_is_told_is_kept_by_the_other(ledgers: Ledgers) -> None
         await asyncio.gather(*(watching for _, _, watching in coordinators), return_exceptions=True)
 
     asyncio.run(scenario())
+
+
+def test_a_request_that_was_not_sent_after_all_is_not_reported_as_one_that_went() -> None:
+    class Reported(VirtualLedger):
+        sent = 0
+
+        async def sync(self, report: Report) -> Grant | None:
+            self.sent += report.sent
+            return await super().sync(report)
+
+    async def scenario() -> int:
+        ledger = Reported()
+        await ledger.sync(Report("another", limits=Limits(8.0)))
+        coordinator = RouteCoordinator(ledger, 8, asyncio.get_running_loop().time)
+        limiter = Limiter(8, asyncio.get_running_loop().time, peers=coordinator)
+        coordinator.attach(limiter)
+        await coordinator.refresh()
+        for _ in range(2):
+            coordinator.on_send(0.0)
+        coordinator.on_send_cancelled()
+        await coordinator.refresh()
+        return ledger.sent
+
+    assert asyncio.run(scenario()) == 2
