@@ -173,6 +173,15 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Requests per month",
     },
+    prices={
+        "type": "dict",
+        "description": "What the server costs, in USD: a map with 'input' and 'output' per million tokens, 'cached' "
+        "per million tokens from its prefix cache, 'second' per second that it says it computed, and 'request' per "
+        "answered request, such as {'input': 0.15, 'output': 0.6}. Default: for chat, what Hugging Face's router says "
+        "of the provider that answers; else no costs are known.",
+        "required": False,
+        "label": "Prices",
+    },
     timeout={
         "type": "int",
         "description": "Seconds that one request may take, and that the job of a provider may take, such as a video. "

@@ -28,7 +28,7 @@ creation_args = OrderedDict(
 '''
 # MindsDB's types, by the format and by the type of the field's JSON schema. It has none for fractions.
 FORMATS = {"password": "pwd", "uri": "url", "directory-path": "path"}
-TYPES = {"string": "str", "integer": "int", "number": "int", "boolean": "bool", "array": "list"}
+TYPES = {"string": "str", "integer": "int", "number": "int", "boolean": "bool", "array": "list", "object": "dict"}
 
 
 def creation_args() -> str:

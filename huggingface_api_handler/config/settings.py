@@ -26,6 +26,7 @@ from .types import (
     ModelName,
     Name,
     OutputFields,
+    PriceMap,
     StoreUrl,
     StrList,
     Url,
@@ -170,6 +171,14 @@ class EngineSettings(_Arguments):
         "Each look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
         "Default: no limit.",
     )
+    prices: PriceMap | None = Field(
+        default=None,
+        title="Prices",
+        description="What the server costs, in USD: a map with 'input' and 'output' per million tokens, 'cached' per "
+        "million tokens from its prefix cache, 'second' per second that it says it computed, and 'request' per "
+        "answered request, such as {'input': 0.15, 'output': 0.6}. Default: for chat, what Hugging Face's router says "
+        "of the provider that answers; else no costs are known.",
+    )
     timeout: FiniteFloat = Field(
         default=120.0,
         gt=0,
@@ -257,6 +266,11 @@ class ModelSettings(_Arguments):
         description="Inference provider for this model alone: together, fal-ai, groq, ..., hf-inference, or auto; for "
         "chat also cheapest, fastest or preferred. You may also write it behind the model: 'owner/name:cheapest'. "
         "Default: the engine's.",
+    )
+    prices: PriceMap | None = Field(
+        default=None,
+        description="What this model costs, in USD: a map such as {'input': 0.15, 'output': 0.6} per million tokens, "
+        "with 'cached', 'second' and 'request' as the engine's. Default: the engine's.",
     )
     description: str | None = Field(default=None, description="A note for people. Nothing is done with it.")
     labels: Labels | None = Field(

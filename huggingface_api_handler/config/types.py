@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,6 +35,12 @@ _NOT_IN_KEYS = re.compile(r"""["'`\\,{}\[\]<>]""")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
 _MIN_CHOICES = 2
+
+_PRICED = ("input", "output", "cached", "second", "request")
+"""What a price may be of: a million tokens of three kinds, a second, a request."""
+
+_MAX_PRICE_USD = 1_000_000
+"""A higher price is a mistake, such as one in another unit."""
 
 _Value = TypeVar("_Value")
 
@@ -95,6 +102,31 @@ def _choices(value: list[str]) -> list[str]:
 
 def _output_fields(value: object) -> dict[str, Any]:
     return parse_output_schema(json_object("output_schema", value) if isinstance(value, str) else value)
+
+
+def _prices(value: object) -> dict[str, Decimal]:
+    given = json_object("prices", value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError("must be a map of prices in USD, such as {'input': 0.15, 'output': 0.6} per million tokens")
+    prices = {str(name): _price(str(name), amount) for name, amount in given.items() if amount is not None}
+    if "cached" in prices and "input" not in prices:
+        raise ValueError("has a price of cached tokens and none of 'input', which they are a part of")
+    return prices
+
+
+def _price(name: str, amount: object) -> Decimal:
+    if name not in _PRICED:
+        raise ValueError(f"has no price of {name!r}. It takes {', '.join(map(repr, _PRICED))}")
+    try:
+        price = Decimal(str(amount).strip()) if isinstance(amount, (int, float, str, Decimal)) else Decimal("nan")
+    except InvalidOperation:
+        price = Decimal("nan")
+    if isinstance(amount, bool) or not price.is_finite() or price < 0:
+        raise ValueError(f"must have a number of USD from 0 up as the price of {name!r}")
+    if price > _MAX_PRICE_USD:
+        unit = {"second": "a second", "request": "a request"}.get(name, "a million tokens")
+        raise ValueError(f"has a price of {name!r} that cannot be meant: it is in USD for {unit}")
+    return price
 
 
 def _url(value: str) -> str:
@@ -253,6 +285,9 @@ Labels = Annotated[list[str] | dict[str, str], BeforeValidator(_labels)]
 
 Choices = Annotated[StrList, AfterValidator(_choices)]
 """Several texts of which one is to be chosen."""
+
+PriceMap = Annotated[dict[str, Decimal], BeforeValidator(_prices)]
+"""Prices in USD, by what they are of."""
 
 OutputFields = Annotated[dict[str, Any], BeforeValidator(_output_fields)]
 """Field name -> type in short, or a JSON schema (see ``tasks.output_schema``)."""

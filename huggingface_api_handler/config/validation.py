@@ -48,8 +48,8 @@ MINDSDB_ARGUMENTS = frozenset(
 )
 """MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours."""
 
-NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint")
-"""Arguments that a SELECT ... USING may not override: another model is meant."""
+NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint", "prices")
+"""Arguments that a SELECT ... USING may not override: another model is meant, or a budget would count otherwise."""
 
 _MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
 """Arguments whose value no error shows."""

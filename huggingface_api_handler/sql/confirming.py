@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import InputError
-from ..inference.protocols.token_prices import FREE, Prices
+from ..inference.pricing.prices import PriceList
 from .costs import Counted, DryQuery, count
 from .database import Database
 from .model_joins import JoinedModel
@@ -26,7 +26,7 @@ class PendingEstimate:
 
     model: str
     distinct_inputs: int
-    prices: Prices
+    prices: PriceList
     _count: Callable[[], Counted] = field(repr=False)
 
     @cached_property
@@ -51,7 +51,7 @@ class PendingEstimate:
     @property
     def dollars(self) -> float | None:
         """What they cost; None where no price is known."""
-        if not self.prices or self.prices == FREE:  # no look at the inputs says more
+        if not self.prices or self.prices.is_free:  # no look at the inputs says more
             return 0.0 if self.prices else None
         return self._counted.dollars
 

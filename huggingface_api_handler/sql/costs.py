@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from ..inference.pricing.prices import PriceList
 from ..inference.protocols.openai_chat import chat_payload
-from ..inference.protocols.token_prices import FREE, Prices, dollars
 from ..inference.runtime.context import Query
 from ..inference.runtime.stream import dry_runs
 from ..inference.telemetry import usage_log
@@ -90,7 +90,7 @@ class Sent:
             self.tokens += estimate_tokens("\n".join(texts)) + _TOKENS_PER_MESSAGE * len(messages)
 
 
-def count(frames: Iterable[pd.DataFrame], query: Query, prices: Prices) -> Counted:
+def count(frames: Iterable[pd.DataFrame], query: Query, prices: PriceList) -> Counted:
     """Count what inputs would cost. Sends no request.
 
     Args:
@@ -102,7 +102,7 @@ def count(frames: Iterable[pd.DataFrame], query: Query, prices: Prices) -> Count
         The sums.
     """
     counted, sent = Counted(), Sent(query)
-    is_priced = bool(prices) and prices != FREE
+    is_priced = bool(prices) and not prices.is_free
     for out in dry_runs(frames, query, sent.add if is_priced else None):
         if len(out):
             first = out.iloc[0]
@@ -118,12 +118,12 @@ def count(frames: Iterable[pd.DataFrame], query: Query, prices: Prices) -> Count
     return counted
 
 
-def _priced(sent: Sent, prices: Prices) -> tuple[float | None, str | None]:
+def _priced(sent: Sent, prices: PriceList) -> tuple[float | None, str | None]:
     """The dollars of what is sent, and what is not in them."""
     if sent.media:
         return None, NO_PRICE_OF_MEDIA
     written = _written(sent)
-    cost = dollars(prices, sent.tokens, (written or 0.0) * sent.bodies)
+    cost = max(prices.of_tokens(sent.tokens, (written or 0.0) * sent.bodies))
     return cost, ONLY_READ if written is None else None
 
 

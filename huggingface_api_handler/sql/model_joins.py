@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlglot.tokens import Token, TokenType
 
 from ..errors import InputError
-from ..inference.protocols.token_prices import Prices
+from ..inference.pricing.prices import PriceList
 from ..inference.runtime.context import Query
 from ..inference.runtime.session import Session
 from .blocks import Block, Relation, Span
@@ -38,7 +38,7 @@ class JoinedModel(Protocol):
         ...
 
     @property
-    def prices(self) -> Prices:
+    def prices(self) -> PriceList:
         """What its tokens cost; empty where that is not known."""
         ...
 

@@ -12,7 +12,8 @@ from ..config.normalize import KEY_NAMES, Using
 from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings
 from ..errors import InputError
-from ..inference.protocols.token_prices import FREE, Prices, prices_of
+from ..inference.pricing.prices import FREE_OF_CHARGE, NO_PRICES, PriceList
+from ..inference.protocols.router_prices import prices_of
 from ..inference.runtime.columns import column_types
 from ..inference.runtime.context import Query
 from ..inference.runtime.session import Session
@@ -52,7 +53,7 @@ class BoundModel:
     settings: ModelSettings
     engine: EngineSettings
     scope: Scope
-    prices: Prices = ()
+    prices: PriceList = NO_PRICES
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -78,7 +79,8 @@ class BoundModel:
             InputError: the model has no route.
             InferenceError: the Hub cannot be asked for the model's name at the provider.
         """
-        return Query.of(self.settings, self.engine, session, self.scope, hooks)
+        is_free = self.prices is FREE_OF_CHARGE
+        return Query.of(self.settings, self.engine, session, self.scope, hooks, FREE_OF_CHARGE if is_free else None)
 
 
 def bind_model(model: Model, using: Using | None, connection: Connection) -> BoundModel:
@@ -101,7 +103,7 @@ def bind_model(model: Model, using: Using | None, connection: Connection) -> Bou
     selected = lifecycle.selected_settings(model.arguments, using or {}, model.discovery, settings, connection.session)
     scope = lifecycle.scope_of(engine.id, {"id": model.id})
     is_free = _is_local(engine.arguments) and not (selected.endpoint or selected.provider or settings.provider)
-    prices = FREE if is_free else prices_of(model.discovery.get("prices"), settings, selected)
+    prices = FREE_OF_CHARGE if is_free else prices_of(model.discovery.get("prices"), settings, selected)
     return BoundModel(model.name, model.version, selected, settings, scope, prices)
 
 

@@ -15,6 +15,7 @@ from ...errors import UnreadableAnswer
 from ...tasks import Input, Settings, Task
 from ..echoes import ServerError
 from ..failures import Failure
+from ..pricing.reported_usage import ReportedUsage
 from ..transport.client import Response
 
 JSON_TYPE = "application/json"
@@ -53,20 +54,6 @@ class Body(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Body({len(self.data)} bytes of {self.content_type})"
-
-
-class ReportedUsage(NamedTuple):
-    """What a service says of its own work on one request.
-
-    Attributes:
-        tokens: Tokens that it read and generated.
-        compute_seconds: Time that it computed.
-        compute_characters: Characters that it read.
-    """
-
-    tokens: int = 0
-    compute_seconds: float = 0.0
-    compute_characters: int = 0
 
 
 class Decoded(NamedTuple):

@@ -23,10 +23,10 @@ from .hub_models import Listing
 from .key_policy import without_key
 from .known_lengths import QUESTION_TIMEOUT_S, KnownLengths
 from .model_lengths import StoredLength, object_in
+from .router_prices import RouterPrices, StoredPrices, find_prices
 from .routing import Evidence, Route, listing_at_create, resolve_route
 from .servers import KINDS, MODELS, OPENAI, OPENAI_MODELS, TEI, Protocols, ServerKind, info_url
 from .tei import Tei
-from .token_prices import StoredPrices, find_prices
 
 logger = logging.getLogger(__name__)
 
@@ -213,11 +213,13 @@ class DetectedServers:
 
     Attributes:
         lengths: How long inputs may be, as these servers and the Hub say it.
+        prices: What models for chat cost, as Hugging Face's router says it.
     """
 
     def __init__(self) -> None:
         """Start without any."""
         self.lengths = KnownLengths()
+        self.prices = RouterPrices()
         self._servers: dict[str, _Server] = {}  # by the endpoint
         # Endpoint and account: what a server says to one key alone, such as that it is wrong, says nothing about
         # another. The value: where it was asked, and what it is taken for since it wants a key there.
@@ -243,6 +245,8 @@ class DetectedServers:
             hub_models.restore(discovery["hub"], engine)
         if "length" in discovery:
             self.lengths.restore(discovery["length"])
+        if "prices" in discovery:
+            self.prices.restore(discovery["prices"])
         if "tei" in discovery:
             url, size = discovery["tei"]["url"], discovery["tei"]["largest_batch"]
             self._servers.setdefault(url, _Server(TEI, (Tei(size),), url))

@@ -86,8 +86,8 @@ def served_by(engine: EngineSettings, model: ModelSettings, http: HttpClient) ->
     if not choice.is_for_hub and choice.provider is not None:
         return {}
     if OpenAIChat().supports(model.definition):
-        asked = providers_at_router(split_choice(choice.model)[0], engine, http, QUESTION_TIMEOUT_S)
-        found = _described(asked)
+        asking = ask_router(split_choice(choice.model)[0], engine, http, QUESTION_TIMEOUT_S)
+        found = _described(http.submit(asking).result())
         if found:
             return {**found, "served as of": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     try:
@@ -97,7 +97,7 @@ def served_by(engine: EngineSettings, model: ModelSettings, http: HttpClient) ->
     return _of_listing(listing)
 
 
-def providers_at_router(
+async def ask_router(
     model: str, engine: EngineSettings, http: HttpClient, timeout_s: float
 ) -> list[Mapping[str, object]]:
     """Ask Hugging Face's router about the providers of a model for chat.
@@ -113,7 +113,7 @@ def providers_at_router(
     """
     url = f"{ROUTER}/v1/models/{quote(model, safe='/')}"
     try:
-        response = http.submit(http.get(url, key_for(url, engine).headers, timeout_s)).result()
+        response = await http.get(url, key_for(url, engine).headers, timeout_s)
         answer = orjson.loads(response.body) if response.status == 200 else None
     except Exception:  # whoever asks goes on without it
         return []

@@ -25,12 +25,13 @@ from ..failures import (
     classify_response,
     rejection_kind,
 )
+from ..pricing.reported_usage import ReportedUsage
 from ..public_addresses import PrivateAddress
 from ..transport.client import Response, proxy_url
 from ..transport.large_bodies import ResponseTooLarge, off_loop
 from ..transport.rate_limit_headers import RateLimitStatus, parse_rate_limit
 from .addresses import shown_url
-from .base import JSON_TYPE, AnswerCutOffError, AnswerTooLarge, Body, Decoded, ReportedUsage
+from .base import JSON_TYPE, AnswerCutOffError, AnswerTooLarge, Body, Decoded
 from .codec import failure_of_unread, reason_to_refuse
 from .endpoint_policy import refusal
 from .jobs import Fetch, JobRefusedError, JobTimeoutError, follow
@@ -124,7 +125,8 @@ async def send_request(
         rate_limit = parse_rate_limit(headers)
         if isinstance(outcome, Failure):
             return RequestResult((), outcome, None, reported_usage(headers), size, headers, rate_limit)
-        return RequestResult(outcome.parts, None, outcome.unreadable, outcome.usage, size, headers, rate_limit)
+        usage = _with_images(outcome) if model.definition.makes_media else outcome.usage
+        return RequestResult(outcome.parts, None, outcome.unreadable, usage, size, headers, rate_limit)
     except Exception as error:  # whatever a server makes us stumble over is this request's failure alone
         logger.debug("a response of %s could not be read", route.host, exc_info=True)
         message = f"the server's response cannot be read ({type(error).__name__})"
@@ -132,6 +134,13 @@ async def send_request(
     finally:
         if response.free is not None:
             response.free()
+
+
+def _with_images(decoded: Decoded) -> ReportedUsage | None:
+    """The reported usage, with the images of an answer, which services send and seldom count."""
+    media = [each for part in decoded.parts for each in (part if isinstance(part, list) else [part])]
+    images = sum(isinstance(each, Media) and each.content_type.startswith("image/") for each in media)
+    return (decoded.usage or ReportedUsage())._replace(images=images) if images else decoded.usage
 
 
 def _unsent(error: Exception, route: Route) -> Failure:

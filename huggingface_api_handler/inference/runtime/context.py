@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ...config.settings import EngineSettings, ModelSettings
 from ...pieces import LARGE_BYTES
@@ -22,6 +22,7 @@ from ..flow_control.route_profile import RouteProfile
 from ..flow_control.route_registry import RouteState
 from ..media import loader
 from ..media.loader import MediaPolicy
+from ..pricing.prices import NO_PRICES, PriceList
 from ..protocols.jobs import Get, JobEndedError
 from ..protocols.key_policy import account_of_one_budget
 from ..protocols.request import Post, RequestResult
@@ -38,7 +39,8 @@ from ..tokenizers import tokenizer_of
 from ..transport.client import MAX_RESPONSE_BYTES, Response
 from ..transport.large_bodies import off_loop
 from .chunked_text import asks_in_parts
-from .session import ConcurrencyLimiter, Session, default_session
+from .own_limiter import Limiter, LimiterWithSlots
+from .session import Session, default_session
 
 if TYPE_CHECKING:
     from ..storage.redis_store import RedisStore
@@ -55,26 +57,6 @@ MAX_AWAY_S = 30.0
 
 async def _get_nothing(_url: str, _headers: Mapping[str, str], _timeout_s: float) -> Response:
     raise JobEndedError
-
-
-class Limiter(Protocol):
-    """What a query needs of a limiter (see ``flow_control.limiter.Limiter``)."""
-
-    async def acquire(self) -> float:
-        """Wait until a request may go. Who waits may be cancelled.
-
-        Returns:
-            The seconds of it in which the route was paused.
-        """
-        ...
-
-    def release(self, outcome: Outcome | None) -> None:
-        """Give the slot back and say how the request went.
-
-        Args:
-            outcome: of the request; None where none was sent.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,6 +83,7 @@ class Dependencies:
         ask_length: asks how many tokens an input may have, which nobody has said yet; None where nobody can be asked.
         max_away_s: seconds for which the provider may fail for everybody, where there is another; None where there is
             none.
+        prices: what requests cost, as it is known now.
     """
 
     post: Post
@@ -121,6 +104,7 @@ class Dependencies:
     tokenizer: CountTokens | None = None
     ask_length: AskLength | None = None
     max_away_s: float | None = None
+    prices: Callable[[], PriceList] = lambda: NO_PRICES
 
 
 @dataclass(frozen=True)
@@ -136,6 +120,7 @@ class Query:
         scope: whose it is; None from Python without a name.
         hooks: who is told of it; None where there is nobody.
         failed: the routes to other providers that have failed for everybody. What they answered before is found.
+        known_prices: what requests cost, where nobody needs to be asked for it.
         store: the file of what the processes of this machine share.
         shared_store: the Redis that several machines share; None where there is none.
         tables: where answers, counts and usage are stored: in one or the other.
@@ -150,6 +135,7 @@ class Query:
     scope: Scope | None = None
     hooks: Hooks | None = None
     failed: tuple[Route, ...] = ()
+    known_prices: PriceList | None = None
     store: Store = field(init=False)
     shared_store: RedisStore | None = field(init=False)
     tables: Tables = field(init=False)
@@ -172,6 +158,7 @@ class Query:
         session: Session | None,
         scope: Scope | None,
         hooks: Sequence[InferenceHook] = (),
+        known_prices: PriceList | None = None,
     ) -> Query:
         """A query, with its route.
 
@@ -181,6 +168,7 @@ class Query:
             session: the connections, stores and routes to use; None for those of the process.
             scope: whose it is; None from Python without a name.
             hooks: who is told of it, beside the session's hooks and those that are registered.
+            known_prices: what requests cost, where nobody needs to be asked for it; None where that may be asked.
 
         Returns:
             The query, of which nothing is sent yet.
@@ -193,7 +181,7 @@ class Query:
         usage = Usage(model.task, model.model, route.host)
         used = session or default_session()
         listeners = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
-        return cls(model, engine, route, usage, used, scope, listeners)
+        return cls(model, engine, route, usage, used, scope, listeners, known_prices=known_prices)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.
@@ -241,7 +229,7 @@ class Query:
         slots = self.session.limiter
         dependencies = Dependencies(
             self.session.http.post_to_public if route.is_public_only else self.session.http.post,
-            state.limiter if slots is None else _LimiterWithSlots(state.limiter, slots),
+            state.limiter if slots is None else LimiterWithSlots(state.limiter, slots),
             state.profile,
             load,
             save,
@@ -255,8 +243,29 @@ class Query:
             tokenizer=await self.tokenizer(),
             ask_length=ask_length if session.servers.lengths.may_ask(route, task) else None,
             max_away_s=MAX_AWAY_S if route.fallbacks else None,
+            prices=self.prices,
         )
         return route, state, dependencies
+
+    def prices(self) -> PriceList:
+        """What requests cost, as it is known now.
+
+        Returns:
+            The prices of whoever may answer. They may change while the query runs.
+        """
+        if self.known_prices is not None:
+            return self.known_prices
+        return self.session.servers.prices.of(self.engine, self.model)
+
+    async def refresh_prices(self, inputs: int) -> None:
+        """Ask what requests cost, where that is not known or is old.
+
+        Args:
+            inputs: how many the query is known to have. A small one does not ask.
+        """
+        prices = self.session.servers.prices
+        if self.known_prices is None and prices.is_stale(self.engine, self.model, inputs):
+            await prices.refresh(self.engine, self.model, self.session.http)
 
     async def tokenizer(self) -> CountTokens | None:
         """The model's tokenizer.
@@ -325,25 +334,6 @@ class Query:
 
     def _stored_url(self, url: str) -> str:
         return self.session.stored_url(without_slash(url))
-
-
-class _LimiterWithSlots:
-    """The route's limiter behind a limit of the person's own, so that a request waits for both."""
-
-    def __init__(self, limiter: Limiter, slots: ConcurrencyLimiter) -> None:
-        self._limiter, self._slots = limiter, slots
-
-    async def acquire(self) -> float:
-        await self._slots.acquire()
-        try:
-            return await self._limiter.acquire()
-        except BaseException:
-            self._slots.release()
-            raise
-
-    def release(self, outcome: Outcome | None) -> None:
-        self._limiter.release(outcome)
-        self._slots.release()
 
 
 def _path(folder: str | None) -> Path | None:

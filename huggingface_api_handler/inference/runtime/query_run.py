@@ -34,6 +34,7 @@ _WATCH_INTERVAL_S = 0.1
 _SIGNAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 5.0
 _INTERRUPT_TIMEOUT_S = 1.0
+_PRICES_INTERVAL_S = 60.0
 
 
 class Cancel(Protocol):
@@ -257,6 +258,7 @@ class QueryRun:
     async def _ask_provider(self, started: float) -> bool:
         """Ask one provider for all that has no answer. False where it fails for everybody, and there is another."""
         query = self._asked
+        await query.refresh_prices(self._source.count)
         route, state, dependencies = await query.dependencies()
         dependencies = replace(dependencies, sent=query.usage.requests)  # of the providers before
         self._executor = executor = QueryExecutor(
@@ -278,6 +280,7 @@ class QueryRun:
 
     async def _run(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         peers = asyncio.create_task(state.coordinator.watch())
+        prices = asyncio.create_task(self._renew_prices())
         watcher = asyncio.create_task(self._report(executor, state, started))
         work = asyncio.create_task(executor.run())
         try:
@@ -285,14 +288,19 @@ class QueryRun:
             if watcher.done():
                 watcher.result()
         finally:
-            for task in (watcher, work, peers):
+            for task in (watcher, work, peers, prices):
                 task.cancel()
-            await asyncio.gather(work, watcher, peers, return_exceptions=True)
+            await asyncio.gather(work, watcher, peers, prices, return_exceptions=True)
             # A short query may be done before it is told of any, and one that Ctrl-C ends has done more since.
             if self._progress is not None:
                 self._progress(executor.done, self._source.count)
         if not work.cancelled():
             work.result()
+
+    async def _renew_prices(self) -> None:
+        while True:
+            await asyncio.sleep(_PRICES_INTERVAL_S)
+            await self._query.refresh_prices(self._source.count)
 
     async def _report(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         """Tell of progress, and end the query when it is cancelled or its time is up."""

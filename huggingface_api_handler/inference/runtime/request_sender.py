@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ...config.settings import ModelSettings
+from ...printable import printable
+from ...redaction import redact
 from ...tasks import Input
 from ..failures import Failure, FailureKind, classify_exception, rejection_kind
 from ..flow_control.limiter import Limiter
 from ..flow_control.outcome import Outcome
+from ..pricing.cost import NOT_ANSWERED, NOT_BILLED, PROVIDER_HEADER, Cost, cost_of
 from ..protocols.jobs import JobRefusedError, get_for_job
 from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route
@@ -18,6 +21,8 @@ from ..telemetry.usage import Usage
 from ..transport.client import Response
 from .context import Dependencies, outcome_of
 
+_FIRST_UNBILLED_STATUS = 400
+_MAX_PROVIDER_CHARS = 64
 _MAX_REFUSED_IN_ALL_FORMS = 3  # inputs: of odd rows there are seldom so many before the first answer
 
 
@@ -100,10 +105,13 @@ class RequestSender:
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
-            if outcome is None and number and hooks is not None:
-                hooks.request_cancelled(number, len(items), deps.clock() - started)
+            if outcome is None and number:
+                usage.spending.record(NOT_ANSWERED)
+                if hooks is not None:
+                    hooks.request_cancelled(number, len(items), deps.clock() - started)
         self.received += 1
         usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.usage)
+        usage.spending.record(self._cost(result))
         if hooks is not None:
             tokens = result.usage.tokens if result.usage is not None else 0
             hooks.request_ended(number, len(items), outcome.seconds, result.failure, result.bytes_received, tokens)
@@ -117,6 +125,17 @@ class RequestSender:
                 return await self.send(items)
             self.release_slot()
         return result
+
+    def _cost(self, result: RequestResult) -> Cost:
+        """What a request cost, of which this is the result."""
+        failure = result.failure
+        if failure is not None and failure.status is None:
+            return NOT_BILLED if failure.is_unreachable else NOT_ANSWERED
+        if failure is not None and failure.status is not None and failure.status >= _FIRST_UNBILLED_STATUS:
+            return NOT_BILLED
+        provider = result.headers.get(PROVIDER_HEADER)
+        name = None if provider is None else printable(redact(provider))[:_MAX_PROVIDER_CHARS]
+        return cost_of(self._deps.prices(), result.usage, name)
 
     def _takes_other_form(self, failure: Failure, sent_to: Route) -> bool:
         """Whether to ask again in another form, where a request was refused for how it asked.
@@ -157,6 +176,7 @@ class RequestSender:
         try:
             response = await get_for_job(deps.get, self.route.url, url, headers, self._timeout_s)
         except asyncio.CancelledError:
+            self._usage.spending.record(NOT_BILLED)
             if hooks is not None:
                 hooks.request_cancelled(number, 0, deps.clock() - started)
             raise
@@ -171,6 +191,7 @@ class RequestSender:
     def _note_got(self, number: int, started: float, failure: Failure | None, size: int = 0) -> None:
         self.received += 1
         self._usage.bytes_received += size
+        self._usage.spending.record(NOT_BILLED)
         if self._deps.hooks is not None:
             self._deps.hooks.request_ended(number, 0, self._deps.clock() - started, failure, size, 0)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...redaction import redact
-from ..protocols.base import ReportedUsage
+from ..pricing.reported_usage import ReportedUsage
+from ..pricing.spending import Spending
 
 _BUCKETS_PER_DOUBLING = 8
 """Histogram buckets between a latency and its double. With eight, a quantile is right to within 5 %."""
@@ -23,13 +24,18 @@ _MAX_ID_CHARS = 100
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 """Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
 
-_COUNTERS = ("errors", "failovers", "latencies")
+_COUNTERS = ("errors", "failovers", "latencies", "spending")
 """Fields that are shown in another form."""
 
 _LATER = ("long_texts", "parts", "left_out")
 """Fields that came later than 0.1.0, and so stand behind what it had."""
 
-UsageValue = int | float | str | dict[str, int] | dict[int, int] | None
+_TOKEN_KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+
+_LATEST = (*_TOKEN_KINDS, "images")
+"""Fields that came later still."""
+
+UsageValue = int | float | str | dict[str, int] | dict[int, int] | dict[str, Any] | None
 """A value of ``Usage.as_dict()`` and ``Usage.to_record()``."""
 
 
@@ -58,7 +64,7 @@ class Usage:
         bytes_received: Size of all response bodies.
         compute_seconds: Time that the service says it computed.
         compute_characters: Characters that the service says it read.
-        tokens: Tokens that the service says it read and generated.
+        tokens: Tokens that the service says it read and generated. Their kinds follow below, where it tells them apart.
         request_id: The service's name for the last request.
         sha: The model's revision, as the last response named it.
         errors: Rows without a prediction, by the kind of failure.
@@ -67,6 +73,12 @@ class Usage:
         long_texts: Inputs that were asked in parts, since they are too long for the model.
         parts: Parts that they were asked in, those with a stored answer among them.
         left_out: Long texts of which not all was read.
+        input_tokens: Tokens that the service says it read.
+        output_tokens: Tokens that it says it generated.
+        cached_tokens: Those of the ones read that it took from its prefix cache.
+        reasoning_tokens: Those of the generated ones that are no part of an answer.
+        images: Images that it made.
+        spending: What the requests cost.
     """
 
     task: str
@@ -98,6 +110,12 @@ class Usage:
     long_texts: int = 0
     parts: int = 0
     left_out: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    images: int = 0
+    spending: Spending = field(default_factory=Spending)
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -125,8 +143,10 @@ class Usage:
         self.bytes_received += size
         if reported is not None:
             self.tokens += reported.tokens
-            self.compute_seconds += reported.compute_seconds
-            self.compute_characters += reported.compute_characters
+            self.compute_seconds += reported.compute_seconds or 0.0
+            self.compute_characters += reported.compute_characters or 0
+            for name in _LATEST:
+                setattr(self, name, getattr(self, name) + (getattr(reported, name) or 0))
         if "x-request-id" in headers:
             self.request_id = redact(headers["x-request-id"])[:_MAX_ID_CHARS]
         if "x-sha" in headers:
@@ -142,6 +162,8 @@ class Usage:
             value, other_value = getattr(self, each.name), getattr(other, each.name)
             if isinstance(value, Counter):
                 value.update(other_value)
+            elif isinstance(value, Spending):
+                value.add(other_value)
             elif isinstance(value, (int, float)):
                 setattr(self, each.name, value + other_value)
             else:
@@ -174,10 +196,14 @@ class Usage:
 
         Returns:
             Plain values by their public names: the fields, with ``latencies`` as the quantiles ``p50_seconds`` and
-            ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request.
+            ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request. ``usd`` is a
+            float, or None where no cost of any request is known, and ``usd_note`` says what is not in it. Kinds of
+            tokens are None where tokens were counted and their kinds were not.
         """
         record = self.to_record()
-        plain = {name: value for name, value in record.items() if name not in _COUNTERS + _LATER}
+        plain = {name: value for name, value in record.items() if name not in _COUNTERS + _LATER + _LATEST}
+        has_kinds = not self.tokens or any(record[name] for name in _TOKEN_KINDS)
+        kinds = {name: record[name] if has_kinds else None for name in _TOKEN_KINDS}
         return {
             **plain,
             "requests_avoided": max(0, self.rows - self.nulls - self.requests),
@@ -186,15 +212,20 @@ class Usage:
             "p95_seconds": self.latency_quantile(0.95),
             "failovers": dict(self.failovers),
             **{name: record[name] for name in _LATER},
+            **kinds,
+            "images": record["images"],
+            "usd": self.spending.shown(self.requests),
+            "usd_note": self.spending.note(self.requests),
         }
 
     def to_record(self) -> dict[str, UsageValue]:
         """Return all fields by their public names, as the store keeps them.
 
         Returns:
-            The fields in their order. ``errors``, ``failovers`` and ``latencies`` are this usage's own counters.
+            The fields in their order. Counters are this usage's own.
         """
-        return {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
+        record = {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
+        return {**record, "spending": self.spending.to_record()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, object]) -> Usage:
@@ -209,12 +240,13 @@ class Usage:
 
         Raises:
             TypeError: Where the record names no task, model or host, or is no mapping.
-            ValueError: Where a bucket of ``latencies`` is no number.
+            ValueError: Where a bucket of ``latencies`` or the dollars are no number.
             AttributeError: Where ``latencies`` is no mapping.
         """
         names = {each.name: _PUBLIC_NAMES.get(each.name, each.name) for each in fields(cls)}
         values: dict[str, Any] = {name: record[public] for name, public in names.items() if public in record}
         values["errors"] = Counter(values.get("errors", {}))
         values["failovers"] = Counter(values.get("failovers", {}))
+        values["spending"] = Spending.from_record(values.get("spending", {}))
         values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
         return cls(**values)

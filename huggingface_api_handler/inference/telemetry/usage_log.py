@@ -20,6 +20,9 @@ _MAX_SHOWN_QUERIES = 20
 _SHOWN_DECIMALS = 4
 """Decimals of times in ``usage_table``: a tenth of a millisecond."""
 
+_USD_DECIMALS = 6
+"""Decimals of dollars there: millionths, since a request often costs less than a hundredth of a cent."""
+
 
 def record(table: UsageTable, scope: Scope | None, usage: Usage) -> None:
     """Store the usage of a query in the background.
@@ -88,7 +91,7 @@ def _to_row(usage: Usage) -> dict[str, UsageValue]:
         row[name] = orjson.dumps(row[name]).decode()
     for name, value in row.items():
         if isinstance(value, float):
-            row[name] = round(value, _SHOWN_DECIMALS)
+            row[name] = round(value, _USD_DECIMALS if name == "usd" else _SHOWN_DECIMALS)
     return {name: value for name, value in row.items() if name not in ("task", "model", "host")}
 
 

@@ -18,7 +18,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols.base import Batching, Body, Decoded, ReportedUsage
+from huggingface_api_handler.inference.pricing.reported_usage import ReportedUsage
+from huggingface_api_handler.inference.protocols.base import Batching, Body, Decoded
 from huggingface_api_handler.inference.protocols.form_data import encode_form
 from huggingface_api_handler.inference.protocols.openai_audio import OpenAISpeech, OpenAITranscriptions
 from huggingface_api_handler.inference.transport.client import Response
@@ -198,7 +199,7 @@ def test_another_transcript_is_refused_and_not_guessed(answer: Any) -> None:
 
 def test_tokens_of_a_transcript_are_reported() -> None:
     usage = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59}
-    assert transcript({"text": "x", "usage": usage}).usage == ReportedUsage(tokens=59)
+    assert transcript({"text": "x", "usage": usage}).usage == ReportedUsage(59, 14, 45)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import UnreadableAnswer
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols.base import AnswerCutOffError, Batching, Decoded, ReportedUsage
+from huggingface_api_handler.inference.pricing.reported_usage import ReportedUsage
+from huggingface_api_handler.inference.protocols.base import AnswerCutOffError, Batching, Decoded
 from huggingface_api_handler.inference.protocols.openai_completions import OpenAICompletions
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Prediction
@@ -127,7 +128,7 @@ ANSWER = {
 def test_an_answer_is_what_the_task_reads_and_its_tokens_are_reported() -> None:
     parts, usage, unreadable = decoded(ANSWER)
     assert unreadable is None
-    assert usage == ReportedUsage(tokens=6)
+    assert usage == ReportedUsage(6, 2, 4)
     assert parts == [{"generated_text": " upon a time", "details": {"finish_reason": "length", "generated_tokens": 4}}]
     explain = {"finish_reason": "length", "tokens": 4}
     assert TASK.read(parts[0], "Once", model_settings(USING)) == Prediction(" upon a time", None, explain)
@@ -196,7 +197,7 @@ PIECES = [
 @pytest.mark.parametrize("body", [stream(*PIECES), stream(*PIECES, end=b"")])
 def test_a_stream_is_put_together(body: bytes) -> None:
     assert decoded(body).parts == decoded(ANSWER).parts
-    assert decoded(body).usage == ReportedUsage(tokens=6)
+    assert decoded(body).usage == ReportedUsage(6, 2, 4)
 
 
 @pytest.mark.parametrize("cut", [stream(PIECES[0], end=b""), stream(*PIECES)[:-40]])

@@ -14,7 +14,8 @@ from multidict import CIMultiDict
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import InferenceError, MediaError
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.protocols.base import Batching, Decoded, ReportedUsage
+from huggingface_api_handler.inference.pricing.reported_usage import ReportedUsage
+from huggingface_api_handler.inference.protocols.base import Batching, Decoded
 from huggingface_api_handler.inference.protocols.openai_images import OpenAIImages
 from huggingface_api_handler.inference.transport.client import Response
 from huggingface_api_handler.tasks import TASKS, Media
@@ -81,7 +82,7 @@ def test_the_image_itself_is_read_too() -> None:
 
 def test_tokens_are_reported() -> None:
     usage = {"total_tokens": 4000, "input_tokens": 50, "output_tokens": 3950}
-    assert decoded({"data": [{"b64_json": B64}], "usage": usage}).usage == ReportedUsage(tokens=4000)
+    assert decoded({"data": [{"b64_json": B64}], "usage": usage}).usage == ReportedUsage(4000, 50, 3950)
 
 
 @pytest.mark.parametrize("answer", [None, [], B64, {}, {"data": []}, {"data": [{}]}, {"data": B64}, {"image": B64}])

@@ -19,12 +19,12 @@ from huggingface_api_handler.inference.echoes import ServerError
 from huggingface_api_handler.inference.failures import Failure
 from huggingface_api_handler.inference.flow_control.batching import can_batch
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
+from huggingface_api_handler.inference.pricing.reported_usage import ReportedUsage
 from huggingface_api_handler.inference.protocols import discovery, servers
 from huggingface_api_handler.inference.protocols.base import (
     Batching,
     Body,
     Decoded,
-    ReportedUsage,
     WireProtocol,
 )
 from huggingface_api_handler.inference.protocols.discovery import DetectedServers

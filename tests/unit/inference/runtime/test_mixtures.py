@@ -19,9 +19,10 @@ from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.protocols.routing import Route, resolve_route
-from huggingface_api_handler.inference.runtime.context import Dependencies, _LimiterWithSlots
+from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.runtime.own_limiter import LimiterWithSlots
 from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -241,7 +242,7 @@ class Mixture:
         pick, loop = self.chance.choice, asyncio.get_running_loop()
         limiter: Any = Limiter(clock=loop.time)
         if pick([0, 0, 1]):
-            limiter = _LimiterWithSlots(limiter, asyncio.Semaphore(1))
+            limiter = LimiterWithSlots(limiter, asyncio.Semaphore(1))
         delay_s, latency_s = pick([0, 0.02, 1, 5]), pick([0, 0.01, 0.1, 1, 5])
         streams = []
         for _ in range(pick([1, 1, 2, 3])):

@@ -139,10 +139,12 @@ def test_what_an_older_version_stored_is_shown_and_counted_on(tmp_path: Path) ->
 def test_public_and_stored_names_stay_in_their_order() -> None:
     usage = Usage("t", "m", "h")
     later = ["failovers", "long_texts", "parts", "left_out"]
-    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later]
+    latest = ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "images"]
+    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending"]
     assert Usage.from_record(usage.to_record()) == usage
     public = [name for name in RECORD_OF_0_1_0 if name not in ("errors", "latencies")]
-    assert list(usage.as_dict()) == [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later]
+    shown = [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later, *latest, "usd", "usd_note"]
+    assert list(usage.as_dict()) == shown
 
 
 def test_a_query_that_ends_in_an_error_leaves_its_usage(service: Service, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What requests cost: usage as services report it, prices, and dollars."""
