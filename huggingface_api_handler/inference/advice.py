@@ -13,12 +13,19 @@ _OF_ADDRESSES = {
     410: "This address is gone. Check the endpoint and the model",
 }
 
+
+def _unpaid(payer: str) -> str:
+    return (
+        f"The requests are billed to {payer}, whose credits are used up or whose spending limit is reached. Add "
+        "credits or raise the limit at https://huggingface.co/settings/billing, or let an organisation pay with bill_to"
+    )
+
+
 HUGGING_FACE_ADVICE: Mapping[int, str] = {
     **_OF_ADDRESSES,
     401: "The key was not accepted. Give a valid one to CREATE ML_ENGINE (api_key or api_key_env), or set HF_TOKEN; "
     "keys are made at https://huggingface.co/settings/tokens",
-    402: "The account's included inference credits are used up. Add credits, or set bill_to to an organisation "
-    "that has them",
+    402: _unpaid("the owner of the key"),
     403: "The key may not do this. It needs the permission 'Make calls to Inference Providers', and access to the "
     "model where that is gated",
 }
@@ -43,12 +50,13 @@ KEYLESS_ADVICE: Mapping[int, str] = {
 """Advice by status, for any other server to which no key was sent."""
 
 
-def advice_for(url: str, *, has_key: bool) -> Mapping[int, str]:
+def advice_for(url: str, *, has_key: bool, bill_to: str | None = None) -> Mapping[int, str]:
     """The advice for what a server refuses.
 
     Args:
         url: What was asked.
         has_key: Whether a key was sent.
+        bill_to: The organisation that was named to pay; None where none was.
 
     Returns:
         What to do, by status.
@@ -58,5 +66,7 @@ def advice_for(url: str, *, has_key: bool) -> Mapping[int, str]:
     """
     host = urlsplit(url).hostname or ""
     if any(host == domain or host.endswith(f".{domain}") for domain in _HUGGING_FACE_DOMAINS):
-        return HUGGING_FACE_ADVICE
+        if bill_to is None:
+            return HUGGING_FACE_ADVICE
+        return {**HUGGING_FACE_ADVICE, 402: _unpaid(f"the organisation {bill_to!r} (bill_to)")}
     return OTHER_ADVICE if has_key else KEYLESS_ADVICE

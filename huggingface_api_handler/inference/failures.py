@@ -228,7 +228,12 @@ _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
 _MODEL_UNSUPPORTED = re.compile(
     r"not supported by provider|no longer supported|does not exist|model .{0,500}not found", re.I
 )
-_QUOTA_SPENT = re.compile(r"insufficient.quota|exceeded your current quota|plan and billing", re.I)
+_CREDITS_SPENT = re.compile(
+    r"insufficient.(quota|balance|credit)|not.enough.balance|exceeded your current quota|plan and billing"
+    r"|monthly included credits|spend(ing)?.limit",
+    re.I,
+)
+_MAY_BE_UNPAID = (403, 429)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
 
 
@@ -270,11 +275,11 @@ def classify_response(
         target = redirect_target(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
+    if status in _MAY_BE_UNPAID and retry_after_s is None and error.search(_CREDITS_SPENT):
+        return replace(failure, message=f"{message.rstrip('.')}. {advice[402]}")
     if status == 429:
         if retry_after_s is None and error.search(_LOGIN_REQUIRED):
             return replace(failure, message=f"{message}. {advice[401]}")
-        if retry_after_s is None and error.search(_QUOTA_SPENT):
-            return replace(failure, message=f"{message.rstrip('.')}. {advice[402]}")
         return replace(failure, kind=FailureKind.RATE_LIMITED)
     if status == 503:
         return _classify_unavailable(failure, error, wait_for_model)

@@ -178,10 +178,11 @@ def describe_model(
             leave that out.
 
     Returns:
-        ``model``, ``address``, ``key sent`` and, where it is known, ``max input tokens`` with who says it; then who
-        serves the model at Hugging Face, where that was asked (``hub_description.served_by``); then the provider's
-        name; or ``protocol`` with what the server is asked in, and how that is known, and the ``DESCRIBED_FIELDS`` that
-        the server says, or in ``server`` why it could not be reached.
+        ``model``, ``address``, ``key sent``; at Hugging Face ``billed to``; where it is known, ``max input tokens``
+        with who says it; then who serves the model at Hugging Face, where that was asked
+        (``hub_description.served_by``); then the provider's name; or ``protocol`` with what the server is asked in, and
+        how that is known, and the ``DESCRIBED_FIELDS`` that the server says, or in ``server`` why it could not be
+        reached.
 
     Raises:
         InputError: The model has no route (see ``routing.resolve_route``).
@@ -189,6 +190,8 @@ def describe_model(
     """
     route = resolve_route(engine, model)
     address: dict[str, object] = {"model": model.model, "address": route.url, "key sent": route.has_key}
+    if route.has_key and not route.endpoint:
+        address["billed to"] = engine.bill_to or "the owner of the key"
     with secret_in_use(route.secret):
         address.update(served_by(engine, model, http))
     found = http.submit(servers.detect(http, route, model.definition)).result() if servers is not None else route

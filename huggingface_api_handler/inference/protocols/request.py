@@ -235,7 +235,7 @@ def _read(response: Response, route: Route, model: ModelSettings, body: Body, ba
 def _refused(response: Response, error: ServerError, route: Route, model: ModelSettings, batch_size: int) -> Failure:
     """What a response says in place of an answer, whatever its status."""
     headers, wait = response.headers, model.options.wait_for_model
-    advice = advice_for(route.url, has_key=route.has_key)
+    advice = advice_for(route.url, has_key=route.has_key, bill_to=route.headers.get("x-hf-bill-to"))
     if response.is_success:
         return classify_error_in_answer(error, headers, batch_size=batch_size, wait_for_model=wait, advice=advice)
     failure = classify_response(

@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from huggingface_api_handler.inference.failures import FailureKind, classify_exception
+from huggingface_api_handler.inference.advice import advice_for
+from huggingface_api_handler.inference.echoes import ServerError
+from huggingface_api_handler.inference.failures import FailureKind, classify_exception, classify_response
 from tests.support.refusals import classify, error_in
 
 RECORDED = Path(__file__).parents[2] / "recorded"
@@ -265,3 +267,23 @@ def test_a_reason_holds_kind_status_words_and_attempts() -> None:
 
     failure = classify(500, CIMultiDict(), b'{"error":"boom"}')
     assert replace(failure, attempts=5).reason == "temporary failure 500: boom (after 5 attempts)"
+
+
+@pytest.mark.parametrize("status", [402, 403, 429])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You have exceeded your monthly included credits for Inference Providers.",
+        "Resource group spend limit reached",
+        "NOT_ENOUGH_BALANCE",
+        "You exceeded your current quota, please check your plan and billing details",
+    ],
+)
+def test_spent_credits_end_the_query_and_say_who_pays(status: int, words: str) -> None:
+    for bill_to, payer in ((None, "the owner of the key"), ("acme", "the organisation 'acme' (bill_to)")):
+        advice = advice_for("https://router.huggingface.co/v1/x", has_key=True, bill_to=bill_to)
+        failure = classify_response(status, {}, ServerError(words), advice=advice)
+        assert failure.kind is FailureKind.FATAL
+        assert failure.message.startswith(words.rstrip("."))
+        assert f"billed to {payer}" in failure.message
+        assert failure.input_message is None
