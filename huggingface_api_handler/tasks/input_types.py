@@ -211,6 +211,20 @@ def text_length(item: Input) -> int:
     return len(item) if isinstance(item, str) else len(str(cells_of(item)))
 
 
+def prompt_text(item: Input) -> str:
+    """The text of a prompt as it is sent, from its beginning, by which prompts that begin alike are found.
+
+    Args:
+        item: the input of a row of a chat.
+
+    Returns:
+        The prompt; of a conversation its messages, of a repair those of the prompt that is repaired.
+    """
+    if isinstance(item, Repair):
+        item = item.prompt
+    return item.messages if isinstance(item, Conversation) else str(item)
+
+
 def cells_of(item: Input) -> Hashable:
     """The cells of an input as plain values, which a stored answer is found by. It must not change between versions.
 
