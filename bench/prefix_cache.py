@@ -4,8 +4,8 @@ The table has prompts of a few shared prefixes, shuffled. The server is llama.cp
 each run, as many requests in flight as it has slots. It counts the tokens that it evaluates and those that it found
 cached (``/metrics``). Each row must be answered.
 
-``./tests/servers/run.sh llama`` makes the server's environment in the folder that SERVERS_ENVIRONMENTS names; this needs
-the same variable: ``SERVERS_ENVIRONMENTS=/tmp/servers python -m bench.prefix_cache``.
+``./tests/servers/run.sh llama`` makes the server's environment in the folder that SERVERS_ENVIRONMENTS names. Give
+this the same: ``SERVERS_ENVIRONMENTS=/tmp/servers python -m bench.prefix_cache``.
 """
 
 from __future__ import annotations
