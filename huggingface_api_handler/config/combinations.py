@@ -71,8 +71,9 @@ def _validate_columns_beside_template(settings: ModelSettings) -> None:
 
 
 def _refuse_two_inputs(settings: ModelSettings) -> None:
-    if {"column", "messages_column"} <= settings.columns.keys():
-        raise InputError("give column or messages_column, not both: messages are the whole of a prompt")
+    prompts = [name for name in ("column", "messages_column", "prompt_columns") if name in settings.columns]
+    if len(prompts) > 1:
+        raise InputError(f"give {' or '.join(prompts)}, not both: each is the whole of a prompt")
     check_columns = settings.definition.check_columns
     if check_columns is not None:
         check_columns(settings.columns)

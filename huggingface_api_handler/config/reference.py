@@ -18,7 +18,7 @@ NOT_ARGUMENTS = frozenset({"target", "columns"})
 _OF_LONG_TEXTS = frozenset({"long_text", "max_chunks"})
 """What every task takes, and does nothing where a text is not asked in parts."""
 
-_COLUMN_TYPES = {"values": "columns", "whole table": "columns"}
+_COLUMN_TYPES = {"values": "columns", "fields": "columns", "whole table": "columns"}
 _COLUMN_DESCRIPTIONS = {
     "text": "Column with the text",
     "labels": "Column with each row's own labels: a list, JSON, or names with commas between",
@@ -28,6 +28,8 @@ _COLUMN_DESCRIPTIONS = {
     "video": "Column with the videos",
     "table": "Column with a table in each cell, as JSON",
     "values": "Columns whose values are the row that is sent",
+    "fields": "Columns that make the prompt, each as a line such as 'product: Lamp', those first whose values repeat "
+    "most in the first rows of a query",
     "whole table": "Columns of this table, all rows of which are the table that is sent",
 }
 

@@ -54,7 +54,7 @@ NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint", "prices")
 _MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
 """Arguments whose value no error shows."""
 
-_SEVERAL_COLUMNS = ("values", "whole table")
+_SEVERAL_COLUMNS = ("values", "fields", "whole table")
 _MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
 _TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))

@@ -49,7 +49,8 @@ class Column(NamedTuple):
     """A column that a task reads, by the USING argument that names it.
 
     ``data_type`` is 'text', 'labels', 'messages' (JSON), 'image', 'audio', 'video', 'table' (JSON), or, where the
-    argument names several columns, 'values' (one row of them) or 'whole table' (all rows of them).
+    argument names several columns, 'values' (one row of them), 'fields' (one row of them with their names) or
+    'whole table' (all rows of them).
     """
 
     argument: str

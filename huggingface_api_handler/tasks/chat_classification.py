@@ -10,7 +10,7 @@ from ..errors import UnreadableAnswer
 from .base import MEGABYTE, Column, Prediction, Settings, Task
 from .chat_answers import Reply, reply_of
 from .classification import choose_label
-from .generation import LONG_PROMPT_ADVICE, fields_of, repair_for
+from .generation import LONG_PROMPT_ADVICE, PROMPT_FIELDS, fields_of, repair_for
 from .input_types import Input
 from .token_confidence import field_confidence, span_confidence
 
@@ -114,7 +114,7 @@ TASKS = (
         name=NAME,
         description="Puts one of your own labels on a text, or answers a question on it, by a chat model",
         default_model="meta-llama/Llama-3.1-8B-Instruct",
-        columns=(Column("column", required=False),),
+        columns=(Column("column", required=False), PROMPT_FIELDS),
         read=read_label,
         answer_schema=label_schema,
         system_prompt=instruction,

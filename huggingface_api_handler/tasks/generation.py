@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ..errors import UnreadableAnswer
 from .base import MEGABYTE, Column, Prediction, Settings, Task, best_of, object_with_text
 from .chat_answers import RAISE_MAX_TOKENS, Reply, reply_of
-from .input_types import Conversation, Input, Repair
+from .input_types import Conversation, Input, PromptFields, Repair
 from .output_schema import scored_field
 from .structured_output import FieldsInText, described, find_fields
 from .token_confidence import field_confidence
@@ -122,7 +122,7 @@ def repair_for(answer_schema: Callable[[Settings], Mapping[str, Any] | None]) ->
     """
 
     def repair(
-        item: str | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
+        item: str | PromptFields | Conversation | Repair, answer: object, error: UnreadableAnswer, settings: Settings
     ) -> Repair | None:
         schema = answer_schema(settings)
         if not schema or isinstance(item, Repair):
@@ -140,6 +140,9 @@ def repair_for(answer_schema: Callable[[Settings], Mapping[str, Any] | None]) ->
 
 
 _PROMPT = (Column("column", required=False),)
+
+PROMPT_FIELDS = Column("prompt_columns", "fields", required=False)
+"""Columns whose cells make the prompt of a chat, each with its name."""
 
 # It answers at once, at a low price and from several providers. openai/gpt-oss-120b, which Hugging Face's pages show
 # too, reasons first, and answers nothing where max_tokens is as small as it often is for a column of short answers.
@@ -173,7 +176,7 @@ TASKS = (
         aliases=("conversational", "chat"),
         operation="chat",
         default_model=_DEFAULT_MODEL,
-        columns=(*_PROMPT, Column("messages_column", "messages", required=False)),
+        columns=(*_PROMPT, PROMPT_FIELDS, Column("messages_column", "messages", required=False)),
         read=read_chat,
         value_type=reply_value,
         answer_schema=typed_schema,

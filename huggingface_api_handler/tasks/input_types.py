@@ -102,10 +102,25 @@ class Conversation:
 
 
 @dataclass(frozen=True)
+class PromptFields:
+    """A prompt of several cells of a row, each as ``(name of its column, text)``, in the order in which they are sent.
+
+    A stored answer is found by the fields in whatever order (``cells_of``). The best order is another for each table,
+    and no table is there when a model is made: the first query may read one row, and each worker of a cluster a part.
+    Were the order part of what is found, the same row would be paid for again in another table.
+    """
+
+    fields: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self.fields)
+
+
+@dataclass(frozen=True)
 class Repair:
     """A prompt with the answer that did not fit, and what was wrong with it."""
 
-    prompt: str | Conversation
+    prompt: str | PromptFields | Conversation
     answer: str
     complaint: str
 
@@ -113,7 +128,7 @@ class Repair:
 SeveralCells: TypeAlias = (
     TextPair | LabelledText | ContextQuestion | TableQuestion | LabelledMedia | MediaQuestion | PromptedMedia
 )
-Input: TypeAlias = str | MediaRef | Media | SeveralCells | TableRow | Conversation | Repair
+Input: TypeAlias = str | MediaRef | Media | SeveralCells | TableRow | Conversation | PromptFields | Repair
 
 _WITH_MEDIA = (LabelledMedia, MediaQuestion, PromptedMedia)
 
@@ -211,6 +226,20 @@ def text_length(item: Input) -> int:
     return len(item) if isinstance(item, str) else len(str(cells_of(item)))
 
 
+def prompt_text(item: Input) -> str:
+    """The text of a prompt as it is sent, from its beginning, by which prompts that begin alike are found.
+
+    Args:
+        item: the input of a row of a chat.
+
+    Returns:
+        The prompt; of a conversation its messages, of a repair those of the prompt that is repaired.
+    """
+    if isinstance(item, Repair):
+        item = item.prompt
+    return item.messages if isinstance(item, Conversation) else str(item)
+
+
 def cells_of(item: Input) -> Hashable:
     """The cells of an input as plain values, which a stored answer is found by. It must not change between versions.
 
@@ -224,4 +253,6 @@ def cells_of(item: Input) -> Hashable:
         return item.values
     if isinstance(item, Conversation):
         return item.messages
+    if isinstance(item, PromptFields):
+        return tuple(sorted(item.fields))
     return tuple(item) if isinstance(item, tuple) else item

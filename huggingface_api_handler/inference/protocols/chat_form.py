@@ -81,7 +81,8 @@ class ChatForm:
         """Say in words which JSON is wanted, where the form needs it.
 
         Args:
-            messages: The conversation. The last message of the user is made longer.
+            messages: The conversation. The last message of the user begins with these words, as all that is alike
+                does: a server then computes it once.
             task: The task to ask for.
             settings: The settings of the model.
         """
@@ -127,5 +128,5 @@ class ChatForm:
 
 def _longer(content: Any, words: str) -> Any:
     if isinstance(content, list):
-        return [*content, {"type": "text", "text": words}]
-    return f"{content}\n\n{words}"
+        return [{"type": "text", "text": words}, *content]
+    return f"{words}\n\n{content}"

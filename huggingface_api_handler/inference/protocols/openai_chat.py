@@ -11,7 +11,7 @@ import orjson
 
 from ...errors import UnreadableAnswer
 from ...tasks import Input, JSONObject, Media, Settings, Task
-from ...tasks.input_types import Conversation, PromptedMedia, Repair, data_uri, loaded_media
+from ...tasks.input_types import Conversation, PromptedMedia, PromptFields, Repair, data_uri, loaded_media
 from ..echoes import ServerError
 from ..failures import Failure
 from ..transport.client import Response
@@ -65,8 +65,8 @@ def chat_payload(task: Task, inputs: Sequence[Input], settings: Settings, form: 
 
 
 def _messages(item: Input) -> list[JSONObject]:
-    if isinstance(item, str):
-        return [{"role": "user", "content": item}]
+    if isinstance(item, (str, PromptFields)):
+        return [{"role": "user", "content": str(item)}]
     if isinstance(item, Repair):
         return [
             *_messages(item.prompt),

@@ -14,6 +14,7 @@ from ...tasks.input_types import Conversation, media_in, text_length
 from ..failures import Failure
 from ..flow_control.batching import can_batch, next_batch
 from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
+from ..flow_control.prefix_queue import PrefixQueue
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
 from ..storage.response_cache import NoResponseCache
@@ -62,7 +63,8 @@ class InputQueue:
         long_texts: LongTexts,
     ) -> None:
         self.batching, self.long_texts = batching, long_texts
-        self.waiting: deque[int] = deque()
+        is_prompt = task.operation == "chat"
+        self.waiting: deque[int] | PrefixQueue = PrefixQueue(source.inputs, source.part_of) if is_prompt else deque()
         self.is_provisional = False
         self.task, self._deps = task, dependencies
         self._source, self._on_cached, self._on_change = source, on_cached, on_change
@@ -209,7 +211,8 @@ class InputQueue:
         """
         if len(self.waiting) < MIN_WAITING_INPUTS:
             return []
-        candidates = sorted(islice(self.waiting, _CANDIDATES), key=lambda index: text_length(self.inputs[index]))
+        spread = islice(self.waiting, 0, None, -(-len(self.waiting) // _CANDIDATES))  # since neighbours are alike
+        candidates = sorted(spread, key=lambda index: text_length(self.inputs[index]))
         ranks = {len(candidates) * (number + 1) // (count + 1) for number in range(count)}
         chosen = [candidates[rank] for rank in sorted(ranks)]
         for index in chosen:
@@ -221,8 +224,11 @@ class InputQueue:
         """The batch of the next request."""
         if self._parts:
             return self._parts.popleft()
-        profile = self._deps.profile
-        batch = Batch(next_batch(self.task, self._source.inputs, self.waiting, profile, together=self.can_batch))
+        profile, waiting = self._deps.profile, self.waiting
+        if isinstance(waiting, PrefixQueue):
+            batch = Batch([waiting.popleft()])
+        else:
+            batch = Batch(next_batch(self.task, self._source.inputs, waiting, profile, together=self.can_batch))
         self._room.set()
         return batch
 
@@ -298,6 +304,7 @@ class InputQueue:
             index: of the input.
             part: its part of the server's answer.
         """
+        self._forget_prompt(index)
         key = self._keys.pop(index, None)
         if key is not None:
             self._deps.answers.put(key, part)
@@ -321,9 +328,14 @@ class InputQueue:
         Args:
             index: of the input.
         """
+        self._forget_prompt(index)
         self._keys.pop(index, None)
         if self._media.drop(index):
             self._room.set()
+
+    def _forget_prompt(self, index: int) -> None:
+        if isinstance(self.waiting, PrefixQueue):
+            self.waiting.on_done(index)
 
     async def _uncached(self, indexes: Sequence[int]) -> list[int]:
         """Those of ``indexes`` that no stored answer serves."""

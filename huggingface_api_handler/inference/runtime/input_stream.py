@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -94,6 +95,7 @@ class InputStream:
         self._call_soon = call_soon
         self._next = 0
         self._again: deque[int] = deque()
+        self._starts: list[int] = []
         self._lock = threading.Lock()
         self._added = asyncio.Event()
 
@@ -124,6 +126,7 @@ class InputStream:
         with self._lock:
             if not self.closed:
                 self.inputs.extend(inputs)
+                self._starts.append(self.count)
             self.count += len(inputs)
             is_taken = not self.closed
         self._wake()
@@ -141,6 +144,18 @@ class InputStream:
             index: of the first input that is still needed.
         """
         self.inputs.drop_before(index)
+        del self._starts[: self.part_of(index)]
+
+    def part_of(self, index: int) -> int:
+        """With which others an input was added: those of one frame, for which the caller waits together.
+
+        Args:
+            index: of an input that is held.
+
+        Returns:
+            A number that is larger the later they were added. It holds until ``drop_before``.
+        """
+        return bisect_right(self._starts, index) - 1
 
     @property
     def has_next(self) -> bool:

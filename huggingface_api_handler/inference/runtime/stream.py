@@ -14,6 +14,7 @@ from ...config.settings import ModelSettings
 from ...errors import InferenceError, SessionClosedError
 from ...redaction import secret_in_use
 from ...tasks import read_inputs
+from ...tasks.inputs import with_ordered_fields
 from ..telemetry import usage_log
 from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
@@ -67,7 +68,7 @@ def predict_frames(
     usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
     tally = FailureTally(min_failures)
-    live_rows, has_begun = 0, False
+    model, live_rows, has_begun = query.model, 0, False
     try:
         for frame in frames:
             if frame is None:
@@ -79,7 +80,9 @@ def predict_frames(
                 continue
             most_rows = _max_live_rows(usage, run.results.answered)
             with secret_in_use(query.route.secret):  # and not around a yield, which would hand it to the caller
-                items = read_inputs(query.model.definition, frame, query.model)
+                if model is query.model and len(frame):  # once: the rows of a query begin alike whatever their frame
+                    model = model.model_copy(update={"columns": with_ordered_fields(frame, model.columns)})
+                items = read_inputs(model.definition, frame, model)
             rows, inputs = deduplicator.rows(frame, items, most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop

@@ -23,6 +23,12 @@ USING engine = 'hf', task = 'text-classification', column = 'text',
   candidate_labels = ['complaint', 'praise', 'other'],
   question = 'What does the customer write?';
 
+-- @ replies: a prompt of several columns
+-- expect: done
+CREATE MODEL mindsdb.replies PREDICT reply
+USING engine = 'hf', task = 'chat', prompt_columns = ['text', 'product'],
+  system_prompt = 'Answer the review in one sentence.';
+
 -- @ knowledge-base: a knowledge base of MindsDB's
 -- expect: refused: knowledge bases
 -- MindsDB: not run: it wants the local server at its usual address
