@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 # Processes that share the unit tests.
 WORKERS ?= 2
+# Tests start hundreds of Pythons, which would compile the package each time where nothing compiled may be written.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
