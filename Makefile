@@ -82,6 +82,7 @@ faults: $(VENV)/.test
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
 	PARQUET_ROWS=200000 $(BIN)/python -m pytest tests/faults/test_parquet.py
+	KILLS=20 LEAK_QUERIES=1000 $(BIN)/python -m pytest tests/faults/test_kill.py tests/faults/test_leaks.py
 
 # Any bytes for an answer, hostile ones, then any arguments and cells, ten minutes each. Then the parsers, led by coverage,
 # where there is an atheris (on Linux); elsewhere it says NOT FUZZED.
@@ -96,7 +97,7 @@ fuzz: $(VENV)/.test
 
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
-	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/faults
+	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 PARQUET_ROWS=20000 KILLS=20 LEAK_QUERIES=1000 $(BIN)/python -m pytest tests/faults
 	WRITE_DOCS=1 $(BIN)/python -m pytest tests/unit/inference/media/test_loader.py tests/unit/inference/media/test_fetch.py tests/unit/inference/media/test_files.py
 	$(BIN)/python -m tools.reliability_report
 
