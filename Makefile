@@ -3,11 +3,17 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Before what builds this package in the checkout: one at a time.
+ALONE := tools/one_at_a_time.py pyproject.toml
+PIP := $(BIN)/python $(ALONE) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
 OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 # Processes that share the unit tests.
 WORKERS ?= 2
+# Suites that `make test` runs beside each other, each in one process.
+LANES ?= 2
+# Tests start hundreds of Pythons, which would compile the package each time where nothing compiled may be written.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
@@ -15,7 +21,7 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 # Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
 SQL_BENCHMARKS := semantic sql_memory
 
-.PHONY: demo demo-embedded test nightly lint checks unit peers faults test-faults fuzz reliability integration package \
+.PHONY: demo demo-embedded test suites nightly lint checks unit unit-coverage unit-rest on-mindsdb peers faults test-faults fuzz reliability integration package \
         test-cluster test-cluster-long redis test-local-models test-sql law test-sql-floors test-distributed \
         test-distributed-floors test-spark test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
@@ -27,8 +33,14 @@ demo: $(VENV)/.demo
 demo-embedded: $(VENV)-embedded/.demo
 	$(VENV)-embedded/bin/python -m huggingface_api_handler demo --embedded
 
-test: lint unit faults peers integration test-sql test-distributed package test-cluster test-local-models \
-      test-transformers test-servers test-floors test-pythons
+# In lanes, since most suites leave a core idle, and installations wait for disk and network. What a suite prints comes when
+# it ends.
+test:
+	@$(MAKE) --no-print-directory -j $(LANES) $(if $(filter output-sync,$(.FEATURES)),--output-sync) WORKERS=1 suites
+
+# `lint` installs $(VENV), and test-transformers needs nothing of it; then the longest first, so that the lanes end together.
+suites: lint test-transformers unit-coverage test-pythons on-mindsdb test-sql unit-rest faults test-distributed \
+        test-servers test-local-models test-floors peers package
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
 nightly: test-faults test-cluster-long fuzz audit law test-sql-floors test-distributed-floors test-spark \
@@ -51,8 +63,12 @@ checks:
 
 # Fails when fewer branches are covered than pyproject.toml says. Coverage doubles the time of what it watches, so the
 # many cases of few lines run without it.
-unit: $(VENV)/.test redis
+unit: unit-coverage unit-rest
+
+unit-coverage: $(VENV)/.test redis
 	$(BIN)/python -m pytest -n $(WORKERS) --cov=huggingface_api_handler -m "not same_on_every_python" tests/unit
+
+unit-rest: $(VENV)/.test redis
 	$(BIN)/python -m pytest -n $(WORKERS) -m same_on_every_python tests/unit
 
 # The same rows through hugging-py-face, on the same server.
@@ -66,6 +82,7 @@ faults: $(VENV)/.test
 test-faults: $(VENV)/.test
 	FAULT_ROWS=100000 $(BIN)/python -m pytest tests/faults/test_faults.py tests/faults/test_situations.py tests/faults/test_batches_kept.py
 	PARQUET_ROWS=200000 $(BIN)/python -m pytest tests/faults/test_parquet.py
+	KILLS=20 LEAK_QUERIES=1000 $(BIN)/python -m pytest tests/faults/test_kill.py tests/faults/test_leaks.py
 
 # Any bytes for an answer, hostile ones, then any arguments and cells, ten minutes each. Then the parsers, led by coverage,
 # where there is an atheris (on Linux); elsewhere it says NOT FUZZED.
@@ -80,9 +97,14 @@ fuzz: $(VENV)/.test
 
 # All of that in full, and docs/reliability.md made of its figures.
 reliability: $(VENV)/.test
-	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/faults
+	WRITE_DOCS=1 FAULT_ROWS=100000 FUZZ_SECONDS=600 PARQUET_ROWS=20000 KILLS=20 LEAK_QUERIES=1000 $(BIN)/python -m pytest tests/faults
 	WRITE_DOCS=1 $(BIN)/python -m pytest tests/unit/inference/media/test_loader.py tests/unit/inference/media/test_fetch.py tests/unit/inference/media/test_files.py
 	$(BIN)/python -m tools.reliability_report
+
+# Not beside each other: both put the handler into the one MindsDB of $(VENV), and take it out at their end.
+on-mindsdb: $(VENV)/.test redis
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory test-cluster
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration

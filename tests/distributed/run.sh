@@ -10,7 +10,11 @@ version=${1#"$extra"}
 environment=$2
 shift 2
 
-pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# One at a time, since it builds this package in the checkout.
+pip() {
+    "$environment/bin/python" tools/one_at_a_time.py pyproject.toml \
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
 
 make_environment() {
     echo "Installing .[$extra] into $environment, and what tests need beside it."

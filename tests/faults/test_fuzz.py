@@ -14,7 +14,7 @@ import pytest
 from tests.faults.conftest import ROOT
 from tests.support.results import record
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
 
 
 def fuzzed(target: str, out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A thousand queries leave no thread, socket, task or memory behind."""
+"""Hundreds of queries leave no thread, socket, task or memory behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.faults.conftest import FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
 
-QUERIES = int(os.environ.get("LEAK_QUERIES", "1000"))
+QUERIES = int(os.environ.get("LEAK_QUERIES", "300"))
 WARM = 50
 IDLE_CONNECTIONS = 4
 """Connections that are kept for the next query, and which may just have been lost or made."""
@@ -103,7 +103,7 @@ STALLED = Plan(share=1.0, kinds=("stall",), tag="leaks")
 
 
 @pytest.mark.parametrize("ask", [well, badly, cancelled, in_a_session_of_its_own])
-def test_a_thousand_queries_leave_nothing_behind(
+def test_hundreds_of_queries_leave_nothing_behind(
     ask: Callable[[FaultyService, int], None], faulty: FaultyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "_backoff_s", lambda policy, attempt: 0.0 * 2.0 ** (attempt - 1))

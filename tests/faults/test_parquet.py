@@ -30,7 +30,7 @@ from tests.faults.conftest import ROOT, FaultyService
 from tests.faults.plan import Plan
 from tests.support.results import record
 
-ROWS = int(os.environ.get("PARQUET_ROWS", "20000"))
+ROWS = int(os.environ.get("PARQUET_ROWS", "10000"))
 ROW_GROUP_ROWS = max(100, ROWS // 100)
 WORKERS = 4
 SCOPE = "the job"

@@ -8,7 +8,11 @@ cd "$(dirname "$0")/../.."
 environment=$1
 shift
 
-pip() { "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# One at a time, since it builds this package in the checkout.
+pip() {
+    "$environment/bin/python" tools/one_at_a_time.py pyproject.toml \
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
 
 make_environment() {
     local python
