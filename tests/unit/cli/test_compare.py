@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler import cli
+from huggingface_api_handler.cli import compare as compare_command
 from tests.conftest import Reply, Service
 
 Result = tuple[int, str, str]
@@ -207,3 +210,14 @@ def test_a_picture_needs_matplotlib_before_anything_is_asked(
     status, _, said = command(f"--picture={tmp_path / 'out.svg'}")
     assert (status, service.asked) == (2, [])
     assert 'Install with: pip install "huggingface_api_handler[plots]"' in said
+
+
+def test_the_page_names_all_statuses_and_options_that_exist() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "compare.md").read_text("utf-8")
+    statuses = re.findall(r"^  (\d+)  ", compare_command.EXIT_STATUSES, re.M)
+    assert re.findall(r"^\| (\d+) \|", page, re.M) == statuses
+    parser = argparse.ArgumentParser()
+    compare_command.add_arguments(parser)
+    assert {
+        option for option in re.findall(r"(?<![-\w])--[a-z][a-z-]+", page) if option not in parser.format_help()
+    } == set()
