@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .comparison import compare
     from .errors import InferenceError, InputError
     from .inference import predict
 
@@ -36,6 +37,10 @@ def __getattr__(attribute: str) -> object:
         from .inference import predict
 
         return predict
+    if attribute == "compare":
+        from .comparison import compare
+
+        return compare
     if attribute in ("InferenceError", "InputError"):
         from . import errors
 
@@ -53,6 +58,7 @@ __all__ = [
     "InferenceError",
     "InputError",
     "__version__",
+    "compare",
     "description",
     "icon_path",
     "name",

@@ -1,4 +1,4 @@
-"""The command line: sql, install, uninstall, status, doctor, serve, run, predict, tasks, demo."""
+"""The command line: sql, install, uninstall, status, doctor, serve, run, predict, compare, tasks, demo."""
 
 from __future__ import annotations
 
@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict_arguments(
         add_command("predict", "Predict a Parquet file of any length, row group by row group; resumable.", _predict)
     )
+    _add_compare_arguments(
+        add_command("compare", "Ask several models about a sample of a table: how good, how dear, how fast.", _compare)
+    )
     tasks = add_command("tasks", "List the tasks, or one with its arguments.", _tasks)
     tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
     tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
@@ -122,6 +125,12 @@ def _add_predict_arguments(predict: argparse.ArgumentParser) -> None:
     from .predict import add_arguments
 
     add_arguments(predict)
+
+
+def _add_compare_arguments(compare: argparse.ArgumentParser) -> None:
+    from .compare import add_arguments
+
+    add_arguments(compare)
 
 
 # Each command imports what it needs when it runs, so that --help is there at once and an extra may be missing.
@@ -194,6 +203,12 @@ def _predict(args: argparse.Namespace) -> int:
     from .predict import run_predict
 
     return run_predict(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from .compare import run_compare
+
+    return run_compare(args)
 
 
 def _tasks(args: argparse.Namespace) -> int:

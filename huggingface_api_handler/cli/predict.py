@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import HuggingFaceAPIError, InputError
+from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, pairs
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -40,7 +40,6 @@ _SHOWN_KINDS = 2
 _PROGRESS_LINE_INTERVAL_S = 60.0
 """Between two lines of progress where no terminal shows a bar."""
 
-_ENGINE_OPTIONS = ("endpoint", "provider", "protocol", "cache_dir", "store")
 _USING_OPTIONS = ("task", "column", "model", "target")
 
 
@@ -58,31 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--column", help="the column to read")
     parser.add_argument("--model", help="name on the Hub; by default the task's default model")
     parser.add_argument("--target", default="prediction", help="the column to write (default: %(default)s)")
-    parser.add_argument(
-        "--using",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help='any other argument of a model, such as candidate_labels=\'["a", "b"]\'; the value is JSON, or else a '
-        "text; may be repeated",
-    )
-    parser.add_argument("--endpoint", metavar="URL", help="server to ask instead of Hugging Face")
-    parser.add_argument("--provider", help="inference provider to ask")
-    parser.add_argument("--protocol", help="what the server at --endpoint is; by default it is found out")
-    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
-    parser.add_argument("--cache-dir", metavar="FOLDER", help="folder of the answer store")
-    parser.add_argument("--store", metavar="URL", help="server of the answer store, for several machines")
-    parser.add_argument(
-        "--engine",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any other argument of an engine, such as max_concurrency=16; may be repeated",
-    )
-    parser.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help="processes (default: 1)")
+    add_using(parser)
+    add_engine_arguments(parser)
+    parser.add_argument("--workers", type=at_least_one, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument(
         "--row-group-size",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="ROWS",
         help="rows of a row group of the output (default: the row groups of the input)",
     )
@@ -158,35 +138,12 @@ def _run(job: Job, row_group_rows: int | None) -> int:
 
 
 def _arguments(args: argparse.Namespace) -> Arguments:
-    from ..config.normalize import KEY_NAMES
     from ..runners.parquet.job import Arguments
 
-    using = _pairs("--using", args.using)
-    engine = _pairs("--engine", args.engine)
-    for name in KEY_NAMES:
-        if name in engine:
-            raise InputError(
-                "a key on a command line can be read by every user of the machine. Put it into a variable of the "
-                "environment, and name that: --api-key-env NAME"
-            )
+    using, engine = pairs("--using", args.using), engine_arguments(args)
     using.update({name: value for name in _USING_OPTIONS if (value := getattr(args, name)) is not None})
-    engine.update({name: value for name in _ENGINE_OPTIONS if (value := getattr(args, name)) is not None})
     source, out = (str(Path(path).absolute()) for path in (args.source, args.out))
     return Arguments(source, out, using, engine, args.api_key_env, args.workers)
-
-
-def _pairs(option: str, texts: list[str]) -> dict[str, object]:
-    """The arguments that are given as KEY=VALUE."""
-    pairs: dict[str, object] = {}
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark or not name:
-            raise InputError(f"{option} takes KEY=VALUE, such as {option} max_requests=100, not {text!r}")
-        try:
-            pairs[name] = json.loads(value)
-        except ValueError:
-            pairs[name] = value
-    return pairs
 
 
 def _check_files(source: Path, out: Path, *, is_replaced: bool) -> None:
@@ -295,10 +252,3 @@ def _say(*lines: str) -> None:
     for line in lines:
         with suppress(BrokenPipeError):
             print(line, file=sys.stderr, flush=True)
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number

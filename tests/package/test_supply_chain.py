@@ -35,6 +35,7 @@ def test_all_extras_are_looked_at() -> None:
         "local-all",
         "sql",
         "transformers",
+        "plots",
         "metrics",
         "tracing",
         "redis",

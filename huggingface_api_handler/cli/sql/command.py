@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
-from .cost_question import DEFAULT_MAX_DOLLARS, DEFAULT_MAX_REQUESTS, CostQuestion, Estimate
+from .cost_question import DEFAULT_MAX_DOLLARS, DEFAULT_MAX_REQUESTS, CostQuestion, Estimate, ask_in_terminal
 from .output import FORMATS
 from .runner import Runner, message_of, say
 from .watch import Watch
@@ -85,7 +85,7 @@ def run_sql(args: argparse.Namespace) -> int:
         return 1
     is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     watch = Watch(has_bars=sys.stderr.isatty())
-    question = CostQuestion(args.max_requests, args.max_dollars, _ask if is_terminal else None, args.yes)
+    question = CostQuestion(args.max_requests, args.max_dollars, ask_in_terminal if is_terminal else None, args.yes)
 
     def confirm(estimate: Estimate) -> bool:
         """Ask the person, before a model is asked."""
@@ -150,12 +150,6 @@ def _reading_failed(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"The script {error.filename} cannot be read: {error.strerror}"
     return f"The script is not in UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else str(error)
-
-
-def _ask(question: str) -> bool:
-    """Put a question on the terminal."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _history_path() -> Path:

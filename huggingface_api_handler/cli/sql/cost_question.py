@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -109,7 +110,7 @@ class CostQuestion:
         cost = cost_of(estimate)
         sent = "No more was sent" if estimate.model in self._asked else "Nothing was sent"
         if self.ask is None:
-            raise DeclinedError(f"{cost}. {sent} to it. {self._what_to_add()}")
+            raise DeclinedError(f"{cost}. {sent} to {estimate.model}. {self._what_to_add()}")
         if not self.ask(f"{cost}. Send them?"):
             raise DeclinedError(f"{sent} to {estimate.model}")
         self._requests, self._dollars = 0, 0.0  # what was agreed to is not counted again
@@ -122,6 +123,19 @@ class CostQuestion:
         if self._dollars > self.max_dollars:
             options.append(f"--max-dollars {math.ceil(self._dollars * 100) / 100:.2f}")
         return f"Add {' '.join(options)} to allow so much, or --yes to allow everything"
+
+
+def ask_in_terminal(question: str) -> bool:
+    """Put a question to whoever sits there.
+
+    Args:
+        question: With its question mark.
+
+    Returns:
+        True for yes.
+    """
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def cost_of(estimate: Estimate) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from huggingface_api_handler import cli
 from huggingface_api_handler.cli import predict as predict_command
+from huggingface_api_handler.cli.arguments import pairs
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.runners.parquet import supervisor as supervisor_module
@@ -144,8 +145,8 @@ def test_numbers_are_at_least_one_and_names_are_whole(command: Any, arguments: l
 
 
 def test_values_are_json_or_text() -> None:
-    pairs = predict_command._pairs("--using", ['labels={"A": "b"}', "threshold=0.5", "question=is it = good?", "x="])
-    assert pairs == {"labels": {"A": "b"}, "threshold": 0.5, "question": "is it = good?", "x": ""}
+    found = pairs("--using", ['labels={"A": "b"}', "threshold=0.5", "question=is it = good?", "x="])
+    assert found == {"labels": {"A": "b"}, "threshold": 0.5, "question": "is it = good?", "x": ""}
 
 
 def test_a_dry_run_asks_nothing_and_leaves_nothing(command: Any, files: tuple[Path, Path], service: Service) -> None:
