@@ -165,7 +165,7 @@ def test_a_model_without_a_task_says_why_it_was_not_asked(service: Service) -> N
         ({"models": "right"}, "models takes a list of models"),
         ({"models": ["right", "right"]}, "two of the models are called 'right'"),
         ({"models": ["right"], "column": "txet"}, "no column 'txet'; did you mean 'text'"),
-        ({"models": ["right"], "truth": "lable"}, "no column 'lable'; did you mean 'label'"),
+        ({"models": ["right"], "truth": "labels"}, "no column 'labels'; did you mean 'label'"),
         ({"models": ["right"], "sample": 0}, "sample takes a number of rows from 1 on"),
         ({"models": ["right"], "using": {"output": "all"}}, "only labels can be compared"),
         ({"models": ["right"], "task": "feature-extraction"}, "only labels can be compared"),
