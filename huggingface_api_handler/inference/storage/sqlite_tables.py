@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
-from . import response_table
+from . import claim_table, response_table
 from .secret import Seal
 from .sqlite import Store
-from .tables import MergeUsage, PendingRows, Tables, UsageHistory, reservable
+from .tables import NOTHING_CLAIMED, Claimed, MergeUsage, PendingRows, Tables, UsageHistory, reservable
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ class SqliteAnswers:
             store: Where answers are stored.
         """
         self._store = store
+        self._ended_deleted_at = float("-inf")
 
     def secret(self) -> bytes:
         """As of ``AnswerTable.secret``."""
@@ -119,6 +120,41 @@ class SqliteAnswers:
     def index(self) -> None:
         """As of ``AnswerTable.index``."""
         self._store.run(response_table.index, None)
+
+    def claim(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> Future[Claimed]:
+        """As of ``AnswerTable.claim``.
+
+        Args:
+            seal: Of their scope.
+            query: The query's key.
+            keys: Whose answers are to be asked for.
+            token: Of who claims.
+            lease_s: Seconds after which the claims end.
+
+        Returns:
+            Which of them others have.
+        """
+
+        def claim(connection: sqlite3.Connection) -> Claimed:
+            """Claim, and now and then delete what has ended."""
+            now = time.time()
+            if not 0 <= now - self._ended_deleted_at < lease_s:
+                self._ended_deleted_at = now
+                claim_table.delete_ended(connection, now, lease_s)
+            return claim_table.claim(connection, query, keys, token, lease_s, now)
+
+        return self._store.run(self._if_same_secret(seal, claim, NOTHING_CLAIMED), NOTHING_CLAIMED)
+
+    def release(self, seal: Seal, keys: Sequence[bytes], token: bytes) -> None:
+        """As of ``AnswerTable.release``.
+
+        Args:
+            seal: Of their scope.
+            keys: Whose claims are to end.
+            token: Of who has claimed them.
+        """
+        releasing = partial(claim_table.release, keys=keys, token=token)
+        self._store.run(self._if_same_secret(seal, releasing, None), None)
 
     def _if_same_secret(
         self, seal: Seal, operation: Callable[[sqlite3.Connection], T], default: T
