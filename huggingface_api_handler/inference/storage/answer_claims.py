@@ -25,7 +25,11 @@ _LOOK_S = CLAIM_LEASE_S / 2
 
 
 class AnswerClaims:
-    """The claims of one query. Belongs to one event loop."""
+    """The claims of one query. Belongs to one event loop.
+
+    Attributes:
+        has_company: Whether other queries of the same key may have asked for anything since this one began.
+    """
 
     def __init__(self, table: AnswerTable, seal: Seal, query: bytes) -> None:
         """Claim nothing yet.
@@ -38,7 +42,7 @@ class AnswerClaims:
         self._table, self._seal, self._query = table, seal, query
         self._token = secrets.token_bytes(TOKEN_BYTES)
         self._checked_at: float | None = None
-        self._has_company = False
+        self.has_company = False
 
     async def claim(self, keys: Sequence[bytes]) -> Collection[bytes]:
         """Claim answers, and renew the claims that the query has.
@@ -51,7 +55,7 @@ class AnswerClaims:
         """
         claiming = self._table.claim(self._seal, self._query, keys, self._token, CLAIM_LEASE_S)
         claimed = await asyncio.wrap_future(claiming)
-        self._has_company = not (claimed.is_alone and self.is_alone)
+        self.has_company = not (claimed.is_alone and self.is_alone)
         self._checked_at = asyncio.get_running_loop().time()
         return claimed.by_others
 
@@ -69,7 +73,7 @@ class AnswerClaims:
         now = asyncio.get_running_loop().time()
         if self._checked_at is None:
             self._checked_at = now
-        return not self._has_company and now - self._checked_at < _LOOK_S
+        return not self.has_company and now - self._checked_at < _LOOK_S
 
     def is_outdated(self, looked_at: float) -> bool:
         """Whether others may have stored an answer, and their claim has ended, since it was looked for.

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from .tables import Claimed
 
-_NO_OWNER = b""
-"""Owner of the rows of keys, so that each key has one row."""
+_MAX_LEASE_S = 60.0
+"""More than any claim lasts. One that would last longer is of a clock that was ahead, and counts as ended."""
 
 
 def claim(
@@ -32,15 +32,14 @@ def claim(
     Returns:
         Which of the keys others have.
     """
-    expires_at = now + lease_s
-    member = (query, token, now, expires_at)
-    is_alone = connection.execute(_OTHER_QUERY, member).fetchone() is None
+    expires_at, latest = now + lease_s, now + _MAX_LEASE_S
+    is_alone = connection.execute(_OTHER_QUERY, (query, token, now, latest)).fetchone() is None
     connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, 0, ?)", (query, token, expires_at))
     if not keys:
         return Claimed(frozenset(), is_alone)
     place = _as_number(token)
     sought = _joined(keys)
-    by_others = {row[0] for row in connection.execute(_BY_OTHERS, (*sought, place, now, expires_at))}
+    by_others = {row[0] for row in connection.execute(_BY_OTHERS, (*sought, place, now, latest))}
     if by_others:
         sought = _joined([key for key in keys if key not in by_others])
     connection.execute(_CLAIM, (*sought, place, expires_at))
@@ -58,15 +57,14 @@ def release(connection: sqlite3.Connection, keys: Sequence[bytes], token: bytes)
     connection.execute(_RELEASE, (*_joined(keys), _as_number(token)))
 
 
-def delete_ended(connection: sqlite3.Connection, now: float, lease_s: float) -> None:
-    """Delete claims that have ended, and those of a clock that was ahead.
+def delete_ended(connection: sqlite3.Connection, now: float) -> None:
+    """Delete claims that have ended.
 
     Args:
         connection: The store's.
         now: Seconds since 1970.
-        lease_s: The longest that a claim may last from now.
     """
-    connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + lease_s))
+    connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + _MAX_LEASE_S))
 
 
 def _joined(keys: Sequence[bytes]) -> tuple[bytearray, int]:

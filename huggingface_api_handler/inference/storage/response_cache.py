@@ -114,7 +114,7 @@ class ResponseCache:
     @property
     def is_known_empty(self) -> bool:
         """Whether ``lookup`` is certain to find nothing. False until the first ``lookup`` has ended."""
-        return not self._read or self._was_asked_before is False
+        return not self._read or (self._was_asked_before is False and not (self.claims and self.claims.has_company))
 
     def look_again(self) -> None:
         """Find from now on what other processes have stored meanwhile, too. It may be called on any thread.

@@ -140,7 +140,7 @@ class SqliteAnswers:
             now = time.time()
             if not 0 <= now - self._ended_deleted_at < lease_s:
                 self._ended_deleted_at = now
-                claim_table.delete_ended(connection, now, lease_s)
+                claim_table.delete_ended(connection, now)
             return claim_table.claim(connection, query, keys, token, lease_s, now)
 
         return self._store.run(self._if_same_secret(seal, claim, NOTHING_CLAIMED), NOTHING_CLAIMED)
