@@ -93,7 +93,7 @@ class MemoryAnswers:
         self.claims.update((key, (token, now + lease_s)) for key in keys if key not in by_others)
         return done(Claimed(by_others, not members - {token}))
 
-    def release(self, seal: Seal, keys: Sequence[bytes], token: bytes) -> None:
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
         """As of ``AnswerTable``."""
         for key in keys:
             if self.claims.get(key, (b"", 0.0))[0] == token:

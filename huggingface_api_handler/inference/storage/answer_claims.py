@@ -65,7 +65,7 @@ class AnswerClaims:
         Args:
             keys: Of the answers.
         """
-        self._table.release(self._seal, keys, self._token)
+        self._table.release(self._seal, self._query, keys, self._token, CLAIM_LEASE_S)
 
     @property
     def is_alone(self) -> bool:

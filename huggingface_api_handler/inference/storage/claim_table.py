@@ -1,23 +1,39 @@
 """SQL of claims: which answers are being asked for, so that no other process of the machine asks for them too.
 
-They are in the table ``leases``, which 0.1.0 made: a row for each claimed key, with the token of who claims as a number
-in ``places``, and one for each query that claims, with the token as ``owner``. Rows that have ended are deleted by
-whoever claims next. All functions run on the store's thread, in a transaction.
+They are in the table ``leases``, which 0.1.0 made. A row has the keys that were claimed at once, or released: a row for
+each key would write a page for nearly every one (13 us a key became 0.8, of 256 at once). ``route`` is the query's key,
+``places`` how many keys, below zero where they were released, and ``owner`` the token of who claims, a number, and the
+keys. Of two rows of one owner the one with the higher number counts. Rows that have ended are deleted by whoever claims
+next.
+
+All functions run on the store's thread, in a transaction.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Sequence
 
-from .tables import Claimed
+from .tables import TOKEN_BYTES, Claimed
 
 _MAX_LEASE_S = 60.0
 """More than any claim lasts. One that would last longer is of a clock that was ahead, and counts as ended."""
 
+_NUMBER = struct.Struct(">Q")
+"""The number of a row."""
+
+_HEAD_BYTES = TOKEN_BYTES + _NUMBER.size
+
 
 def claim(
-    connection: sqlite3.Connection, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float, now: float
+    connection: sqlite3.Connection,
+    query: bytes,
+    keys: Sequence[bytes],
+    token: bytes,
+    number: int,
+    lease_s: float,
+    now: float,
 ) -> Claimed:
     """As of ``tables.AnswerTable.claim``.
 
@@ -26,35 +42,39 @@ def claim(
         query: The query's key.
         keys: What is to be claimed.
         token: Of who claims.
+        number: Higher than those of the owner's rows so far.
         lease_s: Seconds after which the claims end.
         now: Seconds since 1970.
 
     Returns:
         Which of the keys others have.
     """
-    expires_at, latest = now + lease_s, now + _MAX_LEASE_S
-    is_alone = connection.execute(_OTHER_QUERY, (query, token, now, latest)).fetchone() is None
-    connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, 0, ?)", (query, token, expires_at))
-    if not keys:
-        return Claimed(frozenset(), is_alone)
-    place = _as_number(token)
-    sought = _joined(keys)
-    by_others = {row[0] for row in connection.execute(_BY_OTHERS, (*sought, place, now, latest))}
-    if by_others:
-        sought = _joined([key for key in keys if key not in by_others])
-    connection.execute(_CLAIM, (*sought, place, expires_at))
-    return Claimed(by_others, is_alone)
+    own_end = token + b"\xff" * (_NUMBER.size + 1)
+    others = connection.execute(_OTHERS, (query, token, own_end, now, now + _MAX_LEASE_S)).fetchall()
+    held: dict[bytes, set[bytes]] = {}
+    for owner, places in sorted(others):
+        of_owner = held.setdefault(owner[:TOKEN_BYTES], set())
+        of_owner.update(_keys(owner, places)) if places >= 0 else of_owner.difference_update(_keys(owner, places))
+    by_others = {key for key in keys if any(key in each for each in held.values())} if held else frozenset[bytes]()
+    mine = [key for key in keys if key not in by_others] if by_others else keys
+    _insert(connection, query, mine, token, number, len(mine), now + lease_s)
+    return Claimed(by_others, is_alone=not held)
 
 
-def release(connection: sqlite3.Connection, keys: Sequence[bytes], token: bytes) -> None:
+def release(
+    connection: sqlite3.Connection, query: bytes, keys: Sequence[bytes], token: bytes, number: int, expires_at: float
+) -> None:
     """As of ``tables.AnswerTable.release``.
 
     Args:
         connection: The store's.
+        query: The query's key.
         keys: Whose claims are to end.
         token: Of who has claimed them.
+        number: As of ``claim``.
+        expires_at: When all claims that were made so far have ended, in seconds since 1970.
     """
-    connection.execute(_RELEASE, (*_joined(keys), _as_number(token)))
+    _insert(connection, query, keys, token, number, -len(keys), expires_at)
 
 
 def delete_ended(connection: sqlite3.Connection, now: float) -> None:
@@ -67,31 +87,26 @@ def delete_ended(connection: sqlite3.Connection, now: float) -> None:
     connection.execute("DELETE FROM leases WHERE expires NOT BETWEEN ? AND ?", (now, now + _MAX_LEASE_S))
 
 
-def _joined(keys: Sequence[bytes]) -> tuple[bytearray, int]:
-    # In their order, so that each page of the table is found once.
-    return bytearray(b"".join(sorted(keys))), len(keys[0]) if keys else 1
+def _insert(
+    connection: sqlite3.Connection,
+    query: bytes,
+    keys: Sequence[bytes],
+    token: bytes,
+    number: int,
+    places: int,
+    expires_at: float,
+) -> None:
+    owner = b"".join((token, _NUMBER.pack(number), *keys))
+    connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", (query, owner, places, expires_at))
 
 
-def _as_number(token: bytes) -> int:
-    return int.from_bytes(token, "big", signed=True)
+def _keys(owner: bytes, places: int) -> Sequence[bytes]:
+    count = abs(places)
+    return struct.unpack_from(f"{(len(owner) - _HEAD_BYTES) // max(1, count)}s" * count, owner, _HEAD_BYTES)
 
 
-_OTHER_QUERY = """
-    SELECT 1 FROM leases WHERE route = ?1 AND owner <> ?2 AND owner <> x'' AND expires > ?3 AND expires <= ?4 LIMIT 1
+_OTHERS = """
+    SELECT owner, places FROM leases WHERE route = ?1 AND owner < ?2 AND expires > ?4 AND expires <= ?5
+    UNION ALL SELECT owner, places FROM leases WHERE route = ?1 AND owner > ?3 AND expires > ?4 AND expires <= ?5
 """
-
-_SOUGHT = """
-    WITH RECURSIVE sought(start) AS (
-        SELECT 1 WHERE length(?1) > 0 UNION ALL SELECT start + ?2 FROM sought WHERE start + ?2 < length(?1)
-    )
-"""
-# One parameter for all keys, as of ``response_table``.
-
-_BY_OTHERS = f"""{_SOUGHT}
-    SELECT leases.route FROM sought CROSS JOIN leases ON leases.route = substr(?1, start, ?2) AND leases.owner = x''
-    WHERE places <> ?3 AND expires > ?4 AND expires <= ?5"""  # noqa: S608
-
-_CLAIM = f"{_SOUGHT} INSERT OR REPLACE INTO leases SELECT substr(?1, start, ?2), x'', ?3, ?4 FROM sought"  # noqa: S608
-
-_RELEASE = f"""{_SOUGHT} DELETE FROM leases
-    WHERE (route, owner) IN (SELECT substr(?1, start, ?2), x'' FROM sought) AND places = ?3"""  # noqa: S608
+"""Without the owner's own rows, which are the most where it is alone."""

@@ -187,13 +187,15 @@ class RedisAnswers:
 
         return self._run(seal, claim, NOTHING_CLAIMED, away=NOTHING_CLAIMED)
 
-    def release(self, seal: Seal, keys: Sequence[bytes], token: bytes) -> None:
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
         """As of ``AnswerTable.release``.
 
         Args:
             seal: Of their scope.
+            query: Is not needed.
             keys: Whose claims are to end.
             token: Of who has claimed them.
+            lease_s: Is not needed.
         """
 
         def release(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ class SqliteAnswers:
         """
         self._store = store
         self._ended_deleted_at = float("-inf")
+        self._claim_numbers = itertools.count()
 
     def secret(self) -> bytes:
         """As of ``AnswerTable.secret``."""
@@ -135,25 +137,32 @@ class SqliteAnswers:
             Which of them others have.
         """
 
+        number = next(self._claim_numbers)
+
         def claim(connection: sqlite3.Connection) -> Claimed:
             """Claim, and now and then delete what has ended."""
             now = time.time()
             if not 0 <= now - self._ended_deleted_at < lease_s:
                 self._ended_deleted_at = now
                 claim_table.delete_ended(connection, now)
-            return claim_table.claim(connection, query, keys, token, lease_s, now)
+            return claim_table.claim(connection, query, keys, token, number, lease_s, now)
 
         return self._store.run(self._if_same_secret(seal, claim, NOTHING_CLAIMED), NOTHING_CLAIMED)
 
-    def release(self, seal: Seal, keys: Sequence[bytes], token: bytes) -> None:
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
         """As of ``AnswerTable.release``.
 
         Args:
             seal: Of their scope.
+            query: The query's key.
             keys: Whose claims are to end.
             token: Of who has claimed them.
+            lease_s: Seconds after which the claims end in any case.
         """
-        releasing = partial(claim_table.release, keys=keys, token=token)
+        number, expires_at = next(self._claim_numbers), time.time() + lease_s
+        releasing = partial(
+            claim_table.release, query=query, keys=keys, token=token, number=number, expires_at=expires_at
+        )
         self._store.run(self._if_same_secret(seal, releasing, None), None)
 
     def _if_same_secret(

@@ -141,13 +141,15 @@ class AnswerTable(Protocol):
         """
         ...
 
-    def release(self, seal: Seal, keys: Sequence[bytes], token: bytes) -> None:
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
         """End claims before their time, in the background, since no answer will come.
 
         Args:
             seal: Of their scope.
+            query: As of ``claim``.
             keys: As of ``claim``. Those that others have are left alone.
             token: Of who has claimed them.
+            lease_s: As of ``claim``.
         """
         ...
 

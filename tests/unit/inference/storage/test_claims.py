@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ class Query:
         return self.table.claim(self.seal, self.query, [], self.token, LONG_S).result().is_alone
 
     def release(self, keys: list[bytes]) -> None:
-        self.table.release(self.seal, keys, self.token)
+        self.table.release(self.seal, self.query, keys, self.token, LONG_S)
 
 
 def test_a_key_is_one_querys_and_it_keeps_it(new_table: NewTable) -> None:
@@ -161,13 +162,12 @@ def test_a_store_that_cannot_be_used_claims_nothing(tmp_path: Path) -> None:
 def test_claims_that_have_ended_leave_the_file_and_a_clock_that_was_ahead_holds_nothing_up(tmp_path: Path) -> None:
     store = Store(tmp_path)
     table = SqliteAnswers(store)
-    store.run(
-        lambda connection: claim_table.claim(connection, QUERY, KEYS[:9], b"of a day", LONG_S, 4e9), None
-    ).result()
-    store.run(
-        lambda connection: claim_table.claim(connection, QUERY, KEYS[:9], b"of 1970.", LONG_S, 1.0), None
-    ).result()
+    for token, now in ((b"ahead...", 4e9), (b"of 1970.", 1.0)):
+        claiming = partial(
+            claim_table.claim, query=QUERY, keys=KEYS[:9], token=token, number=0, lease_s=LONG_S, now=now
+        )
+        store.run(claiming, None).result()
     assert Query(table).taken(KEYS[:1]) == set()
     left = store.run(lambda connection: connection.execute("SELECT count(*) FROM leases").fetchone()[0], 0)
-    assert left.result() == 2, "the key's and the query's"
+    assert left.result() == 1
     store.close()
