@@ -1,6 +1,6 @@
 """The claims of one query on answers: what it is about to ask for, so that no other query asks for it too.
 
-A claim is not taken back where its answer is stored: it ends by itself, after ``CLAIM_LEASE_S``. So whoever finds no
+A claim is not taken back where its answer is stored: it ends by itself, after ``ANSWER_CLAIM_S``. So whoever finds no
 claim knows that nothing was asked for so long, and that an answer which is older was there when it last looked. Only
 where no answer will come is a claim released.
 """
@@ -14,13 +14,13 @@ from collections.abc import Collection, Sequence
 from .secret import Seal
 from .tables import TOKEN_BYTES, AnswerTable
 
-CLAIM_LEASE_S = 5.0
+ANSWER_CLAIM_S = 5.0
 """Seconds for which a claim holds. What a killed process has claimed is asked by others so much later."""
 
-RENEWAL_INTERVAL_S = CLAIM_LEASE_S / 3
+RENEWAL_INTERVAL_S = ANSWER_CLAIM_S / 3
 """Between two renewals of what is on its way."""
 
-_LOOK_S = CLAIM_LEASE_S / 2
+_LOOK_S = ANSWER_CLAIM_S / 2
 """For so long a look for an answer counts, with a claim after it. The rest of a lease is for answers stored late."""
 
 
@@ -53,7 +53,7 @@ class AnswerClaims:
         Returns:
             The keys that another query has claimed.
         """
-        claiming = self._table.claim(self._seal, self._query, keys, self._token, CLAIM_LEASE_S)
+        claiming = self._table.claim(self._seal, self._query, keys, self._token, ANSWER_CLAIM_S)
         claimed = await asyncio.wrap_future(claiming)
         self.has_company = not (claimed.is_alone and self.is_alone)
         self._checked_at = asyncio.get_running_loop().time()
@@ -65,7 +65,7 @@ class AnswerClaims:
         Args:
             keys: Of the answers.
         """
-        self._table.release(self._seal, self._query, keys, self._token, CLAIM_LEASE_S)
+        self._table.release(self._seal, self._query, keys, self._token, ANSWER_CLAIM_S)
 
     @property
     def is_alone(self) -> bool:

@@ -52,9 +52,9 @@ def claim(
     own_end = token + b"\xff" * (_NUMBER.size + 1)
     others = connection.execute(_OTHERS, (query, token, own_end, now, now + _MAX_LEASE_S)).fetchall()
     held: dict[bytes, set[bytes]] = {}
-    for owner, places in sorted(others):
+    for owner, count in sorted(others):
         of_owner = held.setdefault(owner[:TOKEN_BYTES], set())
-        of_owner.update(_keys(owner, places)) if places >= 0 else of_owner.difference_update(_keys(owner, places))
+        of_owner.update(_keys(owner, count)) if count >= 0 else of_owner.difference_update(_keys(owner, count))
     by_others = {key for key in keys if any(key in each for each in held.values())} if held else frozenset[bytes]()
     mine = [key for key in keys if key not in by_others] if by_others else keys
     _insert(connection, query, mine, token, number, len(mine), now + lease_s)
@@ -93,16 +93,16 @@ def _insert(
     keys: Sequence[bytes],
     token: bytes,
     number: int,
-    places: int,
+    count: int,
     expires_at: float,
 ) -> None:
     owner = b"".join((token, _NUMBER.pack(number), *keys))
-    connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", (query, owner, places, expires_at))
+    connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", (query, owner, count, expires_at))
 
 
-def _keys(owner: bytes, places: int) -> Sequence[bytes]:
-    count = abs(places)
-    return struct.unpack_from(f"{(len(owner) - _HEAD_BYTES) // max(1, count)}s" * count, owner, _HEAD_BYTES)
+def _keys(owner: bytes, count: int) -> Sequence[bytes]:
+    keys = abs(count)
+    return struct.unpack_from(f"{(len(owner) - _HEAD_BYTES) // max(1, keys)}s" * keys, owner, _HEAD_BYTES)
 
 
 _OTHERS = """

@@ -181,8 +181,8 @@ class RedisAnswers:
             """Claim, some keys at a time."""
             by_others: set[bytes] = set()
             for some in self._claim_commands(keys):
-                places = cast("list[int]", _claim(client, list(map(_claim_key, some)), [token, lease_ms]))
-                by_others.update(some[place - 1] for place in places)
+                numbers = cast("list[int]", _claim(client, list(map(_claim_key, some)), [token, lease_ms]))
+                by_others.update(some[number - 1] for number in numbers)
             return Claimed(by_others, is_alone=False)
 
         return self._run(seal, claim, NOTHING_CLAIMED, away=NOTHING_CLAIMED)

@@ -20,7 +20,7 @@ from ...pieces import LARGE_BYTES
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
 from ..transport.large_bodies import off_loop
-from .answer_claims import CLAIM_LEASE_S, AnswerClaims
+from .answer_claims import ANSWER_CLAIM_S, AnswerClaims
 from .secret import Seal, owner_of
 from .tables import MAX_APPENDED_ROWS, AnswerTable, PendingRows
 
@@ -87,7 +87,7 @@ class ResponseCache:
         secret = blake2b(query, key=table_secret, digest_size=32).digest()
         self._query_key = secret[:KEY_BYTES]
         self._keyed_hash = blake2b(key=secret, digest_size=KEY_BYTES)
-        can_claim = read and ttl >= CLAIM_LEASE_S
+        can_claim = read and ttl >= ANSWER_CLAIM_S
         self.claims = AnswerClaims(table, self._seal, self._query_key) if can_claim else None
         self._pending: PendingRows = []
         self._previous_pending_rows = 0

@@ -20,7 +20,7 @@ from huggingface_api_handler.inference.protocols.routing import Route, resolve_r
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
-from huggingface_api_handler.inference.storage.answer_claims import CLAIM_LEASE_S
+from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -173,7 +173,7 @@ def test_queries_of_the_same_inputs_ask_each_once_between_them(order: str, batch
 def test_a_query_that_begins_while_another_runs_asks_what_that_one_has_not() -> None:
     async def scene(world: World) -> None:
         first = asyncio.create_task(Query(world, slots=2).run())
-        await asyncio.sleep(2 * CLAIM_LEASE_S)
+        await asyncio.sleep(2 * ANSWER_CLAIM_S)
         later = Query(world, [*TEXTS[300:], *TEXTS[:100], "another"], slots=2)
         await later.run()
         later.assert_right()
@@ -191,7 +191,7 @@ def test_an_answer_whose_claim_has_ended_is_found_by_who_looked_before_it_was_st
         await asyncio.sleep(1)
         await quick.run()
         (await begun).assert_right()
-        assert world.loop.time() > 3 * CLAIM_LEASE_S, "nothing was claimed any more when the last were sent"
+        assert world.loop.time() > 3 * ANSWER_CLAIM_S, "nothing was claimed any more when the last were sent"
         assert world.twice == 0
 
     in_world(scene)
@@ -206,7 +206,7 @@ def test_a_failure_is_not_inherited() -> None:
         failures = [query.executor.results.failures for query in (first, second)]
         assert sorted(map(len, failures)) == [0, 1]
         assert (world.asked[odd], world.twice) == (2, 1)
-        assert world.loop.time() < CLAIM_LEASE_S, "the claim was released"
+        assert world.loop.time() < ANSWER_CLAIM_S, "the claim was released"
 
     in_world(scene)
 
@@ -221,7 +221,7 @@ def test_what_a_cancelled_query_had_claimed_is_asked_at_once() -> None:
         first.cancel()
         await begun
         second.assert_right()
-        assert world.loop.time() < CLAIM_LEASE_S
+        assert world.loop.time() < ANSWER_CLAIM_S
 
     in_world(scene)
 
@@ -234,7 +234,7 @@ def test_what_a_killed_query_had_claimed_is_asked_when_the_claim_has_ended() -> 
         await second.run()
         second.assert_right()
         assert world.twice == 0
-        assert world.loop.time() < max(CLAIM_LEASE_S, FULL_TABLE_S) + 2, "others were asked meanwhile"
+        assert world.loop.time() < max(ANSWER_CLAIM_S, FULL_TABLE_S) + 2, "others were asked meanwhile"
 
     in_world(scene)
 
@@ -268,7 +268,7 @@ def test_a_query_whose_budget_is_spent_holds_no_claims() -> None:
         other.assert_right()
         assert (await begun).usage.requests == 10
         assert world.twice == 0
-        assert world.loop.time() < CLAIM_LEASE_S
+        assert world.loop.time() < ANSWER_CLAIM_S
 
     in_world(scene)
 
@@ -290,7 +290,7 @@ def test_a_slow_query_claims_few_inputs_ahead() -> None:
         held = sum(until > world.loop.time() for _, until in world.table.claims.values())
         begun.cancel()
         await asyncio.wait([begun])
-        assert 0 < held - CLAIM_LEASE_S / LATENCY_S < 20 / LATENCY_S
+        assert 0 < held - ANSWER_CLAIM_S / LATENCY_S < 20 / LATENCY_S
 
     in_world(scene)
 
@@ -300,7 +300,7 @@ def test_a_query_that_is_alone_looks_for_no_answer_that_nobody_stored() -> None:
         query = Query(world, slots=2)
         await query.run()
         query.assert_right()
-        assert world.loop.time() > 2 * CLAIM_LEASE_S
+        assert world.loop.time() > 2 * ANSWER_CLAIM_S
         assert world.table.selected == 0
         assert world.asked.total() == len(TEXTS)
 
@@ -324,7 +324,7 @@ def test_a_store_that_cannot_be_used_is_as_if_nobody_claimed() -> None:
         for query in queries:
             query.assert_right()
         assert world.asked.total() == 40
-        assert world.loop.time() < 2 * CLAIM_LEASE_S
+        assert world.loop.time() < 2 * ANSWER_CLAIM_S
 
     in_world(scene)
 
