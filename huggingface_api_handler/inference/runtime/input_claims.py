@@ -164,8 +164,10 @@ class InputClaims:
 
     def _fit_size(self, began_at: float, *, is_late: bool) -> None:
         """Claim more at once where claims are made often, or came when nothing was left; fewer where seldom."""
-        since_s = began_at - self._claimed_at
+        since_s, is_first = began_at - self._claimed_at, self._claimed_at == float("-inf")
         self._claimed_at = asyncio.get_running_loop().time()
+        if is_first:
+            return
         if is_late or since_s < _OFTEN_S:
             self._size = min(2 * self._size, _MAX_CLAIM_ROWS)
         elif since_s > _SELDOM_S:

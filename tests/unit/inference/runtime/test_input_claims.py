@@ -190,6 +190,7 @@ def test_an_answer_whose_claim_has_ended_is_found_by_who_looked_before_it_was_st
         begun = asyncio.create_task(slow.run())
         await asyncio.sleep(1)
         await quick.run()
+        assert quick.usage.requests == 100, "the slow query had not claimed them"
         (await begun).assert_right()
         assert world.loop.time() > 3 * ANSWER_CLAIM_S, "nothing was claimed any more when the last were sent"
         assert world.twice == 0
