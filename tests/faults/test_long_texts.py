@@ -90,6 +90,7 @@ class MemoryCache:
     """Stored answers, written at once."""
 
     is_backlogged = False
+    claims = None
 
     def __init__(self) -> None:
         self.stored: dict[bytes, object] = {}

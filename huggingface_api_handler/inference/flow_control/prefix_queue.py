@@ -63,8 +63,19 @@ class PrefixQueue:
         Args:
             indexes: of them.
         """
-        for part, members in groupby(indexes, self._part_of):
-            self._runs.append(_Run(part, deque(sorted(members, key=self._prompt))))
+        for part, members in groupby(self.in_order(indexes), self._part_of):
+            self._runs.append(_Run(part, deque(members)))
+
+    def in_order(self, indexes: Iterable[int]) -> list[int]:
+        """Sort prompts by their beginnings, those of each part of the query for themselves.
+
+        Args:
+            indexes: of them.
+
+        Returns:
+            The indexes in order.
+        """
+        return [index for _, members in groupby(indexes, self._part_of) for index in sorted(members, key=self._prompt)]
 
     def extendleft(self, indexes: Iterable[int]) -> None:
         """Add prompts before all others, as ``deque.extendleft`` does.

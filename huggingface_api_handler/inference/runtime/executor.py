@@ -109,7 +109,7 @@ class QueryExecutor:
         Raises:
             Exception: a defect of ours by which a task of the query failed.
         """
-        self._pool.start(self._queue.fill())
+        self._queue.start(self._pool.start)
         try:
             canary = await self._warm_up()
             await self._probe_batching(canary)
@@ -370,7 +370,7 @@ class QueryExecutor:
             return  # the rows that it is part of have failed, each by itself
         if self._model.on_error == "raise":
             self.stop(failure)
-        elif (reason := self._breaker.on_rejected(index, failure, len(self._queue.waiting))) is not None:
+        elif (reason := self._breaker.on_rejected(index, failure, self._queue.unsent)) is not None:
             self.stop(reason)
         else:
             self._follow_up(failure)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from itertools import islice
-from typing import Any
 
 from ...errors import MediaError
 from ...tasks import Input, Task
@@ -17,11 +16,12 @@ from ..flow_control.circuit_breaker import MIN_WAITING_INPUTS
 from ..flow_control.prefix_queue import PrefixQueue
 from ..flow_control.retry import Batch
 from ..protocols.base import Batching
-from ..storage.response_cache import NoResponseCache
 from .context import Dependencies
+from .input_claims import InputClaims
 from .input_stream import HeldInputs, InputStream
 from .loaded_media import LoadedMedia
 from .long_texts import LongTexts
+from .stored_answers import StoredAnswers
 
 _TEXT_WINDOW_ROWS = 2048
 _MEDIA_WINDOW_ROWS = 8
@@ -48,6 +48,7 @@ class InputQueue:
         batching: what the protocol says of several inputs in one request.
         waiting: indexes of inputs that are ready to be sent.
         long_texts: cuts the inputs that are too long for the model.
+        claims: the inputs that are not claimed yet, and those that other queries ask.
         is_provisional: whether batches are sent that no probe has shown to be answered rightly (see ``BatchTrial``).
     """
 
@@ -67,10 +68,12 @@ class InputQueue:
         self.waiting: deque[int] | PrefixQueue = PrefixQueue(source.inputs, source.part_of) if is_prompt else deque()
         self.is_provisional = False
         self.task, self._deps = task, dependencies
-        self._source, self._on_cached, self._on_change = source, on_cached, on_change
+        self._source, self._on_change = source, on_change
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
-        self._keys: dict[int, bytes] = {}
+        self._stored = stored = StoredAnswers(dependencies.answers, self.items, on_cached, self.drop)
+        waiting, parts = self.waiting, self._parts
+        self.claims = InputClaims(stored, dependencies, lambda: len(waiting) + len(parts), self._add, on_change)
         self._is_drained = self._only_cached = False
         self._room = asyncio.Event()
 
@@ -79,16 +82,25 @@ class InputQueue:
         """The inputs of the query by their index."""
         return self._source.inputs
 
-    async def fill(self) -> None:
+    def start(self, start: Callable[[Coroutine[None, None, None]], object]) -> None:
+        """Look inputs up and claim them from now on.
+
+        Args:
+            start: runs a task until it or the query ends.
+        """
+        start(self._fill())
+        start(self.claims.run())
+
+    async def _fill(self) -> None:
         """Add window after window, as fast as they are taken."""
         while indexes := await self._next_window():
             if self._media.is_needed:
                 indexes = await self._media.load(indexes)
             elif self._deps.check_link is not None and isinstance(self.inputs[indexes[0]], Conversation):
                 indexes = await self._media.check_links(indexes, self._deps.check_link)
-            uncached = await self._uncached(indexes)
+            uncached = await self._stored.look_up(indexes)
             await self.long_texts.ask_length(uncached)
-            self._add(uncached)
+            self._claim(uncached)
             await self.fill_parts()
         self._is_drained = True
         self._on_change()
@@ -104,10 +116,19 @@ class InputQueue:
                 self.waiting.clear()
                 self._add(waiting)
             while long_texts.is_due:
-                self._add(await self._uncached(await long_texts.cut()))
+                self._claim(await self._stored.look_up(await long_texts.cut()))
         finally:
             long_texts.filling -= 1
         self._on_change()
+
+    def _claim(self, indexes: Sequence[int]) -> None:
+        """Let inputs be claimed before they wait to be sent, where answers are claimed."""
+        if self.claims.is_on and not self._only_cached:
+            waiting = self.waiting  # a claim is for about a second's work: its prompts should begin alike
+            prompts = waiting.in_order(indexes) if isinstance(waiting, PrefixQueue) else indexes
+            self.claims.add(self._in_order(prompts))
+        else:
+            self._add(indexes)
 
     def _add(self, indexes: Sequence[int]) -> None:
         """Let inputs wait to be sent that no stored answer serves, but for those that are too long."""
@@ -115,9 +136,11 @@ class InputQueue:
         if self._only_cached:
             for index in (*together, *alone):
                 self.drop(index)
+            self._room.set()
             return
         self.waiting.extend(self._in_order(together))
         self._parts.extend(Batch([index]) for index in alone)
+        self._room.set()
         self._on_change()
 
     def _sift(self, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -125,13 +148,20 @@ class InputQueue:
         together, alone = self.long_texts.sift(indexes)
         if len(together) + len(alone) < len(indexes):
             for index in set(indexes).difference(together, alone):
-                self._keys.pop(index, None)
+                self._stored.forget(index)
         return together, alone
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will be added to ``waiting`` before another answer."""
-        return self._is_drained and not self.long_texts.is_busy
+        return self._is_drained and not (self.long_texts.is_busy or self.claims.is_busy)
+
+    @property
+    def _is_all_waiting(self) -> bool:
+        """Whether nothing more will be added to ``waiting`` soon: others may have claimed the rest."""
+        if self.claims.is_claiming:
+            return False
+        return self._source.is_starved or (self._is_drained and not self.long_texts.is_busy)
 
     async def _next_window(self) -> list[int]:
         """The next inputs, once there is room for them; none at the end."""
@@ -146,19 +176,22 @@ class InputQueue:
         return source.take(_MEDIA_WINDOW_ROWS if self._media.is_needed else _TEXT_WINDOW_ROWS)
 
     def _is_full(self) -> bool:
-        return len(self.waiting) >= _MAX_WAITING_ROWS or self._media.is_full
+        return len(self.waiting) + len(self.claims) >= _MAX_WAITING_ROWS or self._media.is_full
 
     def only_cached(self) -> None:
         """From now on add nothing to ask, and look only for stored answers.
 
         Media would have to be loaded to be looked for, so of media nothing more is found.
         """
+        self._stored.release([*self.waiting, *(index for batch in self._parts for index in batch.indexes)])
         if self._media.is_needed or self._deps.answers.is_known_empty:
             self._is_drained = True
             self.long_texts.clear()
+            self.claims.clear()
         else:
             self._only_cached = True
             self.long_texts.only_cached()
+            self.claims.only_cached()
             self._room.set()
 
     @property
@@ -171,12 +204,17 @@ class InputQueue:
         if self._parts:
             return True
         if self.waiting:
-            if self.finished or self._source.is_starved or len(self.waiting) >= 2 * self._deps.profile.batch_size.best:
+            if self._is_all_waiting or len(self.waiting) >= 2 * self._deps.profile.batch_size.best:
                 return True
             if not self.can_batch or self._is_full():
                 return True
         self.long_texts.wake()  # another query may have found how long a text may be
         return False
+
+    @property
+    def unsent(self) -> int:
+        """How many inputs wait to be sent, or to be claimed before."""
+        return len(self.waiting) + self.claims.unclaimed
 
     def open_inputs(self, done: int) -> int:
         """How many inputs have neither answer nor failure.
@@ -223,6 +261,7 @@ class InputQueue:
     def take(self) -> Batch:
         """The batch of the next request."""
         if self._parts:
+            self.claims.on_change()
             return self._parts.popleft()
         profile, waiting = self._deps.profile, self.waiting
         if isinstance(waiting, PrefixQueue):
@@ -230,6 +269,7 @@ class InputQueue:
         else:
             batch = Batch(next_batch(self.task, self._source.inputs, waiting, profile, together=self.can_batch))
         self._room.set()
+        self.claims.on_change()
         return batch
 
     def isolate_long(self, batch: Batch, failure: Failure) -> list[Batch] | None:
@@ -305,9 +345,7 @@ class InputQueue:
             part: its part of the server's answer.
         """
         self._forget_prompt(index)
-        key = self._keys.pop(index, None)
-        if key is not None:
-            self._deps.answers.put(key, part)
+        self._stored.put(index, part)
         if self._media.is_needed and self._media.drop(index):
             self._room.set()
 
@@ -318,9 +356,7 @@ class InputQueue:
             index: of the input.
             part: its part of the server's answer, a large one.
         """
-        key = self._keys.pop(index, None)
-        if key is not None:
-            await self._deps.answers.put_large(key, part)
+        await self._stored.put_large(index, part)
 
     def drop(self, index: int) -> None:
         """Forget all of an input that is done with.
@@ -329,7 +365,8 @@ class InputQueue:
             index: of the input.
         """
         self._forget_prompt(index)
-        self._keys.pop(index, None)
+        self._stored.forget(index)
+        self.claims.on_change()
         if self._media.drop(index):
             self._room.set()
 
@@ -337,26 +374,7 @@ class InputQueue:
         if isinstance(self.waiting, PrefixQueue):
             self.waiting.on_done(index)
 
-    async def _uncached(self, indexes: Sequence[int]) -> list[int]:
-        """Those of ``indexes`` that no stored answer serves."""
-        answers = self._deps.answers
-        if isinstance(answers, NoResponseCache):
-            return list(indexes)
-        keys = dict(zip(indexes, map(answers.key, self.items(indexes)), strict=True))
-        stored = await answers.lookup(list(keys.values()))
-        self._keys.update(keys)
-        if not stored:
-            return list(indexes)
-        uncached = []
-        for index in indexes:
-            part: Any = stored.get(keys[index], stored)
-            if part is not stored and await self._on_cached(index, part):
-                self.drop(index)
-            else:
-                uncached.append(index)
-        return uncached
-
-    def _in_order(self, indexes: list[int]) -> list[int]:
+    def _in_order(self, indexes: Sequence[int]) -> Sequence[int]:
         """Inputs of one group together, and like lengths together, since a batch is as slow as its longest."""
         if self.batching is Batching.NEVER or self._deps.profile.accepts_batches is False:
             return indexes

@@ -17,10 +17,14 @@ class ProviderAnswers:
 
     Args:
         caches: Those of the provider that is asked, where new answers are stored; then those of the others.
+
+    Attributes:
+        claims: As of ``ResponseCache``, of the provider that is asked.
     """
 
     def __init__(self, caches: Sequence[ResponseCache]) -> None:
         self._own, self._caches = caches[0], caches
+        self.claims = self._own.claims
 
     def key(self, item: Input) -> bytes:
         """Compute the keys of the answer to an input.

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from .redis_store import Client, RedisStore, Script
 from .secret import Seal
-from .tables import MAX_APPENDED_ROWS, PendingRows
+from .tables import MAX_APPENDED_ROWS, NOTHING_CLAIMED, Claimed, PendingRows
 
 T = TypeVar("T")
 
@@ -42,6 +42,32 @@ _append = Script(
         local past = at + struct.unpack('>I4', ARGV[3], 4 * i - 3) + 16
         redis.call('SET', key, ARGV[2] .. string.sub(ARGV[4], at, past - 1), 'EX', ARGV[1])
         at = past
+    end
+    """
+)
+
+_claim = Script(
+    """
+    local by_others = {}
+    for i, key in ipairs(KEYS) do
+        if not redis.call('SET', key, ARGV[1], 'NX', 'PX', ARGV[2]) then
+            if redis.call('GET', key) == ARGV[1] then
+                redis.call('PEXPIRE', key, ARGV[2])
+            else
+                table.insert(by_others, i)
+            end
+        end
+    end
+    return by_others
+    """
+)
+
+_release = Script(
+    """
+    for _, key in ipairs(KEYS) do
+        if redis.call('GET', key) == ARGV[1] then
+            redis.call('DEL', key)
+        end
     end
     """
 )
@@ -136,6 +162,55 @@ class RedisAnswers:
     def index(self) -> None:
         """Do nothing: what was appended is visible."""
 
+    def claim(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> Future[Claimed]:
+        """As of ``AnswerTable.claim``.
+
+        Args:
+            seal: Of their scope.
+            query: Is not needed: to look for answers again costs little here, so nobody asks who else claims.
+            keys: Whose answers are to be asked for.
+            token: Of who claims.
+            lease_s: Seconds after which the claims end.
+
+        Returns:
+            Which of them others have.
+        """
+        lease_ms = max(1, int(lease_s * 1000))
+
+        def claim(client: Client) -> Claimed:
+            """Claim, some keys at a time."""
+            by_others: set[bytes] = set()
+            for some in self._claim_commands(keys):
+                numbers = cast("list[int]", _claim(client, list(map(_claim_key, some)), [token, lease_ms]))
+                by_others.update(some[number - 1] for number in numbers)
+            return Claimed(by_others, is_alone=False)
+
+        return self._run(seal, claim, NOTHING_CLAIMED, away=NOTHING_CLAIMED)
+
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
+        """As of ``AnswerTable.release``.
+
+        Args:
+            seal: Of their scope.
+            query: Is not needed.
+            keys: Whose claims are to end.
+            token: Of who has claimed them.
+            lease_s: Is not needed.
+        """
+
+        def release(client: Client) -> None:
+            """Release, some keys at a time."""
+            for some in self._claim_commands(keys):
+                _release(client, list(map(_claim_key, some)), [token])
+
+        self._run(seal, release, None, away=None)
+
+    def _claim_commands(self, keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+        """Keys in parts that one script may have."""
+        for part in _by_tag(keys) if self._store.is_cluster else [keys]:
+            for start in range(0, len(part), MAX_APPENDED_ROWS):
+                yield part[start : start + MAX_APPENDED_ROWS]
+
     def _run(self, seal: Seal, operation: Callable[[Client], T], default: T, *, away: T) -> Future[T]:
         """Run an operation, unless the secret is another one by now: then nobody would find the keys."""
         store = self._store
@@ -165,6 +240,10 @@ class RedisAnswers:
 
 def _query_key(query: bytes) -> bytes:
     return b"{hfapi:%x}?" % (query[0] >> 4) + query
+
+
+def _claim_key(key: bytes) -> bytes:
+    return _TAGS[key[0] >> 4] + b"!" + key
 
 
 def _record_query(client: Client, query: bytes, ttl_s: float) -> None:

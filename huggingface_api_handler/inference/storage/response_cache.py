@@ -20,6 +20,7 @@ from ...pieces import LARGE_BYTES
 from ...tasks import Input, Media
 from ...tasks.input_types import cells_of
 from ..transport.large_bodies import off_loop
+from .answer_claims import ANSWER_CLAIM_S, AnswerClaims
 from .secret import Seal, owner_of
 from .tables import MAX_APPENDED_ROWS, AnswerTable, PendingRows
 
@@ -58,6 +59,9 @@ class ResponseCache:
     """Stored answers of one query: of one scope, route, model, task and set of parameters.
 
     Belongs to one event loop.
+
+    Attributes:
+        claims: What the query is about to ask. None where its answers are not to be found: equal inputs are asked anew.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class ResponseCache:
         secret = blake2b(query, key=table_secret, digest_size=32).digest()
         self._query_key = secret[:KEY_BYTES]
         self._keyed_hash = blake2b(key=secret, digest_size=KEY_BYTES)
+        can_claim = read and ttl >= ANSWER_CLAIM_S
+        self.claims = AnswerClaims(table, self._seal, self._query_key) if can_claim else None
         self._pending: PendingRows = []
         self._previous_pending_rows = 0
         self._writes: deque[tuple[Future[None], int]] = deque()
@@ -108,13 +114,13 @@ class ResponseCache:
     @property
     def is_known_empty(self) -> bool:
         """Whether ``lookup`` is certain to find nothing. False until the first ``lookup`` has ended."""
-        return not self._read or self._was_asked_before is False
+        return not self._read or (self._was_asked_before is False and not (self.claims and self.claims.has_company))
 
     def look_again(self) -> None:
         """Find from now on what other processes have stored meanwhile, too. It may be called on any thread.
 
-        A query looks once whether there may be stored answers, as it begins: to look each time would cost more than it
-        saves. So call it where the work of another process is taken over.
+        A query that is alone looks once whether there may be stored answers, as it begins: to look each time would cost
+        more than it saves. So call it where the work of another process is taken over.
         """
         self._was_asked_before = None
 
@@ -130,7 +136,7 @@ class ResponseCache:
         if not self._read:
             return {}
         was_asked = self._was_asked_before
-        if was_asked is None:
+        if was_asked is None or not (was_asked or self.claims is None or self.claims.is_alone):
             was_asked = await asyncio.wrap_future(self._table.open_query(self._seal, self._query_key))
             self._was_asked_before = was_asked
         if not was_asked:
@@ -283,6 +289,7 @@ class NoResponseCache:
 
     is_backlogged = False
     is_known_empty = True
+    claims = None
 
     async def wait_for_backlog(self) -> None:
         """Return at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +10,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
-from . import response_table
+from . import claim_table, response_table
 from .secret import Seal
 from .sqlite import Store
-from .tables import MergeUsage, PendingRows, Tables, UsageHistory, reservable
+from .tables import NOTHING_CLAIMED, Claimed, MergeUsage, PendingRows, Tables, UsageHistory, reservable
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class SqliteAnswers:
             store: Where answers are stored.
         """
         self._store = store
+        self._ended_deleted_at = float("-inf")
+        self._claim_numbers = itertools.count()
 
     def secret(self) -> bytes:
         """As of ``AnswerTable.secret``."""
@@ -119,6 +122,48 @@ class SqliteAnswers:
     def index(self) -> None:
         """As of ``AnswerTable.index``."""
         self._store.run(response_table.index, None)
+
+    def claim(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> Future[Claimed]:
+        """As of ``AnswerTable.claim``.
+
+        Args:
+            seal: Of their scope.
+            query: The query's key.
+            keys: Whose answers are to be asked for.
+            token: Of who claims.
+            lease_s: Seconds after which the claims end.
+
+        Returns:
+            Which of them others have.
+        """
+
+        number = next(self._claim_numbers)
+
+        def claim(connection: sqlite3.Connection) -> Claimed:
+            """Claim, and now and then delete what has ended."""
+            now = time.time()
+            if not 0 <= now - self._ended_deleted_at < lease_s:
+                self._ended_deleted_at = now
+                claim_table.delete_ended(connection, now)
+            return claim_table.claim(connection, query, keys, token, number, lease_s, now)
+
+        return self._store.run(self._if_same_secret(seal, claim, NOTHING_CLAIMED), NOTHING_CLAIMED)
+
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
+        """As of ``AnswerTable.release``.
+
+        Args:
+            seal: Of their scope.
+            query: The query's key.
+            keys: Whose claims are to end.
+            token: Of who has claimed them.
+            lease_s: Seconds after which the claims end in any case.
+        """
+        number, expires_at = next(self._claim_numbers), time.time() + lease_s
+        releasing = partial(
+            claim_table.release, query=query, keys=keys, token=token, number=number, expires_at=expires_at
+        )
+        self._store.run(self._if_same_secret(seal, releasing, None), None)
 
     def _if_same_secret(
         self, seal: Seal, operation: Callable[[sqlite3.Connection], T], default: T

@@ -7,7 +7,7 @@ are done in the order of the calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -16,11 +16,31 @@ from .secret import Seal
 MAX_APPENDED_ROWS = 256
 """Rows that are appended best: one statement in SQLite, one script in Redis."""
 
+TOKEN_BYTES = 8
+"""Length of what tells the claims of one query from those of others."""
+
 PendingRows = list[bytearray]
 """Keys and answers in turn, to be stored. Of all binary types, sqlite3 looks up no adapter for ``bytearray`` alone."""
 
 MergeUsage = Callable[[bytes | None], bytes]
 """The stored sum of a model's queries, None where there is none, to the sum with one query more."""
+
+
+class Claimed(NamedTuple):
+    """What came of a claim.
+
+    Attributes:
+        by_others: The keys that another query has claimed.
+        is_alone: Whether no other query of the same key has claimed anything for the length of a claim. False where
+            that is not known.
+    """
+
+    by_others: Collection[bytes]
+    is_alone: bool
+
+
+NOTHING_CLAIMED = Claimed(frozenset(), is_alone=False)
+"""Where the store cannot be used: as if nobody claimed anything."""
 
 
 class AnswerTable(Protocol):
@@ -102,6 +122,35 @@ class AnswerTable(Protocol):
 
     def index(self) -> None:
         """Make what was appended visible to ``select``, after the query. Nobody waits for it."""
+        ...
+
+    def claim(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> Future[Claimed]:
+        """Claim keys that nobody else has claimed, and renew the claims that one has.
+
+        A claim ends by itself. It says that its answer was asked for not longer ago than ``lease_s``.
+
+        Args:
+            seal: Of their scope.
+            query: The query's key.
+            keys: Whose answers are to be asked for. All have the same length.
+            token: Of who claims, ``TOKEN_BYTES`` long.
+            lease_s: Seconds after which the claims end.
+
+        Returns:
+            Which of them others have; ``NOTHING_CLAIMED`` where the store cannot be used.
+        """
+        ...
+
+    def release(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> None:
+        """End claims before their time, in the background, since no answer will come.
+
+        Args:
+            seal: Of their scope.
+            query: As of ``claim``.
+            keys: As of ``claim``. Those that others have are left alone.
+            token: Of who has claimed them.
+            lease_s: As of ``claim``.
+        """
         ...
 
 

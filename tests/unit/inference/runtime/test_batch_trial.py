@@ -288,6 +288,7 @@ class Stored:
     """Keeps what is stored, and finds nothing."""
 
     is_backlogged = False
+    claims = None
     is_known_empty = True
 
     def __init__(self) -> None:

@@ -100,6 +100,7 @@ class Stored:
     """Has the answers of some inputs."""
 
     is_backlogged = is_known_empty = False
+    claims = None
 
     def __init__(self, answers: dict[bytes, Any]) -> None:
         self.answers = answers

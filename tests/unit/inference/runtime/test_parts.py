@@ -198,7 +198,7 @@ def test_nothing_is_held_of_long_texts_that_are_answered() -> None:
     encoder, answers = server(limit=60), MemoryCache()
     run = ask(encoder, [document(200 + seed, seed) for seed in range(20)], answers, **USING)
     queue = run.executor._queue
-    assert not queue._keys
+    assert not queue._stored._keys
     assert not queue.long_texts._uncut
     assert not queue.long_texts._pending
     assert not queue.long_texts._parts._owners
