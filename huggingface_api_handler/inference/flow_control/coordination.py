@@ -247,7 +247,8 @@ class RouteCoordinator:
         if not self.is_shared:
             self._schedule.on_grant(0.0, 0.0)  # nothing that others wait for
         elif limits is not None:
-            self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0)
+            go_round = grant.members > limits.slots  # the slots, from one process to the next
+            self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0, go_round=go_round)
         limiter = self._attached()
         if not self.is_elected:
             self._learner = None

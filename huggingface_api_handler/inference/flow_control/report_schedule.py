@@ -66,17 +66,18 @@ class ReportSchedule:
         self._longest_s = min(max(longest_s, _STEADY_INTERVAL_S), MAX_CROWDED_INTERVAL_S)
         self.last_at, self.next_at = now, now + max(self.interval_s, self.shortest_s)
 
-    def on_grant(self, slots: float, rate: float) -> None:
+    def on_grant(self, slots: float, rate: float, *, go_round: bool = False) -> None:
         """Report less often while nothing changes.
 
         Args:
             slots: That were given, or those of all where no rate is known.
             rate: Requests a second of all; 0.0 where none is known.
+            go_round: Whether slots go from one process to the next, so that others wait for each report.
         """
         before, self._given = self._given, (slots, rate)
         is_steady = all(abs(new - old) <= _STEADY_SHARE * old for new, old in zip(self._given, before, strict=True))
         interval_s = self.interval_s * _SYNC_INTERVAL_FACTOR if is_steady else SYNC_INTERVAL_S
-        self.interval_s = min(interval_s, self._longest_s)
+        self.interval_s = min(interval_s, _STEADY_INTERVAL_S if go_round else self._longest_s)
         self.next_at = min(self.next_at, self.last_at + max(self.interval_s, self.shortest_s))
 
     def on_change(self, now: float) -> None:
