@@ -60,7 +60,8 @@ class SqliteLedger:
         Args:
             seconds: Length of the pause, from now. A pause that ends later is not shortened.
         """
-        self._store.run_untransacted(lambda _connection: self._signals.signal(seconds), None)
+        if self._store.is_open:  # so the folder is trusted. The store's thread may be waiting for a lock
+            self._signals.signal(seconds)
 
     async def watch(self, on_signal: OnSignal) -> None:
         """Let ``look`` tell of signals, until cancelled.
