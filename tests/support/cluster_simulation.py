@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeT
 from huggingface_api_handler.inference.flow_control.concurrency import MAX_CONCURRENCY, AdaptiveConcurrencyLimit
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
-from huggingface_api_handler.inference.flow_control.route_ledger import Grant, Report, transact
+from huggingface_api_handler.inference.flow_control.route_ledger import Grant, OnSignal, Report, transact
 from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.flow_control.route_record import RouteRecord
 from huggingface_api_handler.inference.protocols.routing import Route
@@ -48,39 +48,51 @@ class VirtualLedger:
         self.record = RouteRecord()
         self.delay_s = delay_s
         self.syncs = 0
-        self._listeners: list[Callable[[float], None]] = []
+        self._listeners: list[OnSignal] = []
 
     async def sync(self, report: Report) -> Grant | None:
         """As of ``RouteLedger``."""
         await asyncio.sleep(self.delay_s)
         self.syncs += 1
-        grant = transact(self.record, report, _EPOCH_S + asyncio.get_running_loop().time())
+        grant = self._transact(report)
         await asyncio.sleep(self.delay_s)
         return grant
 
     def leave(self, report: Report) -> None:
         """As of ``RouteLedger``."""
-        transact(self.record, report, _EPOCH_S + asyncio.get_running_loop().time())
+        self._transact(report)
+
+    def _transact(self, report: Report) -> Grant:
+        if report.is_news:
+            self._signal()
+        return transact(self.record, report, _EPOCH_S + asyncio.get_running_loop().time())
 
     def publish_pause(self, seconds: float) -> None:
         """As of ``RouteLedger``."""
         loop = asyncio.get_running_loop()
         resume_at = _EPOCH_S + loop.time() + seconds
         self.record.resume_at = max(self.record.resume_at, resume_at)
+        self._signal(resume_at)
 
-        def tell(listener: Callable[[float], None]) -> None:
-            listener(resume_at - _EPOCH_S - loop.time())
+    def _signal(self, resume_at: float = 0.0) -> None:
+        loop = asyncio.get_running_loop()
 
-        for listener in self._listeners:
-            loop.call_later(2 * self.delay_s, tell, listener)
+        def tell(on_signal: OnSignal) -> None:
+            on_signal(max(0.0, resume_at - _EPOCH_S - loop.time()))
 
-    async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
+        for on_signal in self._listeners:
+            loop.call_later(2 * self.delay_s, tell, on_signal)
+
+    async def watch(self, on_signal: OnSignal) -> None:
         """As of ``RouteLedger``."""
-        self._listeners.append(on_pause)
+        self._listeners.append(on_signal)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._listeners.remove(on_pause)
+            self._listeners.remove(on_signal)
+
+    def look(self) -> None:
+        """As of ``RouteLedger``."""
 
 
 class ClusterResult(NamedTuple):

@@ -265,10 +265,13 @@ def predict_slice(part: Slice) -> Outcome:
 
 
 def _import_all() -> None:
-    """Import what a query needs."""
+    """Import what a query needs, what its first use imports included: eight workers on two cores would take a second."""
+    import huggingface_hub.file_download  # noqa: F401
     import pandas  # noqa: F401
 
-    import huggingface_api_handler.inference  # noqa: F401
+    import huggingface_api_handler.inference
+    import huggingface_api_handler.inference.flow_control.redis_ledger
+    import huggingface_api_handler.inference.storage.redis_tables  # noqa: F401
 
 
 def _serve(told: socket.socket) -> None:

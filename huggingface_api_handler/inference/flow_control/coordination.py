@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 from .concurrency import MAX_CONCURRENCY
 from .limiter import Limiter
@@ -21,11 +22,13 @@ from .route_learner import RouteLearner
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, MEMBER_TTL_S, Grant, Report, RouteLedger
 from .route_record import Limits
 
-_ALONE_INTERVAL_S = 0.1  # where no other process is there: one that comes gets its slots after the next report
 _HORIZON_S = 0.3  # for which turns are taken ahead: a few at once where the rate is low
 _CANCEL_AGAIN_S = 0.05
+_SAME_PAUSE_S = 0.001  # of two pauses that end within this, the second is no news
+_LEDGER_LOOK_INTERVAL_S = 0.02  # between two looks for what others signal, at least
+_ALONE_LEDGER_LOOK_INTERVAL_S = 0.1  # where no other process is there that could be told one
 _HOLD_S = 0.15  # until the elected process has said what it makes of a rate
-_HORIZON_INTERVALS = 1.5  # of the shortest, for which turns are taken ahead at least
+_DEMAND_FACTOR = 1.5  # turns that are asked for, over those used lately: nobody is given more than a fair part
 
 
 class RouteCoordinator:
@@ -36,7 +39,6 @@ class RouteCoordinator:
     Attributes:
         is_shared: Whether other processes use the route.
         slots: Requests of this process that may be in flight, where the route is shared.
-        resume_at: When the pause of the route ends, in seconds of this process's clock.
         is_elected: Whether this process learns the limits for all.
     """
 
@@ -51,7 +53,7 @@ class RouteCoordinator:
         self.is_shared = False
         self.is_elected = False
         self.slots = 1.0
-        self.resume_at = 0.0
+        self._resume_at = self._look_at = 0.0
         self._ledger, self._clock = ledger, clock
         self._max_concurrency = max_concurrency
         self._limiter: Limiter | None = None
@@ -68,6 +70,15 @@ class RouteCoordinator:
             limiter: Has this object as its ``peers``.
         """
         self._limiter = limiter
+
+    @property
+    def resume_at(self) -> float:
+        """When the pause of the route ends, in seconds of this process's clock."""
+        now = self._clock()
+        if now >= self._look_at:
+            self._look_at = now + (_LEDGER_LOOK_INTERVAL_S if self.is_shared else _ALONE_LEDGER_LOOK_INTERVAL_S)
+            self._ledger.look()
+        return self._resume_at
 
     def delay(self, now: float) -> float:
         """How long the next request has to wait for its turn, where the route is shared.
@@ -149,15 +160,15 @@ class RouteCoordinator:
         self._member.queries += 1
         try:
             async with self._schedule.lock:  # one of the queries reports for all
-                pauses = asyncio.create_task(self._ledger.watch_pauses(self._on_pause))
+                signals = asyncio.create_task(self._ledger.watch(self._on_signal))
                 try:
                     while True:
                         await self._schedule.wait(self._clock)
                         await self.refresh()
                 finally:
-                    while not pauses.done():  # a client's library may take one cancellation for a time-out of its own
-                        pauses.cancel()
-                        await asyncio.wait([pauses], timeout=_CANCEL_AGAIN_S)
+                    while not signals.done():  # a client's library may take one cancellation for a time-out of its own
+                        signals.cancel()
+                        await asyncio.wait([signals], timeout=_CANCEL_AGAIN_S)
         finally:
             self._member.queries -= 1
             if self._member.queries == 0:
@@ -166,9 +177,9 @@ class RouteCoordinator:
     async def refresh(self) -> None:
         """Report once, and use what is given."""
         sent_at = self._clock()
-        self._schedule.on_sync(sent_at)
         events, self._member.events = self._member.events, []
         report = self._report(events)
+        self._schedule.on_sync(sent_at, report.sent)
         self._member.wanted_more = report.wants_more
         grant = await self._ledger.sync(report)
         now = self._clock()
@@ -189,21 +200,24 @@ class RouteCoordinator:
     @property
     def _horizon_s(self) -> float:
         """For how long turns are taken: until the answer to the next report, at least."""
-        return max(_HORIZON_S, _HORIZON_INTERVALS * self._schedule.shortest_s) + 2 * self._clocks.trip_s
+        interval_s = max(self._schedule.interval_s, self._schedule.shortest_s)
+        return max(_HORIZON_S, interval_s) + 2 * self._clocks.trip_s
 
     def _report(self, events: list[Event], *, is_leaving: bool = False) -> Report:
         limiter, turns, now = self._attached(), self._turns, self._clock()
         resume_at = limiter.limits.resume_at  # of what this process was told, so that no pause goes back and forth
         waiting = limiter.slots_used - limiter.in_flight  # for a turn
         sent = sum(event.is_sent for event in events)
+        ahead = _DEMAND_FACTOR * max(1.0, self._horizon_s / max(MIN_SYNC_INTERVAL_S, now - self._schedule.last_at))
+        number = self._member.next_number()
         return Report(
             self._member.name,
-            number=self._member.next_number(),
+            number=number,
             max_slots=self._max_concurrency,
             used=limiter.slots_used,
             in_flight=limiter.in_flight,
             wants_more=limiter.is_hungry,
-            turns=max(0, waiting + sent + 1 - len(turns.times)) if limiter.is_hungry else 0,
+            turns=max(0, waiting + ceil(sent * ahead) + 1 - len(turns.times)) if limiter.is_hungry else 0,
             horizon_s=self._horizon_s,
             held_turns=len(turns.times),
             sent=sent,
@@ -211,6 +225,7 @@ class RouteCoordinator:
             limits=self._found(),
             resume_at=self._clocks.to_record(resume_at) if resume_at > now else 0.0,
             is_leaving=is_leaving,
+            is_news=number == 1 or is_leaving,
         )
 
     def _found(self) -> Limits:
@@ -223,16 +238,17 @@ class RouteCoordinator:
 
     def _use(self, grant: Grant, events: list[Event], now: float) -> None:
         pause_s = grant.resume_at - grant.now
-        self.resume_at = self._clocks.to_own(grant.resume_at) if pause_s < MAX_PLAUSIBLE_PAUSE_S else 0.0
+        self._resume_at = self._clocks.to_own(grant.resume_at) if pause_s < MAX_PLAUSIBLE_PAUSE_S else 0.0
         was_shared, self.is_shared = self.is_shared, _is_shared(grant, self.is_shared)
         self.is_elected, self.slots = grant.is_elected, float(grant.slots)
         self._turns.use(grant, self._clocks)
         limits = grant.limits
         self._schedule.set_members(1 if grant.is_elected else grant.members)  # on whose reports all others wait
         if not self.is_shared:
-            self._schedule.set_interval(_ALONE_INTERVAL_S)
+            self._schedule.on_grant(0.0, 0.0)  # nothing that others wait for
         elif limits is not None:
-            self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0)
+            go_round = grant.members > limits.slots  # the slots, from one process to the next
+            self._schedule.on_grant(self.slots if limits.rate else limits.slots, limits.rate or 0.0, go_round=go_round)
         limiter = self._attached()
         if not self.is_elected:
             self._learner = None
@@ -263,17 +279,19 @@ class RouteCoordinator:
         """Let all wait for a moment, where a response has just shown a rate of which the others do not know."""
         turns, has_seen_rate = self._turns, self._attached().limits.rate_estimator.rate is not None
         if has_seen_rate and not turns.has_seen_rate and not turns.has_rate:
-            self.resume_at = max(self.resume_at, now + _HOLD_S)
+            self._resume_at = max(self._resume_at, now + _HOLD_S)
             self.publish_pause(_HOLD_S)
             self._schedule.hurry(now)
         turns.has_seen_rate = has_seen_rate
 
-    def _on_pause(self, seconds: float) -> None:
-        resume_at = self._clock() + seconds
-        if resume_at > self.resume_at:
-            self.resume_at = resume_at
+    def _on_signal(self, pause_s: float) -> None:
+        now = self._clock()
+        if pause_s > 0 and now + pause_s > self._resume_at + _SAME_PAUSE_S:
+            self._resume_at = now + pause_s
             self._turns.give_back()
-            self._schedule.on_change(self._clock())
+            self._schedule.on_change(now)
+        else:
+            self._schedule.hurry(now)
 
     def _leave_route(self) -> None:
         events, self._member.events = self._member.events, []

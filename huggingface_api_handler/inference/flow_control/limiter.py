@@ -23,12 +23,15 @@ class Peers(Protocol):
     Attributes:
         is_shared: Whether there are any. Then slots and turns come from here, and not from this process's own limits.
         slots: Requests of this process that may be in flight, where the route is shared.
-        resume_at: When the pause of the route ends, in seconds of this process's clock.
     """
 
     is_shared: bool
     slots: float
-    resume_at: float
+
+    @property
+    def resume_at(self) -> float:
+        """When the pause of the route ends, in seconds of this process's clock."""
+        ...
 
     def delay(self, now: float) -> float:
         """How long the next request has to wait for its turn, where the route is shared.

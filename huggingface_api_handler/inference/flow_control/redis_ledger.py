@@ -6,7 +6,7 @@ Time is Redis' own, so that clocks of machines may differ. A record that vanishe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -24,6 +24,7 @@ from .route_ledger import (
     RESTORE_S,
     ROUND_S,
     Grant,
+    OnSignal,
     Report,
 )
 from .route_record import Limits, limits_from
@@ -93,18 +94,21 @@ class RedisLedger:
 
         self._store.run(publish, None)
 
-    async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
-        """Listen for pauses until cancelled. Where the subscription breaks, they come with the grants meanwhile.
+    async def watch(self, on_signal: OnSignal) -> None:
+        """Listen until cancelled. Where the subscription breaks, pauses come with the grants meanwhile.
 
         Args:
-            on_pause: Is told the seconds until a pause ends.
+            on_signal: Gets what other processes signal.
         """
         while True:
             with suppress(Exception):  # whatever listens there may answer anything
-                await self._listen(on_pause)
+                await self._listen(on_signal)
             await asyncio.sleep(_LISTEN_AGAIN_S)
 
-    async def _listen(self, on_pause: Callable[[float], None]) -> None:
+    def look(self) -> None:
+        """Do nothing: Redis tells."""
+
+    async def _listen(self, on_signal: OnSignal) -> None:
         async with (
             redis.asyncio.Redis(**connection_options(self._store.address)) as client,
             client.pubsub() as listener,
@@ -117,8 +121,8 @@ class RedisLedger:
                     continue
                 with suppress(ValueError):
                     seconds = float(message["data"])
-                    if 0 < seconds < MAX_PLAUSIBLE_PAUSE_S:
-                        on_pause(seconds)
+                    if 0 <= seconds < MAX_PLAUSIBLE_PAUSE_S:
+                        on_signal(seconds)
 
     def transact(self, client: Client, report: Report, script: Script = _transact, more: Sequence[float] = ()) -> Grant:
         """Change the record by a report, on the store's thread.
@@ -140,7 +144,7 @@ class RedisLedger:
             report.member, report.number, report.max_slots, report.used, report.in_flight, int(report.wants_more),
             report.turns, report.horizon_s, report.held_turns, report.sent, report.events, *found,
             report.resume_at, int(report.is_leaving), MEMBER_TTL_S, LEADER_TTL_S, ROUND_S, MAX_REPORTS,
-            MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, RESTORE_S, *more,
+            MAX_PLAUSIBLE_PAUSE_S, _RECORD_TTL_S, RESTORE_S, self._channel if report.is_news else b"", *more,
         )  # fmt: skip
         answer = script(client, self.keys, arguments)
         now, members, elected, slots, turns, next_at, *found_limits = answer[:-6]

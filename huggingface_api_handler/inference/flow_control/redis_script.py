@@ -12,7 +12,7 @@ local slots, rate, burst, limit_at = tonumber(ARGV[12]), tonumber(ARGV[13]), ton
 local resume_at, is_leaving = tonumber(ARGV[16]), ARGV[17] == '1'
 local member_ttl, leader_ttl, round_s = tonumber(ARGV[18]), tonumber(ARGV[19]), tonumber(ARGV[20])
 local max_reports, max_pause, record_ttl = tonumber(ARGV[21]), tonumber(ARGV[22]), ARGV[23]
-local restore_s = tonumber(ARGV[24])
+local restore_s, news_channel = tonumber(ARGV[24]), ARGV[25]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local function text(value) return string.format('%.6f', value) end
@@ -202,6 +202,7 @@ redis.call('HSET', ROUTE, 'leader', leader, 'leader_until', text(leader_until), 
     'resume_at', text(paused_until), 'partial_until', text(partial_until))
 redis.call('EXPIRE', ROUTE, record_ttl)
 
+if news_channel ~= '' then redis.call('PUBLISH', news_channel, '0') end
 local count, total_in_flight, is_short, heard_until = 0, 0, 0, now
 for _, each in pairs(members) do
     heard_until = math.min(heard_until, each.expires - member_ttl)

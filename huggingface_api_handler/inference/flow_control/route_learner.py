@@ -13,7 +13,7 @@ from .route_limits import RouteLimits
 from .route_record import Limits
 from .timeout_bound import TimeoutBound
 
-_MAX_REPORT_WAIT_S = 1.0  # for the report of a process that may be gone
+_MAX_REPORT_WAIT_S = 2.0  # for the report of a process that may be gone
 _MAX_RAMP_UP_STEPS = 20  # at once, so that a process that was held up does not jump
 
 

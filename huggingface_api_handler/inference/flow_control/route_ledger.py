@@ -49,6 +49,7 @@ class Report(NamedTuple):
         limits: What it found, where it was elected, or what it last heard.
         resume_at: When a pause ends that it was told; 0.0 where there is none.
         is_leaving: Whether it has no query on the route any more.
+        is_news: Whether the others are to report soon, since what they are given changes.
     """
 
     member: str
@@ -65,6 +66,7 @@ class Report(NamedTuple):
     limits: Limits | None = None
     resume_at: float = 0.0
     is_leaving: bool = False
+    is_news: bool = False
 
 
 class Grant(NamedTuple):
@@ -101,6 +103,10 @@ class Grant(NamedTuple):
     is_partial: bool
 
 
+OnSignal = Callable[[float], None]
+"""Gets the seconds until a pause of the route ends; 0.0 where there is none, and this process is to report soon."""
+
+
 class RouteLedger(Protocol):
     """Where the record of one route is."""
 
@@ -131,12 +137,16 @@ class RouteLedger(Protocol):
         """
         ...
 
-    async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
-        """Tell of pauses until cancelled.
+    async def watch(self, on_signal: OnSignal) -> None:
+        """Tell what other processes signal, until cancelled.
 
         Args:
-            on_pause: Is told the seconds until a pause ends.
+            on_signal: Gets it.
         """
+        ...
+
+    def look(self) -> None:
+        """Look for signals, where ``watch`` does not tell of them by itself. Call it before a request goes."""
         ...
 
 

@@ -5,30 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
 from functools import partial
 
 import orjson
 
 from ..storage.sqlite import Store
 from .route_key import route_key
-from .route_ledger import MAX_PLAUSIBLE_PAUSE_S, Grant, Report, transact
+from .route_ledger import Grant, OnSignal, Report, transact
 from .route_record import RouteRecord, from_values, to_values
+from .signal_file import SignalFile
 
-PAUSE_POLL_INTERVAL_S = 0.02
-"""Between two looks for a pause: another process's pause is kept after this at the latest."""
-
-_UPSERT_PAUSE = (
-    "INSERT INTO routes(route, resume_at) VALUES (?, ?) "
-    "ON CONFLICT(route) DO UPDATE SET resume_at = max(resume_at, excluded.resume_at)"
-)
 _UPSERT_RECORD = (
     "INSERT INTO routes(route, learned) VALUES (?, ?) ON CONFLICT(route) DO UPDATE SET learned = excluded.learned"
 )
 
 
 class SqliteLedger:
-    """One route's record, in two rows of the table ``routes``: the pause, and under a key of its own all else."""
+    """One route's record, in a row of the table ``routes``, with a file beside the store for what is urgent."""
 
     def __init__(self, store: Store, name: str) -> None:
         """Name the route. Nothing is read or written yet.
@@ -38,6 +31,9 @@ class SqliteLedger:
             name: The route's name.
         """
         self._store, self._name = store, name
+        self._secret = b""
+        self._file = SignalFile(store.path)
+        self._listeners: list[OnSignal] = []
 
     async def sync(self, report: Report) -> Grant | None:
         """Change the record by a report.
@@ -64,29 +60,38 @@ class SqliteLedger:
         Args:
             seconds: Length of the pause, from now. A pause that ends later is not shortened.
         """
-        values = self._pause_key, time.time() + seconds
-        self._store.run(lambda connection: connection.execute(_UPSERT_PAUSE, values).rowcount, 0)
+        if self._store.is_open:  # so the folder is trusted. The store's thread may be waiting for a lock
+            self._signals.signal(seconds)
 
-    async def watch_pauses(self, on_pause: Callable[[float], None]) -> None:
-        """Look for pauses until cancelled.
+    async def watch(self, on_signal: OnSignal) -> None:
+        """Let ``look`` tell of signals, until cancelled.
 
         Args:
-            on_pause: Is told the seconds until the pause ends, at each look in which there is one.
+            on_signal: Gets what other processes signal.
         """
-        while True:
-            resume_at = await asyncio.wrap_future(self._store.run_untransacted(self._read_pause, 0.0))
-            seconds = resume_at - time.time()
-            if 0 < seconds < MAX_PLAUSIBLE_PAUSE_S:
-                on_pause(seconds)
-            await asyncio.sleep(PAUSE_POLL_INTERVAL_S)
+        self._listeners.append(on_signal)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._listeners.remove(on_signal)
+
+    def look(self) -> None:
+        """Look for signals."""
+        seconds = self._signals.look() if self._listeners else None
+        if seconds is not None:
+            for on_signal in self._listeners:
+                on_signal(seconds)
 
     def _transact(self, connection: sqlite3.Connection, report: Report) -> Grant:
-        record = self._read(connection)
-        record.resume_at = self._read_pause(connection)
-        grant = transact(record, report, time.time())
-        if report.resume_at == record.resume_at > 0:
-            connection.execute(_UPSERT_PAUSE, (self._pause_key, record.resume_at))
+        record, now = self._read(connection), time.time()
+        if (pause_s := self._signals.pause_s()) > 0:
+            record.resume_at = max(record.resume_at, now + pause_s)
+        grant = transact(record, report, now)
         connection.execute(_UPSERT_RECORD, (self._record_key, orjson.dumps(to_values(record))))
+        if not record.members:
+            self._signals.remove()
+        elif report.is_news:
+            self._signals.signal(record.resume_at - now)
         return grant
 
     def _read(self, connection: sqlite3.Connection) -> RouteRecord:
@@ -102,14 +107,14 @@ class SqliteLedger:
         ):  # damaged: whoever reports next writes it anew
             return RouteRecord()
 
-    def _read_pause(self, connection: sqlite3.Connection) -> float:
-        row = connection.execute("SELECT resume_at FROM routes WHERE route = ?", (self._pause_key,)).fetchone()
-        return float(row[0]) if row else 0.0
-
     @property
-    def _pause_key(self) -> bytes:
-        """Made anew each time: the store's secret may be known only later."""
-        return route_key(self._store.secret, self._name)
+    def _signals(self) -> SignalFile:
+        """Named anew where the store's secret is known only later."""
+        if self._secret != self._store.secret:
+            self._secret = self._store.secret
+            name = f"{self._store.path.name}-route-{route_key(self._secret, self._name).hex()}"
+            self._file = SignalFile(self._store.path.with_name(name))
+        return self._file
 
     @property
     def _record_key(self) -> bytes:

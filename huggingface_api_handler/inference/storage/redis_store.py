@@ -19,7 +19,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha1
+from importlib.util import find_spec
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.backoff import NoBackoff
@@ -76,6 +78,15 @@ _logged: set[tuple[StoreAddress, str]] = set()
 """Reasons for doing without that were logged, so that each is once in a process and address."""
 
 
+_sent_scripts: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
+"""The digests of the scripts that each client has sent."""
+
+_NO_INTRODUCTION: dict[str, None] = (
+    {"driver_info": None} if find_spec("redis.driver_info") else {"lib_name": None, "lib_version": None}
+)
+"""So that redis-py does not tell its name and version first, which takes two trips."""
+
+
 class Script:
     """A Lua script, which Redis runs as one operation.
 
@@ -91,7 +102,7 @@ class Script:
         self._sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, client: Client, keys: Sequence[bytes], arguments: Sequence[bytes | str | int | float]) -> Any:
-        """Run the script. It is sent whole only where Redis does not have it.
+        """Run the script. The first time it is sent whole, which saves a trip where Redis does not have it.
 
         Args:
             client: The store's.
@@ -106,10 +117,13 @@ class Script:
         """
         # The types of redis-py want texts, and send bytes as they are.
         values = cast(Sequence[str], (*keys, *arguments))
-        try:
-            return client.evalsha(self._sha, len(keys), *values)
-        except redis.exceptions.NoScriptError:
-            return client.eval(self._text, len(keys), *values)
+        sent = _sent_scripts.setdefault(client, set())
+        if self._sha in sent:
+            with suppress(redis.exceptions.NoScriptError):
+                return client.evalsha(self._sha, len(keys), *values)
+        answer = client.eval(self._text, len(keys), *values)
+        sent.add(self._sha)
+        return answer
 
 
 _check = Script(
@@ -334,6 +348,7 @@ def connection_options(address: StoreAddress) -> dict[str, Any]:
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        **_NO_INTRODUCTION,
     }
     if address.is_encrypted:
         options.update(ssl=True, ssl_cert_reqs="required", ssl_check_hostname=True)

@@ -111,6 +111,11 @@ class Store:
         if self._connection is None:  # tried again, where it is time
             self.run_untransacted(lambda _connection: None, None).result()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open, so that its folder was found to be this user's alone."""
+        return self._connection is not None
+
     def close(self) -> None:
         """Finish all operations handed over so far, then close the file."""
         self._executor.shutdown(wait=True)

@@ -224,7 +224,7 @@ def plain(grant: Grant) -> dict[str, Any]:
 def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps: list[tuple[Report, float]]) -> None:
     """The same reports at the same times get the same grants."""
     assert "redis.call('TIME')" in TRANSACT
-    script = Script(TRANSACT.replace("redis.call('TIME')", "{ARGV[25], 0}"))
+    script = Script(TRANSACT.replace("redis.call('TIME')", "{ARGV[26], 0}"))
     ledger = RedisLedger(store, "law")
     store.run(lambda client: bool(client.delete(*ledger.keys)), False).result()
     record, now = RouteRecord(), 1.0

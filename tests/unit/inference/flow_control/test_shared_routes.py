@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from huggingface_api_handler.config.store_address import parse_store_address
+from huggingface_api_handler.inference.flow_control import report_schedule
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.limiter import Limiter
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
@@ -138,6 +139,28 @@ def test_a_pause_that_one_is_told_is_kept_by_the_other(ledgers: Ledgers) -> None
         for _, _, watching in coordinators:
             watching.cancel()
         await asyncio.gather(*(watching for _, _, watching in coordinators), return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_long_between_reports_reports_at_once_when_another_process_comes(
+    ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SYNC_INTERVAL_S", "_STEADY_INTERVAL_S", "MAX_CROWDED_INTERVAL_S"):
+        monkeypatch.setattr(report_schedule, name, 3600.0)
+
+    async def scenario() -> None:
+        one, two = (RouteCoordinator(ledgers(), 8, asyncio.get_running_loop().time) for _ in range(2))
+        for each in (one, two):
+            each.attach(Limiter(8, asyncio.get_running_loop().time, peers=each))
+        await one.refresh()
+        watching = asyncio.ensure_future(one.watch())
+        await asyncio.sleep(0.2)  # until it listens
+        assert not one.is_shared
+        await two.refresh()
+        await until(lambda: one.resume_at <= 0 and one.is_shared)  # it looks as it would before a request
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     asyncio.run(scenario())
 

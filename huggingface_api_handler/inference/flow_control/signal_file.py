@@ -1,0 +1,89 @@
+"""What the processes of one machine signal each other about a route, as the times of an empty file.
+
+When it was last modified is when a pause of the route ends. When its status last changed is when something was
+signalled. So a process sees both with one system call before it sends a request, and nobody has to look in the
+background. The file is a hint that comes early: the record of the route says the same.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ..storage.trusted_file import UntrustedFileError, refuse_untrusted
+from .route_ledger import MAX_PLAUSIBLE_PAUSE_S
+
+_MODE = 0o600
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class SignalFile:
+    """One route's file."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file. Nothing is read or written yet.
+
+        Args:
+            path: In a folder to which nobody else can write.
+        """
+        self._path = path
+        self._seen_ns: int | None = None
+
+    def look(self) -> float | None:
+        """Whether something was signalled since the last look, by this process or another.
+
+        Returns:
+            Seconds until a pause ends, 0.0 where none lasts; None where nothing was signalled.
+        """
+        try:
+            status = os.lstat(self._path)
+        except OSError:
+            return None
+        if status.st_ctime_ns == self._seen_ns:
+            return None
+        self._seen_ns = status.st_ctime_ns
+        return self.pause_s()
+
+    def pause_s(self) -> float:
+        """Seconds until a pause ends, as the file says.
+
+        Returns:
+            Seconds; 0.0 where none lasts.
+        """
+        try:
+            status = os.lstat(self._path)
+            refuse_untrusted(self._path, status)
+        except (OSError, UntrustedFileError):
+            return 0.0
+        return _seconds_until(status.st_mtime)
+
+    def signal(self, pause_s: float = 0.0) -> None:
+        """Let the others look. Call it where the folder was found to be this user's alone.
+
+        Args:
+            pause_s: Seconds from now in which no request may go. A pause that ends later is not shortened.
+        """
+        with suppress(OSError, UntrustedFileError):
+            descriptor = os.open(self._path, _FLAGS, _MODE)
+            try:
+                status = os.fstat(descriptor)
+                refuse_untrusted(self._path, status)
+                if pause_s > _seconds_until(status.st_mtime):
+                    now = time.time()
+                    os.utime(descriptor, (now, now + pause_s))
+                else:
+                    os.fchmod(descriptor, _MODE)  # which changes its status, and not when a pause ends
+            finally:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the file, as no process uses the route."""
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def _seconds_until(at: float) -> float:
+    seconds = at - time.time()
+    return seconds if 0 < seconds < MAX_PLAUSIBLE_PAUSE_S else 0.0

@@ -1,0 +1,85 @@
+"""A pause is seen by all processes of a machine in one look, and nobody else's file is believed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from huggingface_api_handler.inference.flow_control.route_ledger import MAX_PLAUSIBLE_PAUSE_S
+from huggingface_api_handler.inference.flow_control.signal_file import SignalFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "signals"
+
+
+def untouched_since(path: Path) -> None:
+    """Wait until a further change has another time: file systems count it in steps of some milliseconds."""
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:
+        path.chmod(0o600)
+
+
+def test_a_pause_is_seen_once_by_each_process(path: Path) -> None:
+    one, two = SignalFile(path), SignalFile(path)
+    assert two.look() is None
+    one.signal(30.0)
+    assert two.look() == pytest.approx(30.0, abs=5.0)
+    assert two.look() is None
+
+
+def test_a_pause_that_ends_later_is_not_shortened(path: Path) -> None:
+    one, two = SignalFile(path), SignalFile(path)
+    one.signal(60.0)
+    two.signal(30.0)
+    assert one.pause_s() == pytest.approx(60.0, abs=5.0)
+    two.signal(90.0)
+    assert one.pause_s() == pytest.approx(90.0, abs=5.0)
+
+
+def test_a_signal_without_a_pause_is_seen_and_leaves_the_pause_as_it_was(path: Path) -> None:
+    one, two = SignalFile(path), SignalFile(path)
+    one.signal()
+    assert two.look() == 0.0
+    one.signal(30.0)
+    two.look()
+    untouched_since(path)
+    two.look()
+    before = path.stat().st_mtime_ns
+    untouched_since(path)
+    one.signal()
+    assert two.look() == pytest.approx(30.0, abs=5.0)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_pause_that_nobody_can_mean_is_none_and_can_be_replaced(path: Path) -> None:
+    one = SignalFile(path)
+    one.signal()
+    os.utime(path, (0.0, time.time() + MAX_PLAUSIBLE_PAUSE_S + 60))
+    assert one.pause_s() == 0.0
+    one.signal(30.0)
+    assert one.pause_s() == pytest.approx(30.0, abs=5.0)
+
+
+def test_what_others_may_have_written_is_not_believed(path: Path) -> None:
+    one, target = SignalFile(path), path.with_name("another")
+    SignalFile(target).signal(30.0)
+    path.symlink_to(target)
+    assert one.pause_s() == 0.0
+    one.signal(60.0)
+    assert SignalFile(target).pause_s() == pytest.approx(30.0, abs=5.0), "a link is not followed"
+    path.unlink()
+    one.signal(30.0)
+    path.chmod(0o666)
+    assert one.pause_s() == 0.0
+
+
+def test_a_folder_that_is_gone_costs_nothing_but_the_signal(tmp_path: Path) -> None:
+    one = SignalFile(tmp_path / "gone" / "signals")
+    one.signal(30.0)
+    assert one.look() is None
+    one.remove()
