@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +19,14 @@ MAX_BUDGET = 500
 LATEST_LOOK = 0.9
 """Of the inputs drawn. A look after which hardly any is left saves nothing."""
 CLOCK_PRECISION = 2.0**-10
-"""Of the clock of rows, in finds expected in a bad prefix."""
+"""Of the clock of rows, in errors."""
 
 
 class Look(NamedTuple):
     """When prefixes are looked at, and what they may show.
 
     Attributes:
-        clock: After so many draws, or at that time where inputs have several rows.
+        clock: After so many draws; where inputs have several rows, see ``RowDraws``.
         budget: A prefix is certified if at most so many errors are found in it.
     """
 
@@ -34,7 +35,7 @@ class Look(NamedTuple):
 
 
 def log_factorial(numbers: npt.ArrayLike) -> Floats:
-    """``log(n!)``, to 15 digits.
+    """``log(n!)``, to 14 digits, by Stirling's series.
 
     Args:
         numbers: Whole numbers, 0 or more, of any shape.
@@ -53,9 +54,12 @@ def log_factorial(numbers: npt.ArrayLike) -> Floats:
 _FACTORIALS = np.array([math.lgamma(n + 1) for n in range(EXACT_FACTORIALS)])
 
 
-def hypergeometric(
-    found: npt.ArrayLike, population: npt.ArrayLike, marked: npt.ArrayLike, draws: npt.ArrayLike
-) -> Floats:
+@lru_cache(maxsize=1)
+def _log_factorials(most: int) -> Floats:
+    return log_factorial(np.arange(most + 1))
+
+
+def hypergeometric(found: npt.ArrayLike, population: int, marked: npt.ArrayLike, draws: npt.ArrayLike) -> Floats:
     """The probability that so many marked ones are among the draws from a population, without replacement.
 
     Args:
@@ -65,14 +69,15 @@ def hypergeometric(
         draws: How many are drawn.
 
     Returns:
-        0 where it cannot be. All arguments are broadcast.
+        0 where it cannot be. The arguments are broadcast.
     """
-    k, n, m, s = (np.asarray(each, dtype=np.float64) for each in (found, population, marked, draws))
-    possible = (k >= 0) & (k <= m) & (k <= s) & (s - k <= n - m) & (m <= n) & (s <= n)
-    k, n, m, s = (np.where(possible, each, 0.0) for each in (k, n, m, s))
-    logs = log_factorial(m) - log_factorial(k) - log_factorial(m - k)
-    logs += log_factorial(n - m) - log_factorial(s - k) - log_factorial(n - m - s + k)
-    logs -= log_factorial(n) - log_factorial(s) - log_factorial(n - s)
+    table = _log_factorials(1 << max(population, 1).bit_length())
+    k, m, s = (np.asarray(each, dtype=np.int64) for each in (found, marked, draws))
+    possible = (k >= 0) & (k <= m) & (k <= s) & (s - k <= population - m) & (m <= population) & (s <= population)
+    k = np.where(possible, k, 0)
+    m, s = (np.where(possible, each, 0) for each in (m, s))
+    logs = table[m] - table[k] - table[m - k] + table[s] + table[population - s] - table[population]
+    logs += table[population - m] - table[s - k] - table[population - m - s + k]
     return np.where(possible, np.exp(logs), 0.0)
 
 
@@ -162,11 +167,14 @@ class UniformDraws(NamedTuple):
 class RowDraws(NamedTuple):
     """Inputs of several rows, drawn with probability in their number.
 
+    The clock is in errors: how many are found, on average, in a prefix that just breaks the promise. So the chain is
+    the same for every table.
+
     Attributes:
-        wrong: The allowance plus one, in rows.
+        latest: The clock after which a look is not worth while.
     """
 
-    wrong: int
+    latest: float
 
     def step(self, mass: Floats, last: Look | None, look: Look, top: int) -> Floats:
         """The chain from one look to the next.
@@ -183,34 +191,29 @@ class RowDraws(NamedTuple):
         before, least = (0.0, 0) if last is None else (last.clock, last.budget + 1)
         old = np.arange(least, least + len(mass))[:, None]
         new = np.arange(least, top + 1)[None, :]
-        result: Floats = mass @ poisson(new - old, self.wrong * (look.clock - before))
+        result: Floats = mass @ poisson(new - old, look.clock - before)
         return result
 
     def likely(self, clock: float) -> int:
         """The errors found by a clock are no more, but with a probability below 1e-12.
 
         Args:
-            clock: In time.
+            clock: In errors.
 
         Returns:
             A number of errors.
         """
-        return _above_poisson(self.wrong * clock)
+        return _above_poisson(clock)
 
     @property
     def tick(self) -> float:
         """Clocks are multiples of it."""
-        return CLOCK_PRECISION / self.wrong
+        return CLOCK_PRECISION
 
     @property
     def end(self) -> float:
-        """When a prefix with ``wrong`` rows of errors has shown more of them than any budget, all but surely."""
-        return 4.0 * MAX_BUDGET / self.wrong
-
-    @property
-    def latest(self) -> float:
-        """The clock after which a look is not worth while."""
-        return -math.log(1 - LATEST_LOOK)
+        """When a bad prefix has shown more errors than any budget, all but surely."""
+        return 4.0 * MAX_BUDGET
 
     @property
     def largest_budget(self) -> int:

@@ -6,9 +6,11 @@ the proxy answers. A later look bears more errors, and so certifies a longer pre
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from .draws import Floats, Ints, log_factorial
+from .draws import Floats, Ints
 
 PREFIXES = 20
 """Prefixes that a plan looks at, of equally many inputs."""
@@ -16,6 +18,8 @@ NEIGHBOUR_WEIGHT = 0.5
 """Of the errors and draws beside a block, in its rate."""
 PRIOR_DRAWS = 4.0
 """Draws in a block that the rate of all blocks counts for."""
+NO_ERRORS = 1e-9
+"""Expected, for a rate of 0."""
 PRIOR_ERRORS = 0.5
 """Errors found before anything was drawn, of all blocks."""
 
@@ -48,22 +52,14 @@ def at_most(room: Ints, shape: Floats, mean: Floats) -> Floats:
         The negative binomial's, for each of them.
     """
     number = np.arange(max(0, int(room.max())) + 1)[:, None]
-    odds = np.maximum(mean, 1e-9) / (np.maximum(mean, 1e-9) + shape)
-    gammas = _log_gamma(number + shape) - _log_gamma(shape) - log_factorial(number)
-    mass = np.exp(gammas + shape * np.log1p(-odds) + number * np.log(odds))
-    total: Floats = np.where(number <= room, mass, 0.0).sum(axis=0)
+    odds = np.maximum(mean, NO_ERRORS) / (np.maximum(mean, NO_ERRORS) + shape)
+    ratios = np.log((number[1:] + shape - 1) / number[1:] * odds)
+    logs = np.vstack([shape * np.log1p(-odds), ratios]).cumsum(axis=0)
+    total: Floats = np.where(number <= room, np.exp(logs), 0.0).sum(axis=0)
     return np.minimum(total, 1.0)
 
 
-def _log_gamma(x: Floats) -> Floats:
-    """Stirling's series from 8 up, by the recurrence below: six digits, which is plenty for a plan."""
-    product = np.prod([x + step for step in range(8)], axis=0)
-    y = x + 8
-    result: Floats = (y - 0.5) * np.log(y) - y + 0.9189385332046727 + 1 / (12 * y) - np.log(product)
-    return result
-
-
-def spared_later(found: Ints, drawn: Ints, sizes: Ints, budgets: Ints, at: int, spared: int) -> Floats:
+def spared_later(found: Ints, drawn: Ints, sizes: Ints, budgets: Ints, at: int, spared: int) -> Iterator[float]:
     """The inputs that the large model is expected not to be asked, for each look at which one may stop.
 
     Args:
@@ -74,17 +70,15 @@ def spared_later(found: Ints, drawn: Ints, sizes: Ints, budgets: Ints, at: int, 
         at: The last look that was taken.
         spared: What the proxy answers if one stops there.
 
-    Returns:
+    Yields:
         For the looks after it. What was certified before stays so, and shrinks by what is drawn of it.
     """
     new = np.cumsum(error_rates(found, drawn[at]) * (drawn[at + 1 :] - drawn[at]), axis=1)
-    seen = np.cumsum(found)
-    shape = np.asarray(seen + PRIOR_ERRORS, dtype=np.float64)
-    unasked = np.cumsum(sizes - drawn[at + 1 :], axis=1)
-    fallback = spared * unasked[:, -1] / max(1, (sizes - drawn[at]).sum())
-    gains = np.diff(np.maximum(unasked, fallback[:, None]), axis=1, prepend=fallback[:, None])
-    expected = np.empty(len(new))
-    for later, budget in enumerate(budgets[at + 1 :]):
-        chances = at_most(budget - seen, shape, new[later])
-        expected[later] = fallback[later] + (gains[later] * np.minimum.accumulate(chances)).sum()
-    return expected
+    before = np.cumsum(found)
+    shape = np.asarray(before + PRIOR_ERRORS, dtype=np.float64)
+    for later, mean in enumerate(new, at + 1):
+        undrawn = np.cumsum(sizes - drawn[later])
+        fallback = spared * undrawn[-1] / max(1, (sizes - drawn[at]).sum())
+        gains = np.diff(np.maximum(undrawn, fallback), prepend=fallback)
+        chances = np.minimum.accumulate(at_most(budgets[later] - before, shape, mean))
+        yield float(fallback + (gains * chances).sum())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .certify import Law, allowance, certified, schedule
-from .draws import Floats, Ints, RowDraws, UniformDraws
+from .draws import LATEST_LOOK, Floats, Ints, Look, RowDraws, UniformDraws
 from .plan import PREFIXES, spared_later
 
 
@@ -26,6 +28,18 @@ def uniforms(seed: bytes, count: int) -> Floats:
     key = int.from_bytes(hashlib.blake2b(seed, digest_size=16).digest(), "little")
     bits = np.random.Philox(key=key).random_raw(count)
     return np.asarray(((bits >> np.uint64(11)) + 0.5) * 2.0**-53, dtype=np.float64)
+
+
+class Draws(NamedTuple):
+    """What is drawn when.
+
+    Attributes:
+        looks: In order.
+        drawn_at: For each input the number of the look by which it is drawn; past the last where it is by none.
+    """
+
+    looks: tuple[Look, ...]
+    drawn_at: npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -68,10 +82,9 @@ class Cascade:
         self._order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
         self._counts = np.asarray(counts, dtype=np.int64)[self._order]
         inputs = len(self._order)
-        draws = uniforms(seed, inputs)[self._order]
-        self._law, clocks = _law(self._counts, draws, accuracy)
-        self._looks = schedule(self._law, delta)
-        self._drawn_at = np.searchsorted([look.clock for look in self._looks], clocks).astype(np.int16)
+        self._looks, self._drawn_at = draw(self._counts, uniforms(seed, inputs)[self._order], accuracy, delta)
+        self._edges = np.unique(np.linspace(0, inputs, PREFIXES + 1).astype(np.int64))
+        self._drawn = _drawn_by_look(self._drawn_at, self._edges, len(self._looks))
         self._wrong = np.zeros(inputs, dtype=bool)
         self._at = -1
         self._best = 0
@@ -104,35 +117,59 @@ class Cascade:
         return int((self._drawn_at[:prefix] > self._at).sum())
 
     def _pays(self, found: Ints) -> bool:
-        edges = np.unique(np.linspace(0, len(self._order), PREFIXES + 1).astype(np.int64))
-        blocks = len(edges) - 1
-        block = np.searchsorted(edges, np.arange(len(self._order)), side="right") - 1
-        table = np.bincount(self._drawn_at * blocks + block, minlength=(len(self._looks) + 1) * blocks)
-        drawn = table.reshape(-1, blocks).cumsum(axis=0)[:-1]
-        errors = np.bincount(block[found], minlength=blocks)
+        errors = np.bincount(np.searchsorted(self._edges, found, side="right") - 1, minlength=len(self._edges) - 1)
         budgets = np.array([look.budget for look in self._looks])
         spared = self._spared(self._best)
-        return bool(spared_later(errors, drawn, np.diff(edges), budgets, self._at, spared).max() > spared)
+        expected = spared_later(errors, self._drawn, np.diff(self._edges), budgets, self._at, spared)
+        return any(later > spared for later in expected)
 
     def certificate(self) -> Certificate:
         """What holds now."""
         is_drawn = self._drawn_at <= self._at
-        proxys = ~is_drawn
-        proxys[self._best :] = False
+        is_proxy = ~is_drawn
+        is_proxy[self._best :] = False
         return Certificate(
             prefix=self._best,
             asked=self._order[is_drawn],
-            remaining=self._order[~is_drawn & ~proxys],
-            rows=float(self._counts[proxys].sum() / max(1, self._counts.sum())),
-            inputs=float(proxys.sum() / max(1, len(proxys))),
+            remaining=self._order[~is_drawn & ~is_proxy],
+            rows=float(self._counts[is_proxy].sum() / max(1, self._counts.sum())),
+            inputs=float(is_proxy.sum() / max(1, len(is_proxy))),
         )
 
 
-def _law(counts: Ints, draws: Floats, accuracy: float) -> tuple[Law, Floats]:
+def draw(counts: Ints, random: Floats, accuracy: float, delta: float) -> Draws:
+    """When to look, and what is drawn by then.
+
+    Args:
+        counts: The rows of each input.
+        random: A number between 0 and 1 for each, see ``uniforms``.
+        accuracy: The promised share of rows.
+        delta: One minus the confidence.
+
+    Returns:
+        The draws, without any label.
+    """
+    law, clocks = _clocks(counts, random, allowance(int(counts.sum()), accuracy))
+    looks = schedule(law, delta)
+    return Draws(looks, np.searchsorted([look.clock for look in looks], clocks).astype(np.int16))
+
+
+def _clocks(counts: Ints, random: Floats, spare: int) -> tuple[Law, Floats]:
     """How inputs are drawn, and the clock at which each is."""
-    spare = allowance(int(counts.sum()), accuracy)
-    if len(counts) == 0 or counts.min() == counts.max():
-        ranks = np.empty(len(counts))
-        ranks[np.argsort(draws, kind="stable")] = np.arange(1, len(counts) + 1)
-        return UniformDraws(len(counts), spare // int(max(counts.max(initial=1), 1)) + 1), ranks
-    return RowDraws(spare + 1), -np.log1p(-draws) / counts
+    rows = int(counts[0]) if len(counts) else 1
+    if (counts != rows).any():
+        latest = -math.log(1 - LATEST_LOOK) * (spare + 1)
+        law = RowDraws(2.0 ** math.floor(math.log2(latest)))  # tables of a like size share a schedule
+        return law, -np.log1p(-random) / counts * (spare + 1)
+    ranks = np.empty(len(counts))
+    ranks[np.argsort(random, kind="stable")] = np.arange(1, len(counts) + 1)
+    return UniformDraws(len(counts), spare // rows + 1), ranks
+
+
+def _drawn_by_look(drawn_at: npt.NDArray[np.int16], edges: Ints, looks: int) -> Ints:
+    """How many inputs of each block are drawn by each look."""
+    blocks = len(edges) - 1
+    block = np.repeat(np.arange(blocks), np.diff(edges))
+    table = np.bincount(drawn_at * blocks + block, minlength=(looks + 1) * blocks)
+    drawn: Ints = table.reshape(looks + 1, blocks).cumsum(axis=0)[:-1]
+    return drawn

@@ -44,11 +44,11 @@ def rows_wrong(certificate: Certificate, wrong: np.ndarray, counts: np.ndarray) 
     return int(counts[shown].sum())
 
 
-@pytest.mark.parametrize(("accuracy", "delta"), [(0.8, 0.2), (0.6, 0.4)])
+@pytest.mark.parametrize(("accuracy", "delta"), [(0.75, 0.25), (0.5, 0.5)])
 def test_over_all_orders_of_draws_the_promise_is_broken_with_delta_at_most(
     accuracy: float, delta: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = 5
+    inputs = 4
     orders = np.array(list(itertools.permutations(range(inputs)))) / inputs + 0.1
     counts = np.ones(inputs, dtype=np.int64)
     draws = iter(())
