@@ -1,0 +1,61 @@
+"""The learned proxy: the regression is scikit-learn's, doubt is corrected by cross-validation, labels come in order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from huggingface_api_handler.inference.cascade.proxy import Proxy, chances, errors_left, fit, next_labels, train
+
+pytestmark = pytest.mark.same_on_every_python
+
+
+def unit_vectors(inputs: int, size: int, labels: np.ndarray, noise: float = 0.5) -> np.ndarray:
+    random = np.random.default_rng(7)
+    vectors = random.normal(size=(inputs, size)) * noise
+    vectors[np.arange(inputs), labels] += 1
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(("inputs", "size"), [(40, 60), (60, 8)])
+def test_the_regression_is_scikit_learns(inputs: int, size: int) -> None:
+    labels = np.arange(inputs) % 2
+    vectors = unit_vectors(inputs, size, labels)
+    weights = fit(vectors, labels.astype(float), 3.0)
+    theirs = LogisticRegression(C=3.0, tol=1e-10, max_iter=10_000).fit(vectors, labels)
+    np.testing.assert_allclose(weights[:-1], theirs.coef_[0], atol=1e-5)
+    np.testing.assert_allclose(weights[-1], theirs.intercept_[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_it_learns_each_label_and_says_how_sure_it_is(count: int) -> None:
+    labels = np.arange(120) % count
+    proxy = train(unit_vectors(120, 10, labels, noise=0.2), labels, count)
+    likely = chances(proxy.weights, unit_vectors(120, 10, labels, noise=0.2))
+    np.testing.assert_allclose(likely.sum(axis=1), 1)
+    assert (likely.argmax(axis=1) == labels).mean() > 0.95 and proxy.errors < 6
+
+
+def test_labels_without_a_pattern_leave_as_many_errors_as_there_are() -> None:
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 2, 300)
+    vectors = unit_vectors(300, 5, np.zeros(300, dtype=int))
+    proxy = train(vectors[:200], labels[:200], 2)
+    assert 70 < proxy.errors < 130
+    assert 30 < errors_left(proxy, vectors[200:], np.ones(100, dtype=np.int64)) < 70
+    assert errors_left(proxy, vectors[200:], np.full(100, 3)) == pytest.approx(
+        3 * errors_left(proxy, vectors[200:], np.ones(100, dtype=np.int64))
+    )
+
+
+def test_some_are_asked_at_random_and_then_the_most_doubtful() -> None:
+    vectors = np.linspace(-1, 1, 400)[:, None]
+    random = np.random.default_rng(0).random(400)
+    stored = np.array([0, 1])
+    first = next_labels(None, vectors, stored, random)
+    assert len(first) == 98 and not np.isin(stored, first).any()
+    assert random[first].max() < 0.3
+    doubtful = next_labels(Proxy(np.array([[-5.0, 0.0], [5.0, 0.0]]), 0, 0.0), vectors, np.array([199]), random)
+    assert len(doubtful) == 64 and 199 not in doubtful
+    assert np.abs(vectors[doubtful]).max() < 0.2
