@@ -189,6 +189,28 @@ def test_a_dear_statement_is_asked_about_by_its_dollars(hub: StandInHub, open_fi
     assert hub.asked == []
 
 
+def test_what_the_person_agreed_to_stands_beside_what_it_cost_where_answers_are_stored(
+    hub: StandInHub, open_file: Make, tmp_path: Path
+) -> None:
+    hub.usage = {"prompt_tokens": 20, "completion_tokens": 50, "total_tokens": 70}
+    asked: list[tuple[float | None, float | None]] = []
+
+    def confirm(estimate: Any) -> bool:
+        asked.append((estimate.usd_low, estimate.usd_high))
+        return True
+
+    con = open_file(":memory:", confirm=confirm)
+    prepare(con, tmp_path)
+    con.sql(chat(more=", max_tokens = 100, cache = true"))
+    con.sql(f"SELECT answer FROM t JOIN reply WHERE text = '{TEXTS[0]}'").fetchall()
+    result = con.sql("SELECT answer FROM t JOIN reply")
+    result.fetchall()
+    usage = result.queries[0][1].usage.as_dict()
+    assert (usage["stored"], usage["requests"]) == (1, len(TEXTS) - 1)
+    assert (usage["usd_estimated_low"], usage["usd_estimated_high"]) == asked[1]
+    assert usage["usd_estimated_low"] < usage["usd"] < usage["usd_estimated_high"]
+
+
 @pytest.mark.parametrize(("most", "status", "sent"), [("0.01", 1, 0), ("0.02", 0, len(TEXTS))])
 def test_max_dollars_of_the_command(
     hub: StandInHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], most: str, status: int, sent: int

@@ -25,7 +25,22 @@ from tests.support.billing_service import PRICES, BillingService
 CHAT = {"task": "chat-completion", "model": "m", "column": "text", "target": "y"}
 SCOPE = Scope("engine", "model")
 WORDS = {
-    "en": ["the", "parcel", "arrived", "late", "and", "nobody", "answered", "when", "I", "called", "about", "the", "broken", "kettle"],
+    "en": [
+        "the",
+        "parcel",
+        "arrived",
+        "late",
+        "and",
+        "nobody",
+        "answered",
+        "when",
+        "I",
+        "called",
+        "about",
+        "the",
+        "broken",
+        "kettle",
+    ],
     "ru": ["посылка", "пришла", "поздно", "и", "никто", "не", "ответил", "когда", "я", "звонил", "насчёт", "чайника"],
     "ja": ["荷物", "は", "遅れて", "届き", "誰も", "電話", "に", "出ません", "でした", "やかん", "壊れて"],
 }
