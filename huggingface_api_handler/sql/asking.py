@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pandas as pd
 
-from ..inference.pricing.estimate import NOTHING
 from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
 from ..inference.runtime.query_run import Progress
@@ -113,8 +112,7 @@ class Asker:
         """
         spending = self._stream(model).query.usage.spending
         if usd is not None:
-            before = spending.estimated or NOTHING
-            spending.estimated = Range(before.low + usd.low, before.high + usd.high)
+            spending.estimated = usd if spending.estimated is None else spending.estimated.plus(usd)
 
     def finish(self) -> None:
         """End all queries, as ``Stream.finish`` does."""

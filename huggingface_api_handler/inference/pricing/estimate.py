@@ -61,7 +61,7 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         """The range in words, said to be an estimate."""
-        return self.usd.in_usd if self.usd is not None else f"unknown cost ({self.unknown})"
+        return self.usd.in_usd if self.usd is not None else f"unknown cost: {self.unknown}"
 
 
 @dataclass
@@ -134,13 +134,14 @@ def estimate(prices: PriceList, planned: PlannedRequests, history: Sequence[Hist
     if priced.most is None:
         return Estimate(None, prices.note or priced.unknown)
     amounts = _amounts(planned, history, 1 + repairs)
-    ranges = [_usd(price, planned.requests, 1 + repairs, amounts) for price in prices]
-    known = [each for each in ranges if isinstance(each, Range)]
-    usd = Range(min(each.low for each in known), max(each.high for each in known)) if known == ranges else None
+    found = [_usd(price, planned.requests, 1 + repairs, amounts) for price in prices]
+    unknown = next((each for each in found if isinstance(each, str)), None)
+    ranges = [each for each in found if isinstance(each, Range)]
+    usd = None if unknown else Range(min(each.low for each in ranges), max(each.high for each in ranges))
     tokens = None
     if amounts.read is not None and amounts.written is not None:
-        tokens = Range(amounts.read.low + amounts.written.low, amounts.read.high + amounts.written.high)
-    return Estimate(usd, next((each for each in ranges if isinstance(each, str)), None), tokens)
+        tokens = amounts.read.plus(amounts.written)
+    return Estimate(usd, unknown, tokens)
 
 
 class _Amounts(NamedTuple):

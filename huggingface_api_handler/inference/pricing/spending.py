@@ -21,6 +21,17 @@ class Range(NamedTuple):
     low: float
     high: float
 
+    def plus(self, other: Range) -> Range:
+        """Add a range.
+
+        Args:
+            other: Of something else.
+
+        Returns:
+            The range of both together.
+        """
+        return Range(self.low + other.low, self.high + other.high)
+
     @property
     def in_usd(self) -> str:
         """Dollars in words, with two significant digits, said to be an estimate.
@@ -84,8 +95,7 @@ class Spending:
         self.unbilled += other.unbilled
         self.unpriced.update(other.unpriced)
         ours, others = self.estimated, other.estimated
-        is_known = ours is not None and others is not None
-        self.estimated = Range(ours.low + others.low, ours.high + others.high) if is_known else None
+        self.estimated = None if ours is None or others is None else ours.plus(others)
 
     def shown(self, requests: int) -> float | None:
         """The dollars as a receipt shows them.

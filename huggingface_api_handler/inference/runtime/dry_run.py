@@ -127,7 +127,7 @@ def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:
 class _ToAsk(NamedTuple):
     """The inputs that would be sent, parts of long texts among them, each list in one request; and how."""
 
-    requests: list[Sequence[Input]]
+    requests: Sequence[Sequence[Input]]
     route: Route
     seconds: float | None
 

@@ -151,6 +151,14 @@ def test_more_queries_that_are_alike_make_the_range_narrower() -> None:
     assert widths[-1] < 1.6
 
 
+def test_one_answer_is_less_sure_than_a_hundred_where_answers_differ() -> None:
+    chance = random.Random(1)
+    before = [history(*[(400, tokens(100, int(chance.lognormvariate(4, 1)))) for _ in range(200)])]
+    one, many = (usd(CHAT, planned(count, 400), before) for count in (1, 100))
+    assert one.high / one.low > 2 * many.high / many.low
+    assert one.high > many.high / 100
+
+
 def test_estimates_add_up_only_where_each_query_has_one() -> None:
     total = Spending(estimated=Range(1.0, 2.0))
     total.add(Spending(estimated=Range(0.5, 4.0)))

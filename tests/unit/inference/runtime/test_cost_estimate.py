@@ -68,10 +68,10 @@ def texts_of(chance: random.Random, language: str, count: int) -> pd.DataFrame:
     return pd.DataFrame({"text": [" ".join(chance.choices(words, k=int(chance.lognormvariate(3, 0.8)) + 1)) for _ in range(count)]})  # fmt: skip
 
 
-def estimated(frame: pd.DataFrame, engine: EngineSettings, scope: Scope | None = SCOPE, **using: Any) -> Any:
+def estimated(frame: pd.DataFrame, engine: EngineSettings, **using: Any) -> Any:
     """What a dry run says: the row of its figures."""
     model = model_settings({**CHAT, **using, "dry_run": True}, engine)
-    return predict_frame(frame, model, engine, scope=scope).iloc[0]
+    return predict_frame(frame, model, engine, scope=SCOPE).iloc[0]
 
 
 def usage_of(frame: pd.DataFrame, engine: EngineSettings, **using: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_the_range_holds_the_bill_of_19_of_20_varied_queries(billing: BillingSer
 def test_a_dry_run_says_it_is_an_estimate_or_why_there_is_none(engine: EngineSettings) -> None:
     frame = pd.DataFrame({"text": ["a", "b"]})
     none = estimated(frame, engine)
-    assert none["y"].endswith(f", unknown cost ({NO_HISTORY_NO_LIMIT})")
+    assert none["y"].endswith(f", unknown cost: {NO_HISTORY_NO_LIMIT}")
     assert (none["usd_low"], none["usd_high"]) == (None, None)
     some = estimated(frame, engine, max_tokens=100)
     assert " USD" in some["y"].rpartition(", estimated ")[2]
