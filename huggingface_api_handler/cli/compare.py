@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,7 +208,7 @@ def _plan(comparison: Comparison, estimates: Sequence[ModelEstimate]) -> list[st
     lines = [f"{rows}, {len(comparison.candidates):,} models:"]
     for each in estimates:
         time_text = "unknown time" if each.seconds is None else f"about {duration(each.seconds)}"
-        dollars = "unknown dollars" if each.dollars is None else f"about {each.dollars:,.2f} dollars"
+        dollars = "unknown dollars" if each.usd is None else each.usd.in_usd
         costs = f", {time_text}, {dollars}" if each.requests else ""
         lines.append(
             f"  {each.model}: {each.distinct_inputs:,} distinct inputs, {each.stored:,} answers stored, "
@@ -220,19 +221,20 @@ def _plan(comparison: Comparison, estimates: Sequence[ModelEstimate]) -> list[st
 def _question(args: argparse.Namespace, estimates: Sequence[ModelEstimate]) -> None:
     """Have the person agree to what all models would cost together, or raise DeclinedError."""
     from ..comparison.comparison import ModelEstimate
+    from ..inference.pricing.spending import Range
 
     asked = [each for each in estimates if each.requests]
     if not asked:
         return
     seconds = [each.seconds for each in asked if each.seconds is not None]
-    dollars = [each.dollars for each in asked if each.dollars is not None]
+    ranges = [each.usd for each in asked if each.usd is not None]
     total = ModelEstimate(
         ", ".join(each.model for each in asked),
         sum(each.distinct_inputs for each in asked),
         sum(each.stored for each in asked),
         sum(each.requests for each in asked),
         sum(seconds) if len(seconds) == len(asked) else None,
-        sum(dollars) if len(dollars) == len(asked) else None,
+        reduce(Range.plus, ranges) if len(ranges) == len(asked) else None,
     )
     is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     CostQuestion(args.max_requests, args.max_dollars, ask_in_terminal if is_terminal else None, args.yes)(total)

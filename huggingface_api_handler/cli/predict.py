@@ -18,8 +18,9 @@ from .arguments import add_engine_arguments, add_using, at_least_one, engine_arg
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from ..inference.pricing.estimate import Estimate
+    from ..inference.runtime.dry_run import Counted
     from ..inference.telemetry.usage import Usage
-    from ..runners.parquet.estimate import Estimate
     from ..runners.parquet.job import Arguments, Job
     from ..runners.parquet.supervisor import Outcome, Progress
 
@@ -92,7 +93,7 @@ def run_predict(args: argparse.Namespace) -> int:
         if args.dry_run:
             from ..runners.parquet.estimate import estimate
 
-            print(_cost(estimate(job)))
+            print(_cost(*estimate(job)))
             return 0
         job.open_parts()
     except (InputError, OSError) as error:
@@ -233,18 +234,20 @@ def _used(usage: Usage) -> str:
     parts = [f"  {usage.model}: {requests}", f"{usage.cache_hits:,} stored answers used"]
     if usage.tokens:
         parts.append(f"{usage.tokens:,} tokens")
+    if cost := usage.spending.text(usage.requests):
+        parts.append(cost)
     if usage.rate_limit_waits:
         parts.append(f"{usage.rate_limit_waits:,} pauses")
     return ", ".join(parts)
 
 
-def _cost(estimate: Estimate) -> str:
+def _cost(counted: Counted, cost: Estimate) -> str:
     from .sql.cost_question import duration
 
-    time_text = "unknown time" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
+    time_text = "unknown time" if counted.seconds is None else f"about {duration(counted.seconds)}"
     return (
-        f"dry run: {estimate.rows:,} rows, {estimate.nulls:,} NULL or blank, {estimate.distinct:,} distinct inputs, "
-        f"{estimate.stored:,} answers stored, {estimate.requests:,} requests, {time_text}"
+        f"dry run: {counted.rows:,} rows, {counted.nulls:,} NULL or blank, {counted.distinct:,} distinct inputs, "
+        f"{counted.stored:,} answers stored, {counted.requests:,} requests, {time_text}, {cost}"
     )
 
 

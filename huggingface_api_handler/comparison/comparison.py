@@ -10,9 +10,10 @@ import pandas as pd
 from ..config.normalize import Using, suggest
 from ..errors import HuggingFaceAPIError, InputError
 from ..inference import Settings, predict_tables
+from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
+from ..inference.runtime.dry_run import count_all
 from ..inference.runtime.session import Session, default_session
-from ..inference.runtime.stream import dry_runs
 from ..redaction import preview
 from .candidates import Candidate, GivenModel, candidates
 from .labels import GivenLabels, Labels
@@ -36,7 +37,7 @@ class ModelEstimate:
         stored: Those of them with a stored answer.
         requests: Requests that the others take.
         seconds: How long they take; None where no query has shown how fast the model is.
-        dollars: What they cost; None where that is unknown.
+        usd: What they cost, at least and at most; None where that is unknown.
     """
 
     model: str
@@ -44,7 +45,17 @@ class ModelEstimate:
     stored: int
     requests: int
     seconds: float | None
-    dollars: float | None = None
+    usd: Range | None = None
+
+    @property
+    def usd_low(self) -> float | None:
+        """Dollars at least; None where they are unknown."""
+        return None if self.usd is None else self.usd.low
+
+    @property
+    def usd_high(self) -> float | None:
+        """Dollars at most; None where they are unknown."""
+        return None if self.usd is None else self.usd.high
 
 
 @dataclass(frozen=True)
@@ -153,13 +164,11 @@ class Comparison:
             if each.settings is not None:
                 try:
                     query = self._query(each.settings, dry_run=True)
-                    (counted,) = dry_runs([self.sample], query)
+                    counted, cost = count_all([self.sample], query)
                 except HuggingFaceAPIError:  # which its row says, once it is asked
                     continue
-                row = counted.iloc[0]
-                seconds = None if pd.isna(row["seconds"]) else float(row["seconds"])
-                inputs, stored, requests = (int(row[name]) for name in ("distinct_inputs", "stored", "requests"))
-                found.append(ModelEstimate(each.name, inputs, stored, requests, seconds))
+                counts = counted.distinct, counted.stored, counted.requests, counted.seconds
+                found.append(ModelEstimate(each.name, *counts, cost.usd))
         return found
 
     def run(self, progress: Progress | None = None, finished: Finished | None = None) -> pd.DataFrame:

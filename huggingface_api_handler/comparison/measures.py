@@ -162,6 +162,6 @@ def _note(one: Said, truth: Sequence[str] | None, labels: Sequence[str]) -> str 
             f"with labels, such as {{{labels[0]!r}: [{others.most_common(1)[0][0]!r}]}}"
         )
     usd_note = one.usage.get("usd_note")
-    if isinstance(usd_note, str) and usd_note:
+    if isinstance(usd_note, str) and one.usage.get("usd") is not None:  # else the dollars are shown as unknown
         notes.append(usd_note)
     return ". ".join(notes) or None

@@ -367,7 +367,7 @@ class ModelSettings(_Arguments):
     dry_run: bool = Field(
         default=False,
         description="For a SELECT: true sends nothing, and counts rows, NULLs, distinct inputs, stored answers, "
-        "requests and seconds instead. Default: false.",
+        "requests and seconds instead, and estimates the dollars. Default: false.",
     )
     options: Options = Field(
         default=Options(),

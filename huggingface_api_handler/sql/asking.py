@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pandas as pd
 
+from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
 from ..inference.runtime.query_run import Progress
 from ..inference.runtime.session import Session
@@ -100,9 +101,18 @@ class Asker:
         Yields:
             The prediction of each frame.
         """
-        if model not in self._streams:
-            self._streams[model] = Stream(model.query(self._session), self._told(model.name))
-        yield from self._streams[model].ask(frames, total)
+        yield from self._stream(model).ask(frames, total)
+
+    def expect(self, model: JoinedModel, usd: Range | None) -> None:
+        """Note what frames that are to be asked were estimated to cost, so that it stands beside what they do cost.
+
+        Args:
+            model: The model.
+            usd: The dollars; None where nobody can know them.
+        """
+        spending = self._stream(model).query.usage.spending
+        if usd is not None:
+            spending.estimated = usd if spending.estimated is None else spending.estimated.plus(usd)
 
     def finish(self) -> None:
         """End all queries, as ``Stream.finish`` does."""
@@ -117,6 +127,11 @@ class Asker:
     def queries(self) -> Sequence[tuple[str, Query]]:
         """The queries by the names of their models."""
         return [(model.name, stream.query) for model, stream in self._streams.items()]
+
+    def _stream(self, model: JoinedModel) -> Stream:
+        if model not in self._streams:
+            self._streams[model] = Stream(model.query(self._session), self._told(model.name))
+        return self._streams[model]
 
     def _told(self, name: str) -> Progress | None:
         progress = self._progress

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import InputError
+from ..inference.pricing.estimate import NOTHING, Estimate
 from ..inference.pricing.prices import PriceList
-from .costs import Counted, DryQuery, count
+from ..inference.pricing.spending import Range
+from ..inference.runtime.dry_run import Counted, count_all
+from .asking import Asker
 from .database import Database
-from .model_joins import JoinedModel
-from .predictions import Ask, Predictions, PredictionTable
+from .model_joins import DryQuery, JoinedModel
+from .predictions import Predictions, PredictionTable
 
 
 @dataclass
@@ -27,33 +30,43 @@ class PendingEstimate:
     model: str
     distinct_inputs: int
     prices: PriceList
-    _count: Callable[[], Counted] = field(repr=False)
+    _count: Callable[[], tuple[Counted, Estimate]] = field(repr=False)
 
     @cached_property
-    def _counted(self) -> Counted:
+    def _estimate(self) -> tuple[Counted, Estimate]:
         return self._count()
 
     @property
     def stored(self) -> int:
         """Answers to the inputs that are stored."""
-        return self._counted.stored
+        return self._estimate[0].stored
 
     @property
     def requests(self) -> int:
         """Requests that the others take."""
-        return self._counted.requests
+        return self._estimate[0].requests
 
     @property
     def seconds(self) -> float | None:
         """How long they take; None where no query has shown how fast the route is."""
-        return self._counted.seconds
+        return self._estimate[0].seconds
 
     @property
-    def dollars(self) -> float | None:
-        """What they cost; None where no price is known."""
+    def usd(self) -> Range | None:
+        """Dollars that they cost, about; None where nobody can know."""
         if not self.prices or self.prices.is_free:  # no look at the inputs says more
-            return 0.0 if self.prices else None
-        return self._counted.dollars
+            return NOTHING if self.prices else None
+        return self._estimate[1].usd
+
+    @property
+    def usd_low(self) -> float | None:
+        """Dollars that they cost at least, about; None where nobody can know."""
+        return self.usd and self.usd.low
+
+    @property
+    def usd_high(self) -> float | None:
+        """Dollars that they cost at most, about; None where nobody can know."""
+        return self.usd and self.usd.high
 
 
 Confirm = Callable[[PendingEstimate], bool]
@@ -66,7 +79,7 @@ class ConfirmedPredictions(Predictions):
     def __init__(
         self,
         database: Database,
-        ask: Ask,
+        asker: Asker,
         needed: Callable[[JoinedModel], set[str]],
         dry_query: DryQuery,
         confirm: Confirm,
@@ -75,19 +88,20 @@ class ConfirmedPredictions(Predictions):
 
         Args:
             database: The person's.
-            ask: Predicts.
+            asker: Predicts.
             needed: The outputs of a model that the statement reads.
             dry_query: Makes a query of a model that only counts.
             confirm: Agrees, or does not.
         """
-        super().__init__(database, ask, needed)
-        self._dry_query, self._agrees = dry_query, confirm
+        super().__init__(database, asker.ask, needed)
+        self._asker, self._dry_query, self._agrees = asker, dry_query, confirm
 
     def _confirm(self, table: PredictionTable, names: Sequence[str], numbered: str, total: int) -> None:
-        def counted() -> Counted:
+        def counted() -> tuple[Counted, Estimate]:
             """A dry run over the inputs."""
-            frames = self._frames(table, numbered, names, total)
-            return count(frames, self._dry_query(table.model), table.model.prices)
+            estimate = count_all(self._frames(table, numbered, names, total), self._dry_query(table.model))
+            self._asker.expect(table.model, estimate[1].usd)
+            return estimate
 
         if not self._agrees(PendingEstimate(table.model.name, total, table.model.prices, counted)):
             raise InputError(f"{table.model.name} was not asked about {total:,} inputs: confirm said no")

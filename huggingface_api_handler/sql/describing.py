@@ -30,6 +30,8 @@ _ENGINE_TYPES = ("VARCHAR", "VARCHAR", "JSON")
 _USAGE_TEXTS = ("model", "query", "request_id", "sha", "errors", "failovers", "usd_note")
 """Columns of ``huggingface.usage`` that are texts. Those of seconds and dollars are numbers, all else is counted."""
 
+_MEASURED = re.compile("seconds|^usd")
+
 _CLAUSE = re.compile(r"\bWHERE\b(?P<condition>.+)|\bLIKE\s+(?P<pattern>'(?:[^']|'')*')\s*$", re.IGNORECASE | re.DOTALL)
 
 _MAX_DESCRIBE_CHARS = 10_000
@@ -199,7 +201,7 @@ def _with_types(usage: pd.DataFrame) -> pd.DataFrame:
 def _usage_type(name: str) -> str:
     if name in _USAGE_TEXTS:
         return "string"
-    return "float64" if "seconds" in name or name.startswith("usd") else "Int64"
+    return "float64" if _MEASURED.search(name) else "Int64"
 
 
 def _with_stars(engine: Engine) -> dict[str, object]:

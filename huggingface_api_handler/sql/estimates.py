@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .costs import Counted, DryQuery, count
+from ..inference.pricing.estimate import NOTHING
+from ..inference.pricing.estimate import Estimate as CostEstimate
+from ..inference.runtime.dry_run import Counted, count_all
 from .database import Database
 from .input_queries import InputQuery
-from .model_joins import JoinedModel
+from .model_joins import DryQuery, JoinedModel
 from .predictions import Predictions, PredictionTable
 
 TYPES = {
@@ -19,7 +21,8 @@ TYPES = {
     "stored": "BIGINT",
     "requests": "BIGINT",
     "seconds": "DOUBLE",
-    "dollars": "DOUBLE",
+    "usd_low": "DOUBLE",
+    "usd_high": "DOUBLE",
     "note": "VARCHAR",
 }
 """The columns of EXPLAIN."""
@@ -36,8 +39,9 @@ class Estimate:
         stored: Answers to them that are stored.
         requests: Requests that the others take.
         seconds: How long they take; None where no query has shown how fast the route is.
-        dollars: What they cost; None where no price is known.
-        note: What may make it more or less.
+        usd_low: Dollars that they cost at least, about; None where nobody can know.
+        usd_high: Dollars that they cost at most, about.
+        note: What may make it more or less, and why nobody can know what it costs.
     """
 
     model: str
@@ -46,7 +50,8 @@ class Estimate:
     stored: int | None
     requests: int | None
     seconds: float | None
-    dollars: float | None = None
+    usd_low: float | None = None
+    usd_high: float | None = None
     note: str | None = None
 
     def row(self) -> tuple[object, ...]:
@@ -86,14 +91,13 @@ class Estimates(Predictions):
             self.found.append(Estimate(table.model.name, rows, None, None, None, None, note=note))
             return
         numbered, total = self._unasked(table, inputs.select("DISTINCT"))
-        counted = Counted()
+        counted, cost = Counted(), CostEstimate(NOTHING)
         if total:
-            frames = self._frames(table, numbered, names, total)
-            counted = count(frames, self._dry_query(table.model), table.model.prices)
+            counted, cost = count_all(self._frames(table, numbered, names, total), self._dry_query(table.model))
         self._drop(numbered)
         at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
-        notes = "; ".join(each for each in (at_least, counted.note) if each)
-        shown = counted.stored, counted.requests, counted.seconds, counted.dollars, notes or None
+        notes = "; ".join(each for each in (at_least, cost.unknown) if each)
+        shown = counted.stored, counted.requests, counted.seconds, *(cost.usd or (None, None)), notes or None
         self.found.append(Estimate(table.model.name, rows, total, *shown))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class JoinedModel(Protocol):
             The query.
         """
         ...
+
+
+DryQuery = Callable[[JoinedModel], Query]
+"""A query of a model that only counts."""
 
 
 @dataclass(eq=False)

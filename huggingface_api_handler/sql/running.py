@@ -183,7 +183,7 @@ class _Prepared:
         confirm = self._connection.confirm
         if confirm is None:
             return Predictions(self.database, asker.ask, self.needed)
-        return ConfirmedPredictions(self.database, asker.ask, self.needed, self.dry_query, confirm)
+        return ConfirmedPredictions(self.database, asker, self.needed, self.dry_query, confirm)
 
     def dry_query(self, model: JoinedModel) -> Query:
         """A query of a model that only counts."""

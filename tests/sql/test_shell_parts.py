@@ -26,8 +26,9 @@ class Estimate:
     """What a model would cost."""
 
     requests: int
-    dollars: float | None = None
+    usd_high: float | None = None
     seconds: float | None = None
+    usd_low: float = 0.5
     model: str = "mood"
     distinct_inputs: int = 10**6
 
@@ -59,8 +60,11 @@ def test_what_costs_little_is_not_asked_about() -> None:
     [
         (Estimate(101), "mood would be sent 101 requests. Send them?"),
         (Estimate(5000, None, 120.0), "mood would be sent 5,000 requests (about 2 min). Send them?"),
-        (Estimate(1, 2.5, 3.0), "mood would be sent 1 request (about 3.0 s, about 2.50 dollars). Send them?"),
-        (Estimate(101, 0.004, 3.0), "mood would be sent 101 requests (about 3.0 s, less than a cent). Send them?"),
+        (Estimate(1, 2.5, 3.0), "mood would be sent 1 request (about 3.0 s, estimated 0.50 to 2.5 USD). Send them?"),
+        (
+            Estimate(101, 0.004, 3.0, usd_low=0.00023),
+            "mood would be sent 101 requests (about 3.0 s, estimated 0.00023 to 0.0040 USD). Send them?",
+        ),
         (Estimate(101, 0.0, 3.0), "mood would be sent 101 requests (about 3.0 s). Send them?"),
     ],
 )

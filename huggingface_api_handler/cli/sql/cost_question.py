@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...errors import InputError
+from ...inference.pricing.spending import Range
 
 DEFAULT_MAX_REQUESTS = 1000
 """Requests of a statement from which it is asked first: many minutes of an ordinary service."""
 
 DEFAULT_MAX_DOLLARS = 1.0
-"""Dollars of a statement from which it is asked first."""
+"""Dollars of a statement, at most as estimated, from which it is asked first."""
 
 _MAX_REQUESTS_OF_INPUT = 16
 """Requests that one input may take: the parts of a long text, unless ``max_chunks`` says otherwise."""
-
-_LEAST_SHOWN = 0.01
 
 Answer = Callable[[str], bool]
 """Puts a question to the person: True for yes."""
@@ -49,8 +48,13 @@ class Estimate(Protocol):
         ...
 
     @property
-    def dollars(self) -> float | None:
-        """What they cost; None where nobody knows."""
+    def usd_low(self) -> float | None:
+        """Dollars that they cost at least, about; None where nobody knows."""
+        ...
+
+    @property
+    def usd_high(self) -> float | None:
+        """Dollars that they cost at most, about; None where nobody knows."""
         ...
 
 
@@ -96,7 +100,7 @@ class CostQuestion:
         """
         if self.is_agreed:
             return True
-        self._dollars += estimate.dollars or 0.0
+        self._dollars += estimate.usd_high or 0.0
         # To count requests takes a look at each input, so few inputs are not counted.
         few = estimate.distinct_inputs * _MAX_REQUESTS_OF_INPUT
         self._requests += few if self._requests + few <= self.max_requests else estimate.requests
@@ -150,9 +154,8 @@ def cost_of(estimate: Estimate) -> str:
     costs = []
     if estimate.seconds is not None:
         costs.append(f"about {duration(estimate.seconds)}")
-    if estimate.dollars:  # what is free needs no word
-        is_shown = estimate.dollars >= _LEAST_SHOWN
-        costs.append(f"about {estimate.dollars:,.2f} dollars" if is_shown else "less than a cent")
+    if estimate.usd_high:  # what is free needs no word
+        costs.append(Range(estimate.usd_low or 0.0, estimate.usd_high).in_usd)
     requests = f"{estimate.requests:,} {'request' if estimate.requests == 1 else 'requests'}"
     return f"{estimate.model} would be sent {requests}{' (' + ', '.join(costs) + ')' if costs else ''}"
 

@@ -99,6 +99,8 @@ def _asked(usage: Usage) -> str:
     parts.append(f"{usage.cache_hits:,} of {usage.distinct:,} inputs stored")
     if usage.tokens:
         parts.append(f"{usage.tokens:,} tokens")
+    if cost := usage.spending.text(usage.requests):
+        parts.append(cost)
     parts.append(duration(usage.seconds))
     return ", ".join(parts)
 

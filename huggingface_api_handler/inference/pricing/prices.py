@@ -62,23 +62,6 @@ class PriceList:
         """The different prices that may have to be paid."""
         yield from {self.any_provider} if self.any_provider is not None else set(self.providers.values())
 
-    def of_tokens(self, read: float, written: float) -> list[float]:
-        """What tokens cost at each price that may have to be paid, and nothing else.
-
-        Args:
-            read: Tokens that the model reads.
-            written: Tokens that it generates.
-
-        Returns:
-            USD, about: estimates need not be exact.
-
-        >>> PriceList({"a": Price(Decimal("0.5"), Decimal(1))}).of_tokens(2_000_000, 1_000_000)
-        [2.0]
-        """
-        return sorted(
-            (float(price.input or 0) * read + float(price.output or 0) * written) / TOKENS_OF_A_PRICE for price in self
-        )
-
     @property
     def is_free(self) -> bool:
         """Whether nothing has to be paid, whoever answers."""

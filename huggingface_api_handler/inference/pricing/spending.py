@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from .cost import Cost
 
 _NOT_RECORDED = "its cost was not recorded"
 """Of a request that an earlier version counted, or that is in flight."""
+
+
+class Range(NamedTuple):
+    """What something is at least and at most, about."""
+
+    low: float
+    high: float
+
+    def plus(self, other: Range) -> Range:
+        """Add a range.
+
+        Args:
+            other: Of something else.
+
+        Returns:
+            The range of both together.
+        """
+        return Range(self.low + other.low, self.high + other.high)
+
+    @property
+    def in_usd(self) -> str:
+        """Dollars in words, with two significant digits, said to be an estimate.
+
+        >>> Range(0.0213, 0.1149).in_usd, Range(1.204, 1200).in_usd, Range(0, 0).in_usd
+        ('estimated 0.021 to 0.11 USD', 'estimated 1.2 to 1,200 USD', 'nothing to pay')
+        """
+        if not self.high:
+            return "nothing to pay"
+        low, high = _two_digits(self.low), _two_digits(self.high)
+        return f"estimated {high} USD" if low == high else f"estimated {low} to {high} USD"
+
+
+def _two_digits(usd: float) -> str:
+    if usd <= 0:
+        return "0"
+    decimals = 1 - math.floor(math.log10(usd))
+    return f"{round(usd, decimals):,.{max(0, decimals)}f}"
 
 
 @dataclass
@@ -23,12 +61,14 @@ class Spending:
         priced: How many these are.
         unbilled: Requests that are not billed, such as those that failed.
         unpriced: Requests whose cost is not known, by the reason.
+        estimated: The dollars that were estimated before; None where they were not.
     """
 
     usd: Decimal = Decimal(0)
     priced: int = 0
     unbilled: int = 0
     unpriced: Counter[str] = field(default_factory=Counter)
+    estimated: Range | None = None
 
     def record(self, cost: Cost) -> None:
         """Count a request.
@@ -54,6 +94,8 @@ class Spending:
         self.priced += other.priced
         self.unbilled += other.unbilled
         self.unpriced.update(other.unpriced)
+        ours, others = self.estimated, other.estimated
+        self.estimated = None if ours is None or others is None else ours.plus(others)
 
     def shown(self, requests: int) -> float | None:
         """The dollars as a receipt shows them.
@@ -65,6 +107,24 @@ class Spending:
             The sum of what is known; None where requests were billed and nothing is known of any.
         """
         return None if requests > self.unbilled and not self.priced else float(self.usd)
+
+    def text(self, requests: int) -> str | None:
+        """The dollars in words, beside those that were estimated.
+
+        Args:
+            requests: All that were sent.
+
+        Returns:
+            The words; None where nothing is known, or nothing was to be paid.
+
+        >>> Spending(Decimal("0.00113"), 1, estimated=Range(0.00102, 0.0049)).text(1)
+        '0.00113 USD (estimated 0.0010 to 0.0049 USD)'
+        """
+        usd = self.shown(requests)
+        if usd is None or not (usd or self.estimated):
+            return None
+        paid = f"{usd:,.6f}".rstrip("0").rstrip(".")
+        return f"{paid} USD" if self.estimated is None else f"{paid} USD ({self.estimated.in_usd})"
 
     def note(self, requests: int) -> str | None:
         """What is not in the dollars, in words.
@@ -87,7 +147,8 @@ class Spending:
         Returns:
             Plain values; dollars are text, so that they stay exact.
         """
-        return {**vars(self), "usd": str(self.usd), "unpriced": dict(self.unpriced)}
+        estimated = self.estimated and list(self.estimated)
+        return {**vars(self), "usd": str(self.usd), "unpriced": dict(self.unpriced), "estimated": estimated}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Spending:
@@ -101,10 +162,12 @@ class Spending:
 
         Raises:
             ValueError: The dollars are no number.
+            TypeError: The estimate is no pair.
         """
         try:
             usd = Decimal(record.get("usd", 0))
         except InvalidOperation:
             raise ValueError("usd is no number") from None
         priced, unbilled = int(record.get("priced", 0)), int(record.get("unbilled", 0))
-        return cls(usd, priced, unbilled, Counter(record.get("unpriced", {})))
+        estimated = record.get("estimated")
+        return cls(usd, priced, unbilled, Counter(record.get("unpriced", {})), estimated and Range(*estimated))

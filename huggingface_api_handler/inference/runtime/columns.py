@@ -26,6 +26,8 @@ _DRY_RUN_TYPES = {
     "stored": "BIGINT",
     "requests": "BIGINT",
     "seconds": "DOUBLE",
+    "usd_low": "DOUBLE",
+    "usd_high": "DOUBLE",
 }
 
 

@@ -2,108 +2,174 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
 
-from ...tasks import Input
+from ...tasks import Input, read_inputs
 from ...tasks.input_types import media_in, text_length
 from ..flow_control.batching import can_batch
 from ..flow_control.token_limit import TokenLimit
+from ..pricing.estimate import Estimate, PlannedRequests
+from ..protocols.routing import Route
 from ..storage.response_cache import NoResponseCache
 from ..transport.large_bodies import off_loop
 from .chunked_text import LARGE_CHARS, inputs_to_ask, is_plan, limit_for
 from .context import Query
+from .cost_estimate import cost_of, plan
+from .rows import Deduplicator
 
 _LOOKUP_ROWS = 2048
 
 
-class _Estimate(NamedTuple):
-    """Inputs with a stored answer, requests to send, the seconds that they take (None where unknown), what is sent."""
+@dataclass
+class Counted:
+    """What a query would ask.
 
-    cached: int = 0
+    Attributes:
+        rows: Rows of the table.
+        nulls: Rows of them without an input, which are not sent.
+        distinct: Different inputs.
+        stored: Answers that are stored. Those to media are known by their content, so they count only once the media is
+            loaded, which a dry run does not do.
+        long_texts: Inputs that are too long, and would be asked in parts.
+        parts: Their parts.
+        requests: Requests that the others take, as far as earlier queries showed how the route is asked.
+        seconds: How long they take; None where no query has shown how fast the route is.
+        planned: The requests, for what they cost.
+    """
+
+    rows: int = 0
+    nulls: int = 0
+    distinct: int = 0
+    stored: int = 0
+    long_texts: int = 0
+    parts: int = 0
     requests: int = 0
     seconds: float | None = 0.0
-    to_ask: Sequence[Input] = ()
+    planned: PlannedRequests = field(default_factory=PlannedRequests)
+
+    def add(self, other: Counted) -> None:
+        """Count another table too.
+
+        Args:
+            other: What would be asked of it.
+        """
+        for name in ("rows", "nulls", "distinct", "stored", "long_texts", "parts", "requests"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
+        self.planned.add(other.planned)
 
 
-ToAsk = Callable[[Sequence[Input]], None]
-"""Is given the inputs that would be sent, parts of long texts among them."""
+def count_all(frames: Iterable[pd.DataFrame], query: Query) -> tuple[Counted, Estimate]:
+    """Count what frames would ask, and what it costs. Sends no request.
+
+    Args:
+        frames: The frames, each counted for itself.
+        query: What would be asked, and of which route.
+
+    Returns:
+        The sums, and the range of what they cost.
+    """
+    total = Counted()
+    for frame in frames:
+        total.add(_count(frame, query))
+    return total, cost_of(total.planned, query)
 
 
-def dry_run(query: Query, inputs: Sequence[Input], frame: pd.DataFrame, to_ask: ToAsk | None = None) -> pd.DataFrame:
+def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:
     """What a query would ask, in columns that are alike in each row. Sends no request.
-
-    ``requests`` and ``seconds`` come from what earlier queries showed of the route.
 
     Args:
         query: what is asked, and of which route.
-        inputs: its distinct inputs.
-        frame: the table, for its index.
-        to_ask: is given what would be sent; None where nobody wants it.
+        frame: the table.
 
     Returns:
-        The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests`` and ``seconds``, and ``<target>``
-        that says it in a sentence. ``stored`` counts answers that are stored; those to media are known by their
-        content, so they count only once the media is loaded, which a dry run does not do. ``seconds`` is None where
-        no query has shown how fast the route is.
+        The columns ``rows``, ``nulls``, ``distinct_inputs``, ``stored``, ``requests``, ``seconds``, ``usd_low`` and
+        ``usd_high``, and ``<target>`` that says it in a sentence. ``requests`` and ``seconds`` come from what earlier
+        queries showed of the route, and the dollars from what earlier queries of the model took. They are None where
+        nobody can know them.
     """
-    usage = query.usage
-    estimate = query.session.http.submit(_estimate(query, inputs)).result() if inputs else _Estimate()
-    usage.cache_hits = estimate.cached
-    if to_ask is not None:
-        to_ask(estimate.to_ask)
-    in_parts = f", {usage.long_texts} texts too long, in {usage.parts} parts" if usage.long_texts else ""
-    time_text = "unknown time" if estimate.seconds is None else f"about {estimate.seconds:.3g} s"
+    counted = _count(frame, query)
+    cost = cost_of(counted.planned, query)
+    in_parts = f", {counted.long_texts} texts too long, in {counted.parts} parts" if counted.long_texts else ""
+    time_text = "unknown time" if counted.seconds is None else f"about {counted.seconds:.3g} s"
     sentence = (
-        f"dry run: {usage.rows} rows, {usage.nulls} NULL or blank, {usage.distinct} distinct inputs{in_parts}, "
-        f"{estimate.cached} answers stored, {estimate.requests} requests, {time_text}"
+        f"dry run: {counted.rows} rows, {counted.nulls} NULL or blank, {counted.distinct} distinct inputs{in_parts}, "
+        f"{counted.stored} answers stored, {counted.requests} requests, {time_text}, {cost}"
     )
+    low, high = cost.usd or (None, None)
     columns = {
         query.model.target: sentence,
         f"{query.model.target}_error": None,
-        "rows": usage.rows,
-        "nulls": usage.nulls,
-        "distinct_inputs": usage.distinct,
-        "stored": estimate.cached,
-        "requests": estimate.requests,
-        "seconds": estimate.seconds,
+        "rows": counted.rows,
+        "nulls": counted.nulls,
+        "distinct_inputs": counted.distinct,
+        "stored": counted.stored,
+        "requests": counted.requests,
+        "seconds": counted.seconds,
+        "usd_low": low,
+        "usd_high": high,
     }
     out = pd.DataFrame({name: [value] * len(frame) for name, value in columns.items()}, index=frame.index)
+    usage = query.usage
+    usage.rows, usage.nulls, usage.distinct, usage.cache_hits = (
+        counted.rows, counted.nulls, counted.distinct, counted.stored
+    )  # fmt: skip
+    usage.long_texts, usage.parts = usage.long_texts + counted.long_texts, usage.parts + counted.parts
     out.attrs["usage"] = usage.as_dict()
     return out
 
 
-async def _estimate(query: Query, inputs: Sequence[Input]) -> _Estimate:
+class _ToAsk(NamedTuple):
+    """The inputs that would be sent, parts of long texts among them, each list in one request; and how."""
+
+    requests: Sequence[Sequence[Input]]
+    route: Route
+    seconds: float | None
+
+
+def _count(frame: pd.DataFrame, query: Query) -> Counted:
+    rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
+    counted = Counted(len(frame), rows.nulls, rows.stop)
+    if inputs:
+        to_ask = query.session.http.submit(_find(query, inputs, counted)).result()
+        counted.requests, counted.seconds = len(to_ask.requests), to_ask.seconds
+        counted.planned = plan(query, to_ask.route, to_ask.requests)
+    return counted
+
+
+async def _find(query: Query, inputs: Sequence[Input], counted: Counted) -> _ToAsk:
+    """What would be sent. Counts what is stored, and what is in parts."""
     task = query.model.definition
     route = query.session.servers.route_to(query.route, task)
     state = await query.route_state(route)
     limit = limit_for(query.model, state.profile.token_limit)
-    to_ask, cached = await _look_up(query, inputs, limit)
-    batch_size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1
-    groups = Counter(map(task.group, to_ask))
-    requests = sum(math.ceil(members / batch_size) for members in groups.values())
+    groups = defaultdict(list)
+    for item in await _look_up(query, inputs, limit, counted):
+        groups[task.group(item)].append(item)
+    size = state.profile.batch_size.best if can_batch(route.protocol.batching(task), state.profile) else 1
+    requests = [members[start : start + size] for members in groups.values() for start in range(0, len(members), size)]
     pace = state.pace()
     rates = [pace[name] for name in ("rate", "answers") if name in pace]
-    seconds = 0.0 if not requests else requests / min(rates) if rates else None
-    return _Estimate(cached, requests, seconds, to_ask)
+    seconds = 0.0 if not requests else len(requests) / min(rates) if rates else None
+    return _ToAsk(requests, route, seconds)
 
 
-async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> tuple[list[Input], int]:
-    """What is to be asked, parts of long texts among it, and how many answers are stored."""
+async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit, counted: Counted) -> list[Input]:
+    """What is to be asked, parts of long texts among it."""
     to_ask: list[Input] = []
     parts: dict[Input, None] = {}
-    cached = 0
     tokenizer = await query.tokenizer()
     for start in range(0, len(inputs), _LOOKUP_ROWS):
         window = inputs[start : start + _LOOKUP_ROWS]
         stored = await _stored(query, window)
         for item in window:
             if item in stored and not is_plan(stored[item]):
-                cached += 1
+                counted.stored += 1
                 continue
             arguments = item, stored.get(item), query.model, limit, tokenizer
             is_large = text_length(item) > LARGE_CHARS
@@ -111,15 +177,15 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit) -> 
             if asked == [item]:
                 to_ask.append(item)
             else:
-                query.usage.long_texts += 1
-                query.usage.parts += len(asked)
+                counted.long_texts += 1
+                counted.parts += len(asked)
                 parts.update(dict.fromkeys(asked))
     for start in range(0, len(parts), _LOOKUP_ROWS):
         window = list(parts)[start : start + _LOOKUP_ROWS]
         stored = await _stored(query, window)
-        cached += len(stored)
+        counted.stored += len(stored)
         to_ask += [item for item in window if item not in stored]
-    return to_ask, cached
+    return to_ask
 
 
 async def _stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:

@@ -318,6 +318,8 @@ class QueryRun:
                 logged = now
                 rate = executor.done / (now - started)
                 remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
+                if (usd := self._query.usage.spending.estimated) is not None and usd.high:
+                    remaining += f", {usd.in_usd} in all"
                 if executor.awaited is not None:
                     logger.info("waiting for %s", executor.awaited)
                 logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)

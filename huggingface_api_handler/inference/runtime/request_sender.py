@@ -116,6 +116,7 @@ class RequestSender:
             tokens = result.usage.tokens if result.usage is not None else 0
             hooks.request_ended(number, len(items), outcome.seconds, result.failure, result.bytes_received, tokens)
         if result.failure is None:
+            usage.history.record(len(body.data), result.usage)
             sizes = deps.profile.batch_size
             sizes.on_single(outcome.seconds) if len(items) == 1 else sizes.on_success(len(items), outcome.seconds)
             self._is_form_taken = True

@@ -56,8 +56,8 @@ class Session:
         >>> using = {"task": "text-classification", "column": "text", "dry_run": True}
         >>> with Session() as session:
         ...     out = predict(pd.DataFrame({"text": ["I love you."]}), using, session=session)
-        >>> out["prediction"][0]
-        'dry run: 1 rows, 0 NULL or blank, 1 distinct inputs, 0 answers stored, 1 requests, unknown time'
+        >>> out["prediction"][0].partition(", unknown")[0]
+        'dry run: 1 rows, 0 NULL or blank, 1 distinct inputs, 0 answers stored, 1 requests'
     """
 
     def __init__(self, *, limiter: ConcurrencyLimiter | None = None, hooks: Sequence[InferenceHook] = ()) -> None:

@@ -20,7 +20,8 @@ from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
 from .columns import prediction_columns
 from .context import Query
-from .dry_run import ToAsk, dry_run
+from .cost_estimate import estimate_ahead
+from .dry_run import dry_run
 from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
 from .rows import Deduplicator, Rows
@@ -63,12 +64,14 @@ def predict_frames(
     """
     started = time.monotonic()
     if query.model.dry_run:
-        yield from dry_runs(frames, query)
+        for each in frames:
+            if each is not None:
+                yield dry_run(query, each)
         return
     usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
     tally = FailureTally(min_failures)
-    model, live_rows, has_begun = query.model, 0, False
+    model, live_rows, has_begun, was_estimated = query.model, 0, False, usage.spending.estimated is not None
     try:
         for frame in frames:
             if frame is None:
@@ -88,6 +91,8 @@ def predict_frames(
             usage.distinct = rows.stop
             if hooks is not None and not has_begun:
                 query.session.http.submit(_told(hooks.query_started, usage)).result()
+            if not was_estimated:
+                usage.spending.estimated = None if has_begun else estimate_ahead(query, inputs)
             has_begun = True
             run.ask(rows, inputs)
             del items, inputs
@@ -113,6 +118,8 @@ def predict_frames(
         if has_begun and not run.was_forked:  # there the query goes on, and is counted at its end
             usage_log.record(query.tables.usage, query.scope, usage)
             _tell_left_out(usage.left_out, query.model)
+            if cost := usage.spending.text(usage.requests):
+                logger.info("%s answered %d requests: %s", usage.model, usage.requests, cost)
             if hooks is not None:
                 _tell_end(hooks, query, sys.exc_info()[1])
     if last is not None:
@@ -183,25 +190,3 @@ def _max_live_rows(usage: Usage, answered: int) -> int:
         return _UNKNOWN_LIVE_ROWS
     most = int(_MAX_LIVE_BYTES / (usage.bytes_received / asked))
     return max(_MIN_LIVE_ROWS, min(_MAX_LIVE_ROWS, most))
-
-
-def dry_runs(
-    frames: Iterable[pd.DataFrame | None], query: Query, to_ask: ToAsk | None = None
-) -> Iterator[pd.DataFrame]:
-    """Count what each frame would ask. Sends no request.
-
-    Args:
-        frames: the frames; None among them is left out.
-        query: what would be asked, and of which route.
-        to_ask: is given the inputs of each frame that would be sent.
-
-    Yields:
-        The columns of ``dry_run.dry_run``, of each frame for itself.
-    """
-    for frame in frames:
-        if frame is None:
-            continue
-        rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
-        usage = query.usage
-        usage.rows, usage.nulls, usage.distinct = len(frame), rows.nulls, rows.stop
-        yield dry_run(query, inputs, frame, to_ask)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...redaction import redact
+from ..pricing.history import History
 from ..pricing.reported_usage import ReportedUsage
 from ..pricing.spending import Spending
 
@@ -24,8 +25,8 @@ _MAX_ID_CHARS = 100
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 """Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
 
-_COUNTERS = ("errors", "failovers", "latencies", "spending")
-"""Fields that are shown in another form."""
+_COUNTERS = ("errors", "failovers", "latencies", "spending", "history")
+"""Fields that are shown in another form, or are only for estimates."""
 
 _LATER = ("long_texts", "parts", "left_out")
 """Fields that came later than 0.1.0, and so stand behind what it had."""
@@ -79,6 +80,7 @@ class Usage:
         reasoning_tokens: Those of the generated ones that are no part of an answer.
         images: Images that it made.
         spending: What the requests cost.
+        history: What the answered ones took, for estimates.
     """
 
     task: str
@@ -116,6 +118,7 @@ class Usage:
     reasoning_tokens: int = 0
     images: int = 0
     spending: Spending = field(default_factory=Spending)
+    history: History = field(default_factory=History)
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -162,7 +165,7 @@ class Usage:
             value, other_value = getattr(self, each.name), getattr(other, each.name)
             if isinstance(value, Counter):
                 value.update(other_value)
-            elif isinstance(value, Spending):
+            elif isinstance(value, (Spending, History)):
                 value.add(other_value)
             elif isinstance(value, (int, float)):
                 setattr(self, each.name, value + other_value)
@@ -197,10 +200,11 @@ class Usage:
         Returns:
             Plain values by their public names: the fields, with ``latencies`` as the quantiles ``p50_seconds`` and
             ``p95_seconds``, and ``requests_avoided``, the rows with an input that took no request. ``usd`` is a
-            float, or None where no cost of any request is known, and ``usd_note`` says what is not in it. Kinds of
-            tokens are None where tokens were counted and their kinds were not.
+            float, or None where no cost of any request is known, and ``usd_note`` says what is not in it. Beside it
+            stand ``usd_estimated_low`` and ``usd_estimated_high``: what was estimated before the query, None where
+            nothing was. Kinds of tokens are None where tokens were counted and their kinds were not.
         """
-        record = self.to_record()
+        record, (low, high) = self.to_record(), self.spending.estimated or (None, None)
         plain = {name: value for name, value in record.items() if name not in _COUNTERS + _LATER + _LATEST}
         has_kinds = not self.tokens or any(record[name] for name in _TOKEN_KINDS)
         kinds = {name: record[name] if has_kinds else None for name in _TOKEN_KINDS}
@@ -216,6 +220,8 @@ class Usage:
             "images": record["images"],
             "usd": self.spending.shown(self.requests),
             "usd_note": self.spending.note(self.requests),
+            "usd_estimated_low": low,
+            "usd_estimated_high": high,
         }
 
     def to_record(self) -> dict[str, UsageValue]:
@@ -225,7 +231,7 @@ class Usage:
             The fields in their order. Counters are this usage's own.
         """
         record = {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
-        return {**record, "spending": self.spending.to_record()}
+        return {**record, "spending": self.spending.to_record(), "history": self.history.to_record()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, object]) -> Usage:
@@ -239,7 +245,7 @@ class Usage:
             The usage.
 
         Raises:
-            TypeError: Where the record names no task, model or host, or is no mapping.
+            TypeError: Where the record names no task, model or host, or is no mapping; or its sums are no lists.
             ValueError: Where a bucket of ``latencies`` or the dollars are no number.
             AttributeError: Where ``latencies`` is no mapping.
         """
@@ -248,5 +254,6 @@ class Usage:
         values["errors"] = Counter(values.get("errors", {}))
         values["failovers"] = Counter(values.get("failovers", {}))
         values["spending"] = Spending.from_record(values.get("spending", {}))
+        values["history"] = History.from_record(values.get("history", {}))
         values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
         return cls(**values)

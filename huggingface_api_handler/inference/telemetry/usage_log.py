@@ -14,8 +14,8 @@ from .usage import Usage, UsageValue
 
 logger = logging.getLogger(__name__)
 
-_MAX_SHOWN_QUERIES = 20
-"""Queries in ``usage_table``, as many as fit on a screen."""
+_MAX_RECENT_QUERIES = 20
+"""Queries that are read: as many as fit on a screen, and enough to say how others will go."""
 
 _SHOWN_DECIMALS = 4
 """Decimals of times in ``usage_table``: a tenth of a millisecond."""
@@ -48,7 +48,7 @@ def usage_table(table: UsageTable, model: str) -> pd.DataFrame:
         columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors`` and
         ``failovers`` are JSON. Times are in seconds. No rows where there was no query.
     """
-    total_record, newest = table.select(model, _MAX_SHOWN_QUERIES)
+    total_record, newest = table.select(model, _MAX_RECENT_QUERIES)
     total = _from_json(total_record) if total_record else None
     recent = [(at, usage) for at, data in newest if (usage := _from_json(data)) is not None]
     rows = [{"query": "all", **_to_row(total)}] if total else []
@@ -67,18 +67,18 @@ def no_usage() -> pd.DataFrame:
     return pd.DataFrame([], columns=_columns())
 
 
-def total_usage(table: UsageTable, model: str) -> Usage | None:
-    """Read the sum of a model's queries.
+def recent_usage(table: UsageTable, model: str) -> list[Usage]:
+    """Read the usage of a model's last queries.
 
     Args:
         table: Where usage is kept.
         model: The model of ``Scope``.
 
     Returns:
-        The sum; None where there was no query.
+        That of each of the last 20, newest first.
     """
-    total_record = table.select(model, 0).total
-    return _from_json(total_record) if total_record else None
+    newest = table.select(model, _MAX_RECENT_QUERIES).recent
+    return [usage for _, data in newest if (usage := _from_json(data)) is not None]
 
 
 def _columns() -> list[str]:
@@ -91,7 +91,7 @@ def _to_row(usage: Usage) -> dict[str, UsageValue]:
         row[name] = orjson.dumps(row[name]).decode()
     for name, value in row.items():
         if isinstance(value, float):
-            row[name] = round(value, _USD_DECIMALS if name == "usd" else _SHOWN_DECIMALS)
+            row[name] = round(value, _USD_DECIMALS if name.startswith("usd") else _SHOWN_DECIMALS)
     return {name: value for name, value in row.items() if name not in ("task", "model", "host")}
 
 

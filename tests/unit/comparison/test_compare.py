@@ -187,7 +187,7 @@ def test_what_it_would_ask_is_counted_without_asking(service: Service) -> None:
         TABLE, models=["right", "half"], column="text", task="text-classification", sample=10,
         engine={"endpoint": f"{service.url}/models"},
     )  # fmt: skip
-    found = [(each.model, each.distinct_inputs, each.stored, each.dollars) for each in comparison.estimates()]
+    found = [(each.model, each.distinct_inputs, each.stored, each.usd) for each in comparison.estimates()]
     assert found == [("right", 10, 6, None), ("half", 10, 0, None)]
     assert service.asked == []
 

@@ -246,11 +246,10 @@ def test_queries_that_end_at_once_are_all_counted(new_tables: NewTables) -> None
             usage_log.record(each.usage, Scope("e", "model 1"), Usage("t", "m", "h", rows=3))
     for each in tables:  # what each handed over is written before it reads
         each.usage.select("model 1", 0)
-    total = usage_log.total_usage(tables[0].usage, "model 1")
-    assert total is not None
-    assert (total.queries, total.rows) == (200, 600)
+    total = usage_log.usage_table(tables[0].usage, "model 1").iloc[0]
+    assert (total["queries"], total["rows"]) == (200, 600)
 
 
 def test_a_model_without_queries_has_no_usage(new_tables: NewTables) -> None:
-    assert usage_log.total_usage(new_tables().usage, "model 1") is None
+    assert usage_log.recent_usage(new_tables().usage, "model 1") == []
     assert len(usage_log.usage_table(new_tables().usage, "model 1")) == 0

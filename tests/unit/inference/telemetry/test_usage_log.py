@@ -140,11 +140,12 @@ def test_public_and_stored_names_stay_in_their_order() -> None:
     usage = Usage("t", "m", "h")
     later = ["failovers", "long_texts", "parts", "left_out"]
     latest = ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "images"]
-    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending"]
+    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending", "history"]
     assert Usage.from_record(usage.to_record()) == usage
     public = [name for name in RECORD_OF_0_1_0 if name not in ("errors", "latencies")]
-    shown = [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later, *latest, "usd", "usd_note"]
-    assert list(usage.as_dict()) == shown
+    shown = [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later, *latest]
+    dollars = ["usd", "usd_note", "usd_estimated_low", "usd_estimated_high"]
+    assert list(usage.as_dict()) == [*shown, *dollars]
 
 
 def test_a_query_that_ends_in_an_error_leaves_its_usage(service: Service, tmp_path: Path) -> None:
