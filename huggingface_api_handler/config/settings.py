@@ -171,6 +171,15 @@ class EngineSettings(_Arguments):
         "Each look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
         "Default: no limit.",
     )
+    usd_per_month: FiniteFloat | None = Field(
+        default=None,
+        ge=0.000001,
+        le=1_000_000,
+        title="USD per month",
+        description="Most dollars in a calendar month (UTC), counted over all queries and processes of this engine, as "
+        "max_usd of a model counts them. It limits nobody who may create engines: they can create another. Default: no "
+        "limit.",
+    )
     prices: PriceMap | None = Field(
         default=None,
         title="Prices",
@@ -353,6 +362,21 @@ class ModelSettings(_Arguments):
         description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
         "stored answers to texts still come back when the requests are spent. Looks at the job of a provider count, "
         "and a job that was begun is seen to its end. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
+    )
+    max_usd: FiniteFloat | None = Field(
+        default=None,
+        ge=0.000001,
+        le=1_000_000,
+        description="Most dollars of one query. The most that a request can cost is reserved before it is sent, so it "
+        "needs a price, and max_tokens where the model writes. Where the service does not say what a request took, "
+        "that stays reserved. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
+    )
+    max_tokens_total: Int | None = Field(
+        default=None,
+        ge=1,
+        le=10**12,
+        description="Most tokens of one query, read and written, reserved and counted as dollars are for max_usd. Of "
+        "CREATE MODEL and SELECT the lower counts. Default: no limit.",
     )
     max_seconds: FiniteFloat | None = Field(
         default=None,
