@@ -30,7 +30,7 @@ from .normalize import (
 from .policies import POLICIES
 from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
-from .types import FiniteFloat, Int, parse_list
+from .types import Int, Usd, parse_list
 
 MINDSDB_ARGUMENTS = frozenset(
     {
@@ -205,7 +205,7 @@ def _refuse_other_task(stored: Using, overrides: Using) -> None:
 class _Limits(BaseModel):
     # Text is a number too, so the two can only be compared when they are checked.
     max_requests: Int | None = None
-    max_usd: FiniteFloat | None = None
+    max_usd: Usd | None = None
     max_tokens_total: Int | None = None
 
 

@@ -243,7 +243,7 @@ class RequestSender:
                 if isinstance(found, Quota):
                     self.release_slot()
                     has_slot = False
-                    await found.settled()
+                    await found.wait_for_settlement()
                     await self.acquire_slot()
                     has_slot = True
                 if self._is_stopped() and not isinstance(found, Failure):

@@ -66,8 +66,8 @@ class Unit(Enum):
         >>> Unit.MICRO_DOLLARS.show(499300), Unit.REQUESTS.show(500)
         ('0.4993', '500')
         """
-        whole, part = divmod(units, self.value[0])
-        return f"{whole}.{part:06}".rstrip("0") if part else str(whole)
+        amount, part = divmod(units, self.value[0])
+        return f"{amount}.{part:06}".rstrip("0") if part else str(amount)
 
 
 class _Kind(NamedTuple):
@@ -202,7 +202,7 @@ class Quota:
         self._earlier: list[_Account] = []
         self._last_counts = {} if table is None else _last_counts.setdefault((scope, self.unit.name), {})
         self._warned = set() if table is None else _warned
-        self._lock, self._settled = asyncio.Lock(), asyncio.Event()
+        self._lock, self._changed = asyncio.Lock(), asyncio.Event()
         self._granting: asyncio.Task[None] | None = None
         self._settlements = 0
 
@@ -226,11 +226,11 @@ class Quota:
         """Whether requests in flight may give something back."""
         return self._account is not None and self._account.in_flight > 0
 
-    async def settled(self) -> None:
+    async def wait_for_settlement(self) -> None:
         """Wait until a request in flight is settled, where one is."""
         if self.is_settling:
-            self._settled.clear()
-            await self._settled.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     async def reserve(self, units: int = 1) -> Reservation | Failure:
         """Reserve what one request may take.
@@ -239,7 +239,7 @@ class Quota:
             units: The most that it can take.
 
         Returns:
-            The reservation; or why there is none. Where ``is_settling``, one may be had once a request is ``settled``.
+            The reservation; or why there is none. Where ``is_settling``, one may be had once a request is settled.
         """
         if not self.is_limited:
             return Reservation(self, None, units)
@@ -289,7 +289,7 @@ class Quota:
         account.spent += units if used is None else used
         account.standing += units if used is None else 0
         self._settlements += 1
-        self._settled.set()
+        self._changed.set()
         self._warn(account)
         advance = max(self._advance, units)
         if self._table is not None and account.room > 2 * advance:  # others may have no room because of it

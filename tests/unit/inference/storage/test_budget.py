@@ -142,14 +142,14 @@ def test_a_request_that_does_not_fit_waits_for_those_in_flight_and_ends_with_the
         first = await reserved(quota, 400_000)
         assert "0.4 are spent" in await refused(quota, 200_000)
         assert quota.is_settling
-        waiting = asyncio.ensure_future(quota.settled())
+        waiting = asyncio.ensure_future(quota.wait_for_settlement())
         await asyncio.sleep(0)
         assert not waiting.done()
         first.settle(Decimal("250000.25"))
         await waiting
         (await reserved(quota, 249_999)).settle(Decimal("249299.75"))
         assert not quota.is_settling
-        await asyncio.wait_for(quota.settled(), 1)
+        await asyncio.wait_for(quota.wait_for_settlement(), 1)
         return await refused(quota, 2000)
 
     assert asyncio.run(run()) == (
@@ -329,7 +329,7 @@ async def spend(quota):
             found.settle(30)
             spent += 30
         elif quota.is_settling:
-            await quota.settled()
+            await quota.wait_for_settlement()
         else:
             return spent
 
