@@ -139,6 +139,7 @@ class QueryRun:
             What the query had asked and taken by then, as ``Usage.as_dict``.
 
         Raises:
+            InputError: a budget cannot be held, so that nothing was sent.
             SessionClosedError: the session was closed meanwhile.
             InferenceError: this process was forked from the query's.
             Exception: a defect of ours by which the query failed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 
 from huggingface_api_handler.config.validation import merge_select_overrides
 from huggingface_api_handler.errors import InputError
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import Session, predict
 from huggingface_api_handler.inference.storage import quota
 from tests.conftest import Reply, Service
+from tests.support.hub import StandInHub, hub_of_a_test
 
 CHAT = {"task": "chat-completion", "model": "m", "column": "text", "target": "y", "max_tokens": 10}
 PRICES = {"input": 1, "output": 10}
@@ -29,6 +31,11 @@ BOUND_USD = 0.0013
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "_warned", set())
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    yield from hub_of_a_test(monkeypatch)
 
 
 class Bill:
@@ -197,3 +204,21 @@ def test_of_two_budgets_the_lower_counts_also_where_one_is_text() -> None:
     assert (merged["max_usd"], merged["max_tokens_total"], merged["max_requests"]) == (0.5, 30, 5)
     with pytest.raises(InputError, match="max_usd"):
         merge_select_overrides(model, {"max_usd": "cheap"})
+
+
+def test_a_single_row_with_a_budget_asks_the_router_for_the_price_and_is_refused_without_one(
+    hub: StandInHub, tmp_path: Path
+) -> None:
+    model = "openai/gpt-oss-120b"
+    using = {**CHAT, "model": model, "max_usd": 1}
+    engine = {"api_key": "hf_AskedWithThis", "cache_dir": str(tmp_path)}
+    frame = pd.DataFrame({"text": ["a"]})
+    hub.usage = {"prompt_tokens": 5, "completion_tokens": 5}
+    with Session() as session:
+        assert predict(frame, using, engine, session=session)["y_error"].isna().all()
+    assert hub.router_questions == [model]
+    asked = len(hub.asked)
+    hub.router_models[model] = {"providers": []}
+    with Session() as session, pytest.raises(InputError, match=r"max_usd cannot be held, .* no price is known"):
+        predict(frame, using, engine, session=session)
+    assert len(hub.asked) == asked
