@@ -173,6 +173,14 @@ creation_args = OrderedDict(
         "required": False,
         "label": "Requests per month",
     },
+    usd_per_month={
+        "type": "int",
+        "description": "Most dollars in a calendar month (UTC), counted over all queries and processes of this "
+        "engine, as max_usd of a model counts them. It limits nobody who may create engines: they can create another. "
+        "Default: no limit.",
+        "required": False,
+        "label": "USD per month",
+    },
     prices={
         "type": "dict",
         "description": "What the server costs, in USD: a map with 'input' and 'output' per million tokens, 'cached' "

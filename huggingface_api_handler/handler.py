@@ -20,7 +20,7 @@ from .inference.runtime.dataframe import predict_frame
 from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .lifecycle import Target
-from .select_statement import input_frame, min_failures, refuse_to_be_kept
+from .select_statement import input_frame, min_failures, refuse_budget_in_parts, refuse_to_be_kept
 from .task_queue import refuse_lost_rows, result_awaited
 
 # Keys in MindsDB's storages, which models of earlier versions have.
@@ -142,6 +142,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
                 engine = _engine(self.engine_storage)
                 discovered = self._discovered()
                 model = lifecycle.selected_settings(self._using(), overrides, discovered, engine, default_session())
+                refuse_budget_in_parts(overrides, model)
                 frame = input_frame(df, model)
                 scope, fewest = self._scope(discovered), min_failures(overrides)
                 out = predict_frame(frame, model, engine, cancel=cancel, scope=scope, min_failures=fewest)

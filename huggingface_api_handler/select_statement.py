@@ -24,6 +24,7 @@ ROW_ID = "__mindsdb_row_id"
 """The column that MindsDB adds to the rows of a JOIN."""
 
 _PARTITIONING = {"batch_size", "track_column", "threads", "partition_size"}
+_BUDGETS = ("max_usd", "max_tokens_total")
 _ONE_CELL = ("text", "image", "audio", "video")
 _NAME_PART = re.compile(r"`([^`]*)`|([^.`]+)")
 
@@ -70,6 +71,25 @@ def min_failures(overrides: Using) -> int:
     """
     names = {str(name).lower() for name in overrides}
     return MIN_FAILURES_OF_PARTITION if names & _PARTITIONING else 1
+
+
+def refuse_budget_in_parts(overrides: Using, model: ModelSettings) -> None:
+    """Refuse a budget in dollars or tokens where MindsDB hands over a table in parts: it would hold for each anew.
+
+    Args:
+        overrides: the SELECT's USING clause.
+        model: the model's settings.
+
+    Raises:
+        InputError: there is one, and the table comes in parts.
+    """
+    parts = sorted({str(name).lower() for name in overrides} & _PARTITIONING)
+    given = [name for name in _BUDGETS if getattr(model, name) is not None]
+    if parts and given and not model.dry_run:
+        raise InputError(
+            f"{given[0]} bounds one query, and with {parts[0]} each part of the table is one. Leave {parts[0]} out, or "
+            "set usd_per_month of the engine, which holds for all parts together"
+        )
 
 
 def refuse_to_be_kept(out: pd.DataFrame, frame: pd.DataFrame, model: ModelSettings) -> None:

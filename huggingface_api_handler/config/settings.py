@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
 
 from ..tasks import TASKS, Task
 from ..tasks.chunking import WHERE_NEEDED, LongText
 from ..tasks.output_schema import field_types
 from ..tasks.prompts import template_columns
 from .normalize import KEY_NAMES
+from .options import Arguments
+from .options import Options as Options
 from .types import (
     Choices,
     DirPath,
@@ -30,16 +32,11 @@ from .types import (
     StoreUrl,
     StrList,
     Url,
+    Usd,
 )
 
 
-class _Arguments(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
-    )
-
-
-class EngineSettings(_Arguments):
+class EngineSettings(Arguments):
     """The arguments of CREATE ML_ENGINE ... USING. A field's ``title`` is its label in MindsDB's forms."""
 
     api_key: Key | None = Field(
@@ -171,6 +168,13 @@ class EngineSettings(_Arguments):
         "Each look at the job of a provider is one. It limits nobody who may create engines: they can create another. "
         "Default: no limit.",
     )
+    usd_per_month: Usd | None = Field(
+        default=None,
+        title="USD per month",
+        description="Most dollars in a calendar month (UTC), counted over all queries and processes of this engine, as "
+        "max_usd of a model counts them. It limits nobody who may create engines: they can create another. Default: no "
+        "limit.",
+    )
     prices: PriceMap | None = Field(
         default=None,
         title="Prices",
@@ -210,25 +214,7 @@ class EngineSettings(_Arguments):
         return self.api_key is not None or self.api_key_env is not None
 
 
-class Options(_Arguments):
-    """``options = {...}`` of the former Inference API."""
-
-    wait_for_model: bool = Field(
-        default=True,
-        description="Whether to wait for a model that starts, for up to 5 minutes without any answer. Default: true; "
-        "false waits 30 seconds, and not at all where the server says that the model is loading.",
-    )
-    use_cache: bool = Field(
-        default=True,
-        description="Whether answers that are stored, here or on the server, may be used. Default: true; false asks "
-        "again for every row.",
-    )
-    use_gpu: bool | None = Field(
-        default=None, description="Accepted because older statements have it, and ignored: the server decides."
-    )
-
-
-class ModelSettings(_Arguments):
+class ModelSettings(Arguments):
     """The arguments of CREATE MODEL ... USING, with what a SELECT overrides of them.
 
     ``target`` (from PREDICT), ``columns`` and ``parameters`` are gathered by ``validation.model_settings``.
@@ -353,6 +339,19 @@ class ModelSettings(_Arguments):
         description="Most requests of one query. What is answered comes back, and the other rows carry the reason; "
         "stored answers to texts still come back when the requests are spent. Looks at the job of a provider count, "
         "and a job that was begun is seen to its end. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
+    )
+    max_usd: Usd | None = Field(
+        default=None,
+        description="Most dollars of one query. The most that a request can cost is reserved before it is sent, so it "
+        "needs a price, and max_tokens where the model writes. Where the service does not say what a request took, "
+        "that stays reserved. Of CREATE MODEL and SELECT the lower counts. Default: no limit.",
+    )
+    max_tokens_total: Int | None = Field(
+        default=None,
+        ge=1,
+        le=10**12,
+        description="Most tokens of one query, read and written, reserved and counted as dollars are for max_usd. Of "
+        "CREATE MODEL and SELECT the lower counts. Default: no limit.",
     )
     max_seconds: FiniteFloat | None = Field(
         default=None,

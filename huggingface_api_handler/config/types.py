@@ -274,6 +274,9 @@ Int = Annotated[int, BeforeValidator(refuse_bool)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(refuse_bool)]
 """A number other than NaN and infinity, also one that SQL wrote as text."""
 
+Usd = Annotated[FiniteFloat, Field(ge=0.000001, le=1_000_000)]
+"""Dollars, a micro-dollar at least."""
+
 StrList = Annotated[list[str], BeforeValidator(parse_list)]
 """A list of texts, also as JSON text or with commas between."""
 

@@ -30,7 +30,7 @@ from .normalize import (
 from .policies import POLICIES
 from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
-from .types import Int, parse_list
+from .types import Int, Usd, parse_list
 
 MINDSDB_ARGUMENTS = frozenset(
     {
@@ -158,8 +158,8 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         select: The arguments of the SELECT, or None. Those that are MindsDB's own are left out.
 
     Returns:
-        The arguments for ``model_settings``; ``parameters`` and ``options`` are merged by their names. Of two
-        ``max_requests`` the lower counts, so that a SELECT cannot spend more than the model's author allowed.
+        The arguments for ``model_settings``; ``parameters`` and ``options`` are merged by their names. Of two limits of
+        one name the lower counts, so that a SELECT cannot spend more than the model's author allowed.
 
     Raises:
         InputError: The SELECT names an argument that it may not override, or that makes another task, or a key.
@@ -181,12 +181,13 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
         base, changes = stored.get(name), overrides.get(name)
         if isinstance(base, dict) and isinstance(changes, dict):
             overrides[name] = {**base, **changes}
-    if "max_requests" in stored and "max_requests" in overrides:
-        limits = [
-            _validated(_Limit, {"max_requests": arguments["max_requests"]}, "USING")
-            for arguments in (stored, overrides)
-        ]
-        overrides["max_requests"] = min(limit.max_requests for limit in limits)
+    for name in _Limits.model_fields:
+        if name in stored and name in overrides:
+            limits = [
+                getattr(_validated(_Limits, {name: arguments[name]}, "USING"), name)
+                for arguments in (stored, overrides)
+            ]
+            overrides[name] = min(limits)
     return {**stored, **overrides}
 
 
@@ -201,9 +202,11 @@ def _refuse_other_task(stored: Using, overrides: Using) -> None:
             )
 
 
-class _Limit(BaseModel):
+class _Limits(BaseModel):
     # Text is a number too, so the two can only be compared when they are checked.
-    max_requests: Int
+    max_requests: Int | None = None
+    max_usd: Usd | None = None
+    max_tokens_total: Int | None = None
 
 
 def _task(arguments: Using, engine: EngineSettings | None) -> Task:

@@ -19,7 +19,7 @@ Label = TypeVar("Label", bound=Hashable)
 
 _ID_BYTES = 8
 
-_OF_ONE_QUERY = ("max_requests", "max_seconds")
+_OF_ONE_QUERY = ("max_requests", "max_usd", "max_tokens_total", "max_seconds")
 """Arguments that bound one query. Each part of a job is one, so they would hold for each part anew."""
 
 
@@ -96,8 +96,8 @@ def _refuse_in_parts(settings: Settings) -> None:
     if given:
         raise InputError(
             f"{given[0]} bounds one query, and here each part of the table is one. Leave it out. To bound what all "
-            "workers ask, set requests_per_hour or requests_per_month of the engine: workers that share an answer "
-            "store count together"
+            "workers ask, set requests_per_hour, requests_per_month or usd_per_month of the engine: workers that share "
+            "an answer store count together"
         )
     if _reads_whole_table(settings):
         raise InputError(

@@ -85,8 +85,9 @@ class FailureKind(str, Enum):
     )
     NOT_SENT = (
         "not sent",
-        "The query ended before this row was answered: `max_seconds`, `max_requests`, `requests_per_hour` or "
-        "`requests_per_month` was reached, or it was cancelled.",
+        "The query ended before this row was answered: `max_seconds`, a budget (`max_requests`, `max_usd`, "
+        "`max_tokens_total`, `requests_per_hour`, `requests_per_month`, `usd_per_month`) was reached, or it was "
+        "cancelled.",
         "Nothing more is sent. Rows that were answered keep their predictions.",
         "Run the query again, with a higher limit or when the limit begins anew. Stored answers are not asked for "
         "again.",

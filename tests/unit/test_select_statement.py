@@ -11,7 +11,13 @@ from huggingface_api_handler import select_statement
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.errors import DryRunSummary, InputError
-from huggingface_api_handler.select_statement import ROW_ID, input_frame, min_failures, refuse_to_be_kept
+from huggingface_api_handler.select_statement import (
+    ROW_ID,
+    input_frame,
+    min_failures,
+    refuse_budget_in_parts,
+    refuse_to_be_kept,
+)
 from huggingface_api_handler.tasks import read_inputs
 
 ENGINE = EngineSettings(endpoint="https://e.example")
@@ -150,3 +156,12 @@ def test_a_dry_run_is_an_error_where_the_cache_would_keep_it(monkeypatch: pytest
 )
 def test_a_part_of_a_table_fails_only_where_many_rows_failed(using: dict[str, Any], fewest: int) -> None:
     assert min_failures(using) == fewest
+
+
+@pytest.mark.parametrize("budget", [{"max_usd": 0.5}, {"max_tokens_total": 9}])
+def test_a_budget_in_dollars_or_tokens_is_refused_where_a_table_comes_in_parts(budget: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"bounds one query, and with batch_size .* set usd_per_month of the engine"):
+        refuse_budget_in_parts({"Batch_size": 1000, "track_column": object()}, settings(**budget))
+    refuse_budget_in_parts({"threshold": 0.5}, settings(**budget))
+    refuse_budget_in_parts({"batch_size": 1000}, settings(**budget, dry_run=True))
+    refuse_budget_in_parts({"batch_size": 1000}, settings(max_requests=9))

@@ -144,7 +144,7 @@ class RouterPrices:
         """
         return prices_of(self._stored.get(split_choice(model.model)[0]), engine, model)
 
-    def is_stale(self, engine: EngineSettings, model: ModelSettings, inputs: int) -> bool:
+    def is_stale(self, engine: EngineSettings, model: ModelSettings, inputs: float) -> bool:
         """Whether prices should be asked for before or in a query.
 
         Args:

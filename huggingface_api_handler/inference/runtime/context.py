@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,6 @@ from ..protocols.key_policy import account_of_one_budget
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.provider_answers import ProviderAnswers
-from ..storage.quota import NO_QUOTA, Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
@@ -38,6 +38,7 @@ from ..telemetry.usage import Usage
 from ..tokenizers import tokenizer_of
 from ..transport.client import MAX_RESPONSE_BYTES, Response
 from ..transport.large_bodies import off_loop
+from .budgets import Budgets, engine_quotas, query_quotas
 from .chunked_text import asks_in_parts
 from .own_limiter import Limiter, LimiterWithSlots
 from .session import Session, default_session
@@ -72,7 +73,7 @@ class Dependencies:
         sleep: waits for so many seconds.
         clock: seconds of one monotonic clock.
         answers: the stored answers.
-        quota: the engine's budget of requests.
+        budgets: what the query may take; None for the limits of the model's arguments alone.
         retry_policy: what is tried again after a failure.
         hooks: who is told of requests; None where there is nobody.
         detect: asks the server again what it speaks, after a failure of the first request; None where that is known.
@@ -94,7 +95,7 @@ class Dependencies:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
     answers: AnyResponseCache = field(default_factory=NoResponseCache)
-    quota: Quota = NO_QUOTA
+    budgets: Budgets | None = None
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     hooks: Hooks | None = None
     detect: Callable[[Failure | None], Awaitable[Route]] | None = None
@@ -121,6 +122,7 @@ class Query:
         hooks: who is told of it; None where there is nobody.
         failed: the routes to other providers that have failed for everybody. What they answered before is found.
         known_prices: what requests cost, where nobody needs to be asked for it.
+        job: tells the job whose processes share one budget; None for a query of one process.
         store: the file of what the processes of this machine share.
         shared_store: the Redis that several machines share; None where there is none.
         tables: where answers, counts and usage are stored: in one or the other.
@@ -136,6 +138,7 @@ class Query:
     hooks: Hooks | None = None
     failed: tuple[Route, ...] = ()
     known_prices: PriceList | None = None
+    job: str | None = None
     store: Store = field(init=False)
     shared_store: RedisStore | None = field(init=False)
     tables: Tables = field(init=False)
@@ -159,6 +162,7 @@ class Query:
         scope: Scope | None,
         hooks: Sequence[InferenceHook] = (),
         known_prices: PriceList | None = None,
+        job: str | None = None,
     ) -> Query:
         """A query, with its route.
 
@@ -169,6 +173,7 @@ class Query:
             scope: whose it is; None from Python without a name.
             hooks: who is told of it, beside the session's hooks and those that are registered.
             known_prices: what requests cost, where nobody needs to be asked for it; None where that may be asked.
+            job: tells the job whose processes share one budget; None for a query of one process.
 
         Returns:
             The query, of which nothing is sent yet.
@@ -181,7 +186,7 @@ class Query:
         usage = Usage(model.task, model.model, route.host)
         used = session or default_session()
         listeners = None if model.dry_run else hooks_of([*used.hooks, *hooks], usage)
-        return cls(model, engine, route, usage, used, scope, listeners, known_prices=known_prices)
+        return cls(model, engine, route, usage, used, scope, listeners, known_prices=known_prices, job=job)
 
     async def dependencies(self) -> tuple[Route, RouteState, Dependencies]:
         """What a query needs before its first request.
@@ -198,11 +203,6 @@ class Query:
         route = await detect(None)
         state = await self.route_state(route)
         route = state.profile.in_known_form(route)
-        limits = {
-            name: limit
-            for name in ("requests_per_hour", "requests_per_month")
-            if (limit := getattr(self.engine, name)) is not None
-        }
         policy = MediaPolicy(_path(self.engine.media_dir), self.engine.allow_private_media)
         output_dir = _path(self.engine.output_dir)
         threads = session.http.threads_of(self._owner())
@@ -234,7 +234,6 @@ class Query:
             load,
             save,
             answers=self.answers,
-            quota=Quota(self.tables.quotas, self._owner().encode(), limits),
             retry_policy=RetryPolicy(self.engine.max_attempts, max_wait_s=self.engine.max_wait),
             hooks=self.hooks,
             detect=detect,
@@ -257,14 +256,26 @@ class Query:
             return self.known_prices
         return self.session.servers.prices.of(self.engine, self.model)
 
+    def budgets(self) -> Budgets:
+        """What the query may take.
+
+        Returns:
+            The limits of the model's arguments and of the engine's, of which nothing is reserved yet.
+        """
+        table = self.tables.quotas
+        of_query = query_quotas(self.model) if self.job is None else query_quotas(self.model, table, self.job.encode())
+        of_engine = engine_quotas(self.engine, table, self._owner().encode())
+        return Budgets(self.model, [*of_engine, *of_query], self.prices)
+
     async def refresh_prices(self, inputs: int) -> None:
         """Ask what requests cost, where that is not known or is old.
 
         Args:
-            inputs: how many the query is known to have. A small one does not ask.
+            inputs: how many the query is known to have. A small one without a budget in dollars does not ask.
         """
         prices = self.session.servers.prices
-        if self.known_prices is None and prices.is_stale(self.engine, self.model, inputs):
+        has_budget = self.model.max_usd is not None or self.engine.usd_per_month is not None
+        if self.known_prices is None and prices.is_stale(self.engine, self.model, inf if has_budget else inputs):
             await prices.refresh(self.engine, self.model, self.session.http)
 
     async def tokenizer(self) -> CountTokens | None:

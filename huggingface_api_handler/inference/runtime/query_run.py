@@ -12,12 +12,13 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ...errors import InferenceError, SessionClosedError
+from ...errors import InferenceError, InputError, SessionClosedError
 from ...redaction import secret_in_use
 from ...tasks import Input
 from ..failures import Failure, FailureKind
 from ..flow_control.route_registry import RouteState
 from ..telemetry.usage import UsageValue
+from .budgets import Budgets
 from .context import Query
 from .executor import QueryExecutor
 from .failover import is_undone, may_go_on, next_query
@@ -138,6 +139,7 @@ class QueryRun:
             What the query had asked and taken by then, as ``Usage.as_dict``.
 
         Raises:
+            InputError: a budget cannot be held, so that nothing was sent.
             SessionClosedError: the session was closed meanwhile.
             InferenceError: this process was forked from the query's.
             Exception: a defect of ours by which the query failed.
@@ -246,21 +248,30 @@ class QueryRun:
 
     async def _ask_all(self) -> None:
         try:
-            started = time.monotonic()
-            while not await self._ask_provider(started):
-                self.results.reopen(is_undone)
-                self._source.begin_again()
+            await self._ask_providers(self._query.budgets())
         finally:
             self._is_over = True
             self._fail_unasked(self._source.close())
             self._finished.set()
 
-    async def _ask_provider(self, started: float) -> bool:
+    async def _ask_providers(self, budgets: Budgets) -> None:
+        started = time.monotonic()
+        try:
+            while not await self._ask_provider(started, budgets):
+                self.results.reopen(is_undone)
+                self._source.begin_again()
+        finally:
+            await budgets.release()
+
+    async def _ask_provider(self, started: float, budgets: Budgets) -> bool:
         """Ask one provider for all that has no answer. False where it fails for everybody, and there is another."""
         query = self._asked
         await query.refresh_prices(self._source.count)
         route, state, dependencies = await query.dependencies()
-        dependencies = replace(dependencies, sent=query.usage.requests)  # of the providers before
+        if not query.usage.requests and (reason := budgets.why_unbounded(query.engine.timeout)) is not None:
+            raise InputError(reason)
+        # Requests are those of the providers before.
+        dependencies = replace(dependencies, sent=query.usage.requests, budgets=budgets)
         self._executor = executor = QueryExecutor(
             query.model, route, query.engine.timeout, query.usage, dependencies, self._source
         )
@@ -268,7 +279,7 @@ class QueryRun:
             await self._run(executor, state, started)
         finally:
             state.save()
-            await asyncio.gather(dependencies.answers.flush(), dependencies.quota.release())
+            await dependencies.answers.flush()
         if executor.stopped is None or not may_go_on(query, executor.stopped):
             return True
         following = await next_query(query, executor.stopped)

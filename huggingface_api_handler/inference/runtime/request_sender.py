@@ -17,8 +17,10 @@ from ..pricing.cost import NOT_ANSWERED, NOT_BILLED, PROVIDER_HEADER, Cost, cost
 from ..protocols.jobs import JobRefusedError, get_for_job
 from ..protocols.request import RequestResult, send_request
 from ..protocols.routing import Route
+from ..storage.quota import Quota
 from ..telemetry.usage import Usage
 from ..transport.client import Response
+from .budgets import Budgets, Reserved, query_quotas
 from .context import Dependencies, outcome_of
 
 _FIRST_UNBILLED_STATUS = 400
@@ -34,7 +36,7 @@ class RequestSender:
         route: where its requests go.
         timeout_s: seconds that one request may take.
         usage: counts what is asked and taken.
-        dependencies: the limiter, the quota and how a request is sent.
+        dependencies: the limiter, the budgets and how a request is sent.
         is_stopped: whether the query has ended.
 
     Attributes:
@@ -56,7 +58,8 @@ class RequestSender:
         self.route = route
         self._model, self._timeout_s = model, timeout_s
         self._usage, self._deps, self._is_stopped = usage, dependencies, is_stopped
-        self._has_budget = model.max_requests is not None or dependencies.quota.is_limited
+        budgets = dependencies.budgets
+        self._budgets = Budgets(model, query_quotas(model), dependencies.prices) if budgets is None else budgets
         self._waited_until_s = 0.0
         self._is_form_taken = False
         self._first_route: Route | None = None
@@ -85,15 +88,17 @@ class RequestSender:
             What came of it; a failure where it cannot be built, or the budget is spent.
         """
         deps, usage, hooks, route = self._deps, self._usage, self._deps.hooks, self.route
+        try:
+            body = route.protocol.encode(self._model.definition, items, self._model)
+        except (TypeError, ValueError) as error:
+            self.release_slot()
+            return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
+        reserved = await self._reserve(items, body.data, route) if self._budgets.is_limited else None
+        if isinstance(reserved, Failure):
+            return reserved
         outcome: Outcome | None = None
         number = 0
         try:
-            try:
-                body = route.protocol.encode(self._model.definition, items, self._model)
-            except (TypeError, ValueError) as error:
-                return Failure(rejection_kind(len(items)), f"the input cannot be sent ({error})")
-            if self._has_budget and (spent := await self._take_from_budget()) is not None:
-                return spent
             usage.record_request(len(items), len(body.data))
             started = deps.clock()
             number = self.sent = self.sent + 1
@@ -105,13 +110,18 @@ class RequestSender:
             outcome = outcome_of(result, deps.clock() - started, len(items))
         finally:
             deps.limiter.release(outcome)
+            if outcome is None and reserved is not None:
+                reserved.settle(NOT_ANSWERED, None)
             if outcome is None and number:
                 usage.spending.record(NOT_ANSWERED)
                 if hooks is not None:
                     hooks.request_cancelled(number, len(items), deps.clock() - started)
         self.received += 1
         usage.record_response(outcome.seconds, result.bytes_received, result.headers, result.usage)
-        usage.spending.record(self._cost(result))
+        cost = self._cost(result)
+        usage.spending.record(cost)
+        if reserved is not None:
+            reserved.settle(cost, result.usage)
         if hooks is not None:
             tokens = result.usage.tokens if result.usage is not None else 0
             hooks.request_ended(number, len(items), outcome.seconds, result.failure, result.bytes_received, tokens)
@@ -167,7 +177,7 @@ class RequestSender:
     async def _get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send one more request of a provider's job. It counts as all do, but ``max_requests`` does not end a job."""
         deps, hooks = self._deps, self._deps.hooks
-        if (spent := await deps.quota.take()) is not None:
+        if (spent := await self._budgets.count_request()) is not None:
             raise JobRefusedError(spent)
         self._usage.record_request(0, 0)
         started = deps.clock()
@@ -224,12 +234,24 @@ class RequestSender:
         """How many requests may be in flight on the route; None where the limiter is not ours."""
         return self._deps.limiter.slots if isinstance(self._deps.limiter, Limiter) else None
 
-    async def _take_from_budget(self) -> Failure | None:
-        limit, quota = self._model.max_requests, self._deps.quota
-        spent = await quota.take()
-        if spent is not None:
-            return spent
-        if not self._is_stopped() and (limit is None or self.sent < limit):
-            return None
-        quota.refund()
-        return Failure(FailureKind.NOT_SENT, f"max_requests = {limit} was reached before this row")
+    async def _reserve(self, items: Sequence[Input], data: bytes, route: Route) -> Reserved | Failure:
+        """Reserve what a request may take, in a slot, which is given back where it may not be sent."""
+        seconds = self._timeout_s * (2 if route.protocol.blocks else 1)  # of the job of a provider too
+        has_slot, found = True, None
+        try:
+            while not isinstance(found, (Reserved, Failure)):
+                found = await self._budgets.reserve(items, data, seconds)
+                if isinstance(found, Quota):
+                    self.release_slot()
+                    has_slot = False
+                    await found.wait_for_settlement()
+                    await self.acquire_slot()
+                    has_slot = True
+                if self._is_stopped() and not isinstance(found, Failure):
+                    if isinstance(found, Reserved):
+                        found.cancel()
+                    found = Failure(FailureKind.NOT_SENT, "the query ended before this row")
+            return found
+        finally:
+            if has_slot and not isinstance(found, Reserved):
+                self.release_slot()

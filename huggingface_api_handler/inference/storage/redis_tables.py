@@ -40,7 +40,7 @@ _reserve = Script(
         if not count then
             count = last_counts
             for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-                if field < string.sub(period, 1, 7) then
+                if string.find(period, '^%d') and field < string.sub(period, 1, 7) then
                     redis.call('HDEL', KEYS[1], field)
                 end
             end

@@ -269,7 +269,7 @@ def _reserve(connection: sqlite3.Connection, scope: bytes, size: int, limits: Ma
     for period in limits:
         row = connection.execute("SELECT used FROM quotas WHERE scope = ? AND period = ?", (scope, period)).fetchone()
         used[period] = max(0, row[0]) if row else 0  # one below zero would lift the limit
-        if row is None:
+        if row is None and period[0].isdecimal():  # a month, which ends those before; a job has no end of its own
             connection.execute("DELETE FROM quotas WHERE period < ?", (period[:_MONTH_CHARS],))
     _add(connection, scope, list(limits), reservable(size, limits, used))
     return used
@@ -278,8 +278,10 @@ def _reserve(connection: sqlite3.Connection, scope: bytes, size: int, limits: Ma
 def _add(connection: sqlite3.Connection, scope: bytes, periods: Sequence[str], count: int) -> None:
     for period in periods:
         connection.execute(
-            "INSERT INTO quotas VALUES (?, ?, ?) ON CONFLICT(scope, period) DO UPDATE SET used = used + ?",
-            (scope, period, count, count),
+            # What is given back to a month that is over is given to nobody.
+            "INSERT INTO quotas SELECT ?1, ?2, ?3 WHERE ?3 >= 0 OR EXISTS (SELECT 1 FROM quotas WHERE scope = ?1 AND "
+            "period = ?2) ON CONFLICT(scope, period) DO UPDATE SET used = used + ?3",
+            (scope, period, count),
         )
 
 

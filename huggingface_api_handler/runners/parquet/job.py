@@ -39,7 +39,10 @@ _DESCRIPTION_WAIT_S = 2.0
 _DESCRIPTION_POLL_INTERVAL_S = 0.05
 
 # What may change between two runs of one job: how long it may go on, what it may cost, and what is stored.
-_NOT_DESCRIBED = {"max_requests", "max_seconds", "on_error", "cache", "dry_run", "description", "endpoint", "provider"}
+_NOT_DESCRIBED = {
+    *("max_requests", "max_usd", "max_tokens_total", "max_seconds"),
+    *("on_error", "cache", "dry_run", "description", "endpoint", "provider"),
+}
 
 
 class Arguments(NamedTuple):
@@ -52,6 +55,7 @@ class Arguments(NamedTuple):
         engine: As for ``inference.predict``, without a key.
         key_variable: The variable of the environment that holds the key; None for those that are always tried.
         workers: Processes of this machine that share the job.
+        run: Tells the run of the job on this machine, whose processes share one budget; None where each has its own.
     """
 
     source: str
@@ -60,6 +64,7 @@ class Arguments(NamedTuple):
     engine: Mapping[str, object]
     key_variable: str | None = None
     workers: int = 1
+    run: str | None = None
 
 
 @dataclass
@@ -154,7 +159,7 @@ class Job:
         Returns:
             The query.
         """
-        return Query.of(model or self.model, self.engine, session, self.scope)
+        return Query.of(model or self.model, self.engine, session, self.scope, job=self.arguments.run)
 
     def description(self) -> dict[str, Any]:
         """Say what tells this job from others. Reads the whole file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ _MORE_DEATHS = 2
 
 _STOP_TIMEOUT_S = MAX_DRAIN_S + 5.0
 """For workers to end by themselves: what is on its way, and the store."""
+
+_RUN_ID_BYTES = 8
 
 _JOIN = -1
 """The number under which the writing of the output is claimed."""
@@ -81,7 +84,6 @@ class _Running:
     process: subprocess.Popen[bytes]
     reader: threading.Thread
     units: dict[int, Message] = field(default_factory=dict)
-    requests: int = 0
 
 
 class Supervisor:
@@ -104,7 +106,7 @@ class Supervisor:
         self._running: list[_Running] = []
         self._done = done_units(job.parts)
         self._failures: Counter[str] = Counter()
-        self._requests: Counter[int] = Counter()
+        self._run_id = secrets.token_hex(_RUN_ID_BYTES)
         self._deaths = 0
         self._looked_at = float("-inf")
         self._is_waiting = False
@@ -149,7 +151,6 @@ class Supervisor:
         if message.stopped is not None:
             self._stopped = self._stopped or message.stopped
             return
-        worker.requests = message.requests
         if message.unit is None:
             return
         if message.is_done:
@@ -167,7 +168,6 @@ class Supervisor:
             self._receive_all()
             self._running.remove(worker)
             _close(worker)
-            self._requests[worker.number] += worker.requests
             status = worker.process.returncode
             self._looked_at = float("-inf")
             if status == 0 or self.is_stopping.is_set():
@@ -204,15 +204,7 @@ class Supervisor:
             self._say(f"Other machines work on what is left, {len(left_over):,} parts. Waiting for them.")
 
     def _start(self, number: int) -> None:
-        arguments = self._job.arguments
-        most = self._job.model.max_requests
-        if most is not None:
-            share = most // self._workers + (number < most % self._workers) - self._requests[number]
-            if share <= 0:
-                if not self._running:
-                    self._stopped = f"max_requests = {most} was reached"
-                return
-            arguments = arguments._replace(using={**arguments.using, "max_requests": share})
+        arguments = self._job.arguments._replace(run=self._run_id)
         process = subprocess.Popen(  # noqa: S603 - this program itself, and no shell
             [sys.executable, "-m", _WORKER_MODULE],
             stdin=subprocess.PIPE,

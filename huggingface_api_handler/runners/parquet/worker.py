@@ -43,7 +43,6 @@ class Message(NamedTuple):
         unit: Of which rows were predicted; None where it is about none.
         rows: Those of the unit so far.
         failures: Rows of the unit without a prediction, by the kind of failure.
-        requests: Requests that the worker has sent.
         is_done: Whether the part of the unit is there.
         stopped: Why the worker ended before the job; None while it works.
     """
@@ -51,7 +50,6 @@ class Message(NamedTuple):
     unit: int | None = None
     rows: int = 0
     failures: dict[str, int] = {}  # noqa: RUF012 - never changed
-    requests: int = 0
     is_done: bool = False
     stopped: str | None = None
 
@@ -157,7 +155,7 @@ class Worker:
                 self._undone.discard(unit.number)
                 del self._writers[unit.number]
                 self._write_usage()
-            tell(Message(unit.number, writer.rows, dict(writer.failures), self._query.usage.requests, is_done))
+            tell(Message(unit.number, writer.rows, dict(writer.failures), is_done))
 
     def _write_usage(self) -> None:
         write_usage(self._job.parts, self._name, self._query.session.http.submit(_record(self._query)).result())

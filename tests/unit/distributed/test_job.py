@@ -50,6 +50,8 @@ def test_the_columns_are_known_and_checked_without_a_request(service: Service) -
     ("more", "words"),
     [
         ({"max_requests": 10}, "max_requests bounds one query"),
+        ({"max_usd": 0.5}, "max_usd bounds one query.* usd_per_month"),
+        ({"max_tokens_total": 10}, "max_tokens_total bounds one query"),
         ({"max_seconds": 10}, "max_seconds bounds one query"),
         ({"task": "table-question-answering", "table_columns": ["a", "b"]}, "all rows of a table"),
         ({"api_key": KEY}, "api_key"),

@@ -512,6 +512,17 @@ def test_requests_to_all_providers_count_as_one_query(hub: StandInHub) -> None:
     assert out["y"].notna().sum() == 2
 
 
+def test_dollars_of_all_providers_count_in_one_budget(hub: StandInHub) -> None:
+    hub.failing["together"], hub.fails_after["together"] = 404, 2
+    rows = [f"a cat {row}" for row in range(9)]
+    out = ask(
+        "text-to-image", rows, {**ENGINE, "max_concurrency": 1}, model=FLUX, max_usd=0.05, prices={"request": 0.01}
+    )
+    assert set(providers_asked(hub)) == {"together", "nscale"}
+    assert out["y"].notna().sum() == 5
+    assert out.attrs["usage"]["usd"] == 0.05
+
+
 def test_the_engines_budget_counts_requests_to_all_providers(hub: StandInHub) -> None:
     hub.failing["hf-inference"], hub.fails_after["hf-inference"] = 404, 0
     engine = {**ENGINE, "requests_per_hour": 3}

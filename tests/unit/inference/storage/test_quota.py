@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.failures import FailureKind
+from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.storage import quota as module
 from huggingface_api_handler.inference.storage.open_stores import close_stores
-from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteQuotas
 from tests.conftest import Service
@@ -58,17 +58,17 @@ def granted(quota: Quota, asked: int) -> int:
     """How many of so many requests at once may go, in one query."""
 
     async def ask() -> int:
-        taken = await asyncio.gather(*(quota.take() for _ in range(asked)))
+        taken = await asyncio.gather(*(quota.reserve() for _ in range(asked)))
         await quota.release()
-        return sum(refusal is None for refusal in taken)
+        return sum(isinstance(each, Reservation) for each in taken)
 
     return asyncio.run(ask())
 
 
 def refusal(quota: Quota) -> str:
     async def ask() -> str:
-        failure = await quota.take()
-        assert failure is not None
+        failure = await quota.reserve()
+        assert isinstance(failure, Failure)
         assert failure.kind is FailureKind.NOT_SENT
         return failure.message
 
@@ -111,7 +111,7 @@ def test_periods_begin_anew_in_utc_and_an_hour_does_not_free_a_month(store: Stor
 
 def test_what_was_taken_in_one_hour_is_not_used_in_the_next(store: Store, clock: Clock) -> None:
     quota = Quota(SqliteQuotas(store), b"e", {"requests_per_hour": 1000, "requests_per_month": 1000}, clock)
-    asyncio.run(quota.take())
+    asyncio.run(quota.reserve())
     clock.now = NOON + HOUR
     assert granted(quota, 2000) == 999, "what is left of the hour before goes back to the month"
 
@@ -219,7 +219,7 @@ def test_a_query_that_uses_four_fifths_says_so_in_the_log(
 def test_two_processes_at_once_never_exceed_a_limit_and_use_all_of_it(tmp_path: Path) -> None:
     code = f"""
 import asyncio
-from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.sqlite import open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteQuotas
 async def ask():
@@ -229,9 +229,9 @@ async def ask():
     print("ready", flush=True)
     input()
     while True:
-        got = [await quota.take() for _ in range(10)]
-        taken += got.count(None)
-        if any(got):
+        got = [await quota.reserve() for _ in range(10)]
+        taken += sum(isinstance(each, Reservation) for each in got)
+        if not isinstance(got[-1], Reservation):
             break
     await quota.release()
     return taken

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from huggingface_api_handler.inference.storage.open_stores import close_stores
-from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.quota_recovery import read_quotas
 from huggingface_api_handler.inference.storage.schema import SCHEMA
 from huggingface_api_handler.inference.storage.sqlite import open_store
@@ -25,9 +25,9 @@ LIMITS = {"requests_per_month": 10}
 def granted(folder: Path, asked: int) -> int:
     async def ask() -> int:
         quota = Quota(SqliteQuotas(open_store(str(folder))), b"e", LIMITS)
-        failures = [await quota.take() for _ in range(asked)]
+        found = [await quota.reserve() for _ in range(asked)]
         await quota.release()
-        return failures.count(None)
+        return sum(isinstance(each, Reservation) for each in found)
 
     return asyncio.run(ask())
 

@@ -17,7 +17,7 @@ import pytest
 from huggingface_api_handler.config.store_address import parse_store_address
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage import quota as quota_module
-from huggingface_api_handler.inference.storage.quota import Quota
+from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.redis_store import RedisStore
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
@@ -179,9 +179,9 @@ def granted(quota: Quota, asked: int) -> int:
     """How many of so many requests at once may go, in one query."""
 
     async def ask() -> int:
-        taken = await asyncio.gather(*(quota.take() for _ in range(asked)))
+        taken = await asyncio.gather(*(quota.reserve() for _ in range(asked)))
         await quota.release()
-        return sum(refusal is None for refusal in taken)
+        return sum(isinstance(each, Reservation) for each in taken)
 
     return asyncio.run(ask())
 
@@ -197,10 +197,10 @@ def test_all_of_a_limit_may_be_used_by_all_together_and_no_more(limit: int, new_
     quotas = [Quota(new_tables().quotas, b"e", limits, clock) for _ in range(3)]
 
     async def ask() -> int:
-        taken = await asyncio.gather(*(quota.take() for _ in range(limit) for quota in quotas))
+        taken = await asyncio.gather(*(quota.reserve() for _ in range(limit) for quota in quotas))
         for quota in quotas:
             await quota.release()
-        return sum(refusal is None for refusal in taken)
+        return sum(isinstance(each, Reservation) for each in taken)
 
     assert asyncio.run(ask()) == limit
     assert granted(Quota(new_tables().quotas, b"e", limits, clock), 5) == 0

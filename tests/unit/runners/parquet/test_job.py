@@ -78,7 +78,13 @@ def test_parts_of_another_job_are_refused(make_job: MakeJob, changes: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"using": {"max_requests": 7}}, {"engine": {"max_concurrency": 3, "timeout": 5}}, {}]
+    "changes",
+    [
+        {"using": {"max_requests": 7}},
+        {"using": {"max_usd": 1, "max_tokens_total": 9}},
+        {"engine": {"max_concurrency": 3, "timeout": 5}},
+        {},
+    ],
 )
 def test_what_a_run_may_cost_makes_no_other_job(make_job: MakeJob, changes: dict[str, Any]) -> None:
     make_job().open_parts()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ from huggingface_api_handler.runners.parquet.claims import Owner
 from huggingface_api_handler.runners.parquet.job import Job
 from huggingface_api_handler.runners.parquet.output import join
 from huggingface_api_handler.runners.parquet.supervisor import Outcome, Progress, Supervisor
-from tests.conftest import Service
+from tests.conftest import Reply, Service
 from tests.unit.runners.parquet.conftest import MakeJob, write
 from tests.unit.runners.parquet.test_output import write_parts
 
@@ -122,3 +124,30 @@ def test_an_input_that_changed_is_not_joined(done: Job) -> None:
         Person().run(done)
     assert not done.out.exists()
     assert json.loads((done.parts / "job.json").read_bytes())["rows"] == 7
+
+
+def test_two_workers_have_one_budget_and_a_run_with_more_asks_for_the_rest(make_job: MakeJob, service: Service) -> None:
+    asked: Counter[str] = Counter()
+
+    async def answer(body: Any, headers: dict[str, str], _: str) -> Any:
+        text = body["inputs"]
+        if not isinstance(text, str):
+            return Reply({"error": "lists are not supported"}, 400)
+        asked[text] += 1
+        await asyncio.sleep(0.02)  # so that one worker is not done before the other begins
+        return [[{"label": text, "score": 0.5}]]
+
+    service.answer = answer
+    options: dict[str, Any] = {"workers": 2, "engine": {"prices": {"request": 0.001}, "max_concurrency": 2}}
+    first = make_job([10] * 8, using={"max_usd": 0.02}, **options)
+    first.open_parts()
+    outcome = Person().run(first)
+    assert not outcome.is_written
+    assert "max_usd = 0.02 was reached" in str(outcome.stopped)
+    assert 16 <= asked.total() <= 20
+    second = make_job([10] * 8, using={"max_usd": 1}, **options)
+    second.open_parts()
+    assert Person().run(second).is_written
+    assert set(asked.values()) == {1}, "what was paid for is not paid for again"
+    table = pq.read_table(second.out)
+    assert table["mood"].to_pylist() == table["text"].to_pylist()
