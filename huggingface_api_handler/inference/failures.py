@@ -226,15 +226,10 @@ _ABOUT_INPUT = re.compile(
 )
 _LOADING = re.compile(r"\bloading\b|\bcurrently starting\b|\bscaled to zero\b|\binitiali[sz]ing\b", re.I)
 _LOGIN_REQUIRED = re.compile(r"log ?in|access token|authenticat", re.I)
-_MODEL_UNSUPPORTED = re.compile(
-    r"not supported by provider|no longer supported|does not exist|model .{0,500}not found", re.I
+_UNSUPPORTED = re.compile(r"not supported by provider|no longer supported|does not exist|model .{0,500}not found", re.I)
+_SPENT = re.compile(
+    r"(insufficient|enough).(quota|balance|credit)|current quota|plan and billing|included credit|spend\w*.limit", re.I
 )
-_CREDITS_SPENT = re.compile(
-    r"insufficient.(quota|balance|credit)|not.enough.balance|exceeded your current quota|plan and billing"
-    r"|monthly included credits|spend(ing)?.limit",
-    re.I,
-)
-_MAY_BE_UNPAID = (403, 429)
 _OVERLOADED = re.compile(r"overload|too many|too busy|\bbusy\b|throttl|capacity|exhausted|rate.?limit", re.I)
 
 
@@ -276,7 +271,7 @@ def classify_response(
         target = redirect_target(headers.get("Location", ""))
         text = f"the server redirects{target}; redirects are not followed, since they could carry the key away. "
         return replace(failure, message=text + "Give the final address as endpoint")
-    if status in _MAY_BE_UNPAID and retry_after_s is None and error.search(_CREDITS_SPENT):
+    if status in (403, 429) and retry_after_s is None and error.search(_SPENT):
         return replace(failure, message=f"{message.rstrip('.')}. {advice[402]}")
     if status == 429:
         if retry_after_s is None and error.search(_LOGIN_REQUIRED):
@@ -291,7 +286,7 @@ def classify_response(
     lengths = stated_lengths(error, batch_size)
     if lengths is None and (status in _PASSING or status >= 500):
         return replace(failure, kind=FailureKind.TRANSIENT if retry_after_s is None else FailureKind.RATE_LIMITED)
-    if error.search(_MODEL_UNSUPPORTED) and not message.startswith("Error in"):
+    if error.search(_UNSUPPORTED) and not message.startswith("Error in"):
         return replace(failure, input_message=words)
     failure = _with_lengths(failure, error, lengths, batch_size)
     if batch_size > 1 and refuses_lists(error):
