@@ -83,7 +83,7 @@ class Budgets:
         if unbounded is None:
             return None
         name = next(name for quota in self._quotas if quota.unit is unbounded for name in quota.names)
-        return f"{name} cannot be held, and nothing is sent: {bounds[unbounded].unknown}"
+        return f"{name} cannot be held, so nothing is sent: {bounds[unbounded].unknown}. Else leave {name} out"
 
     async def reserve(self, items: Sequence[Input], data: bytes, seconds: float) -> Reserved | Failure | Quota:
         """Reserve the most that one request can take.

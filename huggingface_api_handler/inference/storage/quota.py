@@ -121,7 +121,7 @@ class _Account:
         in_flight: Requests in flight.
         spent: Units of requests that are done, exactly. Of those whose usage is not known, what was reserved.
         standing: Of these, units of requests whose usage is not known.
-        is_in_table: Whether the table knows of them.
+        counted: Units that the table counts for this process; others than these while it cannot be used.
     """
 
     periods: Mapping[str, str]
@@ -131,7 +131,7 @@ class _Account:
     in_flight: int = 0
     spent: Decimal = Decimal(0)
     standing: int = 0
-    is_in_table: bool = False
+    counted: int = 0
 
     @property
     def used(self) -> int:
@@ -308,15 +308,14 @@ class Quota:
         return self._account
 
     def _return(self, account: _Account, units: int) -> Future[None] | None:
-        """Give units back; where more was spent than reserved, count that too."""
-        if not units:
-            return None
+        """Give units back. Where more was spent than reserved, or while the table could not be used, count that too."""
         account.reserved -= units
         for period in self._last_counts.keys() & account.periods.values():
             self._last_counts[period] -= units
-        if self._table is None or not account.is_in_table:
+        difference, account.counted = account.reserved - account.counted, account.reserved
+        if self._table is None or not difference:
             return None
-        return self._table.add(self._scope, list(account.periods.values()), -units)
+        return self._table.add(self._scope, list(account.periods.values()), difference)
 
     async def _reserve_more(self, account: _Account, missing: int) -> None:
         """Reserve in the table. It counts what it is told also where nobody waits for it any more."""
@@ -329,17 +328,18 @@ class Quota:
         size = max(missing, self._advance)
         limits = {period: self._limits[name] for name, period in account.periods.items()}
         last_counts = {period: self._last_counts.get(period, 0) for period in limits}
-        reserved, used = account.reserved, None
+        own, used = account.counted, None
         if self._table is not None:
             reserving = self._table.reserve(self._scope, size, limits, last_counts)
             used = await asyncio.wrap_future(reserving)
-        account.is_in_table = used is not None
+        is_in_table = used is not None
         if used is None:
-            used = last_counts
+            used, own = last_counts, account.reserved
         for name, period in account.periods.items():
-            account.used_by_others[name] = max(0, used[period] - reserved)
+            account.used_by_others[name] = max(0, used[period] - own)
         granted = reservable(size, limits, used)
         account.reserved += granted
+        account.counted += granted * is_in_table
         # To go on from it where the table cannot be used later, or was emptied.
         self._last_counts.clear()
         self._last_counts.update({period: count + granted for period, count in used.items()})

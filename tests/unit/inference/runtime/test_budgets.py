@@ -148,6 +148,11 @@ def test_a_month_is_shared_by_the_queries_of_an_engine_and_warned_of_once(
         ({"max_tokens_total": 9}, {"max_tokens": None}, "max_tokens_total cannot be held, .*Give max_tokens = "),
         ({}, {"engine": {"usd_per_month": 1, "prices": {"input": 1}}}, "usd_per_month cannot be held, .*no 'output'"),
         ({"max_usd": 1}, {"engine": {"prices": {"output": 1}}}, "max_usd cannot be held, .*no 'input'"),
+        (
+            {"max_tokens_total": 9},
+            {"task": "image-text-to-text"},
+            "media have is not known .*leave max_tokens_total out",
+        ),
     ],
 )
 def test_a_budget_that_cannot_be_held_is_refused_before_anything_is_sent(

@@ -198,6 +198,31 @@ async def asked(slow: SlowTable) -> None:
     raise AssertionError("the store is not asked")
 
 
+def test_what_was_spent_while_the_store_was_away_is_counted_there_once_it_is_back(table: QuotaTable) -> None:
+    class Flaky:
+        """Is away for one reservation."""
+
+        now, add = table.now, table.add
+        is_away = True
+
+        def reserve(self, *arguments: Any) -> Future[dict[str, int] | None]:
+            if not self.is_away:
+                return table.reserve(*arguments)
+            self.is_away = False
+            nothing: Future[dict[str, int] | None] = Future()
+            nothing.set_result(None)
+            return nothing
+
+    async def run() -> None:
+        quota = Quota(Flaky(), b"e", {"usd_per_month": 1000})
+        for _ in range(3):
+            (await reserved(quota, 100)).settle(90)
+        await quota.release()
+
+    asyncio.run(run())
+    assert counted(table, "usd_per_month") == 270
+
+
 def test_what_comes_back_while_the_store_is_asked_is_not_overlooked() -> None:
     async def run() -> None:
         slow = SlowTable()
