@@ -105,10 +105,10 @@ def _output_fields(value: object) -> dict[str, Any]:
 
 
 def _prices(value: object) -> dict[str, Decimal]:
-    given = json_object("prices", value) if isinstance(value, str) else value
-    if not isinstance(given, Mapping) or not given:
+    found = json_object("prices", value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping) or not found:
         raise ValueError("must be a map of prices in USD, such as {'input': 0.15, 'output': 0.6} per million tokens")
-    prices = {str(name): _price(str(name), amount) for name, amount in given.items() if amount is not None}
+    prices = {str(name): _price(str(name), amount) for name, amount in found.items() if amount is not None}
     if "cached" in prices and "input" not in prices:
         raise ValueError("has a price of cached tokens and none of 'input', which they are a part of")
     return prices

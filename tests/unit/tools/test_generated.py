@@ -26,7 +26,7 @@ def test_creation_args_are_literals_which_mindsdb_reads_as_text() -> None:
     assert isinstance(assignment, ast.Assign) and isinstance(assignment.value, ast.Call)
     for keyword in assignment.value.keywords:
         argument = ast.literal_eval(keyword.value)
-        assert argument["type"] in ("pwd", "str", "url", "int", "bool", "path", "list")
+        assert argument["type"] in ("pwd", "str", "url", "int", "bool", "path", "list", "dict")
         assert argument["required"] is False
     assert max(map(len, write_creation_args.creation_args().splitlines())) <= write_creation_args.LINE_CHARS
 
