@@ -162,8 +162,10 @@ class QueryExecutor:
             self._pool.spawn_worker(self._worker())
             await self._end.wait()
         while not self.is_aborted and (self._in_flight or not self._queue.finished):
-            if self.stopped is not None and not self._in_flight and self._queue.is_starved:
-                self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
+            if self.stopped is not None and not (self._in_flight or self._trial.is_running):
+                self._queue.release_claims()  # what was not sent by now never is
+                if self._queue.is_starved:
+                    self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
             self._changed.clear()
             await self._changed.wait()
 
@@ -274,6 +276,7 @@ class QueryExecutor:
             if not isinstance(outcome, Failure):
                 return self._after_answer(batch, outcome)
             if outcome.kind is FailureKind.NOT_SENT:
+                self._queue.put_first([*batch.indexes, *batch.rest])
                 self._stop_sending(outcome)
                 return ()
             is_known = self._deps.profile.has_answered

@@ -194,6 +194,10 @@ class InputQueue:
             self.claims.only_cached()
             self._room.set()
 
+    def release_claims(self) -> None:
+        """Let others ask for all that has no answer, since nothing of it is sent any more."""
+        self._stored.release_all()
+
     @property
     def can_batch(self) -> bool:
         """Whether several inputs may go in one request, by the protocol and by what the route has shown."""
@@ -209,6 +213,7 @@ class InputQueue:
             if not self.can_batch or self._is_full():
                 return True
         self.long_texts.wake()  # another query may have found how long a text may be
+        self.claims.on_change()  # a larger batch than before may be best by now
         return False
 
     @property

@@ -20,6 +20,7 @@ from huggingface_api_handler.inference.protocols.routing import Route, resolve_r
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.telemetry.usage import Usage
@@ -93,6 +94,7 @@ class Query:
         slots: int = SLOTS,
         batches: bool | None = False,
         max_wait_s: float = 300.0,
+        is_stream: bool = False,
         **using: Any,
     ) -> None:
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
@@ -111,7 +113,11 @@ class Query:
             clock=world.loop.time,
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
-        self.executor = QueryExecutor(settings, route, 60.0, self.usage, dependencies, InputStream.of(texts))
+        source = InputStream(Results(), lambda wake: wake())
+        source.add(list(texts))
+        if not is_stream:
+            source.end()
+        self.executor = QueryExecutor(settings, route, 60.0, self.usage, dependencies, source)
 
     async def run(self) -> Query:
         try:
@@ -270,6 +276,54 @@ def test_a_query_whose_budget_is_spent_holds_no_claims() -> None:
         assert (await begun).usage.requests == 10
         assert world.twice == 0
         assert world.loop.time() < ANSWER_CLAIM_S
+
+    in_world(scene)
+
+
+def test_a_query_that_reads_on_after_its_budget_is_spent_holds_no_claims() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        begun_at = world.loop.time()
+        poor, other = Query(world, TEXTS[:40], max_requests=2, is_stream=True), Query(world, TEXTS[:40])
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(0.01)
+        await other.run()
+        other.assert_right()
+        assert not begun.done(), "more frames may come, of which stored answers are found"
+        assert world.loop.time() - begun_at < ANSWER_CLAIM_S
+        assert world.twice == 0
+        begun.cancel()
+        await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_a_query_that_was_stopped_while_a_request_was_to_be_tried_again_holds_no_claim_on_its_input() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        begun_at = world.loop.time()
+        world.status_of = lambda text: 503 if text == TEXTS[0] and world.asked[text] == 1 else 200
+        poor, other = Query(world, TEXTS[:20], max_requests=3, is_stream=True), Query(world, TEXTS[:20])
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(0.01)
+        await other.run()
+        other.assert_right()
+        assert not begun.done()
+        assert world.loop.time() - begun_at < ANSWER_CLAIM_S
+        begun.cancel()
+        await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_batches_that_grow_are_as_soon_full_as_where_nothing_is_claimed() -> None:
+    async def scene(world: World) -> None:
+        texts, seconds = [f"text number {number} of the table" for number in range(9000)], []
+        for use_cache in (False, True):
+            begun_at = world.loop.time()
+            await Query(world, texts, batches=True, slots=4, options={"use_cache": use_cache}).run()
+            seconds.append(world.loop.time() - begun_at)
+        assert seconds[1] <= seconds[0] + 2 * LATENCY_S
 
     in_world(scene)
 
