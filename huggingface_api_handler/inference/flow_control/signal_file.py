@@ -29,7 +29,7 @@ class SignalFile:
             path: In a folder to which nobody else can write.
         """
         self._path = path
-        self._seen_ns: int | None = None
+        self._seen_ns: tuple[int, int] | None = None
 
     def look(self) -> float | None:
         """Whether something was signalled since the last look, by this process or another.
@@ -41,9 +41,11 @@ class SignalFile:
             status = os.lstat(self._path)
         except OSError:
             return None
-        if status.st_ctime_ns == self._seen_ns:
+        # Both, since file systems count in steps of milliseconds: two signals may change the status at the same time.
+        times_ns = status.st_ctime_ns, status.st_mtime_ns
+        if times_ns == self._seen_ns:
             return None
-        self._seen_ns = status.st_ctime_ns
+        self._seen_ns = times_ns
         return self.pause_s()
 
     def pause_s(self) -> float:

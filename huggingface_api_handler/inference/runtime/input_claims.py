@@ -147,29 +147,41 @@ class InputClaims:
 
     async def _claim(self) -> None:
         """Claim the next inputs. Those that others have are set aside."""
-        window, began_at = self._windows[0], asyncio.get_running_loop().time()
-        indexes = [window.indexes.popleft() for _ in range(min(self._claim_size, len(window.indexes)))]
-        if not window.indexes:
-            self._windows.popleft()
+        looked_up_at, began_at = self._windows[0].looked_up_at, asyncio.get_running_loop().time()
+        size = self._claim_size
+        indexes = self._take(size)
         self._in_claim = len(indexes)
         by_others = await self._stored.claim(indexes)
         now = asyncio.get_running_loop().time()
         mine = [index for index in indexes if index not in by_others] if by_others else indexes
-        if self._stored.claims is not None and self._stored.claims.is_outdated(window.looked_up_at):
+        if self._stored.claims is not None and self._stored.claims.is_outdated(looked_up_at):
             mine = await self._stored.look_again(mine)
-        self._fit_size(began_at, is_late=self._count_unsent() == 0)
+        self._fit_size(began_at, is_late=self._count_unsent() == 0, is_full=len(indexes) == size)
         self._in_claim = 0
         self._aside.update(dict.fromkeys(by_others, now))
         self._give(mine)
 
-    def _fit_size(self, began_at: float, *, is_late: bool) -> None:
-        """Claim more at once where claims are made often, or came when nothing was left; fewer where seldom."""
+    def _take(self, most: int) -> list[int]:
+        """The next inputs, of several windows where these are small, as those of small frames are."""
+        taken: list[int] = []
+        while self._windows and len(taken) < most:
+            indexes = self._windows[0].indexes
+            taken += [indexes.popleft() for _ in range(min(most - len(taken), len(indexes)))]
+            if not indexes:
+                self._windows.popleft()
+        return taken
+
+    def _fit_size(self, began_at: float, *, is_late: bool, is_full: bool) -> None:
+        """Claim more at once where claims are made often, or came when nothing was left; fewer where seldom.
+
+        Where inputs come a few at a time, claims are made often whatever their size.
+        """
         since_s, is_first = began_at - self._claimed_at, self._claimed_at == float("-inf")
         self._claimed_at = asyncio.get_running_loop().time()
         if is_first:
             return
         if is_late or since_s < _OFTEN_S:
-            self._size = min(2 * self._size, _MAX_CLAIM_ROWS)
+            self._size = min(2 * self._size, _MAX_CLAIM_ROWS) if is_full else self._size
         elif since_s > _SELDOM_S:
             self._size = max(self._size // 2, _MIN_CLAIM_ROWS)
 

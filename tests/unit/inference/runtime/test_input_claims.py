@@ -113,7 +113,7 @@ class Query:
             clock=world.loop.time,
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
-        source = InputStream(Results(), lambda wake: wake())
+        self.source = source = InputStream(Results(), lambda wake: wake())
         source.add(list(texts))
         if not is_stream:
             source.end()
@@ -312,6 +312,23 @@ def test_a_query_that_was_stopped_while_a_request_was_to_be_tried_again_holds_no
         assert world.loop.time() - begun_at < ANSWER_CLAIM_S
         begun.cancel()
         await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_of_frames_of_one_row_few_are_claimed_ahead_and_then_many_at_a_time() -> None:
+    async def scene(world: World) -> None:
+        query = Query(world, [], is_stream=True)
+        begun = asyncio.create_task(query.run())
+        for text in TEXTS:
+            query.source.add([text])
+            await asyncio.sleep(0.001)
+        before = world.table.operations
+        assert len(world.table.claims) < len(TEXTS) * 0.75
+        query.source.end()
+        query.texts = TEXTS
+        (await begun).assert_right()
+        assert world.table.operations - before < 20
 
     in_world(scene)
 
