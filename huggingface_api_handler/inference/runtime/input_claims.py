@@ -40,6 +40,7 @@ class InputClaims:
         dependencies: say how large the best batch is, and for how long a query waits without any answer.
         count_unsent: how many inputs are claimed and wait to be sent.
         hand_on: takes inputs that are claimed.
+        take_back: takes out inputs that were handed on, and says which of them were not sent.
         on_change: is called whenever inputs were claimed, or nothing is left to be claimed.
 
     Attributes:
@@ -52,11 +53,13 @@ class InputClaims:
         dependencies: Dependencies,
         count_unsent: Callable[[], int],
         hand_on: Callable[[Sequence[int]], None],
+        take_back: Callable[[set[int]], Sequence[int]],
         on_change: Callable[[], None],
     ) -> None:
         self.is_on = stored.claims is not None
         self._stored, self._deps = stored, dependencies
-        self._count_unsent, self._hand_on, self._on_change = count_unsent, hand_on, on_change
+        self._count_unsent, self._on_change = count_unsent, on_change
+        self._hand_on, self._take_back = hand_on, take_back
         self._windows: deque[_Window] = deque()
         self._in_claim = 0
         self._aside: dict[int, float] = {}
@@ -128,7 +131,7 @@ class InputClaims:
                     await self._look()
                     look_at = loop.time() + self._look_interval_s
                 if renew_at <= now and self._stored.has_claims:
-                    await self._stored.renew()
+                    await self._renew()
                 if renew_at <= now or not self._stored.has_claims:
                     renew_at = now + RENEWAL_INTERVAL_S
                 if not (self._windows and self._wants_more):
@@ -185,16 +188,24 @@ class InputClaims:
         elif since_s > _SELDOM_S:
             self._size = max(self._size // 2, _MIN_CLAIM_ROWS)
 
+    async def _renew(self) -> None:
+        """Renew what is claimed, and set aside what another query has claimed meanwhile."""
+        by_others = await self._stored.renew()
+        if by_others and not self._is_over:
+            self._aside.update(dict.fromkeys(self._take_back(by_others), asyncio.get_running_loop().time()))
+
     async def _look(self) -> None:
         """Look for the answers of others, and claim what has none and is not claimed any more."""
-        waiting = dict(self._aside)
+        waiting = list(self._aside)
         # Claimed first: what was stored before a claim ended is found then.
         by_others = await self._stored.claim(waiting)
-        missing = await self._stored.look_again(list(waiting))
-        overdue_at = asyncio.get_running_loop().time() - self._deps.retry_policy.max_wait_s
-        remaining = {index: waiting[index] for index in missing if index in by_others and waiting[index] > overdue_at}
+        missing = await self._stored.look_again(waiting)
+        now, found = asyncio.get_running_loop().time(), len(waiting) - len(missing)
+        if found:  # whoever has claimed the others goes on
+            self._aside = dict.fromkeys(self._aside, now)
+        overdue_at = now - self._deps.retry_policy.max_wait_s
+        remaining = {index for index in missing if index in by_others and self._aside.get(index, now) > overdue_at}
         mine = [index for index in missing if index not in remaining]
-        found = len(waiting) - len(missing)
         for index in waiting:
             if index not in remaining:
                 self._aside.pop(index, None)

@@ -72,8 +72,8 @@ class InputQueue:
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._stored = stored = StoredAnswers(dependencies.answers, self.items, on_cached, self.drop)
-        waiting, parts = self.waiting, self._parts
-        self.claims = InputClaims(stored, dependencies, lambda: len(waiting) + len(parts), self._add, on_change)
+        sending = lambda: len(self.waiting) + len(self._parts), self._add, self._take_back, on_change
+        self.claims = InputClaims(stored, dependencies, *sending)
         self._is_drained = self._only_cached = False
         self._room = asyncio.Event()
 
@@ -142,6 +142,13 @@ class InputQueue:
         self._parts.extend(Batch([index]) for index in alone)
         self._room.set()
         self._on_change()
+
+    def _take_back(self, indexes: set[int]) -> list[int]:
+        """Those of some inputs that wait to be sent, which they do not any more."""
+        waiting = list(self.waiting)
+        self.waiting.clear()
+        self.waiting.extend(index for index in waiting if index not in indexes)
+        return [index for index in waiting if index in indexes]
 
     def _sift(self, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
         """As ``LongTexts.sift``. No answer is stored for a text that is asked in parts."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from huggingface_api_handler.inference.flow_control import signal_file, sqlite_ledger
+from huggingface_api_handler.inference.flow_control import sqlite_ledger
 from huggingface_api_handler.inference.flow_control.route_key import route_key
 from huggingface_api_handler.inference.flow_control.route_ledger import MAX_PLAUSIBLE_PAUSE_S
 from huggingface_api_handler.inference.flow_control.signal_file import SignalFile
@@ -92,11 +92,13 @@ def test_a_folder_that_is_gone_costs_nothing_but_the_signal(tmp_path: Path) -> N
 def test_a_pause_is_seen_where_the_file_system_counts_time_in_large_steps(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lstat = os.lstat
+
     def status_in_steps(of: Path) -> os.stat_result:
-        fields = of.lstat()
+        fields = lstat(of)
         return os.stat_result([*fields[:9], 0, *fields[10:13]], {"st_ctime_ns": 0, "st_mtime_ns": fields.st_mtime_ns})
 
-    monkeypatch.setattr(signal_file.os, "lstat", status_in_steps)
+    monkeypatch.setattr(os, "lstat", status_in_steps)
     one, two = SignalFile(path), SignalFile(path)
     one.signal()
     assert two.look() == 0.0

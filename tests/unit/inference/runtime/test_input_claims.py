@@ -21,7 +21,7 @@ from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
 from huggingface_api_handler.inference.runtime.results import Results
-from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S
+from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S, RENEWAL_INTERVAL_S
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -262,6 +262,34 @@ def test_who_claims_for_ever_is_waited_for_as_long_as_a_query_waits() -> None:
         renewing.cancel()
         second.assert_right()
         assert 30 < world.loop.time() < 32
+
+    in_world(scene)
+
+
+def test_who_answers_one_input_after_another_is_waited_for_as_long_as_it_does() -> None:
+    async def scene(world: World) -> None:
+        slow, second = Query(world, TEXTS[:40], slots=1), Query(world, TEXTS[:40], max_wait_s=1.0)
+        begun = asyncio.create_task(slow.run())
+        await asyncio.sleep(0.01)
+        await second.run()
+        second.assert_right()
+        (await begun).assert_right()
+        assert world.loop.time() > 5.0
+        assert world.twice == 0
+
+    in_world(scene)
+
+
+def test_a_query_whose_claims_ended_since_its_process_was_stopped_asks_little_of_what_others_ask_by_now() -> None:
+    async def scene(world: World) -> None:
+        stopped, second = Query(world, TEXTS[:100], slots=1), Query(world, TEXTS[:100])
+        begun = asyncio.create_task(stopped.run())
+        await asyncio.sleep(1)
+        world.table.claims.clear()
+        await second.run()
+        second.assert_right()
+        (await begun).assert_right()
+        assert world.twice <= RENEWAL_INTERVAL_S / LATENCY_S + 1
 
     in_world(scene)
 
