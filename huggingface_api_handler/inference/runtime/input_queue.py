@@ -110,7 +110,7 @@ class InputQueue:
         long_texts = self.long_texts
         long_texts.filling += 1
         try:
-            if long_texts.must_sift:
+            if long_texts.must_sift and not self._only_cached:
                 long_texts.search.restart()
                 waiting = list(self.waiting)
                 self.waiting.clear()

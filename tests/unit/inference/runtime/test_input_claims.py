@@ -102,6 +102,7 @@ class Query:
         read = settings.options.use_cache
         self.cache = ResponseCache(world.table, "scope", "http://h", settings, 1e6, read=read)
         profile = RouteProfile(has_answered=batches is not None, accepts_batches=batches)
+        profile.token_limit.state(512)
         dependencies = Dependencies(
             world.post,
             Slots(slots),
@@ -118,6 +119,7 @@ class Query:
         if not is_stream:
             source.end()
         self.executor = QueryExecutor(settings, route, 60.0, self.usage, dependencies, source)
+        self.length_limit = profile.token_limit
 
     async def run(self) -> Query:
         try:
@@ -340,6 +342,25 @@ def test_a_query_that_was_stopped_while_a_request_was_to_be_tried_again_holds_no
         assert world.loop.time() - begun_at < ANSWER_CLAIM_S
         begun.cancel()
         await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_a_shorter_length_is_not_looked_for_among_inputs_that_are_never_sent() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        poor = Query(world, TEXTS[:40], max_requests=2, is_stream=True, long_text="chunk")
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(1)
+        results = poor.executor.results
+        assert results.done == 40
+        results.drop_before(40)
+        poor.source.drop_before(40)  # their frame was given back
+        poor.length_limit.on_rejected(300.0, 128, 300, is_part=False)  # as another query of the route has found
+        poor.source.add(["so that answers may be stored"])
+        poor.source.end()
+        await begun
+        assert isinstance(results[40], Prediction)
 
     in_world(scene)
 
