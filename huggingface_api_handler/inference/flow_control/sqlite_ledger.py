@@ -84,7 +84,7 @@ class SqliteLedger:
     def _transact(self, connection: sqlite3.Connection, report: Report) -> Grant:
         record, now = self._read(connection), time.time()
         if (pause_s := self._signals.pause_s()) > 0:
-            record.resume_at = max(record.resume_at, now + pause_s)
+            report = report._replace(resume_at=max(report.resume_at, now + pause_s))
         grant = transact(record, report, now)
         connection.execute(_UPSERT_RECORD, (self._record_key, orjson.dumps(to_values(record))))
         if not record.members:

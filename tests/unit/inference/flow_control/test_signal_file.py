@@ -69,6 +69,15 @@ def test_a_pause_that_nobody_can_mean_is_none_and_can_be_replaced(path: Path) ->
     assert one.pause_s() == pytest.approx(30.0, abs=5.0)
 
 
+def test_a_clock_that_was_set_back_makes_no_pause_longer(path: Path) -> None:
+    one = SignalFile(path)
+    one.signal(5.0)
+    os.utime(path, (time.time() + 600, time.time() + 605))  # as it was signalled before the clock was set back
+    assert one.pause_s() == 0.0
+    one.signal(30.0)
+    assert one.pause_s() == pytest.approx(30.0, abs=5.0)
+
+
 def test_what_others_may_have_written_is_not_believed(path: Path) -> None:
     one, target = SignalFile(path), path.with_name("another")
     SignalFile(target).signal(30.0)
