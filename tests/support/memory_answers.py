@@ -36,6 +36,7 @@ class MemoryAnswers:
     Attributes:
         answers: By key.
         claims: By key, who has claimed it and until when.
+        operations: How often keys were claimed.
         selected: How many keys were looked for.
         is_away: Whether it cannot be used.
     """
@@ -43,7 +44,7 @@ class MemoryAnswers:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.answers: dict[bytes, bytes] = {}
         self.claims: dict[bytes, tuple[bytes, float]] = {}
-        self.selected = 0
+        self.operations = self.selected = 0
         self.is_away = False
         self._clock = clock
         self._recorded: set[bytes] = set()
@@ -84,6 +85,7 @@ class MemoryAnswers:
 
     def claim(self, seal: Seal, query: bytes, keys: Sequence[bytes], token: bytes, lease_s: float) -> Future[Claimed]:
         """As of ``AnswerTable``."""
+        self.operations += 1
         if self.is_away:
             return done(NOTHING_CLAIMED)
         now = self._clock()

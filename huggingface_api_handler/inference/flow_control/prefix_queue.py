@@ -19,7 +19,7 @@ from ...tasks import Input
 from ...tasks.input_types import prompt_text
 
 
-@dataclass
+@dataclass(eq=False)
 class _Run:
     """Prompts that are sent one after another, in the order of the alphabet.
 
@@ -50,9 +50,10 @@ class PrefixQueue:
         self._first: deque[int] = deque()
         self._runs: list[_Run] = []
         self._out: dict[int, _Run] = {}
+        self._in_runs = 0  # since each request asks for the length, and frames of one row are a run each
 
     def __len__(self) -> int:
-        return len(self._first) + sum(len(run.waiting) for run in self._runs)
+        return len(self._first) + self._in_runs
 
     def __iter__(self) -> Iterator[int]:
         return chain(self._first, *(run.waiting for run in self._runs))
@@ -64,7 +65,8 @@ class PrefixQueue:
             indexes: of them.
         """
         for part, members in groupby(self.in_order(indexes), self._part_of):
-            self._runs.append(_Run(part, deque(members)))
+            self._runs.append(run := _Run(part, deque(members)))
+            self._in_runs += len(run.waiting)
 
     def in_order(self, indexes: Iterable[int]) -> list[int]:
         """Sort prompts by their beginnings, those of each part of the query for themselves.
@@ -96,6 +98,7 @@ class PrefixQueue:
             return
         run = next(run for run in self._runs if index in run.waiting)
         run.waiting.remove(index)
+        self._in_runs -= 1
         if not run.waiting:
             self._runs.remove(run)
 
@@ -104,6 +107,7 @@ class PrefixQueue:
         self._first.clear()
         self._runs.clear()
         self._out.clear()
+        self._in_runs = 0
 
     def popleft(self) -> int:
         """Take the prompt that is to be sent next.
@@ -117,6 +121,7 @@ class PrefixQueue:
         runs = list(takewhile(lambda run: run.part == part, self._runs))
         run = next((run for run in runs if not run.is_out), None) or self._split(max(runs, key=_length))
         index = run.waiting.popleft()
+        self._in_runs -= 1
         self._out[index], run.is_out = run, True
         if not run.waiting:
             self._runs.remove(run)

@@ -51,7 +51,7 @@ if number > 1 and not tonumber(record.slots or '') and not next(members) then
     partial_until, next_at = now + restore_s, math.max(next_at, now)
 end
 local is_partial = now < partial_until and partial_until <= now + restore_s
-if paused_until - now > max_pause then paused_until = 0 end
+if paused_until - now > max_pause or leader_until > now + 2 * leader_ttl then paused_until = 0 end
 paused_until = math.max(paused_until, resume_at)
 if is_leaving and leader == name then
     leader = ''

@@ -161,11 +161,11 @@ def transact(record: RouteRecord, report: Report, now: float) -> Grant:
     Returns:
         What the process may do.
     """
+    if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S or record.leader_until > now + 2 * LEADER_TTL_S:
+        record.resume_at = 0.0  # the clock was set back. Whoever was told of a pause says when it ends by the clock now
     _leave_out_dead(record, now)
     if report.number > 1 and record.limits is None and not record.members:  # it was there: the record is lost
         record.partial_until, record.next_at = now + RESTORE_S, max(record.next_at, now)
-    if record.resume_at - now > MAX_PLAUSIBLE_PAUSE_S:
-        record.resume_at = 0.0
     record.resume_at = max(record.resume_at, report.resume_at)
     if report.is_leaving and record.leader == report.member:
         record.leader = ""

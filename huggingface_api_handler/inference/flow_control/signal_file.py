@@ -1,8 +1,9 @@
 """What the processes of one machine signal each other about a route, as the times of an empty file.
 
-When it was last modified is when a pause of the route ends. When its status last changed is when something was
-signalled. So a process sees both with one system call before it sends a request, and nobody has to look in the
-background. The file is a hint that comes early: the record of the route says the same.
+When it was last modified is when a pause of the route ends, and when it was last read, as nobody reads it, is when that
+pause was signalled. When its status last changed is when anything was signalled. So a process sees all of it with one
+system call before it sends a request, and nobody has to look in the background. The file is a hint that comes early:
+the record of the route says the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..storage.trusted_file import UntrustedFileError, refuse_untrusted
 from .route_ledger import MAX_PLAUSIBLE_PAUSE_S
 
 _MODE = 0o600
+_CLOCK_STEP_S = 1.0  # by which a clock is set back in passing: a pause is not ended by so little
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -29,7 +31,7 @@ class SignalFile:
             path: In a folder to which nobody else can write.
         """
         self._path = path
-        self._seen_ns: int | None = None
+        self._seen_ns: tuple[int, int] | None = None
 
     def look(self) -> float | None:
         """Whether something was signalled since the last look, by this process or another.
@@ -41,9 +43,11 @@ class SignalFile:
             status = os.lstat(self._path)
         except OSError:
             return None
-        if status.st_ctime_ns == self._seen_ns:
+        # Both, since file systems count in steps of milliseconds: two signals may change the status at the same time.
+        times_ns = status.st_ctime_ns, status.st_mtime_ns
+        if times_ns == self._seen_ns:
             return None
-        self._seen_ns = status.st_ctime_ns
+        self._seen_ns = times_ns
         return self.pause_s()
 
     def pause_s(self) -> float:
@@ -57,7 +61,7 @@ class SignalFile:
             refuse_untrusted(self._path, status)
         except (OSError, UntrustedFileError):
             return 0.0
-        return _seconds_until(status.st_mtime)
+        return _remaining_pause_s(status)
 
     def signal(self, pause_s: float = 0.0) -> None:
         """Let the others look. Call it where the folder was found to be this user's alone.
@@ -70,7 +74,7 @@ class SignalFile:
             try:
                 status = os.fstat(descriptor)
                 refuse_untrusted(self._path, status)
-                if pause_s > _seconds_until(status.st_mtime):
+                if pause_s > _remaining_pause_s(status):
                     now = time.time()
                     os.utime(descriptor, (now, now + pause_s))
                 else:
@@ -84,6 +88,9 @@ class SignalFile:
             self._path.unlink()
 
 
-def _seconds_until(at: float) -> float:
-    seconds = at - time.time()
+def _remaining_pause_s(status: os.stat_result) -> float:
+    now = time.time()
+    if status.st_atime > now + _CLOCK_STEP_S:  # the clock was set back since
+        return 0.0
+    seconds = status.st_mtime - now
     return seconds if 0 < seconds < MAX_PLAUSIBLE_PAUSE_S else 0.0

@@ -31,8 +31,7 @@ class SqliteLedger:
             name: The route's name.
         """
         self._store, self._name = store, name
-        self._secret = b""
-        self._file = SignalFile(store.path)
+        self._named: tuple[bytes, SignalFile] | None = None
         self._listeners: list[OnSignal] = []
 
     async def sync(self, report: Report) -> Grant | None:
@@ -85,7 +84,7 @@ class SqliteLedger:
     def _transact(self, connection: sqlite3.Connection, report: Report) -> Grant:
         record, now = self._read(connection), time.time()
         if (pause_s := self._signals.pause_s()) > 0:
-            record.resume_at = max(record.resume_at, now + pause_s)
+            report = report._replace(resume_at=max(report.resume_at, now + pause_s))
         grant = transact(record, report, now)
         connection.execute(_UPSERT_RECORD, (self._record_key, orjson.dumps(to_values(record))))
         if not record.members:
@@ -110,11 +109,12 @@ class SqliteLedger:
     @property
     def _signals(self) -> SignalFile:
         """Named anew where the store's secret is known only later."""
-        if self._secret != self._store.secret:
-            self._secret = self._store.secret
-            name = f"{self._store.path.name}-route-{route_key(self._secret, self._name).hex()}"
-            self._file = SignalFile(self._store.path.with_name(name))
-        return self._file
+        secret, named = self._store.secret, self._named
+        if named is None or named[0] != secret:
+            name = f"{self._store.path.name}-route-{route_key(secret, self._name).hex()}"
+            # At once, as the event loop and the store's thread both get here.
+            named = self._named = secret, SignalFile(self._store.path.with_name(name))
+        return named[1]
 
     @property
     def _record_key(self) -> bytes:

@@ -162,8 +162,10 @@ class QueryExecutor:
             self._pool.spawn_worker(self._worker())
             await self._end.wait()
         while not self.is_aborted and (self._in_flight or not self._queue.finished):
-            if self.stopped is not None and not self._in_flight and self._queue.is_starved:
-                self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
+            if self.stopped is not None and not (self._in_flight or self._trial.is_running):
+                self._queue.release_claims()  # what was not sent by now never is
+                if self._queue.is_starved:
+                    self.results.fail_remaining(self.stopped)  # the caller may wait for these before it reads more
             self._changed.clear()
             await self._changed.wait()
 
@@ -274,6 +276,7 @@ class QueryExecutor:
             if not isinstance(outcome, Failure):
                 return self._after_answer(batch, outcome)
             if outcome.kind is FailureKind.NOT_SENT:
+                self._queue.put_first([*batch.indexes, *batch.rest])
                 self._stop_sending(outcome)
                 return ()
             is_known = self._deps.profile.has_answered
@@ -311,14 +314,12 @@ class QueryExecutor:
         self._in_flight += 1
         had_answer = self._breaker.has_answer
         result = await self._sender.send(self._queue.items(indexes))
-        outcome: Failure | Sequence[Batch]
+        outcome: Failure | Sequence[Batch] = result if isinstance(result, Failure) else ()
         if isinstance(result, RequestResult):
             record = self._trial.record if self._trial.is_open else self._handler.record
             outcome = result.failure or await record(self._queue, indexes, result)
             if result.failure is None:
                 self._heed(result.rate_limit)
-        else:
-            outcome = result
         self._in_flight -= 1
         if self.stopped is not None or not had_answer:
             self._changed.set()
@@ -339,9 +340,8 @@ class QueryExecutor:
 
     def _heed(self, rate_limit: RateLimitStatus | None) -> None:
         """Stop where the service says with an answer that it gives no more of them for longer than a query waits."""
-        queue = self._queue
         spent = limit_spent(rate_limit, self._deps.retry_policy.max_wait_s)
-        if spent is not None and not (queue.finished and not queue.waiting and not queue.has_parts):
+        if spent is not None and not (self._queue.finished and not (self._queue.waiting or self._queue.has_parts)):
             self._stop_sending(spent)
 
     def _give_up(self, batch: Batch, failure: Failure, decision: retry.Split | retry.GiveUp) -> Sequence[Batch]:

@@ -40,6 +40,7 @@ class InputClaims:
         dependencies: say how large the best batch is, and for how long a query waits without any answer.
         count_unsent: how many inputs are claimed and wait to be sent.
         hand_on: takes inputs that are claimed.
+        take_back: takes out inputs that were handed on, and says which of them were not sent.
         on_change: is called whenever inputs were claimed, or nothing is left to be claimed.
 
     Attributes:
@@ -52,11 +53,13 @@ class InputClaims:
         dependencies: Dependencies,
         count_unsent: Callable[[], int],
         hand_on: Callable[[Sequence[int]], None],
+        take_back: Callable[[set[int]], Sequence[int]],
         on_change: Callable[[], None],
     ) -> None:
         self.is_on = stored.claims is not None
         self._stored, self._deps = stored, dependencies
-        self._count_unsent, self._hand_on, self._on_change = count_unsent, hand_on, on_change
+        self._count_unsent, self._on_change = count_unsent, on_change
+        self._hand_on, self._take_back = hand_on, take_back
         self._windows: deque[_Window] = deque()
         self._in_claim = 0
         self._aside: dict[int, float] = {}
@@ -128,7 +131,7 @@ class InputClaims:
                     await self._look()
                     look_at = loop.time() + self._look_interval_s
                 if renew_at <= now and self._stored.has_claims:
-                    await self._stored.renew()
+                    await self._renew()
                 if renew_at <= now or not self._stored.has_claims:
                     renew_at = now + RENEWAL_INTERVAL_S
                 if not (self._windows and self._wants_more):
@@ -147,42 +150,62 @@ class InputClaims:
 
     async def _claim(self) -> None:
         """Claim the next inputs. Those that others have are set aside."""
-        window, began_at = self._windows[0], asyncio.get_running_loop().time()
-        indexes = [window.indexes.popleft() for _ in range(min(self._claim_size, len(window.indexes)))]
-        if not window.indexes:
-            self._windows.popleft()
+        looked_up_at, began_at = self._windows[0].looked_up_at, asyncio.get_running_loop().time()
+        size = self._claim_size
+        indexes = self._take(size)
         self._in_claim = len(indexes)
         by_others = await self._stored.claim(indexes)
         now = asyncio.get_running_loop().time()
         mine = [index for index in indexes if index not in by_others] if by_others else indexes
-        if self._stored.claims is not None and self._stored.claims.is_outdated(window.looked_up_at):
+        if self._stored.claims is not None and self._stored.claims.is_outdated(looked_up_at):
             mine = await self._stored.look_again(mine)
-        self._fit_size(began_at, is_late=self._count_unsent() == 0)
+        self._fit_size(began_at, is_late=self._count_unsent() == 0, is_full=len(indexes) == size)
         self._in_claim = 0
         self._aside.update(dict.fromkeys(by_others, now))
         self._give(mine)
 
-    def _fit_size(self, began_at: float, *, is_late: bool) -> None:
-        """Claim more at once where claims are made often, or came when nothing was left; fewer where seldom."""
+    def _take(self, most: int) -> list[int]:
+        """The next inputs, of several windows where these are small, as those of small frames are."""
+        taken: list[int] = []
+        while self._windows and len(taken) < most:
+            indexes = self._windows[0].indexes
+            taken += [indexes.popleft() for _ in range(min(most - len(taken), len(indexes)))]
+            if not indexes:
+                self._windows.popleft()
+        return taken
+
+    def _fit_size(self, began_at: float, *, is_late: bool, is_full: bool) -> None:
+        """Claim more at once where claims are made often, or came when nothing was left; fewer where seldom.
+
+        Where inputs come a few at a time, claims are made often whatever their size.
+        """
         since_s, is_first = began_at - self._claimed_at, self._claimed_at == float("-inf")
         self._claimed_at = asyncio.get_running_loop().time()
         if is_first:
             return
         if is_late or since_s < _OFTEN_S:
-            self._size = min(2 * self._size, _MAX_CLAIM_ROWS)
+            self._size = min(2 * self._size, _MAX_CLAIM_ROWS) if is_full else self._size
         elif since_s > _SELDOM_S:
             self._size = max(self._size // 2, _MIN_CLAIM_ROWS)
 
+    async def _renew(self) -> None:
+        """Renew what is claimed, and set aside what another query has claimed meanwhile."""
+        by_others = await self._stored.renew()
+        if by_others and not self._is_over:
+            self._aside.update(dict.fromkeys(self._take_back(by_others), asyncio.get_running_loop().time()))
+
     async def _look(self) -> None:
         """Look for the answers of others, and claim what has none and is not claimed any more."""
-        waiting = dict(self._aside)
+        waiting = list(self._aside)
         # Claimed first: what was stored before a claim ended is found then.
         by_others = await self._stored.claim(waiting)
-        missing = await self._stored.look_again(list(waiting))
-        overdue_at = asyncio.get_running_loop().time() - self._deps.retry_policy.max_wait_s
-        remaining = {index: waiting[index] for index in missing if index in by_others and waiting[index] > overdue_at}
+        missing = await self._stored.look_again(waiting)
+        now, found = asyncio.get_running_loop().time(), len(waiting) - len(missing)
+        if found:  # whoever has claimed the others goes on
+            self._aside = dict.fromkeys(self._aside, now)
+        overdue_at = now - self._deps.retry_policy.max_wait_s
+        remaining = {index for index in missing if index in by_others and self._aside.get(index, now) > overdue_at}
         mine = [index for index in missing if index not in remaining]
-        found = len(waiting) - len(missing)
         for index in waiting:
             if index not in remaining:
                 self._aside.pop(index, None)

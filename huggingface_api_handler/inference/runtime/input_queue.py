@@ -72,8 +72,8 @@ class InputQueue:
         self._media = LoadedMedia(source.inputs, dependencies.load, on_media_error)
         self._parts: deque[Batch] = deque()
         self._stored = stored = StoredAnswers(dependencies.answers, self.items, on_cached, self.drop)
-        waiting, parts = self.waiting, self._parts
-        self.claims = InputClaims(stored, dependencies, lambda: len(waiting) + len(parts), self._add, on_change)
+        sending = lambda: len(self.waiting) + len(self._parts), self._add, self._take_back, on_change
+        self.claims = InputClaims(stored, dependencies, *sending)
         self._is_drained = self._only_cached = False
         self._room = asyncio.Event()
 
@@ -110,7 +110,7 @@ class InputQueue:
         long_texts = self.long_texts
         long_texts.filling += 1
         try:
-            if long_texts.must_sift:
+            if long_texts.must_sift and not self._only_cached:
                 long_texts.search.restart()
                 waiting = list(self.waiting)
                 self.waiting.clear()
@@ -142,6 +142,13 @@ class InputQueue:
         self._parts.extend(Batch([index]) for index in alone)
         self._room.set()
         self._on_change()
+
+    def _take_back(self, indexes: set[int]) -> list[int]:
+        """Those of some inputs that wait to be sent, which they do not any more."""
+        waiting = list(self.waiting)
+        self.waiting.clear()
+        self.waiting.extend(index for index in waiting if index not in indexes)
+        return [index for index in waiting if index in indexes]
 
     def _sift(self, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
         """As ``LongTexts.sift``. No answer is stored for a text that is asked in parts."""
@@ -194,6 +201,10 @@ class InputQueue:
             self.claims.only_cached()
             self._room.set()
 
+    def release_claims(self) -> None:
+        """Let others ask for all that has no answer, since nothing of it is sent any more."""
+        self._stored.release_all()
+
     @property
     def can_batch(self) -> bool:
         """Whether several inputs may go in one request, by the protocol and by what the route has shown."""
@@ -209,6 +220,7 @@ class InputQueue:
             if not self.can_batch or self._is_full():
                 return True
         self.long_texts.wake()  # another query may have found how long a text may be
+        self.claims.on_change()  # a larger batch than before may be best by now
         return False
 
     @property

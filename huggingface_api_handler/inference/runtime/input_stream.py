@@ -96,6 +96,7 @@ class InputStream:
         self._next = 0
         self._again: deque[int] = deque()
         self._starts: list[int] = []
+        self._dropped_parts = 0
         self._lock = threading.Lock()
         self._added = asyncio.Event()
 
@@ -144,7 +145,9 @@ class InputStream:
             index: of the first input that is still needed.
         """
         self.inputs.drop_before(index)
-        del self._starts[: self.part_of(index)]
+        dropped = self.part_of(index) - self._dropped_parts
+        del self._starts[:dropped]
+        self._dropped_parts += dropped
 
     def part_of(self, index: int) -> int:
         """With which others an input was added: those of one frame, for which the caller waits together.
@@ -153,9 +156,9 @@ class InputStream:
             index: of an input that is held.
 
         Returns:
-            A number that is larger the later they were added. It holds until ``drop_before``.
+            A number that is larger the later they were added.
         """
-        return bisect_right(self._starts, index) - 1
+        return self._dropped_parts + bisect_right(self._starts, index) - 1
 
     @property
     def has_next(self) -> bool:

@@ -139,10 +139,13 @@ class StoredAnswers:
         self._claimed -= by_others
         return by_others
 
-    async def renew(self) -> None:
-        """Renew the claims on what has no answer."""
-        if self.claims is not None:
-            await self.claims.claim([self._keys[index][:KEY_BYTES] for index in self._claimed])
+    async def renew(self) -> set[int]:
+        """Renew the claims on what has no answer.
+
+        Returns:
+            Those that another query has claimed by now, since this process was stopped for longer than claims last.
+        """
+        return await self.claim(list(self._claimed))
 
     def release(self, indexes: Iterable[int] = ()) -> None:
         """End the claims that are not needed any more.

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huggingface_api_handler.inference.flow_control.prefix_queue import PrefixQueue
+from huggingface_api_handler.inference.runtime.input_stream import InputStream
+from huggingface_api_handler.inference.runtime.results import Results
 from huggingface_api_handler.tasks.input_types import Conversation
 
 
@@ -117,3 +119,15 @@ def test_conversations_go_by_their_messages() -> None:
     queue = PrefixQueue(inputs, lambda _index: 0)
     queue.extend(inputs)
     assert sent(queue, 1) == [[1], [3], [0], [2]]
+
+
+def test_frames_go_in_their_order_also_where_earlier_ones_were_given_back() -> None:
+    stream = InputStream(Results(), lambda wake: wake())
+    queue = PrefixQueue(stream.inputs, stream.part_of)
+    stream.add(["given back"])
+    stream.add(["b", "c"])
+    queue.extend([1, 2])
+    stream.drop_before(1)
+    stream.add(["a"])
+    queue.extend([3])
+    assert [queue.popleft() for _ in range(3)] == [1, 2, 3]

@@ -148,6 +148,14 @@ def test_times_of_a_clock_that_was_set_back_hold_nobody_up() -> None:
     assert (grant.members, grant.slots, grant.resume_at) == (1, 8, 0.0)
 
 
+def test_a_clock_that_was_set_back_a_little_makes_no_pause_longer() -> None:
+    record = RouteRecord()
+    transact(record, Report("a", 1, limits=Limits(8.0), resume_at=1005.0), 1000.0)
+    assert transact(record, Report("b", 1), 1001.0).resume_at == 1005.0
+    assert transact(record, Report("b", 2), 401.0).resume_at == 0.0
+    assert transact(record, Report("a", 2, resume_at=405.0), 401.1).resume_at == 405.0, "as who was told of it knows"
+
+
 def test_a_report_that_comes_twice_counts_once() -> None:
     record = RouteRecord()
     transact(record, Report("a", 1, limits=Limits(8.0)), 0.0)
@@ -220,8 +228,10 @@ def plain(grant: Grant) -> dict[str, Any]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
-@given(STEPS)
-def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps: list[tuple[Report, float]]) -> None:
+@given(STEPS, st.integers(0, 50))
+def test_the_script_of_redis_does_what_is_written_here(
+    store: RedisStore, steps: list[tuple[Report, float]], set_back_at: int
+) -> None:
     """The same reports at the same times get the same grants."""
     assert "redis.call('TIME')" in TRANSACT
     script = Script(TRANSACT.replace("redis.call('TIME')", "{ARGV[26], 0}"))
@@ -230,6 +240,8 @@ def test_the_script_of_redis_does_what_is_written_here(store: RedisStore, steps:
     record, now = RouteRecord(), 1.0
     for number, (report, seconds) in enumerate(steps):
         now += round(seconds, 3) + AT_NO_BOUNDARY_S
+        if number == set_back_at:
+            now -= 100
         numbered = report._replace(number=number + 1)
         expected = transact(record, numbered, now)
         got = store.run(partial(ledger.transact, report=numbered, script=script, more=[now]), None).result()

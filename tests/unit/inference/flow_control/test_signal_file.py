@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from huggingface_api_handler.inference.flow_control import sqlite_ledger
+from huggingface_api_handler.inference.flow_control.route_key import route_key
 from huggingface_api_handler.inference.flow_control.route_ledger import MAX_PLAUSIBLE_PAUSE_S
 from huggingface_api_handler.inference.flow_control.signal_file import SignalFile
+from huggingface_api_handler.inference.flow_control.sqlite_ledger import SqliteLedger
+from huggingface_api_handler.inference.storage.sqlite import Store
 
 
 @pytest.fixture
@@ -65,6 +69,15 @@ def test_a_pause_that_nobody_can_mean_is_none_and_can_be_replaced(path: Path) ->
     assert one.pause_s() == pytest.approx(30.0, abs=5.0)
 
 
+def test_a_clock_that_was_set_back_makes_no_pause_longer(path: Path) -> None:
+    one = SignalFile(path)
+    one.signal(5.0)
+    os.utime(path, (time.time() + 600, time.time() + 605))  # as it was signalled before the clock was set back
+    assert one.pause_s() == 0.0
+    one.signal(30.0)
+    assert one.pause_s() == pytest.approx(30.0, abs=5.0)
+
+
 def test_what_others_may_have_written_is_not_believed(path: Path) -> None:
     one, target = SignalFile(path), path.with_name("another")
     SignalFile(target).signal(30.0)
@@ -83,3 +96,41 @@ def test_a_folder_that_is_gone_costs_nothing_but_the_signal(tmp_path: Path) -> N
     one.signal(30.0)
     assert one.look() is None
     one.remove()
+
+
+def test_a_pause_is_seen_where_the_file_system_counts_time_in_large_steps(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lstat = os.lstat
+
+    def status_in_steps(of: Path) -> os.stat_result:
+        fields = lstat(of)
+        return os.stat_result([*fields[:9], 0, *fields[10:13]], {"st_ctime_ns": 0, "st_mtime_ns": fields.st_mtime_ns})
+
+    monkeypatch.setattr(os, "lstat", status_in_steps)
+    one, two = SignalFile(path), SignalFile(path)
+    one.signal()
+    assert two.look() == 0.0
+    one.signal(30.0)
+    assert two.look() == pytest.approx(30.0, abs=5.0)
+    assert two.look() is None
+
+
+def test_two_threads_that_name_the_file_at_once_name_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever leaves a route removes its file, which must never be the store itself."""
+    store = Store(tmp_path)
+    store.wait_until_open()
+    ledger = SqliteLedger(store, "a route")
+    named: list[Path] = []
+
+    def name_while_another_thread_leaves(secret: bytes, name: str) -> bytes:
+        monkeypatch.setattr(sqlite_ledger, "route_key", route_key)
+        ledger._signals.remove()
+        named.append(ledger._signals._path)
+        return route_key(secret, name)
+
+    monkeypatch.setattr(sqlite_ledger, "route_key", name_while_another_thread_leaves)
+    named.append(ledger._signals._path)
+    assert store.path.exists()
+    assert len(set(named)) == 1
+    store.close()

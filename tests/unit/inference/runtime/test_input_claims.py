@@ -20,7 +20,8 @@ from huggingface_api_handler.inference.protocols.routing import Route, resolve_r
 from huggingface_api_handler.inference.runtime.context import Dependencies
 from huggingface_api_handler.inference.runtime.executor import QueryExecutor
 from huggingface_api_handler.inference.runtime.input_stream import InputStream
-from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S
+from huggingface_api_handler.inference.runtime.results import Results
+from huggingface_api_handler.inference.storage.answer_claims import ANSWER_CLAIM_S, RENEWAL_INTERVAL_S
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.inference.transport.client import Response
@@ -93,6 +94,7 @@ class Query:
         slots: int = SLOTS,
         batches: bool | None = False,
         max_wait_s: float = 300.0,
+        is_stream: bool = False,
         **using: Any,
     ) -> None:
         settings = model_settings({"task": "text-classification", "column": "t", "target": "y", **using}, ENDPOINT)
@@ -100,6 +102,7 @@ class Query:
         read = settings.options.use_cache
         self.cache = ResponseCache(world.table, "scope", "http://h", settings, 1e6, read=read)
         profile = RouteProfile(has_answered=batches is not None, accepts_batches=batches)
+        profile.token_limit.state(512)
         dependencies = Dependencies(
             world.post,
             Slots(slots),
@@ -111,7 +114,12 @@ class Query:
             clock=world.loop.time,
         )
         route = Route("http://h", "m", {}, has_key=False, protocol=resolve_route(ENDPOINT, settings).protocol)
-        self.executor = QueryExecutor(settings, route, 60.0, self.usage, dependencies, InputStream.of(texts))
+        self.source = source = InputStream(Results(), lambda wake: wake())
+        source.add(list(texts))
+        if not is_stream:
+            source.end()
+        self.executor = QueryExecutor(settings, route, 60.0, self.usage, dependencies, source)
+        self.length_limit = profile.token_limit
 
     async def run(self) -> Query:
         try:
@@ -260,6 +268,34 @@ def test_who_claims_for_ever_is_waited_for_as_long_as_a_query_waits() -> None:
     in_world(scene)
 
 
+def test_who_answers_one_input_after_another_is_waited_for_as_long_as_it_does() -> None:
+    async def scene(world: World) -> None:
+        slow, second = Query(world, TEXTS[:40], slots=1), Query(world, TEXTS[:40], max_wait_s=1.0)
+        begun = asyncio.create_task(slow.run())
+        await asyncio.sleep(0.01)
+        await second.run()
+        second.assert_right()
+        (await begun).assert_right()
+        assert world.loop.time() > 5.0
+        assert world.twice == 0
+
+    in_world(scene)
+
+
+def test_a_query_whose_claims_ended_since_its_process_was_stopped_asks_little_of_what_others_ask_by_now() -> None:
+    async def scene(world: World) -> None:
+        stopped, second = Query(world, TEXTS[:100], slots=1), Query(world, TEXTS[:100])
+        begun = asyncio.create_task(stopped.run())
+        await asyncio.sleep(1)
+        world.table.claims.clear()
+        await second.run()
+        second.assert_right()
+        (await begun).assert_right()
+        assert world.twice <= RENEWAL_INTERVAL_S / LATENCY_S + 1
+
+    in_world(scene)
+
+
 def test_a_query_whose_budget_is_spent_holds_no_claims() -> None:
     async def scene(world: World) -> None:
         poor, other = Query(world, max_requests=10), Query(world, TEXTS[:100])
@@ -270,6 +306,90 @@ def test_a_query_whose_budget_is_spent_holds_no_claims() -> None:
         assert (await begun).usage.requests == 10
         assert world.twice == 0
         assert world.loop.time() < ANSWER_CLAIM_S
+
+    in_world(scene)
+
+
+def test_a_query_that_reads_on_after_its_budget_is_spent_holds_no_claims() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        begun_at = world.loop.time()
+        poor, other = Query(world, TEXTS[:40], max_requests=2, is_stream=True), Query(world, TEXTS[:40])
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(0.01)
+        await other.run()
+        other.assert_right()
+        assert not begun.done(), "more frames may come, of which stored answers are found"
+        assert world.loop.time() - begun_at < ANSWER_CLAIM_S
+        assert world.twice == 0
+        begun.cancel()
+        await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_a_query_that_was_stopped_while_a_request_was_to_be_tried_again_holds_no_claim_on_its_input() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        begun_at = world.loop.time()
+        world.status_of = lambda text: 503 if text == TEXTS[0] and world.asked[text] == 1 else 200
+        poor, other = Query(world, TEXTS[:20], max_requests=3, is_stream=True), Query(world, TEXTS[:20])
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(0.01)
+        await other.run()
+        other.assert_right()
+        assert not begun.done()
+        assert world.loop.time() - begun_at < ANSWER_CLAIM_S
+        begun.cancel()
+        await asyncio.wait([begun])
+
+    in_world(scene)
+
+
+def test_a_shorter_length_is_not_looked_for_among_inputs_that_are_never_sent() -> None:
+    async def scene(world: World) -> None:
+        await Query(world, ["so that answers may be stored"]).run()
+        poor = Query(world, TEXTS[:40], max_requests=2, is_stream=True, long_text="chunk")
+        begun = asyncio.create_task(poor.run())
+        await asyncio.sleep(1)
+        results = poor.executor.results
+        assert results.done == 40
+        results.drop_before(40)
+        poor.source.drop_before(40)  # their frame was given back
+        poor.length_limit.on_rejected(300.0, 128, 300, is_part=False)  # as another query of the route has found
+        poor.source.add(["so that answers may be stored"])
+        poor.source.end()
+        await begun
+        assert isinstance(results[40], Prediction)
+
+    in_world(scene)
+
+
+def test_of_frames_of_one_row_few_are_claimed_ahead_and_then_many_at_a_time() -> None:
+    async def scene(world: World) -> None:
+        query = Query(world, [], is_stream=True)
+        begun = asyncio.create_task(query.run())
+        for text in TEXTS:
+            query.source.add([text])
+            await asyncio.sleep(0.001)
+        before = world.table.operations
+        assert len(world.table.claims) < len(TEXTS) * 0.75
+        query.source.end()
+        query.texts = TEXTS
+        (await begun).assert_right()
+        assert world.table.operations - before < 20
+
+    in_world(scene)
+
+
+def test_batches_that_grow_are_as_soon_full_as_where_nothing_is_claimed() -> None:
+    async def scene(world: World) -> None:
+        texts, seconds = [f"text number {number} of the table" for number in range(9000)], []
+        for use_cache in (False, True):
+            begun_at = world.loop.time()
+            await Query(world, texts, batches=True, slots=4, options={"use_cache": use_cache}).run()
+            seconds.append(world.loop.time() - begun_at)
+        assert seconds[1] <= seconds[0] + 2 * LATENCY_S
 
     in_world(scene)
 
