@@ -19,7 +19,7 @@ ROWS = [f"row {number}" for number in range(30)]
 
 
 def said(body: Any) -> str:
-    return str(body["messages"][1]["content"]).split("\n\n")[0]
+    return str(body["messages"][1]["content"]).split("\n\n")[-1]
 
 
 def completion(*pieces: tuple[str, float], has_logprobs: bool = True, **message: Any) -> Any:

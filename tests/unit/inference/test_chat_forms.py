@@ -24,7 +24,7 @@ def answer(body: Any) -> Any:
 
 
 def said(body: Any) -> str:
-    return str(body["messages"][-1]["content"]).split("\n\n")[0]
+    return str(body["messages"][-1]["content"]).split("\n\n")[-1]
 
 
 def form_of(body: Any) -> str:
@@ -106,7 +106,8 @@ def test_each_form_says_what_is_wanted(service: Service) -> None:
     assert plain["response_format"] == {"type": "json_object"}
     assert "response_format" not in prompt
     for body in (value, plain, prompt):
-        assert json.loads(body["messages"][0]["content"].partition("nothing else: ")[2]) == schema
+        words = body["messages"][0]["content"].partition("nothing else: ")[2]
+        assert json.loads(words.removesuffix("\n\nrow 000")) == schema
     assert set(prompt) == {"model", "messages", "stream"}
 
 
@@ -185,8 +186,8 @@ def test_the_schema_goes_into_the_last_message_of_the_user(service: Service) -> 
     assert list(out["urgency"]) == [7, 7]
     prompted = [body["messages"] for body in service.asked if "response_format" not in body]
     (long,) = [messages for messages in prompted if len(messages) == 2 and messages[0]["role"] == "user"]
-    assert long[0]["content"][0] == {"type": "text", "text": "row 7"}
-    assert "JSON schema" in long[0]["content"][1]["text"]
+    assert long[0]["content"][1] == {"type": "text", "text": "row 7"}
+    assert "JSON schema" in long[0]["content"][0]["text"]
     assert long[1] == turns[1]
     (short,) = [messages for messages in prompted if messages[0]["role"] == "system"]
     assert "JSON schema" in short[0]["content"]

@@ -16,6 +16,7 @@ from huggingface_api_handler.tasks.input_types import (
     MediaQuestion,
     MediaRef,
     PromptedMedia,
+    PromptFields,
     Repair,
     SeveralCells,
     TableQuestion,
@@ -44,6 +45,7 @@ PLAIN: list[tuple[Input, object]] = [
     (TableRow(("1", "x")), ("1", "x")),
     (Conversation("[]"), "[]"),
     (Repair("p", "a", "c"), Repair("p", "a", "c")),
+    (PromptFields((("b", "1"), ("a", "2"))), (("a", "2"), ("b", "1"))),
 ]
 
 
