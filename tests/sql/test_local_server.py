@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -184,7 +185,8 @@ def test_it_ends_with_its_parent(how: signal.Signals) -> None:
     assert parent.stdout is not None and parent.stdin is not None
     with parent, socket.create_connection(("127.0.0.1", port_of(parent.stdout.readline())), timeout=30) as connection:
         parent.send_signal(how)
-        assert connection.recv(1) == b""  # the end of the child, which has sent nothing
+        with suppress(ConnectionResetError):  # the end of the child, before it took the connection
+            assert connection.recv(1) == b""  # or after: it has sent nothing
         port = connection.getpeername()[1]
         parent.wait()
     assert ends(port)
