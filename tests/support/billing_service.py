@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from typing import Any
 
 from aiohttp import web
 
@@ -36,10 +37,15 @@ class BillingService(WebServer):
         super().__init__()
         self.url = f"http://127.0.0.1:{self.ports[0]}"
 
-    async def _handle(self, request: web.Request) -> web.Response:
-        if request.method != "POST":
-            return web.json_response({"error": "not found"}, status=404)
-        body = await request.json()
+    def bill(self, body: dict[str, Any]) -> tuple[dict[str, Any], Decimal]:
+        """What an answer to a request takes.
+
+        Args:
+            body: The request.
+
+        Returns:
+            The usage of the answer, and its dollars, which ``billed`` has now.
+        """
         prompt = "\n".join(message["content"] for message in body["messages"])
         # Byte-level tokenizers: about four letters of English in a token, and one or two characters of other scripts.
         read = int(sum(0.24 if char.isascii() else 0.7 for char in prompt)) + _TEMPLATE_TOKENS * len(body["messages"])
@@ -53,6 +59,13 @@ class BillingService(WebServer):
             "prompt_tokens_details": {"cached_tokens": cached},
         }
         amounts = {"input": read - cached, "cached": cached, "output": written}
-        self.billed += sum(Decimal(PRICES[name]) * amount for name, amount in amounts.items()) / 1_000_000
+        usd = sum((Decimal(PRICES[name]) * amount for name, amount in amounts.items()), Decimal(0)) / 1_000_000
+        self.billed += usd
+        return usage, usd
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            return web.json_response({"error": "not found"}, status=404)
+        usage, _ = self.bill(await request.json())
         answer = {"message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"}
         return web.json_response({"choices": [answer], "usage": usage})

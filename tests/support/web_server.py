@@ -45,7 +45,7 @@ class WebServer:
         self._loop.run_until_complete(runner.cleanup())
         self._loop.close()
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         raise NotImplementedError
 
     def close(self) -> None:
