@@ -348,10 +348,11 @@ def connection_options(address: StoreAddress) -> dict[str, Any]:
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
-        **_NO_INTRODUCTION,
     }
     if address.is_encrypted:
         options.update(ssl=True, ssl_cert_reqs="required", ssl_check_hostname=True)
+    else:  # there, redis-py would take the unread tickets of TLS for an answer to nothing, and give the connection up
+        options.update(_NO_INTRODUCTION)
     return options
 
 

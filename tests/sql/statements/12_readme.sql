@@ -45,7 +45,7 @@ CREATE ML_ENGINE mine FROM huggingface_api USING endpoint = 'http://gateway:9000
 
 -- @ dry-run: what a query would cost
 -- expect: done
-SELECT m.rows, m.distinct_inputs, m.stored, m.requests, m.seconds
+SELECT m.rows, m.distinct_inputs, m.stored, m.requests, m.seconds, m.usd_low, m.usd_high
 FROM files.reviews AS t JOIN mindsdb.hf_sentiment_classifier AS m
 USING dry_run = true;
 

@@ -42,6 +42,12 @@ USING embedding_model = {
 
 CREATE MODEL mindsdb.hf_sentiment_classifier PREDICT sentiment USING task = 'text-classification', column = 'text', engine = 'hf';
 
+-- @ estimate: what a query would cost
+-- expect: done
+SELECT m.requests, m.usd_low, m.usd_high
+FROM files.reviews AS t JOIN mindsdb.hf_sentiment_classifier AS m
+USING dry_run = true;
+
 -- @ long-texts: more parts of long texts
 -- expect: rows
 SELECT t.id, m.sentiment, m.sentiment_explain

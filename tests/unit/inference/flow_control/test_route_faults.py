@@ -114,7 +114,7 @@ def test_max_concurrency_holds_while_processes_join() -> None:
         for index in range(12):
             await work.join(f"worker {index}")
             await asyncio.sleep(0.37)
-        await asyncio.sleep(10)
+        await asyncio.sleep(30)
         assert work.peak == BOUND
         assert min(work.sent.values()) > 10, "and everybody gets some"
 
