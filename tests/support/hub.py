@@ -39,6 +39,7 @@ class StandInHub(WebServer):
         fetched: The paths of the files that were asked for.
         is_down: Whether the Hub's API breaks every connection.
         usage: What an answer of chat says that it used; None where it says nothing.
+        answering: The providers that the router says have answered, one after another; empty where it does not say it.
         router_questions: The models that the router was asked about, without what it was asked of them.
         questions: The paths and queries of the Hub's API that were asked.
         asked: The provider, path and body of each inference.
@@ -57,6 +58,7 @@ class StandInHub(WebServer):
         self.fetched: list[str] = []
         self.is_down = False
         self.usage: dict[str, int] | None = None
+        self.answering: list[str] = []
         self.router_questions: list[str] = []
         self.questions: list[str] = []
         self.asked: list[tuple[str, str, Any]] = []
@@ -138,7 +140,14 @@ class StandInHub(WebServer):
         if path.endswith("/chat/completions"):
             message = {"role": "assistant", "content": body["model"]}
             used = {} if self.usage is None else {"usage": self.usage}
-            return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}], **used})
+            headers = (
+                {"x-inference-provider": self.answering[len(self.asked) % len(self.answering)]}
+                if self.answering
+                else {}
+            )
+            return web.json_response(
+                {"choices": [{"message": message, "finish_reason": "stop"}], **used}, headers=headers
+            )
         if "/images/" in path:
             image = base64.b64encode(PNG + provider.encode()).decode()
             return web.json_response({"data": [{"b64_json": image}]})

@@ -176,7 +176,8 @@ class RouterPrices:
             found = await _ask(name, engine, http, QUESTION_TIMEOUT_S)
             # Without an answer, as without a price: it is not asked for again today.
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            old_providers = before["providers"] if before is not None else {}
+            providers = None if before is None else before.get("providers")
+            old_providers = providers if isinstance(providers, dict) else {}
             self._stored[name] = found or {"model": name, "asked": now, "providers": old_providers}
             for provider, price in self._stored[name]["providers"].items():
                 if old_providers.get(provider, price) != price:

@@ -112,9 +112,10 @@ class QueryRun:
         if not inputs:
             return
         self._check_process()
-        if self._future is None:
+        is_open = self._source.add(inputs)
+        if self._future is None:  # not before: how many inputs there are says whether prices are asked for
             self._future = self._http.submit(self._execute())
-        if not self._source.add(inputs):
+        if not is_open:
             self._join()
             self._fail_unasked(rows.stop)
 

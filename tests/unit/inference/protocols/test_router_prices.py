@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.pricing.prices import NO_PRICES, PriceList
 from huggingface_api_handler.inference.protocols import discovery
 from huggingface_api_handler.inference.protocols.router_prices import prices_of
-from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.runtime.session import Session, default_session
 from tests.support.hub import StandInHub, hub_of_a_test
 
 ENGINE = {"api_key": "hf_AskedWithThis"}
@@ -153,3 +157,76 @@ def test_the_prices_are_of_those_who_may_be_asked(engine: Any, using: dict[str, 
 )
 def test_what_an_earlier_version_or_somebody_else_stored_is_no_error(stored: object) -> None:
     assert price(stored) is NO_PRICES
+
+
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 100}
+
+
+def ask(rows: int, tmp_path: Path, session: Session, found: Any = None, **using: Any) -> dict[str, Any]:
+    """The usage of a query of chat through the router."""
+    settings = engine_settings({**ENGINE, "cache_dir": str(tmp_path)})
+    if found is not None:
+        session.servers.restore(found, settings)
+    model = model_settings({"task": "chat-completion", "model": GPT, "column": "t", "target": "y", **using}, settings)
+    frame = pd.DataFrame({"t": [f"row {number}" for number in range(rows)]})
+    usage: dict[str, Any] = predict_frame(frame, model, settings, session=session).attrs["usage"]
+    return usage
+
+
+def days_ago(days: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(days=days)).isoformat(timespec="seconds")
+
+
+def test_each_answer_is_paid_at_the_price_of_who_gave_it(hub: StandInHub, tmp_path: Path) -> None:
+    hub.router_models[GPT] = {
+        "providers": [
+            provider("cerebras", {"input": 0.35, "output": 0.75}),
+            provider("together", {"input": 0.1, "output": 1.5}),
+        ]
+    }
+    hub.usage, hub.answering = USAGE, ["cerebras", "together"]
+    with Session() as session:
+        usage = ask(60, tmp_path, session)
+        assert usage["usd"] == pytest.approx(30 * (0.000425 + 0.00025))
+        assert usage["usd_note"] is None
+        hub.answering = ["novita"]
+        usage = ask(3, tmp_path, session, system_prompt="x")
+        assert (usage["usd"], usage["usd_note"]) == (None, "3 of 3 requests: no price of the provider novita is known")
+        hub.answering = []
+        usage = ask(3, tmp_path, session, system_prompt="y")
+        assert usage["usd_note"] == "3 of 3 requests: the answer does not name the provider, and their prices differ"
+    assert hub.router_questions == [GPT]  # once, for the query of many rows
+
+
+def test_a_small_query_asks_nobody_for_prices(hub: StandInHub, tmp_path: Path) -> None:
+    hub.usage = USAGE
+    with Session() as session:
+        assert ask(10, tmp_path, session)["usd"] is None
+    assert hub.router_questions == []
+
+
+@pytest.mark.parametrize(("age", "asked"), [(0.9, 0), (1.1, 1)])
+def test_old_prices_are_asked_for_again_and_a_change_is_said(
+    hub: StandInHub, tmp_path: Path, caplog: pytest.LogCaptureFixture, age: float, asked: int
+) -> None:
+    hub.router_models[GPT] = {"providers": [provider("cerebras", {"input": 0.5, "output": 1})]}
+    hub.usage = USAGE
+    stored = {"prices": {"model": GPT, "asked": days_ago(age), "providers": {"cerebras": CEREBRAS}}}
+    with Session() as session:
+        usage = ask(60, tmp_path, session, stored)
+        assert usage["usd"] == pytest.approx(60 * (0.0006 if asked else 0.000425))
+    assert len(hub.router_questions) == asked
+    words = "cerebras changed its price of openai/gpt-oss-120b from 0.35 and 0.75 to 0.5 and 1 USD"
+    assert (words in caplog.text) is bool(asked)
+
+
+@pytest.mark.parametrize("known", [{}, {"cerebras": CEREBRAS}, "damaged"])
+def test_a_router_that_says_nothing_is_not_asked_again_today(hub: StandInHub, tmp_path: Path, known: Any) -> None:
+    del hub.router_models[GPT]
+    hub.usage = USAGE
+    stored = {"prices": {"model": GPT, "asked": days_ago(3), "providers": known}}
+    with Session() as session:
+        usages = [ask(60, tmp_path, session, stored, system_prompt=text)["usd"] for text in "ab"]
+    expected = pytest.approx(60 * 0.000425) if isinstance(known, dict) and known else None
+    assert usages == [expected, expected]
+    assert hub.router_questions == [GPT]
