@@ -88,10 +88,16 @@ def address_of(proxy: TcpProxy) -> str:
     return f"redis://127.0.0.1:{proxy.port}/0"
 
 
-def assert_cheap(cost: Cost, plan: Plan) -> None:
-    """Nothing was answered twice, and the limits were found with few refusals."""
+def assert_cheap(cost: Cost, plan: Plan, processes_apart: int = 1) -> None:
+    """Nothing was answered twice, and the limits were found with few refusals: by each for itself, where they are apart."""
     assert cost.twice == 0
-    assert cost.per_row <= MOST_PER_ROW[plan]
+    assert cost.per_row <= max(MOST_PER_ROW[plan], processes_apart)
+
+
+def lasting_keys(redis: RedisServer) -> int:
+    """Keys but for those of what a query is about to ask, which is claimed for seconds."""
+    script = "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do if not k:find('}!', 1, true) then n = n + 1 end end return n"
+    return int(redis.cli("EVAL", script, "0"))
 
 
 def used_memory(redis: RedisServer) -> int:
@@ -159,12 +165,12 @@ def test_a_redis_that_is_killed_and_started_again(cluster: Cluster, persistent: 
             redis.kill()
             service.wait_for_answers(ROWS // 3)
             redis.start()
-            kept.append(int(redis.cli("DBSIZE")))
+            kept.append(lasting_keys(redis))
 
         outcomes = cluster.run(slices(ROWS, [cluster.engine(number, redis.url) for number in range(2)]), fault)
         what = "its keys stay" if persistent else "it comes back empty"
         assert_cheap(cost_of(f"Redis is killed, {what}", "Redis", ROWS, service, outcomes), MANY_SLOTS)
-        assert int(redis.cli("DBSIZE")) > kept[0], "it is used again"
+        assert lasting_keys(redis) > kept[0], "it is used again"
         if persistent:
             service.set_plan(MANY_SLOTS)
             outcomes = cluster.run(slices(ROWS, [cluster.engine(2, redis.url)]))
@@ -237,7 +243,8 @@ def test_a_partition_between_one_worker_and_redis(
     stores = (address_of(proxies[0]), redis_server.url)
     outcomes = cluster.run(slices(rows, [cluster.engine(number, url) for number, url in enumerate(stores)]), fault)
     what = f"{FAULT_SECONDS:g} s without Redis, {what_is_lost.__name__}, {kind}"
-    assert_cheap(cost_of(what, "Redis", rows, cluster.service, outcomes), plan)
+    processes_apart = 2 if plan == LIMITED else 1  # few requests a second: the whole of a job is as short as the fault
+    assert_cheap(cost_of(what, "Redis", rows, cluster.service, outcomes), plan, processes_apart)
 
 
 def test_clocks_that_differ_by_five_minutes(cluster: Cluster, over_redis: Engines) -> None:
