@@ -175,7 +175,10 @@ def outcome(service: Service, frame: pd.DataFrame, using: Any, engine: Any = Non
         assert "\x00" not in sentence
         return sentence
     except InferenceError as error:
-        assert any(words in str(error) for words in ("seen", "not reached", "max_tokens_total = 1 was reached"))
+        if "max_tokens_total = 1 was reached" in str(error):  # which is less than any row takes
+            assert service.asked == []
+            return None
+        assert "seen" in str(error) or "not reached" in str(error)
         form = service.asked[0].get("response_format")
         is_ours = isinstance(form, dict) and "type" in form  # a person's own is sent as it is, once
         assert len(service.asked) == (FORMS_OF_JSON if is_ours else 1)
