@@ -19,6 +19,7 @@ import orjson
 from ...tasks import Input, Settings, Task
 from ...tasks.input_types import Conversation, LabelledText, Repair, media_in
 from ...tasks.schemas import parameters_of
+from .exact import exact
 from .prices import TOKENS_OF_A_PRICE, Price, PriceList
 
 MICRO_DOLLARS = 1_000_000
@@ -102,6 +103,7 @@ def token_bounds(task: Task, settings: Settings, items: Sequence[Input], data: b
     return TokenBounds(read, written)
 
 
+@exact
 def usd_bound(prices: PriceList, tokens: TokenBounds, seconds: float) -> Bound:
     """The most that one request can cost.
 

@@ -11,6 +11,7 @@ from ...tasks import Input, Task
 from ..failures import Failure, FailureKind, rejection_kind
 from ..pricing.bounds import MICRO_DOLLARS, Bound, token_bounds, usd_bound, writes_tokens
 from ..pricing.cost import Cost
+from ..pricing.exact import exact
 from ..pricing.prices import PriceList
 from ..pricing.reported_usage import ReportedUsage
 from ..storage.quota import ENGINE_LIMITS, QUERY_LIMITS, Quota, Reservation, Unit, unit_of
@@ -28,6 +29,7 @@ class Reserved(NamedTuple):
     task: Task
     reservations: list[tuple[Unit, Reservation]]
 
+    @exact
     def settle(self, cost: Cost, usage: ReportedUsage | None) -> None:
         """Give back what the request did not take. What is not known of it stays reserved.
 

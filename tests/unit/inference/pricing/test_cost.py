@@ -97,6 +97,13 @@ def test_a_count_that_cannot_be_right_is_none(wrong: object) -> None:
     assert cost_of(prices(input="1", output="1"), usage).usd is None
 
 
+def test_reasoning_that_stands_beside_what_was_generated_is_paid_too() -> None:
+    # As xAI counts: https://docs.x.ai/docs/guides/reasoning
+    counts = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}
+    usage = reported_usage({}, {"usage": {**counts, "completion_tokens_details": {"reasoning_tokens": 94}}})
+    assert usage == ReportedUsage(135, 32, 103, reasoning_tokens=94)
+
+
 def test_more_cached_tokens_than_were_read_are_none() -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 11}, "completion_tokens_details": {"reasoning_tokens": 6}}
     usage = reported_usage({}, {"usage": {"prompt_tokens": 10, "completion_tokens": 5, **details}})
