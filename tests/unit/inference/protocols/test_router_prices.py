@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.pricing.prices import NO_PRICES, PriceList
-from huggingface_api_handler.inference.protocols import discovery
-from huggingface_api_handler.inference.protocols.router_prices import prices_of
+from huggingface_api_handler.inference.protocols import discovery, router_prices
+from huggingface_api_handler.inference.protocols.router_prices import RouterPrices, prices_of
 from huggingface_api_handler.inference.runtime.session import default_session
+from huggingface_api_handler.inference.transport.client import Response
 from tests.support.hub import StandInHub, hub_of_a_test
 
 ENGINE = {"api_key": "hf_AskedWithThis"}
@@ -113,6 +116,56 @@ def test_what_is_free_and_names_no_price_costs_nothing(hub: StandInHub) -> None:
     assert create()["prices"]["providers"] == {"ovhcloud": [0.0, 0.0]}
 
 
+class Router:
+    """An HTTP client to a router that has these prices, or is away."""
+
+    def __init__(self, prices: dict[str, list[float]] | None) -> None:
+        self.prices, self.questions = prices, 0
+
+    async def get(self, *_: object) -> Response:
+        self.questions += 1
+        if self.prices is None:
+            raise TimeoutError
+        named = {name: {"input": pair[0], "output": pair[1]} for name, pair in self.prices.items()}
+        answer = {"providers": [provider(name, pricing) for name, pricing in named.items()]}
+        return Response(200, {}, json.dumps(answer).encode())
+
+
+def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times: int = 1) -> list[list[float]]:
+    """The prices of a model after queries that want new ones where these are old."""
+    settings = engine_settings(ENGINE)
+    model = model_settings({"task": "chat-completion", "model": GPT, "column": "t"}, settings)
+    http: Any = Router(prices)
+
+    async def refresh() -> None:
+        async def query() -> None:
+            if router.is_stale(settings, model, 1000):
+                await router.refresh(settings, model, http)
+
+        await asyncio.gather(*(query() for _ in range(times)))
+
+    asyncio.run(refresh())
+    assert http.questions <= 1, "one asks for all"
+    return sorted([float(each.input or 0), float(each.output or 0)] for each in router.of(settings, model))
+
+
+def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    router = RouterPrices()
+    assert refreshed(router, None, times=5) == []
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [], "not asked at once"
+    monkeypatch.setattr(router_prices, "_RETRY_AFTER", timedelta(-1))
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]
+    assert refreshed(router, {"cerebras": TOGETHER}) == [CEREBRAS], "a price of today"
+    monkeypatch.setattr(router_prices, "_MAX_AGE", timedelta(-1))
+    assert refreshed(router, None) == [CEREBRAS]
+    assert refreshed(router, {"cerebras": TOGETHER}) == [TOGETHER]
+
+
+def test_prices_that_no_model_has_are_none(hub: StandInHub) -> None:
+    hub.router_models[GPT] = {"providers": [provider("cerebras", {"input": 1e300, "output": 1})]}
+    assert "prices" not in create()
+
+
 STORED = {"model": GPT, "asked": "", "providers": {"cerebras": CEREBRAS, "together": TOGETHER}}
 
 
@@ -148,8 +201,12 @@ def test_the_prices_are_of_those_who_may_be_asked(engine: Any, using: dict[str, 
         {},
         {"model": GPT},
         {"model": GPT, "providers": [1]},
+        {"model": GPT, "providers": {"cerebras": [1e308, 1]}},
         {"model": GPT, "providers": {"cerebras": [1], "together": ["a", "b"], "novita": [float("nan"), 1]}},
     ],
 )
 def test_what_an_earlier_version_or_somebody_else_stored_is_no_error(stored: object) -> None:
     assert price(stored) is NO_PRICES
+    router = RouterPrices()
+    router.restore(stored)
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]
