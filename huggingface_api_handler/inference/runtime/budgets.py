@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -112,7 +113,9 @@ class Budgets:
             for quota in self._quotas:
                 found = await quota.reserve(bounds[quota.unit].most or 0)
                 if isinstance(found, Failure):
-                    return quota if quota.is_settling else found
+                    # Fewer inputs may fit. More requests for them would only use up a limit of requests.
+                    fits_in_parts = len(items) > 1 and not quota.unit.is_exact
+                    return quota if quota.is_settling else replace(found, is_batch_too_large=fits_in_parts)
                 reserved.reservations.append((quota.unit, found))
             done = True
             return reserved
