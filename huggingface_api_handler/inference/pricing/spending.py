@@ -182,6 +182,9 @@ class Spending:
             usd = Decimal(record.get("usd", 0))
         except InvalidOperation:
             raise ValueError("usd is no number") from None
+        if not usd.is_finite():
+            raise ValueError("usd is no number")
         priced, unbilled = int(record.get("priced", 0)), int(record.get("unbilled", 0))
         estimated = record.get("estimated")
-        return cls(usd, priced, unbilled, Counter(record.get("unpriced", {})), estimated and Range(*estimated))
+        unpriced = Counter({str(reason): int(count) for reason, count in dict(record.get("unpriced", {})).items()})
+        return cls(usd, priced, unbilled, unpriced, estimated and Range(*map(float, estimated)))

@@ -97,7 +97,7 @@ def _first(values: Mapping[object, object], names: tuple[str, ...]) -> int | Non
 
 def _count(value: object) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _compute_seconds(text: str) -> float | None:

@@ -89,7 +89,7 @@ def test_a_model_that_writes_nothing_is_paid_by_its_sum_alone() -> None:
     assert cost_of(prices(input="2"), reported_usage({}, {"usage": {"total_tokens": 500}})).usd == Decimal("0.001")
 
 
-@pytest.mark.parametrize("wrong", [None, -1, "x", True, float("nan"), 1e300, [], {}])
+@pytest.mark.parametrize("wrong", [None, -1, 0.5, "x", True, float("nan"), 1e300, [], {}])
 def test_a_count_that_cannot_be_right_is_none(wrong: object) -> None:
     usage = reported_usage({}, {"usage": {"prompt_tokens": wrong, "completion_tokens": 5, "total_tokens": 9}})
     assert usage is not None
