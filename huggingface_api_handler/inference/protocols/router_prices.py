@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TypedDict, cast
+from weakref import WeakKeyDictionary
 
 from ...config.policies import CHEAPEST, POLICIES, split_choice
 from ...config.settings import EngineSettings, ModelSettings
@@ -123,7 +124,8 @@ class RouterPrices:
         """Start without any."""
         self._stored: dict[str, StoredPrices] = {}
         self._unanswered: dict[str, datetime] = {}
-        self._lock = asyncio.Lock()
+        # Of each loop: one that was held as a process forked is never given back in the child, which has another loop.
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def restore(self, stored: object) -> None:
         """Use what was stored with a model, where nothing newer is known.
@@ -173,7 +175,7 @@ class RouterPrices:
             model: The settings of the model.
             http: Sends the request.
         """
-        async with self._lock:
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             name = split_choice(model.model)[0]
             if self._is_recent(name):
                 return

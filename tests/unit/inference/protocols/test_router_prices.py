@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +15,7 @@ from huggingface_api_handler.inference.pricing.prices import NO_PRICES, PriceLis
 from huggingface_api_handler.inference.protocols import discovery, router_prices
 from huggingface_api_handler.inference.protocols.router_prices import RouterPrices, prices_of
 from huggingface_api_handler.inference.runtime.session import default_session
-from huggingface_api_handler.inference.transport.client import Response
+from huggingface_api_handler.inference.transport.client import HttpClient, Response
 from tests.support.hub import StandInHub, hub_of_a_test
 
 ENGINE = {"api_key": "hf_AskedWithThis"}
@@ -142,7 +142,7 @@ def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times
             if router.is_stale(settings, model, 1000):
                 await router.refresh(settings, model, http)
 
-        await asyncio.gather(*(query() for _ in range(times)))
+        await asyncio.wait_for(asyncio.gather(*(query() for _ in range(times))), 10)
 
     asyncio.run(refresh())
     assert http.questions <= 1, "one asks for all"
@@ -159,6 +159,23 @@ def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(mon
     monkeypatch.setattr(router_prices, "_MAX_AGE", timedelta(-1))
     assert refreshed(router, None) == [CEREBRAS]
     assert refreshed(router, {"cerebras": TOGETHER}) == [TOGETHER]
+
+
+def test_a_question_of_another_loop_holds_up_nobody() -> None:
+    router, other = RouterPrices(), asyncio.new_event_loop()
+
+    class Away:
+        async def get(self, *_: object) -> Response:
+            return await asyncio.Future()
+
+    settings, away = engine_settings(ENGINE), cast("HttpClient", Away())
+    model = model_settings({"task": "chat-completion", "model": GPT, "column": "t"}, settings)
+    asking = other.create_task(router.refresh(settings, model, away))
+    other.run_until_complete(asyncio.sleep(0))  # and is left there, as in a process that forks
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]
+    asking.cancel()
+    other.run_until_complete(asyncio.wait([asking]))
+    other.close()
 
 
 def test_prices_that_no_model_has_are_none(hub: StandInHub) -> None:
