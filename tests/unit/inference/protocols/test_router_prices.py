@@ -149,7 +149,9 @@ def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times
     return sorted([float(each.input or 0), float(each.output or 0)] for each in router.of(settings, model))
 
 
-def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     router = RouterPrices()
     assert refreshed(router, None, times=5) == []
     assert refreshed(router, {"cerebras": CEREBRAS}) == [], "not asked at once"
@@ -158,7 +160,9 @@ def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(mon
     assert refreshed(router, {"cerebras": TOGETHER}) == [CEREBRAS], "a price of today"
     monkeypatch.setattr(router_prices, "_MAX_AGE", timedelta(-1))
     assert refreshed(router, None) == [CEREBRAS]
+    assert caplog.messages == []
     assert refreshed(router, {"cerebras": TOGETHER}) == [TOGETHER]
+    assert f"cerebras changed its price of {GPT} from 0.35 and 0.75 to 0.1 and 1.5 USD" in caplog.text
 
 
 def test_a_question_of_another_loop_holds_up_nobody() -> None:
