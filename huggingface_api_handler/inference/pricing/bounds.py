@@ -38,7 +38,7 @@ _CANDIDATES = ("n", "best_of", "num_return_sequences")
 _LABELS = "candidate_labels"
 _MEDIA_TYPES = frozenset({"image", "audio", "video"})
 
-_NO_LIMIT = "nothing says how many tokens an answer may have. Give max_tokens = ..."
+_NO_LIMIT = "nothing says how many tokens an answer may have. Give max_tokens, such as max_tokens = 500"
 _OF_MEDIA = "how many tokens media have is not known before they are sent"
 _NO_PRICE = "no price is known. Give prices = {'input': ..., 'output': ...} in USD"
 _NO_INPUT_PRICE = "prices names no 'input', and the model reads tokens. Give prices = {'input': ..., 'output': ...}"

@@ -144,8 +144,8 @@ def test_a_month_is_shared_by_the_queries_of_an_engine_and_warned_of_once(
     ("limits", "changes", "words"),
     [
         ({"max_usd": 1}, {"engine": {"prices": None}}, "max_usd cannot be held, .*Give prices = {"),
-        ({"max_usd": 1}, {"max_tokens": None}, "max_usd cannot be held, .*Give max_tokens = "),
-        ({"max_tokens_total": 9}, {"max_tokens": None}, "max_tokens_total cannot be held, .*Give max_tokens = "),
+        ({"max_usd": 1}, {"max_tokens": None}, "max_usd cannot be held, .*Give max_tokens"),
+        ({"max_tokens_total": 9}, {"max_tokens": None}, "max_tokens_total cannot be held, .*Give max_tokens"),
         ({}, {"engine": {"usd_per_month": 1, "prices": {"input": 1}}}, "usd_per_month cannot be held, .*no 'output'"),
         ({"max_usd": 1}, {"engine": {"prices": {"output": 1}}}, "max_usd cannot be held, .*no 'input'"),
         (
