@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..console import text_table
 from ..errors import HuggingFaceAPIError, InputError
+from ..redaction import preview
 from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, pairs
 from .sql.cost_question import (
     DEFAULT_MAX_DOLLARS,
@@ -177,8 +178,8 @@ def _model(text: str) -> str | Mapping[str, object]:
         return text
     try:
         arguments: Mapping[str, object] = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"--model {text} is no JSON object: {error}") from None
+    except (ValueError, RecursionError) as error:  # without the text, which may hold a key
+        raise InputError(f"--model takes a name or a JSON object, and this is none: {error}") from None
     return arguments
 
 
@@ -188,8 +189,8 @@ def _labels(text: str | None) -> GivenLabels:
     if text.lstrip().startswith(("{", "[")):
         try:
             given: GivenLabels = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--labels {text} is no JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"--labels {preview(text)} is no JSON: {error}") from None
         return given
     found: dict[str, list[str]] = {}
     for each in text.split(","):

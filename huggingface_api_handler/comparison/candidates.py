@@ -57,6 +57,9 @@ def candidates(
     """
     if isinstance(models, (str, Mapping)) or not models:
         raise InputError("models takes a list of models, such as models=['owner/name', 'owner/other']")
+    for model in models:
+        if not isinstance(model, (str, Mapping)):
+            raise InputError(f"models takes names, and maps of arguments, and not {preview(model)}")
     checked = [_candidate(model, shared, engine, labels) for model in models]
     names: set[str] = set()
     for each in checked:
@@ -75,6 +78,11 @@ def _candidate(model: GivenModel, shared: Using, engine: Using | None, labels: S
     # What is compared now is often run over the whole table next: also the answers of generation are stored.
     using = {"cache": None if engine and engine.get("cache") is not None else True, **shared, **own, "dry_run": False}
     if using.get("task") is None:
+        if not using.get("model"):
+            raise InputError(
+                "one of the models has no name. Give it, {'model': 'owner/name'}; or the task, where the endpoint has "
+                "one model"
+            )
         try:
             using["task"] = _own_task(str(using.get("model")), engine_settings(_unnamed(engine)), labels).name
         except InputError as error:

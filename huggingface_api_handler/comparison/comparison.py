@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import pandas as pd
 
@@ -122,12 +123,14 @@ class Comparison:
             InputError: An argument or the table cannot be used.
         """
         try:
-            if sample is not None and sample < 1:
-                raise InputError(f"sample takes a number of rows from 1 on, and not {sample}")
+            if sample is not None and (isinstance(sample, bool) or not isinstance(sample, Integral) or sample < 1):
+                raise InputError(f"sample takes a number of rows from 1 on, and not {preview(sample)}")
             wanted = [name for name in (column, truth) if name is not None]
             for name in wanted:
                 if name not in df.columns:
                     raise InputError(f"the table has no column {preview(name)}{suggest(name, list(map(str, df)))}")
+                if isinstance(df[name], pd.DataFrame):
+                    raise InputError(f"the table has several columns {preview(name)}. Rename all but one")
             usable = usable_rows(df, wanted)
             if not usable:
                 raise InputError(f"no row of the table has a value in {' and in '.join(wanted) or 'any column'}")
@@ -138,7 +141,7 @@ class Comparison:
         finally:
             del engine  # which holds the key as text, where a crash report would print it
         read = df[[column]] if column is not None else df
-        drawn = draw(list(read.iloc[usable].itertuples(index=False, name=None)), sample, seed)
+        drawn = draw(list(read.iloc[usable].itertuples(index=False, name=None)), sample, str(seed))
         positions = [usable[position] for position in drawn]
         true_labels = [reader.read(cell) or "" for cell in cells]
         return cls(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 
 from ..errors import InputError
 from ..redaction import preview
@@ -38,11 +39,15 @@ class Labels:
         Raises:
             InputError: A name means two labels.
         """
-        names = given if isinstance(given, Mapping) else dict.fromkeys(given or (), ())
+        if isinstance(given, str) or not isinstance(given, (Iterable, NoneType)):
+            raise InputError(
+                f"labels takes a list of labels, or a map from each to its names, and not {preview(given)}"
+            )
+        names = given if isinstance(given, Mapping) else dict.fromkeys(() if given is None else given, ())
         self.given: list[str] = list(names)
         self._meanings: dict[str, str] = {}
         for label, others in names.items():
-            for name in (label, *([others] if isinstance(others, str) else others)):
+            for name in (label, *(others if isinstance(others, (list, tuple)) else [others])):
                 if self._meanings.setdefault(_folded(name), label) != label:
                     meant = self._meanings[_folded(name)]
                     raise InputError(f"labels: {preview(name)} means {preview(meant)} and {preview(label)}. Choose one")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..redaction import preview
 from .statistics import Measure, macro_f1, majority, rate
 
 Value: TypeAlias = "str | int | float | dict[str, int] | None"
@@ -152,14 +153,14 @@ def _note(one: Said, truth: Sequence[str] | None, labels: Sequence[str]) -> str 
     """What is to be said of a model beside its figures."""
     if one.problem is not None:
         return one.problem
-    notes = []
+    notes, meant = [], set(labels)
     others = Counter(label for label, answered in zip(one.labels, one.is_answered, strict=True)
-                     if answered and label is not None and label not in labels)  # fmt: skip
+                     if answered and label is not None and label not in meant)  # fmt: skip
     if truth is not None and others:
-        shown = ", ".join(label for label, _ in others.most_common(_SHOWN_LABELS))
+        shown = ", ".join(preview(label) for label, _ in others.most_common(_SHOWN_LABELS))
         notes.append(
             f"{sum(others.values()):,} of its answers are no label of the truth ({shown}). If they mean one, say which "
-            f"with labels, such as {{{labels[0]!r}: [{others.most_common(1)[0][0]!r}]}}"
+            f"with labels, such as {{{preview(labels[0])}: [{preview(others.most_common(1)[0][0])}]}}"
         )
     usd_note = one.usage.get("usd_note")
     if isinstance(usd_note, str) and one.usage.get("usd") is not None:  # else the dollars are shown as unknown

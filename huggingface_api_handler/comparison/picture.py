@@ -93,6 +93,7 @@ def save_picture(table: pd.DataFrame, path: str | Path) -> None:
     settings = {
         "svg.hashsalt": "compare",  # no random ids and no date, so that a difference shows what changed
         "svg.fonttype": "none",
+        "text.parse_math": False,  # a name with two dollars is no formula
         "font.family": "sans-serif",
         "font.size": 10,
     }

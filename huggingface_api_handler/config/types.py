@@ -39,7 +39,7 @@ _MIN_CHOICES = 2
 _PRICED = ("input", "output", "cached", "second", "request")
 """What a price may be of: a million tokens of three kinds, a second, a request."""
 
-_MAX_PRICE_USD = 1_000_000
+MAX_PRICE_USD = 1_000_000
 """A higher price is a mistake, such as one in another unit."""
 
 _Value = TypeVar("_Value")
@@ -109,6 +109,8 @@ def _prices(value: object) -> dict[str, Decimal]:
     if not isinstance(found, Mapping) or not found:
         raise ValueError("must be a map of prices in USD, such as {'input': 0.15, 'output': 0.6} per million tokens")
     prices = {str(name): _price(str(name), amount) for name, amount in found.items() if amount is not None}
+    if not prices:
+        raise ValueError("must name a price: all of these are NULL")
     if "cached" in prices and "input" not in prices:
         raise ValueError("has a price of cached tokens and none of 'input', which they are a part of")
     return prices
@@ -123,7 +125,7 @@ def _price(name: str, amount: object) -> Decimal:
         price = Decimal("nan")
     if isinstance(amount, bool) or not price.is_finite() or price < 0:
         raise ValueError(f"must have a number of USD from 0 up as the price of {name!r}")
-    if price > _MAX_PRICE_USD:
+    if price > MAX_PRICE_USD:
         unit = {"second": "a second", "request": "a request"}.get(name, "a million tokens")
         raise ValueError(f"has a price of {name!r} that cannot be meant: it is in USD for {unit}")
     return price

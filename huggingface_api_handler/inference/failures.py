@@ -145,7 +145,7 @@ class Failure:
         is_unreachable: Whether no connection to the host could be made.
         is_timeout: Whether it was given up, since no answer came in time. The server may still work on it.
         attempts: How often the request was sent.
-        is_batch_too_large: Whether the server says that the request carried too many inputs.
+        is_batch_too_large: Whether the server, or a budget, says that the request carried too many inputs.
         stated_max_batch_size: The most inputs in one request, where the server names it.
         input_message: The server's words alone, where the refusal may be of this input only, though most such refusals
             are of every request; else None.

@@ -19,6 +19,7 @@ import orjson
 from ...tasks import Input, Settings, Task
 from ...tasks.input_types import Conversation, LabelledText, Repair, media_in
 from ...tasks.schemas import parameters_of
+from .exact import exact
 from .prices import TOKENS_OF_A_PRICE, Price, PriceList
 
 MICRO_DOLLARS = 1_000_000
@@ -37,7 +38,7 @@ _CANDIDATES = ("n", "best_of", "num_return_sequences")
 _LABELS = "candidate_labels"
 _MEDIA_TYPES = frozenset({"image", "audio", "video"})
 
-_NO_LIMIT = "nothing says how many tokens an answer may have. Give max_tokens = ..."
+_NO_LIMIT = "nothing says how many tokens an answer may have. Give max_tokens, such as max_tokens = 500"
 _OF_MEDIA = "how many tokens media have is not known before they are sent"
 _NO_PRICE = "no price is known. Give prices = {'input': ..., 'output': ...} in USD"
 _NO_INPUT_PRICE = "prices names no 'input', and the model reads tokens. Give prices = {'input': ..., 'output': ...}"
@@ -102,6 +103,7 @@ def token_bounds(task: Task, settings: Settings, items: Sequence[Input], data: b
     return TokenBounds(read, written)
 
 
+@exact
 def usd_bound(prices: PriceList, tokens: TokenBounds, seconds: float) -> Bound:
     """The most that one request can cost.
 

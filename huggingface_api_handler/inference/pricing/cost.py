@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from .exact import exact
 from .prices import TOKENS_OF_A_PRICE, Price, PriceList
 from .reported_usage import ReportedUsage
 
@@ -40,6 +41,7 @@ NOT_ANSWERED = Cost(None, "no answer came, and it may be billed")
 """Of a request that was sent and has no response."""
 
 
+@exact
 def cost_of(prices: PriceList, usage: ReportedUsage | None, provider: str | None = None) -> Cost:
     """What an answered request cost.
 

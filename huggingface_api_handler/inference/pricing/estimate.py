@@ -23,6 +23,9 @@ _DEVIATIONS = 1.8
 _BETWEEN_AT_FIRST = 0.25
 """Of the logarithm of tokens a byte, between languages, and of seconds and answers, between questions."""
 
+_MAX_MARGIN = 14.0
+"""The logarithm of a million. A range that is wider says no more, and numbers have an end."""
+
 _QUERIES_AT_FIRST = 3
 """As many queries of the history count as much as that value."""
 
@@ -175,7 +178,7 @@ def _expected(planned: PlannedRequests, history: Sequence[Sums], *, is_by_size: 
     if planned.has_media or not is_by_size:
         views.append(_view(queries, [query.requests for query in queries], planned.requests, planned.requests))
     if not planned.has_media:
-        views.append(_view(queries, [query.size for query in queries], planned.size, planned.requests))
+        views.append(_view(queries, [max(1, query.size) for query in queries], planned.size, planned.requests))
     if len(queries) >= _ENOUGH_QUERIES:
         return min(views, key=lambda view: view.variance).expected
     # Longer inputs may take more of it, and need not: too few queries say which.
@@ -199,7 +202,7 @@ def _view(queries: Sequence[Sums], units: Sequence[int], planned_units: int, pla
     between = (_QUERIES_AT_FIRST * _BETWEEN_AT_FIRST**2 + squares) / (_QUERIES_AT_FIRST + len(logarithms) - 1)
     within = max(0.0, sum(query.squares for query in queries) * requests / amount**2 - 1)
     deviation = math.sqrt(between * (1 + 1 / len(logarithms)) + within * (1 / planned_requests + 1 / requests))
-    margin = math.exp(_DEVIATIONS * deviation)
+    margin = math.exp(min(_DEVIATIONS * deviation, _MAX_MARGIN))
     expected = planned_units * mean
     return _View(squares / len(logarithms), Range(expected / margin, expected * margin))
 

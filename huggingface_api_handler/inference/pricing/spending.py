@@ -10,9 +10,16 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from .cost import Cost
+from .exact import exact
 
 _NOT_RECORDED = "its cost was not recorded"
 """Of a request that an earlier version counted, or that is in flight."""
+
+_MAX_REASONS = 20
+"""Reasons that are told apart. Some name a provider as the answer names it, who may have a new name each time."""
+
+_OTHER_REASON = "their cost is not known for other reasons"
+"""Of those that are more."""
 
 
 class Range(NamedTuple):
@@ -70,6 +77,7 @@ class Spending:
     unpriced: Counter[str] = field(default_factory=Counter)
     estimated: Range | None = None
 
+    @exact
     def record(self, cost: Cost) -> None:
         """Count a request.
 
@@ -79,11 +87,12 @@ class Spending:
         if not cost.is_billed:
             self.unbilled += 1
         elif cost.usd is None:
-            self.unpriced[str(cost.unknown)] += 1
+            self._count_unpriced(str(cost.unknown), 1)
         else:
             self.usd += cost.usd
             self.priced += 1
 
+    @exact
     def add(self, other: Spending) -> None:
         """Add what other requests cost.
 
@@ -93,9 +102,14 @@ class Spending:
         self.usd += other.usd
         self.priced += other.priced
         self.unbilled += other.unbilled
-        self.unpriced.update(other.unpriced)
+        for reason, count in other.unpriced.items():
+            self._count_unpriced(reason, count)
         ours, others = self.estimated, other.estimated
         self.estimated = None if ours is None or others is None else ours.plus(others)
+
+    def _count_unpriced(self, reason: str, count: int) -> None:
+        is_counted = reason in self.unpriced or len(self.unpriced) < _MAX_REASONS
+        self.unpriced[reason if is_counted else _OTHER_REASON] += count
 
     def shown(self, requests: int) -> float | None:
         """The dollars as a receipt shows them.
@@ -168,6 +182,9 @@ class Spending:
             usd = Decimal(record.get("usd", 0))
         except InvalidOperation:
             raise ValueError("usd is no number") from None
+        if not usd.is_finite():
+            raise ValueError("usd is no number")
         priced, unbilled = int(record.get("priced", 0)), int(record.get("unbilled", 0))
         estimated = record.get("estimated")
-        return cls(usd, priced, unbilled, Counter(record.get("unpriced", {})), estimated and Range(*estimated))
+        unpriced = Counter({str(reason): int(count) for reason, count in dict(record.get("unpriced", {})).items()})
+        return cls(usd, priced, unbilled, unpriced, estimated and Range(*map(float, estimated)))

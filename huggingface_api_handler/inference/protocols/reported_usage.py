@@ -9,6 +9,9 @@ from ..pricing.reported_usage import ReportedUsage
 _MAX_REPORTED_NUMBER = 1e12
 """Counts and times from a server above this are taken for a mistake."""
 
+_SECOND_DECIMALS = 9
+"""Shorter times than a nanosecond are none: no clock tells them, and their squares are zero."""
+
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
 _TOTAL = ("total_tokens",)
@@ -71,6 +74,9 @@ def _of_tokens(read: int | None, written: int | None, total: int | None) -> Repo
         total = (read or 0) + (written or 0)
     elif read is not None and written is None:
         written = total - read if total >= read else None
+    elif read is not None and written is not None:
+        # Some services leave the tokens of reasoning out of those that were generated, and bill them all the same.
+        written = max(written, total - read)
     return ReportedUsage(total, read, written)
 
 
@@ -91,13 +97,13 @@ def _first(values: Mapping[object, object], names: tuple[str, ...]) -> int | Non
 
 def _count(value: object) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _compute_seconds(text: str) -> float | None:
     # hf-inference sends seconds with decimals, Text Generation and Text Embeddings Inference whole milliseconds.
     seconds = _number(text)
-    return seconds if seconds is None or "." in text else seconds / 1000
+    return None if seconds is None else round(seconds if "." in text else seconds / 1000, _SECOND_DECIMALS)
 
 
 def _number(value: object) -> float | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TypedDict, cast
+from weakref import WeakKeyDictionary
 
 from ...config.policies import CHEAPEST, POLICIES, split_choice
 from ...config.settings import EngineSettings, ModelSettings
+from ...config.types import MAX_PRICE_USD
 from ...printable import printable
 from ..pricing.prices import NO_PRICES, Price, PriceList
 from ..transport.client import HttpClient
@@ -29,6 +30,9 @@ _AUTO = "auto"
 
 _MAX_AGE = timedelta(days=1)
 """Prices that are older are asked for again, before a query that is not small."""
+
+_RETRY_AFTER = timedelta(minutes=10)
+"""Where the router says no price, it is asked again only then. A budget in dollars may wait for it."""
 
 _TOO_FEW_TO_ASK = 50
 """Inputs of a small query: to ask for prices would take longer than it is worth."""
@@ -119,7 +123,9 @@ class RouterPrices:
     def __init__(self) -> None:
         """Start without any."""
         self._stored: dict[str, StoredPrices] = {}
-        self._lock = asyncio.Lock()
+        self._unanswered: dict[str, datetime] = {}
+        # Of each loop: one that was held as a process forked is never given back in the child, which has another loop.
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def restore(self, stored: object) -> None:
         """Use what was stored with a model, where nothing newer is known.
@@ -128,6 +134,8 @@ class RouterPrices:
             stored: What ``find_prices`` returned; None where it was made before there were prices.
         """
         if not isinstance(stored, dict) or not isinstance(name := stored.get("model"), str):
+            return
+        if not isinstance(providers := stored.get("providers"), dict) or not all(map(_price, providers.values())):
             return
         if name not in self._stored or _when(stored) > _when(self._stored[name]):
             self._stored[name] = cast("StoredPrices", stored)
@@ -157,8 +165,7 @@ class RouterPrices:
         """
         if inputs < _TOO_FEW_TO_ASK or model.prices or engine.prices or not _is_priced_by_router(engine, model):
             return False
-        stored = self._stored.get(split_choice(model.model)[0])
-        return (stored is None or datetime.now(timezone.utc) - _when(stored) > _MAX_AGE) and has_router_key(engine)
+        return not self._is_recent(split_choice(model.model)[0]) and has_router_key(engine)
 
     async def refresh(self, engine: EngineSettings, model: ModelSettings, http: HttpClient) -> None:
         """Ask the router anew, and say where a price has changed.
@@ -168,24 +175,30 @@ class RouterPrices:
             model: The settings of the model.
             http: Sends the request.
         """
-        async with self._lock:
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             name = split_choice(model.model)[0]
-            before = self._stored.get(name)
-            if before is not None and datetime.now(timezone.utc) - _when(before) <= _MAX_AGE:
+            if self._is_recent(name):
                 return
             found = await _ask(name, engine, http, QUESTION_TIMEOUT_S)
-            # Without an answer, as without a price: it is not asked for again today.
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            providers = None if before is None else before.get("providers")
-            old_providers = providers if isinstance(providers, dict) else {}
-            self._stored[name] = found or {"model": name, "asked": now, "providers": old_providers}
-            for provider, price in self._stored[name]["providers"].items():
+            if found is None:  # the router may be away, and those that are known hold until it is back
+                self._unanswered[name] = datetime.now(timezone.utc)
+                return
+            old_providers = self._stored[name]["providers"] if name in self._stored else {}
+            self._stored[name] = found
+            for provider, price in found["providers"].items():
                 if old_providers.get(provider, price) != price:
                     logger.warning(
                         "%s changed its price of %s from %s to %s USD per million tokens read and written. Answers "
                         "that come from now on are counted at the new one",
                         provider, name, _shown(old_providers[provider]), _shown(price),
                     )  # fmt: skip
+
+    def _is_recent(self, name: str) -> bool:
+        """Whether the router has said what a model costs within a day, or was asked a moment ago."""
+        now, stored, unanswered = datetime.now(timezone.utc), self._stored.get(name), self._unanswered.get(name)
+        if unanswered is not None and timedelta(0) <= now - unanswered <= _RETRY_AFTER:
+            return True
+        return stored is not None and timedelta(0) <= now - _when(stored) <= _MAX_AGE
 
 
 def _is_priced_by_router(engine: EngineSettings, model: ModelSettings) -> bool:
@@ -223,6 +236,6 @@ def _price(pair: object) -> Price | None:
     """Two figures as a price; None where they are none."""
     if not isinstance(pair, (list, tuple)) or len(pair) != 2:
         return None
-    if not all(type(each) in (int, float) and math.isfinite(each) and each >= 0 for each in pair):
+    if not all(type(each) in (int, float) and 0 <= each <= MAX_PRICE_USD for each in pair):
         return None
     return Price(Decimal(str(pair[0])), Decimal(str(pair[1])))

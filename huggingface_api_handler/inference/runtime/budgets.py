@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from ...tasks import Input, Task
 from ..failures import Failure, FailureKind, rejection_kind
 from ..pricing.bounds import MICRO_DOLLARS, Bound, token_bounds, usd_bound, writes_tokens
 from ..pricing.cost import Cost
+from ..pricing.exact import exact
 from ..pricing.prices import PriceList
 from ..pricing.reported_usage import ReportedUsage
 from ..storage.quota import ENGINE_LIMITS, QUERY_LIMITS, Quota, Reservation, Unit, unit_of
@@ -28,6 +30,7 @@ class Reserved(NamedTuple):
     task: Task
     reservations: list[tuple[Unit, Reservation]]
 
+    @exact
     def settle(self, cost: Cost, usage: ReportedUsage | None) -> None:
         """Give back what the request did not take. What is not known of it stays reserved.
 
@@ -110,7 +113,9 @@ class Budgets:
             for quota in self._quotas:
                 found = await quota.reserve(bounds[quota.unit].most or 0)
                 if isinstance(found, Failure):
-                    return quota if quota.is_settling else found
+                    # Fewer inputs may fit. More requests for them would only use up a limit of requests.
+                    fits_in_parts = len(items) > 1 and not quota.unit.is_exact
+                    return quota if quota.is_settling else replace(found, is_batch_too_large=fits_in_parts)
                 reserved.reservations.append((quota.unit, found))
             done = True
             return reserved

@@ -275,7 +275,7 @@ class QueryExecutor:
             outcome = await self._attempt(batch.indexes)
             if not isinstance(outcome, Failure):
                 return self._after_answer(batch, outcome)
-            if outcome.kind is FailureKind.NOT_SENT:
+            if outcome.kind is FailureKind.NOT_SENT and not outcome.is_batch_too_large:
                 self._queue.put_first([*batch.indexes, *batch.rest])
                 self._stop_sending(outcome)
                 return ()
@@ -391,7 +391,7 @@ class QueryExecutor:
             return Failure(FailureKind.NOT_SENT, "the query has ended")
         result = await self._sender.send(items)
         if isinstance(result, Failure):
-            if result.kind is FailureKind.NOT_SENT:
+            if result.kind is FailureKind.NOT_SENT and not result.is_batch_too_large:
                 self._stop_sending(result)
             return result
         try:

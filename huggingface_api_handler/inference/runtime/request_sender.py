@@ -145,7 +145,7 @@ class RequestSender:
         if failure is not None and failure.status is not None and failure.status >= _FIRST_UNBILLED_STATUS:
             return NOT_BILLED
         provider = result.headers.get(PROVIDER_HEADER)
-        name = None if provider is None else printable(redact(provider))[:_MAX_PROVIDER_CHARS]
+        name = None if provider is None else redact(printable(provider))[:_MAX_PROVIDER_CHARS]
         return cost_of(self._deps.prices(), result.usage, name)
 
     def _takes_other_form(self, failure: Failure, sent_to: Route) -> bool:

@@ -16,12 +16,16 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..failures import Failure, FailureKind
+from ..pricing.exact import exact
 from .tables import QuotaTable, reservable
 
 logger = logging.getLogger(__name__)
 
 _MIN_RESERVATIONS_PER_LIMIT = 50
 """A reservation is at most this part of the limit, so that a kill costs 2 % of a small limit."""
+
+_MAX_UNITS = 2**53
+"""More than any limit has. What a service reports beyond is a mistake, and would not fit into a table."""
 
 _WARNING_SHARE = 0.8
 """Used share of a limit above which a warning is logged, once a period."""
@@ -32,14 +36,15 @@ class Unit(Enum):
 
     REQUESTS = (1, 16)
     """A process that is killed loses no more than these."""
-    MICRO_DOLLARS = (1_000_000, 2**53)
-    TOKENS = (1, 2**53)
+    MICRO_DOLLARS = (1_000_000, _MAX_UNITS)
+    TOKENS = (1, _MAX_UNITS)
 
     @property
     def is_exact(self) -> bool:
         """Whether what is reserved for a request is what it takes."""
         return self is Unit.REQUESTS
 
+    @exact
     def of(self, limit: float) -> int:
         """A limit in whole units.
 
@@ -137,6 +142,15 @@ class _Account:
     def used(self) -> int:
         """Units that are spent, or that requests in flight may spend."""
         return int(self.spent.to_integral_value(ROUND_CEILING)) + self.outstanding
+
+    @exact
+    def spend(self, units: Decimal | int) -> None:
+        """Count units of a request that is done.
+
+        Args:
+            units: How many; below zero to undo it.
+        """
+        self.spent = min(self.spent + units, Decimal(_MAX_UNITS))
 
     @property
     def room(self) -> int:
@@ -254,7 +268,7 @@ class Quota:
                 if account.room < units and settlements == self._settlements:  # nothing came back meanwhile
                     return self._refusal(account, units)
         if self.unit.is_exact:
-            account.spent += units
+            account.spend(units)
             self._warn(account)
         else:
             account.outstanding += units
@@ -268,7 +282,7 @@ class Quota:
             units: How many.
         """
         if self._account is not None:
-            self._account.spent += units
+            self._account.spend(units)
 
     async def release(self) -> None:
         """Give back what was reserved and not used. Call it at the end of the query."""
@@ -282,11 +296,11 @@ class Quota:
 
     def _settle(self, account: _Account, units: int, used: Decimal | int | None) -> None:
         if self.unit.is_exact:
-            account.spent -= units - (units if used is None else used)
+            account.spend(0 if used is None else used - units)
             return
         account.outstanding -= units
         account.in_flight -= 1
-        account.spent += units if used is None else used
+        account.spend(units if used is None else used)
         account.standing += units if used is None else 0
         self._settlements += 1
         self._changed.set()
@@ -325,7 +339,7 @@ class Quota:
         await asyncio.shield(self._granting)
 
     async def _grant(self, account: _Account, missing: int) -> None:
-        size = max(missing, self._advance)
+        size = min(max(missing, self._advance), _MAX_UNITS)
         limits = {period: self._limits[name] for name, period in account.periods.items()}
         last_counts = {period: self._last_counts.get(period, 0) for period in limits}
         own, used = account.counted, None

@@ -9,6 +9,7 @@ import pytest
 
 from huggingface_api_handler import InputError, compare
 from huggingface_api_handler.comparison import Comparison
+from huggingface_api_handler.comparison.labels import Labels
 from huggingface_api_handler.comparison.measures import Said, measure
 from tests.conftest import Reply, Service
 
@@ -110,7 +111,7 @@ def test_labels_of_a_models_own_are_named(service: Service) -> None:
     table = compared(service, ["codes"])
     assert table["accuracy"][0] == 0.0
     assert table["note"][0] == (
-        "20 of its answers are no label of the truth (label_1, label_0). If they mean one, say which with labels, "
+        "20 of its answers are no label of the truth ('label_1', 'label_0'). If they mean one, say which with labels, "
         "such as {'negative': ['label_1']}"
     )
     named = compared(service, ["codes"], labels={"positive": "LABEL_1", "negative": "LABEL_0"})
@@ -134,6 +135,22 @@ def test_rows_without_input_or_truth_are_left_out(service: Service) -> None:
                   engine={"endpoint": f"{service.url}/models"})  # fmt: skip
     assert out["answered"][0] == 1
     assert (out.attrs["comparison"]["rows"], out.attrs["comparison"]["without_value"]) == (1, 2)
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="several columns 'label'"):
+        compare(pd.concat([TABLE, TABLE[["label"]]], axis=1), models=["a"], column="text", truth="label")
+
+
+def test_a_note_shows_labels_of_any_answer_as_one_short_line() -> None:
+    said = Said("a", "t", [chr(27) + "[2J" + chr(0x202E) + "w" * 3000] * 2, [True] * 2)
+    note = measure([said], ["p", "q"], ["p", "q"])[0]["note"]
+    assert isinstance(note, str) and note.isprintable() and len(note) < 400
+
+
+def test_names_of_a_label_may_be_numbers() -> None:
+    given: Any = {"positive": 1, "negative": [0]}  # as JSON of the command line has them
+    assert [Labels(given).read(cell) for cell in (1, "1", 0.0)] == ["positive", "positive", "negative"]
 
 
 def test_tasks_that_are_told_labels_get_those_of_the_truth(service: Service) -> None:
@@ -166,7 +183,11 @@ def test_a_model_without_a_task_says_why_it_was_not_asked(service: Service) -> N
         ({"models": ["right", "right"]}, "two of the models are called 'right'"),
         ({"models": ["right"], "column": "txet"}, "no column 'txet'; did you mean 'text'"),
         ({"models": ["right"], "truth": "labels"}, "no column 'labels'; did you mean 'label'"),
+        ({"models": [None]}, "models takes names, and maps of arguments, and not None"),
+        ({"models": [{"name": "mine"}], "task": None}, "one of the models has no name"),
         ({"models": ["right"], "sample": 0}, "sample takes a number of rows from 1 on"),
+        ({"models": ["right"], "sample": "all"}, "sample takes a number of rows from 1 on, and not 'all'"),
+        ({"models": ["right"], "labels": "positive,negative"}, "labels takes a list of labels"),
         ({"models": ["right"], "using": {"output": "all"}}, "only labels can be compared"),
         ({"models": ["right"], "task": "feature-extraction"}, "only labels can be compared"),
         ({"models": ["right"], "task": "text-clasification"}, "text-clasification"),

@@ -91,3 +91,10 @@ def test_a_name_covers_neither_a_bar_nor_the_edge() -> None:
     assert best_spot(boxes, [], Box(0, 0, 140, 200))[:2] == (-1, 0)
     chosen = boxes[best_spot(boxes, [Box(105, 0, 115, 200), Box(40, 90, 95, 110)], inside)]
     assert chosen.common(Box(105, 0, 115, 200)) == chosen.common(Box(40, 90, 95, 110)) == 0
+
+
+def test_a_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
+    drawn, name = table([0.01, 1.5]), "$x^{ or $y"
+    drawn["model"] = [name, "b"]
+    drawn.attrs["comparison"]["reference"] = name
+    assert name in texts(drawn, tmp_path)

@@ -89,12 +89,19 @@ def test_a_model_that_writes_nothing_is_paid_by_its_sum_alone() -> None:
     assert cost_of(prices(input="2"), reported_usage({}, {"usage": {"total_tokens": 500}})).usd == Decimal("0.001")
 
 
-@pytest.mark.parametrize("wrong", [None, -1, "x", True, float("nan"), 1e300, [], {}])
+@pytest.mark.parametrize("wrong", [None, -1, 0.5, "x", True, float("nan"), 1e300, [], {}])
 def test_a_count_that_cannot_be_right_is_none(wrong: object) -> None:
     usage = reported_usage({}, {"usage": {"prompt_tokens": wrong, "completion_tokens": 5, "total_tokens": 9}})
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (None, 5)
     assert cost_of(prices(input="1", output="1"), usage).usd is None
+
+
+def test_reasoning_that_stands_beside_what_was_generated_is_paid_too() -> None:
+    # As xAI counts: https://docs.x.ai/docs/guides/reasoning
+    counts = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}
+    usage = reported_usage({}, {"usage": {**counts, "completion_tokens_details": {"reasoning_tokens": 94}}})
+    assert usage == ReportedUsage(135, 32, 103, reasoning_tokens=94)
 
 
 def test_more_cached_tokens_than_were_read_are_none() -> None:

@@ -19,10 +19,11 @@ from huggingface_api_handler.inference.pricing.estimate import (
     PlannedRequests,
     estimate,
 )
-from huggingface_api_handler.inference.pricing.history import History
+from huggingface_api_handler.inference.pricing.history import History, Sums
 from huggingface_api_handler.inference.pricing.prices import FREE_OF_CHARGE, NO_PRICES, Price, PriceList
 from huggingface_api_handler.inference.pricing.reported_usage import ReportedUsage
 from huggingface_api_handler.inference.pricing.spending import Range, Spending
+from huggingface_api_handler.inference.protocols.reported_usage import reported_usage
 
 BYTES_PER_TOKEN = {"en": 4.6, "de": 4.2, "ru": 6.0, "zh": 3.1, "th": 2.6, "hi": 7.0}
 JSON_BYTES, TEMPLATE_TOKENS, MAX_TOKENS = 90, 24, 2000
@@ -222,3 +223,17 @@ def test_the_range_holds_what_is_billed_in_19_of_20_varied_queries() -> None:
             ratios.append(found.high / found.low)
     assert held >= 190
     assert sorted(ratios)[len(ratios) // 2] < 10, "so wide that it says nothing"
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 1_000_000])
+@pytest.mark.parametrize("time", ["1e-200", "1e-320", "999999999999.0"])
+def test_times_that_a_service_makes_up_break_no_estimate(time: str, earlier: int) -> None:
+    past = History(seconds=Sums(earlier, 500 * earlier, 0.1 * earlier, 0.01 * earlier))
+    past.record(500, reported_usage({"x-compute-time": time}))
+    usd = estimate(prices(second="1"), planned(1, 500, 0), [past]).usd
+    assert usd is not None and 0 <= usd.low <= usd.high < math.inf
+
+
+def test_a_history_of_empty_bodies_breaks_none() -> None:
+    past = history(*[(0, tokens(10, 3))] * 2)
+    assert estimate(prices(input="1", output="1"), planned(2, 500, 10), [past]).usd is not None

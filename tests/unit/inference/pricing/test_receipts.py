@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,11 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import InputError
+from huggingface_api_handler.inference import Session, predict_tables
+from huggingface_api_handler.inference.pricing.cost import Cost
+from huggingface_api_handler.inference.pricing.prices import Price, PriceList
 from huggingface_api_handler.inference.pricing.spending import Spending
+from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import open_store
@@ -98,6 +102,7 @@ def test_a_receipt_of_an_earlier_version_has_no_kinds_and_no_dollars() -> None:
         ({"tokens": 1}, "has no price of 'tokens'. It takes 'input', 'output', 'cached', 'second', 'request'"),
         ({"cached": 1}, "none of 'input'"),
         ({}, "must be a map of prices in USD"),
+        ({"input": None}, "must name a price: all of these are NULL"),
         (0.5, "must be a map of prices in USD"),
     ],
 )
@@ -123,3 +128,42 @@ def test_images_are_counted(service: Service, tmp_path: Path) -> None:
     model = model_settings({"task": "text-to-image", "model": "m", "column": "text", "target": "y"}, settings)
     usage = predict_frame(pd.DataFrame({"text": ["a", "b"]}), model, settings).attrs["usage"]
     assert (usage["images"], usage["usd"]) == (2, 0.08)
+
+
+def test_the_precision_of_the_persons_own_decimals_rounds_no_dollars(service: Service, tmp_path: Path) -> None:
+    service.answer = lambda *_: chat(12345, 678)
+    with localcontext() as context:
+        context.prec = 2
+        usage = ask(service, tmp_path, ["a", "b", "c"], prices=PRICES)
+    assert usage["usd"] == 3 * (12345 * 0.35 + 678 * 0.75) / 1e6
+
+
+def test_reasons_are_few_however_many_providers_answers_name() -> None:
+    spending, total = Spending(), Spending()
+    for number in range(1000):
+        spending.record(Cost(None, f"no price of the provider p{number} is known"))
+    for number in range(0, 1000, 10):
+        other = Spending()
+        other.record(Cost(None, f"no price of the provider q{number} is known"))
+        total.add(other)
+    total.add(spending)
+    for each, count in ((spending, 1000), (total, 1100)):
+        assert sum(each.unpriced.values()) == count
+        assert len(each.unpriced) <= 21
+        assert "their cost is not known for other reasons" in str(each.note(count))
+
+
+def test_no_header_brings_a_key_into_a_receipt(service: Service, tmp_path: Path) -> None:
+    key = "sk-OwnKeyOfAProvider1"
+    hidden = f"{key[:8]}{chr(0xAD)}{key[8:]}"  # a soft hyphen, which is taken out of what people see
+    service.answer = lambda *_: Reply(chat(1, 1), 200, {"x-inference-provider": hidden})
+    settings = engine_settings(
+        {"endpoint": f"{service.url}/v1", "protocol": "openai", "cache_dir": str(tmp_path), "api_key": key}
+    )
+    model = model_settings(CHAT, settings)
+    listed = PriceList({"cerebras": Price(Decimal(1), Decimal(1))})
+    with Session() as session:
+        query = Query.of(model, settings, session, None, (), listed)
+        (out,) = predict_tables([pd.DataFrame({"text": ["a"]})], query)
+    note = out.attrs["usage"]["usd_note"]
+    assert "no price of the provider ..." in note

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference.pricing.prices import NO_PRICES, PriceList
-from huggingface_api_handler.inference.protocols import discovery
-from huggingface_api_handler.inference.protocols.router_prices import prices_of
+from huggingface_api_handler.inference.protocols import discovery, router_prices
+from huggingface_api_handler.inference.protocols.router_prices import RouterPrices, prices_of
 from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.session import Session, default_session
+from huggingface_api_handler.inference.transport.client import HttpClient, Response
 from tests.support.hub import StandInHub, hub_of_a_test
 
 ENGINE = {"api_key": "hf_AskedWithThis"}
@@ -117,6 +119,77 @@ def test_what_is_free_and_names_no_price_costs_nothing(hub: StandInHub) -> None:
     assert create()["prices"]["providers"] == {"ovhcloud": [0.0, 0.0]}
 
 
+class Router:
+    """An HTTP client to a router that has these prices, or is away."""
+
+    def __init__(self, prices: dict[str, list[float]] | None) -> None:
+        self.prices, self.questions = prices, 0
+
+    async def get(self, *_: object) -> Response:
+        self.questions += 1
+        if self.prices is None:
+            raise TimeoutError
+        named = {name: {"input": pair[0], "output": pair[1]} for name, pair in self.prices.items()}
+        answer = {"providers": [provider(name, pricing) for name, pricing in named.items()]}
+        return Response(200, {}, json.dumps(answer).encode())
+
+
+def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times: int = 1) -> list[list[float]]:
+    """The prices of a model after queries that want new ones where these are old."""
+    settings = engine_settings(ENGINE)
+    model = model_settings({"task": "chat-completion", "model": GPT, "column": "t"}, settings)
+    http: Any = Router(prices)
+
+    async def refresh() -> None:
+        async def query() -> None:
+            if router.is_stale(settings, model, 1000):
+                await router.refresh(settings, model, http)
+
+        await asyncio.wait_for(asyncio.gather(*(query() for _ in range(times))), 10)
+
+    asyncio.run(refresh())
+    assert http.questions <= 1, "one asks for all"
+    return sorted([float(each.input or 0), float(each.output or 0)] for each in router.of(settings, model))
+
+
+def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = RouterPrices()
+    assert refreshed(router, None, times=5) == []
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [], "not asked at once"
+    monkeypatch.setattr(router_prices, "_RETRY_AFTER", timedelta(-1))
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]
+    assert refreshed(router, {"cerebras": TOGETHER}) == [CEREBRAS], "a price of today"
+    monkeypatch.setattr(router_prices, "_MAX_AGE", timedelta(-1))
+    assert refreshed(router, None) == [CEREBRAS]
+    assert caplog.messages == []
+    assert refreshed(router, {"cerebras": TOGETHER}) == [TOGETHER]
+    assert f"cerebras changed its price of {GPT} from 0.35 and 0.75 to 0.1 and 1.5 USD" in caplog.text
+
+
+def test_a_question_of_another_loop_holds_up_nobody() -> None:
+    router, other = RouterPrices(), asyncio.new_event_loop()
+
+    class Away:
+        async def get(self, *_: object) -> Response:
+            return await asyncio.Future()
+
+    settings, away = engine_settings(ENGINE), cast("HttpClient", Away())
+    model = model_settings({"task": "chat-completion", "model": GPT, "column": "t"}, settings)
+    asking = other.create_task(router.refresh(settings, model, away))
+    other.run_until_complete(asyncio.sleep(0))  # and is left there, as in a process that forks
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]
+    asking.cancel()
+    other.run_until_complete(asyncio.wait([asking]))
+    other.close()
+
+
+def test_prices_that_no_model_has_are_none(hub: StandInHub) -> None:
+    hub.router_models[GPT] = {"providers": [provider("cerebras", {"input": 1e300, "output": 1})]}
+    assert "prices" not in create()
+
+
 STORED = {"model": GPT, "asked": "", "providers": {"cerebras": CEREBRAS, "together": TOGETHER}}
 
 
@@ -152,6 +225,7 @@ def test_the_prices_are_of_those_who_may_be_asked(engine: Any, using: dict[str, 
         {},
         {"model": GPT},
         {"model": GPT, "providers": [1]},
+        {"model": GPT, "providers": {"cerebras": [1e308, 1]}},
         {"model": GPT, "providers": {"cerebras": [1], "together": ["a", "b"], "novita": [float("nan"), 1]}},
     ],
 )
@@ -221,7 +295,7 @@ def test_old_prices_are_asked_for_again_and_a_change_is_said(
 
 
 @pytest.mark.parametrize("known", [{}, {"cerebras": CEREBRAS}, "damaged"])
-def test_a_router_that_says_nothing_is_not_asked_again_today(hub: StandInHub, tmp_path: Path, known: Any) -> None:
+def test_a_router_that_says_nothing_is_not_asked_again_soon(hub: StandInHub, tmp_path: Path, known: Any) -> None:
     del hub.router_models[GPT]
     hub.usage = USAGE
     stored = {"prices": {"model": GPT, "asked": days_ago(3), "providers": known}}
@@ -230,3 +304,6 @@ def test_a_router_that_says_nothing_is_not_asked_again_today(hub: StandInHub, tm
     expected = pytest.approx(60 * 0.000425) if isinstance(known, dict) and known else None
     assert usages == [expected, expected]
     assert hub.router_questions == [GPT]
+    router = RouterPrices()
+    router.restore(stored)
+    assert refreshed(router, {"cerebras": CEREBRAS}) == [CEREBRAS]

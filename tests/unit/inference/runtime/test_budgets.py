@@ -144,8 +144,8 @@ def test_a_month_is_shared_by_the_queries_of_an_engine_and_warned_of_once(
     ("limits", "changes", "words"),
     [
         ({"max_usd": 1}, {"engine": {"prices": None}}, "max_usd cannot be held, .*Give prices = {"),
-        ({"max_usd": 1}, {"max_tokens": None}, "max_usd cannot be held, .*Give max_tokens = "),
-        ({"max_tokens_total": 9}, {"max_tokens": None}, "max_tokens_total cannot be held, .*Give max_tokens = "),
+        ({"max_usd": 1}, {"max_tokens": None}, "max_usd cannot be held, .*Give max_tokens"),
+        ({"max_tokens_total": 9}, {"max_tokens": None}, "max_tokens_total cannot be held, .*Give max_tokens"),
         ({}, {"engine": {"usd_per_month": 1, "prices": {"input": 1}}}, "usd_per_month cannot be held, .*no 'output'"),
         ({"max_usd": 1}, {"engine": {"prices": {"output": 1}}}, "max_usd cannot be held, .*no 'input'"),
         (
@@ -227,3 +227,18 @@ def test_a_single_row_with_a_budget_asks_the_router_for_the_price_and_is_refused
     with Session() as session, pytest.raises(InputError, match=r"max_usd cannot be held, .* no price is known"):
         predict(frame, using, engine, session=session)
     assert len(hub.asked) == asked
+
+
+def test_of_a_batch_for_which_a_budget_has_no_room_as_many_are_asked_as_fit(service: Service, tmp_path: Path) -> None:
+    def answer(body: Any, *_: Any) -> Any:
+        count = len(body["inputs"]) if isinstance(body["inputs"], list) else 1
+        return Reply([[0.1, 0.2]] * count, 200, {"x-compute-tokens": str(7 * count)})
+
+    service.answer = answer
+    using = {"task": "feature-extraction", "model": "m", "column": "text", "target": "y", "on_error": "null"}
+    engine = {"endpoint": service.url, "prices": {"input": 10}, "cache_dir": str(tmp_path), "max_concurrency": 2}
+    out = predict(pd.DataFrame({"text": TEXTS}), {**using, "max_usd": 0.0025}, engine)
+    paid, one_more = out.attrs["usage"]["usd"], (64 + 60) * 10 / 1e6
+    assert 0.0025 - one_more < paid <= 0.0025
+    assert out["y"].notna().sum() * 7 * 10 / 1e6 == pytest.approx(paid)
+    assert out.attrs["usage"]["errors"] == {"not sent": out["y"].isna().sum()}

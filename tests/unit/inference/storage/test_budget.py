@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,32 @@ def test_whatever_becomes_of_requests_a_budget_is_not_exceeded_and_its_end_is_wh
     rest = counted(table, "usd_per_month", now=clock) - sum(each.owed for each in spenders)
     assert 0 <= rest < len(spenders)
     assert sum(each.owed for each in spenders) > limit / 2
+
+
+def test_a_charge_larger_than_any_number_of_a_table_is_counted(table: QuotaTable) -> None:
+    async def spend() -> None:
+        quota = Quota(table, b"e", {"usd_per_month": 1000}, Clock())
+        (await reserved(quota, 10)).settle(Decimal(10) ** 24)
+        await quota.release()
+        assert "was reached" in await refused(Quota(table, b"e", {"usd_per_month": 1000}, Clock()), 10)
+        other = Quota(table, b"other", {"usd_per_month": 1000}, Clock())
+        assert "was reached" in await refused(other, 2**70)
+        await other.release()
+
+    asyncio.run(spend())
+    assert counted(table, "usd_per_month", now=Clock()) > 1000
+    assert counted(table, "usd_per_month", b"other", Clock()) == 0
+
+
+def test_the_precision_of_the_persons_own_decimals_does_not_round_a_budget() -> None:
+    async def spend() -> int:
+        quota = Quota(None, b"", {"max_requests": 12_345})
+        return sum([isinstance(await quota.reserve(), Reservation) for _ in range(12_400)])
+
+    with localcontext() as context:
+        context.prec = 2
+        assert asyncio.run(spend()) == 12_345
+        assert Unit.MICRO_DOLLARS.of(0.123456) == 123_456
 
 
 def test_a_request_that_does_not_fit_waits_for_those_in_flight_and_ends_with_the_reason_where_none_is() -> None:
