@@ -209,7 +209,7 @@ def frame_of(task: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     columns: dict[str, Any] = {"unused": [1, 2, 3]}
     definition = TASKS[task]
     for number, column in enumerate(definition.columns):
-        if column.data_type in ("whole table", "messages") or column.argument == "candidate_labels_column":
+        if column.data_type in ("whole table", "messages", "fields") or column.argument == "candidate_labels_column":
             continue
         if column.data_type == "values":
             columns |= {"a": [1, 2, 3], "b": ["x", "y", "z"]}
