@@ -29,6 +29,12 @@ CREATE MODEL mindsdb.replies PREDICT reply
 USING engine = 'hf', task = 'chat', prompt_columns = ['text', 'product'],
   system_prompt = 'Answer the review in one sentence.';
 
+-- @ prices: what a model costs
+-- expect: done
+CREATE MODEL mindsdb.reply PREDICT answer
+USING engine = 'hf', task = 'chat-completion', column = 'review',
+  prices = {'input': 0.15, 'output': 0.6};
+
 -- @ knowledge-base: a knowledge base of MindsDB's
 -- expect: refused: knowledge bases
 -- MindsDB: not run: it wants the local server at its usual address
