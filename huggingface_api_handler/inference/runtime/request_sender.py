@@ -140,10 +140,11 @@ class RequestSender:
     def _cost(self, result: RequestResult) -> Cost:
         """What a request cost, of which this is the result."""
         failure = result.failure
-        if failure is not None and failure.status is None:
-            return NOT_BILLED if failure.is_unreachable else NOT_ANSWERED
-        if failure is not None and failure.status is not None and failure.status >= _FIRST_UNBILLED_STATUS:
-            return NOT_BILLED
+        if failure is not None:
+            if failure.status is None:
+                return NOT_BILLED if failure.is_unreachable else NOT_ANSWERED
+            if failure.status >= _FIRST_UNBILLED_STATUS:
+                return NOT_BILLED
         provider = result.headers.get(PROVIDER_HEADER)
         name = None if provider is None else redact(printable(provider))[:_MAX_PROVIDER_CHARS]
         return cost_of(self._deps.prices(), result.usage, name)

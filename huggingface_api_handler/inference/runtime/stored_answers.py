@@ -83,9 +83,7 @@ class StoredAnswers:
             index: of the input.
             part: its part of the server's answer.
         """
-        key = self._keys.pop(index, None)
-        if key is not None:
-            self._claimed.discard(index)
+        if (key := self._answered(index)) is not None:
             self._answers.put(key, part)
 
     async def put_large(self, index: int, part: object) -> None:
@@ -95,10 +93,13 @@ class StoredAnswers:
             index: of the input.
             part: its part of the server's answer.
         """
-        key = self._keys.pop(index, None)
-        if key is not None:
-            self._claimed.discard(index)
+        if (key := self._answered(index)) is not None:
             await self._answers.put_large(key, part)
+
+    def _answered(self, index: int) -> bytes | None:
+        """The key of an input that has its answer, which is done with."""
+        self._claimed.discard(index)
+        return self._keys.pop(index, None)
 
     def forget(self, index: int) -> None:
         """Forget an input for which no answer will be stored. Its claim ends with the next ``release``.

@@ -204,7 +204,7 @@ class Usage:
             stand ``usd_estimated_low`` and ``usd_estimated_high``: what was estimated before the query, None where
             nothing was. Kinds of tokens are None where tokens were counted and their kinds were not.
         """
-        record, (low, high) = self.to_record(), self.spending.estimated or (None, None)
+        record, (low, high) = self._by_public_names(), self.spending.estimated or (None, None)
         plain = {name: value for name, value in record.items() if name not in _COUNTERS + _LATER + _LATEST}
         has_kinds = not self.tokens or any(record[name] for name in _TOKEN_KINDS)
         kinds = {name: record[name] if has_kinds else None for name in _TOKEN_KINDS}
@@ -230,8 +230,11 @@ class Usage:
         Returns:
             The fields in their order. Counters are this usage's own.
         """
-        record = {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
-        return {**record, "spending": self.spending.to_record(), "history": self.history.to_record()}
+        sums = {"spending": self.spending.to_record(), "history": self.history.to_record()}
+        return {**self._by_public_names(), **sums}
+
+    def _by_public_names(self) -> dict[str, Any]:
+        return {_PUBLIC_NAMES.get(name, name): value for name, value in vars(self).items()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, object]) -> Usage:
