@@ -79,8 +79,8 @@ def _of_tokens(price: Price, usage: ReportedUsage | None) -> Cost:
     if usage is None:
         return Cost(None, _NO_TOKENS)
     read, written = usage.input_tokens, usage.output_tokens
-    if read is None and written is None and usage.tokens and price.output is None:
-        read, written = usage.tokens, 0  # of models that generate nothing, some servers tell the sum alone
+    if usage.sum_alone is not None and price.output is None:
+        read, written = usage.sum_alone, 0
     if read is None or written is None:
         return Cost(None, _NO_TOKENS)
     if price.input is None and read:

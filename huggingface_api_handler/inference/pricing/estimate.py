@@ -55,12 +55,10 @@ class Estimate(NamedTuple):
     Attributes:
         usd: Dollars; None where nobody can know.
         unknown: Why not; None where there are dollars.
-        tokens: Tokens read and written; None where these are not known.
     """
 
     usd: Range | None
     unknown: str | None = None
-    tokens: Range | None = None
 
     def __str__(self) -> str:
         """The range in words, said to be an estimate."""
@@ -132,7 +130,7 @@ def estimate(prices: PriceList, planned: PlannedRequests, history: Sequence[Hist
         From the least at the cheapest price that may have to be paid to the most at the dearest.
     """
     if not planned.requests or prices.is_free:
-        return Estimate(NOTHING, tokens=None if planned.requests else NOTHING)
+        return Estimate(NOTHING)
     priced = usd_bound(prices, TokenBounds(Bound(1), Bound(0 if planned.written == 0 else 1)), 0.0)
     if priced.most is None:
         return Estimate(None, prices.note or priced.unknown)
@@ -141,10 +139,7 @@ def estimate(prices: PriceList, planned: PlannedRequests, history: Sequence[Hist
     unknown = next((each for each in found if isinstance(each, str)), None)
     ranges = [each for each in found if isinstance(each, Range)]
     usd = None if unknown else Range(min(each.low for each in ranges), max(each.high for each in ranges))
-    tokens = None
-    if amounts.read is not None and amounts.written is not None:
-        tokens = amounts.read.plus(amounts.written)
-    return Estimate(usd, unknown, tokens)
+    return Estimate(usd, unknown)
 
 
 class _Amounts(NamedTuple):

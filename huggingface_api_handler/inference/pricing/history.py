@@ -74,9 +74,7 @@ class History:
         """
         if reported is None:
             return
-        read = reported.input_tokens
-        if read is None and reported.output_tokens is None:
-            read = reported.tokens or None  # of models that generate nothing, some servers tell the sum alone
+        read = reported.input_tokens if reported.sum_alone is None else reported.sum_alone
         if read is not None:
             self.read.record(size, read)
             self.cached.record(size, reported.cached_tokens or 0)

@@ -45,13 +45,11 @@ class PriceList:
     Attributes:
         providers: The price of each provider that may answer, by its name.
         any_provider: The price whoever answers; None where it depends on the provider.
-        asked: When prices were read: the date and time in UTC. None for those that a person gave.
         note: What is to be said of them, such as why there are none.
     """
 
     providers: Mapping[str, Price] = field(default_factory=dict)
     any_provider: Price | None = None
-    asked: str | None = None
     note: str | None = None
 
     def __bool__(self) -> bool:

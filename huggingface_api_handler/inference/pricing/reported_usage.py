@@ -27,3 +27,8 @@ class ReportedUsage(NamedTuple):
     compute_seconds: float | None = None
     compute_characters: int | None = None
     images: int | None = None
+
+    @property
+    def sum_alone(self) -> int | None:
+        """Tokens in one sum, which is all that some servers say of models that generate nothing; else None."""
+        return self.tokens or None if self.input_tokens is None and self.output_tokens is None else None

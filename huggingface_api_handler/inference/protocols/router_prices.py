@@ -104,7 +104,7 @@ def prices_of(stored: object, engine: EngineSettings, model: ModelSettings) -> P
         return NO_PRICES
     choice = choice_of(engine, model)
     name, suffix = split_choice(choice.model)
-    providers, asked = stored.get("providers"), stored.get("asked")
+    providers = stored.get("providers")
     if stored.get("model") != name or not isinstance(providers, dict):
         return NO_PRICES
     priced = {provider: price for provider, pair in providers.items() if (price := _price(pair)) is not None}
@@ -114,7 +114,7 @@ def prices_of(stored: object, engine: EngineSettings, model: ModelSettings) -> P
     elif wanted == CHEAPEST and priced:
         cheapest = min(price.output or Decimal(0) for price in priced.values())
         priced = {provider: price for provider, price in priced.items() if price.output == cheapest}
-    return PriceList(priced, asked=asked if isinstance(asked, str) else None) if priced else NO_PRICES
+    return PriceList(priced) if priced else NO_PRICES
 
 
 class RouterPrices:
