@@ -70,22 +70,37 @@ class SignalFile:
             pause_s: Seconds from now in which no request may go. A pause that ends later is not shortened.
         """
         with suppress(OSError, UntrustedFileError):
-            descriptor = os.open(self._path, _FLAGS, _MODE)
-            try:
-                status = os.fstat(descriptor)
-                refuse_untrusted(self._path, status)
-                if pause_s > _remaining_pause_s(status):
-                    now = time.time()
-                    os.utime(descriptor, (now, now + pause_s))
-                else:
-                    os.fchmod(descriptor, _MODE)  # which changes its status, and not when a pause ends
-            finally:
-                os.close(descriptor)
+            while not self._write(pause_s):
+                pass  # the file was removed meanwhile, and what removed it may not have seen the pause
+
+    def _write(self, pause_s: float) -> bool:
+        descriptor = os.open(self._path, _FLAGS, _MODE)
+        try:
+            status = os.fstat(descriptor)
+            if status.st_nlink == 0:
+                return False
+            refuse_untrusted(self._path, status)
+            if pause_s > _remaining_pause_s(status):
+                now = time.time()
+                os.utime(descriptor, (now, now + pause_s))
+            else:
+                os.fchmod(descriptor, _MODE)  # which changes its status, and not when a pause ends
+            return os.path.samestat(status, os.lstat(self._path))
+        except FileNotFoundError:
+            return False
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
-        """Remove the file, as no process uses the route."""
+        """Remove the file, as no process uses the route. A pause that still lasts stays."""
+        removed = self._path.with_name(f"{self._path.name}-removed")
         with suppress(OSError):
-            self._path.unlink()
+            self._path.rename(removed)
+            # Looked at only now: what another process signals from here on goes to a new file.
+            pause_s = _remaining_pause_s(removed.lstat())
+            removed.unlink()
+            if pause_s > 0:
+                self.signal(pause_s)
 
 
 def _remaining_pause_s(status: os.stat_result) -> float:

@@ -134,3 +134,43 @@ def test_two_threads_that_name_the_file_at_once_name_the_same(tmp_path: Path, mo
     assert store.path.exists()
     assert len(set(named)) == 1
     store.close()
+
+
+@pytest.mark.parametrize("when", ["before it is removed", "once it is removed", "while it is opened"])
+def test_a_pause_signalled_while_another_process_leaves_the_route_is_kept(
+    when: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = SignalFile(path), SignalFile(path)
+    two.signal()
+    if when == "while it is opened":
+        fstat = os.fstat
+
+        def fstat_while_the_other_leaves(descriptor: int) -> os.stat_result:
+            monkeypatch.setattr(os, "fstat", fstat)
+            two.remove()
+            return fstat(descriptor)
+
+        monkeypatch.setattr(os, "fstat", fstat_while_the_other_leaves)
+        one.signal(30.0)
+    else:
+        rename = Path.rename
+
+        def rename_while_the_other_signals(source: Path, target: Path) -> Path:
+            if when == "before it is removed":
+                one.signal(30.0)
+            renamed = rename(source, target)
+            if when == "once it is removed":
+                one.signal(30.0)
+            return renamed
+
+        monkeypatch.setattr(Path, "rename", rename_while_the_other_signals)
+        two.remove()
+    assert SignalFile(path).pause_s() == pytest.approx(30.0, abs=5.0)
+    assert [file.name for file in path.parent.iterdir()] == ["signals"]
+
+
+def test_a_file_without_a_pause_is_removed(path: Path) -> None:
+    one = SignalFile(path)
+    one.signal()
+    one.remove()
+    assert list(path.parent.iterdir()) == []
