@@ -5,7 +5,7 @@ Every error is an ``InputError`` that names the argument, the value where it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
 from ..tasks import TASKS, Parameter, Task, parameters_of
 from ..urls import is_secure_url
+from .cascade import PROXY_TASK, CascadeArguments, check_cascade, proxy_arguments
 from .combinations import validate_combination
 from .normalize import (
     KEY_NAMES,
@@ -29,7 +30,7 @@ from .normalize import (
 )
 from .policies import POLICIES
 from .request_parameters import check_parameters
-from .settings import EngineSettings, ModelSettings
+from .settings import EngineSettings, ModelSettings, Proxy
 from .types import Int, Usd, parse_list
 
 MINDSDB_ARGUMENTS = frozenset(
@@ -48,19 +49,40 @@ MINDSDB_ARGUMENTS = frozenset(
 )
 """MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours."""
 
+_NOT_IN_CASCADE_OF_SELECT = ("provider", "endpoint", "prices")
+
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint", "prices")
 """Arguments that a SELECT ... USING may not override: another model is meant, or a budget would count otherwise."""
 
 _MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
 """Arguments whose value no error shows."""
 
+_A_CASCADE = "cascade = {'model': 'small', 'accuracy': 0.95}"
 _SEVERAL_COLUMNS = ("values", "fields", "whole table")
-_MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
+_MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options", "proxy"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
 _TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))
 _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
+
+
+class NamedEngine(NamedTuple):
+    """An engine that ``cascade`` names.
+
+    Attributes:
+        settings: Its arguments.
+        id: By which its stored answers are found; None where it has none of its own.
+        is_free: Whether its server costs nothing.
+    """
+
+    settings: EngineSettings
+    id: str | None = None
+    is_free: bool = False
+
+
+FindEngine = Callable[[str], NamedEngine]
+"""Finds an engine by its name, or raises ``InputError``."""
 
 
 class _Arguments(NamedTuple):
@@ -115,7 +137,11 @@ def engine_settings(using: Using | None) -> EngineSettings:
 
 
 def model_settings(
-    using: Using | None, engine: EngineSettings | None = None, *, statement: str = "CREATE MODEL"
+    using: Using | None,
+    engine: EngineSettings | None = None,
+    *,
+    statement: str = "CREATE MODEL",
+    find_engine: FindEngine | None = None,
 ) -> ModelSettings:
     """Check the arguments of CREATE MODEL, with ``target`` among them, or of another statement that takes them.
 
@@ -123,6 +149,7 @@ def model_settings(
         using: The USING clause, or None.
         engine: Where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
         statement: What the person wrote, for the errors.
+        find_engine: Finds the engine that ``cascade`` names; None where it is looked for later.
 
     Returns:
         The settings, with the task's default model where none was given.
@@ -136,6 +163,7 @@ def model_settings(
     """
     arguments = normalize(using)
     refuse_key(arguments)
+    cascade = arguments.pop("cascade", False)
     task = _task(arguments, engine)
     if "model" not in arguments:
         endpoint = arguments.get("endpoint") or (engine.endpoint if engine else None)
@@ -146,8 +174,50 @@ def model_settings(
     settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
     checked = check_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
+    if cascade is not False:
+        settings = _with_proxy(settings, {**arguments, "task": task.name}, cascade, engine, find_engine)
     validate_combination(settings)
     return settings
+
+
+def _with_proxy(
+    settings: ModelSettings,
+    arguments: Mapping[str, object],
+    given: object,
+    engine: EngineSettings | None,
+    find_engine: FindEngine | None,
+) -> ModelSettings:
+    """The settings of a large model, with those of the one that answers in its place."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"cascade must be a map, such as {_A_CASCADE}, or false, got {preview(given)}")
+    check_cascade(settings.definition, settings)
+    own = normalize(given)
+    if "cascade" in own or (own.get("proxy") is None and not {"model", "task", "endpoint"} & own.keys()):
+        raise InputError(f"cascade needs the model that answers in this one's place, such as {_A_CASCADE}")
+    asked = {name: own.pop(name) for name in CascadeArguments.model_fields if name in own}
+    if "accuracy" not in asked:
+        raise InputError(f"cascade needs accuracy, the least share of rows that must be right, such as {_A_CASCADE}")
+    cascade = _validated(CascadeArguments, asked, "cascade")
+    found = find_engine(cascade.engine) if cascade.engine is not None and find_engine is not None else None
+    task = task_named(PROXY_TASK if cascade.is_learned else own.get("task", arguments["task"]))
+    used = found.settings if found is not None else engine
+    model = model_settings(proxy_arguments(arguments, task, own), used, statement="cascade")
+    if not cascade.is_learned:
+        check_cascade(model.definition, model)
+    proxy = Proxy(model=_fixed(model, used))
+    if found is not None:
+        proxy = Proxy(model=proxy.model, engine=found.settings, engine_id=found.id, is_free=found.is_free)
+    return _fixed(settings, engine).model_copy(update={"cascade": cascade, "proxy": proxy})
+
+
+def _fixed(settings: ModelSettings, engine: EngineSettings | None) -> ModelSettings:
+    """Settings with which a model answers the same twice, as far as the person did not say otherwise."""
+    changes: dict[str, object] = {}
+    if settings.cache is None and (engine is None or engine.cache is None):
+        changes["cache"] = True
+    if "temperature" in parameters_of(settings.definition) and not settings.definition.deterministic:
+        changes["parameters"] = {"temperature": 0, **settings.parameters}
+    return settings.model_copy(update=changes)
 
 
 def merge_select_overrides(using: Using, select: Using | None) -> dict[str, object]:
@@ -177,7 +247,13 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
             )
     stored = normalize(using)
     _refuse_other_task(stored, overrides)
-    for name in ("parameters", "options"):
+    refused = [name for name in _NOT_IN_CASCADE_OF_SELECT if name in as_map(overrides.get("cascade") or None)]
+    if refused:
+        raise InputError(
+            f"{refused[0]} of a cascade cannot come in a SELECT; CREATE MODEL sets it. Name an engine instead: "
+            "cascade = {'engine': '...'}"
+        )
+    for name in ("parameters", "options", "cascade"):
         base, changes = stored.get(name), overrides.get(name)
         if isinstance(base, dict) and isinstance(changes, dict):
             overrides[name] = {**base, **changes}

@@ -20,12 +20,12 @@ from ..config.normalize import Using
 from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
+from .cascade.run import predict_frames
 from .runtime.columns import column_types
 from .runtime.context import Query
 from .runtime.frames import open_frame
 from .runtime.query_run import Cancel, Progress
 from .runtime.session import ConcurrencyLimiter, Session
-from .runtime.stream import predict_frames
 from .storage.scope import NamedScope, Scope
 from .telemetry.hooks import InferenceHook
 

@@ -166,7 +166,7 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit, cou
     tokenizer = await query.tokenizer()
     for start in range(0, len(inputs), _LOOKUP_ROWS):
         window = inputs[start : start + _LOOKUP_ROWS]
-        stored = await _stored(query, window)
+        stored = await find_stored(query, window)
         for item in window:
             if item in stored and not is_plan(stored[item]):
                 counted.stored += 1
@@ -182,14 +182,22 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit, cou
                 parts.update(dict.fromkeys(asked))
     for start in range(0, len(parts), _LOOKUP_ROWS):
         window = list(parts)[start : start + _LOOKUP_ROWS]
-        stored = await _stored(query, window)
+        stored = await find_stored(query, window)
         counted.stored += len(stored)
         to_ask += [item for item in window if item not in stored]
     return to_ask
 
 
-async def _stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:
-    """The answers that are stored."""
+async def find_stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:
+    """Find the answers that are stored. Those to media are known by their content, so they are not looked for.
+
+    Args:
+        query: Whose answers they are.
+        items: Inputs.
+
+    Returns:
+        What is stored, by the input: an answer, or how a text is asked in parts (``chunked_text.is_plan``).
+    """
     answers = query.answers
     if isinstance(answers, NoResponseCache):
         return {}
