@@ -55,6 +55,17 @@ class CascadeArguments(Arguments):
         "Default: the large model's.",
     )
 
+    def of_each(self, parts: int) -> CascadeArguments:
+        """The same for each of several parts of a table, so that the promise holds for all of them together.
+
+        Args:
+            parts: How many there are.
+
+        Returns:
+            What is promised of each: the probabilities that one fails add up to that of the whole.
+        """
+        return self.model_copy(update={"confidence": 1 - (1 - self.confidence) / parts})
+
     @property
     def is_learned(self) -> bool:
         """Whether the proxy is learned, from vectors that its model makes."""

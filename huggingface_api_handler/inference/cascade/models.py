@@ -100,7 +100,8 @@ class Models:
         self.query = replace(query, limits=query.own_limits())
         self.settings: ModelSettings = query.model
         self.cascade: CascadeArguments = query.model.cascade
-        self.proxy_name = _proxy_of(query).model.model
+        name = _proxy_of(query).model.model
+        self.proxy_name = f"learned from {name}" if self.cascade.is_learned else name
         self._progress, self._cancel = _Sum(progress) if progress is not None else None, cancel
         self._receipt = Receipt(self.query)
         self._large: AskedInputs | None = None

@@ -16,8 +16,8 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.protocols.reported_usage import reported_usage
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
