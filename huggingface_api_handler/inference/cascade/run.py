@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -23,19 +22,16 @@ from ..runtime.context import Query
 from ..runtime.failure_tally import FailureTally
 from ..runtime.query_run import Cancel, Progress
 from ..runtime.results import Results
-from .certify import allowance
 from .draws import Ints
+from .dry_run import dry_run
 from .input_table import InputTable
-from .learner import LEAST_INPUTS
 from .models import Models
-from .rounds import Cascade, draw, uniforms
+from .rounds import Cascade
+from .savings import delta, is_worth
 from .scoring import Scored, learn, score
 from .stored_certificates import StoredCertificate, StoredCertificates
 
 logger = logging.getLogger(__name__)
-
-LEAST_SPARED = 0.25
-"""Of the inputs, where draws show no error at all. Where less can be saved, all is asked of the large model."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -66,8 +62,11 @@ def predict_frames(
         InputError: A frame cannot be used.
         InferenceError: No row was answered, the proxy answers nobody, or a row failed and ``on_error`` is 'raise'.
     """
-    if query.model.cascade is None or query.model.dry_run:
+    if query.model.cascade is None:
         yield from stream.predict_frames(frames, query, progress=progress, cancel=cancel, min_failures=min_failures)
+        return
+    if query.model.dry_run:
+        yield from (dry_run(query, frame) for frame in frames if frame is not None)
         return
     models, tally = Models(query, progress, cancel), FailureTally(min_failures)
     try:
@@ -147,18 +146,16 @@ class _Part:
         self.threshold: float | None = None
         self.was_certified = False
         self._certificates = StoredCertificates(models.query, table)
-        self._accuracy = models.cascade.accuracy
-        self._delta = float(1 - Fraction(str(models.cascade.confidence)))
 
     def answer(self) -> None:
         """Ask whoever is to be asked about each input."""
-        known = self._certificates.find()
+        models, known = self._models, self._certificates.find()
         if known is not None and self._use(known):
             self.was_certified = True
             logger.info("cascade: the certificate of the same query is used again")
         else:
-            open_inputs = np.flatnonzero(~self._models.stored(self._table))
-            if self._can_save(open_inputs):
+            open_inputs = np.flatnonzero(~models.stored(self._table))
+            if is_worth(self._table.counts[open_inputs], models.cascade):
                 self._certify(open_inputs)
         self._ask(np.flatnonzero(~self.by_proxy & ~self._is_asked()))
 
@@ -180,15 +177,6 @@ class _Part:
             return score(models, table, open_inputs, guesses)
         return learn(models, table, open_inputs, guesses, self._seed(open_inputs), self._ask, self.shown)
 
-    def _can_save(self, open_inputs: Ints) -> bool:
-        """Whether a proxy that is always right would spare enough. What is drawn first does not depend on it."""
-        if len(open_inputs) < (LEAST_INPUTS if self._models.cascade.is_learned else 1):
-            return False
-        counts = self._table.counts[open_inputs]
-        spare = allowance(int(counts.sum()), self._accuracy)
-        draws = draw(counts, uniforms(self._seed(open_inputs), len(counts)), spare, self._delta)
-        return bool(draws.looks) and float((draws.drawn_at > 0).mean()) >= LEAST_SPARED
-
     def _certify(self, open_inputs: Ints) -> None:
         guesses = Results(len(self._table))
         logger.info("cascade: %s is asked about %d inputs", self._models.proxy_name, len(open_inputs))
@@ -198,8 +186,14 @@ class _Part:
         self.was_certified = len(scored.inputs) > 0
         inputs = scored.inputs
         counts = self._table.counts[inputs]
+        promised = self._models.cascade
         cascade = Cascade(
-            scored.scores, counts, self._accuracy, self._delta, self._seed(inputs), asked_rows=scored.asked_rows
+            scored.scores,
+            counts,
+            promised.accuracy,
+            delta(promised),
+            self._seed(inputs),
+            asked_rows=scored.asked_rows,
         )
         is_whole = True
         while is_whole and len(chosen := cascade.next_round()):
