@@ -13,9 +13,10 @@ import orjson
 import pandas as pd
 
 from .config.normalize import Using
+from .config.proxies import FindEngine
 from .config.reference import arguments_of
 from .config.settings import EngineSettings, ModelSettings
-from .config.validation import FindEngine, engine_settings, merge_select_overrides, model_settings
+from .config.validation import engine_settings, merge_select_overrides, model_settings
 from .errors import InputError
 from .inference.protocols.discovery import Discovery
 from .inference.protocols.discovery import discover as _discover

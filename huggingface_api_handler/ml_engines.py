@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .config.validation import NamedEngine, engine_settings
+from .config.proxies import NamedEngine
+from .config.validation import engine_settings
 from .errors import InputError
 from .redaction import preview
 

@@ -16,9 +16,6 @@ from .types import FiniteFloat, Name
 LEARNED = "embeddings"
 """The proxy that is learned from vectors of the inputs."""
 
-PROXY_TASK = "feature-extraction"
-"""What the model of such a proxy does."""
-
 _OF_THE_LARGE_MODEL = frozenset(
     {"model", "task", "endpoint", "provider", "prices", "labels", "threshold", "below_threshold", "parameters"}
     | {"description", "cascade", "on_error", "dry_run", "system_prompt"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ..tasks import TASKS, Task
 from ..tasks.chunking import WHERE_NEEDED, LongText
@@ -178,7 +179,7 @@ class ModelSettings(Arguments):
         "(0.95 unless you say so). All other names in it are arguments of the smaller model. For labels. In a SELECT "
         "false turns it off. Default: every row is asked.",
     )
-    proxy: Proxy | None = Field(default=None, description="Who answers in a cascade, made of the map.")
+    proxy: SkipJsonSchema[Proxy | None] = Field(default=None, description="Who answers in a cascade, made of the map.")
     dry_run: bool = Field(
         default=False,
         description="For a SELECT: true sends nothing, and counts rows, NULLs, distinct inputs, stored answers, "

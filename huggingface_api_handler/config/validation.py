@@ -5,17 +5,16 @@ Every error is an ``InputError`` that names the argument, the value where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
 from ..tasks import TASKS, Parameter, Task, parameters_of
 from ..urls import is_secure_url
-from .cascade import PROXY_TASK, CascadeArguments, check_cascade, proxy_arguments
 from .combinations import validate_combination
 from .normalize import (
     KEY_NAMES,
@@ -29,9 +28,11 @@ from .normalize import (
     task_named,
 )
 from .policies import POLICIES
+from .proxies import FindEngine, with_proxy
 from .request_parameters import check_parameters
-from .settings import EngineSettings, ModelSettings, Proxy
+from .settings import EngineSettings, ModelSettings
 from .types import Int, Usd, parse_list
+from .validated import validated
 
 MINDSDB_ARGUMENTS = frozenset(
     {
@@ -54,35 +55,11 @@ _NOT_IN_CASCADE_OF_SELECT = ("provider", "endpoint", "prices")
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint", "prices")
 """Arguments that a SELECT ... USING may not override: another model is meant, or a budget would count otherwise."""
 
-_MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
-"""Arguments whose value no error shows."""
-
-_A_CASCADE = "cascade = {'model': 'small', 'accuracy': 0.95}"
 _SEVERAL_COLUMNS = ("values", "fields", "whole table")
 _MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options", "proxy"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
 _TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))
 _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
-
-_Settings = TypeVar("_Settings", bound=BaseModel)
-
-
-class NamedEngine(NamedTuple):
-    """An engine that ``cascade`` names.
-
-    Attributes:
-        settings: Its arguments.
-        id: By which its stored answers are found; None where it has none of its own.
-        is_free: Whether its server costs nothing.
-    """
-
-    settings: EngineSettings
-    id: str | None = None
-    is_free: bool = False
-
-
-FindEngine = Callable[[str], NamedEngine]
-"""Finds an engine by its name, or raises ``InputError``."""
 
 
 class _Arguments(NamedTuple):
@@ -118,7 +95,7 @@ def engine_settings(using: Using | None) -> EngineSettings:
     keys = [name for name in KEY_NAMES if name in arguments]
     if len(keys) > 1:
         raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
-    settings = _validated(EngineSettings, arguments, "CREATE ML_ENGINE")
+    settings = validated(EngineSettings, arguments, "CREATE ML_ENGINE")
     if settings.provider and settings.endpoint:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
@@ -171,53 +148,13 @@ def model_settings(
     elif str(arguments["model"]).startswith("/") and _is_in_address(arguments.get("endpoint"), engine):
         raise InputError("model must be a name such as 'owner/name'. A path is for an endpoint of one model")
     fields, columns, parameters = _partition_arguments(task, arguments)
-    settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
+    settings = validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
     checked = check_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
     if cascade is not False:
-        settings = _with_proxy(settings, {**arguments, "task": task.name}, cascade, engine, find_engine)
+        settings = with_proxy(settings, {**arguments, "task": task.name}, cascade, engine, find_engine, model_settings)
     validate_combination(settings)
     return settings
-
-
-def _with_proxy(
-    settings: ModelSettings,
-    arguments: Mapping[str, object],
-    given: object,
-    engine: EngineSettings | None,
-    find_engine: FindEngine | None,
-) -> ModelSettings:
-    """The settings of a large model, with those of the one that answers in its place."""
-    if not isinstance(given, Mapping):
-        raise InputError(f"cascade must be a map, such as {_A_CASCADE}, or false, got {preview(given)}")
-    check_cascade(settings.definition, settings)
-    own = normalize(given)
-    if "cascade" in own or (own.get("proxy") is None and not {"model", "task", "endpoint"} & own.keys()):
-        raise InputError(f"cascade needs the model that answers in this one's place, such as {_A_CASCADE}")
-    asked = {name: own.pop(name) for name in CascadeArguments.model_fields if name in own}
-    if "accuracy" not in asked:
-        raise InputError(f"cascade needs accuracy, the least share of rows that must be right, such as {_A_CASCADE}")
-    cascade = _validated(CascadeArguments, asked, "cascade")
-    found = find_engine(cascade.engine) if cascade.engine is not None and find_engine is not None else None
-    task = task_named(PROXY_TASK if cascade.is_learned else own.get("task", arguments["task"]))
-    used = found.settings if found is not None else engine
-    model = model_settings(proxy_arguments(arguments, task, own), used, statement="cascade")
-    if not cascade.is_learned:
-        check_cascade(model.definition, model)
-    proxy = Proxy(model=_fixed(model, used))
-    if found is not None:
-        proxy = Proxy(model=proxy.model, engine=found.settings, engine_id=found.id, is_free=found.is_free)
-    return _fixed(settings, engine).model_copy(update={"cascade": cascade, "proxy": proxy})
-
-
-def _fixed(settings: ModelSettings, engine: EngineSettings | None) -> ModelSettings:
-    """Settings with which a model answers the same twice, as far as the person did not say otherwise."""
-    changes: dict[str, object] = {}
-    if settings.cache is None and (engine is None or engine.cache is None):
-        changes["cache"] = True
-    if "temperature" in parameters_of(settings.definition) and not settings.definition.deterministic:
-        changes["parameters"] = {"temperature": 0, **settings.parameters}
-    return settings.model_copy(update=changes)
 
 
 def merge_select_overrides(using: Using, select: Using | None) -> dict[str, object]:
@@ -260,8 +197,7 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
     for name in _Limits.model_fields:
         if name in stored and name in overrides:
             limits = [
-                getattr(_validated(_Limits, {name: arguments[name]}, "USING"), name)
-                for arguments in (stored, overrides)
+                getattr(validated(_Limits, {name: arguments[name]}, "USING"), name) for arguments in (stored, overrides)
             ]
             overrides[name] = min(limits)
     return {**stored, **overrides}
@@ -395,16 +331,3 @@ def _column_names(argument: str, value: object) -> list[str]:
             f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {preview(value)}"
         )
     return names
-
-
-def _validated(kind: type[_Settings], values: Using, statement: str) -> _Settings:
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    except RecursionError:
-        raise InputError(f"{statement}: an argument is nested too deeply") from None
-    name = str(problem["loc"][0]) if problem["loc"] else "USING"
-    message = problem["msg"].removeprefix("Value error, ")
-    value = "" if name in _MAY_HOLD_SECRETS else f", got {preview(values.get(name))}"
-    raise InputError(f"{statement}: {name}: {message}{value}")

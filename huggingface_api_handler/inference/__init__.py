@@ -17,8 +17,9 @@ from typing import NamedTuple, TypeVar
 import pandas as pd
 
 from ..config.normalize import Using, as_map
+from ..config.proxies import FindEngine, NamedEngine
 from ..config.settings import EngineSettings, ModelSettings
-from ..config.validation import FindEngine, NamedEngine, engine_settings, model_settings
+from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
 from ..redaction import preview
 from .cascade.run import predict_frames

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import lifecycle
 from ..config.normalize import KEY_NAMES, Using
+from ..config.proxies import FindEngine, NamedEngine
 from ..config.settings import EngineSettings, ModelSettings
-from ..config.validation import FindEngine, NamedEngine, engine_settings
+from ..config.validation import engine_settings
 from ..errors import InputError
 from ..inference.pricing.prices import FREE_OF_CHARGE, NO_PRICES, PriceList
 from ..inference.protocols.router_prices import prices_of

@@ -19,7 +19,7 @@ from ..runtime.asked_inputs import PIECE_INPUTS
 from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints
 
-DIGEST_BYTES = 16
+INPUT_DIGEST_BYTES = 16
 """Two of a billion inputs share a digest with a probability of about 1e-21."""
 
 
@@ -103,7 +103,7 @@ class InputTable:
         is_first[1:] = (halves[1:] != halves[:-1]).any(axis=1)
         starts = np.flatnonzero(is_first)
         counts = np.diff(np.append(starts, len(order)))
-        hashed = hashlib.blake2b(halves[starts].tobytes(), digest_size=DIGEST_BYTES)
+        hashed = hashlib.blake2b(halves[starts].tobytes(), digest_size=INPUT_DIGEST_BYTES)
         hashed.update(counts.astype(">u8").tobytes())
         del halves
         first = order[starts]  # the sort is stable, so the first of equal ones stays the first
@@ -146,7 +146,7 @@ def _read(frame: pd.DataFrame, model: ModelSettings, digests: bytearray) -> _Rea
 
 def _digest(item: Input) -> bytes:
     data = b"s" + item.encode() if isinstance(item, str) else b"j" + _as_json(item)
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    return hashlib.blake2b(data, digest_size=INPUT_DIGEST_BYTES).digest()
 
 
 def _as_json(item: Input) -> bytes:

@@ -20,7 +20,7 @@ from ...tasks import Prediction
 from ..runtime.context import Query
 from ..runtime.results import Results
 from .draws import Floats, Ints
-from .input_table import DIGEST_BYTES, InputTable
+from .input_table import INPUT_DIGEST_BYTES, InputTable
 
 _FORMAT = 1
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +60,7 @@ class StoredCertificates:
             "engine": proxy and proxy.engine and [proxy.engine.endpoint, proxy.engine.provider, proxy.engine_id],
         }
         text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS, default=str)
-        self._digest = hashlib.blake2b(text + table.digest, digest_size=DIGEST_BYTES).digest()
+        self._digest = hashlib.blake2b(text + table.digest, digest_size=INPUT_DIGEST_BYTES).digest()
 
     def seed(self, inputs: Ints) -> bytes:
         """What determines the draws, which nobody can know who has not the secret of the store.
@@ -155,7 +155,7 @@ class StoredCertificates:
 
     def _fingerprint(self, guesses: Results, by_proxy: Mask) -> str:
         """A hash of the proxy's answers, whatever the order of the rows."""
-        hashed = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        hashed = hashlib.blake2b(digest_size=INPUT_DIGEST_BYTES)
         for index in self._in_order(by_proxy):
             guess = guesses[index]
             hashed.update(orjson.dumps(guess.value if isinstance(guess, Prediction) else None) + b"\0")

@@ -45,7 +45,14 @@ class HandedVectors:
         self._count += len(inputs)
 
     def has(self, inputs: Ints) -> npt.NDArray[np.bool_]:
-        """Whether the vector of each of these inputs is here."""
+        """Whether vectors are here.
+
+        Args:
+            inputs: Indexes of inputs.
+
+        Returns:
+            True for each whose vector is.
+        """
         return np.asarray(self._place[inputs] != _NONE)
 
     def of(self, inputs: Ints) -> Floats:

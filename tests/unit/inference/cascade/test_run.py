@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +15,7 @@ from huggingface_api_handler.errors import InferenceError, InputError
 from huggingface_api_handler.inference import Session, predict, predict_batches
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from tests.conftest import Reply, Service
-
-LABELS = ("neg", "pos")
-
-
-def truth(number: int) -> str:
-    return LABELS[number % 2]
-
-
-def other(label: str) -> str:
-    return LABELS[1 - LABELS.index(label)]
-
-
-class TwoModels:
-    """A large model that is right, and a small one that says how sure it is and is wrong where it is not."""
-
-    def __init__(self, service: Service, worst: float = 0.5) -> None:
-        self.asked: dict[str, Counter[int]] = {"large": Counter(), "small": Counter()}
-        self.worst = worst
-        self.refused: dict[str, set[int]] = {"large": set(), "small": set()}
-        self.failing: dict[str, Reply] = {}
-        self.on_large: Callable[[], None] = lambda: None
-        service.answer = self.answer
-
-    def guess(self, number: int) -> tuple[str, float]:
-        draws = random.Random(number)
-        score = draws.random()
-        is_wrong = draws.random() < self.worst * (1 - score)
-        return (other(truth(number)) if is_wrong else truth(number)), 0.5 + score / 2
-
-    def answer(self, body: Any, _headers: dict[str, str], path: str) -> Any:
-        model = "large" if path.endswith("/large") else "small"
-        if model in self.failing:
-            return self.failing[model]
-        texts = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
-        numbers = [int(text.split()[1]) for text in texts]
-        if model == "large":
-            self.on_large()
-        if self.refused[model] & set(numbers):
-            return Reply({"error": "this text cannot be classified"}, 400)
-        self.asked[model].update(numbers)
-        answers = []
-        for number in numbers:
-            label, score = (truth(number), 0.9) if model == "large" else self.guess(number)
-            answers.append([{"label": label, "score": score}, {"label": other(label), "score": 1 - score}])
-        return answers if isinstance(body["inputs"], list) else answers[0]
+from tests.support.agreeing_models import AgreeingModels
 
 
 def table(count: int, start: int = 0) -> pd.DataFrame:
@@ -82,8 +36,8 @@ def using(accuracy: float = 0.9, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def models(service: Service) -> TwoModels:
-    return TwoModels(service)
+def models(service: Service) -> AgreeingModels:
+    return AgreeingModels(service)
 
 
 @pytest.fixture
@@ -92,11 +46,11 @@ def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
 
 
 def share_right(out: pd.DataFrame, start: int = 0) -> float:
-    return float(np.mean([mood == truth(number) for number, mood in enumerate(out["mood"], start)]))
+    return float(np.mean([mood == AgreeingModels.truth(number) for number, mood in enumerate(out["mood"], start)]))
 
 
 def test_most_rows_are_the_small_models_and_as_many_as_promised_are_right(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     out = predict(table(2000), using(), engine)
     assert share_right(out) >= 0.9
@@ -107,7 +61,7 @@ def test_most_rows_are_the_small_models_and_as_many_as_promised_are_right(
     assert out["mood_error"].isna().all()
     for number, row in enumerate(out.to_dict("records")):
         shown = row["mood"], row["mood_confidence"]
-        assert shown == ((truth(number), 0.9) if row["mood_model"] == "large" else models.guess(number))
+        assert shown == ((AgreeingModels.truth(number), 0.9) if row["mood_model"] == "large" else models.guess(number))
         assert row["mood_explain"][row["mood"]] == row["mood_confidence"]
 
 
@@ -115,7 +69,7 @@ def test_the_promise_is_kept_as_often_as_confidence_says(service: Service, tmp_p
     """A proxy that is wrong just so often that hardly more rows could be its own."""
     broken = 0
     for seed in range(20):
-        models = TwoModels(service, worst=0.4)
+        models = AgreeingModels(service, worst=0.4)
         engine = {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / str(seed))}
         out = predict(table(400, 1000 * seed), using(cascade={"confidence": 0.9}), engine)
         broken += share_right(out, 1000 * seed) < 0.9
@@ -124,7 +78,9 @@ def test_the_promise_is_kept_as_often_as_confidence_says(service: Service, tmp_p
     assert broken <= 5  # more come with a probability of 0.01 where one in ten is broken
 
 
-def test_equal_rows_count_as_often_as_they_come_and_nulls_not_at_all(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_equal_rows_count_as_often_as_they_come_and_nulls_not_at_all(
+    models: AgreeingModels, engine: dict[str, Any]
+) -> None:
     frame = pd.concat([table(600)] * 3, ignore_index=True)
     frame.loc[[5, 700], "text"] = [None, "  "]
     out = predict(frame, using(), engine)
@@ -141,7 +97,7 @@ def test_equal_rows_count_as_often_as_they_come_and_nulls_not_at_all(models: Two
     assert usage["cascade"]["proxy_asked_inputs"] == 600
 
 
-def test_the_same_query_again_asks_nothing_and_shows_the_same(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_the_same_query_again_asks_nothing_and_shows_the_same(models: AgreeingModels, engine: dict[str, Any]) -> None:
     first = predict(table(1000), using(), engine)
     close_stores()
     models.asked["large"].clear()
@@ -156,15 +112,15 @@ def test_the_same_query_again_asks_nothing_and_shows_the_same(models: TwoModels,
 
 
 def test_a_certificate_is_none_for_a_proxy_that_answers_otherwise_now(
-    models: TwoModels, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    models: AgreeingModels, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict(table(1000), using(), engine)
-    monkeypatch.setattr(models, "guess", lambda number: (other(truth(number)), 0.9))
+    monkeypatch.setattr(models, "guess", lambda number: (AgreeingModels.wrong(number), 0.9))
     out = predict(table(1000), using(cascade={"options": {"use_cache": False}}), engine)
     assert share_right(out) >= 0.9
 
 
-def test_new_rows_ask_only_what_they_need(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_new_rows_ask_only_what_they_need(models: AgreeingModels, engine: dict[str, Any]) -> None:
     predict(table(2000), using(), engine)
     small = set(models.asked["small"])
     before = Counter(models.asked["large"])
@@ -175,7 +131,7 @@ def test_new_rows_ask_only_what_they_need(models: TwoModels, engine: dict[str, A
 
 
 def test_stored_answers_of_the_large_model_are_exact_and_are_not_asked_of_the_proxy(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     plain = {name: value for name, value in using().items() if name != "cascade"}
     predict(table(300), {**plain, "cache": True}, engine)
@@ -186,7 +142,7 @@ def test_stored_answers_of_the_large_model_are_exact_and_are_not_asked_of_the_pr
 
 
 @pytest.mark.parametrize("rows", [1, 10])
-def test_few_rows_go_straight_to_the_large_model(rows: int, models: TwoModels, engine: dict[str, Any]) -> None:
+def test_few_rows_go_straight_to_the_large_model(rows: int, models: AgreeingModels, engine: dict[str, Any]) -> None:
     out = predict(table(rows), using(), engine)
     assert not models.asked["small"]
     assert (out["mood_model"] == "large").all()
@@ -194,16 +150,16 @@ def test_few_rows_go_straight_to_the_large_model(rows: int, models: TwoModels, e
 
 
 def test_a_useless_proxy_costs_its_own_calls_and_no_more(
-    models: TwoModels, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    models: AgreeingModels, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "guess", lambda number: (other(truth(number)), 0.9))
+    monkeypatch.setattr(models, "guess", lambda number: (AgreeingModels.wrong(number), 0.9))
     out = predict(table(500), using(), engine)
     assert share_right(out) >= 0.9
     assert (out["mood_model"] == "large").mean() >= 0.9  # one in ten may be wrong, and is not worth asking
 
 
 def test_a_proxy_that_fails_for_everybody_raises_before_the_large_model_is_asked(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     models.failing["small"] = Reply({"error": "no such model"}, 404)
     with pytest.raises(InferenceError, match="the proxy of the cascade answers nobody"):
@@ -211,7 +167,7 @@ def test_a_proxy_that_fails_for_everybody_raises_before_the_large_model_is_asked
     assert not models.asked["large"]
 
 
-def test_rows_that_the_proxy_refuses_are_the_large_models(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_rows_that_the_proxy_refuses_are_the_large_models(models: AgreeingModels, engine: dict[str, Any]) -> None:
     models.refused["small"] = set(range(0, 1000, 50))
     out = predict(table(1000), using(), engine)
     assert (out["mood_model"].iloc[::50] == "large").all()
@@ -219,7 +175,7 @@ def test_rows_that_the_proxy_refuses_are_the_large_models(models: TwoModels, eng
 
 
 def test_what_the_large_model_refuses_carries_its_reason_and_counts_as_a_disagreement(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     models.worst = 0.0
     models.refused["large"] = set(range(0, 1000, 5))
@@ -231,14 +187,14 @@ def test_what_the_large_model_refuses_carries_its_reason_and_counts_as_a_disagre
     assert (out["mood_model"] == "small").sum() < 600
 
 
-def test_a_large_model_that_fails_for_everybody_raises(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_a_large_model_that_fails_for_everybody_raises(models: AgreeingModels, engine: dict[str, Any]) -> None:
     models.failing["large"] = Reply({"error": "Invalid username or password."}, 401)
     with pytest.raises(InferenceError, match="key"):
         predict(table(500), using(), engine)
 
 
 def test_a_budget_that_ends_leaves_what_is_certified_and_nothing_else_of_the_proxy(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     free = predict(table(1000), using(cache=False), engine)
     requests = free.attrs["usage"]["requests"]
@@ -249,12 +205,14 @@ def test_a_budget_that_ends_leaves_what_is_certified_and_nothing_else_of_the_pro
         assert unsent["mood"].isna().all()
         assert unsent["mood_error"].str.contains("max_requests").all()
         answered = out[out["mood_error"].isna()]
-        right = [mood == truth(number) for number, mood in enumerate(out["mood"]) if number in answered.index]
+        right = [
+            mood == AgreeingModels.truth(number) for number, mood in enumerate(out["mood"]) if number in answered.index
+        ]
         assert not right or 1 - np.mean(right) <= 0.1 * 1000 / len(right)
         assert out.attrs["usage"]["requests"] <= most
 
 
-def test_a_cancelled_query_shows_what_it_has(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_a_cancelled_query_shows_what_it_has(models: AgreeingModels, engine: dict[str, Any]) -> None:
     cancel = threading.Event()
     models.on_large = cancel.set
     models.worst = 1.0
@@ -268,7 +226,7 @@ def test_a_cancelled_query_shows_what_it_has(models: TwoModels, engine: dict[str
 
 
 def test_pieces_of_a_table_are_certified_together_and_given_back_in_order(
-    models: TwoModels, engine: dict[str, Any]
+    models: AgreeingModels, engine: dict[str, Any]
 ) -> None:
     whole = predict(table(1200), using(), engine)
     close_stores()
@@ -280,7 +238,9 @@ def test_pieces_of_a_table_are_certified_together_and_given_back_in_order(
     assert not models.asked["large"]
 
 
-def test_the_receipt_says_what_was_asked_of_whom(models: TwoModels, engine: dict[str, Any], service: Service) -> None:
+def test_the_receipt_says_what_was_asked_of_whom(
+    models: AgreeingModels, engine: dict[str, Any], service: Service
+) -> None:
     engine = {**engine, "prices": {"request": 0.01}}
     out = predict(table(2000), using(cascade={"prices": {"request": 0.001}}), engine)
     usage = out.attrs["usage"]
@@ -296,10 +256,10 @@ def test_the_receipt_says_what_was_asked_of_whom(models: TwoModels, engine: dict
     assert cascade["usd_saved"] == pytest.approx(each * cascade["proxy_inputs"] - cascade["proxy_usd"])
 
 
-def test_the_proxy_may_be_on_another_engine(models: TwoModels, engine: dict[str, Any], tmp_path: Path) -> None:
+def test_the_proxy_may_be_on_another_engine(models: AgreeingModels, engine: dict[str, Any], tmp_path: Path) -> None:
     near = Service()
     try:
-        models_there = TwoModels(near)
+        models_there = AgreeingModels(near)
         there = {"endpoint": f"{near.url}/models", "cache_dir": str(tmp_path / "there"), "api_key": "hf_nearKey12345"}
         out = predict(table(1000), using(cascade={"engine": there}), {**engine, "api_key": "hf_farKey123456"})
     finally:
@@ -310,7 +270,7 @@ def test_the_proxy_may_be_on_another_engine(models: TwoModels, engine: dict[str,
     assert share_right(out) >= 0.9
 
 
-def test_progress_counts_both_models_and_ends_with_all(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_progress_counts_both_models_and_ends_with_all(models: AgreeingModels, engine: dict[str, Any]) -> None:
     seen: list[tuple[int, int]] = []
     predict(table(1000), using(), engine, progress=lambda done, total: seen.append((done, total)))
     done = [each for each, _ in seen]
@@ -318,13 +278,13 @@ def test_progress_counts_both_models_and_ends_with_all(models: TwoModels, engine
     assert seen[-1][0] == seen[-1][1] == 1000 + len(models.asked["large"])
 
 
-def test_threshold_is_the_large_models_own(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_threshold_is_the_large_models_own(models: AgreeingModels, engine: dict[str, Any]) -> None:
     """Its answers below it are 'uncertain', which no small model says, so hardly anything can be certified."""
     out = predict(table(500), using(threshold=0.95), engine)
     assert (out["mood"] == "uncertain").mean() >= 0.9
 
 
-def test_without_a_store_nothing_is_kept_and_the_promise_holds(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_without_a_store_nothing_is_kept_and_the_promise_holds(models: AgreeingModels, engine: dict[str, Any]) -> None:
     for _ in range(2):
         models.asked["large"].clear()
         out = predict(table(1000), using(cache=False), engine)
@@ -332,7 +292,7 @@ def test_without_a_store_nothing_is_kept_and_the_promise_holds(models: TwoModels
         assert models.asked["large"]
 
 
-def test_one_session_runs_several_at_once(models: TwoModels, engine: dict[str, Any]) -> None:
+def test_one_session_runs_several_at_once(models: AgreeingModels, engine: dict[str, Any]) -> None:
     outs: dict[int, pd.DataFrame] = {}
     with Session() as session:
 
@@ -382,7 +342,7 @@ def test_what_is_no_label_is_refused(more: dict[str, Any], engine: dict[str, Any
 
 
 def test_a_dry_run_says_the_range_and_sends_nothing(
-    models: TwoModels, engine: dict[str, Any], service: Service
+    models: AgreeingModels, engine: dict[str, Any], service: Service
 ) -> None:
     engine = {**engine, "prices": {"request": 0.01}}
     cascade = {"prices": {"request": 0.001}, "confidence": 0.95}
