@@ -140,7 +140,7 @@ def test_public_and_stored_names_stay_in_their_order() -> None:
     usage = Usage("t", "m", "h")
     later = ["failovers", "long_texts", "parts", "left_out"]
     latest = ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "images"]
-    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending", "history"]
+    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending", "history", "cascade"]
     assert Usage.from_record(usage.to_record()) == usage
     public = [name for name in RECORD_OF_0_1_0 if name not in ("errors", "latencies")]
     shown = [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later, *latest]
