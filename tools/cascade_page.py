@@ -55,12 +55,12 @@ def table(cells: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def page(text: str) -> str:
-    """The page with the table of today."""
-    before, _, rest = text.partition(BEGIN)
+def pages() -> dict[Path, str]:
+    """The page with the table of today, by its path."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     cells = json.loads(RESULTS.read_text("utf-8"))["cells"]
-    return f"{before}{BEGIN}\n{table(cells)}\n{END}{after}"
+    return {PAGE: f"{before}{BEGIN}\n{table(cells)}\n{END}{after}"}
 
 
 def draw(path: Path) -> None:
@@ -114,7 +114,7 @@ def main() -> int:
     """Write or check the table; write the picture."""
     if "--check" not in sys.argv[1:]:
         draw(PICTURE)
-    return run(COMMAND, "Write the table and the picture of docs/cascade.md.", {PAGE: page(PAGE.read_text("utf-8"))})
+    return run(COMMAND, "Write the table and the picture of docs/cascade.md.", pages())
 
 
 if __name__ == "__main__":
