@@ -84,10 +84,10 @@ def learn(
                 return None
             learner.record(labels.codes(shown, wanted))
         if len(vectors := learner.next_vectors()):
-            made = _vectors(models, table, vectors)
-            if made is None:
+            got = _vectors(models, table, vectors)
+            if got is None:
                 return None
-            learner.hand_over(made)
+            learner.hand_over(got)
     proxy = learner.result()
     for index in proxy.open.tolist():
         if (code := proxy.labels[index]) != REFUSED:
