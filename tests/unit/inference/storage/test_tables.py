@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from huggingface_api_handler.config.store_address import parse_store_address
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage import quota as quota_module
+from huggingface_api_handler.inference.storage import redis_tables as redis_tables_module
+from huggingface_api_handler.inference.storage import sqlite_tables as sqlite_tables_module
 from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.redis_store import RedisStore
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
@@ -24,7 +27,7 @@ from huggingface_api_handler.inference.storage.response_cache import ResponseCac
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store
 from huggingface_api_handler.inference.storage.sqlite_tables import sqlite_tables
-from huggingface_api_handler.inference.storage.tables import Tables
+from huggingface_api_handler.inference.storage.tables import Tables, day_of
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.tasks import Media
@@ -248,6 +251,35 @@ def test_queries_that_end_at_once_are_all_counted(new_tables: NewTables) -> None
         each.usage.select("model 1", 0)
     total = usage_log.usage_table(tables[0].usage, "model 1").iloc[0]
     assert (total["queries"], total["rows"]) == (200, 600)
+
+
+def test_usage_is_summed_by_day_for_a_year(new_tables: NewTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [new_tables(), new_tables()]
+
+    def record(day: str, model: str, rows: int) -> dict[str, dict[str, list[int]]]:
+        """Queries and rows that are stored of each day once one more query has ended on a day, by the model's name."""
+        shift = calendar.timegm(time.strptime(day, "%Y-%m-%d")) - time.time() + 60
+        for module in (sqlite_tables_module, redis_tables_module):
+            monkeypatch.setattr(module, "day_of", lambda at: day_of(at + shift))
+        for each in tables:
+            usage_log.record(each.usage, Scope("e", f"e {model}"), Usage("t", model, "h", rows=rows))
+            each.usage.select(f"e {model}", 0)  # in this order
+        sums = {}
+        for stored in tables[0].usage.of_all_models():
+            by_day = {at: json.loads(data) for at, data in stored.days.items()}
+            counts = {at: [found["queries"], found["rows"]] for at, found in sorted(by_day.items())}
+            sums[json.loads(stored.total)["model"]] = counts
+        return sums
+
+    record("2020-10-01", "1", 5)
+    record("2020-10-01", "1", 1)
+    record("2020-10-01", "1 2", 10)
+    assert record("2020-10-02", "1", 7) == {
+        "1": {"2020-10-01": [4, 12], "2020-10-02": [2, 14]},
+        "1 2": {"2020-10-01": [2, 20]},
+    }
+    assert record("2021-11-06", "1", 1)["1"] == {"2020-10-02": [2, 14], "2021-11-06": [2, 2]}, "after 400 days"
+    assert [found.total.queries for found in usage_log.usage_by_day(tables[1].usage)] in ([8, 2], [2, 8])
 
 
 def test_a_model_without_queries_has_no_usage(new_tables: NewTables) -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def test_what_an_older_version_stored_is_shown_and_counted_on(tmp_path: Path) ->
     assert table[shown].iloc[2].tolist() == [9, 3, 2, 5, 11, 0.5, 1.0]
     assert json.loads(table["errors"][0]) == {"row": 1, "wait": 1, "rejected input": 1}
     assert json.loads(table["errors"][2]) == {"row": 1, "wait": 1}
+
+
+def test_days_of_an_older_version_are_made_of_its_queries(tmp_path: Path) -> None:
+    store, old = open_store(str(tmp_path)), json.dumps(RECORD_OF_0_1_0)
+    receipts = "INSERT INTO receipts(model, at, receipt) VALUES ('model 1', ?, ?)"
+    ended = [(0, old), (1, old), (86_400, old)]
+    store.run(lambda connection: connection.executemany(receipts, ended).rowcount, 0)
+    store.run(lambda connection: connection.execute("INSERT INTO totals VALUES ('model 1', ?)", (old,)).rowcount, 0)
+    usage_log.record(SqliteUsage(store), SCOPE, Usage("text-classification", "m", "h", rows=1))
+    (found,) = usage_log.usage_by_day(SqliteUsage(store))
+    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [
+        ("1970-01-01", 2, 18),
+        ("1970-01-02", 1, 9),
+        (time.strftime("%Y-%m-%d", time.gmtime()), 1, 1),
+    ]
+    assert found.total.rows == 10
 
 
 def test_public_and_stored_names_stay_in_their_order() -> None:
