@@ -10,12 +10,12 @@ import secrets
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from hashlib import blake2b
 from typing import TypeVar, cast
 
 from .redis_answers import RedisAnswers
-from .redis_store import Client, RedisStore, Script
+from .redis_connection import Client
+from .redis_store import RedisStore, Script
 from .tables import DAY_S, MAX_STORED_DAYS, MergeUsage, ModelUsage, Tables, UsageHistory, day_of
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class RedisQuotas:
         return self._store.run(lambda client: _add(client, [self._key(scope)], [count, *periods]), None)
 
     def _key(self, scope: bytes) -> bytes:
-        return b"{hfapi:quota:%b}" % _name(self._store.secret, scope)
+        return quota_key(self._store.secret, scope)
 
 
 class RedisUsage:
@@ -209,18 +209,6 @@ class RedisUsage:
 
         return self._store.run(select, UsageHistory(None, [])).result()
 
-    def of_all_models(self) -> Iterator[ModelUsage]:
-        """As of ``UsageTable.of_all_models``.
-
-        Yields:
-            A model at a time.
-        """
-        no_names: list[bytes] = []
-        for name in self._store.run(_usage_names, no_names).result():
-            usage = self._store.run(partial(_usage_of, name=name), None).result()
-            if usage is not None:
-                yield usage
-
     def _keys(self, model: str) -> list[bytes]:
         return _usage_keys(_name(self._store.secret, model.encode()))
 
@@ -235,6 +223,19 @@ def redis_tables(store: RedisStore) -> Tables:
         The tables.
     """
     return Tables(RedisAnswers(store), RedisQuotas(store), RedisUsage(store))
+
+
+def quota_key(secret: bytes, scope: bytes) -> bytes:
+    """The key under which a scope's requests are counted.
+
+    Args:
+        secret: The store's.
+        scope: As of ``QuotaTable.reserve``.
+
+    Returns:
+        The key of a hash of periods.
+    """
+    return b"{hfapi:quota:%b}" % _name(secret, scope)
 
 
 def _name(secret: bytes, text: bytes) -> bytes:
@@ -252,13 +253,30 @@ def _newest(client: Client, key: bytes, count: int) -> list[tuple[float, bytes]]
     return [(_ENTRY.unpack_from(entry)[1], entry[_ENTRY.size :]) for entry in entries]
 
 
-def _usage_names(client: Client) -> list[bytes]:
+def usage_models(client: Client) -> list[bytes]:
+    """List the models of which usage is stored.
+
+    Args:
+        client: Of the Redis.
+
+    Returns:
+        Keyed hashes of their names, in hexadecimal.
+    """
     before, after = b"{hfapi:usage:", b"}total"
     found = client.scan_iter(match=before + b"*" + after, count=_SCANNED_AT_ONCE)
     return sorted({key.removeprefix(before).removesuffix(after) for key in cast("Iterator[bytes]", found)})
 
 
-def _usage_of(client: Client, name: bytes) -> ModelUsage | None:
+def usage_of(client: Client, name: bytes) -> ModelUsage | None:
+    """Read all that is stored of the usage of a model.
+
+    Args:
+        client: Of the Redis.
+        name: Of ``usage_models``.
+
+    Returns:
+        The records; None where there are none.
+    """
     total, queries, days = _usage_keys(name)
     record = cast("bytes | None", client.get(total))
     if record is None:  # somebody has deleted it

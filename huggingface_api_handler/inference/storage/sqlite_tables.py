@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -270,18 +270,6 @@ class SqliteUsage:
         selecting = partial(_select_usage, model=model, recent=recent)
         return self._store.run(selecting, UsageHistory(None, [])).result()
 
-    def of_all_models(self) -> Iterator[ModelUsage]:
-        """As of ``UsageTable.of_all_models``.
-
-        Yields:
-            A model at a time.
-        """
-        no_models: list[str] = []
-        for model in self._store.run(_usage_models, no_models).result():
-            usage = self._store.run(partial(_usage_of, model=model), None).result()
-            if usage is not None:
-                yield usage
-
 
 def sqlite_tables(store: Store) -> Tables:
     """All tables of a store.
@@ -347,12 +335,29 @@ def _newest(connection: sqlite3.Connection, model: str, recent: int) -> list[tup
     return connection.execute(newest, (model, recent)).fetchall()
 
 
-def _usage_models(connection: sqlite3.Connection) -> list[str]:
+def usage_models(connection: sqlite3.Connection) -> list[str]:
+    """List the models of which usage is stored.
+
+    Args:
+        connection: The store's.
+
+    Returns:
+        Their names, as of ``UsageTable.insert``.
+    """
     names = connection.execute("SELECT model FROM totals ORDER BY model").fetchall()
     return [name for (name,) in names if not name.startswith(_DAY)]
 
 
-def _usage_of(connection: sqlite3.Connection, model: str) -> ModelUsage | None:
+def usage_of(connection: sqlite3.Connection, model: str) -> ModelUsage | None:
+    """Read all that is stored of the usage of a model.
+
+    Args:
+        connection: The store's.
+        model: As of ``UsageTable.insert``.
+
+    Returns:
+        The records; None where there are none.
+    """
     total = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
     if total is None:  # another process has begun the store anew
         return None

@@ -8,7 +8,7 @@ are done in the order of the calls.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -263,14 +263,6 @@ class UsageTable(Protocol):
             model: Whose query it was.
             record: The usage.
             merge: Makes the new sums. It may be called several times.
-        """
-        ...
-
-    def of_all_models(self) -> Iterator[ModelUsage]:
-        """Read the usage of each model in turn. Waits for the store.
-
-        Yields:
-            A model at a time; none where the store cannot be used.
         """
         ...
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..storage.scope import Scope
 from ..storage.tables import ModelUsage, UsageTable, day_of
+from ..storage.upkeep import Upkeep
 from .usage import Usage, UsageValue
 
 logger = logging.getLogger(__name__)
@@ -97,19 +98,19 @@ class UsageByDay(NamedTuple):
     days: dict[str, Usage]
 
 
-def usage_by_day(table: UsageTable) -> Iterator[UsageByDay]:
+def usage_by_day(store: Upkeep) -> Iterator[UsageByDay]:
     """Read the usage of each model by day.
 
     Days of which an older version stored no sum are made of the queries that are stored one by one: the last 1,000 of
     each model.
 
     Args:
-        table: Where usage is kept.
+        store: Where usage is kept.
 
     Yields:
         A model at a time. What cannot be read is left out.
     """
-    for stored in table.of_all_models():
+    for stored in store.usage():
         total = _from_json(stored.total)
         if total is not None:
             yield UsageByDay(stored.model, total, _days(stored))

@@ -22,6 +22,7 @@ from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
+from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.conftest import Reply, Service
@@ -74,6 +75,7 @@ from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.storage.sqlite import open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
+from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.unit.inference.telemetry.test_usage_log import SCOPE
 for _ in range(50):
@@ -144,7 +146,9 @@ def test_days_of_an_older_version_are_made_of_its_queries(tmp_path: Path) -> Non
     store.run(lambda connection: connection.executemany(receipts, ended).rowcount, 0)
     store.run(lambda connection: connection.execute("INSERT INTO totals VALUES ('model 1', ?)", (old,)).rowcount, 0)
     usage_log.record(SqliteUsage(store), SCOPE, Usage("text-classification", "m", "h", rows=1))
-    (found,) = usage_log.usage_by_day(SqliteUsage(store))
+    SqliteUsage(store).select("model 1", 0)  # it is written then
+    with open_file(str(tmp_path)) as upkeep:
+        (found,) = usage_log.usage_by_day(upkeep)
     assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [
         ("1970-01-01", 2, 18),
         ("1970-01-02", 1, 9),
