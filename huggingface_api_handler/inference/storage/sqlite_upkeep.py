@@ -134,7 +134,9 @@ class SqliteUpkeep:
             One after another; None for one that is not believed.
         """
         seal = Seal(self.secret)
-        for rows in self._in_parts("id, key, owner, kept, expires, answer, mac", _READ_AT_ONCE):
+        # As bytes: somebody else may have put texts there that are none.
+        columns = "id, CAST(key AS BLOB), owner, kept, expires, CAST(answer AS BLOB), CAST(mac AS BLOB)"
+        for rows in self._in_parts(columns, _READ_AT_ONCE):
             for _, key, owner, stored_at, expires_at, answer, mac in rows:
                 expected = seal.mac(key, stored_at, expires_at, owner, answer)
                 if not isinstance(mac, bytes) or not compare_digest(mac, expected or b""):

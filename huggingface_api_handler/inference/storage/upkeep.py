@@ -111,6 +111,18 @@ class AnswerSums:
         self.newest = times.stored_at if self.newest is None else max(self.newest, times.stored_at)
         self.expired += times.expires_at < now
 
+    def merge(self, other: AnswerSums) -> None:
+        """Add those of another owner.
+
+        Args:
+            other: Its sums.
+        """
+        self.answers += other.answers
+        self.size += other.size
+        self.oldest = min((at for at in (self.oldest, other.oldest) if at is not None), default=None)
+        self.newest = max((at for at in (self.newest, other.newest) if at is not None), default=None)
+        self.expired += other.expired
+
 
 class Upkeep(Protocol):
     """A store, as a person looks after it. Where it cannot be used, the block that opened it ends in ``InputError``."""
