@@ -83,43 +83,23 @@ def run_store(args: argparse.Namespace) -> int:
         return _EXIT_FAILED
 
 
-def sums_by_owner(store: Upkeep) -> dict[bytes | None, AnswerSums]:
-    """Count the answers of a store.
-
-    Args:
-        store: An open one.
-
-    Returns:
-        The sums of each owner.
-    """
-    from ...inference.storage.upkeep import AnswerSums
-
-    sums: dict[bytes | None, AnswerSums] = {}
-    now = store.now
-    for times in store.times():
-        sums.setdefault(times.owner, AnswerSums()).add(times, now)
-    return sums
-
-
 def _show(args: argparse.Namespace) -> int:
     from ...inference.storage.sqlite_upkeep import SqliteUpkeep
-    from ...inference.storage.upkeep import AnswerSums
+    from ...inference.storage.upkeep import sums_by_owner, total_of
     from ...inference.telemetry.usage_log import usage_by_day
 
     names = names_in(args.database)
     with open_store(args) as store:
-        sums = sums_by_owner(store)
+        sums, _ = sums_by_owner(store)
         owners = owner_names(store.secret or b"", names, usage_by_day(store))
         size = store.size() if isinstance(store, SqliteUpkeep) else None
-    total = AnswerSums()
-    for each in sums.values():
-        total.merge(each)
+    total = total_of(sums.values())
     if args.json:
         rows = [{"owner": _hex(owner), "name": owners.get(owner or b""), **vars(each)} for owner, each in sums.items()]
         file = {} if size is None else {"file_bytes": size.file, "free_bytes": size.free}
         print(json.dumps({"place": store.place, **file, **vars(total), "owners": rows}, ensure_ascii=False))
         return 0
-    print(f"{store.place}: {_in_words(total)}")
+    print(f"{store.place}: {in_words(total)}")
     if size is not None:
         print(f"The file has {in_bytes(size.file)}, of which {in_bytes(size.free)} are free for new answers.")
     if sums:
@@ -145,7 +125,15 @@ def _hex(owner: bytes | None) -> str | None:
     return None if owner is None else owner.hex()
 
 
-def _in_words(sums: AnswerSums) -> str:
+def in_words(sums: AnswerSums) -> str:
+    """Say what is stored.
+
+    Args:
+        sums: Of answers.
+
+    Returns:
+        A sentence without its subject.
+    """
     if not sums.answers:
         return "no answers."
     expired = f"; {sums.expired:,} have expired" if sums.expired else ""
@@ -172,7 +160,7 @@ def _prune(args: argparse.Namespace) -> int:
         if not old.answers:
             print(f"{store.place}: nothing is that old.")
             return 0
-        if not args.yes and not _is_agreed(f"{store.place} has {_in_words(old)}"):
+        if not args.yes and not _is_agreed(f"{store.place} has {in_words(old)}"):
             _say("Nothing was deleted.")
             return _EXIT_FAILED
         answers, size = _deleted(store, limits)

@@ -6,7 +6,8 @@ goes in small steps, so that queries that run meanwhile wait for none of them lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -195,3 +196,37 @@ class Upkeep(Protocol):
             Units by period.
         """
         ...
+
+
+def sums_by_owner(store: Upkeep, max_s: float | None = None) -> tuple[dict[bytes | None, AnswerSums], bool]:
+    """Count the answers of a store.
+
+    Args:
+        store: An open one.
+        max_s: Seconds after which no more is looked at; None for no such limit.
+
+    Returns:
+        The sums of each owner, and whether all answers are in them.
+    """
+    sums: dict[bytes | None, AnswerSums] = {}
+    now, began = store.now, time.monotonic()
+    for times in store.times():
+        sums.setdefault(times.owner, AnswerSums()).add(times, now)
+        if max_s is not None and time.monotonic() - began > max_s:
+            return sums, False
+    return sums, True
+
+
+def total_of(sums: Iterable[AnswerSums]) -> AnswerSums:
+    """Add the sums of owners.
+
+    Args:
+        sums: Of each.
+
+    Returns:
+        The sum of all.
+    """
+    total = AnswerSums()
+    for each in sums:
+        total.merge(each)
+    return total
