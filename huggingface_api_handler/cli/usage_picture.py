@@ -19,7 +19,7 @@ _USAGE_SIZE_INCHES = (9.0, 5.5)
 _MAX_BARS = 60
 """Bars that can be told apart. Of more days the last are drawn, of more engines or models those with most requests."""
 
-_MAX_NAME_CHARS = 28
+_MAX_TICK_CHARS = 28
 _MAX_TICKS = 20
 _DOLLARS_COLOUR = "#26a269"
 _REQUESTS_COLOUR = "#1a5fb4"
@@ -89,4 +89,4 @@ def _frame(axes: Axes, label: str) -> None:
 
 def _short(name: str) -> str:
     text = printable(name)
-    return text if len(text) <= _MAX_NAME_CHARS else text[: _MAX_NAME_CHARS - 3] + "..."
+    return text if len(text) <= _MAX_TICK_CHARS else text[: _MAX_TICK_CHARS - 3] + "..."

@@ -33,9 +33,9 @@ def budgets(wanted: Wanted, engines: Sequence[Engine]) -> Iterator[Finding]:
     """
     limited = [engine for engine in engines if any(name in engine.arguments for name in ENGINE_LIMITS)]
     if not limited:
-        known = "no engine of these files has one" if wanted.databases else "no engine is known here"
+        sentence = "no engine of these files has one" if wanted.databases else "no engine is known here"
         where = "" if wanted.databases else ": --database FILE.duckdb names yours, MindsDB keeps its own to itself"
-        yield Finding("budgets", known + where)
+        yield Finding("budgets", sentence + where)
         return
     try:
         with (
@@ -68,12 +68,12 @@ def _of_engine(engine: Engine, store: Upkeep) -> Iterator[Finding]:
 
 
 def _finding(name: str, budget: EngineBudget) -> Finding:
-    used, limit, left = budget.show(budget.used), budget.show(budget.limit), budget.show(budget.left)
-    data = {"engine": name, "limit": limit, "used": used, "left": left}
-    value = f"{left} of {limit} are left; it begins anew {budget.reset} (UTC)"
+    used, limit, remaining = budget.show(budget.used), budget.show(budget.limit), budget.show(budget.remaining)
+    data = {"engine": name, "limit": limit, "used": used, "remaining": remaining}
+    value = f"{remaining} of {limit} are left; it begins anew {budget.reset} (UTC)"
     title = f"{budget.name} of {name}"
-    if not budget.left:
+    if not budget.remaining:
         return Finding(title, value, State.PROBLEM, "Its queries answer from the store only, until then.", data)
-    if budget.left < budget.limit * _LITTLE:
+    if budget.remaining < budget.limit * _LITTLE:
         return Finding(title, value, State.ADVICE, f"Raise {budget.name}, or wait.", data)
     return Finding(title, value, data=data)

@@ -25,7 +25,7 @@ INFERENCE_PERMISSION = "inference.serverless.write"
 
 _FINE_GRAINED = "fineGrained"
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
-_MAX_SHOWN_CHARS = 200
+_MAX_ANSWER_CHARS = 200
 _REFUSED = (401, 403)
 _SUCCESS = 200
 
@@ -170,4 +170,4 @@ def _map(value: object) -> Mapping[str, object]:
 
 
 def _shown(value: object) -> str:
-    return redact(printable(str(value)))[:_MAX_SHOWN_CHARS]
+    return redact(printable(str(value)))[:_MAX_ANSWER_CHARS]

@@ -63,8 +63,8 @@ def _file(folder: str | None, names: KnownNames) -> Iterator[Finding]:
         with open_file(folder) as store:
             size = store.size()
             extra = f" The file has {in_bytes(size.file)}, {in_bytes(size.free)} of it free."
-            yield _answers("answer store", store, extra, {"file_bytes": size.file, "free_bytes": size.free})
-            yield from _by_owner(store, names)
+            data = {"file_bytes": size.file, "free_bytes": size.free}
+            yield from _answers("answer store", store, names, extra, data)
             is_read_only = store.is_read_only
         if is_read_only:
             advice = f"Let yourself write to it: chmod u+w {path} and its folder."
@@ -80,43 +80,42 @@ def _shared(address: StoreAddress, names: KnownNames) -> Iterator[Finding]:
     try:
         with open_shared(address) as store:
             seconds = time.monotonic() - began
-            yield _answers("shared store", store, f" It answers after {seconds:.2f} s.", {"seconds": round(seconds, 3)})
-            yield from _by_owner(store, names)
+            extra = f" It answers after {seconds:.2f} s."
+            yield from _answers("shared store", store, names, extra, {"seconds": round(seconds, 3)})
     except InputError as error:
         advice = "Start it, or look at its address and password. Until then each machine works by itself."
         yield Finding("shared store", str(error), State.PROBLEM, advice, {"address": str(address)})
 
 
-def _answers(name: str, store: Upkeep, extra: str, data: Mapping[str, object]) -> Finding:
+def _answers(title: str, store: Upkeep, names: KnownNames, extra: str, data: Mapping[str, object]) -> Iterator[Finding]:
+    """How many answers there are, whose they are, and how many inputs they answered."""
     sums, is_whole = sums_by_owner(store, _MAX_LOOK_S)
     total = total_of(sums.values())
     least = "" if is_whole else f" Not all were counted in {_MAX_LOOK_S:.0f} s."
     is_stale = total.expired > total.answers * _EXPIRED_SHARE
-    return Finding(
-        name,
+    yield Finding(
+        title,
         f"{store.place}: {in_words(total)}{least}{extra}",
         State.ADVICE if is_stale else State.OK,
         "Most have expired: `huggingface-api-handler store prune --expired` deletes them." if is_stale else "",
         {"place": store.place, **vars(total), "is_whole": is_whole, **data},
     )
-
-
-def _by_owner(store: Upkeep, names: KnownNames) -> Iterator[Finding]:
-    """Whose the answers are, and how many inputs they answered."""
     usage = list(usage_by_day(store))
     if (secret := store.secret) is not None:
-        sums, _ = sums_by_owner(store, _MAX_LOOK_S)
-        owned = owner_names(secret, names, usage)
-        told = {owned.get(owner, f"owner {owner.hex()}"): each for owner, each in sums.items() if owner is not None}
-        if told:
-            yield Finding("answers of", _listed(told), data={name: each.answers for name, each in told.items()})
+        owners = owner_names(secret, names, usage)
+        named: dict[str, AnswerSums] = {}
+        for owner, each in sums.items():
+            if owner is not None:  # a shared store does not tell it
+                named.setdefault(owners.get(owner, f"owner {owner.hex()}"), AnswerSums()).merge(each)
+        if named:
+            yield Finding("answers of", _listed(named), data={name: each.answers for name, each in named.items()})
     yield _hits(usage, names)
 
 
-def _listed(told: Mapping[str, AnswerSums]) -> str:
-    largest = sorted(told.items(), key=lambda item: item[1].answers, reverse=True)
+def _listed(named: Mapping[str, AnswerSums]) -> str:
+    largest = sorted(named.items(), key=lambda item: item[1].answers, reverse=True)
     shown = [f"{name}: {each.answers:,}" for name, each in largest[:_LISTED_OWNERS]]
-    more = len(told) - len(shown)
+    more = len(named) - len(shown)
     return "; ".join(shown) + (f"; and {more:,} more" if more else "")
 
 
@@ -124,19 +123,19 @@ def _hits(usage: list[UsageByDay], names: KnownNames) -> Finding:
     """The share of inputs whose answer was stored. Only queries of models are counted, not those of predict()."""
     by_engine = figures_by("engine", usage, names)
     shares = {name: figures.share_of_hits for name, figures in by_engine.items()}
-    known = {name: share for name, share in shares.items() if share is not None}
-    if not known:
+    shares_known = {name: share for name, share in shares.items() if share is not None}
+    if not shares_known:
         return Finding("hits", "no query of a model was counted yet")
     total = Figures()
     for figures in by_engine.values():
         total = total.plus(figures)
-    shown = [f"{name}: {share:.0%}" for name, share in list(known.items())[:_LISTED_OWNERS]]
-    each = f" ({'; '.join(shown)})" if len(known) > 1 or "?" not in known else ""
+    shown = [f"{name}: {share:.0%}" for name, share in list(shares_known.items())[:_LISTED_OWNERS]]
+    each = f" ({'; '.join(shown)})" if len(shares_known) > 1 or "?" not in shares_known else ""
     share = total.share_of_hits or 0.0
     return Finding(
         "hits",
         f"{share:.0%} of {total.distinct:,} inputs were answered by the store{each}",
-        data={"inputs": total.distinct, "stored": total.stored, "by_engine": known},
+        data={"inputs": total.distinct, "stored": total.stored, "by_engine": shares_known},
     )
 
 

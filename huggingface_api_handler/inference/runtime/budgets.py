@@ -198,7 +198,7 @@ class EngineBudget(NamedTuple):
     reset: str
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Units that are left."""
         return max(0, self.limit - self.used)
 

@@ -110,16 +110,16 @@ def usage_by_day(store: Upkeep) -> Iterator[UsageByDay]:
     Yields:
         A model at a time. What cannot be read is left out.
     """
-    for stored in store.usage():
-        total = _from_json(stored.total)
+    for records in store.usage():
+        total = _from_json(records.total)
         if total is not None:
-            yield UsageByDay(stored.model, total, _days(stored))
+            yield UsageByDay(records.model, total, _days(records))
 
 
-def _days(stored: ModelUsage) -> dict[str, Usage]:
-    sums = {day: usage for day, data in stored.days.items() if (usage := _from_json(data)) is not None}
+def _days(records: ModelUsage) -> dict[str, Usage]:
+    sums = {day: usage for day, data in records.days.items() if (usage := _from_json(data)) is not None}
     of_queries: dict[str, Usage] = {}
-    for at, data in reversed(stored.queries):
+    for at, data in reversed(records.queries):
         if (usage := _from_json(data)) is None:
             continue
         day = day_of(at)
