@@ -148,9 +148,8 @@ def test_answers_are_looked_at_read_and_deleted_by_age(
         assert found(new_cache(tables), ["text 7"]) == {"text 7": kept["text 7"]}
         assert sum(deleted.answers for deleted in store.delete(Limits(now + 60, None))) == 601
         assert list(store.times()) == []
-    assert found(new_cache(tables), list(kept)) == {}
     stored(new_cache(tables), {"text 7": 8})
-    assert found(new_cache(tables), ["text 7"]) == {"text 7": 8}, "what is stored after it is found"
+    assert found(new_cache(tables), list(kept)) == {"text 7": 8}, "what is stored after it is found"
 
 
 def test_what_one_stores_another_finds_and_nothing_else(new_tables: NewTables) -> None:

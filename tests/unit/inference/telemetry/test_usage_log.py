@@ -149,12 +149,15 @@ def test_days_of_an_older_version_are_made_of_its_queries(tmp_path: Path) -> Non
     SqliteUsage(store).select("model 1", 0)  # it is written then
     with open_file(str(tmp_path)) as upkeep:
         (found,) = usage_log.usage_by_day(upkeep)
-    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [
-        ("1970-01-01", 2, 18),
-        ("1970-01-02", 1, 9),
-        (time.strftime("%Y-%m-%d", time.gmtime()), 1, 1),
-    ]
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    before = [("1970-01-01", 2, 18), ("1970-01-02", 1, 9)]
+    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [*before, (today, 1, 1)]
     assert found.total.rows == 10
+    beside = [(time.time(), old)]  # by a process of the older version, which knows no days
+    store.run(lambda connection: connection.executemany(receipts, beside).rowcount, 0).result()
+    with open_file(str(tmp_path)) as upkeep:
+        (found,) = usage_log.usage_by_day(upkeep)
+    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [*before, (today, 2, 10)]
 
 
 def test_public_and_stored_names_stay_in_their_order() -> None:
