@@ -143,7 +143,7 @@ def in_words(sums: AnswerSums) -> str:
 
 def _prune(args: argparse.Namespace) -> int:
     from ...inference.storage.sqlite_upkeep import SqliteUpkeep
-    from ...inference.storage.upkeep import AnswerSums, Limits
+    from ...inference.storage.upkeep import Limits, total_of
 
     if args.older_than is None and not args.expired:
         raise InputError("say what to delete: --older-than 30d, --expired, or both")
@@ -153,10 +153,7 @@ def _prune(args: argparse.Namespace) -> int:
             None if args.older_than is None else now - args.older_than,
             now if args.expired else None,
         )
-        old = AnswerSums()
-        for times in store.times():
-            if limits.apply_to(times.stored_at, times.expires_at):
-                old.add(times, now)
+        old = total_of(some for _, some in store.sums(limits))
         if not old.answers:
             print(f"{store.place}: nothing is that old.")
             return 0

@@ -22,7 +22,7 @@ from .redis_store import SECRET_KEY, Script
 from .redis_tables import quota_key, usage_models, usage_of
 from .response_cache import KEY_BYTES, stored_content
 from .tables import ModelUsage
-from .upkeep import AnswerTimes, Deleted, Limits, StoredAnswer
+from .upkeep import ALL, AnswerSums, AnswerTimes, Deleted, Limits, StoredAnswer
 
 _SCANNED_BY_UPKEEP = 1000
 """Keys that one SCAN looks at. Redis serves nobody else meanwhile: less than 1 ms."""
@@ -93,14 +93,21 @@ class RedisUpkeep:
         seconds, _ = cast("tuple[int, int]", self.client.time())
         return float(seconds)
 
-    def times(self) -> Iterator[AnswerTimes]:
-        """As of ``Upkeep.times``.
+    def sums(self, limits: Limits = ALL) -> Iterator[tuple[bytes | None, AnswerSums]]:
+        """As of ``Upkeep.sums``: no owner is known.
+
+        Args:
+            limits: Which ones.
 
         Yields:
-            One after another.
+            None, and the sums of one answer.
         """
+        now = self.now
         for _, _, times in self._looked_at():
-            yield times
+            if limits.apply_to(times.stored_at, times.expires_at):
+                sums = AnswerSums()
+                sums.add(times, now)
+                yield None, sums
 
     def delete(self, limits: Limits) -> Iterator[Deleted]:
         """As of ``Upkeep.delete``. What has expired, Redis has deleted itself.

@@ -6,6 +6,7 @@ the file: closing any descriptor of a file gives up all locks that the process h
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 import time
@@ -25,7 +26,7 @@ from .sqlite import FILE_NAME, store_folder
 from .sqlite_tables import usage_models, usage_of
 from .tables import ModelUsage
 from .trusted_file import UntrustedFileError
-from .upkeep import AnswerTimes, Deleted, Limits, StoredAnswer
+from .upkeep import ALL, AnswerSums, AnswerTimes, Deleted, Limits, StoredAnswer
 
 _UPKEEP_BUSY_TIMEOUT_S = 10.0
 """How long to wait for a lock of a query. Queries hold it for much less."""
@@ -33,11 +34,18 @@ _UPKEEP_BUSY_TIMEOUT_S = 10.0
 _LOOKED_AT_ONCE = 10_000
 """Rows of one look. Their answers are not read."""
 
-_DELETED_AT_ONCE = 2_000
+_DELETED_AT_ONCE = 500
 """Rows that one transaction looks at, and deletes where they are old: some 10 ms, for which queries wait."""
 
 _READ_AT_ONCE = 64
 """Answers of one read. Media may have 64 MB each, and so many are seldom that large."""
+
+
+_LAST_OF_PART = "SELECT max(id) FROM (SELECT id FROM answers WHERE id > ? ORDER BY id LIMIT ?)"
+_SUMS = """
+    SELECT owner, count(*), sum(length(answer)), min(kept), max(kept), sum(expires < ?5) FROM answers
+    WHERE id > ?1 AND id <= ?2 AND (kept < ?3 OR expires < ?4) GROUP BY owner
+"""
 
 
 class FileSize(NamedTuple):
@@ -66,6 +74,7 @@ class SqliteUpkeep:
         """
         self.path, self.connection, self.secret = path, opened.connection, opened.secret
         self.is_read_only = opened.is_read_only
+        self._took_s = 0.0
 
     @property
     def place(self) -> str:
@@ -86,15 +95,24 @@ class SqliteUpkeep:
         pages = response_table.count_pages(self.connection)
         return FileSize(pages.total * pages.size, pages.free * pages.size)
 
-    def times(self) -> Iterator[AnswerTimes]:
-        """As of ``Upkeep.times``.
+    def sums(self, limits: Limits = ALL) -> Iterator[tuple[bytes | None, AnswerSums]]:
+        """As of ``Upkeep.sums``.
+
+        Args:
+            limits: Which ones.
 
         Yields:
-            One after another.
+            An owner, and the sums of some of its answers.
         """
-        for rows in self._in_parts("id, owner, kept, expires, length(answer)", _LOOKED_AT_ONCE):
-            for _, *values in rows:
-                yield AnswerTimes(*values)
+        before, expired = (-math.inf if limit is None else limit for limit in limits)
+        last_id: int | None = 0
+        now = self.now
+        while last_id is not None:
+            first_id = last_id
+            (last_id,) = self.connection.execute(_LAST_OF_PART, (first_id, _LOOKED_AT_ONCE)).fetchone()
+            part = (first_id, last_id or first_id, before, expired, now)
+            for owner, *counts in self.connection.execute(_SUMS, part).fetchall():
+                yield owner, AnswerSums(*counts)
 
     def delete(self, limits: Limits) -> Iterator[Deleted]:
         """As of ``Upkeep.delete``.
@@ -115,6 +133,7 @@ class SqliteUpkeep:
             last_id, deleted = self._delete_after(last_id, limits)
             if deleted.answers:
                 yield deleted
+                time.sleep(self._took_s)  # who waits for the lock looks for it now and then, and must find it free
 
     def give_back(self) -> int:
         """Give free pages of the file back to the disk, as far as its format allows that.
@@ -123,8 +142,11 @@ class SqliteUpkeep:
             Bytes by which the file became smaller.
         """
         before = self.size().file
-        while response_table.give_back_pages(self.connection):
-            pass
+        has_more = True
+        while has_more:
+            began = time.monotonic()
+            has_more = response_table.give_back_pages(self.connection)
+            time.sleep(time.monotonic() - began)
         return before - self.size().file
 
     def answers(self) -> Iterator[StoredAnswer | None]:
@@ -190,6 +212,7 @@ class SqliteUpkeep:
     def _delete_after(self, last_id: int, limits: Limits) -> tuple[int | None, Deleted]:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
         try:
             rows = connection.execute(
                 "SELECT id, kept, expires, length(answer) FROM answers WHERE id > ? ORDER BY id LIMIT ?",
@@ -203,6 +226,7 @@ class SqliteUpkeep:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._took_s = time.monotonic() - began
         return rows[-1][0] if rows else None, Deleted(len(old), sum(old.values()))
 
 

@@ -47,7 +47,7 @@ class StoredAnswer(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Which answers are to be deleted: all to which one of these applies.
+    """Which answers are meant: all to which one of these applies.
 
     Attributes:
         stored_before: Those that arrived before this time, in seconds since 1970; None for no such limit.
@@ -58,7 +58,7 @@ class Limits(NamedTuple):
     expired_before: float | None
 
     def apply_to(self, stored_at: float, expires_at: float) -> bool:
-        """Say whether an answer is to be deleted.
+        """Say whether an answer is meant.
 
         Args:
             stored_at: When it arrived, in seconds since 1970.
@@ -72,6 +72,10 @@ class Limits(NamedTuple):
         """
         is_old = self.stored_before is not None and stored_at < self.stored_before
         return is_old or (self.expired_before is not None and expires_at < self.expired_before)
+
+
+ALL = Limits(float("inf"), None)
+"""Each answer."""
 
 
 class Deleted(NamedTuple):
@@ -143,11 +147,14 @@ class Upkeep(Protocol):
         """The clock by which answers are stored, in seconds since 1970."""
         ...
 
-    def times(self) -> Iterator[AnswerTimes]:
-        """Look at all answers.
+    def sums(self, limits: Limits = ALL) -> Iterator[tuple[bytes | None, AnswerSums]]:
+        """Count answers, some at a time.
+
+        Args:
+            limits: Which ones.
 
         Yields:
-            One after another, in no particular order.
+            An owner, and the sums of some of its answers.
         """
         ...
 
@@ -209,9 +216,9 @@ def sums_by_owner(store: Upkeep, max_s: float | None = None) -> tuple[dict[bytes
         The sums of each owner, and whether all answers are in them.
     """
     sums: dict[bytes | None, AnswerSums] = {}
-    now, began = store.now, time.monotonic()
-    for times in store.times():
-        sums.setdefault(times.owner, AnswerSums()).add(times, now)
+    began = time.monotonic()
+    for owner, some in store.sums():
+        sums.setdefault(owner, AnswerSums()).merge(some)
         if max_s is not None and time.monotonic() - began > max_s:
             return sums, False
     return sums, True

@@ -32,7 +32,7 @@ from huggingface_api_handler.inference.storage.sqlite import Store
 from huggingface_api_handler.inference.storage.sqlite_tables import sqlite_tables
 from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
 from huggingface_api_handler.inference.storage.tables import Tables, day_of
-from huggingface_api_handler.inference.storage.upkeep import Limits, Upkeep
+from huggingface_api_handler.inference.storage.upkeep import Limits, Upkeep, sums_by_owner, total_of
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.tasks import Media
@@ -131,14 +131,20 @@ def test_answers_are_looked_at_read_and_deleted_by_age(
     stored(new_cache(tables, "another"), {"image": Media(b"\x89PNG", "image/png")})
     with upkeep() as store:
         now = store.now
-        times = list(store.times())
-        assert len(times) == 601 and all(now - 60 <= each.stored_at <= now + 1 for each in times)
-        assert all(95 <= each.expires_at - each.stored_at <= 105 for each in times)
+        sums, is_whole = sums_by_owner(store)
+        total = total_of(sums.values())
+        assert is_whole and (total.answers, total.expired) == (601, 0)
+        assert now - 60 <= (total.oldest or 0) <= (total.newest or 0) <= now + 1
         if server is None:
             secret = tables.answers.secret()
-            assert {each.owner for each in times} == {owner_of(secret, "scope"), owner_of(secret, "another")}
+            counts = {owner: each.answers for owner, each in sums.items()}
+            assert counts == {owner_of(secret, "scope"): 600, owner_of(secret, "another"): 1}
+        assert total_of(some for _, some in store.sums(Limits(now - 60, now))).answers == 0
+        assert total_of(some for _, some in store.sums(Limits(None, now + 200))).answers == 601
         answers = [answer for answer in store.answers() if answer is not None]
         assert len(answers) == 601
+        assert sum(len(answer.content) for answer in answers) < total.size
+        assert all(95 <= each.times.expires_at - each.times.stored_at <= 105 for each in answers)
         contents = {answer.key: (answer.content_type, answer.content) for answer in answers}
         for item, answer in kept.items():
             content_type, content = contents[cache.key(item)]
@@ -147,7 +153,7 @@ def test_answers_are_looked_at_read_and_deleted_by_age(
         assert list(store.delete(Limits(now - 60, None))) == [] and list(store.delete(Limits(None, now))) == []
         assert found(new_cache(tables), ["text 7"]) == {"text 7": kept["text 7"]}
         assert sum(deleted.answers for deleted in store.delete(Limits(now + 60, None))) == 601
-        assert list(store.times()) == []
+        assert list(store.sums()) == []
     stored(new_cache(tables), {"text 7": 8})
     assert found(new_cache(tables), list(kept)) == {"text 7": 8}, "what is stored after it is found"
 
