@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _EXIT_UNUSABLE = 2
 _GROUPS = ("day", "engine", "model")
+_MAX_GROUP_CHARS = 90
+"""Most names of models with their task are shorter."""
+
 _COLUMNS = ("queries", "rows", "hits", "requests", "failed rows", "tokens", "usd", "no price")
 
 
@@ -92,11 +95,11 @@ def _table(group: str, found: Mapping[str, Figures], total: Figures) -> str:
     rows = [[name, *_cells(figures)] for name, figures in found.items()]
     if len(rows) > 1:
         rows.append(["all", *_cells(total)])
-    return text_table([group, *_COLUMNS], rows, max_rows=len(rows))
+    return text_table([group, *_COLUMNS], rows, max_cell_chars=_MAX_GROUP_CHARS, max_rows=len(rows))
 
 
 def _cells(figures: Figures) -> list[object]:
-    hits = figures.share_of_hits
+    hits, usd = figures.share_of_hits, figures.known_usd
     return [
         figures.queries,
         figures.rows,
@@ -104,6 +107,6 @@ def _cells(figures: Figures) -> list[object]:
         figures.requests,
         figures.failed,
         figures.tokens,
-        figures.known_usd,
+        None if usd is None else f"{usd:,.6f}".rstrip("0").rstrip("."),
         figures.unpriced,
     ]
