@@ -49,7 +49,8 @@ def export_answers(store: Upkeep, path: Path) -> tuple[int, int]:
     part = path.with_name(f"{path.name}.part")
     written = left_out = 0
     try:
-        descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        part.unlink(missing_ok=True)  # of a run that was killed; others may be able to read it
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "wb") as file, pq.ParquetWriter(file, _schema(), compression="zstd") as writer:
             group: list[StoredAnswer] = []
             size = 0
