@@ -173,6 +173,7 @@ def folder_of_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(folder / "hf"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(folder / "hf"))
+    monkeypatch.setattr("huggingface_api_handler.inference.telemetry.hooks._registered", [])
     monkeypatch.setenv("COLUMNS", COLUMNS)
     monkeypatch.chdir(checkout)
     yield checkout
