@@ -7,6 +7,7 @@ module is tests/sql/test_documents.py. ``tests/support/page_blocks.py`` says how
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,6 @@ from huggingface_api_handler.demo.sql_script import created_model, statements
 from tests.support.page_blocks import Page
 from tests.support.page_runner import PageRun, Terminal, chosen_pages, folder_of_page, table_file
 from tests.support.page_service import page_service
-
-_OTHER_PROJECTS = ("files", "information_schema", "log")
 
 
 class MindsDBRows:
@@ -67,7 +66,7 @@ class PageInMindsDB:
             try:
                 self._run(self._with_own_names(statement))
             except SQLError as error:
-                print(self._with_names_of_page(str(error)))
+                sys.stdout.write(self._with_names_of_page(f"{error}\n"))
                 return False
         return True
 
@@ -83,7 +82,7 @@ class PageInMindsDB:
         elif result.columns:
             out = Terminal()
             write_result(MindsDBRows(result.columns, result.rows), "table", out)
-            print(self._with_names_of_page(out.getvalue()), end="")
+            sys.stdout.write(self._with_names_of_page(out.getvalue()))
 
     def _with_own_names(self, statement: str) -> str:
         text = re.sub(r"\bmindsdb\.", f"{self._prefix}.", statement)
@@ -112,7 +111,6 @@ def test_the_blocks_of_a_page_print_what_it_shows(
 ) -> None:
     blocks = page.of("mindsdb")
     local_server: str = request.getfixturevalue("inference")
-
     with page_service(page, local_server, monkeypatch) as url:
         if not any(block.language == "sql" for block in blocks):
             faults = PageRun(page, _no_sql, url, checkout).faults(blocks)

@@ -44,9 +44,7 @@ def test_the_blocks_of_a_page_print_what_it_shows(
     with connect() as connection, page_service(page, local_server, monkeypatch) as url:
         for name in page.tables:
             connection.duckdb.execute(f"CREATE TABLE {name} AS FROM read_csv('{table_file(name)}', nullstr = '')")
-        runner = Runner(
-            connection, Watch(has_bars=False), CostQuestion(MAX_REQUESTS, MAX_DOLLARS, None), "table"
-        )
+        runner = Runner(connection, Watch(has_bars=False), CostQuestion(MAX_REQUESTS, MAX_DOLLARS, None), "table")
         faults = PageRun(page, runner.run_script, url, checkout).faults(page.of("embedded"))
     assert not page.faults, "\n".join(page.faults)
     assert not faults, "\n\n".join(faults)

@@ -232,5 +232,5 @@ def summary(pages: Iterable[Page]) -> str:
         if block.reason:
             reasons.setdefault(block.reason, []).append(f"{page.name}:{block.line}")
     lines.append(f"  skipped: {sum(map(len, reasons.values()))}")
-    lines += [f"    {', '.join(places)}: {reason}" for reason, places in reasons.items()]
+    lines += [f"    {', '.join(where)}: {reason}" for reason, where in reasons.items()]
     return "\n".join(lines)

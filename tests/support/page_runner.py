@@ -109,7 +109,7 @@ class PageRun:
         try:
             exec(compile(text, "page", "exec"), self._names)
         except Exception as error:
-            print("".join(traceback.format_exception_only(error)).strip())
+            sys.stdout.write("".join(traceback.format_exception_only(error)))
             return False
         return True
 
@@ -125,7 +125,7 @@ class PageRun:
             timeout=_SHELL_TIMEOUT_S,
             check=False,
         )
-        print(done.stdout, end="")
+        sys.stdout.write(done.stdout)
         return done.returncode == 0
 
 
