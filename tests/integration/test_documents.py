@@ -18,7 +18,7 @@ from huggingface_api_handler.cli.sql.output import write_result
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError
 from huggingface_api_handler.demo.sql_script import created_model, statements
 from tests.support.page_blocks import Page
-from tests.support.page_runner import PageRun, Terminal, chosen_pages, folder_of_page, table_file
+from tests.support.page_runner import RAN, PageRun, Record, Terminal, chosen_pages, folder_of_page, table_file
 from tests.support.page_service import page_service
 
 
@@ -107,7 +107,12 @@ def tables() -> set[str]:
 
 @pytest.mark.parametrize("page", chosen_pages("mindsdb"), ids=lambda page: page.name)
 def test_the_blocks_of_a_page_print_what_it_shows(
-    page: Page, checkout: Path, request: pytest.FixtureRequest, tables: set[str], monkeypatch: pytest.MonkeyPatch
+    page: Page,
+    checkout: Path,
+    request: pytest.FixtureRequest,
+    tables: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
 ) -> None:
     blocks = page.of("mindsdb")
     local_server: str = request.getfixturevalue("inference")
@@ -121,6 +126,7 @@ def test_the_blocks_of_a_page_print_what_it_shows(
                 tables.add(name)
             with PageInMindsDB(mindsdb, page) as home:
                 faults = PageRun(page, home.run, url, checkout).faults(blocks)
+    record_property(RAN, len(blocks))
     assert not page.faults, "\n".join(page.faults)
     assert not faults, "\n\n".join(faults)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.page_blocks import Page, page_paths, parse_page, read_page, summary
+from tests.support.page_blocks import Page, page_paths, parse_page, read_page, skipped
 from tests.support.page_output import is_alike
 from tools import generated, readme_picture
 
@@ -102,12 +102,10 @@ def test_a_block_with_a_wrong_mark_does_not_hide_the_next_one() -> None:
     assert len(found.faults) == 1 and len(found.of("mindsdb")) == 1
 
 
-def test_the_summary_tells_what_is_skipped_and_why() -> None:
-    text = "<!-- run: mindsdb -->\n```sql\n```\n<!-- skip: it wants a GPU -->\n```sql\n```\n"
-    assert summary([page(text)]).splitlines() == [
-        "blocks of the pages: 1 in mindsdb",
-        "  skipped: 1",
-        "    page.md:5: it wants a GPU",
+def test_what_is_skipped_is_told_with_its_reason() -> None:
+    block = "<!-- skip: it wants a GPU -->\n```sql\n```\n"
+    assert skipped([page(f"<!-- run: mindsdb -->\n```sql\n```\n{block}{block}")]) == [
+        "page.md:5, page.md:8: it wants a GPU"
     ]
 
 
