@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests of huggingface_api_handler/sql in an environment of its own, since MindsDB's has an older DuckDB:
 # run.sh FOLDER [what pytest takes]. The environment stays in FOLDER for the next run. What `pip install ".[sql,local]"`
-# brings is looked at before the packages of the tests and of the tutorials come beside it. DuckDB 2 wants Python 3.11 or later. With FLOORS=1 the
-# environment has the least versions that are allowed of what is required.
+# brings is looked at before the packages of the tests and of the tutorials come beside it. DuckDB 2 wants Python 3.11 or
+# later. With FLOORS=1 the environment has the least versions that are allowed of what is required.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=$1
