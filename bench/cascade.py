@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from huggingface_api_handler.inference.cascade.certify import allowance, certified
+from huggingface_api_handler.inference.cascade.certify import certified
 from huggingface_api_handler.inference.cascade.draws import log_factorial
 from huggingface_api_handler.inference.cascade.rounds import Cascade, draw, uniforms
 
@@ -92,7 +92,7 @@ def run(table: Table, accuracy: float, delta: float, seed: bytes) -> Run:
         delta: One minus the confidence.
         seed: Of the draws.
     """
-    cascade = Cascade(table.scores, table.counts, accuracy, delta, seed)
+    cascade = Cascade(table.scores, table.counts, accuracy, delta, seed, asked_rows=table.asked_rows)
     rounds = 0
     while len(round_ := cascade.next_round()):
         cascade.record(~table.wrong[round_])
@@ -100,9 +100,8 @@ def run(table: Table, accuracy: float, delta: float, seed: bytes) -> Run:
     certificate = cascade.certificate()
     shown = table.wrong.copy()
     shown[certificate.asked] = shown[certificate.remaining] = False
-    spare = allowance(int(table.counts.sum()), accuracy)
     calls = len(certificate.asked) + len(certificate.remaining)
-    return Run(calls, rounds, int(table.counts[shown].sum()) > spare)
+    return Run(calls, rounds, int(table.counts[shown].sum()) > table.spare(accuracy))
 
 
 def hindsight(table: Table, accuracy: float, delta: float, seed: bytes) -> int:
@@ -115,8 +114,8 @@ def hindsight(table: Table, accuracy: float, delta: float, seed: bytes) -> int:
         seed: Of the draws.
     """
     order = np.argsort(-table.scores, kind="stable")
-    spare = allowance(int(table.counts.sum()), accuracy)
-    looks, drawn_at = draw(table.counts[order], uniforms(seed, len(order))[order], spare, delta)
+    random = uniforms(seed, len(order))[order]
+    looks, drawn_at = draw(table.counts[order], random, table.spare(accuracy), delta)
     wrong = table.wrong[order]
     spared = 0
     for number, look in enumerate(looks):
@@ -135,7 +134,7 @@ def best_threshold(table: Table, accuracy: float) -> int:
     """
     order = np.argsort(-table.scores, kind="stable")
     wrong = np.cumsum((table.counts * table.wrong)[order])
-    return len(order) - int((wrong <= allowance(int(table.counts.sum()), accuracy)).sum())
+    return len(order) - int((wrong <= table.spare(accuracy)).sum())
 
 
 def fewest(table: Table, accuracy: float) -> int:
@@ -146,7 +145,7 @@ def fewest(table: Table, accuracy: float) -> int:
         accuracy: The target.
     """
     rows = np.sort(table.counts[table.wrong])[::-1]
-    excess = int(rows.sum()) - allowance(int(table.counts.sum()), accuracy)
+    excess = int(rows.sum()) - table.spare(accuracy)
     return 0 if excess <= 0 else int(np.searchsorted(np.cumsum(rows), excess) + 1)
 
 
