@@ -1,15 +1,10 @@
-"""The learned proxy on film reviews: how often the large model is asked. No request is sent.
+"""12. The learned proxy on film reviews: how often the large model is asked. No request is sent.
 
-    python -m bench.learned_cascade --data FOLDER
-
-The folder has SemBench's ``reviews.csv``. The inputs are its distinct reviews, one row each; what the large model says
-is their true sentiment; vectors are those of all-MiniLM-L6-v2. Calls are in shares of the inputs, labels to train
-counted. Beside ours, on the same labels and seeds:
-
-- ``BARGAIN``: the package ``bargain`` 0.1.3 with the same learned proxy. The inputs that were asked to train count as
-  right for it too.
-- ``majority``: our certificate, where the proxy is the commonest label of the first random ones.
-- ``threshold``: the best prefix of the learned order, had one known all answers.
+Run it with ``python -m bench.learned_cascade --data FOLDER``, where FOLDER has the ``reviews.csv`` of SemBench's film
+scenario. The inputs are its distinct reviews, one row each. What the large model says is their true sentiment. Vectors
+are those of all-MiniLM-L6-v2. Calls are in shares of the inputs, labels to train counted. BARGAIN is the package
+``bargain`` 0.1.3 with the same learned proxy, training labels and allowance. The majority label is our certificate
+where the proxy is the commonest of the first random labels.
 """
 
 from __future__ import annotations
