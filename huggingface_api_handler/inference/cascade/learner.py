@@ -23,7 +23,7 @@ RANDOM_LABELS = 100
 DOUBTFUL_LABELS = 64
 """Asked in each round after that, where the proxy is least sure."""
 TRIED_LABELS = 200
-"""If so many do not beat the commonest label, the proxy is that."""
+"""If so many do not tell more than the labels' shares do, the proxy is the commonest label."""
 MOST_STORED_LABELS = 4096
 """Stored labels that train. Each of them needs a vector."""
 LARGEST_TRAINED_SHARE = 0.25
@@ -32,6 +32,7 @@ REFUSED = -1
 """In place of a label, where the large model refused for good."""
 
 _UNKNOWN = -2
+_SMALLEST = 1e-9
 _NO_VECTOR = 0.0
 """The score of an input without one, below all others."""
 
@@ -164,10 +165,15 @@ class Learner:
             self._ask_or_freeze()
 
     def _try(self, trained: proxy.Proxy | None, labels: Ints, codes: Ints) -> None:
-        """Get all vectors if the proxy beats the commonest label; else more labels, or none."""
+        """Get all vectors if the proxy beats the labels' shares; else more labels, or none.
+
+        It beats them if its log loss, in cross-validation, is less by a standard error. A count of errors would not
+        see an order that is worth having where the commonest label is almost always the likeliest.
+        """
         majority = int(np.bincount(codes).argmax()) if len(codes) else 0
         if trained is not None:
-            gains = (codes != majority).astype(float) - trained.is_wrong
+            shares = np.bincount(codes) / len(codes)
+            gains = np.log(np.maximum(trained.likelihoods, _SMALLEST)) - np.log(shares[codes])
             if gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)):
                 self._is_believed = True
                 others = np.flatnonzero(self._labels == _UNKNOWN)

@@ -32,11 +32,13 @@ class Proxy(NamedTuple):
         weights: A row for each label, the intercept last.
         is_wrong: Whether a wrong label is told of each training input by the others.
         doubt: How many of these errors it expected.
+        likelihoods: The chance that the others give the right label of each.
     """
 
     weights: Floats
     is_wrong: npt.NDArray[np.bool_]
     doubt: float
+    likelihoods: Floats
 
     def errors(self, doubt: float) -> float:
         """How many errors to expect where the proxy itself expects so many.
@@ -155,5 +157,6 @@ def train(vectors: Floats, labels: Ints, count: int) -> Proxy:
             weights, odds = np.vstack([weights, -weights]), np.hstack([odds, -odds])
         by_others = _of_odds(odds)
         doubt = float((1 - by_others.max(axis=1)).sum())
-        proxies.append(Proxy(weights, by_others.argmax(axis=1) != labels, doubt))
+        right = by_others[np.arange(len(labels)), labels]
+        proxies.append(Proxy(weights, by_others.argmax(axis=1) != labels, doubt, right))
     return min(proxies, key=lambda each: int(each.is_wrong.sum()))

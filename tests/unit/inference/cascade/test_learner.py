@@ -139,6 +139,16 @@ def test_vectors_that_tell_nothing_are_not_bought_and_the_proxy_is_the_commonest
     assert proxy.errors_left == pytest.approx(0.3 * len(proxy.open), rel=0.25)
 
 
+def test_vectors_that_tell_the_order_are_bought_even_where_one_label_is_almost_always_the_likeliest() -> None:
+    random = np.random.default_rng(2)
+    is_doubtful = random.random(INPUTS) < 0.5
+    labels = (random.random(INPUTS) < np.where(is_doubtful, 0.4, 0.02)).astype(int)
+    rounds, _, proxy = learn(labels, embed(is_doubtful.astype(int), 0.05), accuracy=0.85)
+    assert len(rounds[0]) == RANDOM_LABELS and len(set(proxy.scores)) > 1
+    order = proxy.open[np.argsort(-proxy.scores[proxy.open])]
+    assert is_doubtful[order[:500]].mean() < 0.05
+
+
 def test_one_label_only_needs_no_more_vectors_and_no_more_labels() -> None:
     rounds, bought, proxy = learn(np.full(INPUTS, 3), embed(np.zeros(INPUTS, dtype=int), 0.5))
     assert len(rounds) == len(bought) == 1
