@@ -29,7 +29,7 @@ SEEDS = 200
 QUICK_SEEDS = 4
 CALLS_BOUND = 0.5
 FIRST_SEED = 5_000_000
-"""The stop of training was tuned on other texts and other seeds."""
+"""When to stop training was tuned on other texts and seeds. That vectors are tried by log loss was prompted by 35 of these."""
 
 
 class Reviews(NamedTuple):
