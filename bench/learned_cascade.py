@@ -29,7 +29,10 @@ SEEDS = 200
 QUICK_SEEDS = 4
 CALLS_BOUND = 0.5
 FIRST_SEED = 5_000_000
-"""When to stop training was tuned on other texts and seeds. That vectors are tried by log loss was prompted by 35 of these."""
+"""When to stop training was tuned on other texts and seeds.
+
+That vectors are tried by log loss was prompted by 35 of these seeds.
+"""
 
 
 class Reviews(NamedTuple):
