@@ -45,7 +45,6 @@ class HandedVectors:
         self._count += len(inputs)
 
     def has(self, inputs: Ints) -> npt.NDArray[np.bool_]:
-<<<<<<< HEAD
         """Whether vectors are here.
 
         Args:
@@ -54,11 +53,7 @@ class HandedVectors:
         Returns:
             True for each whose vector is.
         """
-        return np.asarray(self._place[inputs] != _NONE)
-=======
-        """Whether the vector of each of these inputs is here."""
         return np.asarray(self._row_of[inputs] != _NONE)
->>>>>>> learn
 
     def of(self, inputs: Ints) -> Floats:
         """The vectors of a few inputs, copied.
