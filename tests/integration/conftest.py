@@ -14,6 +14,7 @@ import pytest
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError, running_inference_server, running_mindsdb
 from huggingface_api_handler.demo.show import installed
 from tests.conftest import Reply, Service
+from tests.support.page_runner import write_summary
 from tests.support.postgres_server import HOW_TO_INSTALL, PostgresServer, find_programs
 
 KEY = "hf_IntegrationSecret0123456789"
@@ -24,6 +25,11 @@ MOODS = {number: "NEGATIVE" if "awful" in text else "POSITIVE" for number, text 
 FETCH_SIZE = 25
 """Rows that MindsDB reads of PostgreSQL at once: the parts of a query in parts, whose failure is told from 20 rows."""
 _POLL_INTERVAL_S = 0.2
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which blocks of the pages ran."""
+    write_summary(terminalreporter, "MindsDB and its environment")
 
 
 def rows_of(mindsdb: MindsDB, statement: str) -> list[list[Any]]:
