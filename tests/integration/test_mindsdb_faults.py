@@ -66,7 +66,7 @@ def test_a_model_dropped_while_it_is_made_does_not_break_the_others(mindsdb: Min
 
 
 def asked_while(mindsdb: MindsDB, statement: str, change: Callable[[], None]) -> list[str]:
-    """The errors of a statement that four clients repeat while something changes."""
+    """The errors of a statement that two clients repeat while something changes."""
     is_done = threading.Event()
 
     def ask() -> list[str]:
@@ -78,8 +78,8 @@ def asked_while(mindsdb: MindsDB, statement: str, change: Callable[[], None]) ->
                 errors.append(str(error))
         return errors
 
-    with ThreadPoolExecutor(4) as pool:
-        clients = [pool.submit(ask) for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        clients = [pool.submit(ask) for _ in range(2)]
         try:
             change()
         finally:
