@@ -21,7 +21,7 @@ KEY = "hf_IntegrationSecret0123456789"
 MOOD_TEXTS = {1: "I love it", 2: "awful thing", 3: "great day", 4: "awful food"}
 """The texts of the table ``reviews`` in the databases that tests make, by their ids."""
 MOODS = {number: "NEGATIVE" if "awful" in text else "POSITIVE" for number, text in MOOD_TEXTS.items()}
-"""What the model ``moods`` says of them."""
+"""What the model ``mood_model`` says of them."""
 FETCH_SIZE = 25
 """Rows that MindsDB reads of PostgreSQL at once: the parts of a query in parts, whose failure is told from 20 rows."""
 _POLL_INTERVAL_S = 0.2
@@ -137,10 +137,10 @@ def moods(mindsdb: MindsDB, mood_service: Service) -> str:
         f"CREATE ML_ENGINE mood_engine FROM huggingface_api USING endpoint = '{mood_service.url}', cache = false"
     )
     mindsdb.sql(
-        "CREATE MODEL mindsdb.moods PREDICT sentiment USING engine = 'mood_engine', task = 'text-classification', "
+        "CREATE MODEL mindsdb.mood_model PREDICT sentiment USING engine = 'mood_engine', task = 'text-classification', "
         "column = 'text', model = 'm', join_learn_process = true"
     )
-    return "mindsdb.moods"
+    return "mindsdb.mood_model"
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ def test_an_error_of_ours_reaches_the_sdk(project: Any, moods: str) -> None:
     with pytest.raises(RuntimeError, match="did you mean 'text-classification'"):
         project.models.create("bad", "y", engine="mood_engine", options={**OPTIONS, "task": "text-clasification"})
     with pytest.raises(requests.HTTPError, match="column names the column 'text', which the table does not have"):
-        project.models.get("moods").predict({"other": "x"})
+        project.models.get("mood_model").predict({"other": "x"})
 
 
 @pytest.fixture(scope="module")

@@ -52,10 +52,10 @@ def test_a_model_dropped_while_it_is_made_does_not_break_the_others(mindsdb: Min
     slow.is_asked.clear()
     slow.may_answer.clear()
     mindsdb.sql(
-        "CREATE MODEL mindsdb.short_lived PREDICT y USING engine = 'slow_to_make', task = 'embeddings', column = 'text'"
+        "CREATE MODEL mindsdb.dropped_early PREDICT y USING engine = 'slow_to_make', task = 'embeddings', column = 'text'"
     )
     assert slow.is_asked.wait(60)
-    mindsdb.sql("DROP MODEL mindsdb.short_lived")
+    mindsdb.sql("DROP MODEL mindsdb.dropped_early")
     slow.may_answer.set()
     for _ in range(3):
         assert mindsdb.sql("SELECT y FROM mindsdb.bystander WHERE text = 'awful'").rows == [["NEGATIVE"]]

@@ -52,7 +52,9 @@ def test_create_and_show_and_drop_ml_engine(mindsdb: MindsDB, mood_service: Serv
 
 
 def test_an_engine_with_models_is_not_dropped(mindsdb: MindsDB, moods: str) -> None:
-    assert "Unable to drop ml engine with active models: ['moods'" in refusal(mindsdb, "DROP ML_ENGINE mood_engine")
+    assert "Unable to drop ml engine with active models: ['mood_model'" in refusal(
+        mindsdb, "DROP ML_ENGINE mood_engine"
+    )
 
 
 def test_alter_ml_engine_is_no_statement_of_mindsdbs(mindsdb: MindsDB, mood_service: Service) -> None:
@@ -133,9 +135,13 @@ def test_finetune_makes_a_version_that_failed_and_says_why(mindsdb: MindsDB, moo
 
 
 def test_show_models_and_describe(mindsdb: MindsDB, moods: str) -> None:
-    for statement in ("SHOW MODELS WHERE name = 'moods'", "SHOW MODELS FROM mindsdb", "SELECT * FROM mindsdb.models"):
+    for statement in (
+        "SHOW MODELS WHERE name = 'mood_model'",
+        "SHOW MODELS FROM mindsdb",
+        "SELECT * FROM mindsdb.models",
+    ):
         found = mindsdb.sql(statement)
-        named = [dict(zip(found.columns, row, strict=True)) for row in found.rows if row[0] == "moods"]
+        named = [dict(zip(found.columns, row, strict=True)) for row in found.rows if row[0] == "mood_model"]
         assert [(row["ENGINE"], row["VERSION"], row["PREDICT"]) for row in named] == [
             ("huggingface_api", 1, "sentiment")
         ]
@@ -151,7 +157,7 @@ def test_a_project_has_models_and_views_of_its_own(mindsdb: MindsDB, moods: str,
     assert ["shop"] in mindsdb.sql("SHOW PROJECTS").rows
     mindsdb.sql(f"CREATE MODEL shop.moods PREDICT y USING {USING}, threshold = 0.9, {WAITS}")
     assert mood(mindsdb, "shop.moods") == "uncertain"
-    assert mindsdb.sql("SELECT sentiment FROM mindsdb.moods WHERE text = 'I love it'").rows == [["POSITIVE"]]
+    assert mindsdb.sql("SELECT sentiment FROM mindsdb.mood_model WHERE text = 'I love it'").rows == [["POSITIVE"]]
     mindsdb.sql(
         f"CREATE VIEW shop.said AS (SELECT t.id, m.y FROM {pg}.reviews AS t JOIN shop.moods AS m WHERE t.id = 1)"
     )

@@ -122,7 +122,9 @@ def test_a_common_table_expression_is_refused_and_a_subselect_is_not(mindsdb: Mi
 
 
 def test_upper_case_in_a_models_name_is_not_found(mindsdb: MindsDB, moods: str) -> None:
-    assert refusal(mindsdb, "SELECT sentiment FROM mindsdb.MOODS WHERE text = 'x'") == "Can't find model 'MOODS'"
+    assert (
+        refusal(mindsdb, "SELECT sentiment FROM mindsdb.MOOD_MODEL WHERE text = 'x'") == "Can't find model 'MOOD_MODEL'"
+    )
 
 
 @pytest.fixture
@@ -151,24 +153,24 @@ def test_a_model_reads_what_another_one_said(mindsdb: MindsDB, moods: str, stric
 
 def test_a_view_is_joined_filtered_changed_and_dropped(mindsdb: MindsDB, moods: str, pg: str) -> None:
     joined = f"SELECT t.id, m.sentiment FROM {pg}.reviews AS t JOIN {moods} AS m"
-    mindsdb.sql(f"CREATE VIEW mindsdb.felt AS ({joined})")
-    assert mindsdb.sql("SELECT id FROM mindsdb.felt WHERE sentiment = 'NEGATIVE' ORDER BY id").rows == [[2], [4]]
+    mindsdb.sql(f"CREATE VIEW mindsdb.mood_view AS ({joined})")
+    assert mindsdb.sql("SELECT id FROM mindsdb.mood_view WHERE sentiment = 'NEGATIVE' ORDER BY id").rows == [[2], [4]]
     joined_again = (
-        f"SELECT t.text, v.sentiment FROM {pg}.reviews AS t JOIN mindsdb.felt AS v ON v.id = t.id WHERE t.id = 2"
+        f"SELECT t.text, v.sentiment FROM {pg}.reviews AS t JOIN mindsdb.mood_view AS v ON v.id = t.id WHERE t.id = 2"
     )
     assert mindsdb.sql(joined_again).rows == [["awful thing", "NEGATIVE"]]
-    assert refusal(mindsdb, f"CREATE VIEW mindsdb.felt AS ({joined})") == "View already exists: felt"
-    assert "Syntax error" in refusal(mindsdb, f"CREATE OR REPLACE VIEW mindsdb.felt AS ({joined})")
-    mindsdb.sql(f"ALTER VIEW mindsdb.felt AS ({joined} WHERE t.id = 1)")
-    assert mindsdb.sql("SELECT * FROM mindsdb.felt").rows == [[1, "POSITIVE"]]
-    mindsdb.sql("DROP VIEW mindsdb.felt")
+    assert refusal(mindsdb, f"CREATE VIEW mindsdb.mood_view AS ({joined})") == "View already exists: mood_view"
+    assert "Syntax error" in refusal(mindsdb, f"CREATE OR REPLACE VIEW mindsdb.mood_view AS ({joined})")
+    mindsdb.sql(f"ALTER VIEW mindsdb.mood_view AS ({joined} WHERE t.id = 1)")
+    assert mindsdb.sql("SELECT * FROM mindsdb.mood_view").rows == [[1, "POSITIVE"]]
+    mindsdb.sql("DROP VIEW mindsdb.mood_view")
 
 
 def test_a_model_reads_a_view(mindsdb: MindsDB, moods: str, pg: str) -> None:
-    mindsdb.sql(f"CREATE VIEW mindsdb.some AS (SELECT id, text FROM {pg}.reviews WHERE id < 3)")
-    found = rows_of(mindsdb, f"SELECT t.id, m.sentiment FROM mindsdb.some AS t JOIN {moods} AS m")
+    mindsdb.sql(f"CREATE VIEW mindsdb.mood_rows AS (SELECT id, text FROM {pg}.reviews WHERE id < 3)")
+    found = rows_of(mindsdb, f"SELECT t.id, m.sentiment FROM mindsdb.mood_rows AS t JOIN {moods} AS m")
     assert sorted(found) == EACH[:2]
-    mindsdb.sql("DROP VIEW mindsdb.some")
+    mindsdb.sql("DROP VIEW mindsdb.mood_rows")
 
 
 def test_evaluate_wants_a_package_that_mindsdb_does_not_bring_and_sql_does_the_same(
