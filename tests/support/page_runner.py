@@ -194,7 +194,7 @@ def write_summary(terminal: pytest.TerminalReporter, home: str) -> None:
     """
     reports = [report for reports in terminal.stats.values() for report in reports]
     counts = [
-        count
+        int(str(count))
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, count in report.user_properties
