@@ -23,7 +23,7 @@ BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_text
 SQL_BENCHMARKS := semantic sql_memory
 
 .PHONY: demo demo-embedded test suites nightly lint checks unit unit-coverage unit-rest on-mindsdb peers faults test-faults fuzz reliability integration package \
-        test-cluster test-cluster-long redis test-local-models test-sql law test-sql-floors test-distributed \
+        test-cluster test-cluster-long redis postgres test-local-models test-sql law test-sql-floors test-distributed \
         test-distributed-floors test-spark test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all audit bench bench-quick clean
 
@@ -103,12 +103,12 @@ reliability: $(VENV)/.test
 	$(BIN)/python -m tools.reliability_report
 
 # Not beside each other: both put the handler into the one MindsDB of $(VENV), and take it out at their end.
-on-mindsdb: $(VENV)/.test redis
+on-mindsdb: $(VENV)/.test redis postgres
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory test-cluster
 
 # And what the blocks of README and docs print there; those of the other home are in test-sql.
-integration: $(VENV)/.test
+integration: $(VENV)/.test postgres
 	$(BIN)/python -m pytest tests/integration
 
 # The same SQL without MindsDB, on DuckDB 2, in an environment of its own; first, what `.[sql,local]` brings.
@@ -134,6 +134,10 @@ test-cluster-long: $(VENV)/.test redis
 # Installs redis-server where it is missing, or says how.
 redis:
 	@./tools/have_redis.sh
+
+# Installs PostgreSQL's programs where they are missing, or says how.
+postgres:
+	@./tools/have_postgres.sh
 
 # The runners on their engines, each in an environment of its own: two minutes. Spark takes longer, and runs at night.
 test-distributed:
