@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install cascade
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install cascade cascade_http
 # Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews,
 # which learned_cascade needs too.
 SQL_BENCHMARKS := semantic sql_memory

@@ -1,4 +1,4 @@
-"""The cascade through ``predict`` and a real HTTP service: the calls that the service counts, and broken promises.
+"""13. The cascade through HTTP: the calls that the service counts, and broken promises.
 
 Each seed is a table of ``bench.cascade_tables`` and an answer store of its own, whose secret makes the draws. Beside
 the calls stand those of the functions alone, on the same tables with other draws. A promise is broken where more rows

@@ -214,6 +214,18 @@ def cascade(results: JSON) -> Figure:
     return figure
 
 
+def cascade_http(results: JSON) -> Figure:
+    """Calls through HTTP beside those of the functions."""
+    cases = results["cases"][::-1]
+    figure, axes = plt.subplots(figsize=(9, 0.5 * len(cases) + 0.8), layout="constrained")
+    for row, each in enumerate(cases):
+        for shift, key, colour in ((0.2, "calls_of_functions", OTHER_COLOUR), (-0.2, "calls", OURS_COLOUR)):
+            axes.barh(row + shift, each[key], 0.38, color=colour)
+    axes.set_yticks(range(len(cases)), [f"{each['family']}, {each['target']}" for each in cases])
+    axes.set_xlabel("calls, share of the inputs: through HTTP blue, the functions alone grey")
+    return figure
+
+
 def learned_cascade(results: JSON) -> Figure:
     """How many calls it took, over all seeds."""
     figure, axes = plt.subplots(figsize=(9, 3.2), layout="constrained")
@@ -245,6 +257,7 @@ PLOTS: dict[str, Callable[[JSON], Figure]] = {
         sql_memory,
         cascade,
         learned_cascade,
+        cascade_http,
     )
 }
 """By the module of the benchmark, in the order of the page."""
