@@ -7,6 +7,7 @@ module is tests/sql/test_documents.py. ``tests/support/page_blocks.py`` says how
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,8 @@ from huggingface_api_handler.cli.sql.output import write_result
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, SQLError
 from huggingface_api_handler.demo.sql_script import created_model, statements
 from tests.support.page_blocks import Page
-from tests.support.page_runner import PageRun, Terminal, chosen_pages, folder_of_page, table_file
+from tests.support.page_runner import RAN, PageRun, Record, Terminal, chosen_pages, folder_of_page, table_file
 from tests.support.page_service import page_service
-
-_OTHER_PROJECTS = ("files", "information_schema", "log")
 
 
 class MindsDBRows:
@@ -67,7 +66,7 @@ class PageInMindsDB:
             try:
                 self._run(self._with_own_names(statement))
             except SQLError as error:
-                print(self._with_names_of_page(str(error)))
+                sys.stdout.write(self._with_names_of_page(f"{error}\n"))
                 return False
         return True
 
@@ -83,7 +82,7 @@ class PageInMindsDB:
         elif result.columns:
             out = Terminal()
             write_result(MindsDBRows(result.columns, result.rows), "table", out)
-            print(self._with_names_of_page(out.getvalue()), end="")
+            sys.stdout.write(self._with_names_of_page(out.getvalue()))
 
     def _with_own_names(self, statement: str) -> str:
         text = re.sub(r"\bmindsdb\.", f"{self._prefix}.", statement)
@@ -108,11 +107,15 @@ def tables() -> set[str]:
 
 @pytest.mark.parametrize("page", chosen_pages("mindsdb"), ids=lambda page: page.name)
 def test_the_blocks_of_a_page_print_what_it_shows(
-    page: Page, checkout: Path, request: pytest.FixtureRequest, tables: set[str], monkeypatch: pytest.MonkeyPatch
+    page: Page,
+    checkout: Path,
+    request: pytest.FixtureRequest,
+    tables: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
 ) -> None:
     blocks = page.of("mindsdb")
     local_server: str = request.getfixturevalue("inference")
-
     with page_service(page, local_server, monkeypatch) as url:
         if not any(block.language == "sql" for block in blocks):
             faults = PageRun(page, _no_sql, url, checkout).faults(blocks)
@@ -123,6 +126,7 @@ def test_the_blocks_of_a_page_print_what_it_shows(
                 tables.add(name)
             with PageInMindsDB(mindsdb, page) as home:
                 faults = PageRun(page, home.run, url, checkout).faults(blocks)
+    record_property(RAN, len(blocks))
     assert not page.faults, "\n".join(page.faults)
     assert not faults, "\n\n".join(faults)
 

@@ -215,22 +215,18 @@ def _without(indent: str, text: str) -> str:
     return "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
 
 
-def summary(pages: Iterable[Page]) -> str:
-    """Say how many blocks run in which home, and which are skipped for which reason.
+def skipped(pages: Iterable[Page]) -> list[str]:
+    """Say which blocks are skipped, and for which reason.
 
     Args:
         pages: Of which it is said.
 
     Returns:
-        Some lines.
+        A line for each reason.
     """
-    found = [(page, block) for page in pages for block in page.blocks]
-    counts = {home: sum(home in block.homes for _, block in found) for home in HOMES}
-    lines = [f"blocks of the pages: {', '.join(f'{count} in {home}' for home, count in counts.items() if count)}"]
     reasons: dict[str, list[str]] = {}
-    for page, block in found:
-        if block.reason:
-            reasons.setdefault(block.reason, []).append(f"{page.name}:{block.line}")
-    lines.append(f"  skipped: {sum(map(len, reasons.values()))}")
-    lines += [f"    {', '.join(places)}: {reason}" for reason, places in reasons.items()]
-    return "\n".join(lines)
+    for page in pages:
+        for block in page.blocks:
+            if block.reason:
+                reasons.setdefault(block.reason, []).append(f"{page.name}:{block.line}")
+    return [f"{', '.join(where)}: {reason}" for reason, where in reasons.items()]

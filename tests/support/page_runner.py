@@ -39,6 +39,12 @@ _NO_ENDPOINT = re.compile(r"\bapi_key(?:_env)? = '[^']*'")
 _USAGE = re.compile(r"^  \S+: [\d,]+ requests?, [\d,]+ of [\d,]+ inputs stored.*\n", re.MULTILINE)
 """What the shell says of the models behind a statement. A page would repeat it with each."""
 
+RAN = "blocks that ran"
+"""The property of a test's report that counts them."""
+
+Record = Callable[[str, object], None]
+"""Tells a property of a test, as pytest's fixture ``record_property`` does."""
+
 RunSQL = Callable[[str], bool]
 """Runs statements, prints what a terminal shows of them, and says whether all ran."""
 
@@ -109,7 +115,7 @@ class PageRun:
         try:
             exec(compile(text, "page", "exec"), self._names)
         except Exception as error:
-            print("".join(traceback.format_exception_only(error)).strip())
+            sys.stdout.write("".join(traceback.format_exception_only(error)))
             return False
         return True
 
@@ -125,7 +131,7 @@ class PageRun:
             timeout=_SHELL_TIMEOUT_S,
             check=False,
         )
-        print(done.stdout, end="")
+        sys.stdout.write(done.stdout)
         return done.returncode == 0
 
 
@@ -177,6 +183,28 @@ def folder_of_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("COLUMNS", COLUMNS)
     monkeypatch.chdir(checkout)
     yield checkout
+
+
+def write_summary(terminal: pytest.TerminalReporter, home: str) -> None:
+    """Say at the end how many blocks ran in a home, and which are skipped for which reason.
+
+    Args:
+        terminal: That it is written to.
+        home: The home. Tests tell what they ran by the property that ``ran`` names.
+    """
+    reports = [report for reports in terminal.stats.values() for report in reports]
+    counts = [
+        int(str(count))
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, count in report.user_properties
+        if name == RAN
+    ]
+    if counts:
+        reasons = page_blocks.skipped(map(page_blocks.read_page, page_blocks.page_paths()))
+        terminal.write_line(f"{sum(counts)} blocks of {len(counts)} pages ran in {home}. Skipped in every home:")
+        for reason in reasons:
+            terminal.write_line(f"  {reason}")
 
 
 def table_file(name: str) -> Path:
