@@ -55,6 +55,7 @@ FOREIGN = {
     "future",
     "ray",
     "spark",
+    "psycopg",
 }
 """First words of dotted names that are SQL, a variable of an example, another package's, or a table of pyproject.toml."""
 
