@@ -174,9 +174,9 @@ servers: $(VENV)/.test
 	$(BIN)/python -m tools.servers_report
 
 # The site of the documentation in build/site, strictly: a link, an anchor or a page that is missing fails. Nothing is asked
-# of another machine for it, and the pages load nothing from elsewhere.
+# of another machine for it, and the pages load nothing from elsewhere. (With --quiet mkdocs counts no warnings.)
 docs: $(VENV)-docs/.made
-	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
 
 # That, and what a person sees of it: each page and the search in Chromium, at two widths, with pictures in build/site-shots.
 test-docs: docs

@@ -37,7 +37,15 @@ TUTORIALS = "tutorials/"
 ASSETS = {"assets/icon.svg": "icon.svg"}
 """File of the site -> file of the repository."""
 
-LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "object": "data"}
+LOADED = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+    "object": "data",
+}
 """Elements that a browser loads by itself, with the attribute that says from where."""
 LOADED_LINKS = {"stylesheet", "icon", "preload", "preconnect", "dns-prefetch", "prefetch", "manifest", "modulepreload"}
 
