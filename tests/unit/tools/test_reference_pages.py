@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.lifecycle import DESCRIPTIONS
 from huggingface_api_handler.tasks import TASKS
-from tools import environment_variables, reference_tables, write_reference
+from tools import diagrams, environment_variables, generated, reference_tables, write_reference
 from tools.environment_variables import MEANINGS, OF_LIBRARIES, variables_read
 from tools.generated import ROOT
 
@@ -68,3 +69,13 @@ def test_each_table_and_column_of_describe_is_on_the_page() -> None:
 def test_an_unknown_reference_is_an_error() -> None:
     with pytest.raises(KeyError):
         write_reference.filled("<!-- reference: nothing -->\n<!-- /reference -->\n")
+
+
+def test_each_test_that_the_guarantees_name_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/explanation/guarantees.md").read_text("utf-8"))
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
+    assert missing == [] and len(named) >= 20
+
+
+def test_the_diagrams_are_what_the_tool_would_draw() -> None:
+    assert generated.outdated(diagrams.files()) == [], "run `python -m tools.diagrams`"
