@@ -112,7 +112,7 @@ def commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
 
 
 def _command_section(name: str, text: str, command: argparse.ArgumentParser) -> str:
-    lines = [f"### {name}", "", text, "", "```sh", f"{PROGRAM} {name}{_positionals(command)}", "```"]
+    lines = [f"### {name}", "", text, "", "```", f"{PROGRAM} {name}{_positionals(command)}", "```"]
     actions = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
     if actions:
         lines += ["", "| argument | meaning |", "|---|---|"]
