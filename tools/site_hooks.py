@@ -33,6 +33,9 @@ PROJECT_PAGES = (
     "training/README.md",
 )
 PROJECT_FOLDER = "project/"
+PROJECT_BOOST = 0.3
+"""Of them in the search, where a page of docs/ says the same."""
+
 TUTORIALS = "tutorials/"
 ASSETS = {"assets/icon.svg": "icon.svg"}
 """File of the site -> file of the repository."""
@@ -132,6 +135,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     Returns:
         The page with other links.
     """
+    if page.file.src_uri.startswith(PROJECT_FOLDER):
+        page.meta["search"] = {"boost": PROJECT_BOOST}
+    if page.parent is None and not page.meta.get("hide"):
+        page.meta["hide"] = ["navigation"]  # of one page, at the side
     parts = _CODE.split(markdown)
     parts[::2] = [_LINK.sub(lambda link: _relinked(link, page.file.src_uri), part) for part in parts[::2]]
     # A link whose text is code was cut by the split, so what is left of these is looked for in the whole.
