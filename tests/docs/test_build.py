@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from mkdocs.utils import yaml_load
 
 from tools import site_docstrings, site_hooks
 from tools.generated import ROOT
@@ -22,8 +23,7 @@ def build(
     folder: Path, pages: dict[str, str], nav: tuple[str, ...] = ("index.md",)
 ) -> subprocess.CompletedProcess[str]:
     """Build a small site with the hooks and the strictness of ours."""
-    ours = (ROOT / "mkdocs.yml").read_text("utf-8")
-    validation = yaml.safe_load(ours[ours.index("validation:") : ours.index("# `tutorials/`")])
+    validation = yaml_load((ROOT / "mkdocs.yml").read_text("utf-8"))["validation"]
     for name, text in pages.items():
         (folder / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "docs" / name).write_text(text)
@@ -36,9 +36,9 @@ def build(
         "use_directory_urls": False,
         "hooks": [str(ROOT / "tools" / "site_hooks.py")],
         "nav": [{name: name} for name in (*nav, *(f"project/{page}" for page in site_hooks.PROJECT_PAGES))],
-        **validation,
+        "validation": validation,
     }
-    (folder / "mkdocs.yml").write_text(yaml.safe_dump(config))
+    (folder / "mkdocs.yml").write_text(json.dumps(config))
     return subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict"],
         check=False,
