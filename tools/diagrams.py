@@ -82,7 +82,7 @@ class Diagram:
     arrows: Sequence[tuple[str, str, str]]
 
 
-ROW = Diagram(
+ROW_DIAGRAM = Diagram(
     "A row's way: cell, input, stored answer or request, answer, prediction",
     {
         "cell": Box(0, 0, ("A row's cell", "NULL and blank are", "never sent")),
@@ -109,7 +109,7 @@ ROW = Diagram(
     ],
 )
 
-FLOW_CONTROL = Diagram(
+FLOW_CONTROL_DIAGRAM = Diagram(
     "How requests are paced: one first, then more, a pause on a 429, a trial when the service is away",
     {
         "first": Box(0, 0, ("One request", "a wrong key costs", "no more")),
@@ -130,7 +130,7 @@ FLOW_CONTROL = Diagram(
     ],
 )
 
-ANSWER_STORE = Diagram(
+ANSWER_STORE_DIAGRAM = Diagram(
     "Two queries with an equal row: one claims it and asks, the other finds the stored answer",
     {
         "one": Box(0, 0, ("Query A", "claims the row's key")),
@@ -148,7 +148,7 @@ ANSWER_STORE = Diagram(
     ],
 )
 
-SECURITY = Diagram(
+SECURITY_DIAGRAM = Diagram(
     "Where the key may go: to the engine's endpoint or to Hugging Face, and to nothing that a cell or a model names",
     {
         "writer": Box(0, 0, ("Who writes SQL", "names models, tables,", "a model's endpoint")),
@@ -167,7 +167,7 @@ SECURITY = Diagram(
     ],
 )
 
-LAYERS = Diagram(
+LAYERS_DIAGRAM = Diagram(
     "Folders of the package: each imports those right of it and below it, and none the other way",
     {
         "cli": Box(0, 0, ("cli, demo", "commands")),
@@ -193,11 +193,11 @@ LAYERS = Diagram(
 )
 
 DIAGRAMS = {
-    "row": ROW,
-    "flow_control": FLOW_CONTROL,
-    "answer_store": ANSWER_STORE,
-    "security": SECURITY,
-    "layers": LAYERS,
+    "row": ROW_DIAGRAM,
+    "flow_control": FLOW_CONTROL_DIAGRAM,
+    "answer_store": ANSWER_STORE_DIAGRAM,
+    "security": SECURITY_DIAGRAM,
+    "layers": LAYERS_DIAGRAM,
 }
 
 

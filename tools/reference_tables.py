@@ -21,7 +21,7 @@ from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.tasks import TASKS, Task
 
 _EXAMPLE_LABELS = ["a", "b"]
-_SEVERAL = ("values", "fields", "whole table")
+_SEVERAL_COLUMNS = ("values", "fields", "whole table")
 """Data types of arguments that name several columns."""
 
 _USAGE_NAMES = {"waits": "rate_limit_waits", "stored": "cache_hits"}
@@ -80,7 +80,7 @@ def _output(task: Task) -> dict[str, str]:
     using: dict[str, object] = {"task": task.name, "model": "owner/name", "target": "p"}
     for column in task.columns:
         if column.required or column.argument in ("column", "table_column"):
-            several = column.data_type in _SEVERAL
+            several = column.data_type in _SEVERAL_COLUMNS
             using[column.argument] = _EXAMPLE_LABELS if several else f"of_{column.argument}"
     if "candidate_labels" in {*task.required_parameters, *task.arguments}:
         using["candidate_labels"] = _EXAMPLE_LABELS
