@@ -115,7 +115,8 @@ def hindsight(table: Table, accuracy: float, delta: float, seed: bytes) -> int:
         seed: Of the draws.
     """
     order = np.argsort(-table.scores, kind="stable")
-    looks, drawn_at = draw(table.counts[order], uniforms(seed, len(order))[order], accuracy, delta)
+    spare = allowance(int(table.counts.sum()), accuracy)
+    looks, drawn_at = draw(table.counts[order], uniforms(seed, len(order))[order], spare, delta)
     wrong = table.wrong[order]
     spared = 0
     for number, look in enumerate(looks):

@@ -16,17 +16,17 @@ from .config.normalize import Using, as_map
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings
 from .errors import HuggingFaceAPIError, InputError, MissingArgumentError
-from .inference.runtime.dataframe import predict_frame
+from .inference.dataframe import predict_frame
 from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .lifecycle import Target
+from .ml_engines import SCOPE_KEY, find_engine
 from .select_statement import input_frame, min_failures, refuse_budget_in_parts, refuse_to_be_kept
 from .task_queue import refuse_lost_rows, result_awaited
 
 # Keys in MindsDB's storages, which models of earlier versions have.
 _USING_KEY = "using"
 _DISCOVERY_KEY = "served"
-_SCOPE_KEY = "scope"
 
 MindsDBArgs = Mapping[str, object]
 """What MindsDB hands to a verb: ``using``, the USING clause, beside arguments of its own."""
@@ -66,7 +66,7 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
         """
         with _verb():
             lifecycle.checked_engine(connection_args, default_session())
-            self.engine_storage.json_set(_SCOPE_KEY, {"id": lifecycle.new_engine_id()})
+            self.engine_storage.json_set(SCOPE_KEY, {"id": lifecycle.new_engine_id()})
 
     def update_engine(self, connection_args: Using) -> None:
         """Take a new key or address. Stored answers stay this engine's.
@@ -141,7 +141,9 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
             with cancellation(in_threads="threads" in overrides) as cancel:
                 engine = _engine(self.engine_storage)
                 discovered = self._discovered()
-                model = lifecycle.selected_settings(self._using(), overrides, discovered, engine, default_session())
+                model = lifecycle.selected_settings(
+                    self._using(), overrides, discovered, engine, default_session(), find_engine
+                )
                 refuse_budget_in_parts(overrides, model)
                 frame = input_frame(df, model)
                 scope, fewest = self._scope(discovered), min_failures(overrides)
@@ -189,10 +191,10 @@ class HuggingFaceInferenceAPIHandler(BaseMLEngine):  # type: ignore[misc]  # Min
 
     def _scope(self, discovered: Mapping[str, object]) -> Scope:
         """Whose answers and usage these are, by ids of our own: MindsDB reuses the numbers of what is dropped."""
-        stored = self.engine_storage.json_get(_SCOPE_KEY)
+        stored = self.engine_storage.json_get(SCOPE_KEY)
         if not stored:
             stored = {"id": lifecycle.new_engine_id()}
-            self.engine_storage.json_set(_SCOPE_KEY, stored)
+            self.engine_storage.json_set(SCOPE_KEY, stored)
         return lifecycle.scope_of(stored["id"], discovered)
 
     def _discovered(self) -> dict[str, object]:
@@ -231,7 +233,7 @@ def _new_model(
 ) -> tuple[dict[str, object], ModelSettings]:
     """The arguments to store, with what was filled in, and the settings made of them."""
     try:
-        return lifecycle.new_model(target, _using_of(args), engine)
+        return lifecycle.new_model(target, _using_of(args), engine, find_engine)
     except MissingArgumentError as error:  # RETRAIN looks the same from here
         raise InputError(
             f"{error}. In RETRAIN ... USING give all arguments again: MindsDB puts them in the place of the former ones"

@@ -13,6 +13,7 @@ import orjson
 import pandas as pd
 
 from .config.normalize import Using
+from .config.proxies import FindEngine
 from .config.reference import arguments_of
 from .config.settings import EngineSettings, ModelSettings
 from .config.validation import engine_settings, merge_select_overrides, model_settings
@@ -63,13 +64,16 @@ def new_engine_id() -> str:
     return secrets.token_hex(_ENGINE_ID_BYTES)
 
 
-def new_model(target: Target, using: Using, engine: EngineSettings) -> tuple[dict[str, object], ModelSettings]:
+def new_model(
+    target: Target, using: Using, engine: EngineSettings, find_engine: FindEngine | None = None
+) -> tuple[dict[str, object], ModelSettings]:
     """Check the arguments of CREATE MODEL.
 
     Args:
         target: the column that PREDICT names.
         using: the USING clause.
         engine: the settings of the engine.
+        find_engine: finds the engine that ``cascade`` names.
 
     Returns:
         The arguments to store, with what was filled in, and the settings made of them.
@@ -84,8 +88,10 @@ def new_model(target: Target, using: Using, engine: EngineSettings) -> tuple[dic
     model = using.get("model", using.get("model_name"))
     if "task" not in using and isinstance(model, str):
         using["task"] = task_of(model, engine)
-    settings = model_settings({**using, "target": name or "prediction"}, engine)
+    settings = model_settings({**using, "target": name or "prediction"}, engine, find_engine=find_engine)
     is_public_only(settings.endpoint, engine)  # refuses a private address, before anything is recorded
+    if (proxy := settings.proxy) is not None:
+        is_public_only(proxy.model.endpoint, proxy.engine or engine)
     checked = {"task": settings.task, "model": settings.model, "target": settings.target}
     return {**using, **checked, **settings.columns}, settings
 
@@ -121,7 +127,12 @@ def scope_of(engine_id: str, discovered: Mapping[str, object]) -> Scope:
 
 
 def selected_settings(
-    using: Using, overrides: Using, discovered: Mapping[str, object], engine: EngineSettings, session: Session
+    using: Using,
+    overrides: Using,
+    discovered: Mapping[str, object],
+    engine: EngineSettings,
+    session: Session,
+    find_engine: FindEngine | None = None,
 ) -> ModelSettings:
     """The settings of a model in one SELECT.
 
@@ -131,6 +142,7 @@ def selected_settings(
         discovered: what ``discover`` gave, which the session is told.
         engine: the settings of the engine.
         session: asks the model.
+        find_engine: finds the engine that ``cascade`` names.
 
     Returns:
         The settings, with what the SELECT overrides.
@@ -139,7 +151,7 @@ def selected_settings(
         InputError: an argument of the SELECT is wrong, or may not change there.
     """
     session.servers.restore(cast(Discovery, discovered), engine)
-    return model_settings(merge_select_overrides(using, overrides), engine, statement="SELECT")
+    return model_settings(merge_select_overrides(using, overrides), engine, statement="SELECT", find_engine=find_engine)
 
 
 def describe(

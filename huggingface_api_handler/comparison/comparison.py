@@ -11,9 +11,9 @@ import pandas as pd
 from ..config.normalize import Using, suggest
 from ..errors import HuggingFaceAPIError, InputError
 from ..inference import Settings, predict_tables
+from ..inference.cascade.dry_run import count_all
 from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
-from ..inference.runtime.dry_run import count_all
 from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from .candidates import Candidate, GivenModel, candidates

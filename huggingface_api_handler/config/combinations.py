@@ -34,7 +34,8 @@ def validate_combination(settings: ModelSettings) -> None:
 
 
 def _refuse_colliding_fields(settings: ModelSettings) -> None:
-    reserved = {settings.target, *(f"{settings.target}_{suffix}" for suffix in ("confidence", "explain", "error"))}
+    suffixes = ("confidence", "explain", "error", *(("model",) if settings.cascade is not None else ()))
+    reserved = {settings.target, *(f"{settings.target}_{suffix}" for suffix in suffixes)}
     colliding = reserved & set(settings.output_fields)
     if colliding:
         raise InputError(

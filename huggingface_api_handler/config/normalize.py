@@ -49,7 +49,7 @@ def normalize(using: Using | None) -> dict[str, object]:
         name = canonical_name(str(raw_name))
         if raw_value is None:
             continue
-        is_json = name in ("parameters", "options") and isinstance(raw_value, str)
+        is_json = name in ("parameters", "options", "cascade") and isinstance(raw_value, str)
         value = json_object(name, str(raw_value)) if is_json else raw_value
         for inner, inner_value in value.items() if isinstance(value, Mapping) else ():
             refuse_unsendable(f"{name}.{inner}" if isinstance(inner, str) else name, inner_value)

@@ -12,8 +12,8 @@ from ..tasks import Column, Task, parameters_of
 from ..tasks.schemas import sql_type
 from .settings import ModelSettings
 
-NOT_ARGUMENTS = frozenset({"target", "columns"})
-"""Fields of ``ModelSettings`` that no USING clause names: PREDICT and the column arguments fill them."""
+NOT_ARGUMENTS = frozenset({"target", "columns", "proxy"})
+"""Fields of ``ModelSettings`` that no USING clause names: PREDICT, column arguments and ``cascade`` fill them."""
 
 _OF_LONG_TEXTS = frozenset({"long_text", "max_chunks"})
 """What every task takes, and does nothing where a text is not asked in parts."""

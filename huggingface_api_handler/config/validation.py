@@ -6,10 +6,10 @@ Every error is an ``InputError`` that names the argument, the value where it is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ..errors import InputError, MissingArgumentError
 from ..redaction import preview
@@ -28,9 +28,11 @@ from .normalize import (
     task_named,
 )
 from .policies import POLICIES
+from .proxies import FindEngine, with_proxy
 from .request_parameters import check_parameters
 from .settings import EngineSettings, ModelSettings
 from .types import Int, Usd, parse_list
+from .validated import validated
 
 MINDSDB_ARGUMENTS = frozenset(
     {
@@ -48,19 +50,16 @@ MINDSDB_ARGUMENTS = frozenset(
 )
 """MindsDB's own arguments of CREATE MODEL and SELECT, which reach the handler beside ours."""
 
+_NOT_IN_CASCADE_OF_SELECT = ("provider", "endpoint", "prices")
+
 NOT_IN_SELECT = ("engine", "task", "model", "provider", "endpoint", "prices")
 """Arguments that a SELECT ... USING may not override: another model is meant, or a budget would count otherwise."""
 
-_MAY_HOLD_SECRETS = frozenset({*KEY_NAMES, "store"})
-"""Arguments whose value no error shows."""
-
 _SEVERAL_COLUMNS = ("values", "fields", "whole table")
-_MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options"}
+_MODEL_FIELDS = set(ModelSettings.model_fields) - {"columns", "parameters", "options", "proxy"}
 _COLUMN_ARGUMENTS = {column.argument for task in TASKS.values() for column in task.columns}
 _TASK_ARGUMENTS: frozenset[str] = frozenset().union(*(task.arguments for task in TASKS.values()))
 _FOR_EVERY_TASK = _MODEL_FIELDS - _TASK_ARGUMENTS - {"task", "target"}
-
-_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 class _Arguments(NamedTuple):
@@ -96,7 +95,7 @@ def engine_settings(using: Using | None) -> EngineSettings:
     keys = [name for name in KEY_NAMES if name in arguments]
     if len(keys) > 1:
         raise InputError(f"CREATE ML_ENGINE got the key twice, as {keys[0]} and as {keys[1]}. Give one of them")
-    settings = _validated(EngineSettings, arguments, "CREATE ML_ENGINE")
+    settings = validated(EngineSettings, arguments, "CREATE ML_ENGINE")
     if settings.provider and settings.endpoint:
         raise InputError(
             "give endpoint or provider, not both: an endpoint is a server, a provider one of Hugging Face's partners"
@@ -115,7 +114,11 @@ def engine_settings(using: Using | None) -> EngineSettings:
 
 
 def model_settings(
-    using: Using | None, engine: EngineSettings | None = None, *, statement: str = "CREATE MODEL"
+    using: Using | None,
+    engine: EngineSettings | None = None,
+    *,
+    statement: str = "CREATE MODEL",
+    find_engine: FindEngine | None = None,
 ) -> ModelSettings:
     """Check the arguments of CREATE MODEL, with ``target`` among them, or of another statement that takes them.
 
@@ -123,6 +126,7 @@ def model_settings(
         using: The USING clause, or None.
         engine: Where requests go: text generation with no endpoint is chat, as Hugging Face's router serves it.
         statement: What the person wrote, for the errors.
+        find_engine: Finds the engine that ``cascade`` names; None where it is looked for later.
 
     Returns:
         The settings, with the task's default model where none was given.
@@ -136,6 +140,7 @@ def model_settings(
     """
     arguments = normalize(using)
     refuse_key(arguments)
+    cascade = arguments.pop("cascade", False)
     task = _task(arguments, engine)
     if "model" not in arguments:
         endpoint = arguments.get("endpoint") or (engine.endpoint if engine else None)
@@ -143,9 +148,11 @@ def model_settings(
     elif str(arguments["model"]).startswith("/") and _is_in_address(arguments.get("endpoint"), engine):
         raise InputError("model must be a name such as 'owner/name'. A path is for an endpoint of one model")
     fields, columns, parameters = _partition_arguments(task, arguments)
-    settings = _validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
+    settings = validated(ModelSettings, {**fields, "task": task.name, "columns": columns}, statement)
     checked = check_parameters(task, parameters, settings.columns)
     settings = settings.model_copy(update={"parameters": checked})
+    if cascade is not False:
+        settings = with_proxy(settings, {**arguments, "task": task.name}, cascade, engine, find_engine, model_settings)
     validate_combination(settings)
     return settings
 
@@ -177,15 +184,20 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
             )
     stored = normalize(using)
     _refuse_other_task(stored, overrides)
-    for name in ("parameters", "options"):
+    refused = [name for name in _NOT_IN_CASCADE_OF_SELECT if name in as_map(overrides.get("cascade") or None)]
+    if refused:
+        raise InputError(
+            f"{refused[0]} of a cascade cannot come in a SELECT; CREATE MODEL sets it. Name an engine instead: "
+            "cascade = {'engine': '...'}"
+        )
+    for name in ("parameters", "options", "cascade"):
         base, changes = stored.get(name), overrides.get(name)
         if isinstance(base, dict) and isinstance(changes, dict):
             overrides[name] = {**base, **changes}
     for name in _Limits.model_fields:
         if name in stored and name in overrides:
             limits = [
-                getattr(_validated(_Limits, {name: arguments[name]}, "USING"), name)
-                for arguments in (stored, overrides)
+                getattr(validated(_Limits, {name: arguments[name]}, "USING"), name) for arguments in (stored, overrides)
             ]
             overrides[name] = min(limits)
     return {**stored, **overrides}
@@ -319,16 +331,3 @@ def _column_names(argument: str, value: object) -> list[str]:
             f"{argument} must be a list of columns, such as {argument} = ['first', 'second'], got {preview(value)}"
         )
     return names
-
-
-def _validated(kind: type[_Settings], values: Using, statement: str) -> _Settings:
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    except RecursionError:
-        raise InputError(f"{statement}: an argument is nested too deeply") from None
-    name = str(problem["loc"][0]) if problem["loc"] else "USING"
-    message = problem["msg"].removeprefix("Value error, ")
-    value = "" if name in _MAY_HOLD_SECRETS else f", got {preview(values.get(name))}"
-    raise InputError(f"{statement}: {name}: {message}{value}")

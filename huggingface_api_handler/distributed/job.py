@@ -62,6 +62,10 @@ class Job:
             del engine  # which holds the key as text, where a crash report would print it
         if parts != 1:
             _refuse_in_parts(settings)
+        model = settings.model
+        if model.cascade is not None and parts is not None:
+            model = model.model_copy(update={"cascade": model.cascade.of_each(parts)})
+            settings = settings._replace(model=model)
         names = list(columns)
         read_inputs(settings.model.definition, pd.DataFrame(columns=names, dtype=object), settings.model)
         return cls(settings, parts)

@@ -10,22 +10,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from ..config.normalize import Using
+from ..config.normalize import Using, as_map
+from ..config.proxies import FindEngine, NamedEngine
 from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings, model_settings
 from ..errors import InputError
+from ..redaction import preview
+from .cascade.run import predict_frames
 from .runtime.columns import column_types
 from .runtime.context import Query
 from .runtime.frames import open_frame
 from .runtime.query_run import Cancel, Progress
 from .runtime.session import ConcurrencyLimiter, Session
-from .runtime.stream import predict_frames
 from .storage.scope import NamedScope, Scope
 from .telemetry.hooks import InferenceHook
 
@@ -181,8 +183,30 @@ def checked_settings(using: Using, engine: Using | None) -> Settings:
         raise error.with_traceback(None) from None
     finally:
         del engine_using, engine
-    model = model_settings(using, checked, statement="using")
+    using, find_engine = _with_own_engine(using)
+    model = model_settings(using, checked, statement="using", find_engine=find_engine)
     return Settings(model, checked, NamedScope(str(name)) if name is not None else None)
+
+
+def _with_own_engine(using: Using) -> tuple[Using, FindEngine]:
+    """The arguments with a name in place of the engine that ``cascade`` brings as a map, which may hold a key."""
+    cascade = as_map(using).get("cascade")
+    given = cascade.get("engine") if isinstance(cascade, Mapping) else None
+
+    def find(name: str) -> NamedEngine:
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"cascade: the engine {preview(name)} has a name in SQL. From Python give a map of its arguments: "
+                "{'engine': {'endpoint': '...'}}"
+            )
+        try:
+            return NamedEngine(engine_settings(given))
+        except InputError as error:
+            raise error.with_traceback(None) from None
+
+    if isinstance(cascade, Mapping) and isinstance(given, Mapping):
+        using = {**using, "cascade": {**cascade, "engine": "the map given"}}
+    return using, find
 
 
 def predict_tables(

@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pandas as pd
 
+from ..inference.cascade.run import predict_frames
 from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
 from ..inference.runtime.query_run import Progress
 from ..inference.runtime.session import Session
-from ..inference.runtime.stream import predict_frames
 from .model_joins import JoinedModel
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import InputError
+from ..inference.cascade.dry_run import count_all
 from ..inference.pricing.estimate import NOTHING, Estimate
 from ..inference.pricing.prices import PriceList
 from ..inference.pricing.spending import Range
-from ..inference.runtime.dry_run import Counted, count_all
+from ..inference.runtime.dry_run import Counted
 from .asking import Asker
 from .database import Database
 from .model_joins import DryQuery, JoinedModel

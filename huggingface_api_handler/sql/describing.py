@@ -27,7 +27,7 @@ _MODEL_COLUMNS = ("name", "engine", "project", "active", "version", "status", "p
 _MODEL_TYPES = ("VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN", "INTEGER", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
 _ENGINE_COLUMNS = ("name", "handler", "connection_data")
 _ENGINE_TYPES = ("VARCHAR", "VARCHAR", "JSON")
-_USAGE_TEXTS = ("model", "query", "request_id", "sha", "errors", "failovers", "usd_note")
+_USAGE_TEXTS = ("model", "query", "request_id", "sha", "errors", "failovers", "usd_note", "cascade")
 """Columns of ``huggingface.usage`` that are texts. Those of seconds and dollars are numbers, all else is counted."""
 
 _MEASURED = re.compile("seconds|^usd")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..inference.cascade.dry_run import count_all
 from ..inference.pricing.estimate import NOTHING
 from ..inference.pricing.estimate import Estimate as CostEstimate
-from ..inference.runtime.dry_run import Counted, count_all
+from ..inference.runtime.dry_run import Counted
 from .database import Database
 from .input_queries import InputQuery
 from .model_joins import DryQuery, JoinedModel
@@ -96,7 +97,7 @@ class Estimates(Predictions):
             counted, cost = count_all(self._frames(table, numbered, names, total), self._dry_query(table.model))
         self._drop(numbered)
         at_least = f"at least: LIMIT may take more of {inputs.candidates:,} rows" if inputs.candidates else None
-        notes = "; ".join(each for each in (at_least, cost.unknown) if each)
+        notes = "; ".join(each for each in (at_least, counted.note, cost.unknown) if each)
         shown = counted.stored, counted.requests, counted.seconds, *(cost.usd or (None, None)), notes or None
         self.found.append(Estimate(table.model.name, rows, total, *shown))
 

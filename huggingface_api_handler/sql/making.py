@@ -11,7 +11,7 @@ from ..redaction import preview
 from .catalog import Catalog
 from .catalog_items import Engine, Model
 from .describing import model_rows
-from .models import settings_of
+from .models import finder, settings_of
 from .parsing import arguments_of, model_name, parsed, plain_name
 from .result import Result
 
@@ -137,7 +137,7 @@ def _made(
 ) -> Model:
     connection.trust.refuse_foreign(engine)
     settings = settings_of(engine, connection)
-    stored, model = lifecycle.new_model(target, arguments, settings)
+    stored, model = lifecycle.new_model(target, arguments, settings, finder(connection))
     discovered = lifecycle.discover(settings, model, connection.session)
     return Model(name, version, engine.name, str(discovered["id"]), stored, discovered, active)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import lifecycle
 from ..config.normalize import KEY_NAMES, Using
+from ..config.proxies import FindEngine, NamedEngine
 from ..config.settings import EngineSettings, ModelSettings
 from ..config.validation import engine_settings
 from ..errors import InputError
@@ -100,11 +101,33 @@ def bind_model(model: Model, using: Using | None, connection: Connection) -> Bou
     engine = connection.catalog.engine_of(model)
     connection.trust.refuse_foreign(engine, model)
     settings = settings_of(engine, connection)
-    selected = lifecycle.selected_settings(model.arguments, using or {}, model.discovery, settings, connection.session)
+    find = finder(connection)
+    selected = lifecycle.selected_settings(
+        model.arguments, using or {}, model.discovery, settings, connection.session, find
+    )
     scope = lifecycle.scope_of(engine.id, {"id": model.id})
     is_free = _is_local(engine.arguments) and not (selected.endpoint or selected.provider or settings.provider)
     prices = FREE_OF_CHARGE if is_free else prices_of(model.discovery.get("prices"), settings, selected)
     return BoundModel(model.name, model.version, selected, settings, scope, prices)
+
+
+def finder(connection: Connection) -> FindEngine:
+    """What finds the engine that ``cascade`` names.
+
+    Args:
+        connection: has the catalog and the keys.
+
+    Returns:
+        A function that raises InputError where there is no such engine, it is somebody else's, or it lacks its key.
+    """
+
+    def find(name: str) -> NamedEngine:
+        engine = connection.catalog.named_engine(name)
+        connection.trust.refuse_foreign(engine)
+        settings = settings_of(engine, connection)
+        return NamedEngine(settings, engine.id, _is_local(engine.arguments) and not settings.provider)
+
+    return find
 
 
 def settings_of(engine: Engine, connection: Connection) -> EngineSettings:

@@ -23,6 +23,9 @@ from .chunking import pair_chunking, text_chunking
 from .input_types import Input, TextPair
 from .merging import merge_vectors
 
+VECTORS = "feature-extraction"
+"""The task that makes a vector of a text."""
+
 _NUMBER_TYPES = frozenset((int, float))
 
 _LENGTH_TOLERANCE = 0.01
@@ -73,7 +76,7 @@ def _of_length_1(vector: list[float], settings: Settings) -> list[float]:
 def _no_vector(answer: object) -> UnreadableAnswer:
     vectors = answer if isinstance(answer, list) and any(isinstance(each, list) for each in answer) else [answer]
     has_null = any(None in vector for vector in vectors if isinstance(vector, list))
-    return overflowed("feature-extraction") if has_null else unreadable("feature-extraction", answer)
+    return overflowed(VECTORS) if has_null else unreadable(VECTORS, answer)
 
 
 def vector_value(settings: Settings) -> str:
@@ -110,7 +113,7 @@ _pair_task = partial(
 
 TASKS = (
     Task(
-        name="feature-extraction",
+        name=VECTORS,
         description="Turns a text into a vector for search, clustering and similarity",
         aliases=("embeddings", "embedding"),
         operation="embeddings",

@@ -19,7 +19,7 @@ import pandas as pd
 from aiohttp import web
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from tests.support.billing_service import PRICES, BillingService
 
@@ -41,7 +41,7 @@ KILLED = """
 import json, sys
 import pandas as pd
 from huggingface_api_handler.config.validation import engine_settings, model_settings
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 using, engine, texts = json.loads(sys.argv[1]), engine_settings(json.loads(sys.argv[2])), int(sys.argv[3])
 frame = pd.DataFrame({"text": [f"review {number}" for number in range(texts)]})

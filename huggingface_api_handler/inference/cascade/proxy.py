@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from .draws import Floats, Ints
+from .vectors import Vectors
 
 STRENGTHS = (1.0, 3.0, 10.0)
 """Inverse regularisation (C) from which cross-validation chooses."""
@@ -31,13 +33,24 @@ class Proxy(NamedTuple):
 
     Attributes:
         weights: A row for each label, the intercept last.
-        errors: How many of its training inputs it got wrong in cross-validation.
-        doubt: How many it expected to get wrong.
+        is_wrong: Whether the others of its training inputs told a wrong label of each, in cross-validation.
+        doubt: How many of these it expected.
     """
 
     weights: Floats
-    errors: int
+    is_wrong: npt.NDArray[np.bool_]
     doubt: float
+
+    def errors(self, doubt: float) -> float:
+        """How many errors to expect where the proxy itself expects so many.
+
+        Args:
+            doubt: A sum of one minus the chance of the likeliest label.
+
+        Returns:
+            Corrected by how much cross-validation found it to be over- or underrated.
+        """
+        return float(doubt * (self.is_wrong.sum() + 1) / (self.doubt + 1))
 
 
 def fit(vectors: Floats, positive: Floats, strength: float) -> Floats:
@@ -78,7 +91,7 @@ def _sigmoid(x: Floats) -> Floats:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
-def chances(weights: Floats, vectors: Floats) -> Floats:
+def chances(weights: Floats, vectors: Floats | Vectors) -> Floats:
     """How likely each label is, of each input.
 
     Args:
@@ -118,44 +131,7 @@ def train(vectors: Floats, labels: Ints, count: int) -> Proxy:
             held_out = folds == fold
             weights = _fit_all(vectors[~held_out], labels[~held_out], count, strength)
             by_others[held_out] = chances(weights, vectors[held_out])
-        errors = int((by_others.argmax(axis=1) != labels).sum())
-        found.append((errors, strength, float((1 - by_others.max(axis=1)).sum())))
-    errors, strength, doubt = min(found)
-    return Proxy(_fit_all(vectors, labels, count, strength), errors, doubt)
-
-
-def errors_left(proxy: Proxy, vectors: Floats, counts: Ints) -> float:
-    """How much of the rest the proxy is expected to get wrong.
-
-    Its doubt is corrected by how much cross-validation found it to be over- or underrated.
-
-    Args:
-        proxy: The proxy.
-        vectors: Of the inputs without a label.
-        counts: Their rows.
-
-    Returns:
-        A number of rows.
-    """
-    doubt = 1 - chances(proxy.weights, vectors).max(axis=1)
-    return float((counts * doubt).sum() * (proxy.errors + 1) / (proxy.doubt + 1))
-
-
-def next_labels(proxy: Proxy | None, vectors: Floats, labelled: Ints, random: Floats) -> Ints:
-    """Which inputs to ask to train.
-
-    Args:
-        proxy: None before the first round.
-        vectors: Of all inputs.
-        labelled: Indexes of those that have a label.
-        random: A number for each input, which orders the first ones.
-
-    Returns:
-        Their indexes.
-    """
-    candidates = np.setdiff1d(np.arange(len(vectors)), labelled)
-    if proxy is None:
-        order, most = random[candidates], max(0, RANDOM_LABELS - len(labelled))
-    else:
-        order, most = chances(proxy.weights, vectors[candidates]).max(axis=1), DOUBTFUL_LABELS
-    return np.asarray(candidates[np.argsort(order, kind="stable")[:most]])
+        is_wrong = by_others.argmax(axis=1) != labels
+        found.append((is_wrong, strength, float((1 - by_others.max(axis=1)).sum())))
+    is_wrong, strength, doubt = min(found, key=lambda each: int(each[0].sum()))
+    return Proxy(_fit_all(vectors, labels, count, strength), is_wrong, doubt)

@@ -68,7 +68,9 @@ class Cascade:
     ``certificate`` holds at any time. One may also stop earlier.
     """
 
-    def __init__(self, scores: Floats, counts: Ints, accuracy: float, delta: float, seed: bytes) -> None:
+    def __init__(
+        self, scores: Floats, counts: Ints, accuracy: float, delta: float, seed: bytes, *, asked_rows: int = 0
+    ) -> None:
         """Fix the order and the draws.
 
         Args:
@@ -78,11 +80,14 @@ class Cascade:
             accuracy: The promised share of rows.
             delta: One minus the confidence.
             seed: Of the draws, see ``uniforms``.
+            asked_rows: Rows of other inputs, which the large model was asked before, to train the proxy. These are
+                right, and the promise is of them too.
         """
         self._order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
         self._counts = np.asarray(counts, dtype=np.int64)[self._order]
         inputs = len(self._order)
-        self._looks, self._drawn_at = draw(self._counts, uniforms(seed, inputs)[self._order], accuracy, delta)
+        spare = allowance(int(self._counts.sum()) + asked_rows, accuracy)
+        self._looks, self._drawn_at = draw(self._counts, uniforms(seed, inputs)[self._order], spare, delta)
         self._edges = np.unique(np.linspace(0, inputs, PREFIXES + 1).astype(np.int64))
         self._drawn = _drawn_by_look(self._drawn_at, self._edges, len(self._looks))
         self._wrong = np.zeros(inputs, dtype=bool)
@@ -137,19 +142,21 @@ class Cascade:
         )
 
 
-def draw(counts: Ints, random: Floats, accuracy: float, delta: float) -> Draws:
+def draw(counts: Ints, random: Floats, spare: int, delta: float) -> Draws:
     """When to look, and what is drawn by then.
 
     Args:
         counts: The rows of each input.
         random: A number between 0 and 1 for each, see ``uniforms``.
-        accuracy: The promised share of rows.
+        spare: How many rows may be wrong.
         delta: One minus the confidence.
 
     Returns:
         The draws, without any label.
     """
-    law, clocks = _clocks(counts, random, allowance(int(counts.sum()), accuracy))
+    if spare >= counts.sum():  # whatever the proxy says
+        return Draws((Look(0, 0),), np.ones(len(counts), dtype=np.int16))
+    law, clocks = _clocks(counts, random, spare)
     looks = schedule(law, delta)
     return Draws(looks, np.searchsorted([look.clock for look in looks], clocks).astype(np.int16))
 

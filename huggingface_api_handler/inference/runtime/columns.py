@@ -49,7 +49,8 @@ def column_types(model: ModelSettings) -> dict[str, str]:
         types[f"{target}_confidence"] = "DOUBLE"
     if task.explained:
         types[f"{target}_explain"] = "JSON"
-    return {**types, **model.output_fields, f"{target}_error": "VARCHAR"}
+    answered_by = {f"{target}_model": "VARCHAR"} if model.cascade is not None else {}
+    return {**types, **model.output_fields, **answered_by, f"{target}_error": "VARCHAR"}
 
 
 def prediction_columns(

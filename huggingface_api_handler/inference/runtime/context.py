@@ -29,6 +29,7 @@ from ..protocols.key_policy import account_of_one_budget
 from ..protocols.request import Post, RequestResult
 from ..protocols.routing import Route, resolve_route
 from ..storage.provider_answers import ProviderAnswers
+from ..storage.quota import Quota
 from ..storage.response_cache import NoResponseCache, ResponseCache
 from ..storage.scope import Scope, hash_of
 from ..storage.sqlite import Store
@@ -123,6 +124,7 @@ class Query:
         failed: the routes to other providers that have failed for everybody. What they answered before is found.
         known_prices: what requests cost, where nobody needs to be asked for it.
         job: tells the job whose processes share one budget; None for a query of one process.
+        limits: the limits of its model's arguments, where another query counts with it; None for its own.
         store: the file of what the processes of this machine share.
         shared_store: the Redis that several machines share; None where there is none.
         tables: where answers, counts and usage are stored: in one or the other.
@@ -139,6 +141,7 @@ class Query:
     failed: tuple[Route, ...] = ()
     known_prices: PriceList | None = None
     job: str | None = None
+    limits: Sequence[Quota] | None = None
     store: Store = field(init=False)
     shared_store: RedisStore | None = field(init=False)
     tables: Tables = field(init=False)
@@ -262,10 +265,19 @@ class Query:
         Returns:
             The limits of the model's arguments and of the engine's, of which nothing is reserved yet.
         """
-        table = self.tables.quotas
-        of_query = query_quotas(self.model) if self.job is None else query_quotas(self.model, table, self.job.encode())
-        of_engine = engine_quotas(self.engine, table, self._owner().encode())
+        of_query = self.own_limits() if self.limits is None else self.limits
+        of_engine = engine_quotas(self.engine, self.tables.quotas, self._owner().encode())
         return Budgets(self.model, [*of_engine, *of_query], self.prices)
+
+    def own_limits(self) -> Sequence[Quota]:
+        """The limits of the model's arguments.
+
+        Returns:
+            A quota for each, of which nothing is reserved yet.
+        """
+        if self.job is None:
+            return query_quotas(self.model)
+        return query_quotas(self.model, self.tables.quotas, self.job.encode())
 
     async def refresh_prices(self, inputs: int) -> None:
         """Ask what requests cost, where that is not known or is old.

@@ -40,6 +40,7 @@ class Counted:
         requests: Requests that the others take, as far as earlier queries showed how the route is asked.
         seconds: How long they take; None where no query has shown how fast the route is.
         planned: The requests, for what they cost.
+        note: Of whom they are asked, where that is more than one model.
     """
 
     rows: int = 0
@@ -51,6 +52,7 @@ class Counted:
     requests: int = 0
     seconds: float | None = 0.0
     planned: PlannedRequests = field(default_factory=PlannedRequests)
+    note: str | None = None
 
     def add(self, other: Counted) -> None:
         """Count another table too.
@@ -94,13 +96,27 @@ def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:
         nobody can know them.
     """
     counted = _count(frame, query)
-    cost = cost_of(counted.planned, query)
+    return shown(query, frame, counted, cost_of(counted.planned, query))
+
+
+def shown(query: Query, frame: pd.DataFrame, counted: Counted, cost: Estimate) -> pd.DataFrame:
+    """What was counted, as ``dry_run`` gives it.
+
+    Args:
+        query: what would be asked. Its usage gets the counts.
+        frame: the table.
+        counted: what the query would ask.
+        cost: what that would cost.
+
+    Returns:
+        As ``dry_run``.
+    """
     in_parts = f", {counted.long_texts} texts too long, in {counted.parts} parts" if counted.long_texts else ""
     time_text = "unknown time" if counted.seconds is None else f"about {counted.seconds:.3g} s"
     sentence = (
         f"dry run: {counted.rows} rows, {counted.nulls} NULL or blank, {counted.distinct} distinct inputs{in_parts}, "
         f"{counted.stored} answers stored, {counted.requests} requests, {time_text}, {cost}"
-    )
+    ) + (f"; {counted.note}" if counted.note else "")
     low, high = cost.usd or (None, None)
     columns = {
         query.model.target: sentence,
@@ -166,7 +182,7 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit, cou
     tokenizer = await query.tokenizer()
     for start in range(0, len(inputs), _LOOKUP_ROWS):
         window = inputs[start : start + _LOOKUP_ROWS]
-        stored = await _stored(query, window)
+        stored = await find_stored(query, window)
         for item in window:
             if item in stored and not is_plan(stored[item]):
                 counted.stored += 1
@@ -182,14 +198,22 @@ async def _look_up(query: Query, inputs: Sequence[Input], limit: TokenLimit, cou
                 parts.update(dict.fromkeys(asked))
     for start in range(0, len(parts), _LOOKUP_ROWS):
         window = list(parts)[start : start + _LOOKUP_ROWS]
-        stored = await _stored(query, window)
+        stored = await find_stored(query, window)
         counted.stored += len(stored)
         to_ask += [item for item in window if item not in stored]
     return to_ask
 
 
-async def _stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:
-    """The answers that are stored."""
+async def find_stored(query: Query, items: Sequence[Input]) -> dict[Input, object]:
+    """Find the answers that are stored. Those to media are known by their content, so they are not looked for.
+
+    Args:
+        query: Whose answers they are.
+        items: Inputs.
+
+    Returns:
+        What is stored, by the input: an answer, or how a text is asked in parts (``chunked_text.is_plan``).
+    """
     answers = query.answers
     if isinstance(answers, NoResponseCache):
         return {}

@@ -326,7 +326,7 @@ class QueryRun:
                 return executor.stop(_not_sent("the query was cancelled before this row"))
             if max_seconds is not None and now - started >= max_seconds:
                 return executor.stop(_not_sent(f"max_seconds = {max_seconds:g} was reached before this row"))
-            if now - logged >= _LOG_INTERVAL_S:
+            if now - logged >= _LOG_INTERVAL_S and executor.done < total:  # else it waits to be told more inputs
                 logged = now
                 rate = executor.done / (now - started)
                 remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from ...config.settings import ModelSettings
-from ...errors import InferenceError, SessionClosedError
+from ...errors import InferenceError
 from ...redaction import secret_in_use
 from ...tasks import read_inputs
 from ...tasks.inputs import with_ordered_fields
-from ..telemetry import usage_log
-from ..telemetry.hooks import Hooks
 from ..telemetry.usage import Usage
 from .columns import prediction_columns
 from .context import Query
-from .cost_estimate import estimate_ahead
 from .dry_run import dry_run
 from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
+from .receipt import Receipt
 from .rows import Deduplicator, Rows
 
 logger = logging.getLogger(__name__)
@@ -62,26 +58,25 @@ def predict_frames(
         InputError: a frame cannot be used.
         InferenceError: no row was answered, or a row failed and ``on_error`` is 'raise'.
     """
-    started = time.monotonic()
     if query.model.dry_run:
         for each in frames:
             if each is not None:
                 yield dry_run(query, each)
         return
-    usage, hooks, deduplicator, run = query.usage, query.hooks, Deduplicator(), QueryRun(query, progress, cancel)
+    usage, receipt, deduplicator, run = query.usage, Receipt(query), Deduplicator(), QueryRun(query, progress, cancel)
     pending: deque[Rows] = deque()
     tally = FailureTally(min_failures)
-    model, live_rows, has_begun, was_estimated = query.model, 0, False, usage.spending.estimated is not None
+    model, live_rows = query.model, 0
     try:
         for frame in frames:
             if frame is None:
                 while pending:
-                    yield _give_back(pending, run, query, tally, started)
+                    yield _give_back(pending, run, query, tally, receipt)
                 live_rows = 0
                 if run.is_cancelled:
                     break
                 continue
-            most_rows = _max_live_rows(usage, run.results.answered)
+            most_rows = max_live_rows(usage, run.results.answered)
             with secret_in_use(query.route.secret):  # and not around a yield, which would hand it to the caller
                 if model is query.model and len(frame):  # once: the rows of a query begin alike whatever their frame
                     model = model.model_copy(update={"columns": with_ordered_fields(frame, model.columns)})
@@ -89,45 +84,36 @@ def predict_frames(
             rows, inputs = deduplicator.rows(frame, items, most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
-            if hooks is not None and not has_begun:
-                query.session.http.submit(_told(hooks.query_started, usage)).result()
-            if not was_estimated:
-                usage.spending.estimated = None if has_begun else estimate_ahead(query, inputs)
-            has_begun = True
+            receipt.begin(inputs)
             run.ask(rows, inputs)
             del items, inputs
             pending.append(rows)
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
                 live_rows -= len(pending[0].inputs)
-                yield _give_back(pending, run, query, tally, started)
+                yield _give_back(pending, run, query, tally, receipt)
             if run.is_cancelled:
                 break
         del deduplicator  # as large as what it remembers
         while len(pending) > 1:
-            yield _give_back(pending, run, query, tally, started)
+            yield _give_back(pending, run, query, tally, receipt)
         run.end()
-        last = _give_back(pending, run, query, tally, started) if pending else None
+        last = _give_back(pending, run, query, tally, receipt) if pending else None
         if not usage.answered and query.model.on_error is None and not run.is_cancelled:
             error = tally.error(usage.rows)
             if error is not None:
                 raise error
     finally:
         run.abandon()
-        usage.seconds = time.monotonic() - started
-        if has_begun and not run.was_forked:  # there the query goes on, and is counted at its end
-            usage_log.record(query.tables.usage, query.scope, usage)
-            _tell_left_out(usage.left_out, query.model)
-            if cost := usage.spending.text(usage.requests):
-                logger.info("%s answered %d requests: %s", usage.model, usage.requests, cost)
-            if hooks is not None:
-                _tell_end(hooks, query, sys.exc_info()[1])
+        receipt.end(sys.exc_info()[1], was_forked=run.was_forked)
     if last is not None:
         last.attrs["usage"] = usage.as_dict()
         yield last
 
 
-def _give_back(pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, started: float) -> pd.DataFrame:
+def _give_back(
+    pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, receipt: Receipt
+) -> pd.DataFrame:
     """The prediction of the oldest frame, once its inputs are done."""
     taken = run.wait_for(pending[0])
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal
@@ -141,50 +127,23 @@ def _give_back(pending: deque[Rows], run: QueryRun, query: Query, tally: Failure
     if failures and query.model.on_error == "raise":
         raise InferenceError(failures[min(failures)].message)
     out = prediction_columns(rows, run.results, failures, query.model)
-    seconds = time.monotonic() - started
-    out.attrs["usage"] = {**taken, "answered": usage.answered, "errors": dict(usage.errors), "seconds": seconds}
+    counted = {"answered": usage.answered, "errors": dict(usage.errors), "seconds": receipt.seconds}
+    out.attrs["usage"] = {**taken, **counted}
     if pending and pending[0].start > run.results.start:
         run.drop_before(pending[0].start)
     return out
 
 
-def _tell_left_out(texts: int, model: ModelSettings) -> None:
-    """Log of how many long texts not all was read, and what reads more."""
-    chunking = model.definition.chunking
-    if not texts or chunking is None:
-        return
-    where = f"{model.target}_explain says from which character on nothing was read"
-    if model.long_text == "truncate":  # a person wanted that
-        logger.info("only the first part was read of %d texts, as long_text = 'truncate' wants. %s", texts, where)
-    elif not chunking.reads_all:
-        logger.warning("%d pairs were cut to what the model reads. %s", texts, where)
-    else:
-        why = f"which have more than max_chunks = {model.max_chunks} parts. Raise max_chunks to read more"
-        logger.warning("not all was read of %d texts, %s. %s", texts, why, where)
+def max_live_rows(usage: Usage, answered: int) -> int:
+    """How many rows may be on their way, so that vectors take no more memory than labels.
 
+    Args:
+        usage: of the query so far.
+        answered: inputs that have a prediction.
 
-def _tell_end(hooks: Hooks, query: Query, error: BaseException | None) -> None:
-    if isinstance(error, GeneratorExit):  # whoever reads the frames has enough of them
-        error = None
-    http = query.session.http
-    try:
-        with secret_in_use(query.route.secret):
-            telling = None if http.is_on_loop else http.submit(_told(hooks.query_ended, query.usage, error))
-    except SessionClosedError:
-        telling = None
-    if telling is None:  # by a garbage collection on the loop's thread, or after the end of that thread
-        hooks.query_ended(query.usage, error)
-    elif not isinstance(error, KeyboardInterrupt):  # Ctrl-C does not wait for hooks
-        telling.result()
-
-
-async def _told(event: Callable[..., None], *facts: object) -> None:
-    """Tell hooks on the event loop's thread, as of all events."""
-    event(*facts)
-
-
-def _max_live_rows(usage: Usage, answered: int) -> int:
-    """How many rows may be on their way, so that vectors take no more memory than labels."""
+    Returns:
+        A number of rows.
+    """
     asked = answered - usage.cache_hits
     if not usage.bytes_received or asked <= 0:
         return _UNKNOWN_LIVE_ROWS

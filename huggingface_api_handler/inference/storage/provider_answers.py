@@ -37,6 +37,17 @@ class ProviderAnswers:
         """
         return b"".join(cache.key(item) for cache in self._caches)
 
+    def key_of_table(self, digest: bytes) -> bytes:
+        """Compute the key of what is stored of a whole table.
+
+        Args:
+            digest: Tells tables apart.
+
+        Returns:
+            The keys of all providers.
+        """
+        return b"".join(cache.key_of_table(digest) for cache in self._caches)
+
     def look_again(self) -> None:
         """As of ``ResponseCache``, of every provider."""
         for cache in self._caches:

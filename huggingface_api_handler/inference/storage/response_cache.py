@@ -111,6 +111,19 @@ class ResponseCache:
         keyed_hash.update(_as_sent(item))
         return keyed_hash.digest()
 
+    def key_of_table(self, digest: bytes) -> bytes:
+        """Compute the key of what is stored of a whole table.
+
+        Args:
+            digest: Tells tables apart.
+
+        Returns:
+            A keyed hash as of ``key``, and none of an input's.
+        """
+        keyed_hash = self._keyed_hash.copy()
+        keyed_hash.update(_TABLE_TAG + digest)
+        return keyed_hash.digest()
+
     @property
     def is_known_empty(self) -> bool:
         """Whether ``lookup`` is certain to find nothing. False until the first ``lookup`` has ended."""
@@ -240,6 +253,10 @@ class ResponseCache:
         self._table.vacuum(self._seal, self._query_key, self._ttl_s)
 
 
+_TABLE_TAG = b"t"
+"""First byte of what a table's key is made of. Those of inputs begin with others."""
+
+
 def _as_sent(item: Input) -> bytes:
     if isinstance(item, str):
         return b"s" + item.encode()
@@ -302,6 +319,17 @@ class NoResponseCache:
 
         Returns:
             The same key for every input, since ``lookup`` finds nothing.
+        """
+        return b""
+
+    def key_of_table(self, digest: bytes) -> bytes:
+        """Return an empty key.
+
+        Args:
+            digest: Any digest.
+
+        Returns:
+            The same key for every table.
         """
         return b""
 

@@ -163,6 +163,17 @@ class Hooks:
     def __init__(self, hooks: Sequence[InferenceHook], query: QueryInfo) -> None:
         self._hooks, self._query = tuple(hooks), query
 
+    def of_query(self, usage: Usage) -> Hooks:
+        """The same hooks for another query that belongs to this one.
+
+        Args:
+            usage: Of that query.
+
+        Returns:
+            Its hooks.
+        """
+        return Hooks(self._hooks, QueryInfo(next(_query_ids), usage.task, usage.model, usage.host))
+
     def query_started(self, usage: Usage) -> None:
         """Tell that the query begins.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ...redaction import redact
 from ..pricing.history import History
 from ..pricing.reported_usage import ReportedUsage
-from ..pricing.spending import Spending
+from ..pricing.spending import Range, Spending
+from .cascade_usage import CascadeUsage
 
 _BUCKETS_PER_DOUBLING = 8
 """Histogram buckets between a latency and its double. With eight, a quantile is right to within 5 %."""
@@ -25,7 +26,7 @@ _MAX_ID_CHARS = 100
 _PUBLIC_NAMES = {"rate_limit_waits": "waits", "cache_hits": "stored"}
 """Fields that have another name in ``DataFrame.attrs["usage"]``, in DESCRIBE and in the store."""
 
-_COUNTERS = ("errors", "failovers", "latencies", "spending", "history")
+_COUNTERS = ("errors", "failovers", "latencies", "spending", "history", "cascade")
 """Fields that are shown in another form, or are only for estimates."""
 
 _LATER = ("long_texts", "parts", "left_out")
@@ -35,6 +36,21 @@ _TOKEN_KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tok
 
 _LATEST = (*_TOKEN_KINDS, "images")
 """Fields that came later still."""
+
+_OF_REQUESTS = (
+    *(
+        "requests",
+        "batches",
+        "retries",
+        "repairs",
+        "rate_limit_waits",
+        "seconds_waited",
+        "bytes_sent",
+        "bytes_received",
+    ),
+    *("compute_seconds", "compute_characters", "tokens", *_LATEST),
+)
+"""Fields that are sums over requests, beside counters."""
 
 UsageValue = int | float | str | dict[str, int] | dict[int, int] | dict[str, Any] | None
 """A value of ``Usage.as_dict()`` and ``Usage.to_record()``."""
@@ -81,6 +97,7 @@ class Usage:
         images: Images that it made.
         spending: What the requests cost.
         history: What the answered ones took, for estimates.
+        cascade: What a cascade did; None without one.
     """
 
     task: str
@@ -119,6 +136,7 @@ class Usage:
     images: int = 0
     spending: Spending = field(default_factory=Spending)
     history: History = field(default_factory=History)
+    cascade: CascadeUsage | None = None
 
     def record_request(self, inputs: int, size: int) -> None:
         """Count a request that is sent.
@@ -167,10 +185,25 @@ class Usage:
                 value.update(other_value)
             elif isinstance(value, (Spending, History)):
                 value.add(other_value)
+            elif isinstance(other_value, CascadeUsage):
+                self.cascade = replace(self.cascade) if self.cascade else CascadeUsage()
+                self.cascade.add(other_value)
             elif isinstance(value, (int, float)):
                 setattr(self, each.name, value + other_value)
             else:
                 setattr(self, each.name, other_value or value)
+
+    def add_requests(self, other: Usage) -> None:
+        """Add the requests of another query that belongs to this one, and neither its rows nor its inputs.
+
+        Args:
+            other: Of the other query, as it ended.
+        """
+        for name in _OF_REQUESTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.latencies.update(other.latencies)
+        self.failovers.update(other.failovers)
+        self.spending.add(replace(other.spending, estimated=self.spending.estimated and Range(0.0, 0.0)))
 
     def latency_quantile(self, quantile: float) -> float | None:
         """Latency within which a part of the requests came back.
@@ -222,6 +255,7 @@ class Usage:
             "usd_note": self.spending.note(self.requests),
             "usd_estimated_low": low,
             "usd_estimated_high": high,
+            "cascade": self.cascade and self.cascade.as_dict(),
         }
 
     def to_record(self) -> dict[str, UsageValue]:
@@ -230,7 +264,8 @@ class Usage:
         Returns:
             The fields in their order. Counters are this usage's own.
         """
-        sums = {"spending": self.spending.to_record(), "history": self.history.to_record()}
+        cascade = self.cascade and vars(self.cascade)
+        sums = {"spending": self.spending.to_record(), "history": self.history.to_record(), "cascade": cascade}
         return {**self._by_public_names(), **sums}
 
     def _by_public_names(self) -> dict[str, Any]:
@@ -257,6 +292,7 @@ class Usage:
         values["errors"] = Counter(values.get("errors", {}))
         values["failovers"] = Counter(values.get("failovers", {}))
         values["spending"] = Spending.from_record(values.get("spending", {}))
+        values["cascade"] = CascadeUsage.from_record(values["cascade"]) if values.get("cascade") else None
         values["history"] = History.from_record(values.get("history", {}))
         values["latencies"] = Counter({int(bucket): count for bucket, count in values.get("latencies", {}).items()})
         return cls(**values)

@@ -45,8 +45,8 @@ def usage_table(table: UsageTable, model: str) -> pd.DataFrame:
 
     Returns:
         A row for all queries together, whose ``query`` is 'all', then one for each of the last 20, newest first. The
-        columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors`` and
-        ``failovers`` are JSON. Times are in seconds. No rows where there was no query.
+        columns are those of ``Usage.as_dict()`` without ``task``, ``model`` and ``host``; ``errors``,
+        ``failovers`` and ``cascade`` are JSON. Times are in seconds. No rows where there was no query.
     """
     total_record, newest = table.select(model, _MAX_RECENT_QUERIES)
     total = _from_json(total_record) if total_record else None
@@ -89,6 +89,7 @@ def _to_row(usage: Usage) -> dict[str, UsageValue]:
     row = usage.as_dict()
     for name in ("errors", "failovers"):
         row[name] = orjson.dumps(row[name]).decode()
+    row["cascade"] = row["cascade"] and orjson.dumps(row["cascade"]).decode()
     for name, value in row.items():
         if isinstance(value, float):
             row[name] = round(value, _USD_DECIMALS if name.startswith("usd") else _SHOWN_DECIMALS)

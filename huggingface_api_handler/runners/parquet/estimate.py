@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from ...inference.cascade.dry_run import count_all
 from ...inference.pricing.estimate import Estimate
-from ...inference.runtime.dry_run import Counted, count_all
+from ...inference.runtime.dry_run import Counted
 from ...inference.runtime.frames import open_frame
 from ...inference.runtime.session import Session
 from .job import Job

@@ -88,6 +88,8 @@ class Job:
 
     def __post_init__(self) -> None:
         self.units = units_of(self.source.row_groups, self.unit_rows)
+        if (cascade := self.model.cascade) is not None:
+            self.model = self.model.model_copy(update={"cascade": cascade.of_each(max(1, len(self.units)))})
 
     @classmethod
     def of(cls, arguments: Arguments) -> Job:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from ...errors import HuggingFaceAPIError
+from ...inference.cascade.run import predict_frames
 from ...inference.runtime.context import Query
 from ...inference.runtime.failure_tally import MIN_FAILURES_OF_PARTITION
 from ...inference.runtime.frames import OpenedFrame, open_frame
 from ...inference.runtime.session import Session
-from ...inference.runtime.stream import predict_frames
 from ...inference.telemetry.usage import UsageValue
 from .claims import Claims, renewing
 from .drain import Drain
@@ -133,6 +133,8 @@ class Worker:
                 opened = open_frame(table, self._job.model)
                 self._pieces.append(_Piece(unit, opened))
                 yield opened.frame
+            if self._query.model.cascade is not None:
+                yield None  # each unit is certified for itself, as it may be done by another process
 
     def _write(self, out: pd.DataFrame) -> None:
         """Write the predictions of the oldest slice."""

@@ -51,6 +51,8 @@ def test_defaults_are_pinned() -> None:
         "max_tokens_total": None,
         "max_seconds": None,
         "cache": None,
+        "cascade": None,
+        "proxy": None,
         "dry_run": False,
         "options": {"wait_for_model": True, "use_cache": True, "use_gpu": None},
     }

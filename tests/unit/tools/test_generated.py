@@ -12,7 +12,15 @@ from huggingface_api_handler.inference.failures import FailureKind, rejection_ki
 from huggingface_api_handler.inference.flow_control.circuit_breaker import MAX_STALL_S
 from huggingface_api_handler.inference.flow_control.retry import MAX_ATTEMPTS
 from tests.support.refusals import classify
-from tools import generated, reliability_report, scale_report, servers_report, write_creation_args, write_reference
+from tools import (
+    cascade_page,
+    generated,
+    reliability_report,
+    scale_report,
+    servers_report,
+    write_creation_args,
+    write_reference,
+)
 
 
 def test_creation_args_are_what_the_tool_would_write() -> None:
@@ -82,6 +90,10 @@ def test_the_page_of_servers_shows_the_figures() -> None:
 
 def test_the_page_of_scale_is_computed_from_the_figures() -> None:
     assert generated.outdated(scale_report.pages()) == [], "run `python -m tools.scale_report`"
+
+
+def test_the_page_on_cascades_has_the_figures_of_the_benchmark() -> None:
+    assert generated.outdated(cascade_page.pages()) == [], "run `python -m tools.cascade_page`"
 
 
 def test_the_page_of_scale_takes_other_rows_and_prices() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from huggingface_api_handler.inference.cascade.proxy import Proxy, chances, errors_left, fit, next_labels, train
+from huggingface_api_handler.inference.cascade.proxy import chances, fit, train
 
 pytestmark = pytest.mark.same_on_every_python
 
@@ -34,7 +34,7 @@ def test_it_learns_each_label_and_says_how_sure_it_is(count: int) -> None:
     proxy = train(unit_vectors(120, 10, labels, noise=0.2), labels, count)
     likely = chances(proxy.weights, unit_vectors(120, 10, labels, noise=0.2))
     np.testing.assert_allclose(likely.sum(axis=1), 1)
-    assert (likely.argmax(axis=1) == labels).mean() > 0.95 and proxy.errors < 6
+    assert (likely.argmax(axis=1) == labels).mean() > 0.95 and proxy.is_wrong.sum() < 6
 
 
 def test_labels_without_a_pattern_leave_as_many_errors_as_there_are() -> None:
@@ -42,20 +42,7 @@ def test_labels_without_a_pattern_leave_as_many_errors_as_there_are() -> None:
     labels = random.integers(0, 2, 300)
     vectors = unit_vectors(300, 5, np.zeros(300, dtype=int))
     proxy = train(vectors[:200], labels[:200], 2)
-    assert 70 < proxy.errors < 130
-    assert 30 < errors_left(proxy, vectors[200:], np.ones(100, dtype=np.int64)) < 70
-    assert errors_left(proxy, vectors[200:], np.full(100, 3)) == pytest.approx(
-        3 * errors_left(proxy, vectors[200:], np.ones(100, dtype=np.int64))
-    )
-
-
-def test_some_are_asked_at_random_and_then_the_most_doubtful() -> None:
-    vectors = np.linspace(-1, 1, 400)[:, None]
-    random = np.random.default_rng(0).random(400)
-    stored = np.array([0, 1])
-    first = next_labels(None, vectors, stored, random)
-    assert len(first) == 98 and not np.isin(stored, first).any()
-    assert random[first].max() < 0.3
-    doubtful = next_labels(Proxy(np.array([[-5.0, 0.0], [5.0, 0.0]]), 0, 0.0), vectors, np.array([199]), random)
-    assert len(doubtful) == 64 and 199 not in doubtful
-    assert np.abs(vectors[doubtful]).max() < 0.2
+    assert 70 < proxy.is_wrong.sum() < 130
+    doubt = float((1 - chances(proxy.weights, vectors[200:]).max(axis=1)).sum())
+    assert 30 < proxy.errors(doubt) < 70
+    assert proxy.errors(3 * doubt) == pytest.approx(3 * proxy.errors(doubt))

@@ -12,11 +12,11 @@ import pytest
 from huggingface_api_handler.config.validation import engine_settings, merge_select_overrides, model_settings
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import Session, predict_tables
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.pricing.cost import Cost
 from huggingface_api_handler.inference.pricing.prices import Price, PriceList
 from huggingface_api_handler.inference.pricing.spending import Spending
 from huggingface_api_handler.inference.runtime.context import Query
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.pricing.prices import NO_PRICES, PriceList
 from huggingface_api_handler.inference.protocols import discovery, router_prices
 from huggingface_api_handler.inference.protocols.router_prices import RouterPrices, prices_of
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.session import Session, default_session
 from huggingface_api_handler.inference.transport.client import HttpClient, Response
 from tests.support.hub import StandInHub, hub_of_a_test

@@ -14,9 +14,9 @@ import pytest
 from huggingface_api_handler.config.settings import EngineSettings
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.pricing.estimate import NO_HISTORY_NO_LIMIT
 from huggingface_api_handler.inference.runtime.context import Query
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.stream import predict_frames
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.telemetry import usage_log

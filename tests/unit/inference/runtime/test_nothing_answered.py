@@ -11,7 +11,7 @@ import pytest
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference import predict, predict_batches
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.failure_tally import MIN_FAILURES_OF_PARTITION
 from tests.conftest import Reply, Service
 

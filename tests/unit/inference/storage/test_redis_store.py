@@ -21,8 +21,8 @@ from huggingface_api_handler.config.store_address import StoreAddress, parse_sto
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InputError
 from huggingface_api_handler.inference import Session, predict
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.context import Query
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import quota as quota_module
 from huggingface_api_handler.inference.storage import redis_store as module
 from huggingface_api_handler.inference.storage import redis_tables as tables_module

@@ -15,7 +15,7 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.storage import response_cache as module
 from huggingface_api_handler.inference.storage import response_table as table
 from huggingface_api_handler.inference.storage.open_stores import close_stores

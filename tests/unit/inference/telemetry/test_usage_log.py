@@ -16,8 +16,8 @@ import pytest
 
 from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.errors import InferenceError
+from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.protocols.reported_usage import reported_usage
-from huggingface_api_handler.inference.runtime.dataframe import predict_frame
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
@@ -140,12 +140,12 @@ def test_public_and_stored_names_stay_in_their_order() -> None:
     usage = Usage("t", "m", "h")
     later = ["failovers", "long_texts", "parts", "left_out"]
     latest = ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "images"]
-    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending", "history"]
+    assert list(usage.to_record()) == [*RECORD_OF_0_1_0, *later, *latest, "spending", "history", "cascade"]
     assert Usage.from_record(usage.to_record()) == usage
     public = [name for name in RECORD_OF_0_1_0 if name not in ("errors", "latencies")]
     shown = [*public, "requests_avoided", "errors", "p50_seconds", "p95_seconds", *later, *latest]
     dollars = ["usd", "usd_note", "usd_estimated_low", "usd_estimated_high"]
-    assert list(usage.as_dict()) == [*shown, *dollars]
+    assert list(usage.as_dict()) == [*shown, *dollars, "cascade"]
 
 
 def test_a_query_that_ends_in_an_error_leaves_its_usage(service: Service, tmp_path: Path) -> None:

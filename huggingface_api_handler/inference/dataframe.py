@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ...config.settings import EngineSettings, ModelSettings
-from ..storage.scope import Scope
-from ..telemetry.hooks import InferenceHook
-from .context import Query
-from .query_run import Cancel, Progress
-from .session import Session
-from .stream import predict_frames
+from ..config.settings import EngineSettings, ModelSettings
+from .cascade.run import predict_frames
+from .runtime.context import Query
+from .runtime.query_run import Cancel, Progress
+from .runtime.session import Session
+from .storage.scope import Scope
+from .telemetry.hooks import InferenceHook
 
 
 def predict_frame(

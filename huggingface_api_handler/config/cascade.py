@@ -1,0 +1,125 @@
+"""The argument ``cascade``: a smaller model that answers where the large one need not be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ..errors import InputError
+from ..redaction import preview
+from ..tasks import Task, parameters_of
+from .options import Arguments
+from .types import FiniteFloat, Name
+
+LEARNED = "embeddings"
+"""The proxy that is learned from vectors of the inputs."""
+
+_OF_THE_LARGE_MODEL = frozenset(
+    {"model", "task", "endpoint", "provider", "prices", "labels", "threshold", "below_threshold", "parameters"}
+    | {"description", "cascade", "on_error", "dry_run", "system_prompt"}
+)
+"""Arguments that the proxy has of its own, or not at all."""
+
+_SHARED_WITH_ANY_TASK = frozenset(
+    {"target", "cache", "options", "long_text", "max_requests", "max_usd", "max_tokens_total", "max_seconds"}
+)
+
+
+class CascadeArguments(Arguments):
+    """``cascade = {...}``. Every other name in the map is an argument of the proxy's model, such as ``model``."""
+
+    accuracy: FiniteFloat = Field(
+        gt=0,
+        lt=1,
+        description="The least share of rows that show what the large model answers, such as 0.95.",
+    )
+    confidence: FiniteFloat = Field(
+        default=0.95,
+        gt=0,
+        lt=1,
+        description="How sure that is: the probability that the share is reached. Default: 0.95.",
+    )
+    proxy: Literal["model", "embeddings"] = Field(
+        default="model",
+        description="Who answers in the large model's place: 'model', a smaller model; 'embeddings', a classifier that "
+        "is learned from vectors and some of the large model's answers. Default: 'model'.",
+    )
+    engine: Name | None = Field(
+        default=None,
+        description="The engine of the proxy's model, by its name; from Python a map of the engine's arguments. "
+        "Default: the large model's.",
+    )
+
+    def of_each(self, parts: int) -> CascadeArguments:
+        """The same for each of several parts of a table, so that the promise holds for all of them together.
+
+        Args:
+            parts: How many there are.
+
+        Returns:
+            What is promised of each: the probabilities that one fails add up to that of the whole.
+        """
+        return self.model_copy(update={"confidence": 1 - (1 - self.confidence) / parts})
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the proxy is learned, from vectors that its model makes."""
+        return self.proxy == LEARNED
+
+
+def proxy_arguments(arguments: Mapping[str, object], task: Task, own: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of the proxy's model.
+
+    Args:
+        arguments: Of the large model.
+        task: Of the proxy.
+        own: What the map says beside ``CascadeArguments``.
+
+    Returns:
+        What the map says, and those of the large model that fit the proxy's task too.
+    """
+    columns = {column.argument for column in task.columns}
+    same = arguments.get("task") == task.name
+    taken = _SHARED_WITH_ANY_TASK | columns | (task.arguments - _OF_THE_LARGE_MODEL)
+    specification = parameters_of(task)
+    nested = arguments.get("parameters")
+    parameters = {**(nested if isinstance(nested, Mapping) else {}), **arguments}
+    shared: dict[str, object] = {name: value for name, value in arguments.items() if name in taken}
+    names = specification if same else {"candidate_labels", "hypothesis_template"} & specification.keys()
+    shared.update({name: parameters[name] for name in names if name in parameters and name not in taken})
+    return {**shared, **own, "task": task.name}
+
+
+def check_cascade(task: Task, settings: Any) -> None:
+    """Refuse a cascade of what is no label.
+
+    Args:
+        task: Of the large model.
+        settings: Its ``ModelSettings``.
+
+    Raises:
+        InputError: Two models would hardly ever give the same answer, or an answer says more than one label.
+    """
+    advice = "Leave cascade out, or ask for labels"
+    if "labels" in task.arguments or "candidate_labels" in parameters_of(task):
+        if settings.output != "label":
+            raise InputError(f"cascade promises labels, so it does not fit output = {settings.output!r}. {advice}")
+        if settings.parameters.get("multi_label"):
+            raise InputError(f"cascade promises one label a row, so it does not fit multi_label = true. {advice}")
+        return
+    schema = task.answer_schema(settings)
+    if schema is None or not all(_is_choice(field) for field in schema.get("properties", {}).values()):
+        raise InputError(
+            f"cascade is for labels: text, image and audio classification, zero-shot, and chat whose output_schema has "
+            f"only enum and bool fields; {task.name} {preview(_what(schema))}. Leave cascade out"
+        )
+
+
+def _what(schema: Mapping[str, Any] | None) -> str:
+    return "answers freely" if schema is None else "has other fields"
+
+
+def _is_choice(field: Mapping[str, Any]) -> bool:
+    return "enum" in field or field.get("type") == "boolean"

@@ -1,0 +1,335 @@
+"""Models: the two models of one query with a cascade, and what was asked of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...config.settings import CascadeArguments, ModelSettings, Proxy
+from ...errors import InferenceError
+from ...tasks import Input, Prediction
+from ...tasks.inputs import with_ordered_fields
+from ..failures import FailureKind
+from ..pricing.prices import FREE_OF_CHARGE
+from ..protocols.routing import resolve_route
+from ..runtime.asked_inputs import AskedInputs
+from ..runtime.chunked_text import is_plan
+from ..runtime.context import Query
+from ..runtime.dry_run import find_stored
+from ..runtime.query_run import Cancel, Progress
+from ..runtime.receipt import Receipt
+from ..runtime.results import Result, Results
+from ..storage.response_cache import NoResponseCache
+from ..storage.scope import Scope
+from ..telemetry.cascade_usage import CascadeUsage
+from ..telemetry.usage import Usage, UsageValue
+from .draws import Ints
+from .input_table import InputTable
+
+_LEAST_SECONDS = 0.001
+
+Mask = npt.NDArray[np.bool_]
+
+
+def proxy_query(query: Query) -> Query:
+    """The query of the proxy's model: of the same person, and within the same limits.
+
+    Args:
+        query: Of the large model, which has a proxy.
+
+    Returns:
+        The query. Its requests are counted in the receipt of the large model's.
+
+    Raises:
+        InputError: The model has no route.
+        InferenceError: The Hub cannot be asked for the model's name at the provider.
+    """
+    proxy = _proxy_of(query)
+    engine, model = proxy.engine or query.engine, proxy.model
+    route = resolve_route(engine, model, may_ask=not query.model.dry_run)
+    usage = Usage(model.task, model.model, route.host)
+    if proxy.engine is None:
+        scope = query.scope and replace(query.scope, model=None)
+        is_free = query.known_prices is FREE_OF_CHARGE and not (model.endpoint or model.provider)
+    else:
+        scope, is_free = Scope(proxy.engine_id) if proxy.engine_id else None, proxy.is_free
+    return Query(
+        model,
+        engine,
+        route,
+        usage,
+        query.session,
+        scope,
+        query.hooks and query.hooks.of_query(usage),
+        known_prices=FREE_OF_CHARGE if is_free else None,
+        limits=query.limits,
+    )
+
+
+def _proxy_of(query: Query) -> Proxy:
+    if query.model.proxy is None:
+        raise ValueError("the query has no cascade")
+    return query.model.proxy
+
+
+class Models:
+    """Asks both models, in whatever order ``run`` needs.
+
+    Attributes:
+        query: Of the large model.
+        settings: Of the large model, as its inputs are read.
+        cascade: What is promised.
+        proxy_name: The name of the proxy's model.
+    """
+
+    def __init__(self, query: Query, progress: Progress | None, cancel: Cancel | None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            query: Of the large model.
+            progress: Is called with the inputs that are done, and those that are known, of both models.
+            cancel: Ends both.
+        """
+        if query.model.cascade is None:
+            raise ValueError("the query has no cascade")
+        self.query = replace(query, limits=query.own_limits())
+        self.settings: ModelSettings = query.model
+        self.cascade: CascadeArguments = query.model.cascade
+        name = _proxy_of(query).model.model
+        self.proxy_name = f"learned from {name}" if self.cascade.is_learned else name
+        self._progress, self._cancel = _Sum(progress) if progress is not None else None, cancel
+        self._receipt = Receipt(self.query)
+        self._large: AskedInputs | None = None
+        self._proxy: AskedInputs | None = None
+        self._proxy_query: Query | None = None
+        self._has_read = False
+        self._counts = CascadeUsage(self.proxy_name, self.cascade.accuracy, self.cascade.confidence)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller's event has ended the query."""
+        return self._cancel is not None and self._cancel.is_set()
+
+    def read(self, frame: pd.DataFrame) -> None:
+        """Order the columns of a prompt once: the prompts of a query begin alike whatever their frame.
+
+        Args:
+            frame: The first rows.
+        """
+        if not self._has_read and len(frame):
+            self._has_read = True
+            self.settings = self._ordered(self.query.model, frame)
+
+    def stored(self, table: InputTable) -> Mask:
+        """Which inputs have a stored answer of the large model.
+
+        Args:
+            table: The inputs.
+
+        Returns:
+            True for each that has. Answers to media are not looked for.
+        """
+        is_stored = np.zeros(len(table), dtype=bool)
+        if isinstance(self.query.answers, NoResponseCache):
+            return is_stored
+        for indexes, inputs in table.pieces(np.arange(len(table))):
+            found = self.query.session.http.submit(find_stored(self.query, inputs)).result()
+            is_stored[indexes] = [item in found and not is_plan(found[item]) for item in inputs]
+            if self.query.answers.is_known_empty:
+                break
+        return is_stored
+
+    def ask_large(self, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
+        """Ask the large model.
+
+        Args:
+            table: The inputs.
+            indexes: Of those to ask, rising.
+
+        Yields:
+            Each index with what became of the input.
+        """
+        if not len(indexes):
+            return
+        if self._large is None:
+            self._large = AskedInputs(self._within_time(), self._receipt, self._part_of_progress(1), self._cancel)
+        self._counts.asked_inputs += len(indexes)
+        yield from _ask(self._large, table, indexes)
+
+    def ask_proxy(self, table: InputTable, indexes: Ints, guesses: Results) -> bool:
+        """Ask the proxy's model.
+
+        Args:
+            table: The inputs.
+            indexes: Of those to ask, rising.
+            guesses: Gets its predictions. What it refuses has none.
+
+        Returns:
+            False where the query ended meanwhile, so that some inputs were not sent.
+
+        Raises:
+            InferenceError: It answers nobody.
+        """
+        is_whole = True
+        for index, result in self.proxy_results(table, indexes):
+            if isinstance(result, Prediction):
+                guesses.put(index, result)
+            elif result is None or result.kind is FailureKind.NOT_SENT:
+                is_whole = False
+        return is_whole
+
+    def proxy_results(self, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
+        """What the proxy's model says to inputs.
+
+        Args:
+            table: The inputs.
+            indexes: Of those to ask, rising.
+
+        Yields:
+            Each index with what became of the input.
+
+        Raises:
+            InferenceError: It answers nobody.
+        """
+        if not len(indexes):
+            return
+        if self._proxy is None or self._proxy_query is None:
+            self._proxy_query = query = proxy_query(self.query)
+            self._proxy = AskedInputs(query, Receipt(query), self._part_of_progress(0), self._cancel)
+        self._counts.proxy_asked_inputs += len(indexes)
+        usage = self._proxy_query.usage
+        usage.rows += len(indexes)
+        usage.distinct += len(indexes)
+        refused: str | None = None
+        try:
+            for index, result in _ask(self._proxy, table, indexes):
+                usage.answered += isinstance(result, Prediction)
+                if result is not None and not isinstance(result, Prediction):
+                    usage.errors[result.kind.value] += 1
+                    refused = None if result.kind is FailureKind.NOT_SENT else refused or result.message
+                yield index, result
+        except InferenceError as error:
+            raise self._useless(str(error)) from None
+        if not usage.answered and refused is not None:
+            raise self._useless(refused)
+
+    def count(self, table: InputTable, by_proxy: Mask, threshold: float | None, *, was_certified: bool) -> None:
+        """Count a part that is done.
+
+        Args:
+            table: Its inputs.
+            by_proxy: Which of them show the proxy's answer.
+            threshold: The least score of these.
+            was_certified: Whether the proxy was asked.
+        """
+        counts = self._counts
+        counts.parts += was_certified
+        counts.straight_parts += not was_certified
+        counts.threshold = threshold
+        counts.rows += int(table.counts.sum())
+        counts.proxy_rows += int(table.counts[by_proxy].sum())
+        counts.inputs += len(table)
+        counts.proxy_inputs += int(by_proxy.sum())
+
+    def usage_so_far(self) -> dict[str, UsageValue]:
+        """The usage of the whole query, as ``Usage.as_dict``."""
+        usage = replace(self.query.usage, spending=replace(self.query.usage.spending))
+        for name in ("errors", "latencies", "failovers"):
+            setattr(usage, name, getattr(usage, name).copy())
+        usage.spending.unpriced = usage.spending.unpriced.copy()
+        usage.seconds = self._receipt.seconds
+        self._complete(usage)
+        return usage.as_dict()
+
+    def end(self) -> None:
+        """Say that no more inputs come, and wait until answers are stored."""
+        for asked in (self._proxy, self._large):
+            if asked is not None:
+                asked.end()
+
+    def close(self) -> None:
+        """End both queries, and keep one receipt of both."""
+        if self._proxy is not None:
+            self._proxy.close()
+        self._complete(self.query.usage)
+        if self._large is not None:
+            self._large.close()
+        else:
+            self._receipt.begin(())
+            self._receipt.end(None, was_forked=False)
+
+    def _complete(self, usage: Usage) -> None:
+        """Put what the proxy took into a usage of the large model."""
+        usage.cascade = replace(self._counts)
+        proxy = None if self._proxy_query is None else self._proxy_query.usage
+        usage.cascade.usd_saved = _saved(usage, proxy)
+        if proxy is not None:
+            usage.cascade.proxy_requests = proxy.requests
+            usage.cascade.proxy_usd = proxy.spending.shown(proxy.requests)
+            usage.add_requests(proxy)
+
+    def _within_time(self) -> Query:
+        """The large model's query with the time that is left of it."""
+        seconds = self.query.model.max_seconds
+        if seconds is None or self._proxy is None:
+            return self.query
+        left = max(_LEAST_SECONDS, seconds - self._receipt.seconds)
+        return replace(self.query, model=self.query.model.model_copy(update={"max_seconds": left}))
+
+    def _part_of_progress(self, part: int) -> Progress | None:
+        return None if self._progress is None else self._progress.part(part)
+
+    def _useless(self, reason: str) -> InferenceError:
+        return InferenceError(
+            f"the proxy of the cascade answers nobody: {reason.rstrip('.')}. Name another model in "
+            "cascade, or ask without it: cascade = false"
+        )
+
+    @staticmethod
+    def _ordered(model: ModelSettings, frame: pd.DataFrame) -> ModelSettings:
+        return model.model_copy(update={"columns": with_ordered_fields(frame, model.columns)})
+
+
+def _ask(asked: AskedInputs, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
+    told: list[Ints] = []
+
+    def pieces() -> Iterator[list[Input]]:
+        for chosen, inputs in table.pieces(indexes):
+            told.append(chosen)
+            yield inputs
+
+    for results in asked.ask(pieces()):
+        yield from zip(told.pop(0).tolist(), results, strict=True)
+
+
+def _saved(usage: Usage, proxy: Usage | None) -> float | None:
+    """What the large model would have cost for what the proxy answered, less what the proxy cost."""
+    counts, spending = usage.cascade, usage.spending
+    asked = (counts.asked_inputs if counts else 0) - usage.cache_hits
+    spent = spending.shown(usage.requests)
+    proxy_usd = 0.0 if proxy is None else proxy.spending.shown(proxy.requests)
+    if counts is None or asked <= 0 or spent is None or proxy_usd is None or spending.unpriced:
+        return None
+    return float(spent) / asked * counts.proxy_inputs - float(proxy_usd)
+
+
+class _Sum:
+    """The progress of several queries as one."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._parts: dict[int, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def part(self, number: int) -> Callable[[int, int], None]:
+        def tell(done: int, total: int) -> None:
+            with self._lock:
+                self._parts[number] = done, total
+                self._progress(*map(sum, zip(*self._parts.values(), strict=True)))
+
+        return tell

@@ -1,0 +1,252 @@
+"""A cascade through requests: the proxy scores, draws are asked until some of its answers are certified, then the rest.
+
+Both models are asked as any query is: by the same limiters, stores, budgets and hooks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...errors import InferenceError
+from ...redaction import secret_in_use
+from ...tasks import Prediction
+from ..failures import Failure, FailureKind
+from ..runtime import stream
+from ..runtime.columns import prediction_columns
+from ..runtime.context import Query
+from ..runtime.failure_tally import FailureTally
+from ..runtime.query_run import Cancel, Progress
+from ..runtime.results import Results
+from .draws import Ints
+from .dry_run import dry_run
+from .input_table import InputTable
+from .models import Models
+from .rounds import Cascade
+from .savings import delta, is_worth
+from .scoring import Scored, learn, score
+from .stored_certificates import StoredCertificate, StoredCertificates
+
+logger = logging.getLogger(__name__)
+
+Mask = npt.NDArray[np.bool_]
+
+
+def predict_frames(
+    frames: Iterable[pd.DataFrame | None],
+    query: Query,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    min_failures: int = 1,
+) -> Iterator[pd.DataFrame]:
+    """Predict every row of every frame, in their order, by a cascade where the model has one.
+
+    A cascade reads all frames before it gives the first one back, or all up to the next None. It holds them.
+
+    Args:
+        frames: As for ``stream.predict_frames``. Those between two None are one part, which is certified for itself.
+        query: What is asked, and of which route.
+        progress: Is called about ten times a second. Inputs that both models are asked about count twice.
+        cancel: As for ``stream.predict_frames``.
+        min_failures: As for ``stream.predict_frames``.
+
+    Yields:
+        As ``stream.predict_frames``; with a cascade ``<target>_model`` says who answered.
+
+    Raises:
+        InputError: A frame cannot be used.
+        InferenceError: No row was answered, the proxy answers nobody, or a row failed and ``on_error`` is 'raise'.
+    """
+    if query.model.cascade is None:
+        yield from stream.predict_frames(frames, query, progress=progress, cancel=cancel, min_failures=min_failures)
+        return
+    if query.model.dry_run:
+        yield from (dry_run(query, frame) for frame in frames if frame is not None)
+        return
+    models, tally = Models(query, progress, cancel), FailureTally(min_failures)
+    try:
+        for part in _parts(frames):
+            yield from _predict_part(part, models, tally)
+            if models.is_cancelled:
+                break
+        models.end()
+        usage = query.usage
+        if not usage.answered and query.model.on_error is None and not models.is_cancelled:
+            error = tally.error(usage.rows)
+            if error is not None:
+                raise error
+    finally:
+        models.close()
+
+
+def _parts(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
+    part: list[pd.DataFrame] = []
+    for frame in frames:
+        if frame is not None:
+            part.append(frame)
+        elif part:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: FailureTally) -> Iterator[pd.DataFrame]:
+    models.read(frames[0])
+    with secret_in_use(models.query.route.secret):
+        table = InputTable(frames, models.settings)
+    part = _Part(table, models)
+    part.answer()
+    query, usage = models.query, models.query.usage
+    usage.rows += table.row_count
+    usage.nulls += sum(rows.nulls for rows in table.rows)
+    usage.distinct += len(table)
+    failures = [rows.failures(part.shown) for rows in table.rows]
+    for rows, failed in zip(table.rows, failures, strict=True):
+        usage.errors.update(failure.kind.value for failure in failed.values())
+        usage.answered += len(rows.inputs) - rows.nulls - len(failed)
+        if not usage.answered:
+            tally.add(failed.values())
+        if failed and query.model.on_error == "raise":
+            raise InferenceError(failed[min(failed)].message)
+    models.count(table, part.by_proxy, part.threshold, was_certified=part.was_certified)
+    names = np.where(part.by_proxy, models.proxy_name, query.model.model).astype(object)
+    for rows, failed in zip(table.rows, failures, strict=True):
+        out = prediction_columns(rows, part.shown, failed, query.model)
+        answered = [names[index] if index >= 0 and row not in failed else None for row, index in enumerate(rows.inputs)]
+        column = pd.Series(answered, index=out.index, dtype=object)
+        out.insert(len(out.columns) - 1, f"{query.model.target}_model", column)
+        out.attrs["usage"] = models.usage_so_far()
+        yield out
+
+
+class _Part:
+    """Tables that are certified together.
+
+    Args:
+        table: Their inputs.
+        models: Who is asked.
+
+    Attributes:
+        shown: What each input shows.
+        by_proxy: Which of them show the proxy's answer.
+        threshold: The least score of these; None where there are none.
+        was_certified: Whether a part of the proxy's answers could be certified at all.
+    """
+
+    def __init__(self, table: InputTable, models: Models) -> None:
+        self._table, self._models = table, models
+        self.shown = Results(len(table))
+        self.by_proxy: Mask = np.zeros(len(table), dtype=bool)
+        self.threshold: float | None = None
+        self.was_certified = False
+        self._certificates = StoredCertificates(models.query, table)
+
+    def answer(self) -> None:
+        """Ask whoever is to be asked about each input."""
+        models, known = self._models, self._certificates.find()
+        if known is not None and self._use(known):
+            self.was_certified = True
+            logger.info("cascade: the certificate of the same query is used again")
+        else:
+            open_inputs = np.flatnonzero(~models.stored(self._table))
+            if is_worth(self._table.counts[open_inputs], models.cascade):
+                self._certify(open_inputs)
+        self._ask(np.flatnonzero(~self.by_proxy & ~self._is_asked()))
+
+    def _use(self, known: StoredCertificate) -> bool:
+        """Show what a stored certificate lets the proxy answer, where it still answers so."""
+        guesses = Results(len(self._table))
+        if not self._models.cascade.is_learned and not self._models.ask_proxy(
+            self._table, np.flatnonzero(known.by_proxy), guesses
+        ):
+            return False
+        if not self._certificates.restore(known, guesses):
+            return False
+        self._show(guesses, known.by_proxy)
+        return True
+
+    def _score(self, open_inputs: Ints, guesses: Results) -> Scored | None:
+        models, table = self._models, self._table
+        if not models.cascade.is_learned:
+            return score(models, table, open_inputs, guesses)
+        return learn(models, table, open_inputs, guesses, self._seed(open_inputs), self._ask, self.shown)
+
+    def _certify(self, open_inputs: Ints) -> None:
+        guesses = Results(len(self._table))
+        logger.info("cascade: %s is asked about %d inputs", self._models.proxy_name, len(open_inputs))
+        scored = self._score(open_inputs, guesses)
+        if scored is None:  # the query ended before the proxy was done
+            return
+        self.was_certified = len(scored.inputs) > 0
+        inputs = scored.inputs
+        counts = self._table.counts[inputs]
+        promised = self._models.cascade
+        cascade = Cascade(
+            scored.scores,
+            counts,
+            promised.accuracy,
+            delta(promised),
+            self._seed(inputs),
+            asked_rows=scored.asked_rows,
+        )
+        is_whole = True
+        while is_whole and len(chosen := cascade.next_round()):
+            is_whole = self._ask(np.sort(inputs[chosen]))
+            if is_whole:
+                cascade.record(np.array([self._agrees(index, guesses) for index in inputs[chosen]], dtype=bool))
+        is_proxy = np.zeros(len(self._table), dtype=bool)
+        certificate = cascade.certificate()
+        is_proxy[inputs] = True
+        is_proxy[inputs[certificate.asked]] = False
+        is_proxy[inputs[certificate.remaining]] = False
+        is_proxy &= ~self._is_asked()  # of a round that the end of the query broke off
+        logger.info(
+            "cascade: %d inputs drawn, %.3g of the rows are the proxy's",
+            len(certificate.asked),
+            certificate.rows,
+        )
+        self._show(guesses, is_proxy)
+        if is_whole:
+            self._certificates.keep(guesses, is_proxy)
+
+    def _show(self, guesses: Results, is_proxy: Mask) -> None:
+        scores = []
+        for index in np.flatnonzero(is_proxy).tolist():
+            guess = guesses[index]
+            if isinstance(guess, Prediction):
+                self.shown.put(index, guess)
+                scores.append(guess.confidence)
+        self.by_proxy |= is_proxy
+        found = [score for score in scores if score is not None]
+        self.threshold = min(found) if found else None
+
+    def _ask(self, indexes: Ints) -> bool:
+        """Ask the large model. False where the query ended meanwhile, so that some inputs were not sent."""
+        is_whole = True
+        for index, result in self._models.ask_large(self._table, indexes):
+            if isinstance(result, Prediction):
+                self.shown.put(index, result)
+            else:
+                failure = result or Failure(FailureKind.NOT_SENT, "the query ended before this row")
+                is_whole = is_whole and failure.kind is not FailureKind.NOT_SENT
+                self.shown.fail(index, failure)
+        return is_whole
+
+    def _agrees(self, index: int, guesses: Results) -> bool:
+        """Whether the large model's answer is the proxy's. What it refused for good counts as another."""
+        answer, guess = self.shown[index], guesses[index]
+        return isinstance(answer, Prediction) and isinstance(guess, Prediction) and answer.value == guess.value
+
+    def _is_asked(self) -> Mask:
+        is_open = np.zeros(len(self._table), dtype=bool)
+        is_open[self.shown.open_indexes()] = True
+        return ~is_open
+
+    def _seed(self, inputs: Ints) -> bytes:
+        return self._certificates.seed(inputs)

@@ -1,0 +1,147 @@
+"""How sure the proxy is of each input: a smaller model says it, or one that is learned from vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from ...tasks import Prediction
+from ..failures import FailureKind
+from ..runtime.results import Results
+from .draws import Floats, Ints
+from .input_table import InputTable
+from .learner import REFUSED, Learner
+from .models import Models
+
+Vectors = npt.NDArray[np.float32]
+Ask = Callable[[Ints], bool]
+"""Asks the large model about inputs, and says whether all were sent."""
+
+
+class Scored(NamedTuple):
+    """Inputs that the proxy has an answer to.
+
+    Attributes:
+        inputs: Their indexes.
+        scores: How sure it is, in the same order.
+        asked_rows: The rows of inputs that were asked to train it, which are right.
+    """
+
+    inputs: Ints
+    scores: Floats
+    asked_rows: int = 0
+
+
+def score(models: Models, table: InputTable, open_inputs: Ints, guesses: Results) -> Scored | None:
+    """Ask the smaller model.
+
+    Args:
+        models: Has it.
+        table: All inputs.
+        open_inputs: Indexes of those without a stored answer.
+        guesses: Gets its answers.
+
+    Returns:
+        The inputs that it has answered; None where the query ended before it was done.
+    """
+    if not models.ask_proxy(table, open_inputs, guesses):
+        return None
+    answered = [(index, guess) for index in open_inputs if isinstance(guess := guesses[index], Prediction)]
+    scores = [float("-inf") if guess.confidence is None else guess.confidence for _, guess in answered]
+    return Scored(np.array([index for index, _ in answered], dtype=np.int64), np.array(scores, dtype=np.float64))
+
+
+def learn(
+    models: Models, table: InputTable, open_inputs: Ints, guesses: Results, seed: bytes, ask: Ask, shown: Results
+) -> Scored | None:
+    """Learn a proxy from vectors and some of the large model's answers.
+
+    Args:
+        models: Both models; the proxy's makes vectors.
+        table: All inputs.
+        open_inputs: Indexes of those without a stored answer.
+        guesses: Gets its answers.
+        seed: Of the query.
+        ask: Asks the large model.
+        shown: What it said, once it was asked.
+
+    Returns:
+        The inputs that were not asked to train; None where the query ended before it was learned.
+    """
+    labels = _Labels()
+    stored = np.setdiff1d(np.arange(len(table)), open_inputs)
+    if not ask(stored):
+        return None
+    learner = Learner(table.counts, models.cascade.accuracy, seed, stored, labels.codes(shown, stored))
+    while not learner.is_frozen:
+        wanted = learner.next_labels()
+        if len(wanted):
+            if not ask(np.sort(wanted)):
+                return None
+            learner.record(labels.codes(shown, wanted))
+        if len(vectors := learner.next_vectors()):
+            made = _vectors(models, table, vectors)
+            if made is None:
+                return None
+            learner.hand_over(made)
+    proxy = learner.result()
+    for index in proxy.open.tolist():
+        if (code := proxy.labels[index]) != REFUSED:
+            guesses.put(index, Prediction(labels.value(code), shown_score(proxy.scores[index])))
+    return Scored(proxy.open, proxy.scores[proxy.open], proxy.asked_rows)
+
+
+def shown_score(score: float) -> float:
+    """A score as it is stored with a certificate, so that the same query shows the same.
+
+    Args:
+        score: In double precision.
+
+    Returns:
+        In single precision.
+    """
+    return float(np.float32(score))
+
+
+class _Labels:
+    """Answers as codes: equal ones have one code."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+        self._codes: dict[bytes, int] = {}
+
+    def codes(self, shown: Results, indexes: Ints) -> Ints:
+        return np.array([self._code(shown[index]) for index in indexes], dtype=np.int64)
+
+    def value(self, code: int) -> Any:
+        return self._values[code]
+
+    def _code(self, result: object) -> int:
+        if not isinstance(result, Prediction):
+            return REFUSED
+        code = self._codes.setdefault(orjson.dumps(result.value), len(self._values))
+        if code == len(self._values):
+            self._values.append(result.value)
+        return code
+
+
+def _vectors(models: Models, table: InputTable, indexes: Ints) -> Vectors | None:
+    """Vectors of length 1 of inputs, in their order; zeros where the model refuses one. None where it was ended."""
+    order = np.argsort(indexes, kind="stable")
+    vectors: Vectors | None = None
+    for row, (_, result) in zip(order, models.proxy_results(table, indexes[order]), strict=True):
+        if isinstance(result, Prediction):
+            if vectors is None:
+                vectors = np.zeros((len(indexes), len(result.value)), dtype=np.float32)
+            vectors[row] = result.value
+        elif result is None or result.kind is FailureKind.NOT_SENT:
+            return None
+    if vectors is None:
+        return None
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return vectors
