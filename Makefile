@@ -106,6 +106,7 @@ on-mindsdb: $(VENV)/.test redis
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory test-cluster
 
+# And what the blocks of README and docs print there; those of the other home are in test-sql.
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest tests/integration
 

@@ -53,7 +53,7 @@ LOADED = {
 LOADED_LINKS = {"stylesheet", "icon", "preload", "preconnect", "dns-prefetch", "prefetch", "manifest", "modulepreload"}
 
 _log = logging.getLogger("mkdocs.hooks.site")
-_LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
+_LINK = re.compile(r"(?P<picture>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"(```.*?^[ ]*```|``.+?``|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _IN_BOUNDS = re.compile(r"^(?:127\.|::1$|localhost$|0\.0\.0\.0$)")
 
@@ -159,7 +159,7 @@ def _relinked(link: re.Match[str], page: str) -> str:
         return link["text"]
     else:
         return link[0]  # mkdocs says that it leads nowhere
-    return f"[{link['text']}]({posixpath.relpath(uri, posixpath.dirname(page))}{hash_sign}{anchor})"
+    return f"{link['picture']}[{link['text']}]({posixpath.relpath(uri, posixpath.dirname(page))}{hash_sign}{anchor})"
 
 
 def repository_path(page: str) -> str:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.sql_statements import Statement, files, statements_of
 from tools.generated import ROOT, run
 
 PAGE = ROOT / "docs" / "two_homes.md"
-DUCKDB_PAGE = ROOT / "docs" / "sql_in_your_process.md"
-DUCKDB_SECTION = "## Without MindsDB\n"
-"""Of README."""
 
 HEAD = """# The same SQL in two homes
 
 Made by `python -m tools.two_homes` from `tests/sql/statements`; not written by hand.
 
 Statements with models run in MindsDB 26.1, and without a server in your own process on DuckDB. {count} statements are
-tested in both, with one kind of inference server: every file of `examples`, the SQL of README and of these pages,
-and others. {same} give the same in both: the same rows in any order, and in this order where the statement has an
+tested in both, with one kind of inference server: every file of `examples`, and others. {same} give the same in both: the same rows in any order, and in this order where the statement has an
 order. Numbers, vectors and JSON are compared by their values.
 
 The others are below. Each line is a test: the statement runs in both homes, and gives in each what the line says.
@@ -52,25 +47,6 @@ def _row(statement: Statement) -> str:
     here = f"Here it is refused. MindsDB {_RESULTS[statement.mindsdb]}" if statement.expect == "refused" else ""
     text = " ".join(statement.text.split()).replace("|", "\\|")
     return f"| {statement.title} | `` {text} `` | {here or _RESULTS[statement.mindsdb]} | {statement.why} |\n"
-
-
-def sql_of_pages() -> Iterator[tuple[str, str]]:
-    """Find the statements of README and of the pages that are for both homes.
-
-    Those of DuckDB's home alone are run by tests/sql/test_documents.py.
-
-    Yields:
-        The page's name, and a statement as it is written there.
-    """
-    from huggingface_api_handler.demo.sql_script import statements
-
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        if path == DUCKDB_PAGE:
-            continue
-        before, _, section = path.read_text(encoding="utf-8").partition(DUCKDB_SECTION)
-        blocks = (before + section.partition("\n## ")[2]).split("\n```sql\n")[1:]
-        for statement in statements("\n".join(block.partition("\n```")[0] for block in blocks)):
-            yield path.name, statement
 
 
 if __name__ == "__main__":

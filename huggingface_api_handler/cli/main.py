@@ -80,7 +80,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
     tasks = add_command("tasks", "List the tasks, or one with its arguments.", _tasks)
     tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
-    tasks.add_argument("--markdown", action="store_true", help="the list as README has it")
+    tasks.add_argument("--markdown", action="store_true", help="the list in Markdown, as the pages have it")
     demo = add_command("demo", "Run the examples through a MindsDB server started for it.", _demo)
     demo.add_argument("--examples", type=Path, help="folder with the .sql files (default: the checkout's)")
     demo.add_argument("--embedded", action="store_true", help="in this process, without MindsDB (extras sql, local)")

@@ -20,7 +20,7 @@ def show_tasks(args: argparse.Namespace) -> int:
     """Print the table of tasks, or one task with its arguments.
 
     Args:
-        args: ``name`` of a task, or None for all; ``markdown`` for the table of all as README has it.
+        args: ``name`` of a task, or None for all; ``markdown`` for the table of all as the pages have it.
 
     Returns:
         The exit status: 1 where there is no such task, with the nearest name on stderr.

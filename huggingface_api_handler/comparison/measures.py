@@ -128,9 +128,9 @@ def _majorities(said: Sequence[Said], rows: int) -> list[str | None]:
 def _costs(one: Said) -> dict[str, Value]:
     """What a model was asked, and what that took."""
     requests, stored, distinct = (int(_number(one.usage, name) or 0) for name in ("requests", "stored", "distinct"))
-    asked = max(0, distinct - stored) if requests else 0
-    dollars, seconds = _number(one.usage, "usd"), _number(one.usage, "seconds")
     errors, answered = one.usage.get("errors"), sum(one.is_answered)
+    asked = max(0, distinct - stored) if requests and answered else 0  # without an answer there is no price
+    dollars, seconds = _number(one.usage, "usd"), _number(one.usage, "seconds")
     return {
         "usd": dollars,
         "usd_per_1000": dollars / asked * _PER_ROWS if dollars is not None and asked else None,

@@ -69,12 +69,13 @@ class MindsDB:
     storage: Path
     log: Path
 
-    def sql(self, statement: str, timeout: float = 600.0) -> Table:
+    def sql(self, statement: str, timeout: float = 600.0, project: str = "mindsdb") -> Table:
         """Run one statement.
 
         Args:
             statement: The statement, without a semicolon.
             timeout: Seconds that it may take.
+            project: Where names are looked for that name no project.
 
         Returns:
             Its result.
@@ -83,7 +84,8 @@ class MindsDB:
             SQLError: MindsDB refused it, with MindsDB's message.
             ServerError: Nothing answers, or not with JSON.
         """
-        status, body = self._request("POST", "/api/sql/query", _json({"query": statement}), timeout)
+        query: dict[str, object] = {"query": statement, "context": {"db": project}}
+        status, body = self._request("POST", "/api/sql/query", _json(query), timeout)
         try:
             result = json.loads(body)
         except ValueError:

@@ -27,7 +27,7 @@ _MAX_REDACTED_CHARS = 20_000
 class FailureKind(str, Enum):
     """What to do about a failure. You read the values in ``<target>_error``, so they are public.
 
-    The texts are in Markdown. ``tools/write_reference.py`` makes the table in README.md of them.
+    The texts are in Markdown. ``tools/write_reference.py`` makes the table of the pages of them.
 
     Attributes:
         meaning: What went wrong.

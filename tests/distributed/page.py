@@ -1,35 +1,45 @@
-"""The page on clusters: the examples of an engine run in order, and print what stands behind them."""
+"""Pages with examples of an engine: they run in order, and print what stands behind them."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import re
 from pathlib import Path
 from typing import Any
 
-_PAGE = Path(__file__).parents[2] / "docs" / "distributed.md"
-_EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
-_ADDRESS = "http://127.0.0.1:8900"
-"""Of the local server, which the page asks."""
+from tests.support.page_blocks import ROOT, Page
+from tests.support.page_output import is_alike
+from tests.support.page_runner import ADDRESS
+
+PAGE = "docs/distributed.md"
 
 
-def run_examples(heading: str, url: str) -> int:
-    """Run the examples below a heading of the page.
+def run_examples(page: Page, engine: str, url: str) -> int:
+    """Run the examples of an engine.
 
     Args:
-        heading: Of a section.
+        page: Whose.
+        engine: ``dask``, ``ray`` or ``spark``.
         url: Of the service to ask instead of the local server.
 
     Returns:
         How many there are.
     """
-    section = _PAGE.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    examples = _EXAMPLE.findall(section)
+    assert not page.faults, page.faults
+    blocks = page.of(engine)
     names: dict[str, Any] = {"__name__": "page"}
-    for code, expected in examples:
+    for block in blocks:
+        assert block.language == "python", f"{page.name}, line {block.line}: {engine} runs Python alone"
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code.replace(_ADDRESS, url), "page", "exec"), names)
-        assert [line.rstrip() for line in printed.getvalue().splitlines()] == expected.splitlines(), code
-    return len(examples)
+            exec(compile(block.text.replace(f"http://{ADDRESS}", url), "page", "exec"), names)
+        assert block.printed is None or is_alike(printed.getvalue(), block.printed), (
+            f"{block.text}\n{printed.getvalue()}"
+        )
+    return len(blocks)
+
+
+def folder_of(path: Path) -> Path:
+    """A page's own folder, with the examples of a checkout in it."""
+    (path / "examples").symlink_to(ROOT / "examples")
+    return path

@@ -81,6 +81,12 @@ def test_good_links_are_not_complained_of(tmp_path: Path) -> None:
     assert ", a test</p>" in html and "conftest.py" not in html  # the site has no such file
 
 
+def test_pictures_of_the_repositorys_pages_lead_into_the_site() -> None:
+    picture = site_hooks._LINK.search("![a picture](docs/compare.svg)")
+    assert picture is not None
+    assert site_hooks._relinked(picture, "project/README.md") == "![a picture](../compare.svg)"
+
+
 def test_a_connection_ends_the_build() -> None:
     program = (
         "from tools import site_hooks\nimport socket\nsite_hooks.on_startup()\n"

@@ -11,6 +11,13 @@ import pytest
 
 from huggingface_api_handler.demo.mindsdb_server import MindsDB, running_inference_server, running_mindsdb
 from huggingface_api_handler.demo.show import installed
+from tests.support.page_runner import write_summary
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which blocks of the pages ran."""
+    write_summary(terminalreporter, "MindsDB and its environment")
+
 
 KEY = "hf_IntegrationSecret0123456789"
 

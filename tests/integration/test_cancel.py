@@ -1,6 +1,6 @@
 """A partitioned query that is cancelled in MindsDB stops sending within a second, and keeps what it has.
 
-Which statements MindsDB keeps a record of, and so lets a person cancel, is README's claim and tried here.
+Which statements MindsDB keeps a record of, and so lets a person cancel, is what docs/mindsdb_install.md says and is tried here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The SQL of MindsDB's own pages on this engine keeps working, its former names included, and that of ours is accepted.
+"""The SQL of MindsDB's own pages on this engine keeps working, its former names included.
 
 The pages: docs/integrations/ai-engines/huggingface_inference_api and
 docs/sql/tutorials/hugging-face-inference-api-examples. Answers come from a service that speaks as the recordings do, with
@@ -14,13 +14,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mindsdb_sql_parser import parse_sql
-from mindsdb_sql_parser.ast.mindsdb import CreateMLEngine, CreatePredictor
 
-from huggingface_api_handler.config.validation import engine_settings, model_settings
 from huggingface_api_handler.demo.mindsdb_server import MindsDB
 from tests.conftest import Reply, Service
-from tools.two_homes import sql_of_pages
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
@@ -140,17 +136,3 @@ def test_former_lengths_reach_the_service(engine_of_pages: Service) -> None:
 def test_the_documented_shape_of_explain(mindsdb: MindsDB, engine_of_pages: Service) -> None:
     found = mindsdb.sql("SELECT PRED_explain FROM mindsdb.spam_by_labels WHERE text_spammy = 'WINNER!! Claim now'")
     assert json.loads(str(found.rows[0][0])) == pytest.approx({"spam": 0.9, "ham": 0.1})
-
-
-OUR_STATEMENTS = [
-    pytest.param(statement, id=f"{page} {number}") for number, (page, statement) in enumerate(sql_of_pages())
-]
-
-
-@pytest.mark.parametrize("statement", OUR_STATEMENTS)
-def test_mindsdb_reads_the_statements_of_our_pages_and_the_engine_takes_their_arguments(statement: str) -> None:
-    parsed = parse_sql(statement)
-    if isinstance(parsed, CreateMLEngine):
-        engine_settings(parsed.params)
-    if isinstance(parsed, CreatePredictor):
-        model_settings({**parsed.using, "target": parsed.targets[0].parts[-1]})

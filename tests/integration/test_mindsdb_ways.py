@@ -226,7 +226,7 @@ def test_a_column_without_quotes_is_told_in_quotes(mindsdb: MindsDB, engine: str
 
 
 def test_a_limit_beside_a_filter_on_the_prediction_comes_first(mindsdb: MindsDB, sentiment: str, table: str) -> None:
-    """MindsDB's way, which README tells."""
+    """MindsDB's way, which docs/mindsdb_install.md tells."""
     joined = f"SELECT t.id FROM {table} AS t JOIN {sentiment} AS m WHERE m.sentiment = 'NEGATIVE'"
     assert mindsdb.sql(f"{joined} LIMIT 1").rows == []
     assert mindsdb.sql(f"SELECT * FROM ({joined}) AS p LIMIT 1").rows == [[2]]

@@ -83,7 +83,7 @@ def test_a_dry_run_of_one_row_is_a_table(caching: MindsDB) -> None:
 
 
 def test_what_the_warning_says_of_the_cache_is_so(caching: MindsDB, tmp_path: Path, cache_service: Service) -> None:
-    """Where a line fails because MindsDB has mended it, take it out of BREAKS and of README."""
+    """Where a line fails because MindsDB has mended it, take it out of BREAKS and of docs/mindsdb_install.md."""
     using, mapping, failed, middle = BREAKS
     assert "USING" in using
     table = upload(caching, tmp_path, "by_using", id=[1, 2, 3], text=[f"{text}!" for text in REVIEWS])

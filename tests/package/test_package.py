@@ -121,8 +121,8 @@ def test_serve_without_its_extra_says_what_to_install(bare_python: Path) -> None
     assert 'pip install "huggingface_api_handler[local]"' in done.stderr
 
 
-def test_readmes_table_of_tasks_is_the_generated_one() -> None:
+def test_the_pages_table_of_tasks_is_the_generated_one() -> None:
     from huggingface_api_handler.tasks import TASKS
     from huggingface_api_handler.tasks.listing import markdown
 
-    assert markdown(TASKS) in (ROOT / "README.md").read_text("utf-8")
+    assert markdown(TASKS) in (ROOT / "docs" / "reference" / "tasks.md").read_text("utf-8")

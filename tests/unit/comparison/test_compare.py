@@ -87,6 +87,8 @@ def test_a_model_that_fails_is_a_row_with_its_reason(service: Service) -> None:
     assert table.loc[["refused", "gone"], ["accuracy", "f1", "agreement"]].isna().all(axis=None)
     assert table.loc["half", "accuracy"] == 0.5
     assert table.loc["gone", "requests"] == 1
+    assert table.loc["gone", "usd"] == 0.0  # so little was paid, which says nothing of its price
+    assert table.loc[["refused", "gone"], ["usd_per_1000", "seconds_per_1000"]].isna().all(axis=None)
 
 
 def test_a_row_that_fails_is_counted_and_not_measured(service: Service) -> None:

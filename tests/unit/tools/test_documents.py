@@ -247,5 +247,5 @@ def test_each_kind_of_name_is_looked_for() -> None:
     names = names_in(ARCHITECTURE)
     assert sum(bool(_PATH.fullmatch(name)) for name in names) >= 2
     assert sum(bool(_DOTTED.fullmatch(name)) for name in names) >= 20
-    assert "huggingface_api_handler/tasks/base.py" in _LINK.findall((ROOT / "README.md").read_text("utf-8"))
-    assert ("tools.write_reference", "") in _PYTHON_M.findall(code_in(ROOT / "README.md"))
+    assert "tests/recipes/task.patch" in _LINK.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    assert ("tools.write_reference", "") in _PYTHON_M.findall(code_in(ROOT / "CONTRIBUTING.md"))

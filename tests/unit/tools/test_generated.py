@@ -44,16 +44,16 @@ def test_the_tables_in_the_pages_are_what_the_tool_would_write() -> None:
 
 
 @pytest.mark.parametrize("subject", ["engine", "model"])
-def test_readme_has_the_arguments(subject: str) -> None:
-    readme = (generated.ROOT / "README.md").read_text("utf-8")
-    assert write_reference.table("arguments", subject) in readme
+def test_a_page_has_the_arguments(subject: str) -> None:
+    page = (generated.ROOT / "docs" / "reference" / "arguments.md").read_text("utf-8")
+    assert write_reference.table("arguments", subject) in page
 
 
-def test_readme_has_the_kinds_of_failure_once() -> None:
-    readme = (generated.ROOT / "README.md").read_text("utf-8")
-    assert readme.count(write_reference.failure_kinds()) == 1
+def test_a_page_has_the_kinds_of_failure_once() -> None:
+    page = (generated.ROOT / "docs" / "reference" / "failures.md").read_text("utf-8")
+    assert page.count(write_reference.failure_kinds()) == 1
     for kind in FailureKind:
-        assert f"| `{kind.value}` | {'yes' if kind.in_rows else 'never'} |" in readme
+        assert f"| `{kind.value}` | {'yes' if kind.in_rows else 'never'} |" in page
 
 
 def test_the_words_of_failures_are_public_and_do_not_change() -> None:

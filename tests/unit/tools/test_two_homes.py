@@ -23,11 +23,6 @@ def test_there_are_enough_statements_and_each_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
 
 
-def test_every_statement_of_the_pages_is_among_them() -> None:
-    texts = {" ".join(statement.text.split()) for statement in STATEMENTS}
-    assert [each for each in two_homes.sql_of_pages() if " ".join(each[1].split()) not in texts] == []
-
-
 @pytest.mark.parametrize("statement", TESTED, ids=lambda each: f"{each.file} {each.id}")
 def test_what_is_stored_is_what_is_expected(statement: Statement) -> None:
     stored = expected_of(statement.file).get(statement.id, {})
