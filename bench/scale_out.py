@@ -16,7 +16,8 @@ from huggingface_api_handler.inference.flow_control import redis_ledger
 from huggingface_api_handler.inference.flow_control.redis_ledger import RedisLedger
 from huggingface_api_handler.inference.flow_control.route_ledger import Report
 from huggingface_api_handler.inference.flow_control.route_record import Limits
-from huggingface_api_handler.inference.storage.redis_store import Client, RedisStore
+from huggingface_api_handler.inference.storage.redis_connection import Client
+from huggingface_api_handler.inference.storage.redis_store import RedisStore
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
 from huggingface_api_handler.inference.storage.sqlite import Store
 from huggingface_api_handler.inference.storage.sqlite_tables import sqlite_tables

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import TypeGuard
 
 MAX_TABLE_CHARS = 140
 """Width of a table above which a single row is shown as a list. Terminals are seldom wider."""
+
+_NEXT_UNIT = 1000
+"""So many of a unit are one of the next."""
 
 _MIN_GROUPED_NUMBER = 10_000
 """Integers from here on get separators of thousands. Smaller ones, such as years, are read without."""
@@ -58,6 +62,40 @@ def text_table(
     hidden = len(rows) - len(shown_rows)
     footer = [f"  ... and {hidden} more row{'s' if hidden > 1 else ''}"] if hidden else []
     return "\n".join([line(list(columns)), rule, *map(line, cells), *footer])
+
+
+def in_bytes(size: float) -> str:
+    """A size in words.
+
+    Args:
+        size: Bytes.
+
+    Returns:
+        Bytes, kB, MB, GB or TB, whichever reads best. One of them is 1,000 of the one before.
+
+    >>> in_bytes(999), in_bytes(12_300_000)
+    ('999 B', '12.3 MB')
+    """
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = 0
+    while size >= _NEXT_UNIT and power < len(units) - 1:
+        size, power = size / _NEXT_UNIT, power + 1
+    return f"{size:.0f} {units[power]}" if power == 0 else f"{size:.1f} {units[power]}"
+
+
+def in_time(at: float | None) -> str | None:
+    """A time in words.
+
+    Args:
+        at: Seconds since 1970; None for none.
+
+    Returns:
+        Day and minute in UTC; None for none.
+
+    >>> in_time(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return None if at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -21,6 +21,7 @@ from .inference.runtime.session import default_session
 from .inference.storage.scope import Scope
 from .lifecycle import Target
 from .ml_engines import SCOPE_KEY, find_engine
+from .ml_process import recover_session
 from .select_statement import input_frame, min_failures, refuse_budget_in_parts, refuse_to_be_kept
 from .task_queue import refuse_lost_rows, result_awaited
 
@@ -215,6 +216,7 @@ def _verb() -> Iterator[None]:
     # MindsDB prints the traceback of what leaves an ML process; ours tells the person nothing beyond its sentence.
     try:
         with result_awaited():
+            recover_session()
             yield
     except HuggingFaceAPIError as error:
         raise error.with_traceback(None) from None

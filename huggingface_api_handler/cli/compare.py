@@ -116,7 +116,8 @@ def run_compare(args: argparse.Namespace) -> int:
     Returns:
         The exit status (see ``EXIT_STATUSES``), with the reason on stderr where it is not 0.
     """
-    from ..comparison.picture import check_picture, save_picture
+    from ..comparison.picture import save_picture
+    from ..comparison.picture_file import check_picture
 
     try:
         if args.picture is not None:

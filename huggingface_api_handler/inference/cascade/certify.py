@@ -39,15 +39,30 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from .draws import Floats, Ints, Look, RowDraws, UniformDraws
 
-BUDGET_GROWTH = 1.3
-"""How much more errors the next look bears."""
-SPENDING_EXPONENT = 1.0
-"""How much less of delta later looks have. Tuned on seeds that no benchmark uses."""
+
+class Spending(NamedTuple):
+    """How delta is shared out among looks.
+
+    Attributes:
+        growth: How much more errors the next look bears.
+        exponent: How much less of delta later looks have: the k-th has a part in ``k ** -exponent``.
+    """
+
+    growth: float
+    exponent: float
+
+
+MANY_SPARE = 1000
+"""Rows that may be wrong, from which on a first look costs next to nothing, and it is later ones that save."""
+FEW_LOOKS = Spending(growth=1.3, exponent=1.0)
+MANY_LOOKS = Spending(growth=1.15, exponent=0.5)
+"""Both tuned on seeds that no benchmark uses."""
 SPENT_AT_MOST = 1 - 1e-6
 """Of delta, so that rounding never spends more."""
 
@@ -96,11 +111,12 @@ def _advance(law: Law, mass: Floats, last: Look | None, look: Look, most: int) -
     return float(mass[:lost].sum()), mass[lost:]
 
 
-def budgets(most: int) -> Iterator[int]:
+def budgets(most: int, growth: float) -> Iterator[int]:
     """The errors that may be found at each look: 0, 1, 2 and so on, farther apart the more they are.
 
     Args:
         most: The last one is not above it.
+        growth: The ratio of one to the one before, where this is more than one error.
 
     Yields:
         Each once.
@@ -108,7 +124,7 @@ def budgets(most: int) -> Iterator[int]:
     budget = 0
     while budget <= most:
         yield budget
-        budget = max(budget + 1, round(budget * BUDGET_GROWTH))
+        budget = max(budget + 1, round(budget * growth))
 
 
 @lru_cache(maxsize=64)
@@ -122,17 +138,18 @@ def schedule(law: Law, delta: float) -> tuple[Look, ...]:
     Returns:
         The looks in order. ``broken`` of them is at most delta.
     """
-    tried = list(budgets(law.largest_budget))
+    spending = MANY_LOOKS if law.spare >= MANY_SPARE else FEW_LOOKS
+    tried = list(budgets(law.largest_budget, spending.growth))
     while len(tried) > 1 and law.step(np.ones(1), None, Look(law.latest, tried[-1]), tried[-1]).sum() > delta:
         tried.pop()
-    while len(looks := _spend(law, tried, delta)) < len(tried):
+    while len(looks := _spend(law, tried, delta, spending.exponent)) < len(tried):
         tried = tried[: len(looks)]
     return looks
 
 
-def _spend(law: Law, tried: Sequence[int], delta: float) -> tuple[Look, ...]:
+def _spend(law: Law, tried: Sequence[int], delta: float, exponent: float) -> tuple[Look, ...]:
     """Looks at these budgets, as far as they come in time. The next ones have what one leaves of its part of delta."""
-    weights = np.arange(1, len(tried) + 1) ** -SPENDING_EXPONENT
+    weights = np.arange(1, len(tried) + 1) ** -exponent
     shares = delta * SPENT_AT_MOST * np.cumsum(weights) / weights.sum()
     looks: list[Look] = []
     mass, spent = np.ones(1), 0.0

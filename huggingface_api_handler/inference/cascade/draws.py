@@ -161,6 +161,11 @@ class UniformDraws(NamedTuple):
         return LATEST_LOOK * self.inputs
 
     @property
+    def spare(self) -> float:
+        """The errors that need not be found."""
+        return self.wrong - 1.0
+
+    @property
     def largest_budget(self) -> int:
         """All the errors that a bad prefix has room for, beside those not found."""
         return min(MAX_BUDGET, self.inputs - self.wrong)
@@ -216,6 +221,11 @@ class RowDraws(NamedTuple):
     def end(self) -> float:
         """When a bad prefix has shown more errors than any budget, all but surely."""
         return 4.0 * MAX_BUDGET
+
+    @property
+    def spare(self) -> float:
+        """About the rows that may be wrong, to the next lower power of two."""
+        return self.latest / -math.log(1 - LATEST_LOOK)
 
     @property
     def largest_budget(self) -> int:

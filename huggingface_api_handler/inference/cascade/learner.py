@@ -18,8 +18,12 @@ from .vectors import HandedVectors, Vectors
 
 LEAST_INPUTS = 500
 """Distinct inputs. A table of fewer is asked whole: what it takes to learn would be most of it."""
+RANDOM_LABELS = 100
+"""Asked first, at random; fewer by the stored ones."""
+DOUBTFUL_LABELS = 64
+"""Asked in each round after that, where the proxy is least sure."""
 TRIED_LABELS = 200
-"""If so many do not beat the commonest label, the proxy is that."""
+"""If so many do not tell more than the labels' shares do, the proxy is the commonest label."""
 MOST_STORED_LABELS = 4096
 """Stored labels that train. Each of them needs a vector."""
 LARGEST_TRAINED_SHARE = 0.25
@@ -28,6 +32,9 @@ REFUSED = -1
 """In place of a label, where the large model refused for good."""
 
 _UNKNOWN = -2
+_SMALLEST = 1e-9
+_NO_VECTOR = 0.0
+"""The score of an input without one, below all others."""
 
 
 class LearnedProxy(NamedTuple):
@@ -39,7 +46,7 @@ class LearnedProxy(NamedTuple):
         scores: How sure the proxy is of each input, for ``rounds.Cascade``. All alike for the commonest label.
         open: Indexes of the inputs that the large model was not asked: the population of ``rounds.Cascade``.
         asked_rows: The rows of the inputs that were asked to train, for ``rounds.Cascade``.
-        errors_left: How many rows of the open inputs it is expected to get wrong.
+        errors_left: How many rows of the open inputs with a vector it is expected to get wrong.
     """
 
     labels: Ints
@@ -82,7 +89,7 @@ class Learner:
         self._scores = np.zeros(len(self._counts))
         self._errors_left = 0.0
         self._is_frozen = False
-        self._ask(self._at_random(proxy.RANDOM_LABELS - len(self._training)))
+        self._ask(self._at_random(RANDOM_LABELS - len(self._training)))
 
     def next_labels(self) -> Ints:
         """Indexes of the inputs to ask the large model next; none where it waits for vectors, or is frozen."""
@@ -113,7 +120,7 @@ class Learner:
 
         Args:
             vectors: A row of length 1 for each of ``next_vectors``, or for the first ones: ``next_vectors`` gives the
-                others then. Zeros where an input has no vector, such as an empty text.
+                others then. Zeros where an input has none, such as an empty text: it comes last, and does not train.
         """
         self._vectors.add(self._wanted[: len(vectors)], vectors)
         self._wanted = self._wanted[len(vectors) :]
@@ -158,10 +165,15 @@ class Learner:
             self._ask_or_freeze()
 
     def _try(self, trained: proxy.Proxy | None, labels: Ints, codes: Ints) -> None:
-        """Get all vectors if the proxy beats the commonest label; else more labels, or none."""
+        """Get all vectors if the proxy beats the labels' shares; else more labels, or none.
+
+        It beats them if its log loss, in cross-validation, is less by a standard error. A count of errors would not
+        see an order that is worth having where the commonest label is almost always the likeliest.
+        """
         majority = int(np.bincount(codes).argmax()) if len(codes) else 0
         if trained is not None:
-            gains = (codes != majority).astype(float) - trained.is_wrong
+            shares = np.bincount(codes) / len(codes)
+            gains = np.log(np.maximum(trained.likelihoods, _SMALLEST)) - np.log(shares[codes])
             if gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)):
                 self._is_believed = True
                 others = np.flatnonzero(self._labels == _UNKNOWN)
@@ -183,15 +195,16 @@ class Learner:
         for inputs, vectors in self._vectors.blocks():
             likely = proxy.chances(trained.weights, vectors)
             self._guess[inputs] = labels[likely.argmax(axis=1)]
-            self._scores[inputs] = likely.max(axis=1)
-            doubt[inputs] = 1 - self._scores[inputs]
+            surest = likely.max(axis=1)
+            self._scores[inputs] = np.where(vectors.any(axis=1), surest, _NO_VECTOR)
+            doubt[inputs] = np.where(vectors.any(axis=1), 1 - surest, 0.0)
         is_open = self._labels == _UNKNOWN
         self._errors_left = trained.errors(float((self._counts * doubt)[is_open].sum()))
 
     def _ask_or_freeze(self) -> None:
-        open_ = np.flatnonzero(self._labels == _UNKNOWN)
+        open_ = np.flatnonzero((self._labels == _UNKNOWN) & (self._scores > _NO_VECTOR))
         room = int(LARGEST_TRAINED_SHARE * len(self._counts)) - int((self._labels != _UNKNOWN).sum())
-        most = min(proxy.DOUBTFUL_LABELS, room)
+        most = min(DOUBTFUL_LABELS, room)
         if self._errors_left <= self._spare or most <= 0 or not len(open_):
             self._is_frozen = True
             return

@@ -22,8 +22,8 @@ from ..runtime.chunked_text import is_plan
 from ..runtime.context import Query
 from ..runtime.dry_run import find_stored
 from ..runtime.query_run import Cancel, Progress
-from ..runtime.receipt import Receipt
 from ..runtime.results import Result, Results
+from ..runtime.usage_record import UsageRecord
 from ..storage.response_cache import NoResponseCache
 from ..storage.scope import Scope
 from ..telemetry.cascade_usage import CascadeUsage
@@ -103,9 +103,9 @@ class Models:
         name = _proxy_of(query).model.model
         self.proxy_name = f"learned from {name}" if self.cascade.is_learned else name
         self._progress, self._cancel = _Sum(progress) if progress is not None else None, cancel
-        self._receipt = Receipt(self.query)
-        self._large: AskedInputs | None = None
-        self._proxy: AskedInputs | None = None
+        self._record = UsageRecord(self.query)
+        self._asked_large: AskedInputs | None = None
+        self._asked_proxy: AskedInputs | None = None
         self._proxy_query: Query | None = None
         self._has_read = False
         self._counts = CascadeUsage(self.proxy_name, self.cascade.accuracy, self.cascade.confidence)
@@ -156,10 +156,10 @@ class Models:
         """
         if not len(indexes):
             return
-        if self._large is None:
-            self._large = AskedInputs(self._within_time(), self._receipt, self._part_of_progress(1), self._cancel)
+        if self._asked_large is None:
+            self._asked_large = AskedInputs(self._within_time(), self._record, self._part_of_progress(1), self._cancel)
         self._counts.asked_inputs += len(indexes)
-        yield from _ask(self._large, table, indexes)
+        yield from _ask(self._asked_large, table, indexes)
 
     def ask_proxy(self, table: InputTable, indexes: Ints, guesses: Results) -> bool:
         """Ask the proxy's model.
@@ -198,16 +198,16 @@ class Models:
         """
         if not len(indexes):
             return
-        if self._proxy is None or self._proxy_query is None:
+        if self._asked_proxy is None or self._proxy_query is None:
             self._proxy_query = query = proxy_query(self.query)
-            self._proxy = AskedInputs(query, Receipt(query), self._part_of_progress(0), self._cancel)
+            self._asked_proxy = AskedInputs(query, UsageRecord(query), self._part_of_progress(0), self._cancel)
         self._counts.proxy_asked_inputs += len(indexes)
         usage = self._proxy_query.usage
         usage.rows += len(indexes)
         usage.distinct += len(indexes)
         refused: str | None = None
         try:
-            for index, result in _ask(self._proxy, table, indexes):
+            for index, result in _ask(self._asked_proxy, table, indexes):
                 usage.answered += isinstance(result, Prediction)
                 if result is not None and not isinstance(result, Prediction):
                     usage.errors[result.kind.value] += 1
@@ -242,32 +242,32 @@ class Models:
         for name in ("errors", "latencies", "failovers"):
             setattr(usage, name, getattr(usage, name).copy())
         usage.spending.unpriced = usage.spending.unpriced.copy()
-        usage.seconds = self._receipt.seconds
+        usage.seconds = self._record.seconds
         self._complete(usage)
         return usage.as_dict()
 
     def end(self) -> None:
         """Say that no more inputs come, and wait until answers are stored."""
-        for asked in (self._proxy, self._large):
+        for asked in (self._asked_proxy, self._asked_large):
             if asked is not None:
                 asked.end()
 
     def close(self) -> None:
         """End both queries, and keep one receipt of both."""
-        if self._proxy is not None:
-            self._proxy.close()
+        if self._asked_proxy is not None:
+            self._asked_proxy.close()
         self._complete(self.query.usage)
-        if self._large is not None:
-            self._large.close()
+        if self._asked_large is not None:
+            self._asked_large.close()
         else:
-            self._receipt.begin(())
-            self._receipt.end(None, was_forked=False)
+            self._record.begin(())
+            self._record.end(None, was_forked=False)
 
     def _complete(self, usage: Usage) -> None:
         """Put what the proxy took into a usage of the large model."""
         usage.cascade = replace(self._counts)
         proxy = None if self._proxy_query is None else self._proxy_query.usage
-        usage.cascade.usd_saved = _saved(usage, proxy)
+        usage.cascade.usd_saved = _usd_saved(usage, proxy)
         if proxy is not None:
             usage.cascade.proxy_requests = proxy.requests
             usage.cascade.proxy_usd = proxy.spending.shown(proxy.requests)
@@ -276,10 +276,10 @@ class Models:
     def _within_time(self) -> Query:
         """The large model's query with the time that is left of it."""
         seconds = self.query.model.max_seconds
-        if seconds is None or self._proxy is None:
+        if seconds is None or self._asked_proxy is None:
             return self.query
-        left = max(_LEAST_SECONDS, seconds - self._receipt.seconds)
-        return replace(self.query, model=self.query.model.model_copy(update={"max_seconds": left}))
+        remaining = max(_LEAST_SECONDS, seconds - self._record.seconds)
+        return replace(self.query, model=self.query.model.model_copy(update={"max_seconds": remaining}))
 
     def _part_of_progress(self, part: int) -> Progress | None:
         return None if self._progress is None else self._progress.part(part)
@@ -296,18 +296,18 @@ class Models:
 
 
 def _ask(asked: AskedInputs, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
-    told: list[Ints] = []
+    asked_indexes: list[Ints] = []
 
     def pieces() -> Iterator[list[Input]]:
         for chosen, inputs in table.pieces(indexes):
-            told.append(chosen)
+            asked_indexes.append(chosen)
             yield inputs
 
     for results in asked.ask(pieces()):
-        yield from zip(told.pop(0).tolist(), results, strict=True)
+        yield from zip(asked_indexes.pop(0).tolist(), results, strict=True)
 
 
-def _saved(usage: Usage, proxy: Usage | None) -> float | None:
+def _usd_saved(usage: Usage, proxy: Usage | None) -> float | None:
     """What the large model would have cost for what the proxy answered, less what the proxy cost."""
     counts, spending = usage.cascade, usage.spending
     asked = (counts.asked_inputs if counts else 0) - usage.cache_hits

@@ -149,8 +149,8 @@ class _Part:
 
     def answer(self) -> None:
         """Ask whoever is to be asked about each input."""
-        models, known = self._models, self._certificates.find()
-        if known is not None and self._use(known):
+        models, found = self._models, self._certificates.find()
+        if found is not None and self._use(found):
             self.was_certified = True
             logger.info("cascade: the certificate of the same query is used again")
         else:
@@ -159,16 +159,16 @@ class _Part:
                 self._certify(open_inputs)
         self._ask(np.flatnonzero(~self.by_proxy & ~self._is_asked()))
 
-    def _use(self, known: StoredCertificate) -> bool:
+    def _use(self, found: StoredCertificate) -> bool:
         """Show what a stored certificate lets the proxy answer, where it still answers so."""
         guesses = Results(len(self._table))
         if not self._models.cascade.is_learned and not self._models.ask_proxy(
-            self._table, np.flatnonzero(known.by_proxy), guesses
+            self._table, np.flatnonzero(found.by_proxy), guesses
         ):
             return False
-        if not self._certificates.restore(known, guesses):
+        if not self._certificates.restore(found, guesses):
             return False
-        self._show(guesses, known.by_proxy)
+        self._show(guesses, found.by_proxy)
         return True
 
     def _score(self, open_inputs: Ints, guesses: Results) -> Scored | None:
@@ -213,7 +213,7 @@ class _Part:
         )
         self._show(guesses, is_proxy)
         if is_whole:
-            self._certificates.keep(guesses, is_proxy)
+            self._certificates.put(guesses, is_proxy)
 
     def _show(self, guesses: Results, is_proxy: Mask) -> None:
         scores = []

@@ -84,15 +84,15 @@ def learn(
                 return None
             learner.record(labels.codes(shown, wanted))
         if len(vectors := learner.next_vectors()):
-            made = _vectors(models, table, vectors)
-            if made is None:
+            got = _vectors(models, table, vectors)
+            if got is None:
                 return None
-            learner.hand_over(made)
+            learner.hand_over(got)
     proxy = learner.result()
-    for index in proxy.open.tolist():
-        if (code := proxy.labels[index]) != REFUSED:
-            guesses.put(index, Prediction(labels.value(code), shown_score(proxy.scores[index])))
-    return Scored(proxy.open, proxy.scores[proxy.open], proxy.asked_rows)
+    inputs = proxy.open[proxy.labels[proxy.open] != REFUSED]  # none, where not one label came
+    for index in inputs.tolist():
+        guesses.put(index, Prediction(labels.value(proxy.labels[index]), shown_score(proxy.scores[index])))
+    return Scored(inputs, proxy.scores[inputs], proxy.asked_rows)
 
 
 def shown_score(score: float) -> float:

@@ -99,22 +99,22 @@ class StoredCertificates:
             answers_of_proxy = learned["values"], codes, scores.astype(np.float64)
         return StoredCertificate(by_proxy, found["fingerprint"], answers_of_proxy)
 
-    def restore(self, known: StoredCertificate, guesses: Results) -> bool:
+    def restore(self, stored: StoredCertificate, guesses: Results) -> bool:
         """Whether the proxy's answers are still those that were certified.
 
         Args:
-            known: The certificate.
+            stored: The certificate.
             guesses: The answers; gets those of a learned proxy.
 
         Returns:
             True where they are.
         """
-        if known.answers is not None:
-            for index, code, score in zip(self._in_order(known.by_proxy), *known.answers[1:], strict=True):
-                guesses.put(index, Prediction(known.answers[0][code], float(score)))
-        return self._fingerprint(guesses, known.by_proxy) == known.fingerprint
+        if stored.answers is not None:
+            for index, code, score in zip(self._in_order(stored.by_proxy), *stored.answers[1:], strict=True):
+                guesses.put(index, Prediction(stored.answers[0][code], float(score)))
+        return self._fingerprint(guesses, stored.by_proxy) == stored.fingerprint
 
-    def keep(self, guesses: Results, by_proxy: Mask) -> None:
+    def put(self, guesses: Results, by_proxy: Mask) -> None:
         """Store a certificate.
 
         Args:

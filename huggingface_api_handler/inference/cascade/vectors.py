@@ -28,7 +28,7 @@ class HandedVectors:
         self._parts: list[Vectors] = []
         self._inputs: list[Ints] = []
         self._starts: list[int] = []
-        self._place = np.full(inputs, _NONE, dtype=np.int64)
+        self._row_of = np.full(inputs, _NONE, dtype=np.int64)
         self._count = 0
 
     def add(self, inputs: Ints, vectors: Vectors) -> None:
@@ -38,7 +38,7 @@ class HandedVectors:
             inputs: The index of the input of each row.
             vectors: The rows. They are not copied.
         """
-        self._place[inputs] = self._count + np.arange(len(inputs))
+        self._row_of[inputs] = self._count + np.arange(len(inputs))
         self._starts.append(self._count)
         self._inputs.append(inputs)
         self._parts.append(vectors)
@@ -53,7 +53,7 @@ class HandedVectors:
         Returns:
             True for each whose vector is.
         """
-        return np.asarray(self._place[inputs] != _NONE)
+        return np.asarray(self._row_of[inputs] != _NONE)
 
     def of(self, inputs: Ints) -> Floats:
         """The vectors of a few inputs, copied.
@@ -64,12 +64,12 @@ class HandedVectors:
         Returns:
             A row for each, in double precision.
         """
-        places = self._place[inputs]
-        part_of = np.searchsorted(self._starts, places, side="right") - 1
+        rows_of = self._row_of[inputs]
+        part_of = np.searchsorted(self._starts, rows_of, side="right") - 1
         rows = np.empty((len(inputs), self._parts[0].shape[1] if self._parts else 0))
         for part in np.unique(part_of):
             here = part_of == part
-            rows[here] = self._parts[part][places[here] - self._starts[part]]
+            rows[here] = self._parts[part][rows_of[here] - self._starts[part]]
         return rows
 
     def blocks(self) -> Iterator[tuple[Ints, Vectors]]:

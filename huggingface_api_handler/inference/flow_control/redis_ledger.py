@@ -13,7 +13,8 @@ from functools import partial
 import redis
 import redis.asyncio
 
-from ..storage.redis_store import Client, RedisStore, Script, connection_options
+from ..storage.redis_connection import Client, connection_options
+from ..storage.redis_store import RedisStore, Script
 from .redis_script import TRANSACT
 from .route_key import redis_key
 from .route_ledger import (

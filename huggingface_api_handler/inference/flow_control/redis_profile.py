@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from ..storage.redis_store import Client, RedisStore
+from ..storage.redis_connection import Client
+from ..storage.redis_store import RedisStore
 from .route_key import redis_key
 from .stored_profile import Update
 

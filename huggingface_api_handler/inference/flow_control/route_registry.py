@@ -80,10 +80,10 @@ class RouteRegistry:
         """
         # By the loop too: a forked child has the registry of its parent, and a limiter belongs to one loop.
         shared_with = shared_store or store
-        key = (id(asyncio.get_running_loop()), shared_with, f"{engine.max_concurrency} {_route_name(route)}")
+        key = (id(asyncio.get_running_loop()), shared_with, f"{engine.max_concurrency} {route_name(route)}")
         if key not in self._states:
             max_concurrency = engine.max_concurrency or MAX_CONCURRENCY
-            ledger, record = _records_of(_route_name(route), store, shared_store)
+            ledger, record = _records_of(route_name(route), store, shared_store)
             stored = StoredProfile(record)
             profile, pace = await stored.load()
             coordinator = RouteCoordinator(ledger, max_concurrency)
@@ -114,7 +114,14 @@ def _records_of(name: str, store: Store, shared_store: RedisStore | None) -> tup
     return RedisLedger(shared_store, name), RedisProfileRecord(shared_store, name)
 
 
-def _route_name(route: Route) -> str:
-    """The key's hash, the URL and the model: what one key may do says nothing about another key."""
+def route_name(route: Route) -> str:
+    """The name of a route in a store, which keeps a keyed hash of it.
+
+    Args:
+        route: Where requests go.
+
+    Returns:
+        The key's hash, the URL and the model: what one key may do says nothing about another key.
+    """
     account = hashlib.sha256(route.account.encode()).hexdigest()
     return f"{account} {route.url} {route.model}"

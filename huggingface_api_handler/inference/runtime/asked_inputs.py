@@ -12,10 +12,10 @@ from ...errors import InferenceError
 from ...tasks import Input
 from .context import Query
 from .query_run import Cancel, Progress, QueryRun
-from .receipt import Receipt
 from .results import Result
 from .rows import Rows
 from .stream import max_live_rows
+from .usage_record import UsageRecord
 
 PIECE_INPUTS = 4096
 """Inputs that are best told at once: enough that none of many slots is unused, few enough to fit in memory."""
@@ -29,16 +29,16 @@ class AskedInputs:
     The caller counts rows, and says what to raise where none is answered.
     """
 
-    def __init__(self, query: Query, receipt: Receipt, progress: Progress | None, cancel: Cancel | None) -> None:
+    def __init__(self, query: Query, record: UsageRecord, progress: Progress | None, cancel: Cancel | None) -> None:
         """Ask nothing yet.
 
         Args:
             query: What is asked, and of which route.
-            receipt: Is told when the first input is asked.
+            record: Is told when the first input is asked.
             progress: As for ``predict_frames``.
             cancel: As for ``predict_frames``.
         """
-        self._query, self._receipt = query, receipt
+        self._query, self._record = query, record
         self._run = QueryRun(query, progress, cancel)
         self._count = 0
 
@@ -60,7 +60,7 @@ class AskedInputs:
         for inputs in pieces:
             rows = Rows(_NO_INDEX, start=self._count, new=self._count, stop=self._count + len(inputs))
             self._count = rows.stop
-            self._receipt.begin(inputs)
+            self._record.begin(inputs)
             self._run.ask(rows, inputs)
             pending.append(rows)
             live += len(inputs)
@@ -84,7 +84,7 @@ class AskedInputs:
     def close(self) -> None:
         """End the query now, where it has not ended, and keep its usage."""
         self._run.abandon()
-        self._receipt.end(sys.exc_info()[1], was_forked=self._run.was_forked)
+        self._record.end(sys.exc_info()[1], was_forked=self._run.was_forked)
 
     @property
     def is_cancelled(self) -> bool:

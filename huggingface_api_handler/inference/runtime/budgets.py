@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +16,7 @@ from ..pricing.cost import Cost
 from ..pricing.exact import exact
 from ..pricing.prices import PriceList
 from ..pricing.reported_usage import ReportedUsage
-from ..storage.quota import ENGINE_LIMITS, QUERY_LIMITS, Quota, Reservation, Unit, unit_of
+from ..storage.quota import ENGINE_LIMITS, KINDS, QUERY_LIMITS, Quota, Reservation, Unit, unit_of
 from ..storage.tables import QuotaTable
 
 
@@ -179,6 +180,58 @@ def engine_quotas(engine: EngineSettings, table: QuotaTable, owner: bytes) -> li
         A quota for each unit.
     """
     return [Quota(table, owner, limits) for limits in _by_unit(engine, ENGINE_LIMITS)]
+
+
+class EngineBudget(NamedTuple):
+    """A limit of an engine in the period that runs.
+
+    Attributes:
+        name: The argument.
+        limit: Its units.
+        used: Units that are spent, or reserved by queries that run.
+        reset: When it is full again, in words.
+    """
+
+    name: str
+    limit: int
+    used: int
+    reset: str
+
+    @property
+    def remaining(self) -> int:
+        """Units that are left."""
+        return max(0, self.limit - self.used)
+
+    def show(self, units: int) -> str:
+        """Units as people write them.
+
+        Args:
+            units: How many.
+
+        Returns:
+            Requests or dollars.
+        """
+        return unit_of(self.name).show(units)
+
+
+def engine_budgets(engine: EngineSettings, counts: Mapping[str, int], now: float) -> list[EngineBudget]:
+    """What is left of the limits of an engine.
+
+    Args:
+        engine: The settings of the engine.
+        counts: Units by period, as the store has them.
+        now: The clock by which they are counted, in seconds since 1970.
+
+    Returns:
+        Each limit that it has.
+    """
+    found = []
+    for name in ENGINE_LIMITS:
+        kind = KINDS[name]
+        if (limit := getattr(engine, name)) is not None and kind.reset is not None:
+            used = counts.get(time.strftime(kind.period_format, time.gmtime(now)), 0)
+            found.append(EngineBudget(name, kind.unit.of(limit), max(0, used), kind.reset))
+    return found
 
 
 def _by_unit(settings: EngineSettings | ModelSettings, names: Sequence[str]) -> list[dict[str, int]]:

@@ -19,8 +19,8 @@ from .context import Query
 from .dry_run import dry_run
 from .failure_tally import FailureTally
 from .query_run import Cancel, Progress, QueryRun
-from .receipt import Receipt
 from .rows import Deduplicator, Rows
+from .usage_record import UsageRecord
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,12 @@ def predict_frames(
             if each is not None:
                 yield dry_run(query, each)
         return
-    usage, receipt, deduplicator, run = query.usage, Receipt(query), Deduplicator(), QueryRun(query, progress, cancel)
+    usage, record, deduplicator, run = (
+        query.usage,
+        UsageRecord(query),
+        Deduplicator(),
+        QueryRun(query, progress, cancel),
+    )
     pending: deque[Rows] = deque()
     tally = FailureTally(min_failures)
     model, live_rows = query.model, 0
@@ -71,7 +76,7 @@ def predict_frames(
         for frame in frames:
             if frame is None:
                 while pending:
-                    yield _give_back(pending, run, query, tally, receipt)
+                    yield _give_back(pending, run, query, tally, record)
                 live_rows = 0
                 if run.is_cancelled:
                     break
@@ -84,35 +89,35 @@ def predict_frames(
             rows, inputs = deduplicator.rows(frame, items, most_rows)
             usage.rows, usage.nulls = usage.rows + len(frame), usage.nulls + rows.nulls
             usage.distinct = rows.stop
-            receipt.begin(inputs)
+            record.begin(inputs)
             run.ask(rows, inputs)
             del items, inputs
             pending.append(rows)
             live_rows += len(frame)
             while len(pending) > 1 and (live_rows > most_rows or run.has_answered(pending[0])):
                 live_rows -= len(pending[0].inputs)
-                yield _give_back(pending, run, query, tally, receipt)
+                yield _give_back(pending, run, query, tally, record)
             if run.is_cancelled:
                 break
         del deduplicator  # as large as what it remembers
         while len(pending) > 1:
-            yield _give_back(pending, run, query, tally, receipt)
+            yield _give_back(pending, run, query, tally, record)
         run.end()
-        last = _give_back(pending, run, query, tally, receipt) if pending else None
+        last = _give_back(pending, run, query, tally, record) if pending else None
         if not usage.answered and query.model.on_error is None and not run.is_cancelled:
             error = tally.error(usage.rows)
             if error is not None:
                 raise error
     finally:
         run.abandon()
-        receipt.end(sys.exc_info()[1], was_forked=run.was_forked)
+        record.end(sys.exc_info()[1], was_forked=run.was_forked)
     if last is not None:
         last.attrs["usage"] = usage.as_dict()
         yield last
 
 
 def _give_back(
-    pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, receipt: Receipt
+    pending: deque[Rows], run: QueryRun, query: Query, tally: FailureTally, record: UsageRecord
 ) -> pd.DataFrame:
     """The prediction of the oldest frame, once its inputs are done."""
     taken = run.wait_for(pending[0])
@@ -127,7 +132,7 @@ def _give_back(
     if failures and query.model.on_error == "raise":
         raise InferenceError(failures[min(failures)].message)
     out = prediction_columns(rows, run.results, failures, query.model)
-    counted = {"answered": usage.answered, "errors": dict(usage.errors), "seconds": receipt.seconds}
+    counted = {"answered": usage.answered, "errors": dict(usage.errors), "seconds": record.seconds}
     out.attrs["usage"] = {**taken, **counted}
     if pending and pending[0].start > run.results.start:
         run.drop_before(pending[0].start)

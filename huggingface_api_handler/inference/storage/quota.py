@@ -75,7 +75,7 @@ class Unit(Enum):
         return f"{amount}.{part:06}".rstrip("0") if part else str(amount)
 
 
-class _Kind(NamedTuple):
+class LimitKind(NamedTuple):
     """What a limit counts, ``strftime``'s format of its period's key, and when it is full again, in words.
 
     A month's key is a prefix of those of its hours. What counts for one query, or the processes of one job, is named.
@@ -86,19 +86,20 @@ class _Kind(NamedTuple):
     reset: str | None = None
 
 
-_KINDS = {
-    "requests_per_hour": _Kind(Unit.REQUESTS, "%Y-%m-%dT%H", "with the next full hour"),
-    "requests_per_month": _Kind(Unit.REQUESTS, "%Y-%m", "with the next month"),
-    "usd_per_month": _Kind(Unit.MICRO_DOLLARS, "%Y-%m usd", "with the next month"),
-    "max_requests": _Kind(Unit.REQUESTS, "query requests"),
-    "max_usd": _Kind(Unit.MICRO_DOLLARS, "query usd"),
-    "max_tokens_total": _Kind(Unit.TOKENS, "query tokens"),
+KINDS = {
+    "requests_per_hour": LimitKind(Unit.REQUESTS, "%Y-%m-%dT%H", "with the next full hour"),
+    "requests_per_month": LimitKind(Unit.REQUESTS, "%Y-%m", "with the next month"),
+    "usd_per_month": LimitKind(Unit.MICRO_DOLLARS, "%Y-%m usd", "with the next month"),
+    "max_requests": LimitKind(Unit.REQUESTS, "query requests"),
+    "max_usd": LimitKind(Unit.MICRO_DOLLARS, "query usd"),
+    "max_tokens_total": LimitKind(Unit.TOKENS, "query tokens"),
 }
+"""Each limit by its argument."""
 
-ENGINE_LIMITS = tuple(name for name, kind in _KINDS.items() if kind.reset is not None)
+ENGINE_LIMITS = tuple(name for name, kind in KINDS.items() if kind.reset is not None)
 """Arguments that limit all queries of an engine."""
 
-QUERY_LIMITS = tuple(name for name, kind in _KINDS.items() if kind.reset is None)
+QUERY_LIMITS = tuple(name for name, kind in KINDS.items() if kind.reset is None)
 """Arguments that limit one query."""
 
 
@@ -111,7 +112,7 @@ def unit_of(name: str) -> Unit:
     Returns:
         Its unit.
     """
-    return _KINDS[name].unit
+    return KINDS[name].unit
 
 
 @dataclass
@@ -228,7 +229,7 @@ class Quota:
     @property
     def is_of_query(self) -> bool:
         """Whether it limits one query or job, and not an engine."""
-        return not any(_KINDS[name].reset for name in self._limits)
+        return not any(KINDS[name].reset for name in self._limits)
 
     @property
     def names(self) -> list[str]:
@@ -311,7 +312,7 @@ class Quota:
 
     def _current_periods(self) -> dict[str, str]:
         utc = time.gmtime(self._now())
-        return {name: time.strftime(_KINDS[name].period_format, utc) for name in self._limits}
+        return {name: time.strftime(KINDS[name].period_format, utc) for name in self._limits}
 
     def _begin(self, periods: Mapping[str, str]) -> _Account:
         """Begin the account of other periods. Requests in flight stay in the one before."""
@@ -360,7 +361,7 @@ class Quota:
 
     def _refusal(self, account: _Account, units: int) -> Failure:
         name = min(self._limits, key=lambda name: self._limits[name] - account.used_by_others[name])
-        show, reset = self.unit.show, _KINDS[name].reset
+        show, reset = self.unit.show, KINDS[name].reset
         words = f"{name} = {show(self._limits[name])} was reached before this row"
         if not self.unit.is_exact:
             is_certain = self._table is None and not account.standing
@@ -379,7 +380,7 @@ class Quota:
             used, period = account.used_by_others[name] + spent, (self._scope, name, account.periods[name])
             if used >= limit * _WARNING_SHARE and period not in self._warned:
                 self._warned.add(period)
-                reset = _KINDS[name].reset
+                reset = KINDS[name].reset
                 anew = "" if reset is None else f"; it begins anew {reset} (UTC)"
                 show = self.unit.show
                 logger.warning("%s of %s = %s are used%s", show(used), name, show(limit), anew)

@@ -13,7 +13,8 @@ from functools import partial
 from hmac import compare_digest
 from typing import TypeVar, cast
 
-from .redis_store import Client, RedisStore, Script
+from .redis_connection import Client
+from .redis_store import RedisStore, Script
 from .secret import Seal
 from .tables import MAX_APPENDED_ROWS, NOTHING_CLAIMED, Claimed, PendingRows
 
@@ -25,13 +26,13 @@ _MAX_SELECTED_KEYS = 2048
 _MAX_COMMAND_BYTES = 8 * 1024 * 1024
 """Bytes of answers in one script, unless one answer has more."""
 
-_TAGS = tuple(b"{hfapi:%x}" % nibble for nibble in range(16))
+TAGS = tuple(b"{hfapi:%x}" % nibble for nibble in range(16))
 """What the key of an answer begins with, by its first four bits: so many parts of a Redis Cluster may have them."""
 
-_TIMES = struct.Struct(">II")
+TIMES = struct.Struct(">II")
 """When an answer was stored, and when it expires, in whole seconds since 1970: what a value begins with."""
 
-_MAC_BYTES = 16
+MAC_BYTES = 16
 """Length of the MAC behind an answer, as the script ``_append`` has it too."""
 
 # All answers come in one argument: 256 of their own take longer to send than to store.
@@ -207,7 +208,7 @@ class RedisAnswers:
 
     def _claim_commands(self, keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         """Keys in parts that one script may have."""
-        for part in _by_tag(keys) if self._store.is_cluster else [keys]:
+        for part in by_tag(keys) if self._store.is_cluster else [keys]:
             for start in range(0, len(part), MAX_APPENDED_ROWS):
                 yield part[start : start + MAX_APPENDED_ROWS]
 
@@ -218,10 +219,10 @@ class RedisAnswers:
 
     def _select(self, client: Client, seal: Seal, keys: Sequence[bytes], since: int) -> list[tuple[bytes, bytes]]:
         found = []
-        for part in _by_tag(keys) if self._store.is_cluster else [keys]:
+        for part in by_tag(keys) if self._store.is_cluster else [keys]:
             for start in range(0, len(part), _MAX_SELECTED_KEYS):
                 some = part[start : start + _MAX_SELECTED_KEYS]
-                values = cast("list[bytes | None]", client.mget([_TAGS[key[0] >> 4] + key for key in some]))
+                values = cast("list[bytes | None]", client.mget([TAGS[key[0] >> 4] + key for key in some]))
                 for key, value in zip(some, values, strict=True):
                     if value is not None and (answer := _verified(seal, key, value, since)) is not None:
                         found.append((key, answer))
@@ -229,10 +230,10 @@ class RedisAnswers:
 
     def _append(self, client: Client, seal: Seal, rows: PendingRows, stored_at: int, ttl_s: float) -> None:
         expires_at = int(stored_at + ttl_s)
-        times, ttl = _TIMES.pack(stored_at, expires_at), max(1, int(ttl_s))
+        times, ttl = TIMES.pack(stored_at, expires_at), max(1, int(ttl_s))
         for some in _commands(rows, is_cluster=self._store.is_cluster):
             sealed, answers = seal.sealed(some, stored_at, expires_at), some[1::2]
-            keys = [_TAGS[key[0] >> 4] + key for key in sealed[::3]]
+            keys = [TAGS[key[0] >> 4] + key for key in sealed[::3]]
             del sealed[::3]  # answers and MACs in turn are left
             sizes = struct.pack(f">{len(answers)}I", *map(len, answers))
             _append(client, keys, [ttl, times, sizes, b"".join(sealed)])
@@ -243,7 +244,7 @@ def _query_key(query: bytes) -> bytes:
 
 
 def _claim_key(key: bytes) -> bytes:
-    return _TAGS[key[0] >> 4] + b"!" + key
+    return TAGS[key[0] >> 4] + b"!" + key
 
 
 def _record_query(client: Client, query: bytes, ttl_s: float) -> None:
@@ -252,10 +253,10 @@ def _record_query(client: Client, query: bytes, ttl_s: float) -> None:
 
 def _verified(seal: Seal, key: bytes, value: bytes, since: int) -> bytes | None:
     """The answer in a value; None where it is too old, or somebody else wrote or changed it."""
-    if len(value) < _TIMES.size + _MAC_BYTES:
+    if len(value) < TIMES.size + MAC_BYTES:
         return None
-    stored_at, expires_at = _TIMES.unpack_from(value)
-    answer, mac = value[_TIMES.size : -_MAC_BYTES], value[-_MAC_BYTES:]
+    stored_at, expires_at = TIMES.unpack_from(value)
+    answer, mac = value[TIMES.size : -MAC_BYTES], value[-MAC_BYTES:]
     expected = seal.mac(key, stored_at, expires_at, seal.owner, answer)
     return answer if stored_at >= since and compare_digest(mac, expected or b"") else None
 
@@ -265,7 +266,7 @@ def _commands(rows: PendingRows, *, is_cluster: bool) -> Iterator[PendingRows]:
     count = len(rows) // 2
     if is_cluster and len({key[0] >> 4 for key in rows[::2]}) > 1:
         answers = {bytes(key): answer for key, answer in zip(rows[::2], rows[1::2], strict=True)}
-        for keys in _by_tag(list(answers)):
+        for keys in by_tag(list(answers)):
             parts = [part for key in keys for part in (bytearray(key), answers[key])]
             yield from _commands(parts, is_cluster=is_cluster)
     elif count > MAX_APPENDED_ROWS or (count > 1 and sum(map(len, rows)) > _MAX_COMMAND_BYTES):
@@ -276,8 +277,15 @@ def _commands(rows: PendingRows, *, is_cluster: bool) -> Iterator[PendingRows]:
         yield rows
 
 
-def _by_tag(keys: Sequence[bytes]) -> list[list[bytes]]:
-    """Keys of one tag together, which are in one slot of a Redis Cluster."""
+def by_tag(keys: Sequence[bytes]) -> list[list[bytes]]:
+    """Put keys of one tag together, which are in one slot of a Redis Cluster.
+
+    Args:
+        keys: Of answers, as ``AnswerTable`` has them.
+
+    Returns:
+        Those of each tag.
+    """
     groups: dict[int, list[bytes]] = {}
     for key in keys:
         groups.setdefault(key[0] >> 4, []).append(key)

@@ -19,29 +19,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha1
-from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from ...config.store_address import StoreAddress
-from ...printable import printable
 from ...redaction import Secret
 from .open_stores import shared_store
+from .redis_connection import Client, connect, disconnect, reason_of
 from .secret import SECRET_BYTES
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-Client = redis.Redis
-"""What operations are called with: redis-py's client, or its ``RedisCluster``, which has the same commands."""
-
-_TIMEOUT_S = 3.0
-"""How long one answer is waited for, and a connection. A query that needs the store waits as long once."""
 
 _FIRST_RETRY_S = 0.25
 """When a Redis that is away is tried again. Each try waits twice as long as the one before."""
@@ -72,7 +63,8 @@ _REFUSED = (
 
 _FULL = redis.ResponseError("it is full: maxmemory is used up")
 
-_SECRET_KEY = b"{hfapi:secret}"
+SECRET_KEY = b"{hfapi:secret}"
+"""Under which the secret of all machines is."""
 
 _logged: set[tuple[StoreAddress, str]] = set()
 """Reasons for doing without that were logged, so that each is once in a process and address."""
@@ -80,11 +72,6 @@ _logged: set[tuple[StoreAddress, str]] = set()
 
 _sent_scripts: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
 """The digests of the scripts that each client has sent."""
-
-_NO_INTRODUCTION: dict[str, None] = (
-    {"driver_info": None} if find_spec("redis.driver_info") else {"lib_name": None, "lib_version": None}
-)
-"""So that redis-py does not tell its name and version first, which takes two trips."""
 
 
 class Script:
@@ -207,7 +194,7 @@ class RedisStore:
         self._executor.shutdown(wait=True)
         self._closing.set()
         client, self._client = self._client, None
-        _disconnect(client)
+        disconnect(client)
 
     def suspend(self) -> None:
         """Do nothing: a child makes a store of its own, and redis-py leaves its parent's connection alone."""
@@ -233,7 +220,7 @@ class RedisStore:
             except redis.TimeoutError as error:
                 self._leave(error)
             except redis.ConnectionError:  # Redis has closed it, or is gone
-                _disconnect(client)
+                disconnect(client)
                 self._open()
             except Exception as error:  # of a full Redis, or of the operation's own
                 self._warn(_FULL if _is_full(error) else error, _REFUSED)
@@ -242,18 +229,12 @@ class RedisStore:
 
     def _connect(self) -> Client:
         """A connection to a Redis that has answered, and knows the secret."""
-        client = _client_of(self.address)
+        client, info = connect(self.address)
         try:
-            info: dict[str, Any] = {}
-            with suppress(redis.ResponseError):  # this user may not ask
-                info = cast(dict[str, Any], client.info())
-            if info.get("cluster_enabled") == 1:
-                _disconnect(client)
-                client = _cluster_client_of(self.address)
             self.is_cluster = info.get("cluster_enabled") == 1
             self._check_secret(client)
         except BaseException:
-            _disconnect(client)
+            disconnect(client)
             raise
         self._warn_of_eviction(str(info.get("maxmemory_policy", _SAFE_POLICY)))
         return client
@@ -261,7 +242,7 @@ class RedisStore:
     def _check_secret(self, client: Client) -> None:
         """Adopt the secret that is in Redis, or put this one there."""
         began = time.monotonic()
-        secret, seconds, microseconds = _check(client, [_SECRET_KEY], [self.secret])
+        secret, seconds, microseconds = _check(client, [SECRET_KEY], [self.secret])
         self._checked_at = time.monotonic()
         took_s = self._checked_at - began
         if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
@@ -275,7 +256,7 @@ class RedisStore:
     def _leave(self, error: Exception) -> None:
         """Do without Redis, and let a thread try it again."""
         client, self._client = self._client, None
-        _disconnect(client)
+        disconnect(client)
         self._warn(error)
         if not self._closing.is_set():
             threading.Thread(target=self._reconnect, name="huggingface-api-redis-retry", daemon=True).start()
@@ -293,9 +274,7 @@ class RedisStore:
                 return
 
     def _warn(self, error: Exception, what: str = _AWAY) -> None:
-        reason = printable(str(error) if isinstance(error, redis.RedisError) else repr(error))
-        if self._password is not None:
-            reason = self._password.mask(reason)
+        reason = reason_of(error, self._password)
         if self._is_first(reason):
             logger.warning(what, self.address, reason)
 
@@ -318,48 +297,6 @@ class RedisStore:
 def _is_full(error: Exception) -> bool:
     # Redis 6.2 has it among the words of a script's error.
     return isinstance(error, redis.exceptions.OutOfMemoryError) or "-OOM " in str(error)
-
-
-def _client_of(address: StoreAddress) -> Client:
-    # One connection, used by one thread, needs no pool. No retries: they would hold up the thread.
-    return redis.Redis(single_connection_client=True, db=address.database, **connection_options(address))
-
-
-def _cluster_client_of(address: StoreAddress) -> Client:
-    return cast(Client, redis.RedisCluster(**connection_options(address)))
-
-
-def connection_options(address: StoreAddress) -> dict[str, Any]:
-    """What a connection to a Redis is made of.
-
-    Args:
-        address: Where it is, with its password.
-
-    Returns:
-        Arguments of redis-py's clients, of those for asyncio but for ``retry``.
-    """
-    options: dict[str, Any] = {
-        "host": address.host,
-        "port": address.port,
-        "username": address.username,
-        "password": address.password.get_secret_value() if address.password else None,
-        "socket_timeout": _TIMEOUT_S,
-        "socket_connect_timeout": _TIMEOUT_S,
-        "socket_keepalive": True,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
-    if address.is_encrypted:
-        options.update(ssl=True, ssl_cert_reqs="required", ssl_check_hostname=True)
-    else:  # there, redis-py would take the unread tickets of TLS for an answer to nothing, and give the connection up
-        options.update(_NO_INTRODUCTION)
-    return options
-
-
-def _disconnect(client: Client | None) -> None:
-    if client is not None:
-        with suppress(Exception):  # it is given up in any case
-            client.close()
 
 
 def open_redis_store(address: StoreAddress, holder: object | None = None) -> RedisStore:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from hashlib import blake2b
 from typing import TypeVar, cast
 
 from .redis_answers import RedisAnswers
-from .redis_store import Client, RedisStore, Script
-from .tables import MergeUsage, Tables, UsageHistory
+from .redis_connection import Client
+from .redis_store import RedisStore, Script
+from .tables import DAY_S, MAX_STORED_DAYS, MergeUsage, ModelUsage, Tables, UsageHistory, day_of
 
 T = TypeVar("T")
 
@@ -24,6 +25,9 @@ _NAME_BYTES = 12
 
 _MAX_STORED_QUERIES = 1000
 """Queries of a model whose usage is kept. Older ones are deleted, and stay in the sum."""
+
+_SCANNED_AT_ONCE = 1000
+"""Keys that one SCAN looks at. Redis serves nobody else meanwhile: less than 1 ms."""
 
 _MAX_MERGES = 100
 """Times that a sum is made anew because another machine has changed it meanwhile."""
@@ -67,7 +71,7 @@ _add = Script(
     """
 )
 
-# The sum is put in place only where it is made of the one that is there, and a query is not counted again where the
+# The sums are put in place only where they are made of those that are there, and a query is not counted again where the
 # connection broke under it.
 _insert_usage = Script(
     """
@@ -75,11 +79,20 @@ _insert_usage = Script(
     if redis.call('LPOS', KEYS[2], ARGV[1]) then
         return 1
     end
-    if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then
+    local day = redis.call('HGET', KEYS[3], ARGV[5])
+    if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] or (day or '') ~= ARGV[6] then
         return 0
+    end
+    if not day then
+        for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+            if field < ARGV[8] then
+                redis.call('HDEL', KEYS[3], field)
+            end
+        end
     end
     redis.call('LPUSH', KEYS[2], ARGV[1])
     redis.call('SET', KEYS[1], ARGV[3])
+    redis.call('HSET', KEYS[3], ARGV[5], ARGV[7])
     return 1
     """
 )
@@ -140,11 +153,11 @@ class RedisQuotas:
         return self._store.run(lambda client: _add(client, [self._key(scope)], [count, *periods]), None)
 
     def _key(self, scope: bytes) -> bytes:
-        return b"{hfapi:quota:%b}" % _name(self._store.secret, scope)
+        return quota_key(self._store.secret, scope)
 
 
 class RedisUsage:
-    """Usage of queries (see ``tables.UsageTable``): a sum and a list for each model."""
+    """Usage of queries (see ``tables.UsageTable``): a sum, a list and a hash of days for each model."""
 
     def __init__(self, store: RedisStore) -> None:
         """Use a store.
@@ -162,14 +175,18 @@ class RedisUsage:
             record: The usage.
             merge: Makes the new sum.
         """
-        entry = _ENTRY.pack(secrets.token_bytes(8), self._store.now()) + record
+        now = self._store.now()
+        entry = _ENTRY.pack(secrets.token_bytes(8), now) + record
+        day, oldest = day_of(now), day_of(now - MAX_STORED_DAYS * DAY_S)
 
         def insert(client: Client) -> None:
-            """Put the usage in its place and in the sum."""
+            """Put the usage in its place and in the sums."""
             keys = self._keys(model)
             for _ in range(_MAX_MERGES):
                 total = cast("bytes | None", client.get(keys[0]))
-                if _insert_usage(client, keys, [entry, total or b"", merge(total), _MAX_STORED_QUERIES]):
+                of_day = cast("bytes | None", client.hget(cast(str, keys[2]), day))
+                sums = (entry, total or b"", merge(total), _MAX_STORED_QUERIES)
+                if _insert_usage(client, keys, [*sums, day, of_day or b"", merge(of_day), oldest]):
                     return
 
         self._store.run(insert, None)
@@ -187,16 +204,13 @@ class RedisUsage:
 
         def select(client: Client) -> UsageHistory:
             """The sum, and the newest queries."""
-            total, newest = self._keys(model)
-            entries = cast("list[bytes]", client.lrange(cast(str, newest), 0, recent - 1)) if recent else []
-            times = [(_ENTRY.unpack_from(entry)[1], entry[_ENTRY.size :]) for entry in entries]
-            return UsageHistory(cast("bytes | None", client.get(total)), times)
+            total, newest, _ = self._keys(model)
+            return UsageHistory(cast("bytes | None", client.get(total)), _newest(client, newest, recent))
 
         return self._store.run(select, UsageHistory(None, [])).result()
 
     def _keys(self, model: str) -> list[bytes]:
-        tag = b"{hfapi:usage:%b}" % _name(self._store.secret, model.encode())
-        return [tag + b"total", tag + b"queries"]
+        return _usage_keys(_name(self._store.secret, model.encode()))
 
 
 def redis_tables(store: RedisStore) -> Tables:
@@ -211,5 +225,62 @@ def redis_tables(store: RedisStore) -> Tables:
     return Tables(RedisAnswers(store), RedisQuotas(store), RedisUsage(store))
 
 
+def quota_key(secret: bytes, scope: bytes) -> bytes:
+    """The key under which a scope's requests are counted.
+
+    Args:
+        secret: The store's.
+        scope: As of ``QuotaTable.reserve``.
+
+    Returns:
+        The key of a hash of periods.
+    """
+    return b"{hfapi:quota:%b}" % _name(secret, scope)
+
+
 def _name(secret: bytes, text: bytes) -> bytes:
     return blake2b(text, key=secret, digest_size=_NAME_BYTES).hexdigest().encode()
+
+
+def _usage_keys(name: bytes) -> list[bytes]:
+    """Of the sum, the list of queries and the days of a model."""
+    tag = b"{hfapi:usage:%b}" % name
+    return [tag + b"total", tag + b"queries", tag + b"days"]
+
+
+def _newest(client: Client, key: bytes, count: int) -> list[tuple[float, bytes]]:
+    entries = cast("list[bytes]", client.lrange(cast(str, key), 0, count - 1)) if count else []
+    return [(_ENTRY.unpack_from(entry)[1], entry[_ENTRY.size :]) for entry in entries]
+
+
+def usage_models(client: Client) -> list[bytes]:
+    """List the models of which usage is stored.
+
+    Args:
+        client: Of the Redis.
+
+    Returns:
+        Keyed hashes of their names, in hexadecimal.
+    """
+    before, after = b"{hfapi:usage:", b"}total"
+    found = client.scan_iter(match=before + b"*" + after, count=_SCANNED_AT_ONCE)
+    return sorted({key.removeprefix(before).removesuffix(after) for key in cast("Iterator[bytes]", found)})
+
+
+def usage_of(client: Client, name: bytes) -> ModelUsage | None:
+    """Read all that is stored of the usage of a model.
+
+    Args:
+        client: Of the Redis.
+        name: Of ``usage_models``.
+
+    Returns:
+        The records; None where there are none.
+    """
+    total, queries, days = _usage_keys(name)
+    record = cast("bytes | None", client.get(total))
+    if record is None:  # somebody has deleted it
+        return None
+    of_days = cast("dict[bytes, bytes]", client.hgetall(cast(str, days)))
+    by_day = {day.decode(errors="replace"): each for day, each in of_days.items()}
+    return ModelUsage(name.decode(errors="replace"), record, by_day, _newest(client, queries, _MAX_STORED_QUERIES))

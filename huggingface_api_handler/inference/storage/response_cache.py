@@ -287,13 +287,30 @@ def _to_bytes(key: bytes, answer: object) -> bytearray:
 
 def _from_bytes(key: bytes, data: bytes) -> object:
     """The answer that ``_to_bytes`` stored under this key. ValueError where a bit of it has changed."""
+    content_type, content = stored_content(key, data)
+    return orjson.loads(content) if content_type is None else Media(content, content_type)
+
+
+def stored_content(key: bytes, data: bytes) -> tuple[str | None, bytes]:
+    """Take apart what is stored of an answer.
+
+    Args:
+        key: Its key.
+        data: As it is in the table.
+
+    Returns:
+        The type of media, None for JSON; and the media, or the JSON.
+
+    Raises:
+        ValueError: A bit of it has changed.
+    """
     checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
     if checksum != _checksum(key, payload):
         raise ValueError("a stored answer is damaged")
-    if payload[:1] == _MEDIA_TAG:
-        content_type, _, media = payload[1:].partition(b"\0")
-        return Media(media, content_type.decode())
-    return orjson.loads(payload[1:])
+    if payload[:1] != _MEDIA_TAG:
+        return None, payload[1:]
+    content_type, _, media = payload[1:].partition(b"\0")
+    return content_type.decode(), media
 
 
 def _checksum(key: bytes, payload: bytes) -> bytes:

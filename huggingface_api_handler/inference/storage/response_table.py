@@ -17,6 +17,8 @@ from hmac import compare_digest
 from itertools import takewhile
 from typing import NamedTuple
 
+import orjson
+
 from .secret import Seal
 from .tables import MAX_APPENDED_ROWS, PendingRows
 
@@ -42,7 +44,7 @@ _VACUUM_PAGES = 1000
 """Pages given back to the disk at once, 4 MB at SQLite's default page size, so that no other operation waits long."""
 
 
-class _PageCounts(NamedTuple):
+class PageCounts(NamedTuple):
     """``total`` pages of the file, how many of them are ``free``, and the ``size`` of one in bytes."""
 
     total: int
@@ -202,14 +204,14 @@ def _evict_over(connection: sqlite3.Connection, max_bytes: int) -> None:
 
     Whoever has most loses the oldest first. Who has no more than an equal share loses nothing.
     """
-    pages = _count_pages(connection)
+    pages = count_pages(connection)
     while (pages.total - pages.free) * pages.size > max_bytes:
         last_ids = _evicted(connection)
         if not last_ids:
             break
         for owner, last_id in last_ids.items():
             _delete(connection, "id <= ?1 AND owner IS ?2", last_id, owner)
-        pages = _count_pages(connection)
+        pages = count_pages(connection)
     if pages.free > max(_VACUUM_PAGES, pages.total * _MAX_FREE_SHARE):
         connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
 
@@ -256,17 +258,58 @@ def equal_share(used: Iterable[int], total: int) -> int:
     return share
 
 
+def delete_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Delete rows and their places in the index. Call it in a transaction.
+
+    Args:
+        connection: The store's.
+        ids: Of the rows.
+    """
+    values = (orjson.dumps(ids).decode(),)
+    sought = "SELECT value FROM json_each(?1)"
+    keys = f"SELECT key FROM answers WHERE id IN ({sought})"  # noqa: S608
+    connection.execute(f"DELETE FROM answers_by_key WHERE key IN ({keys}) AND id IN ({sought})", values)  # noqa: S608
+    connection.execute(f"DELETE FROM answers WHERE id IN ({sought})", values)  # noqa: S608
+    _lower_indexed_id(connection)
+
+
 def _delete(connection: sqlite3.Connection, which: str, *values: object) -> None:
     """Delete all rows to which a condition applies, which has ``id <= ?1`` in it, and their places in the index."""
     keys = f"SELECT key FROM answers WHERE {which}"  # noqa: S608
     connection.execute(f"DELETE FROM answers_by_key WHERE key IN ({keys}) AND id <= ?1", values)  # noqa: S608
     connection.execute(f"DELETE FROM answers WHERE {which}", values)  # noqa: S608
-    # In an empty table ids start again at 1, and the indexed id must not be ahead of them.
+    _lower_indexed_id(connection)
+
+
+def _lower_indexed_id(connection: sqlite3.Connection) -> None:
+    """In an empty table ids start again at 1, and the indexed id must not be ahead of them."""
     _set_indexed_id(connection, min(_indexed_id(connection), _last_id(connection)))
 
 
-def _count_pages(connection: sqlite3.Connection) -> _PageCounts:
+def give_back_pages(connection: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk, no more than keep others waiting for a moment.
+
+    Args:
+        connection: The store's, outside of a transaction.
+
+    Returns:
+        Whether there are more.
+    """
+    before = count_pages(connection).free
+    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    return 0 < count_pages(connection).free < before
+
+
+def count_pages(connection: sqlite3.Connection) -> PageCounts:
+    """Count the pages of the store's file.
+
+    Args:
+        connection: The store's.
+
+    Returns:
+        The counts.
+    """
     total, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    return _PageCounts(total, free, size)
+    return PageCounts(total, free, size)

@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+FILE_NAME = "answers.sqlite"
+"""The store's file, in its folder."""
+
 _BUSY_TIMEOUT_S = 5.0
 """How long to wait for another process's lock. A query that needs the store waits as long, so it is bounded."""
 
@@ -63,7 +66,7 @@ class Store:
         Args:
             folder: Where ``answers.sqlite`` is. It is created where missing, for its owner alone.
         """
-        self.path = folder / "answers.sqlite"
+        self.path = folder / FILE_NAME
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="huggingface-api-store")
         self._connection: sqlite3.Connection | None = None
         self._open_failed_at: float | None = None
@@ -265,8 +268,20 @@ def open_store(folder: str | None, holder: object | None = None) -> Store:
     Returns:
         The store. It may still be opening its file: call ``store.wait_until_open`` where you need ``store.secret``.
     """
+    real = store_folder(folder)
+    return shared_store(real, lambda: Store(real), holder)
+
+
+def store_folder(folder: str | None) -> Path:
+    """Where the store of an engine is.
+
+    Args:
+        folder: As of ``open_store``.
+
+    Returns:
+        The one name of the folder, which need not exist.
+    """
     from huggingface_hub import constants
 
     path = Path(folder) if folder else Path(constants.HF_HOME) / "huggingface_api_handler"
-    real = Path(os.path.realpath(path.expanduser()))  # one name for each folder
-    return shared_store(real, lambda: Store(real), holder)
+    return Path(os.path.realpath(path.expanduser()))

@@ -13,12 +13,31 @@ from typing import TypeVar
 from . import claim_table, response_table
 from .secret import Seal
 from .sqlite import Store
-from .tables import NOTHING_CLAIMED, Claimed, MergeUsage, PendingRows, Tables, UsageHistory, reservable
+from .tables import (
+    DAY_S,
+    MAX_STORED_DAYS,
+    NOTHING_CLAIMED,
+    Claimed,
+    MergeUsage,
+    ModelUsage,
+    PendingRows,
+    Tables,
+    UsageHistory,
+    day_of,
+    reservable,
+)
 
 T = TypeVar("T")
 
 _MAX_STORED_QUERIES = 1000
 """Queries of a model whose usage is kept. Older ones are deleted, and stay in the sum."""
+
+_DAY = "day "
+"""What the name of a day's sum begins with, in the table ``totals``: the model and the day follow. No model has such a
+name, and a version that knows no days looks for models only."""
+
+_DAY_CHARS = len("2000-01-01")
+"""Length of a day."""
 
 _MONTH_CHARS = len("2000-01")
 """Length of a month's key, with which those of its hours begin."""
@@ -286,16 +305,65 @@ def _add(connection: sqlite3.Connection, scope: bytes, periods: Sequence[str], c
 
 
 def _insert_usage(connection: sqlite3.Connection, model: str, record: bytes, merge: MergeUsage) -> None:
-    connection.execute("INSERT INTO receipts(model, at, receipt) VALUES (?, ?, ?)", (model, time.time(), record))
+    now = time.time()
+    connection.execute("INSERT INTO receipts(model, at, receipt) VALUES (?, ?, ?)", (model, now, record))
     surplus = "SELECT id FROM receipts WHERE model = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
     connection.execute(f"DELETE FROM receipts WHERE id IN ({surplus})", (model, _MAX_STORED_QUERIES))  # noqa: S608
-    row = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
-    connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (model, merge(row[0] if row else None)))
+    _add_to_total(connection, model, merge)
+    days = f"{_DAY}{model} "
+    if _add_to_total(connection, days + day_of(now), merge):
+        oldest = days + day_of(now - MAX_STORED_DAYS * DAY_S)
+        # Of that length, since another model's name may begin with this one's.
+        old_days = "DELETE FROM totals WHERE model > ? AND model < ? AND length(model) = ?"
+        connection.execute(old_days, (days, oldest, len(oldest)))
+
+
+def _add_to_total(connection: sqlite3.Connection, name: str, merge: MergeUsage) -> bool:
+    """Add a query to a sum. True where there was none of that name."""
+    row = connection.execute("SELECT receipt FROM totals WHERE model = ?", (name,)).fetchone()
+    connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (name, merge(row[0] if row else None)))
+    return row is None
 
 
 def _select_usage(connection: sqlite3.Connection, model: str, recent: int) -> UsageHistory:
     total = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
-    newest = connection.execute(
-        "SELECT at, receipt FROM receipts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, recent)
+    return UsageHistory(total[0] if total else None, _newest(connection, model, recent))
+
+
+def _newest(connection: sqlite3.Connection, model: str, recent: int) -> list[tuple[float, bytes]]:
+    newest = "SELECT at, receipt FROM receipts WHERE model = ? ORDER BY id DESC LIMIT ?"
+    return connection.execute(newest, (model, recent)).fetchall()
+
+
+def usage_models(connection: sqlite3.Connection) -> list[str]:
+    """List the models of which usage is stored.
+
+    Args:
+        connection: The store's.
+
+    Returns:
+        Their names, as of ``UsageTable.insert``.
+    """
+    names = connection.execute("SELECT model FROM totals ORDER BY model").fetchall()
+    return [name for (name,) in names if not name.startswith(_DAY)]
+
+
+def usage_of(connection: sqlite3.Connection, model: str) -> ModelUsage | None:
+    """Read all that is stored of the usage of a model.
+
+    Args:
+        connection: The store's.
+        model: As of ``UsageTable.insert``.
+
+    Returns:
+        The records; None where there are none.
+    """
+    total = connection.execute("SELECT receipt FROM totals WHERE model = ?", (model,)).fetchone()
+    if total is None:  # another process has begun the store anew
+        return None
+    days = f"{_DAY}{model} "
+    rows = connection.execute(
+        "SELECT substr(model, ?), receipt FROM totals WHERE model > ? AND model <= ? AND length(model) = ?",
+        (len(days) + 1, days, f"{days}9999-12-31", len(days) + _DAY_CHARS),
     )
-    return UsageHistory(total[0] if total else None, newest.fetchall())
+    return ModelUsage(model, total[0], dict(rows.fetchall()), _newest(connection, model, _MAX_STORED_QUERIES))

@@ -7,6 +7,7 @@ are done in the order of the calls.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
@@ -24,6 +25,12 @@ PendingRows = list[bytearray]
 
 MergeUsage = Callable[[bytes | None], bytes]
 """The stored sum of a model's queries, None where there is none, to the sum with one query more."""
+
+MAX_STORED_DAYS = 400
+"""Days of which the sums of each model are stored: a year, and the month of the year before to compare with."""
+
+DAY_S = 86_400.0
+"""Seconds of a day."""
 
 
 class Claimed(NamedTuple):
@@ -215,16 +222,47 @@ class UsageHistory(NamedTuple):
     recent: list[tuple[float, bytes]]
 
 
+class ModelUsage(NamedTuple):
+    """All that is stored of the usage of one model, as records.
+
+    Attributes:
+        model: Whose queries. In Redis a keyed hash of it.
+        total: The sum of all its queries.
+        days: The sum of each day of UTC, as 2026-11-29. Older versions stored none.
+        queries: The newest queries, each with the time of its end in seconds since 1970.
+    """
+
+    model: str
+    total: bytes
+    days: Mapping[str, bytes]
+    queries: Sequence[tuple[float, bytes]]
+
+
+def day_of(at: float) -> str:
+    """The day of a time, in UTC.
+
+    Args:
+        at: Seconds since 1970.
+
+    Returns:
+        As 2026-11-29, so that days sort as texts.
+
+    >>> day_of(0.0)
+    '1970-01-01'
+    """
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
 class UsageTable(Protocol):
-    """Usage of queries by model: their sum, and the newest ones."""
+    """Usage of queries by model: their sum, that of each day, and the newest ones."""
 
     def insert(self, model: str, record: bytes, merge: MergeUsage) -> None:
-        """Store the usage of a query in the background, in its place and in the sum.
+        """Store the usage of a query in the background, in its place and in the sums.
 
         Args:
             model: Whose query it was.
             record: The usage.
-            merge: Makes the new sum. It may be called several times.
+            merge: Makes the new sums. It may be called several times.
         """
         ...
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import orjson
 import pandas as pd
 
 from ..storage.scope import Scope
-from ..storage.tables import UsageTable
+from ..storage.tables import ModelUsage, UsageTable, day_of
+from ..storage.upkeep import Upkeep
 from .usage import Usage, UsageValue
 
 logger = logging.getLogger(__name__)
@@ -79,6 +82,56 @@ def recent_usage(table: UsageTable, model: str) -> list[Usage]:
     """
     newest = table.select(model, _MAX_RECENT_QUERIES).recent
     return [usage for _, data in newest if (usage := _from_json(data)) is not None]
+
+
+class UsageByDay(NamedTuple):
+    """The usage of one model.
+
+    Attributes:
+        model: Of ``Scope``, in Redis a keyed hash of it.
+        total: Of all its queries.
+        days: Of each day of UTC, as 2026-11-29. The total may have queries of earlier days that are in none.
+    """
+
+    model: str
+    total: Usage
+    days: dict[str, Usage]
+
+
+def usage_by_day(store: Upkeep) -> Iterator[UsageByDay]:
+    """Read the usage of each model by day.
+
+    Days of which an older version stored no sum are made of the queries that are stored one by one: the last 1,000 of
+    each model.
+
+    Args:
+        store: Where usage is kept.
+
+    Yields:
+        A model at a time. What cannot be read is left out.
+    """
+    for records in store.usage():
+        total = _from_json(records.total)
+        if total is not None:
+            yield UsageByDay(records.model, total, _days(records))
+
+
+def _days(records: ModelUsage) -> dict[str, Usage]:
+    sums = {day: usage for day, data in records.days.items() if (usage := _from_json(data)) is not None}
+    of_queries: dict[str, Usage] = {}
+    for at, data in reversed(records.queries):
+        if (usage := _from_json(data)) is None:
+            continue
+        day = day_of(at)
+        if day in of_queries:
+            of_queries[day].add(usage)
+        else:
+            of_queries[day] = usage
+    # An older version counts in no day's sum, and a day may have more queries than are stored: the larger one counts.
+    for day, usage in of_queries.items():
+        if day not in sums or sums[day].queries < usage.queries:
+            sums[day] = usage
+    return dict(sorted(sums.items()))
 
 
 def _columns() -> list[str]:

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huggingface_api_handler.inference.cascade.certify import Law, allowance, broken, certified, schedule
+from huggingface_api_handler.inference.cascade.certify import (
+    MANY_SPARE,
+    Law,
+    allowance,
+    broken,
+    certified,
+    schedule,
+)
 from huggingface_api_handler.inference.cascade.draws import Look, RowDraws, UniformDraws, hypergeometric, log_factorial
 
 pytestmark = pytest.mark.same_on_every_python
@@ -122,6 +129,14 @@ def test_looking_later_or_at_fewer_errors_breaks_no_more(law: Law, steps: list[t
     assert 0 <= chance <= 1 + 1e-9
     assert not fewer or broken(law, fewer) <= chance + 1e-12
     assert broken(law, later) <= chance + 1e-12
+
+
+def test_where_many_rows_may_be_wrong_there_are_more_looks_and_later_ones_have_more_of_delta() -> None:
+    few, many = (UniformDraws(10 * (spare + 1), spare + 1) for spare in (MANY_SPARE - 1, MANY_SPARE))
+    looks_of_few, looks_of_many = schedule(few, 0.05), schedule(many, 0.05)
+    assert len(looks_of_many) > 1.3 * len(looks_of_few)
+    assert 0.01 < broken(few, looks_of_few[:1]) < 0.02
+    assert 0.003 < broken(many, looks_of_many[:1]) < 0.006
 
 
 @given(st.sets(st.integers(0, 50)), st.integers(0, 50), st.integers(0, 5))

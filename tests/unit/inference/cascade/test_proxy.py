@@ -22,10 +22,22 @@ def unit_vectors(inputs: int, size: int, labels: np.ndarray, noise: float = 0.5)
 def test_the_regression_is_scikit_learns(inputs: int, size: int) -> None:
     labels = np.arange(inputs) % 2
     vectors = unit_vectors(inputs, size, labels)
-    weights = fit(vectors, labels.astype(float), 3.0)
+    _, (weights, _) = fit(vectors, labels.astype(float), [1.0, 3.0])
     theirs = LogisticRegression(C=3.0, tol=1e-10, max_iter=10_000).fit(vectors, labels)
     np.testing.assert_allclose(weights[:-1], theirs.coef_[0], atol=1e-5)
     np.testing.assert_allclose(weights[-1], theirs.intercept_[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("inputs", "size"), [(40, 60), (60, 8)])
+def test_what_the_others_say_of_an_input_is_what_a_regression_without_it_says(inputs: int, size: int) -> None:
+    labels = np.arange(inputs) % 2
+    vectors = unit_vectors(inputs, size, labels)
+    [(_, by_others)] = fit(vectors, labels.astype(float), [3.0])
+    others = [np.arange(inputs) != left_out for left_out in range(inputs)]
+    without = [fit(vectors[each], labels[each].astype(float), [3.0])[0].weights for each in others]
+    exact = (vectors * np.array(without)[:, :-1]).sum(axis=1) + np.array(without)[:, -1]
+    np.testing.assert_allclose(by_others, exact, atol=0.02)
+    assert np.abs(exact - (vectors @ fit(vectors, labels.astype(float), [3.0])[0].weights[:-1])).max() > 0.2
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -26,11 +26,13 @@ def run(
     accuracy: float = 0.9,
     delta: float = 0.05,
     seed: bytes = SEED,
+    asked_rows: int = 0,
 ) -> tuple[Certificate, list[np.ndarray]]:
     errors = np.asarray(wrong, dtype=bool)
     ranks = -np.arange(len(errors)) if scores is None else scores
     rows = np.ones(len(errors)) if counts is None else counts
-    cascade = Cascade(np.asarray(ranks, dtype=float), np.asarray(rows, dtype=np.int64), accuracy, delta, seed)
+    number = np.asarray(rows, dtype=np.int64)
+    cascade = Cascade(np.asarray(ranks, dtype=float), number, accuracy, delta, seed, asked_rows=asked_rows)
     asked = []
     while len(round_ := cascade.next_round()):
         asked.append(round_)
@@ -44,9 +46,11 @@ def rows_wrong(certificate: Certificate, wrong: np.ndarray, counts: np.ndarray) 
     return int(counts[shown].sum())
 
 
-@pytest.mark.parametrize(("accuracy", "delta"), [(0.75, 0.25), (0.5, 0.5)])
+@pytest.mark.parametrize(
+    ("accuracy", "delta", "asked_rows"), [(0.75, 0.25, 0), (0.5, 0.5, 0), (0.75, 0.5, 4), (0.9, 0.25, 6)]
+)
 def test_over_all_orders_of_draws_the_promise_is_broken_with_delta_at_most(
-    accuracy: float, delta: float, monkeypatch: pytest.MonkeyPatch
+    accuracy: float, delta: float, asked_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = 4
     orders = np.array(list(itertools.permutations(range(inputs)))) / inputs + 0.1
@@ -57,8 +61,9 @@ def test_over_all_orders_of_draws_the_promise_is_broken_with_delta_at_most(
     for bits in itertools.product((False, True), repeat=inputs):
         wrong = np.array(bits)
         draws = iter(orders)
-        results = [run(wrong, accuracy=accuracy, delta=delta)[0] for _ in orders]
-        worst = max(worst, sum(rows_wrong(each, wrong, counts) > allowance(inputs, accuracy) for each in results))
+        results = [run(wrong, accuracy=accuracy, delta=delta, asked_rows=asked_rows)[0] for _ in orders]
+        spare = allowance(inputs + asked_rows, accuracy)
+        worst = max(worst, sum(rows_wrong(each, wrong, counts) > spare for each in results))
     assert 0 < worst <= delta * math.factorial(inputs)
 
 
@@ -103,6 +108,22 @@ def test_rows_count_and_not_inputs() -> None:
     assert 0 in asked[0]  # half of the rows: drawn but for a chance of 1e-4
     assert rows_wrong(certificate, np.array([True] + [False] * 999), counts) == 0
     assert certificate.rows < certificate.inputs
+
+
+def test_rows_that_were_asked_to_train_are_right_and_the_promise_is_of_them_too() -> None:
+    wrong = np.random.default_rng(6).random(1000) < 0.06
+    alone, with_trained = run(wrong)[0], run(wrong, asked_rows=1000)[0]
+    assert with_trained.inputs > alone.inputs + 0.1
+    useless = np.ones(1000, dtype=bool)
+    assert 100 < rows_wrong(run(useless, asked_rows=500)[0], useless, np.ones(1000)) <= 150
+
+
+@pytest.mark.parametrize("counts", [np.ones(100), np.arange(100) % 3 + 1])
+def test_where_no_more_rows_are_left_than_may_be_wrong_nothing_is_asked(counts: np.ndarray) -> None:
+    certificate, asked = run(np.ones(100), counts=counts, asked_rows=int(9 * counts.sum()))
+    assert (certificate.prefix, certificate.rows, asked) == (100, 1.0, [])
+    one_less, _ = run(np.ones(100), counts=counts, asked_rows=int(9 * counts.sum()) - 1)
+    assert one_less.inputs < 1
 
 
 def test_equal_counts_are_as_one_row_each() -> None:

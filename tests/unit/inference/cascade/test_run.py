@@ -313,7 +313,7 @@ BAD = {
     "no accuracy": {"model": "small"},
     "accuracy of one": {"model": "small", "accuracy": 1},
     "no model": {"accuracy": 0.9},
-    "an unknown name": {"model": "small", "accuracy": 0.9, "acuracy": 0.9},
+    "an unknown name": {"model": "small", "accuracy": 0.9, "shareof": 0.9},
     "a key": {"model": "small", "accuracy": 0.9, "api_key": "hf_secretOfMine1"},
     "an engine by name": {"model": "small", "accuracy": 0.9, "engine": "local"},
     "a cascade": {"model": "small", "accuracy": 0.9, "cascade": {"model": "x", "accuracy": 0.9}},

@@ -24,9 +24,9 @@ from huggingface_api_handler.inference import Session, predict
 from huggingface_api_handler.inference.dataframe import predict_frame
 from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.storage import quota as quota_module
+from huggingface_api_handler.inference.storage import redis_connection, response_cache
 from huggingface_api_handler.inference.storage import redis_store as module
 from huggingface_api_handler.inference.storage import redis_tables as tables_module
-from huggingface_api_handler.inference.storage import response_cache
 from huggingface_api_handler.inference.storage.open_stores import close_stores
 from huggingface_api_handler.inference.storage.redis_store import RedisStore, open_redis_store
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
@@ -254,8 +254,8 @@ def test_what_must_not_be_dropped_never_expires_and_answers_do(
     return left
     """
     left = sorted(line for line in redis_server.cli("EVAL", script, "0").split("\n"))
-    assert [line for line in left if line.endswith("false")] == ["quota false", "secret false"] + ["usage false"] * 2
-    assert len(left) == 8, "and of the answer, its query, the route and its profile"
+    assert [line for line in left if line.endswith("false")] == ["quota false", "secret false"] + ["usage false"] * 3
+    assert len(left) == 9, "and of the answer, its query, the route and its profile"
 
 
 ANSWER_NAME_BYTES = len("{hfapi:0}") + response_cache.KEY_BYTES
@@ -361,7 +361,7 @@ def test_an_error_that_repeats_the_password_is_told_without_it(caplog: pytest.Lo
 
 
 def test_a_redis_that_never_answers_holds_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(redis_connection, "_TIMEOUT_S", 0.2)
     asked = 0
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = RedisStore(StoreAddress("127.0.0.1", silent.getsockname()[1]))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,20 @@ import pytest
 from huggingface_api_handler.config.store_address import parse_store_address
 from huggingface_api_handler.config.validation import model_settings
 from huggingface_api_handler.inference.storage import quota as quota_module
+from huggingface_api_handler.inference.storage import redis_tables as redis_tables_module
+from huggingface_api_handler.inference.storage import sqlite_tables as sqlite_tables_module
 from huggingface_api_handler.inference.storage.quota import Quota, Reservation
 from huggingface_api_handler.inference.storage.redis_store import RedisStore
 from huggingface_api_handler.inference.storage.redis_tables import redis_tables
+from huggingface_api_handler.inference.storage.redis_upkeep import open_redis
 from huggingface_api_handler.inference.storage.response_cache import ResponseCache
 from huggingface_api_handler.inference.storage.scope import Scope
+from huggingface_api_handler.inference.storage.secret import owner_of
 from huggingface_api_handler.inference.storage.sqlite import Store
 from huggingface_api_handler.inference.storage.sqlite_tables import sqlite_tables
-from huggingface_api_handler.inference.storage.tables import Tables
+from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
+from huggingface_api_handler.inference.storage.tables import Tables, day_of
+from huggingface_api_handler.inference.storage.upkeep import Limits, Upkeep, sums_by_owner, total_of
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from huggingface_api_handler.tasks import Media
@@ -37,6 +45,7 @@ MAX_CLUSTER_PORT = 55_535
 """The nodes of a cluster speak to each other at a port that is 10,000 higher."""
 
 NewTables = Callable[[], Tables]
+OpenUpkeep = Callable[[], AbstractContextManager[Upkeep]]
 
 
 @pytest.fixture(scope="module", params=["SQLite", "Redis", "Redis Cluster"])
@@ -66,6 +75,15 @@ def new_tables(server: RedisServer | None, tmp_path: Path) -> Iterator[NewTables
     yield make
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def upkeep(server: RedisServer | None, tmp_path: Path) -> OpenUpkeep:
+    """Opens the store as a person's command does."""
+    if server is None:
+        return lambda: open_file(str(tmp_path))
+    address = parse_store_address(server.url)
+    return lambda: open_redis(address)
 
 
 def new_cluster() -> RedisServer:
@@ -101,6 +119,43 @@ def found(cache: ResponseCache, items: list[str]) -> dict[str, Any]:
 
 
 # Answers.
+
+
+def test_answers_are_looked_at_read_and_deleted_by_age(
+    new_tables: NewTables, upkeep: OpenUpkeep, server: RedisServer | None
+) -> None:
+    tables = new_tables()
+    kept = {f"text {number}": [{"label": "A", "score": number}] for number in range(600)}
+    cache = new_cache(tables)
+    stored(cache, kept)
+    stored(new_cache(tables, "another"), {"image": Media(b"\x89PNG", "image/png")})
+    with upkeep() as store:
+        now = store.now
+        sums, is_whole = sums_by_owner(store)
+        total = total_of(sums.values())
+        assert is_whole and (total.answers, total.expired) == (601, 0)
+        assert now - 60 <= (total.oldest or 0) <= (total.newest or 0) <= now + 1
+        if server is None:
+            secret = tables.answers.secret()
+            counts = {owner: each.answers for owner, each in sums.items()}
+            assert counts == {owner_of(secret, "scope"): 600, owner_of(secret, "another"): 1}
+        assert total_of(some for _, some in store.sums(Limits(now - 60, now))).answers == 0
+        assert total_of(some for _, some in store.sums(Limits(None, now + 200))).answers == 601
+        answers = [answer for answer in store.answers() if answer is not None]
+        assert len(answers) == 601
+        assert sum(len(answer.content) for answer in answers) < total.size
+        assert all(95 <= each.times.expires_at - each.times.stored_at <= 105 for each in answers)
+        contents = {answer.key: (answer.content_type, answer.content) for answer in answers}
+        for item, answer in kept.items():
+            content_type, content = contents[cache.key(item)]
+            assert content_type is None and json.loads(content) == answer
+        assert ("image/png", b"\x89PNG") in contents.values()
+        assert list(store.delete(Limits(now - 60, None))) == [] and list(store.delete(Limits(None, now))) == []
+        assert found(new_cache(tables), ["text 7"]) == {"text 7": kept["text 7"]}
+        assert sum(deleted.answers for deleted in store.delete(Limits(now + 60, None))) == 601
+        assert list(store.sums()) == []
+    stored(new_cache(tables), {"text 7": 8})
+    assert found(new_cache(tables), list(kept)) == {"text 7": 8}, "what is stored after it is found"
 
 
 def test_what_one_stores_another_finds_and_nothing_else(new_tables: NewTables) -> None:
@@ -248,6 +303,39 @@ def test_queries_that_end_at_once_are_all_counted(new_tables: NewTables) -> None
         each.usage.select("model 1", 0)
     total = usage_log.usage_table(tables[0].usage, "model 1").iloc[0]
     assert (total["queries"], total["rows"]) == (200, 600)
+
+
+def test_usage_is_summed_by_day_for_a_year(
+    new_tables: NewTables, upkeep: OpenUpkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [new_tables(), new_tables()]
+
+    def record(day: str, model: str, rows: int) -> dict[str, dict[str, list[int]]]:
+        """Queries and rows that are stored of each day once one more query has ended on a day, by the model's name."""
+        shift = calendar.timegm(time.strptime(day, "%Y-%m-%d")) - time.time() + 60
+        for module in (sqlite_tables_module, redis_tables_module):
+            monkeypatch.setattr(module, "day_of", lambda at: day_of(at + shift))
+        for each in tables:
+            usage_log.record(each.usage, Scope("e", f"e {model}"), Usage("t", model, "h", rows=rows))
+            each.usage.select(f"e {model}", 0)  # in this order
+        sums = {}
+        with upkeep() as store:
+            for stored in store.usage():
+                by_day = {at: json.loads(data) for at, data in stored.days.items()}
+                counts = {at: [found["queries"], found["rows"]] for at, found in sorted(by_day.items())}
+                sums[json.loads(stored.total)["model"]] = counts
+        return sums
+
+    record("2020-10-01", "1", 5)
+    record("2020-10-01", "1", 1)
+    record("2020-10-01", "1 2", 10)
+    assert record("2020-10-02", "1", 7) == {
+        "1": {"2020-10-01": [4, 12], "2020-10-02": [2, 14]},
+        "1 2": {"2020-10-01": [2, 20]},
+    }
+    assert record("2021-11-06", "1", 1)["1"] == {"2020-10-02": [2, 14], "2021-11-06": [2, 2]}, "after 400 days"
+    with upkeep() as store:
+        assert sorted(found.total.queries for found in usage_log.usage_by_day(store)) == [2, 8]
 
 
 def test_a_model_without_queries_has_no_usage(new_tables: NewTables) -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from huggingface_api_handler.inference.protocols.reported_usage import reported_
 from huggingface_api_handler.inference.storage.scope import Scope
 from huggingface_api_handler.inference.storage.sqlite import Store, open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
+from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.conftest import Reply, Service
@@ -73,6 +75,7 @@ from huggingface_api_handler.errors import InferenceError
 from huggingface_api_handler.inference.telemetry import usage_log
 from huggingface_api_handler.inference.storage.sqlite import open_store
 from huggingface_api_handler.inference.storage.sqlite_tables import SqliteUsage
+from huggingface_api_handler.inference.storage.sqlite_upkeep import open_file
 from huggingface_api_handler.inference.telemetry.usage import Usage
 from tests.unit.inference.telemetry.test_usage_log import SCOPE
 for _ in range(50):
@@ -134,6 +137,27 @@ def test_what_an_older_version_stored_is_shown_and_counted_on(tmp_path: Path) ->
     assert table[shown].iloc[2].tolist() == [9, 3, 2, 5, 11, 0.5, 1.0]
     assert json.loads(table["errors"][0]) == {"row": 1, "wait": 1, "rejected input": 1}
     assert json.loads(table["errors"][2]) == {"row": 1, "wait": 1}
+
+
+def test_days_of_an_older_version_are_made_of_its_queries(tmp_path: Path) -> None:
+    store, old = open_store(str(tmp_path)), json.dumps(RECORD_OF_0_1_0)
+    receipts = "INSERT INTO receipts(model, at, receipt) VALUES ('model 1', ?, ?)"
+    ended = [(0, old), (1, old), (86_400, old)]
+    store.run(lambda connection: connection.executemany(receipts, ended).rowcount, 0)
+    store.run(lambda connection: connection.execute("INSERT INTO totals VALUES ('model 1', ?)", (old,)).rowcount, 0)
+    usage_log.record(SqliteUsage(store), SCOPE, Usage("text-classification", "m", "h", rows=1))
+    SqliteUsage(store).select("model 1", 0)  # it is written then
+    with open_file(str(tmp_path)) as upkeep:
+        (found,) = usage_log.usage_by_day(upkeep)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    before = [("1970-01-01", 2, 18), ("1970-01-02", 1, 9)]
+    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [*before, (today, 1, 1)]
+    assert found.total.rows == 10
+    beside = [(time.time(), old)]  # by a process of the older version, which knows no days
+    store.run(lambda connection: connection.executemany(receipts, beside).rowcount, 0).result()
+    with open_file(str(tmp_path)) as upkeep:
+        (found,) = usage_log.usage_by_day(upkeep)
+    assert [(day, usage.queries, usage.rows) for day, usage in found.days.items()] == [*before, (today, 2, 10)]
 
 
 def test_public_and_stored_names_stay_in_their_order() -> None:

@@ -1,4 +1,4 @@
-"""Receipt: who is told of a query as it begins and ends, and where its usage is kept."""
+"""UsageRecord: who is told of a query as it begins and ends, and where its usage is kept."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .cost_estimate import estimate_ahead
 logger = logging.getLogger(__name__)
 
 
-class Receipt:
-    """The receipt of one query. All methods are called from the caller's thread.
+class UsageRecord:
+    """The usage of one query, on its way to who reads it. All methods are called from the caller's thread.
 
     Args:
         query: Whose usage it is.

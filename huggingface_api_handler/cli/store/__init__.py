@@ -1,0 +1,1 @@
+"""The command `store`: what is stored, old answers deleted, answers taken elsewhere."""
