@@ -25,7 +25,7 @@ SQL_BENCHMARKS := semantic sql_memory
 .PHONY: demo demo-embedded test suites nightly lint checks unit unit-coverage unit-rest on-mindsdb peers faults test-faults fuzz reliability integration package \
         test-cluster test-cluster-long redis postgres test-local-models test-sql law test-sql-floors test-distributed \
         test-distributed-floors test-spark test-transformers test-servers test-servers-all servers test-floors test-pythons \
-        test-pythons-all audit bench bench-quick clean
+        test-pythons-all docs test-docs audit bench bench-quick clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m huggingface_api_handler demo
@@ -41,7 +41,7 @@ test:
 
 # `lint` installs $(VENV), and test-transformers needs nothing of it; then the longest first, so that the lanes end together.
 suites: lint test-transformers unit-coverage test-pythons on-mindsdb test-sql unit-rest faults test-distributed \
-        test-servers test-local-models test-floors peers package
+        test-servers test-local-models test-floors test-docs peers package
 
 # What is too long for each push: CONTRIBUTING.md says what each of these proves.
 nightly: test-faults test-cluster-long fuzz audit law test-sql-floors test-distributed-floors test-spark \
@@ -179,6 +179,16 @@ servers: $(VENV)/.test
 	WRITE_DOCS=1 PYTHON=$(abspath $(BIN)/python) ./tests/servers/run.sh $(ONLY)
 	$(BIN)/python -m tools.servers_report
 
+# The site of the documentation in build/site, strictly: a link, an anchor or a page that is missing fails. Nothing is asked
+# of another machine for it, and the pages load nothing from elsewhere. (With --quiet mkdocs counts no warnings.)
+docs: $(VENV)-docs/.made
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
+
+# That, and what a person sees of it: each page and the search in Chromium, at two widths, with pictures in build/site-shots.
+test-docs: docs
+	./tools/have_chromium.sh
+	$(VENV)-docs/bin/python -m pytest -q -p no:cacheprovider tests/docs
+
 # Advisories known of what is installed, which are asked for over the internet; says so where it cannot. Then all licences.
 audit: $(VENV)/.test $(VENV)-audit/.audit
 	$(BIN)/python -m pytest -q -s tests/package/test_supply_chain.py
@@ -249,6 +259,13 @@ $(VENV)/.bench: $(VENV)/.demo
 	$(PIP) --editable ".[mindsdb,bench]"
 	@touch $@
 
+$(VENV)-docs/.made: pyproject.toml
+	@echo "Installing what builds the site into $(VENV)-docs."
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python $(ALONE) $(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable ".[docs]" "pytest>=8,<10"
+	@touch $@
+
 $(VENV)-audit/.audit:
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3"
@@ -265,4 +282,4 @@ $(VENV)-ray/.bench:
 
 clean:
 	rm -rf $(VENV) $(VENV)-embedded $(VENV)-sql $(VENV)-sql-floors $(VENV)-dask $(VENV)-dask-floors $(VENV)-ray-data $(VENV)-spark \
-	       $(VENV)-spark-3.5 $(VENV)-ray $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	       $(VENV)-spark-3.5 $(VENV)-ray $(VENV)-audit $(VENV)-docs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

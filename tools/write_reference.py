@@ -1,12 +1,12 @@
-"""``python -m tools.write_reference [--check]``: the tables of tasks, arguments, failures and
-metrics in README.md and docs/.
+"""``python -m tools.write_reference [--check]``: the tables of tasks, arguments, failures,
+metrics, commands, DESCRIBE, spans and variables in README.md and docs/.
 
 A page gets a table between two lines of its own, ``<!-- arguments: WHAT ... -->`` and ``<!-- /arguments -->``. The first
 word, WHAT, is ``engine`` (CREATE ML_ENGINE), ``model`` (CREATE MODEL), ``options``, or the name of a task. Between
 ``<!-- tasks: ... -->`` and ``<!-- /tasks -->`` goes the table of all tasks, between ``<!-- failure kinds: ... -->`` and
 ``<!-- /failure kinds -->`` that of what ``<target>_error`` can say. Between ``<!-- metrics: WHAT ... -->`` and
-``<!-- /metrics -->`` go the metrics for Prometheus, where WHAT is ``client`` or ``server``. What else the first line says
-is for people.
+``<!-- /metrics -->`` go the metrics for Prometheus, where WHAT is ``client`` or ``server``. Between ``<!-- reference:
+WHAT ... -->`` and ``<!-- /reference -->`` goes one of ``REFERENCES``. What else the first line says is for people.
 """
 
 from __future__ import annotations
@@ -24,24 +24,36 @@ from huggingface_api_handler.inference.failures import FailureKind
 from huggingface_api_handler.inference.telemetry.prometheus import PrometheusHook
 from huggingface_api_handler.server.metrics import Metrics
 from huggingface_api_handler.tasks import TASKS, listing
+from tools import environment_variables, reference_tables
 from tools.generated import ROOT, run
 
 SETTINGS = {"engine": EngineSettings, "model": ModelSettings, "options": Options}
-_BLOCK = re.compile(r"(<!-- (tasks|arguments|failure kinds|metrics): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL)
+REFERENCES = {
+    "tasks": reference_tables.task_sections,
+    "commands": reference_tables.command_sections,
+    "usage": reference_tables.usage_columns,
+    "model": reference_tables.model_properties,
+    "spans": reference_tables.span_attributes,
+    "variables": environment_variables.table,
+}
+_BLOCK = re.compile(
+    r"(<!-- (tasks|arguments|failure kinds|metrics|reference): (\S+?),? .*?-->\n).*?(<!-- /\2 -->)", re.DOTALL
+)
 
 
 def table(block: str, subject: str) -> str:
     """Write the table for one block.
 
     Args:
-        block: 'tasks', 'arguments', 'failure kinds' or 'metrics'.
+        block: 'tasks', 'arguments', 'failure kinds', 'metrics' or 'reference'.
         subject: Whose arguments: 'engine', 'model', 'options' or the name of a task. Whose metrics: 'client' or
-            'server'.
+            'server'. Of 'reference', a key of ``REFERENCES``.
 
     Returns:
         The table in Markdown, without a line break at its end.
 
     Raises:
+        KeyError: There is no such reference.
         InputError: There is no such task.
     """
     if block == "tasks":
@@ -50,6 +62,8 @@ def table(block: str, subject: str) -> str:
         return failure_kinds()
     if block == "metrics":
         return metrics(subject)
+    if block == "reference":
+        return REFERENCES[subject]()
     if subject in SETTINGS:
         return markdown(settings_arguments(SETTINGS[subject]).values())
     return markdown(arguments_of(task_named(subject)))
@@ -117,7 +131,7 @@ if __name__ == "__main__":
     sys.exit(
         run(
             "python -m tools.write_reference",
-            "Write the tables of tasks, arguments, failures and metrics in README.md and docs/.",
+            "Write the tables of README.md and docs/ that are made of the code.",
             pages(),
         )
     )

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The process's exit status: 0 done, 1 failed, 130 interrupted. Arguments that cannot be read exit with 2.
     """
-    args = _parser().parse_args(argv)
+    args = command_parser().parse_args(argv)
     try:
         return int(args.command(args))
     except KeyboardInterrupt:
@@ -39,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands.
+
+    Returns:
+        The parser, whose result has the command in ``command``.
+    """
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Hugging Face inference as an ML engine for MindsDB.")
     parser.add_argument("--version", action="version", version=f"huggingface_api_handler {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -1,6 +1,6 @@
 """Whether a route's batches can be trusted: a probe, and batches that wait for their check where all answers are alike.
 
-``docs/architecture.md`` says why, under "Never trust a batch".
+``docs/explanation/flow_control.md`` says why, under "Never trust a batch".
 """
 
 from __future__ import annotations
