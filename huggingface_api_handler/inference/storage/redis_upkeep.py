@@ -90,8 +90,8 @@ class RedisUpkeep:
     @property
     def now(self) -> float:
         """As of ``Upkeep.now``: Redis' clock."""
-        seconds, _ = cast("tuple[int, int]", self.client.time())
-        return float(seconds)
+        seconds, microseconds = cast("tuple[int, int]", self.client.time())
+        return seconds + microseconds / 1e6
 
     def sums(self, limits: Limits = ALL) -> Iterator[tuple[bytes | None, AnswerSums]]:
         """As of ``Upkeep.sums``: no owner is known.
