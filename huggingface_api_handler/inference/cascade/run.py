@@ -6,6 +6,7 @@ Both models are asked as any query is: by the same limiters, stores, budgets and
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -32,6 +33,9 @@ from .scoring import Scored, learn, score
 from .stored_certificates import StoredCertificate, StoredCertificates
 
 logger = logging.getLogger(__name__)
+
+_ENDED = (FailureKind.NOT_SENT, FailureKind.FATAL)
+"""Failures of inputs that nothing was found out about: the query ended before them, or the model refuses everybody."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -97,8 +101,8 @@ def _parts(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]
 
 
 def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: FailureTally) -> Iterator[pd.DataFrame]:
-    models.read(frames[0])
     with secret_in_use(models.query.route.secret):
+        models.read(frames)
         table = InputTable(frames, models.settings)
     part = _Part(table, models)
     part.answer()
@@ -205,7 +209,7 @@ class _Part:
         is_proxy[inputs] = True
         is_proxy[inputs[certificate.asked]] = False
         is_proxy[inputs[certificate.remaining]] = False
-        is_proxy &= ~self._is_asked()  # of a round that the end of the query broke off
+        is_proxy &= ~self._is_answered()  # of a round that the end of the query broke off
         logger.info(
             "cascade: %d inputs drawn, %.3g of the rows are the proxy's",
             len(certificate.asked),
@@ -216,15 +220,14 @@ class _Part:
             self._certificates.keep(guesses, is_proxy)
 
     def _show(self, guesses: Results, is_proxy: Mask) -> None:
-        scores = []
+        least = math.inf
         for index in np.flatnonzero(is_proxy).tolist():
             guess = guesses[index]
             if isinstance(guess, Prediction):
                 self.shown.put(index, guess)
-                scores.append(guess.confidence)
+                least = min(least, math.inf if guess.confidence is None else guess.confidence)
         self.by_proxy |= is_proxy
-        found = [score for score in scores if score is not None]
-        self.threshold = min(found) if found else None
+        self.threshold = None if least == math.inf else least
 
     def _ask(self, indexes: Ints) -> bool:
         """Ask the large model. False where the query ended meanwhile, so that some inputs were not sent."""
@@ -234,7 +237,7 @@ class _Part:
                 self.shown.put(index, result)
             else:
                 failure = result or Failure(FailureKind.NOT_SENT, "the query ended before this row")
-                is_whole = is_whole and failure.kind is not FailureKind.NOT_SENT
+                is_whole = is_whole and failure.kind not in _ENDED
                 self.shown.fail(index, failure)
         return is_whole
 
@@ -247,6 +250,12 @@ class _Part:
         is_open = np.zeros(len(self._table), dtype=bool)
         is_open[self.shown.open_indexes()] = True
         return ~is_open
+
+    def _is_answered(self) -> Mask:
+        """Inputs that the large model has answered, or refused for good."""
+        is_answered = self._is_asked()
+        is_answered[[index for index, failure in self.shown.failures.items() if failure.kind in _ENDED]] = False
+        return is_answered
 
     def _seed(self, inputs: Ints) -> bytes:
         return self._certificates.seed(inputs)
