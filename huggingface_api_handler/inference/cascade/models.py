@@ -131,6 +131,9 @@ class Models:
         Raises:
             InputError: The proxy cannot read them.
         """
+        for query in (self.query, self._proxy_query):
+            if query is not None and self._has_read:
+                query.session.http.submit(_find_what_was_stored(query)).result()
         for frame in frames:
             if not self._has_read and len(frame):
                 self._has_read = True
@@ -316,6 +319,12 @@ class Models:
     @staticmethod
     def _ordered(model: ModelSettings, frame: pd.DataFrame) -> ModelSettings:
         return model.model_copy(update={"columns": with_ordered_fields(frame, model.columns)})
+
+
+async def _find_what_was_stored(query: Query) -> None:
+    """Let later parts of a table find the answers to earlier ones."""
+    await query.answers.flush()
+    query.answers.look_again()
 
 
 async def _why_unbounded(query: Query) -> str | None:

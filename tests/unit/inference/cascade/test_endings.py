@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from huggingface_api_handler.errors import InferenceError, InputError
-from huggingface_api_handler.inference import predict
+from huggingface_api_handler.inference import checked_settings, predict
+from huggingface_api_handler.inference.cascade.run import predict_frames
 from huggingface_api_handler.inference.cascade.stored_certificates import StoredCertificates
+from huggingface_api_handler.inference.runtime.context import Query
 from huggingface_api_handler.inference.telemetry.events import QueryEnded
 from huggingface_api_handler.inference.telemetry.hooks import InferenceHook
 from tests.conftest import Reply, Service
@@ -180,3 +183,24 @@ def test_a_certificate_that_cannot_be_read_is_none(
     monkeypatch.setattr(StoredCertificates, "_put", damaged)
     for _ in range(2):
         assert share_right(predict(table(1000), using(), engine)) >= 0.9
+
+
+@pytest.mark.parametrize("proxy", ["small", "emb"])
+def test_a_part_like_an_earlier_one_asks_nobody_and_shows_the_same(
+    proxy: str, models: AgreeingModels, engine: dict[str, Any], service: Service
+) -> None:
+    Vectors(service, models)
+    settings = checked_settings((using if proxy == "small" else learned)(), engine)
+    query = Query.of(settings.model, settings.engine, None, settings.scope)
+    asked: list[int] = []
+
+    def frames() -> Iterator[pd.DataFrame | None]:
+        for _ in range(3):
+            yield table(700)
+            yield None
+            asked.append(len(service.asked))
+
+    outs = list(predict_frames(frames(), query))
+    assert len(set(asked)) == 1
+    for out in outs[1:]:
+        pd.testing.assert_frame_equal(out, outs[0])
