@@ -53,7 +53,7 @@ class InputTable:
         digests = bytearray()
         self._frames = [_read(frame, model, digests) for frame in frames]
         self._lengths = np.cumsum([0, *(len(frame) for frame in frames)])
-        self.counts, self._first, self.by_digest, self.digest = self._number(bytes(digests))
+        self.counts, self._first, self.by_digest, self.digest = self._number(digests)
         for each in self._frames:  # in which no row is the first of all inputs in their order
             each.rows.new = each.rows.stop = len(self)
 
@@ -95,7 +95,7 @@ class InputTable:
             inputs += read_inputs(model.definition, chosen, model)
         return inputs
 
-    def _number(self, digests: bytes) -> tuple[Ints, Ints, Ints, bytes]:
+    def _number(self, digests: bytearray) -> tuple[Ints, Ints, Ints, bytes]:
         """Number the distinct inputs, and write the numbers into the rows of the frames."""
         halves = np.frombuffer(digests, dtype=">u8").reshape(-1, 2)
         order = np.lexsort((halves[:, 1], halves[:, 0]))
@@ -106,7 +106,7 @@ class InputTable:
         counts = np.diff(np.append(starts, len(order)))
         hashed = hashlib.blake2b(halves[starts].tobytes(), digest_size=INPUT_DIGEST_BYTES)
         hashed.update(counts.astype(">u8").tobytes())
-        del halves
+        del halves, is_first
         first = order[starts]  # the sort is stable, so the first of equal ones stays the first
         by_first = np.argsort(first)
         numbers = np.empty(len(starts), dtype=np.int64)

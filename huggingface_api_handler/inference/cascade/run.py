@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from ..runtime.context import Query
 from ..runtime.failure_tally import FailureTally
 from ..runtime.query_run import Cancel, Progress
 from ..runtime.results import Results
+from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints
 from .dry_run import dry_run
 from .input_table import InputTable
@@ -119,14 +120,25 @@ def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: Failure
         if failed and query.model.on_error == "raise":
             raise InferenceError(failed[min(failed)].message)
     models.count(table, part.by_proxy, part.threshold, was_certified=part.was_certified)
-    names = np.where(part.by_proxy, models.proxy_name, query.model.model).astype(object)
     for rows, failed in zip(table.rows, failures, strict=True):
         out = prediction_columns(rows, part.shown, failed, query.model)
-        answered = [names[index] if index >= 0 and row not in failed else None for row, index in enumerate(rows.inputs)]
-        column = pd.Series(answered, index=out.index, dtype=object)
-        out.insert(len(out.columns) - 1, f"{query.model.target}_model", column)
+        column = _answered_by(rows, part.by_proxy, failed, (query.model.model, models.proxy_name))
+        out.insert(len(out.columns) - 1, f"{query.model.target}_model", pd.Series(column, out.index, copy=False))
         out.attrs["usage"] = models.usage_so_far()
         yield out
+
+
+def _answered_by(
+    rows: Rows, by_proxy: Mask, failed: Mapping[int, Failure], names: tuple[str, str]
+) -> npt.NDArray[np.object_]:
+    """Who answered each row: the large model, the proxy, or nobody. Names are shared, since they may be long."""
+    inputs = np.frombuffer(rows.inputs, dtype=np.int64) if rows.inputs else np.zeros(0, dtype=np.int64)
+    has_answer = inputs != NO_INPUT
+    has_answer[list(failed)] = False
+    column = np.full(len(inputs), None, dtype=object)
+    column[has_answer] = names[0]
+    column[np.flatnonzero(has_answer)[by_proxy[inputs[has_answer]]]] = names[1]
+    return column
 
 
 class _Part:
