@@ -22,6 +22,14 @@ _OF_THE_LARGE_MODEL = frozenset(
 )
 """Arguments that the proxy has of its own, or not at all."""
 
+OF_THE_WHOLE_QUERY = frozenset(
+    {"max_requests", "max_usd", "max_tokens_total", "max_seconds", "target", "on_error", "dry_run"}
+)
+"""Arguments that a query has once, whoever answers."""
+
+_WHAT_IS_ASKED = frozenset({"column", "prompt_columns", "messages_column", "prompt_template"})
+"""Arguments of which a model has one."""
+
 _SHARED_WITH_ANY_TASK = frozenset(
     {"target", "cache", "options", "long_text", "max_requests", "max_usd", "max_tokens_total", "max_seconds"}
 )
@@ -79,13 +87,22 @@ def proxy_arguments(arguments: Mapping[str, object], task: Task, own: Mapping[st
 
     Returns:
         What the map says, and those of the large model that fit the proxy's task too.
+
+    Raises:
+        InputError: The map says what is the whole query's.
     """
+    if misplaced := sorted(OF_THE_WHOLE_QUERY & own.keys()):
+        raise InputError(
+            f"cascade: {misplaced[0]} is of the whole query, not of one of its models. Give it beside cascade"
+        )
     columns = {column.argument for column in task.columns}
     same = arguments.get("task") == task.name
     taken = _SHARED_WITH_ANY_TASK | columns | (task.arguments - _OF_THE_LARGE_MODEL)
     specification = parameters_of(task)
     nested = arguments.get("parameters")
     parameters = {**(nested if isinstance(nested, Mapping) else {}), **arguments}
+    if _WHAT_IS_ASKED & own.keys():
+        taken -= _WHAT_IS_ASKED
     shared: dict[str, object] = {name: value for name, value in arguments.items() if name in taken}
     names = specification if same else {"candidate_labels", "hypothesis_template"} & specification.keys()
     shared.update({name: parameters[name] for name in names if name in parameters and name not in taken})
@@ -115,6 +132,37 @@ def check_cascade(task: Task, settings: Any) -> None:
             f"cascade is for labels: text, image and audio classification, zero-shot, and chat whose output_schema has "
             f"only enum and bool fields; {task.name} {preview(_what(schema))}. Leave cascade out"
         )
+
+
+def check_pair(settings: Any, proxy: Any, *, is_learned: bool) -> None:
+    """Refuse two models of which one cannot answer in the other's place.
+
+    Args:
+        settings: The ``ModelSettings`` of the large model.
+        proxy: Those of the proxy.
+        is_learned: Whether the proxy only makes vectors.
+
+    Raises:
+        InputError: Their answers are of different types, or one reads another kind of data in the same column.
+    """
+    large, small = settings.definition, proxy.definition
+    if not is_learned and _answer_type(settings) != _answer_type(proxy):
+        raise InputError(
+            f"cascade: the answers of {small.name} are no answers of {large.name}: one has fields of output_schema "
+            "that the other has not. Give both models the same fields, or none"
+        )
+    for column in large.columns:
+        other = next((each for each in small.columns if each.argument == column.argument), column)
+        name = settings.columns.get(column.argument)
+        if other.data_type != column.data_type and name is not None and name == proxy.columns.get(column.argument):
+            raise InputError(
+                f"cascade: {small.name} reads {other.data_type} and {large.name} {column.data_type} in the column "
+                f"{preview(name)}. Name a proxy for {column.data_type}"
+            )
+
+
+def _answer_type(settings: Any) -> tuple[str, Mapping[str, str]]:
+    return settings.definition.value_type(settings), settings.output_fields
 
 
 def _what(schema: Mapping[str, Any] | None) -> str:

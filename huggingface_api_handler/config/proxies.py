@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..redaction import preview
 from ..tasks import parameters_of
 from ..tasks.embeddings import VECTORS
-from .cascade import CascadeArguments, check_cascade, proxy_arguments
+from .cascade import CascadeArguments, check_cascade, check_pair, proxy_arguments
 from .normalize import normalize, task_named
 from .settings import EngineSettings, ModelSettings, Proxy
 from .validated import validated
@@ -78,6 +78,7 @@ def with_proxy(
     model = check(proxy_arguments(arguments, task, own), used, statement="cascade")
     if not cascade.is_learned:
         check_cascade(model.definition, model)
+    check_pair(settings, model, is_learned=cascade.is_learned)
     proxy = Proxy(model=_fixed(model, used))
     if found is not None:
         proxy = Proxy(model=proxy.model, engine=found.settings, engine_id=found.id, is_free=found.is_free)

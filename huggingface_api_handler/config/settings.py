@@ -204,9 +204,10 @@ class ModelSettings(Arguments):
 
     @property
     def column_names(self) -> list[str]:
-        """The columns that are read: those of the column arguments, then those of ``prompt_template``."""
+        """The columns that are read: those of the column arguments, then of ``prompt_template``, then the proxy's."""
         named = [name for names in self.columns.values() for name in ([names] if isinstance(names, str) else names)]
-        return named + template_columns(self.prompt_template or "")
+        of_proxy = [] if self.proxy is None else self.proxy.model.column_names
+        return named + template_columns(self.prompt_template or "") + of_proxy
 
 
 class Proxy(BaseModel):

@@ -183,6 +183,9 @@ def merge_select_overrides(using: Using, select: Using | None) -> dict[str, obje
                 f"{name} cannot change in a SELECT; CREATE MODEL sets it. Create another model with another {name}"
             )
     stored = normalize(using)
+    for arguments in (stored, overrides):
+        if isinstance(inner := arguments.get("cascade"), Mapping):
+            arguments["cascade"] = normalize(inner)
     _refuse_other_task(stored, overrides)
     refused = [name for name in _NOT_IN_CASCADE_OF_SELECT if name in as_map(overrides.get("cascade") or None)]
     if refused:

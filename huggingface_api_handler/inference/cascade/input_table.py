@@ -50,11 +50,10 @@ class InputTable:
         Raises:
             InputError: A frame cannot be used.
         """
-        self._model = model
         digests = bytearray()
         self._frames = [_read(frame, model, digests) for frame in frames]
         self._lengths = np.cumsum([0, *(len(frame) for frame in frames)])
-        self.counts, self._first, self.by_digest, self.digest = self._number(bytes(digests))
+        self.counts, self._first, self.by_digest, self.digest = self._number(digests)
         for each in self._frames:  # in which no row is the first of all inputs in their order
             each.rows.new = each.rows.stop = len(self)
 
@@ -71,30 +70,32 @@ class InputTable:
         """The rows of all frames."""
         return int(self._lengths[-1])
 
-    def pieces(self, indexes: Ints) -> Iterator[tuple[Ints, list[Input]]]:
-        """Read inputs again, some at a time.
+    def pieces(self, indexes: Ints, model: ModelSettings) -> Iterator[tuple[Ints, list[Input | InvalidCell | None]]]:
+        """Read inputs again as a model reads them, some at a time.
 
         Args:
             indexes: Of inputs, rising.
+            model: The one of which these are the inputs, or another one that is asked about the same rows: about the
+                first row of each input.
 
         Yields:
-            Indexes with the inputs.
+            Indexes with what ``read_inputs`` gives. The model of the table can be asked about all of it.
         """
         for start in range(0, len(indexes), PIECE_INPUTS):
             chosen = indexes[start : start + PIECE_INPUTS]
-            yield chosen, self._inputs(chosen)
+            yield chosen, self._inputs(chosen, model)
 
-    def _inputs(self, indexes: Ints) -> list[Input]:
-        rows, model = self._first[indexes], self._model
-        inputs: list[Input] = []
+    def _inputs(self, indexes: Ints, model: ModelSettings) -> list[Input | InvalidCell | None]:
+        rows = self._first[indexes]
+        inputs: list[Input | InvalidCell | None] = []
         of_frame = np.searchsorted(self._lengths, rows, side="right") - 1
         for number in np.unique(of_frame):
             frame = self._frames[number].frame
-            found = read_inputs(model.definition, frame.iloc[rows[of_frame == number] - self._lengths[number]], model)
-            inputs += [item for item in found if not (item is None or isinstance(item, InvalidCell))]
+            chosen = frame.iloc[rows[of_frame == number] - self._lengths[number]]
+            inputs += read_inputs(model.definition, chosen, model)
         return inputs
 
-    def _number(self, digests: bytes) -> tuple[Ints, Ints, Ints, bytes]:
+    def _number(self, digests: bytearray) -> tuple[Ints, Ints, Ints, bytes]:
         """Number the distinct inputs, and write the numbers into the rows of the frames."""
         halves = np.frombuffer(digests, dtype=">u8").reshape(-1, 2)
         order = np.lexsort((halves[:, 1], halves[:, 0]))
@@ -105,7 +106,7 @@ class InputTable:
         counts = np.diff(np.append(starts, len(order)))
         hashed = hashlib.blake2b(halves[starts].tobytes(), digest_size=INPUT_DIGEST_BYTES)
         hashed.update(counts.astype(">u8").tobytes())
-        del halves
+        del halves, is_first
         first = order[starts]  # the sort is stable, so the first of equal ones stays the first
         by_first = np.argsort(first)
         numbers = np.empty(len(starts), dtype=np.int64)

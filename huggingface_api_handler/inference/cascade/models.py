@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ...config.settings import CascadeArguments, ModelSettings, Proxy
-from ...errors import InferenceError
-from ...tasks import Input, Prediction
+from ...errors import InferenceError, InputError
+from ...tasks import Input, InvalidCell, Prediction, read_inputs
 from ...tasks.inputs import with_ordered_fields
-from ..failures import FailureKind
+from ..failures import Failure, FailureKind
 from ..pricing.prices import FREE_OF_CHARGE
 from ..protocols.routing import resolve_route
 from ..runtime.asked_inputs import AskedInputs
@@ -31,7 +34,8 @@ from ..telemetry.usage import Usage, UsageValue
 from .draws import Ints
 from .input_table import InputTable
 
-_LEAST_SECONDS = 0.001
+_LOOKED_AT_ROWS = 256
+"""Of a frame, to find out whether the proxy reads the same kind of data."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -84,6 +88,7 @@ class Models:
         query: Of the large model.
         settings: Of the large model, as its inputs are read.
         cascade: What is promised.
+        proxy_settings: Of the proxy's model, as its inputs are read.
         proxy_name: The name of the proxy's model.
     """
 
@@ -100,6 +105,7 @@ class Models:
         self.query = replace(query, limits=query.own_limits())
         self.settings: ModelSettings = query.model
         self.cascade: CascadeArguments = query.model.cascade
+        self.proxy_settings: ModelSettings = _proxy_of(query).model
         name = _proxy_of(query).model.model
         self.proxy_name = f"learned from {name}" if self.cascade.is_learned else name
         self._progress, self._cancel = _Sum(progress) if progress is not None else None, cancel
@@ -108,6 +114,7 @@ class Models:
         self._asked_proxy: AskedInputs | None = None
         self._proxy_query: Query | None = None
         self._has_read = False
+        self._pid = os.getpid()
         self._counts = CascadeUsage(self.proxy_name, self.cascade.accuracy, self.cascade.confidence)
 
     @property
@@ -115,15 +122,24 @@ class Models:
         """Whether the caller's event has ended the query."""
         return self._cancel is not None and self._cancel.is_set()
 
-    def read(self, frame: pd.DataFrame) -> None:
+    def read(self, frames: Sequence[pd.DataFrame]) -> None:
         """Order the columns of a prompt once: the prompts of a query begin alike whatever their frame.
 
         Args:
-            frame: The first rows.
+            frames: Those of a part.
+
+        Raises:
+            InputError: The proxy cannot read them.
         """
-        if not self._has_read and len(frame):
-            self._has_read = True
-            self.settings = self._ordered(self.query.model, frame)
+        for query in (self.query, self._proxy_query):
+            if query is not None and self._has_read:
+                query.session.http.submit(_find_what_was_stored(query)).result()
+        for frame in frames:
+            if not self._has_read and len(frame):
+                self._has_read = True
+                self.settings = self._ordered(self.query.model, frame)
+                self.proxy_settings = self._ordered(self.proxy_settings, frame)
+            read_inputs(self.proxy_settings.definition, frame.iloc[:_LOOKED_AT_ROWS], self.proxy_settings)
 
     def stored(self, table: InputTable) -> Mask:
         """Which inputs have a stored answer of the large model.
@@ -137,7 +153,8 @@ class Models:
         is_stored = np.zeros(len(table), dtype=bool)
         if isinstance(self.query.answers, NoResponseCache):
             return is_stored
-        for indexes, inputs in table.pieces(np.arange(len(table))):
+        for indexes, items in table.pieces(np.arange(len(table)), self.settings):
+            inputs = [item for item in items if is_input(item)]
             found = self.query.session.http.submit(find_stored(self.query, inputs)).result()
             is_stored[indexes] = [item in found and not is_plan(found[item]) for item in inputs]
             if self.query.answers.is_known_empty:
@@ -157,9 +174,19 @@ class Models:
         if not len(indexes):
             return
         if self._asked_large is None:
-            self._asked_large = AskedInputs(self._within_time(), self._record, self._part_of_progress(1), self._cancel)
+            self._asked_large = self._asked(self.query, self._record, 1)
         self._counts.asked_inputs += len(indexes)
-        yield from _ask(self._asked_large, table, indexes)
+        yield from _ask(self._asked_large, table, indexes, self.settings)
+
+    def check_proxy(self) -> None:
+        """Find out whether the proxy's model may be asked, where the large one is asked before it.
+
+        Raises:
+            InputError: A budget cannot be held.
+        """
+        query = self._query_of_proxy()
+        if (reason := query.session.http.submit(_why_unbounded(query)).result()) is not None:
+            raise InputError(reason)
 
     def ask_proxy(self, table: InputTable, indexes: Ints, guesses: Results) -> bool:
         """Ask the proxy's model.
@@ -198,16 +225,16 @@ class Models:
         """
         if not len(indexes):
             return
-        if self._asked_proxy is None or self._proxy_query is None:
-            self._proxy_query = query = proxy_query(self.query)
-            self._asked_proxy = AskedInputs(query, UsageRecord(query), self._part_of_progress(0), self._cancel)
+        query = self._query_of_proxy()
+        if self._asked_proxy is None:
+            self._asked_proxy = self._asked(query, UsageRecord(query), 0)
         self._counts.proxy_asked_inputs += len(indexes)
-        usage = self._proxy_query.usage
+        usage = query.usage
         usage.rows += len(indexes)
         usage.distinct += len(indexes)
         refused: str | None = None
         try:
-            for index, result in _ask(self._asked_proxy, table, indexes):
+            for index, result in _ask(self._asked_proxy, table, indexes, self.proxy_settings):
                 usage.answered += isinstance(result, Prediction)
                 if result is not None and not isinstance(result, Prediction):
                     usage.errors[result.kind.value] += 1
@@ -259,9 +286,9 @@ class Models:
         self._complete(self.query.usage)
         if self._asked_large is not None:
             self._asked_large.close()
-        else:
+        elif os.getpid() == self._pid:  # else the process that it was forked from keeps the receipt
             self._record.begin(())
-            self._record.end(None, was_forked=False)
+            self._record.end(sys.exc_info()[1], was_forked=False)
 
     def _complete(self, usage: Usage) -> None:
         """Put what the proxy took into a usage of the large model."""
@@ -273,16 +300,15 @@ class Models:
             usage.cascade.proxy_usd = proxy.spending.shown(proxy.requests)
             usage.add_requests(proxy)
 
-    def _within_time(self) -> Query:
-        """The large model's query with the time that is left of it."""
-        seconds = self.query.model.max_seconds
-        if seconds is None or self._asked_proxy is None:
-            return self.query
-        remaining = max(_LEAST_SECONDS, seconds - self._record.seconds)
-        return replace(self.query, model=self.query.model.model_copy(update={"max_seconds": remaining}))
+    def _asked(self, query: Query, record: UsageRecord, part: int) -> AskedInputs:
+        """One of the two queries, both of which have the time from the beginning of the large model's."""
+        progress = None if self._progress is None else self._progress.part(part)
+        return AskedInputs(query, record, progress, self._cancel, self._record.started)
 
-    def _part_of_progress(self, part: int) -> Progress | None:
-        return None if self._progress is None else self._progress.part(part)
+    def _query_of_proxy(self) -> Query:
+        if self._proxy_query is None:
+            self._proxy_query = proxy_query(self.query)
+        return self._proxy_query
 
     def _useless(self, reason: str) -> InferenceError:
         return InferenceError(
@@ -295,16 +321,48 @@ class Models:
         return model.model_copy(update={"columns": with_ordered_fields(frame, model.columns)})
 
 
-def _ask(asked: AskedInputs, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
-    asked_indexes: list[Ints] = []
+async def _find_what_was_stored(query: Query) -> None:
+    """Let later parts of a table find the answers to earlier ones."""
+    await query.answers.flush()
+    query.answers.look_again()
+
+
+async def _why_unbounded(query: Query) -> str | None:
+    await query.refresh_prices(1)
+    return query.budgets().why_unbounded(query.engine.timeout)
+
+
+def is_input(item: Input | InvalidCell | None) -> TypeGuard[Input]:
+    """Whether a row can be asked about.
+
+    Args:
+        item: What ``read_inputs`` gave.
+
+    Returns:
+        False for a NULL, and for a cell that the task cannot take.
+    """
+    return not (item is None or isinstance(item, InvalidCell))
+
+
+def _ask(asked: AskedInputs, table: InputTable, indexes: Ints, model: ModelSettings) -> Iterator[tuple[int, Result]]:
+    asked_indexes: list[list[tuple[int, Failure | None]]] = []
 
     def pieces() -> Iterator[list[Input]]:
-        for chosen, inputs in table.pieces(indexes):
-            asked_indexes.append(chosen)
-            yield inputs
+        for chosen, items in table.pieces(indexes, model):
+            asked_indexes.append([(index, _refusal(item)) for index, item in zip(chosen.tolist(), items, strict=True)])
+            yield [item for item in items if is_input(item)]
 
     for results in asked.ask(pieces()):
-        yield from zip(asked_indexes.pop(0).tolist(), results, strict=True)
+        of_inputs = iter(results)
+        for index, refusal in asked_indexes.pop(0):
+            yield index, refusal or next(of_inputs)
+
+
+def _refusal(item: Input | InvalidCell | None) -> Failure | None:
+    """Why a model cannot be asked about a row that another one can be asked about."""
+    if item is None:
+        return Failure(FailureKind.INPUT_REJECTED, "its column is empty here")
+    return Failure(FailureKind.INPUT_REJECTED, item.reason) if isinstance(item, InvalidCell) else None
 
 
 def _usd_saved(usage: Usage, proxy: Usage | None) -> float | None:

@@ -6,7 +6,8 @@ Both models are asked as any query is: by the same limiters, stores, budgets and
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from ..runtime.context import Query
 from ..runtime.failure_tally import FailureTally
 from ..runtime.query_run import Cancel, Progress
 from ..runtime.results import Results
+from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints
 from .dry_run import dry_run
 from .input_table import InputTable
@@ -32,6 +34,9 @@ from .scoring import Scored, learn, score
 from .stored_certificates import StoredCertificate, StoredCertificates
 
 logger = logging.getLogger(__name__)
+
+_ENDED = (FailureKind.NOT_SENT, FailureKind.FATAL)
+"""Failures of inputs that nothing was found out about: the query ended before them, or the model refuses everybody."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -97,8 +102,8 @@ def _parts(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]
 
 
 def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: FailureTally) -> Iterator[pd.DataFrame]:
-    models.read(frames[0])
     with secret_in_use(models.query.route.secret):
+        models.read(frames)
         table = InputTable(frames, models.settings)
     part = _Part(table, models)
     part.answer()
@@ -115,14 +120,25 @@ def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: Failure
         if failed and query.model.on_error == "raise":
             raise InferenceError(failed[min(failed)].message)
     models.count(table, part.by_proxy, part.threshold, was_certified=part.was_certified)
-    names = np.where(part.by_proxy, models.proxy_name, query.model.model).astype(object)
     for rows, failed in zip(table.rows, failures, strict=True):
         out = prediction_columns(rows, part.shown, failed, query.model)
-        answered = [names[index] if index >= 0 and row not in failed else None for row, index in enumerate(rows.inputs)]
-        column = pd.Series(answered, index=out.index, dtype=object)
-        out.insert(len(out.columns) - 1, f"{query.model.target}_model", column)
+        column = _answered_by(rows, part.by_proxy, failed, (query.model.model, models.proxy_name))
+        out.insert(len(out.columns) - 1, f"{query.model.target}_model", pd.Series(column, out.index, copy=False))
         out.attrs["usage"] = models.usage_so_far()
         yield out
+
+
+def _answered_by(
+    rows: Rows, by_proxy: Mask, failed: Mapping[int, Failure], names: tuple[str, str]
+) -> npt.NDArray[np.object_]:
+    """Who answered each row: the large model, the proxy, or nobody. Names are shared, since they may be long."""
+    inputs = np.frombuffer(rows.inputs, dtype=np.int64) if rows.inputs else np.zeros(0, dtype=np.int64)
+    has_answer = inputs != NO_INPUT
+    has_answer[list(failed)] = False
+    column = np.full(len(inputs), None, dtype=object)
+    column[has_answer] = names[0]
+    column[np.flatnonzero(has_answer)[by_proxy[inputs[has_answer]]]] = names[1]
+    return column
 
 
 class _Part:
@@ -205,7 +221,7 @@ class _Part:
         is_proxy[inputs] = True
         is_proxy[inputs[certificate.asked]] = False
         is_proxy[inputs[certificate.remaining]] = False
-        is_proxy &= ~self._is_asked()  # of a round that the end of the query broke off
+        is_proxy &= ~self._is_answered()  # of a round that the end of the query broke off
         logger.info(
             "cascade: %d inputs drawn, %.3g of the rows are the proxy's",
             len(certificate.asked),
@@ -216,15 +232,14 @@ class _Part:
             self._certificates.put(guesses, is_proxy)
 
     def _show(self, guesses: Results, is_proxy: Mask) -> None:
-        scores = []
+        least = math.inf
         for index in np.flatnonzero(is_proxy).tolist():
             guess = guesses[index]
             if isinstance(guess, Prediction):
                 self.shown.put(index, guess)
-                scores.append(guess.confidence)
+                least = min(least, math.inf if guess.confidence is None else guess.confidence)
         self.by_proxy |= is_proxy
-        found = [score for score in scores if score is not None]
-        self.threshold = min(found) if found else None
+        self.threshold = None if least == math.inf else least
 
     def _ask(self, indexes: Ints) -> bool:
         """Ask the large model. False where the query ended meanwhile, so that some inputs were not sent."""
@@ -234,7 +249,7 @@ class _Part:
                 self.shown.put(index, result)
             else:
                 failure = result or Failure(FailureKind.NOT_SENT, "the query ended before this row")
-                is_whole = is_whole and failure.kind is not FailureKind.NOT_SENT
+                is_whole = is_whole and failure.kind not in _ENDED
                 self.shown.fail(index, failure)
         return is_whole
 
@@ -247,6 +262,12 @@ class _Part:
         is_open = np.zeros(len(self._table), dtype=bool)
         is_open[self.shown.open_indexes()] = True
         return ~is_open
+
+    def _is_answered(self) -> Mask:
+        """Inputs that the large model has answered, or refused for good."""
+        is_answered = self._is_asked()
+        is_answered[[index for index, failure in self.shown.failures.items() if failure.kind in _ENDED]] = False
+        return is_answered
 
     def _seed(self, inputs: Ints) -> bytes:
         return self._certificates.seed(inputs)

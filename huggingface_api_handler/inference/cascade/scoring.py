@@ -50,9 +50,11 @@ def score(models: Models, table: InputTable, open_inputs: Ints, guesses: Results
     """
     if not models.ask_proxy(table, open_inputs, guesses):
         return None
-    answered = [(index, guess) for index in open_inputs if isinstance(guess := guesses[index], Prediction)]
-    scores = [float("-inf") if guess.confidence is None else guess.confidence for _, guess in answered]
-    return Scored(np.array([index for index, _ in answered], dtype=np.int64), np.array(scores, dtype=np.float64))
+    is_answered = np.frombuffer(guesses.answered_flags, dtype=np.bool_)
+    answered = open_inputs[is_answered[open_inputs]]
+    scores = np.array(guesses.scores, dtype=np.float64)[answered]
+    scores[np.isnan(scores)] = float("-inf")
+    return Scored(answered, scores)
 
 
 def learn(
@@ -72,7 +74,8 @@ def learn(
     Returns:
         The inputs that were not asked to train; None where the query ended before it was learned.
     """
-    labels = _Labels()
+    models.check_proxy()  # before the large model is asked to train it
+    labels, dimensions = _Labels(), _Dimensions()
     stored = np.setdiff1d(np.arange(len(table)), open_inputs)
     if not ask(stored):
         return None
@@ -84,7 +87,7 @@ def learn(
                 return None
             learner.record(labels.codes(shown, wanted))
         if len(vectors := learner.next_vectors()):
-            got = _vectors(models, table, vectors)
+            got = _vectors(models, table, vectors, dimensions)
             if got is None:
                 return None
             learner.hand_over(got)
@@ -129,19 +132,41 @@ class _Labels:
         return code
 
 
-def _vectors(models: Models, table: InputTable, indexes: Ints) -> Vectors | None:
-    """Vectors of length 1 of inputs, in their order; zeros where the model refuses one. None where it was ended."""
+class _Dimensions:
+    """The dimensions of a model's vectors: those of the first one."""
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+
+    def unit(self, value: object) -> Floats | None:
+        """A vector of length 1; None where it is none, or of other dimensions."""
+        try:
+            vector = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            return None
+        if vector.ndim != 1 or len(vector) != (self.count or len(vector)):
+            return None
+        self.count = len(vector)
+        largest = np.abs(vector).max(initial=0.0)  # divided by first, since the square of a large number is infinite
+        if not 0 < largest < np.inf:
+            return None
+        vector = vector / largest
+        unit: Floats = vector / np.linalg.norm(vector)
+        return unit
+
+
+def _vectors(models: Models, table: InputTable, indexes: Ints, dimensions: _Dimensions) -> Vectors | None:
+    """Vectors of inputs, in their order; zeros where the model gives none for one. None where it was ended."""
     order = np.argsort(indexes, kind="stable")
     vectors: Vectors | None = None
     for row, (_, result) in zip(order, models.proxy_results(table, indexes[order]), strict=True):
-        if isinstance(result, Prediction):
+        unit = dimensions.unit(result.value) if isinstance(result, Prediction) else None
+        if unit is not None:
             if vectors is None:
-                vectors = np.zeros((len(indexes), len(result.value)), dtype=np.float32)
-            vectors[row] = result.value
-        elif result is None or result.kind is FailureKind.NOT_SENT:
+                vectors = np.zeros((len(indexes), len(unit)), dtype=np.float32)
+            vectors[row] = unit
+        elif result is None or (not isinstance(result, Prediction) and result.kind is FailureKind.NOT_SENT):
             return None
-    if vectors is None:
-        return None
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.where(lengths > 0, lengths, 1)
+    if vectors is None and dimensions.count is not None:
+        return np.zeros((len(indexes), dimensions.count), dtype=np.float32)
     return vectors

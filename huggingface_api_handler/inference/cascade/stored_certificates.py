@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import zlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,8 @@ from ..runtime.context import Query
 from ..runtime.results import Results
 from .draws import Floats, Ints
 from .input_table import INPUT_DIGEST_BYTES, InputTable
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 Mask = npt.NDArray[np.bool_]
@@ -89,15 +93,29 @@ class StoredCertificates:
         found = self._query.session.http.submit(answers.lookup([key])).result().get(key)
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             return None
+        try:
+            return self._read(found)
+        except (KeyError, TypeError, ValueError, zlib.error):
+            logger.warning("a stored certificate of a cascade cannot be read, so the inputs are drawn again")
+            return None
+
+    def _read(self, found: Mapping[str, Any]) -> StoredCertificate:
+        """Read what is stored. Raises one of several errors where it is not what ``keep`` made."""
         by_proxy = np.zeros(len(self._table), dtype=bool)
         packed = _unpacked(found["by_proxy"], np.uint8)
+        if len(packed) != -(-len(self._table) // 8):
+            raise ValueError("a bit for each input was expected")
         by_proxy[self._table.by_digest] = np.unpackbits(packed, count=len(self._table)).astype(bool)
-        learned = found.get("learned")
-        answers_of_proxy = None
-        if learned is not None:
-            codes, scores = _unpacked(learned["codes"], np.int64), _unpacked(learned["scores"], np.float32)
-            answers_of_proxy = learned["values"], codes, scores.astype(np.float64)
-        return StoredCertificate(by_proxy, found["fingerprint"], answers_of_proxy)
+        learned = found["learned"]
+        if (learned is not None) != self._is_learned:
+            raise ValueError("learned answers were expected, or none")
+        if learned is None:
+            return StoredCertificate(by_proxy, found["fingerprint"], None)
+        values, codes = learned["values"], _unpacked(learned["codes"], np.int64)
+        scores = _unpacked(learned["scores"], np.float32).astype(np.float64)
+        if not len(codes) == len(scores) == by_proxy.sum() or not ((codes >= 0) & (codes < len(values))).all():
+            raise ValueError("an answer for each input was expected")
+        return StoredCertificate(by_proxy, found["fingerprint"], (values, codes, scores))
 
     def restore(self, stored: StoredCertificate, guesses: Results) -> bool:
         """Whether the proxy's answers are still those that were certified.

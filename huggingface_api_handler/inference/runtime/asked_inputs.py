@@ -29,7 +29,9 @@ class AskedInputs:
     The caller counts rows, and says what to raise where none is answered.
     """
 
-    def __init__(self, query: Query, record: UsageRecord, progress: Progress | None, cancel: Cancel | None) -> None:
+    def __init__(
+        self, query: Query, record: UsageRecord, progress: Progress | None, cancel: Cancel | None, since: float
+    ) -> None:
         """Ask nothing yet.
 
         Args:
@@ -37,9 +39,10 @@ class AskedInputs:
             record: Is told when the first input is asked.
             progress: As for ``predict_frames``.
             cancel: As for ``predict_frames``.
+            since: From when ``max_seconds`` counts, on the monotonic clock.
         """
         self._query, self._record = query, record
-        self._run = QueryRun(query, progress, cancel)
+        self._run = QueryRun(query, progress, cancel, since=since)
         self._count = 0
 
     def ask(self, pieces: Iterable[Sequence[Input]]) -> Iterator[list[Result]]:

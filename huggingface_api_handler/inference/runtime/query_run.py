@@ -62,13 +62,17 @@ class QueryRun:
         query: what is asked, and of which route.
         progress: is called about ten times a second, on the event loop's thread.
         cancel: ends the query once it is set, with what it has.
+        since: from when ``max_seconds`` counts, on the monotonic clock; None for the first input that is asked.
 
     Attributes:
         results: what became of the inputs. Read only those that ``wait_for`` has waited for.
     """
 
-    def __init__(self, query: Query, progress: Progress | None, cancel: Cancel | None) -> None:
+    def __init__(
+        self, query: Query, progress: Progress | None, cancel: Cancel | None, *, since: float | None = None
+    ) -> None:
         self.results = Results()
+        self._since = since
         self._query, self._progress, self._cancel = query, progress, cancel
         self._http = query.session.http
         self._source = InputStream(self.results, self._http.call_soon)
@@ -256,7 +260,7 @@ class QueryRun:
             self._finished.set()
 
     async def _ask_providers(self, budgets: Budgets) -> None:
-        started = time.monotonic()
+        started = time.monotonic() if self._since is None else self._since
         try:
             while not await self._ask_provider(started, budgets):
                 self.results.reopen(is_undone)

@@ -17,6 +17,7 @@ _NO_SCORE = float("nan")
 _OPEN = 0
 _ANSWERED = 1
 _FAILED = 2
+_IS_ANSWERED = bytes(state == _ANSWERED for state in range(256))
 
 Result = Prediction | Failure | None
 
@@ -135,6 +136,11 @@ class Results(Sequence[Result]):
             self.fail(self.start + place, failure)
             place = self._states.find(_OPEN, place)
         self.notify()
+
+    @property
+    def answered_flags(self) -> bytes:
+        """One byte for each input that there is room for: 1 where it has a prediction, else 0."""
+        return bytes(self._states).translate(_IS_ANSWERED)
 
     def open_indexes(self) -> list[int]:
         """Inputs that have neither prediction nor failure, of those that there is room for.

@@ -23,18 +23,21 @@ class UsageRecord:
 
     Args:
         query: Whose usage it is.
+
+    Attributes:
+        started: When the query was made, on the monotonic clock.
     """
 
     def __init__(self, query: Query) -> None:
         self._query = query
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         self._has_begun = False
         self._was_estimated = query.usage.spending.estimated is not None
 
     @property
     def seconds(self) -> float:
         """Time since the query was made."""
-        return time.monotonic() - self._started
+        return time.monotonic() - self.started
 
     def begin(self, inputs: Sequence[Input]) -> None:
         """Tell hooks once that the query begins, and note what it is estimated to cost.
