@@ -197,7 +197,13 @@ class _Part:
         guesses = Results(len(self._table))
         logger.info("cascade: %s is asked about %d inputs", self._models.proxy_name, len(open_inputs))
         scored = self._score(open_inputs, guesses)
-        if scored is None:  # the query ended before the proxy was done
+        if scored is None:
+            logger.warning(
+                "cascade: %s was not asked about all inputs before it ended, so none of its answers is shown. What may "
+                "still be sent goes to %s",
+                self._models.proxy_name,
+                self._models.query.model.model,
+            )
             return
         self.was_certified = len(scored.inputs) > 0
         inputs = scored.inputs

@@ -81,16 +81,17 @@ def learn(
         return None
     learner = Learner(table.counts, models.cascade.accuracy, seed, stored, labels.codes(shown, stored))
     while not learner.is_frozen:
-        wanted = learner.next_labels()
-        if len(wanted):
-            if not ask(np.sort(wanted)):
-                return None
-            learner.record(labels.codes(shown, wanted))
+        # Vectors first: where their model answers nobody, no label was paid for.
         if len(vectors := learner.next_vectors()):
             got = _vectors(models, table, vectors, dimensions)
             if got is None:
                 return None
             learner.hand_over(got)
+        wanted = learner.next_labels()
+        if len(wanted):
+            if not ask(np.sort(wanted)):
+                return None
+            learner.record(labels.codes(shown, wanted))
     proxy = learner.result()
     inputs = proxy.open[proxy.labels[proxy.open] != REFUSED]  # none, where not one label came
     for index in inputs.tolist():

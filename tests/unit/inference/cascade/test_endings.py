@@ -205,3 +205,16 @@ def test_a_part_like_an_earlier_one_asks_nobody_and_shows_the_same(
     assert len(set(asked)) == 1
     for out in outs[1:]:
         pd.testing.assert_frame_equal(out, outs[0])
+
+
+def test_vectors_that_nobody_gives_cost_no_label(
+    models: AgreeingModels, engine: dict[str, Any], service: Service
+) -> None:
+    def answer(body: Any, headers: dict[str, str], path: str) -> Any:
+        is_ours = "/emb" in path and body is not None
+        return Reply({"error": "no such model"}, 404) if is_ours else models.answer(body, headers, path)
+
+    service.answer = answer
+    with pytest.raises(InferenceError, match="the proxy of the cascade answers nobody"):
+        predict(table(800), learned(), engine)
+    assert not models.asked["large"]
