@@ -18,7 +18,8 @@ from huggingface_api_handler.inference import Session, predict
 from . import measure
 from .cascade import FIRST_SEED, lower_limit, run, seed_of
 from .cascade_tables import FAMILIES, Table
-from .scored_service import RIGHT, ScoredService, running_scored_service
+from .labelled_service import running
+from .scored_service import LARGE, RIGHT, SMALL, ScoredService
 
 CASES = ("calibrated", "adversarial", "always wrong", "zipf counts")
 INPUTS = 500
@@ -59,18 +60,18 @@ def measured(service: ScoredService, family: str, target: float, seeds: int) -> 
     """Run a case."""
     broken, calls, of_functions, requests = 0, 0.0, 0.0, 0
     started = time.monotonic()
-    cascade = {"model": "small", "accuracy": target, "confidence": 1 - DELTA}
-    using = {"task": "text-classification", "model": "large", "column": "text", "target": "y", "cascade": cascade}
+    small = {"model": SMALL, "endpoint": f"{service.url}/{SMALL}"}
+    cascade = {**small, "accuracy": target, "confidence": 1 - DELTA}
+    using = {"task": "text-classification", "model": LARGE, "column": "text", "target": "y", "cascade": cascade}
     for seed in range(seeds):
         random = np.random.default_rng(FIRST_SEED + seed)
         table = FAMILIES[family](random, INPUTS, target)
-        service.inputs.clear()
-        service.requests.clear()
+        service.reset()
         with measure.temporary_folder() as folder, Session() as session:
-            engine = {"endpoint": service.url, "cache_dir": folder}
+            engine = {"endpoint": f"{service.url}/{LARGE}", "cache_dir": folder, "allow_private_endpoints": True}
             out = predict(frame_of(table), using, engine, session=session)
         broken += bool((out["y"] == RIGHT).mean() < target)
-        calls += out.attrs["usage"]["cascade"]["asked_inputs"] / INPUTS
+        calls += len(service.inputs[LARGE]) / INPUTS
         of_functions += run(table, target, DELTA, seed_of(FIRST_SEED + seed)).calls / INPUTS
         requests += sum(service.requests.values())
     seconds = time.monotonic() - started
@@ -95,7 +96,7 @@ def main() -> None:
     results = measure.Results("cascade_http", options.quick)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else SEEDS)
     cases = []
-    with running_scored_service() as service:
+    with running(ScoredService) as service:
         for target in TARGETS:
             for family in CASES:
                 case = measured(service, family, target, seeds)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -71,6 +72,9 @@ class LabelledService:
         return answers[0] if isinstance(inputs, str) else answers
 
 
+Running = TypeVar("Running", bound=LabelledService)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -118,8 +122,19 @@ def running_labelled_service(labels: Labels) -> Iterator[LabelledService]:
     Args:
         labels: What it answers.
     """
+    with running(partial(LabelledService, labels)) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def running(make: Callable[[str], Running]) -> Iterator[Running]:
+    """Run a service of this kind on a free loopback port for the length of the block.
+
+    Args:
+        make: Makes it of its address.
+    """
     with _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {})) as server:
-        service = LabelledService(labels, f"http://127.0.0.1:{server.server_address[1]}")
+        service = make(f"http://127.0.0.1:{server.server_address[1]}")
         server.RequestHandlerClass.service = service  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
