@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,22 @@ def run_doctor(args: argparse.Namespace) -> int:
     Returns:
         The exit status (see ``EXIT_STATUSES``).
     """
-    # What modules log about the same things is in the findings.
-    logging.getLogger("huggingface_api_handler").setLevel(logging.CRITICAL)
+    with _without_log():  # what modules log about the same things is in the findings
+        return _run(args)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    logger = logging.getLogger("huggingface_api_handler")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _run(args: argparse.Namespace) -> int:
     shared, about_store = None, []
     try:
         shared = shared_address(args.store)

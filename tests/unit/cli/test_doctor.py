@@ -73,9 +73,8 @@ def everything_is_well(service: Service, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.delenv(name, raising=False)
     service.lists["/v1/models"] = {"object": "list", "data": []}
     service.answer = lambda body, headers, path: whoami() if path.endswith("whoami-v2") else []
-    level = logging.getLogger("huggingface_api_handler").level
     yield
-    logging.getLogger("huggingface_api_handler").setLevel(level)
+    assert logging.getLogger("huggingface_api_handler").level == logging.NOTSET  # what comes after it is logged again
     proxy_url.cache_clear()
 
 
