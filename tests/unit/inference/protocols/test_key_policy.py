@@ -378,7 +378,7 @@ def test_only_the_policy_makes_a_header_of_a_key() -> None:
     assert modules_with(r"\bresolve_api_key\(") - of_the_shell == {policy, "config/credentials.py"}
     revealing = {policy, "config/types.py", "inference/protocols/hub_providers.py", "inference/protocols/hub_api.py"}
     # Whose password goes to no service.
-    of_the_store = {"inference/storage/redis_connection.py", "inference/storage/redis_upkeep.py"}
+    of_the_store = {f"inference/storage/redis_{part}.py" for part in ("store", "connection", "upkeep")}
     elsewhere = {"inference/protocols/routing.py"} | of_the_store | of_the_shell
     assert modules_with(r"get_secret_value") - elsewhere == revealing
     showing = {"installation/status.py"}  # it says whether a token is there, to whoever has the machine
