@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from mindsdb_sql_parser import parse_sql
-from mindsdb_sql_parser.ast.mindsdb import CreateMLEngine, CreatePredictor
 
 from huggingface_api_handler import InputError
 from huggingface_api_handler.inference import output_schema
 from tests.support.page_blocks import page_paths, read_page
+
+parser = pytest.importorskip("mindsdb_sql_parser", reason="comes with MindsDB and with the extra sql")
+mindsdb_ast = pytest.importorskip("mindsdb_sql_parser.ast.mindsdb")
 
 SKIPPED = {
     f"{path.name}:{block.line}": block.text
@@ -21,11 +22,13 @@ ANOTHER_ENGINE = {"endpoint": "http://127.0.0.1:8900/models"}
 
 def columns(sql: str) -> list[str]:
     """The columns of the models that some statements make."""
-    statements = [parse_sql(text) for text in sql.split(";") if text.strip()]
-    engines = {each.name.parts[-1]: dict(each.params) for each in statements if isinstance(each, CreateMLEngine)}
+    statements = [parser.parse_sql(text) for text in sql.split(";") if text.strip()]
+    engines = {
+        each.name.parts[-1]: dict(each.params) for each in statements if isinstance(each, mindsdb_ast.CreateMLEngine)
+    }
     found: list[str] = []
     for model in statements:
-        if not isinstance(model, CreatePredictor):
+        if not isinstance(model, mindsdb_ast.CreatePredictor):
             continue
         using = {**model.using, "target": model.targets[0].parts[-1]}
         engine = engines.get(str(using.pop("engine")), {})
