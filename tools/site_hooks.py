@@ -37,6 +37,7 @@ PROJECT_BOOST = 0.3
 """Of them in the search, where a page of docs/ says the same."""
 SEARCH_BOOSTS = {
     "troubleshooting.md": 4.0,
+    "reference/arguments.md": 2.0,
     "architecture.md": 0.3,
     "decisions.md": 0.3,
     "two_homes.md": 0.5,
@@ -44,7 +45,7 @@ SEARCH_BOOSTS = {
     "reliability.md": 0.5,
     "reference/python.md": 0.5,
 }
-"""Of other pages: what a person with a trouble looks for comes first, and what is for developers comes later."""
+"""Of other pages: messages and arguments, which people look up, come first, and what is for developers comes later."""
 
 TUTORIALS = "tutorials/"
 ASSETS = {"assets/icon.svg": "icon.svg"}
