@@ -39,8 +39,23 @@ WORDS = {
     "predict_batches": "python",
     "dask": "distributed",
     "budget": "costs",
+    "key refused": "troubleshooting",
+    "all predictions are NULL": "troubleshooting",
+    "slow query": "speed",
+    "bill": "costs",
+    "model not served": "troubleshooting",
+    "text too long": "long_texts",
+    "cold endpoint": "troubleshooting",
+    "503": "troubleshooting",
+    "migration": "coming_over",
+    "guarantee": "guarantees",
+    "cascade": "cascade",
+    "two machines": "cluster",
 }
-"""What is searched for -> a page that must be among what is found."""
+"""What is searched for -> a page that must be among the first that are found."""
+
+_FIRST_FOUND = 3
+"""Pages that a person sees without scrolling."""
 
 SHOT_PAGES = (
     "index",
@@ -232,11 +247,12 @@ class Visit:
         self._page.keyboard.press("Control+A")
         self._page.keyboard.type(words)
         try:
-            found = self._page.locator(f"a.md-search-result__link[href*='{page}']").first
+            first = f"li.md-search-result__item:nth-child(-n + {_FIRST_FOUND})"
+            found = self._page.locator(f"{first} a.md-search-result__link[href*='/{page}.html']").first
             found.wait_for(state="attached", timeout=_SEARCH_TIMEOUT_MS)
             self.found += 1
         except Exception:  # of playwright, whatever its class
-            self._add(f"a search for {words} does not find {page}")
+            self._add(f"a search for {words} does not find {page} among the first {_FIRST_FOUND}")
 
     def _shoot(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)

@@ -106,14 +106,24 @@ def commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     Yields:
         Each command's name, what it does, and its parser.
     """
-    (subparsers,) = (action for action in command_parser()._actions if isinstance(action, argparse._SubParsersAction))
-    for action in subparsers._choices_actions:
-        yield action.dest, str(action.help), subparsers.choices[action.dest]
+    yield from _commands_of(command_parser())
+
+
+def _commands_of(
+    parser: argparse.ArgumentParser, before: str = ""
+) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    for group in parser._actions:
+        if isinstance(group, argparse._SubParsersAction):
+            for action in group._choices_actions:
+                command = group.choices[action.dest]
+                yield before + action.dest, str(action.help), command
+                yield from _commands_of(command, f"{before}{action.dest} ")
 
 
 def _command_section(name: str, text: str, command: argparse.ArgumentParser) -> str:
     lines = [f"### {name}", "", text, "", "```", f"{PROGRAM} {name}{_positionals(command)}", "```"]
-    actions = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
+    hidden = argparse._HelpAction, argparse._SubParsersAction
+    actions = [action for action in command._actions if not isinstance(action, hidden)]
     if actions:
         lines += ["", "| argument | meaning |", "|---|---|"]
         lines += [f"| {_spelled(action)} | {_help(action, command)} |" for action in actions]
@@ -143,7 +153,7 @@ def _metavar(action: argparse.Action) -> str:
 
 def _spelled(action: argparse.Action) -> str:
     if not action.option_strings:
-        return f"`{_metavar(action)}`"
+        return f"`{_metavar(action)}`".replace("|", r"\|")
     value = "" if action.nargs == 0 else f" {_metavar(action)}"
     value = f" [{value.strip()}]" if action.nargs == "?" else value
     return ", ".join(f"`{option}{value}`" for option in action.option_strings).replace("|", r"\|")

@@ -35,6 +35,17 @@ PROJECT_PAGES = (
 PROJECT_FOLDER = "project/"
 PROJECT_BOOST = 0.3
 """Of them in the search, where a page of docs/ says the same."""
+SEARCH_BOOSTS = {
+    "troubleshooting.md": 4.0,
+    "reference/arguments.md": 2.0,
+    "architecture.md": 0.3,
+    "decisions.md": 0.3,
+    "two_homes.md": 0.5,
+    "benchmarks.md": 0.5,
+    "reliability.md": 0.5,
+    "reference/python.md": 0.5,
+}
+"""Of other pages: messages and arguments, which people look up, come first, and what is for developers comes later."""
 
 TUTORIALS = "tutorials/"
 ASSETS = {"assets/icon.svg": "icon.svg"}
@@ -137,6 +148,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """
     if page.file.src_uri.startswith(PROJECT_FOLDER):
         page.meta["search"] = {"boost": PROJECT_BOOST}
+    elif page.file.src_uri in SEARCH_BOOSTS:
+        page.meta["search"] = {"boost": SEARCH_BOOSTS[page.file.src_uri]}
     if page.parent is None and not page.meta.get("hide"):
         page.meta["hide"] = ["navigation"]  # of one page, at the side
     parts = _CODE.split(markdown)

@@ -7,6 +7,8 @@ import json
 
 from ..errors import InputError
 
+API_KEY_ENV_HELP = "environment variable that holds the key; by default HF_TOKEN, which goes to Hugging Face only"
+
 _ENGINE_OPTIONS = ("endpoint", "provider", "protocol", "cache_dir", "store")
 
 
@@ -33,11 +35,13 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Of the command.
     """
     parser.add_argument("--endpoint", metavar="URL", help="server to ask instead of Hugging Face")
-    parser.add_argument("--provider", help="inference provider to ask")
+    parser.add_argument(
+        "--provider", help="which of Hugging Face's Inference Providers to ask; by default one that serves the model"
+    )
     parser.add_argument("--protocol", help="what the server at --endpoint is; by default it is found out")
-    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
-    parser.add_argument("--cache-dir", metavar="FOLDER", help="folder of the answer store")
-    parser.add_argument("--store", metavar="URL", help="server of the answer store, for several machines")
+    parser.add_argument("--api-key-env", metavar="NAME", help=API_KEY_ENV_HELP)
+    parser.add_argument("--cache-dir", metavar="FOLDER", help="folder where answers are stored; by default in HF_HOME")
+    parser.add_argument("--store", metavar="URL", help="Redis where several machines store answers and share limits")
     parser.add_argument(
         "--engine",
         action="append",

@@ -104,7 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="ask before it costs more, where prices are known (default: %(default)s)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what it would ask, and ask nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be sent and what it would cost, and send nothing"
+    )
 
 
 def run_compare(args: argparse.Namespace) -> int:

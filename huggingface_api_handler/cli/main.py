@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._version import __version__
+from .arguments import API_KEY_ENV_HELP
 
 if TYPE_CHECKING:
     from ..installation import Report
 
 PROGRAM = "python -m huggingface_api_handler"
 
+_DESCRIPTION = "Predictions of Hugging Face models for tables: in SQL, in MindsDB, and for Parquet files."
+_EPILOG = "COMMAND --help shows the options of a command. `sql` is a shell to begin with; `doctor` says what is wrong."
+
 EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 
 Command = Callable[[argparse.Namespace], int]
@@ -29,9 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command and its arguments; by default those of the process.
 
     Returns:
-        The process's exit status: 0 done, 1 failed, 130 interrupted. Arguments that cannot be read exit with 2.
+        The process's exit status: 0 done, 1 failed, 2 without a command, where all commands are shown, 130 interrupted.
+        Arguments that cannot be read exit with 2.
     """
-    args = command_parser().parse_args(argv)
+    parser = command_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        return EXIT_UNUSABLE
+    args = parser.parse_args(argv)
     try:
         return int(args.command(args))
     except KeyboardInterrupt:
@@ -45,7 +55,7 @@ def command_parser() -> argparse.ArgumentParser:
     Returns:
         The parser, whose result has the command in ``command``.
     """
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Hugging Face inference as an ML engine for MindsDB.")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"huggingface_api_handler {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -55,37 +65,54 @@ def command_parser() -> argparse.ArgumentParser:
         subparser.set_defaults(command=command)
         return subparser
 
-    _add_sql_arguments(add_command("sql", "Run SQL with models, in this process: a shell, or a script.", _sql))
-    install = add_command("install", "Make this the huggingface_api handler of this environment's MindsDB.", _install)
+    _add_sql_arguments(add_command("sql", "Run SQL with models, without MindsDB: in a shell, or from a script.", _sql))
+    install = add_command(
+        "install", "Put this handler in the place of the huggingface_api handler that MindsDB brings.", _install
+    )
     install.add_argument(
         "--no-prediction-cache",
         nargs="?",
         const=Path(),
         type=Path,
         metavar="CONFIG",
-        help="switch MindsDB's prediction cache off in its configuration file (default: that of MINDSDB_CONFIG_PATH)",
+        help="also switch off MindsDB's prediction cache, which may show old answers, in this configuration file "
+        "(default: the one that MINDSDB_CONFIG_PATH names)",
     )
-    add_command("uninstall", "Put MindsDB's own handler back.", _uninstall)
-    add_command("status", "Show which handler is active and whether MindsDB can import it.", _status)
-    _add_doctor_arguments(add_command("doctor", "Look whether everything works here, and say what to do.", _doctor))
-    _add_serve_arguments(add_command("serve", "Start the local inference server.", _serve))
+    add_command("uninstall", "Undo install: put MindsDB's own handler back.", _uninstall)
+    add_command("status", "Show which huggingface_api handler MindsDB uses, and whether it can import it.", _status)
+    _add_doctor_arguments(
+        add_command(
+            "doctor", "Check what is installed, the key, the network and the stores, and say what to do.", _doctor
+        )
+    )
+    _add_serve_arguments(
+        add_command("serve", "Serve small models on this machine, without a key (the local inference server).", _serve)
+    )
     _add_run_arguments(
-        add_command("run", "One inference; prints one line of JSON. The key comes from the environment.", _run)
+        add_command("run", "Predict one text and print a line of JSON, to try a key, a model or an endpoint.", _run)
     )
     _add_predict_arguments(
-        add_command("predict", "Predict a Parquet file of any length, row group by row group; resumable.", _predict)
+        add_command(
+            "predict", "Predict every row of a Parquet file. Run it again, and it goes on where it ended.", _predict
+        )
     )
     _add_compare_arguments(
-        add_command("compare", "Ask several models about a sample of a table: how good, how dear, how fast.", _compare)
+        add_command(
+            "compare",
+            "Ask several models about a sample of a table: how often each is right, its cost, its speed.",
+            _compare,
+        )
     )
     _add_store_arguments(add_command("store", "Show stored answers, delete old ones, or export them.", _store))
     _add_usage_arguments(
-        add_command("usage", "What models were asked and what it cost: by day, engine or model.", _usage)
+        add_command("usage", "Show what models were asked and what it cost, by day, engine or model.", _usage)
     )
-    tasks = add_command("tasks", "List the tasks, or one with its arguments.", _tasks)
+    tasks = add_command("tasks", "List the tasks, or the arguments of one.", _tasks)
     tasks.add_argument("name", nargs="?", help="such as zero-shot-classification")
-    tasks.add_argument("--markdown", action="store_true", help="the list in Markdown, as the pages have it")
-    demo = add_command("demo", "Run the examples through a MindsDB server started for it.", _demo)
+    tasks.add_argument("--markdown", action="store_true", help="print the list in Markdown")
+    demo = add_command(
+        "demo", "Run the examples of a checkout and show each answer, in a MindsDB that is started for it.", _demo
+    )
     demo.add_argument("--examples", type=Path, help="folder with the .sql files (default: the checkout's)")
     demo.add_argument("--embedded", action="store_true", help="in this process, without MindsDB (extras sql, local)")
     return parser
@@ -108,7 +135,10 @@ def _add_serve_arguments(serve: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="refuse requests without the key in this file of yours (chmod 600)",
     )
-    token.add_argument("--token", help="the same; every user of this machine can read it in the list of processes")
+    token.add_argument(
+        "--token",
+        help="refuse requests without this key, which every user of this machine can read in the list of processes",
+    )
     serve.add_argument(
         "--model",
         action="append",
@@ -121,13 +151,15 @@ def _add_serve_arguments(serve: argparse.ArgumentParser) -> None:
 def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--task", help="such as text-classification; by default the model's own task")
     run.add_argument("--model", help="name on the Hub; by default the task's default model")
-    run.add_argument("--text", required=True, help="the input")
-    run.add_argument("--candidate-labels", metavar="A,B", help="labels of a zero-shot task, with commas between")
+    run.add_argument("--text", required=True, help="the text to predict")
+    run.add_argument(
+        "--candidate-labels", metavar="A,B", help="the labels to choose from, for zero-shot-classification"
+    )
     run.add_argument("--no-wait", action="store_true", help="fail instead of waiting for a model that is loading")
     run.add_argument("--endpoint", metavar="URL", help="server to ask instead of Hugging Face")
     run.add_argument("--protocol", help="what the server at --endpoint is, such as vllm; by default it is found out")
     run.add_argument("--parameters", metavar="JSON", help="parameters of the task as a JSON object")
-    run.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
+    run.add_argument("--api-key-env", metavar="NAME", help=API_KEY_ENV_HELP)
 
 
 def _add_predict_arguments(predict: argparse.ArgumentParser) -> None:

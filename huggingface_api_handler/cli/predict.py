@@ -53,21 +53,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_STATUSES
     parser.add_argument("source", metavar="IN.parquet", help="the file to read")
-    parser.add_argument("out", metavar="OUT.parquet", help="the file to write: its rows and columns, and predictions")
-    parser.add_argument("--task", help="such as text-classification (see the command tasks)")
+    parser.add_argument(
+        "out", metavar="OUT.parquet", help="the file to write: all rows and columns of the input, and the predictions"
+    )
+    parser.add_argument(
+        "--task", help="such as text-classification (the command tasks lists all); by default the model's own"
+    )
     parser.add_argument("--column", help="the column to read")
     parser.add_argument("--model", help="name on the Hub; by default the task's default model")
-    parser.add_argument("--target", default="prediction", help="the column to write (default: %(default)s)")
+    parser.add_argument("--target", default="prediction", help="the column for the predictions (default: %(default)s)")
     add_using(parser)
     add_engine_arguments(parser)
-    parser.add_argument("--workers", type=at_least_one, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--workers", type=at_least_one, default=1, metavar="N", help="processes that share the work (default: 1)"
+    )
     parser.add_argument(
         "--row-group-size",
         type=at_least_one,
         metavar="ROWS",
         help="rows of a row group of the output (default: the row groups of the input)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what it would ask, and ask nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be sent and what it would cost, and send nothing"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output where it exists")
 
 

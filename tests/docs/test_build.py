@@ -99,6 +99,10 @@ def test_a_connection_ends_the_build() -> None:
     assert done.returncode == 1 and "The build asked for elsewhere.example" in done.stderr
 
 
+def test_each_page_with_a_place_of_its_own_in_the_search_is_there() -> None:
+    assert [page for page in site_hooks.SEARCH_BOOSTS if not (ROOT / "docs" / page).is_file()] == []
+
+
 def test_tutorials_are_in_the_order_of_their_index(tmp_path: Path) -> None:
     for name in ("index", "zebra", "apple", "middle", "later"):
         (tmp_path / f"{name}.md").write_text(f"# {name}\n")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EXIT_STATUSES = """exit status:
   0  done
-  1  you did not want it, or it could not be finished; what was deleted stays deleted
-  2  there is no such store, it cannot be used, or the arguments cannot"""
+  1  you said no, or it could not be finished; what was deleted stays deleted
+  2  the store or the arguments cannot be used"""
 
 _EXIT_FAILED = 1
 _EXIT_UNUSABLE = 2
@@ -52,14 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_store_arguments(command)
         return command
 
-    show = add("show", "Show where it is, how large, and how many answers of whom.", _show)
+    show = add("show", "Show where the store is, how large it is, and how many answers each engine has in it.", _show)
     add_names_argument(show)
     show.add_argument("--json", action="store_true", help="write one JSON object")
-    prune = add("prune", "Delete old answers, and give the space back.", _prune)
-    prune.add_argument("--older-than", type=_age, metavar="AGE", help="those stored longer ago, such as 30d, 12h or 2w")
-    prune.add_argument("--expired", action="store_true", help="those that no query may use any more (cache_ttl)")
+    prune = add("prune", "Delete old answers, and give the space back to the disk.", _prune)
+    prune.add_argument(
+        "--older-than", type=_age, metavar="AGE", help="delete what was stored longer ago than 30d, 12h, 2w or the like"
+    )
+    prune.add_argument(
+        "--expired", action="store_true", help="delete what is too old for any query (cache_ttl of the engine)"
+    )
     prune.add_argument("--yes", action="store_true", help="delete without asking")
-    export = add("export", "Write all answers into a Parquet file, with their times (extra parquet).", _export)
+    export = add("export", "Write all answers and their times into a Parquet file (needs the extra parquet).", _export)
     export.add_argument("file", type=Path, metavar="FILE.parquet", help="the file to write, which must not exist")
 
 

@@ -190,6 +190,12 @@ def test_there_is_no_flag_for_the_key_itself(capsys: pytest.CaptureFixture[str])
     assert caught.value.code == 2
 
 
+def test_without_a_command_all_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    shown = capsys.readouterr().err
+    assert all(f"\n    {name} " in shown for name in ("sql", "doctor", "predict"))
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["--version"])

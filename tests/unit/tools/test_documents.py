@@ -56,6 +56,7 @@ FOREIGN = {
     "ray",
     "spark",
     "AI",
+    "FILE",
     "IN",
     "ML",
     "OUT",

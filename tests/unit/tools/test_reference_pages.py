@@ -57,6 +57,7 @@ def test_each_task_has_a_section_with_its_columns() -> None:
 def test_each_command_has_a_section() -> None:
     names = [name for name, _, _ in reference_tables.commands()]
     assert {"sql", "serve", "predict", "compare", "doctor"} <= set(names)
+    assert "store prune" in names
     assert all(f"\n### {name}\n" in page("commands") for name in names)
 
 
