@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -168,3 +169,16 @@ def mysql(mindsdb: MindsDB) -> Iterator[pymysql.connections.Connection[pymysql.c
     )
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def upload_once(mindsdb: MindsDB) -> Callable[[Path], None]:
+    """Uploads a CSV file of the project as a table of its name, where that is not there yet."""
+    uploaded: set[Path] = set()
+
+    def upload(file: Path) -> None:
+        if file not in uploaded:
+            mindsdb.upload(file, file.stem)
+            uploaded.add(file)
+
+    return upload

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +99,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def tables() -> set[str]:
-    """The tables that were uploaded."""
-    return set()
-
-
 @pytest.mark.parametrize("page", chosen_pages("mindsdb"), ids=lambda page: page.name)
 def test_the_blocks_of_a_page_print_what_it_shows(
     page: Page,
     checkout: Path,
     request: pytest.FixtureRequest,
-    tables: set[str],
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
@@ -121,9 +114,9 @@ def test_the_blocks_of_a_page_print_what_it_shows(
             faults = PageRun(page, _no_sql, url, checkout).faults(blocks)
         else:
             mindsdb: MindsDB = request.getfixturevalue("mindsdb")
-            for name in set(page.tables) - tables:
-                mindsdb.upload(table_file(name), name)
-                tables.add(name)
+            upload_once: Callable[[Path], None] = request.getfixturevalue("upload_once")
+            for name in page.tables:
+                upload_once(table_file(name))
             with PageInMindsDB(mindsdb, page) as home:
                 faults = PageRun(page, home.run, url, checkout).faults(blocks)
     record_property(RAN, len(blocks))

@@ -46,10 +46,10 @@ def statement_service() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(mindsdb: MindsDB, statement_service: Service) -> Outcomes:
+def outcomes(mindsdb: MindsDB, statement_service: Service, upload_once: Callable[[Path], None]) -> Outcomes:
     """What became of the statements of a file, which runs once, after those that it needs."""
     for name, folder in (("small", FOLDER), ("orders", FOLDER), ("mails", FOLDER), ("reviews", EXAMPLES)):
-        mindsdb.upload(folder / f"{name}.csv", name)
+        upload_once(folder / f"{name}.csv")
     found: dict[Path, dict[str, Outcome]] = {}
     url = statement_service.url
 
