@@ -157,6 +157,7 @@ def test_create_engine_refuses_a_key_that_is_refused_and_only_warns_of_a_dead_ho
     with pytest.raises(InferenceError, match="refused the key") as error:
         engine.create_engine({"api_key": "hf_wrong", "endpoint": service.url})
     assert "hf_wrong" not in str(error.value)
+    assert "huggingface.co" not in str(error.value)  # which makes no keys for this server
     engine.create_engine({"api_key": "a-good-key-of-ours", "endpoint": "http://127.0.0.1:9"})
     assert "could not be checked" in caplog.text
 

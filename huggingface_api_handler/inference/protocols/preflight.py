@@ -13,6 +13,7 @@ from ...errors import InferenceError, InputError
 from ...printable import printable
 from ...redaction import preview, redact, secret_in_use
 from ...urls import is_host_with_port
+from ..advice import HUGGING_FACE_ADVICE, advice_for
 from ..failures import classify_exception
 from ..public_addresses import PrivateAddress
 from ..transport.client import HttpClient
@@ -121,10 +122,8 @@ def check_engine(engine: EngineSettings, http: HttpClient) -> str:
         if decision.key is None:
             advice = decision.advice or "Give the engine one, with api_key"
             raise InferenceError(f"{server} wants a key ({response.status}), and none was sent. {advice}")
-        raise InferenceError(
-            f"{server} refused the key ({response.status}). Check it, or make one at "
-            "https://huggingface.co/settings/tokens with the permission 'Make calls to Inference Providers'"
-        )
+        of_server = advice_for(url, has_key=True) if engine.endpoint else HUGGING_FACE_ADVICE
+        raise InferenceError(f"{server} refused the key ({response.status}). {of_server[response.status]}")
     if engine.endpoint:
         return f"{engine.endpoint} answers."
     account = _parse_json(response.body)
