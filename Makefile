@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 ALONE := tools/one_at_a_time.py pyproject.toml
 PIP := $(BIN)/python $(ALONE) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Other Python versions that the unit tests run on, where they are found: interpreter and the huggingface_hub tried with it.
-OTHER_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
+# On each push the oldest and the newest, at night those between too.
+OTHER_PYTHONS ?= 3.10:1.0.0 3.13:2.*
+NIGHTLY_PYTHONS ?= 3.10:1.0.0 3.12:1.* 3.13:2.*
 # Processes that share the unit tests.
 WORKERS ?= 2
 # Suites that `make test` runs beside each other, each in one process.
@@ -203,7 +205,7 @@ test-pythons:
 	WORKERS=$(WORKERS) ./tools/other_pythons.sh $(OTHER_PYTHONS)
 
 test-pythons-all:
-	WORKERS=$(WORKERS) ALL=1 ./tools/other_pythons.sh $(OTHER_PYTHONS)
+	WORKERS=$(WORKERS) ALL=1 ./tools/other_pythons.sh $(NIGHTLY_PYTHONS)
 
 # About an hour. `python -m bench.ceiling --case '5 ms, 4 at once'` runs one case.
 bench: BENCH_ARGUMENTS = --repeat $(REPEAT)
