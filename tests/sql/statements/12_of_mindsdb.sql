@@ -11,12 +11,13 @@ USING batch_size = 1000, track_column = id;
 -- @ queries: the queries that MindsDB runs
 -- expect: refused: queries
 -- MindsDB: other rows: MindsDB has a list of them
-SELECT id, sql, processed_rows FROM information_schema.queries WHERE finished_at IS NULL AND error IS NULL;
+SELECT id, sql, processed_rows FROM information_schema.queries
+WHERE finished_at IS NULL AND error IS NULL AND id = 70001;
 
 -- @ cancel: one is cancelled
 -- expect: refused: query_cancel
 -- MindsDB: refused: there is no query of that number
-SELECT query_cancel(7);
+SELECT query_cancel(70001);
 
 -- @ knowledge-base: a knowledge base of MindsDB's
 -- expect: refused: knowledge bases
