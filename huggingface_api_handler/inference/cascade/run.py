@@ -123,7 +123,8 @@ def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: Failure
     for rows, failed in zip(table.rows, failures, strict=True):
         out = prediction_columns(rows, part.shown, failed, query.model)
         column = _answered_by(rows, part.by_proxy, failed, (query.model.model, models.proxy_name))
-        out.insert(len(out.columns) - 1, f"{query.model.target}_model", pd.Series(column, out.index, copy=False))
+        answered_by = pd.Series(column, out.index, dtype=object, copy=False)
+        out.insert(len(out.columns) - 1, f"{query.model.target}_model", answered_by)
         out.attrs["usage"] = models.usage_so_far()
         yield out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,12 @@ def test_a_budget_that_ends_leaves_what_is_certified_and_nothing_else_of_the_pro
 
 def test_a_cancelled_query_shows_what_it_has(models: AgreeingModels, engine: dict[str, Any]) -> None:
     cancel = threading.Event()
-    models.on_large = cancel.set
+
+    def on_large() -> None:
+        cancel.set()
+        time.sleep(0.3)  # longer than the query takes to see it
+
+    models.on_large = on_large
     models.worst = 1.0
     out = predict(table(3000), using(0.99), engine, cancel=cancel)
     assert len(out) == 3000
