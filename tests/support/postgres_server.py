@@ -43,22 +43,26 @@ class PostgresServer:
 
     PostgreSQL runs for no root. As root, it belongs to Debian's user ``postgres``, or to ``nobody`` where there is none.
 
+    Args:
+        programs: The folder of its programs; None for those that ``find_programs`` finds.
+        user: Its superuser.
+
     Attributes:
         port: Where it listens, on 127.0.0.1.
     """
 
-    def __init__(self) -> None:
-        programs = find_programs()
+    def __init__(self, programs: Path | None = None, user: str = USER) -> None:
+        programs = programs or find_programs()
         if programs is None:
             raise FileNotFoundError(HOW_TO_INSTALL)
-        self._programs = programs
+        self._programs, self._user = programs, user
         self._temporary = tempfile.TemporaryDirectory(prefix="postgres_", ignore_cleanup_errors=True)
         self._folder = Path(self._temporary.name)
         self._owner = _owner()
         if self._owner is not None:
             os.chown(self._folder, pwd.getpwnam(self._owner).pw_uid, -1)
         self.port = _free_port()
-        self._run("initdb", "-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        self._run("initdb", "-U", user, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
         options = f"-p {self.port} -h {_HOST} -k {self._folder} -c fsync=off -c shared_buffers=8MB"
         self._run(
             "pg_ctl", "-o", options, "-l", str(self._folder / "log"), "-w", "-t", str(int(START_TIMEOUT_S)), "start"
@@ -67,7 +71,7 @@ class PostgresServer:
     @property
     def parameters(self) -> dict[str, Any]:
         """What CREATE DATABASE of MindsDB wants to know. Any password will do."""
-        return {"host": _HOST, "port": self.port, "user": USER, "password": "any", "database": DATABASE}
+        return {"host": _HOST, "port": self.port, "user": self._user, "password": "any", "database": DATABASE}
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement in PostgreSQL itself.
@@ -78,7 +82,7 @@ class PostgresServer:
         Returns:
             Its rows; none for a statement without a result.
         """
-        address = f"host={_HOST} port={self.port} user={USER} dbname={DATABASE}"
+        address = f"host={_HOST} port={self.port} user={self._user} dbname={DATABASE}"
         with psycopg.connect(address, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
