@@ -124,7 +124,7 @@ def test_the_receipt_is_in_describe_and_in_the_table_of_usage(two: Any) -> None:
     assert len(set(kept)) == 1  # one receipt of both models, and the sum of all
 
 
-def test_limit_windows_are_certified_where_they_are_large_enough(two: Any, models: Any) -> None:
+def test_the_windows_of_a_small_limit_go_straight_to_the_large_model(two: Any, models: Any) -> None:
     rows = two.sql("SELECT t.text, m.mood FROM t JOIN mood AS m WHERE m.mood = 'pos' LIMIT 10").fetchall()
     assert len(rows) == 10
     assert not models[1].asked["small"]

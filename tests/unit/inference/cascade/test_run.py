@@ -113,11 +113,13 @@ def test_the_same_query_again_asks_nothing_and_shows_the_same(models: AgreeingMo
 
 
 def test_a_certificate_is_none_for_a_proxy_that_answers_otherwise_now(
-    models: AgreeingModels, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    models: AgreeingModels, engine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict(table(1000), using(), engine)
+    """Its own answers are stored elsewhere, and are gone, while the certificate is found."""
+    first, second = ({**engine, "cache_dir": str(tmp_path / name)} for name in ("first", "second"))
+    predict(table(1000), using(cascade={"engine": first}), engine)
     monkeypatch.setattr(models, "guess", lambda number: (AgreeingModels.wrong(number), 0.9))
-    out = predict(table(1000), using(cascade={"options": {"use_cache": False}}), engine)
+    out = predict(table(1000), using(cascade={"engine": second}), engine)
     assert share_right(out) >= 0.9
 
 
