@@ -130,7 +130,7 @@ def check_cascade(task: Task, settings: Any) -> None:
     if schema is None or not all(_is_choice(field) for field in schema.get("properties", {}).values()):
         raise InputError(
             f"cascade is for labels: text, image and audio classification, zero-shot, and chat whose output_schema has "
-            f"only enum and bool fields; {task.name} {preview(_what(schema))}. Leave cascade out"
+            f"only enum and bool fields; {task.name} {_what(schema)}. Leave cascade out"
         )
 
 

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import orjson
 import pandas as pd
 
 from ...config.settings import ModelSettings
 from ...tasks import Input, InvalidCell, MediaRef, read_inputs
-from ...tasks.input_types import cells_of
 from ..failures import Failure, FailureKind
 from ..runtime.asked_inputs import PIECE_INPUTS
 from ..runtime.rows import NO_INPUT, Rows
+from ..storage.response_cache import bytes_of
 from .draws import Ints
 
 INPUT_DIGEST_BYTES = 16
@@ -146,12 +145,7 @@ def _read(frame: pd.DataFrame, model: ModelSettings, digests: bytearray) -> _Rea
 
 
 def _digest(item: Input) -> bytes:
-    data = b"s" + item.encode() if isinstance(item, str) else b"j" + _as_json(item)
-    return hashlib.blake2b(data, digest_size=INPUT_DIGEST_BYTES).digest()
-
-
-def _as_json(item: Input) -> bytes:
-    return orjson.dumps(cells_of(item), option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_reference)
+    return hashlib.blake2b(bytes_of(item, _reference), digest_size=INPUT_DIGEST_BYTES).digest()
 
 
 def _reference(part: object) -> dict[str, str]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ...config.settings import CascadeArguments, ModelSettings, Proxy
@@ -31,13 +30,11 @@ from ..storage.response_cache import NoResponseCache
 from ..storage.scope import Scope
 from ..telemetry.cascade_usage import CascadeUsage
 from ..telemetry.usage import Usage, UsageValue
-from .draws import Ints
+from .draws import Ints, Mask
 from .input_table import InputTable
 
 _LOOKED_AT_ROWS = 256
 """Of a frame, to find out whether the proxy reads the same kind of data."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 def proxy_query(query: Query) -> Query:

@@ -24,7 +24,7 @@ from ..runtime.failure_tally import FailureTally
 from ..runtime.query_run import Cancel, Progress
 from ..runtime.results import Results
 from ..runtime.rows import NO_INPUT, Rows
-from .draws import Ints
+from .draws import Ints, Mask
 from .dry_run import dry_run
 from .input_table import InputTable
 from .models import Models
@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 _ENDED = (FailureKind.NOT_SENT, FailureKind.FATAL)
 """Failures of inputs that nothing was found out about: the query ended before them, or the model refuses everybody."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 def predict_frames(

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import orjson
 
 from ...tasks import Prediction
 from ..failures import FailureKind
 from ..runtime.results import Results
+from .answer_codes import AnswerCodes
 from .draws import Floats, Ints
 from .input_table import InputTable
 from .learner import REFUSED, Learner
 from .models import Models
+from .vectors import Vectors
 
-Vectors = npt.NDArray[np.float32]
 Ask = Callable[[Ints], bool]
 """Asks the large model about inputs, and says whether all were sent."""
 
@@ -75,11 +74,11 @@ def learn(
         The inputs that were not asked to train; None where the query ended before it was learned.
     """
     models.check_proxy()  # before the large model is asked to train it
-    labels, dimensions = _Labels(), _Dimensions()
+    labels, dimensions = AnswerCodes(), _Dimensions()
     stored = np.setdiff1d(np.arange(len(table)), open_inputs)
     if not ask(stored):
         return None
-    learner = Learner(table.counts, models.cascade.accuracy, seed, stored, labels.codes(shown, stored))
+    learner = Learner(table.counts, models.cascade.accuracy, seed, stored, labels.of(shown, stored))
     while not learner.is_frozen:
         # Vectors first: where their model answers nobody, no label was paid for.
         if len(vectors := learner.next_vectors()):
@@ -91,11 +90,11 @@ def learn(
         if len(wanted):
             if not ask(np.sort(wanted)):
                 return None
-            learner.record(labels.codes(shown, wanted))
+            learner.record(labels.of(shown, wanted))
     proxy = learner.result()
     inputs = proxy.open[proxy.labels[proxy.open] != REFUSED]  # none, where not one label came
     for index in inputs.tolist():
-        guesses.put(index, Prediction(labels.value(proxy.labels[index]), shown_score(proxy.scores[index])))
+        guesses.put(index, Prediction(labels.values[proxy.labels[index]], shown_score(proxy.scores[index])))
     return Scored(inputs, proxy.scores[inputs], proxy.asked_rows)
 
 
@@ -109,28 +108,6 @@ def shown_score(score: float) -> float:
         In single precision.
     """
     return float(np.float32(score))
-
-
-class _Labels:
-    """Answers as codes: equal ones have one code."""
-
-    def __init__(self) -> None:
-        self._values: list[Any] = []
-        self._codes: dict[bytes, int] = {}
-
-    def codes(self, shown: Results, indexes: Ints) -> Ints:
-        return np.array([self._code(shown[index]) for index in indexes], dtype=np.int64)
-
-    def value(self, code: int) -> Any:
-        return self._values[code]
-
-    def _code(self, result: object) -> int:
-        if not isinstance(result, Prediction):
-            return REFUSED
-        code = self._codes.setdefault(orjson.dumps(result.value), len(self._values))
-        if code == len(self._values):
-            self._values.append(result.value)
-        return code
 
 
 class _Dimensions:

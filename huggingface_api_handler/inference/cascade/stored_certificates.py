@@ -18,16 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from ...config.cascade import OF_THE_WHOLE_QUERY
 from ...tasks import Prediction
 from ..runtime.context import Query
 from ..runtime.results import Results
-from .draws import Floats, Ints
+from .answer_codes import AnswerCodes
+from .draws import Floats, Ints, Mask
 from .input_table import INPUT_DIGEST_BYTES, InputTable
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
-Mask = npt.NDArray[np.bool_]
 
 
 class StoredCertificate(NamedTuple):
@@ -60,7 +61,7 @@ class StoredCertificates:
             "accuracy": cascade and cascade.accuracy,
             "confidence": cascade and cascade.confidence,
             "shown": [query.model.labels, query.model.threshold, query.model.below_threshold],
-            "proxy": proxy and proxy.model.model_dump(mode="json", exclude={"max_requests", "max_usd", "max_seconds"}),
+            "proxy": proxy and proxy.model.model_dump(mode="json", exclude=set(OF_THE_WHOLE_QUERY)),
             "engine": proxy and proxy.engine and [proxy.engine.endpoint, proxy.engine.provider, proxy.engine_id],
         }
         text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS, default=str)
@@ -100,7 +101,7 @@ class StoredCertificates:
             return None
 
     def _read(self, found: Mapping[str, Any]) -> StoredCertificate:
-        """Read what is stored. Raises one of several errors where it is not what ``keep`` made."""
+        """Read what is stored. Raises one of several errors where it is not what ``put`` stored."""
         by_proxy = np.zeros(len(self._table), dtype=bool)
         packed = _unpacked(found["by_proxy"], np.uint8)
         if len(packed) != -(-len(self._table) // 8):
@@ -149,22 +150,9 @@ class StoredCertificates:
         self._query.session.http.submit(self._put(value)).result()
 
     def _learned(self, guesses: Results, by_proxy: Mask) -> dict[str, object]:
-        values: list[Any] = []
-        codes: dict[bytes, int] = {}
-        numbers, scores = [], []
-        for index in self._in_order(by_proxy):
-            guess = guesses[index]
-            if isinstance(guess, Prediction):
-                code = codes.setdefault(orjson.dumps(guess.value), len(values))
-                if code == len(values):
-                    values.append(guess.value)
-                numbers.append(code)
-                scores.append(guess.confidence)
-        return {
-            "values": values,
-            "codes": _packed(np.array(numbers, dtype=np.int64)),
-            "scores": _packed(np.array(scores, dtype=np.float32)),
-        }
+        codes, indexes = AnswerCodes(), self._in_order(by_proxy)
+        numbers, scores = codes.of(guesses, indexes), np.array(guesses.scores, dtype=np.float32)[indexes]
+        return {"values": codes.values, "codes": _packed(numbers), "scores": _packed(scores)}
 
     async def _put(self, value: dict[str, object]) -> None:
         answers = self._query.answers

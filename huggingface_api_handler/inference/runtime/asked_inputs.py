@@ -89,11 +89,6 @@ class AskedInputs:
         self._run.abandon()
         self._record.end(sys.exc_info()[1], was_forked=self._run.was_forked)
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the caller's event has ended the query."""
-        return self._run.is_cancelled
-
     def _give_back(self, pending: deque[Rows]) -> list[Result]:
         self._run.wait_for(pending[0])
         rows = pending.popleft()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from hashlib import blake2b, sha256
@@ -108,7 +108,7 @@ class ResponseCache:
             A keyed hash of 16 bytes, different for each scope, route, model and set of parameters.
         """
         keyed_hash = self._keyed_hash.copy()
-        keyed_hash.update(_as_sent(item))
+        keyed_hash.update(bytes_of(item, _content))
         return keyed_hash.digest()
 
     def key_of_table(self, digest: bytes) -> bytes:
@@ -257,10 +257,19 @@ _TABLE_TAG = b"t"
 """First byte of what a table's key is made of. Those of inputs begin with others."""
 
 
-def _as_sent(item: Input) -> bytes:
+def bytes_of(item: Input, media: Callable[[object], Mapping[str, str]]) -> bytes:
+    """An input as bytes of which a hash is made: equal ones are equal.
+
+    Args:
+        item: The input.
+        media: What stands for its media. TypeError where it cannot.
+
+    Returns:
+        Its bytes, which begin with a tag of their kind.
+    """
     if isinstance(item, str):
         return b"s" + item.encode()
-    return b"j" + orjson.dumps(cells_of(item), option=orjson.OPT_PASSTHROUGH_DATACLASS, default=_content)
+    return b"j" + orjson.dumps(cells_of(item), option=orjson.OPT_PASSTHROUGH_DATACLASS, default=media)
 
 
 def _content(part: object) -> dict[str, str]:
