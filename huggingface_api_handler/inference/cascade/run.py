@@ -111,10 +111,7 @@ def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: Failure
     usage.distinct += len(table)
     failures = [rows.failures(part.shown) for rows in table.rows]
     for rows, failed in zip(table.rows, failures, strict=True):
-        usage.errors.update(failure.kind.value for failure in failed.values())
-        usage.answered += len(rows.inputs) - rows.nulls - len(failed)
-        if not usage.answered:
-            tally.add(failed.values())
+        tally.count(rows, failed, usage)
         if failed and query.model.on_error == "raise":
             raise InferenceError(failed[min(failed)].message)
     models.count(table, part.by_proxy, part.threshold, was_certified=part.was_certified)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ...errors import InferenceError
 from ..failures import Failure
 from ..flow_control.circuit_breaker import alike
+from ..telemetry.usage import Usage
+from .rows import Rows
 
 MIN_FAILURES_OF_PARTITION = 20
 """Rows that fail alike in a part of a table, without any answer, before the part fails: others may be answered."""
@@ -35,6 +37,19 @@ class FailureTally:
             words = alike(failure.message)
             self._rows[words] += 1
             self._first.setdefault(words, failure)
+
+    def count(self, rows: Rows, failures: Mapping[int, Failure], usage: Usage) -> None:
+        """Count the rows of a frame in the usage of its query, and their reasons while none has an answer.
+
+        Args:
+            rows: Those of the frame.
+            failures: Of the rows without a prediction, by the number of the row.
+            usage: Of the query.
+        """
+        usage.errors.update(failure.kind.value for failure in failures.values())
+        usage.answered += len(rows.inputs) - rows.nulls - len(failures)
+        if not usage.answered:
+            self.add(failures.values())
 
     def error(self, rows: int) -> InferenceError | None:
         """What to raise at the end of a query that answered none of its rows.

@@ -123,12 +123,9 @@ def _give_back(
     taken = run.wait_for(pending[0])
     rows, usage, fatal = pending.popleft(), query.usage, run.fatal
     failures = rows.failures(run.results)
-    usage.errors.update(failure.kind.value for failure in failures.values())
-    usage.answered += len(rows.inputs) - rows.nulls - len(failures)
+    tally.count(rows, failures, usage)
     if fatal is not None:
         raise InferenceError(fatal.message)
-    if not usage.answered:
-        tally.add(failures.values())
     if failures and query.model.on_error == "raise":
         raise InferenceError(failures[min(failures)].message)
     out = prediction_columns(rows, run.results, failures, query.model)
