@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FILE = "tokenizer.json"
+_CACHE_FOLDER = "models--{}"
+"""Of a model in the Hub's cache, with ``--`` for each slash in its name
+(https://huggingface.co/docs/huggingface_hub/guides/manage-cache)."""
+
 _MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 """Bytes of the largest file that is read: those of models of many languages have some 35 million."""
 
@@ -52,6 +56,10 @@ def _path_of(model: str) -> Path | None:
     if model and not model.startswith(_NETWORK_PATHS) and Path(model).is_dir():
         path = Path(model, _FILE)
     else:
+        from huggingface_hub import constants
+
+        if not Path(constants.HF_HUB_CACHE, _CACHE_FOLDER.format(model.replace("/", "--"))).is_dir():
+            return None  # without an import that takes a tenth of a second, in each process that asks for a model
         from huggingface_hub import try_to_load_from_cache
 
         found: Any = try_to_load_from_cache(model, _FILE)

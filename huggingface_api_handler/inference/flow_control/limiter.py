@@ -161,7 +161,10 @@ class Limiter:
         Returns:
             Seconds of the pause that were waited for; 0.0 where there was none.
         """
-        await self._acquire_slot()
+        if self._slots_used < self.slots:
+            self._slots_used += 1
+        else:
+            await self._wait_for_slot()
         waited = 0.0
         if self._pace_lock.locked() or self._delay(now := self._clock()) > 0 or self._resumes_at() > now:
             try:
@@ -227,10 +230,7 @@ class Limiter:
             return peers.delay(now)
         return self.limits.rate_estimator.delay(now)
 
-    async def _acquire_slot(self) -> None:
-        if self._slots_used < self.slots:
-            self._slots_used += 1
-            return
+    async def _wait_for_slot(self) -> None:
         slot = asyncio.get_running_loop().create_future()
         waiter = slot, self._clock()
         self._waiters.append(waiter)

@@ -41,7 +41,6 @@ NOT_ANSWERED = Cost(None, "no answer came, and it may be billed")
 """Of a request that was sent and has no response."""
 
 
-@exact
 def cost_of(prices: PriceList, usage: ReportedUsage | None, provider: str | None = None) -> Cost:
     """What an answered request cost.
 
@@ -62,6 +61,11 @@ def cost_of(prices: PriceList, usage: ReportedUsage | None, provider: str | None
     price = prices.of(provider)
     if price is None:
         return Cost(None, _why_no_price(prices, provider))
+    return _cost_at(price, usage)
+
+
+@exact
+def _cost_at(price: Price, usage: ReportedUsage | None) -> Cost:
     usd = price.request or Decimal(0)
     if price.second is not None:
         if usage is None or usage.compute_seconds is None:

@@ -74,7 +74,7 @@ class PriceList:
         Returns:
             Its price; None where it is not known which of several is to be paid, or what it is.
         """
-        if self.any_provider is not None:
+        if self.any_provider is not None or not self.providers:
             return self.any_provider
         if provider is not None and provider in self.providers:
             return self.providers[provider]

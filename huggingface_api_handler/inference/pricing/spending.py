@@ -59,6 +59,11 @@ def _two_digits(usd: float) -> str:
     return f"{round(usd, decimals):,.{max(0, decimals)}f}"
 
 
+@exact
+def _sum(one: Decimal, other: Decimal) -> Decimal:
+    return one + other
+
+
 @dataclass
 class Spending:
     """What requests cost.
@@ -77,7 +82,6 @@ class Spending:
     unpriced: Counter[str] = field(default_factory=Counter)
     estimated: Range | None = None
 
-    @exact
     def record(self, cost: Cost) -> None:
         """Count a request.
 
@@ -89,17 +93,16 @@ class Spending:
         elif cost.usd is None:
             self._count_unpriced(str(cost.unknown), 1)
         else:
-            self.usd += cost.usd
+            self.usd = _sum(self.usd, cost.usd)
             self.priced += 1
 
-    @exact
     def add(self, other: Spending) -> None:
         """Add what other requests cost.
 
         Args:
             other: What to add.
         """
-        self.usd += other.usd
+        self.usd = _sum(self.usd, other.usd)
         self.priced += other.priced
         self.unbilled += other.unbilled
         for reason, count in other.unpriced.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TypedDict, cast
@@ -140,17 +140,28 @@ class RouterPrices:
         if name not in self._stored or _when(stored) > _when(self._stored[name]):
             self._stored[name] = cast("StoredPrices", stored)
 
-    def of(self, engine: EngineSettings, model: ModelSettings) -> PriceList:
-        """The prices that hold for a model in one statement.
+    def of(self, engine: EngineSettings, model: ModelSettings) -> Callable[[], PriceList]:
+        """Find the prices that hold for a model in one statement.
 
         Args:
             engine: The settings of the engine.
             model: The settings of the model.
 
         Returns:
-            As of ``prices_of``.
+            Gives them as they are known now, as ``prices_of`` does. Each request asks, so they are made once for each
+            answer of the router.
         """
-        return prices_of(self._stored.get(split_choice(model.model)[0]), engine, model)
+        name = split_choice(model.model)[0]
+        newest: tuple[StoredPrices | None, PriceList] | None = None
+
+        def prices() -> PriceList:
+            nonlocal newest
+            stored = self._stored.get(name)
+            if newest is None or newest[0] is not stored:
+                newest = stored, prices_of(stored, engine, model)
+            return newest[1]
+
+        return prices
 
     def is_stale(self, engine: EngineSettings, model: ModelSettings, inputs: float) -> bool:
         """Whether prices should be asked for before or in a query.

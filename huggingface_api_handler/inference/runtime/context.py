@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -249,15 +249,14 @@ class Query:
         )
         return route, state, dependencies
 
-    def prices(self) -> PriceList:
-        """What requests cost, as it is known now.
+    @cached_property
+    def prices(self) -> Callable[[], PriceList]:
+        """What requests cost, as it is known at each call: the prices of whoever may answer.
 
-        Returns:
-            The prices of whoever may answer. They may change while the query runs.
+        They may change while the query runs.
         """
-        if self.known_prices is not None:
-            return self.known_prices
-        return self.session.servers.prices.of(self.engine, self.model)
+        known = self.known_prices
+        return self.session.servers.prices.of(self.engine, self.model) if known is None else lambda: known
 
     def budgets(self) -> Budgets:
         """What the query may take.
