@@ -98,6 +98,8 @@ def test_a_cascade_has_three_phases_and_each_ends_complete(
     assert ends[0].done == 1000
     assert ends[1].done + ends[2].done == len(models.asked["large"])
     assert listener.told[-1][:2] == (1000 + len(models.asked["large"]),) * 2
+    first_of_rest = next(each for each in listener.told if each.phase.name == REST.name)
+    assert first_of_rest.total - first_of_rest.done == first_of_rest.phase.total
     first_check = next(each.phase for each in listener.told if each.phase.name == CHECKS.name)
     assert first_check.is_most and ends[1].done < first_check.total < 1000
 
@@ -302,6 +304,21 @@ def test_a_bar_names_the_phase_and_never_goes_back(
     assert [share for share in shares if share == 100] == [100] * sum(
         "the rest" in line for line in lines if "100%|" in line
     )
+
+
+def test_the_bar_of_a_cancelled_query_ends_where_it_is(
+    models: AgreeingModels, engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cancel = threading.Event()
+
+    def on_large() -> None:
+        cancel.set()
+        time.sleep(0.3)  # longer than the query takes to see it
+
+    models.on_large = on_large
+    predict(table(1000), using(), engine, cancel=cancel, progress=True)
+    last = printed(iter(capsys.readouterr().err.replace("\n", "\r").split("\r")))[-1]
+    assert last.startswith("large model checks: ") and " 50%|" in last
 
 
 def test_a_bar_without_a_phase_is_as_it_was() -> None:
