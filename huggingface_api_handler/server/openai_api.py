@@ -187,7 +187,7 @@ async def rerank(request: Request) -> Response:
     path_id = path_model(request)
     body = reranking.parse_rerank_request(await read_body(request))
     card, model_id = registry.find_card(reranking.TASK, path_id or body.model)
-    run = ModelRun(request, card, {}, options=RunOptions(ignored=body.ignored))
+    run = ModelRun(request, card, {} if body.truncate else {"truncate": False}, options=RunOptions(ignored=body.ignored))
     groups = [SimilarityInput(body.query, texts) for texts in _parts(body.texts)]
     outputs: list[list[float]] = []
     tokens: int | None = 0

@@ -38,13 +38,15 @@ _LABELLED_MEDIA = TaskForm(hf_payloads.labelled_media_payload)
 _MADE_OF_TEXT = TaskForm(split=split_media)
 _MADE_OF_MEDIA = TaskForm(hf_payloads.prompted_media_payload, split_media)
 _MEDIA_QUESTION = TaskForm(hf_payloads.media_question_payload)
-_REWRITTEN_TEXT = TaskForm(split=hf_splits.split_typed(dict), batching=Batching.PROBE)
+_REWRITTEN_TEXT = TaskForm(hf_payloads.uncut_text_payload, hf_splits.split_typed(dict), Batching.PROBE)
 _TABLE_ROWS = TaskForm(hf_payloads.rows_payload, hf_splits.split_list("rows", "values"), Batching.NATIVE)
 
 _TASK_FORMS: dict[str, TaskForm] = {
-    "text-classification": TaskForm(split=hf_splits.split_scores, batching=Batching.PROBE),
+    "text-classification": TaskForm(hf_payloads.uncut_text_payload, hf_splits.split_scores, Batching.PROBE),
     "zero-shot-classification": TaskForm(hf_payloads.labelled_text_payload, hf_splits.split_zero_shot, Batching.PROBE),
-    "token-classification": TaskForm(split=hf_splits.split_entities, batching=Batching.PROBE, list_key="entities"),
+    "token-classification": TaskForm(
+        hf_payloads.uncut_text_payload, hf_splits.split_entities, Batching.PROBE, "entities"
+    ),
     "question-answering": TaskForm(hf_payloads.question_payload),
     "fill-mask": TaskForm(hf_payloads.masked_text_payload, hf_splits.split_typed(list), Batching.PROBE),
     "summarization": _REWRITTEN_TEXT,
@@ -53,7 +55,7 @@ _TASK_FORMS: dict[str, TaskForm] = {
         hf_payloads.flat_text_payload, hf_splits.split_typed(list), Batching.PROBE, "embeddings"
     ),
     "sentence-similarity": TaskForm(
-        hf_payloads.similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE, "similarities"
+        hf_payloads.strict_similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE, "similarities"
     ),
     "text-ranking": TaskForm(hf_payloads.nested_ranking_payload, hf_splits.split_ranking, Batching.NATIVE, "scores"),
     "table-question-answering": TaskForm(hf_payloads.table_question_payload),
