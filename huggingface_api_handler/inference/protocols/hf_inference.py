@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import quote
 
 from ...tasks import Input, Settings, Task
+from ..echoes import ServerError
 from ..transport.client import Response
 from . import codec, hf_payloads, hf_splits
 from .addresses import add_path, path_of
@@ -14,6 +17,7 @@ from .base import Batching, Body, Decoded, Split
 from .hf_payloads import Encode
 from .json_server import JSONServer
 from .media_answers import split_media
+from .server_errors import read_error
 
 
 class TaskForm(NamedTuple):
@@ -55,7 +59,10 @@ _TASK_FORMS: dict[str, TaskForm] = {
         hf_payloads.flat_text_payload, hf_splits.split_typed(list), Batching.PROBE, "embeddings"
     ),
     "sentence-similarity": TaskForm(
-        hf_payloads.strict_similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE, "similarities"
+        hf_payloads.strict_similarity_payload,
+        hf_splits.split_list("sentences", "scores"),
+        Batching.NATIVE,
+        "similarities",
     ),
     "text-ranking": TaskForm(hf_payloads.nested_ranking_payload, hf_splits.split_ranking, Batching.NATIVE, "scores"),
     "table-question-answering": TaskForm(hf_payloads.table_question_payload),
@@ -92,6 +99,12 @@ _TASKS_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
 _IMAGE_TASKS = ("text-to-image", "image-to-image", "image-text-to-image")
 _IMAGE_HEADERS = {"accept": "image/png"}
 """As huggingface_hub's client asks for images. Without it Hugging Face's own toolkit sends base64 in JSON."""
+
+_TAKES_NO_TRUNCATE = re.compile(r"unexpected keyword argument\W{1,2}truncate\b")
+_CUTTING_ADVICE = (
+    "This server cuts long texts in any case. If you gave long_text = 'error', leave it out, or set it to 'chunk'; "
+    "if you gave truncate, leave that out"
+)
 
 _MODELS_PATH = "/models"
 """An address whose path ends so serves many models, each under its name."""
@@ -219,6 +232,20 @@ class HFInference(JSONServer):
         return codec.encode(form_of(task).encode(inputs, settings))
 
     decode = staticmethod(decode_by_form)
+
+    def error(self, response: Response) -> ServerError | None:
+        """Read the error that a response tells.
+
+        Args:
+            response: The response, of any status.
+
+        Returns:
+            The server's words and code, with advice where it cannot be told not to cut. None where there is no error.
+        """
+        error = read_error(response)
+        if error is None or not _TAKES_NO_TRUNCATE.search(error.message):
+            return error
+        return replace(error, message=f"{error.message.rstrip('.')}. {_CUTTING_ADVICE}")
 
 
 HF_INFERENCE = HFInference()

@@ -187,9 +187,8 @@ class PipelineModel(Generic[InputT]):
                 400, f"{self._task.name} refused this input: {type(error).__name__}: {problem:.500}"
             ) from None
 
-
     def _reject_long(self, item: InputT, parameters: dict[str, object]) -> None:
-        """Refuse a text of which the pipeline would read the beginning alone. With `stride` it reads all, in windows."""
+        """Refuse a text of which the model would read the beginning alone. With `stride` it reads all, in windows."""
         if self._max_tokens is None or "stride" in parameters:
             return
         beside = task_calls.hypotheses(parameters) if "candidate_labels" in self._task.parameters else ()
