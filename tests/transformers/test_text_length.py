@@ -98,6 +98,13 @@ def test_what_is_short_enough_is_answered_as_ever(
     assert "expected true or false" in ask.refused(name, inputs, 400, task, **parameters, truncate="no")
 
 
+@pytest.mark.parametrize("name", ["summary", "translated"])
+def test_a_text_that_is_rewritten_is_not_cut_either(ask: Asker, name: str) -> None:
+    short = ask.response(name, "the cat", truncate=False, max_new_tokens=4)
+    assert short.json() == ask(name, "the cat", max_new_tokens=4) and "x-warning" not in short.headers
+    assert "must have less than 64 tokens. Given: 20" in ask.refused(name, CATS, 413, truncate=False)
+
+
 def test_entities_that_are_read_in_windows_are_not_cut(ask: Asker) -> None:
     ask("entities", CATS, stride=8, truncate=False)
 

@@ -130,7 +130,9 @@ def test_hugging_faces_toolkit_refuses_what_it_cannot_keep(service: Service) -> 
     engine = {"endpoint": f"{service.url}/models"}
     assert list(predict(frame, using("sentence-similarity"), engine)["y"]) == [0.5] * 4
     for task in ("sentence-similarity", "text-ranking"):
-        with pytest.raises(InferenceError, match="cuts long texts in any case. If you gave long_text = 'error', leave"):
+        with pytest.raises(
+            InferenceError, match=r"cuts long texts in any case\. If you gave long_text = 'error', leave"
+        ):
             predict(frame, using(task, long_text="error"), engine)
 
 
