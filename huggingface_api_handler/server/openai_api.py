@@ -20,7 +20,7 @@ from .protocol import chat_completion, embedding_request, reranking, text_comple
 from .protocol.chat_completion import ChatResponse
 from .protocol.errors import invalid_field
 from .protocol.inputs import MAX_REQUEST_INPUTS, ModelInputs, SimilarityInput
-from .protocol.json_types import JSON
+from .protocol.json_types import JSON, Parameters
 from .protocol.outputs import ChatAnswer, ChatMessage
 from .protocol.text_completion import CompletionResponse
 from .responses import json_response
@@ -187,7 +187,8 @@ async def rerank(request: Request) -> Response:
     path_id = path_model(request)
     body = reranking.parse_rerank_request(await read_body(request))
     card, model_id = registry.find_card(reranking.TASK, path_id or body.model)
-    run = ModelRun(request, card, {}, options=RunOptions(ignored=body.ignored))
+    parameters: Parameters = {} if body.truncate else {"truncate": False}
+    run = ModelRun(request, card, parameters, options=RunOptions(ignored=body.ignored))
     groups = [SimilarityInput(body.query, texts) for texts in _parts(body.texts)]
     outputs: list[list[float]] = []
     tokens: int | None = 0

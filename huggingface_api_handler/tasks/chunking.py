@@ -127,6 +127,19 @@ def cutting_parameter(settings: Settings) -> str | None:
     return next((name for name in _CUTTING_PARAMETERS if settings.parameters.get(name) not in _NOT_CUTTING), None)
 
 
+def must_refuse(settings: Settings) -> bool:
+    """Whether a server has to be told that it must not cut a text that is too long.
+
+    Args:
+        settings: of the model.
+
+    Returns:
+        True where such a text is its row's error, and no request parameter says what the server does with it.
+    """
+    given = (settings.parameters.get(name) for name in _CUTTING_PARAMETERS)
+    return settings.long_text == "error" and all(value is None for value in given)
+
+
 @dataclass(frozen=True)
 class _OneText:
     """Inputs of which one text is cut, and the rest goes along with each part."""

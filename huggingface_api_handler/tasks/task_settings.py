@@ -30,6 +30,11 @@ class Settings(Protocol):
         ...
 
     @property
+    def long_text(self) -> str:
+        """'auto', 'chunk', 'truncate' or 'error': what becomes of a text that is too long for the model."""
+        ...
+
+    @property
     def labels(self) -> Sequence[str] | Mapping[str, str] | None:
         """The person's names for the model's labels."""
         ...

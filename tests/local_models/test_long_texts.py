@@ -192,6 +192,73 @@ def test_the_translation_of_a_long_text_has_all_its_paragraphs_in_order(ask: Pre
     assert ask(texts, **using).attrs["usage"]["requests"] == 0
 
 
+ERROR = {"long_text": "error", "on_error": "null"}
+TOO_LONG = (
+    r"rejected input 413: Input validation error: `inputs` must have less than (\d+) tokens\. Given: \S.*\. "
+    r"Leave long_text = 'error' out, and it is "
+)
+
+
+def among(short: list[str], long: str) -> list[str]:
+    return [*short[:13], long, *short[13:]]
+
+
+def assert_only_the_long_one_failed(answers: pd.DataFrame, becomes: str) -> None:
+    errors = list(answers.prediction_error)
+    assert re.fullmatch(TOO_LONG + becomes, errors[13]) and answers.prediction[13] is None
+    assert [error for error in errors if error] == [errors[13]]
+
+
+@pytest.mark.parametrize("base", ["/models", f"/models/{MINILM}"], ids=["many models", "one model"])
+def test_a_vector_is_never_that_of_a_text_that_was_cut(
+    url: str, tmp_path: Path, all_documents: list[str], base: str
+) -> None:
+    short = [f"A short text about the number {number}." for number in range(30)]
+    frame = pd.DataFrame({"text": among(short, all_documents[60])})
+    using = {"column": "text", "task": "feature-extraction", "model": MINILM, **ERROR}
+    engine = {"endpoint": f"{url}{base}", "cache_dir": str(tmp_path)}
+    own = alone(url, MINILM, short)
+    with Session() as session:
+        for requests in (30, 1):  # what was refused is asked again, alone
+            answers = predict(frame, using, engine, session=session)
+            assert_only_the_long_one_failed(answers, "asked in parts")
+            assert np.array(list(answers.prediction.drop(13))) == pytest.approx(np.array(own), abs=1e-6)
+            assert answers.attrs["usage"]["requests"] <= requests
+
+
+def test_a_likeness_is_never_that_of_a_text_that_was_cut(url: str, tmp_path: Path, all_documents: list[str]) -> None:
+    short = [f"A short text about the number {number}." for number in range(30)]
+    frame = pd.DataFrame({"text": among(short, all_documents[60]), "about": "numbers"})
+    using = {"column": "about", "column2": "text", "task": "sentence-similarity", "model": MINILM}
+    engine = {"endpoint": f"{url}/models", "cache_dir": str(tmp_path)}
+    with Session() as session:
+        cut = predict(frame, {**using, "max_chunks": 1}, engine, session=session)
+        answers = predict(frame, {**using, **ERROR}, engine, session=session)
+        assert_only_the_long_one_failed(answers, "cut to what the model reads")
+        assert list(answers.prediction.drop(13)) == pytest.approx(list(cut.prediction.drop(13)), abs=1e-6)
+        assert answers.attrs["usage"]["stored"] == 0, "of what was asked before it is not known whether it was cut"
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "more"),
+    [
+        ("text-classification", SENTIMENT, {}),
+        ("zero-shot-classification", "local/zero-shot-minilm", {"candidate_labels": ["numbers", "cars"]}),
+        ("translation", TRANSLATION, {}),
+        ("token-classification", ENTITIES, {}),
+    ],
+)
+def test_no_other_model_cuts_what_it_must_not(
+    ask: Predict, all_documents: list[str], task: str, model: str, more: dict[str, Any]
+) -> None:
+    texts = among([f"This is the number {number}." for number in range(20)], all_documents[60])
+    answers = ask(texts, task=task, model=model, **more, **ERROR)
+    if task == "token-classification":  # it reads all of it
+        assert_all_answered(answers)
+    else:
+        assert_only_the_long_one_failed(answers, "asked in parts")
+
+
 def test_a_language_model_cuts_nothing_and_says_how_long_a_text_may_be(ask: Predict, all_documents: list[str]) -> None:
     texts = [all_documents[-1], "The capital of France is", all_documents[0]]
     answers = ask(texts, task="text-generation", model=LANGUAGE_MODEL, max_new_tokens=4)

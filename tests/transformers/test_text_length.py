@@ -58,6 +58,57 @@ def test_a_text_that_is_too_long_is_413_with_limit_and_tokens(
     assert told == f"Input validation error: `inputs` must have less than {LENGTHS[name]} tokens. Given: {given}"
 
 
+CATS = "the cat " * 100
+CHOICES = {"candidate_labels": ["a cat", "the car is red"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "inputs", "given", "parameters"),
+    [
+        ("sentences", "", "the cat is red , the car is red", 11, {}),  # longer than its folder says, and no position
+        ("sentences", "sentence-similarity", {"source_sentence": "a cat", "sentences": ["a", CATS]}, 202, {}),
+        ("sentences", "sentence-similarity", {"source_sentence": CATS, "sentences": ["a", "a cat"]}, 202, {}),
+        ("tokens", "sentence-similarity", {"source_sentence": "a cat", "sentences": ["a", CATS]}, 202, {}),
+        ("classes", "", CATS, 202, {}),
+        ("entities", "", CATS, 202, {}),
+        ("entailment", "", CATS, 211, CHOICES),
+    ],
+)
+def test_what_a_pipeline_would_cut_is_413_where_it_must_not(
+    ask: Asker, name: str, task: str, inputs: Any, given: int, parameters: Any
+) -> None:
+    told = ask.refused(name, inputs, 413, task, **parameters, truncate=False)
+    assert told == f"Input validation error: `inputs` must have less than {LENGTHS[name]} tokens. Given: {given}"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "inputs", "parameters"),
+    [
+        ("sentences", "", "a cat", {}),
+        ("sentences", "sentence-similarity", {"source_sentence": "a cat", "sentences": ["a", "the car"]}, {}),
+        ("classes", "", "the cat", {}),
+        ("entities", "", "the cat", {}),
+        ("entailment", "", "the cat", CHOICES),
+    ],
+)
+def test_what_is_short_enough_is_answered_as_ever(
+    ask: Asker, name: str, task: str, inputs: Any, parameters: Any
+) -> None:
+    assert ask(name, inputs, task, **parameters, truncate=False) == ask(name, inputs, task, **parameters)
+    assert "expected true or false" in ask.refused(name, inputs, 400, task, **parameters, truncate="no")
+
+
+@pytest.mark.parametrize("name", ["summary", "translated"])
+def test_a_text_that_is_rewritten_is_not_cut_either(ask: Asker, name: str) -> None:
+    short = ask.response(name, "the cat", truncate=False, max_new_tokens=4)
+    assert short.json() == ask(name, "the cat", max_new_tokens=4) and "x-warning" not in short.headers
+    assert "must have less than 64 tokens. Given: 20" in ask.refused(name, CATS, 413, truncate=False)
+
+
+def test_entities_that_are_read_in_windows_are_not_cut(ask: Asker) -> None:
+    ask("entities", CATS, stride=8, truncate=False)
+
+
 def test_a_conversation_that_is_too_long_is_413_with_its_tokens(client: TestClient) -> None:
     messages = [{"role": "user", "content": "the cat " * 100}]
     refused = client.post("/models/chatter/v1/chat/completions", json={"messages": messages, "max_tokens": 4})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import quote
 
 from ...tasks import Input, Settings, Task
+from ..echoes import ServerError
 from ..transport.client import Response
 from . import codec, hf_payloads, hf_splits
 from .addresses import add_path, path_of
@@ -14,6 +17,7 @@ from .base import Batching, Body, Decoded, Split
 from .hf_payloads import Encode
 from .json_server import JSONServer
 from .media_answers import split_media
+from .server_errors import read_error
 
 
 class TaskForm(NamedTuple):
@@ -38,13 +42,15 @@ _LABELLED_MEDIA = TaskForm(hf_payloads.labelled_media_payload)
 _MADE_OF_TEXT = TaskForm(split=split_media)
 _MADE_OF_MEDIA = TaskForm(hf_payloads.prompted_media_payload, split_media)
 _MEDIA_QUESTION = TaskForm(hf_payloads.media_question_payload)
-_REWRITTEN_TEXT = TaskForm(split=hf_splits.split_typed(dict), batching=Batching.PROBE)
+_REWRITTEN_TEXT = TaskForm(hf_payloads.uncut_text_payload, hf_splits.split_typed(dict), Batching.PROBE)
 _TABLE_ROWS = TaskForm(hf_payloads.rows_payload, hf_splits.split_list("rows", "values"), Batching.NATIVE)
 
 _TASK_FORMS: dict[str, TaskForm] = {
-    "text-classification": TaskForm(split=hf_splits.split_scores, batching=Batching.PROBE),
+    "text-classification": TaskForm(hf_payloads.uncut_text_payload, hf_splits.split_scores, Batching.PROBE),
     "zero-shot-classification": TaskForm(hf_payloads.labelled_text_payload, hf_splits.split_zero_shot, Batching.PROBE),
-    "token-classification": TaskForm(split=hf_splits.split_entities, batching=Batching.PROBE, list_key="entities"),
+    "token-classification": TaskForm(
+        hf_payloads.uncut_text_payload, hf_splits.split_entities, Batching.PROBE, "entities"
+    ),
     "question-answering": TaskForm(hf_payloads.question_payload),
     "fill-mask": TaskForm(hf_payloads.masked_text_payload, hf_splits.split_typed(list), Batching.PROBE),
     "summarization": _REWRITTEN_TEXT,
@@ -53,7 +59,10 @@ _TASK_FORMS: dict[str, TaskForm] = {
         hf_payloads.flat_text_payload, hf_splits.split_typed(list), Batching.PROBE, "embeddings"
     ),
     "sentence-similarity": TaskForm(
-        hf_payloads.similarity_payload, hf_splits.split_list("sentences", "scores"), Batching.NATIVE, "similarities"
+        hf_payloads.strict_similarity_payload,
+        hf_splits.split_list("sentences", "scores"),
+        Batching.NATIVE,
+        "similarities",
     ),
     "text-ranking": TaskForm(hf_payloads.nested_ranking_payload, hf_splits.split_ranking, Batching.NATIVE, "scores"),
     "table-question-answering": TaskForm(hf_payloads.table_question_payload),
@@ -90,6 +99,12 @@ _TASKS_NAMED_IN_PATH = ("feature-extraction", "sentence-similarity")
 _IMAGE_TASKS = ("text-to-image", "image-to-image", "image-text-to-image")
 _IMAGE_HEADERS = {"accept": "image/png"}
 """As huggingface_hub's client asks for images. Without it Hugging Face's own toolkit sends base64 in JSON."""
+
+_TAKES_NO_TRUNCATE = re.compile(r"unexpected keyword argument\W{1,2}truncate\b")
+_CUTTING_ADVICE = (
+    "This server cuts long texts in any case. If you gave long_text = 'error', leave it out, or set it to 'chunk'; "
+    "if you gave truncate, leave that out"
+)
 
 _MODELS_PATH = "/models"
 """An address whose path ends so serves many models, each under its name."""
@@ -217,6 +232,20 @@ class HFInference(JSONServer):
         return codec.encode(form_of(task).encode(inputs, settings))
 
     decode = staticmethod(decode_by_form)
+
+    def error(self, response: Response) -> ServerError | None:
+        """Read the error that a response tells.
+
+        Args:
+            response: The response, of any status.
+
+        Returns:
+            The server's words and code, with advice where it cannot be told not to cut. None where there is no error.
+        """
+        error = read_error(response)
+        if error is None or not _TAKES_NO_TRUNCATE.search(error.message):
+            return error
+        return replace(error, message=f"{error.message.rstrip('.')}. {_CUTTING_ADVICE}")
 
 
 HF_INFERENCE = HFInference()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ...tasks import JSONObject, Media, Settings
+from ...tasks.chunking import must_refuse
 from ...tasks.classification import candidate_labels
 from ...tasks.input_types import (
     ContextQuestion,
@@ -31,6 +32,22 @@ Encode: TypeAlias = Callable[[Sequence[Any], Settings], "JSONObject | Media"]
 """``encode(inputs, settings)`` makes the payload of one request for the inputs of one ``Task.group``."""
 
 
+_NOT_TO_CUT: JSONObject = {"truncate": False}
+"""By which Text Embeddings Inference and the local server refuse a text that is too long. Others ignore it."""
+
+
+def not_to_cut(settings: Settings) -> JSONObject:
+    """What is sent so that the server refuses a text that is too long, where it would cut it without a word.
+
+    Args:
+        settings: The settings of the model.
+
+    Returns:
+        ``{"truncate": false}`` where such a text is to be its row's error, else nothing.
+    """
+    return dict(_NOT_TO_CUT) if must_refuse(settings) else {}
+
+
 def text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
     """The payload of most tasks that read text.
 
@@ -44,6 +61,19 @@ def text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
     return _with_parameters({"inputs": _unwrap_single(inputs)}, settings)
 
 
+def uncut_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
+    """As ``text_payload``, of tasks whose servers may cut a text.
+
+    Args:
+        inputs: The texts of one request, at least one.
+        settings: The settings of the model.
+
+    Returns:
+        As ``text_payload``, with ``not_to_cut`` beside the inputs: pipelines take no such parameter.
+    """
+    return {**text_payload(inputs, settings), **not_to_cut(settings)}
+
+
 def flat_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
     """The payload of embeddings, whose parameters stand beside the inputs.
 
@@ -52,9 +82,9 @@ def flat_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
         settings: The settings of the model.
 
     Returns:
-        ``{"inputs": text or [text, ...], "normalize": ..., ...}``.
+        ``{"inputs": text or [text, ...], "normalize": ..., ...}``, with ``not_to_cut``.
     """
-    return {"inputs": _unwrap_single(inputs), **settings.parameters}
+    return {"inputs": _unwrap_single(inputs), **settings.parameters, **not_to_cut(settings)}
 
 
 def masked_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
@@ -78,11 +108,12 @@ def labelled_text_payload(inputs: Sequence[str | LabelledText], settings: Settin
         settings: The settings of the model.
 
     Returns:
-        ``{"inputs": text or [text, ...], "parameters": {"candidate_labels": [...], ...}}``.
+        ``{"inputs": text or [text, ...], "parameters": {"candidate_labels": [...], ...}}``, with ``not_to_cut`` beside.
     """
     texts = [item.text if isinstance(item, LabelledText) else item for item in inputs]
     labels = list(candidate_labels(inputs[0], settings))
-    return {"inputs": _unwrap_single(texts), "parameters": {**settings.parameters, "candidate_labels": labels}}
+    parameters: JSONObject = {**settings.parameters, "candidate_labels": labels}
+    return {"inputs": _unwrap_single(texts), "parameters": parameters, **not_to_cut(settings)}
 
 
 def question_payload(inputs: Sequence[ContextQuestion], settings: Settings) -> JSONObject:
@@ -100,17 +131,36 @@ def question_payload(inputs: Sequence[ContextQuestion], settings: Settings) -> J
 
 
 def similarity_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
-    """One source with all the sentences that are compared with it.
+    """One source with all the sentences that are compared with it, as Text Embeddings Inference takes them.
 
     Args:
         inputs: Pairs of one source, at least one.
         settings: The settings of the model.
 
     Returns:
-        ``{"inputs": {"source_sentence", "sentences"}}``, with ``"parameters": {...}`` where there are parameters.
+        ``{"inputs": {"source_sentence", "sentences"}}``, with ``"parameters": {...}`` where there are parameters or
+        ``not_to_cut``.
     """
-    sentences = [pair.text for pair in inputs]
-    return _with_parameters({"inputs": {"source_sentence": inputs[0].source, "sentences": sentences}}, settings)
+    parameters = {**settings.parameters, **not_to_cut(settings)}
+    payload: JSONObject = {"inputs": {"source_sentence": inputs[0].source, "sentences": [pair.text for pair in inputs]}}
+    return {**payload, "parameters": parameters} if parameters else payload
+
+
+def strict_similarity_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
+    """As ``similarity_payload``, so that no server cuts a text where it must not.
+
+    Hugging Face's inference toolkit ignores parameters, and cuts. Among ``inputs``, which are the arguments of its
+    function, it refuses what it does not know.
+
+    Args:
+        inputs: Pairs of one source, at least one.
+        settings: The settings of the model.
+
+    Returns:
+        As ``similarity_payload``, with ``not_to_cut`` among the inputs too.
+    """
+    payload = similarity_payload(inputs, settings)
+    return {**payload, "inputs": {**cast(JSONObject, payload["inputs"]), **not_to_cut(settings)}}
 
 
 def ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
@@ -121,16 +171,17 @@ def ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObjec
         settings: The settings of the model.
 
     Returns:
-        ``{"query", "texts"}`` with the parameters beside them.
+        ``{"query", "texts"}`` with the parameters and ``not_to_cut`` beside them.
     """
-    return {"query": inputs[0].source, "texts": [pair.text for pair in inputs], **settings.parameters}
+    pair: JSONObject = {"query": inputs[0].source, "texts": [pair.text for pair in inputs]}
+    return {**pair, **settings.parameters, **not_to_cut(settings)}
 
 
 def nested_ranking_payload(inputs: Sequence[TextPair], settings: Settings) -> JSONObject:
     """As ``ranking_payload``, and as Hugging Face's inference toolkit takes it, which reads ``inputs`` alone.
 
     Text Embeddings Inference and llama.cpp's server read ``query`` and ``texts`` alone. So no server has to be asked
-    twice to find out which it is.
+    twice to find out which it is. The toolkit cuts in any case, and refuses ``not_to_cut``, which it does not know.
 
     Args:
         inputs: Pairs of one query, at least one.

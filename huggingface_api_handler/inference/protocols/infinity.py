@@ -13,7 +13,10 @@ from ...errors import UnreadableAnswer
 from ...tasks import JSONObject, Settings, Task
 from ...tasks.base import unreadable
 from .operations import JSONOperation
-from .parameters import supported_parameters
+from .parameters import SilentCut, supported_parameters
+
+SILENT_CUT = SilentCut("infinity")
+"""It has no parameter for long texts, in none of its operations."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class InfinityClassify(JSONOperation):
         Raises:
             ValueError: There is a parameter that asks for anything but what the server does: it cuts texts by itself.
         """
+        SILENT_CUT.not_to_cut(settings)
         parameters = supported_parameters(settings, ("function_to_apply", "truncation"), "infinity")
         if parameters.get("truncation") is False:
             raise ValueError("infinity cuts long texts in any case: truncation = false has no effect")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ...errors import UnreadableAnswer
@@ -21,7 +21,7 @@ from . import codec
 from .base import AnswerTooLarge, Decoded
 from .indexed_parts import by_index_or_order, objects_under
 from .operations import JSONOperation
-from .parameters import supported_parameters
+from .parameters import SilentCut, supported_parameters
 from .server_errors import read_error
 from .vectors import Vector, cosine, read_vector
 
@@ -90,9 +90,12 @@ class OpenAIEmbeddings(JSONOperation):
     Attributes:
         version: What comes between the base address and the path where the base names no version of an API. Empty for
             infinity.
+        silent_cut: What the server is told that would cut a text; None of one that refuses it, or is not known.
     """
 
     version: str = "/v1"
+    # Not compared: which server it is matters for long texts only, and is not worth a request to find out.
+    silent_cut: SilentCut | None = field(default=None, compare=False)
     name: ClassVar[str] = "openai-embeddings"
     path: ClassVar[str] = "/embeddings"
     tasks: ClassVar[tuple[str, ...]] = ("feature-extraction", "sentence-similarity")
@@ -106,17 +109,21 @@ class OpenAIEmbeddings(JSONOperation):
             settings: The settings of the model.
 
         Returns:
-            ``{"model", "input": [text, ...], "encoding_format"}``, with ``dimensions`` where they are given.
+            ``{"model", "input": [text, ...], "encoding_format"}``, with ``dimensions`` where they are given, and what
+            keeps the server from cutting.
 
         Raises:
-            ValueError: A parameter, or ``pooling``, is nothing that such a server can be asked for.
+            ValueError: A parameter, or ``pooling``, is nothing that such a server can be asked for, or the server cuts
+                texts that are to be refused.
         """
-        if task.name == "feature-extraction":
-            payload: JSONObject = {"model": settings.model, "input": list(inputs), "encoding_format": "base64"}
+        is_of_pairs = task.name != "feature-extraction"
+        texts = [inputs[0].source, *(pair.text for pair in inputs)] if is_of_pairs else list(inputs)
+        payload: JSONObject = {"model": settings.model, "input": texts, "encoding_format": "base64"}
+        if not is_of_pairs:
             payload.update(_parameters(settings))
-            return payload
-        texts = [inputs[0].source, *(pair.text for pair in inputs)]
-        return {"model": settings.model, "input": texts, "encoding_format": "base64"}
+        if self.silent_cut is not None:
+            payload.update(self.silent_cut.not_to_cut(settings))
+        return payload
 
     def split(self, task: Task, answer: object, count: int, pieces: int = 1) -> list[Any]:
         """Give each input its vector, or its likeness to the source.

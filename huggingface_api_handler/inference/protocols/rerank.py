@@ -7,7 +7,7 @@ https://docs.cohere.com/reference/rerank, https://docs.voyageai.com/docs/reranke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ...errors import UnreadableAnswer
@@ -16,7 +16,7 @@ from ...tasks.base import unreadable
 from ...tasks.input_types import TextPair
 from .indexed_parts import by_index, by_index_or_order
 from .operations import JSONOperation
-from .parameters import supported_parameters
+from .parameters import SilentCut, supported_parameters
 
 _LISTS = ("results", "data")
 _SCORES = ("relevance_score", "score")
@@ -64,10 +64,13 @@ class Rerank(JSONOperation):
         version: What comes between the base address and the path where the base names no version of an API: ``/v1`` of
             Jina, vLLM and llama.cpp, ``/v2`` of Cohere, empty for infinity.
         count_parameter: How the number of documents is called that are to be scored: all of them. ``top_k`` of Voyage.
+        silent_cut: What the server is told that would cut a text; None of one that refuses it, or is not known.
     """
 
     version: str = "/v1"
     count_parameter: str = "top_n"
+    # Not compared: which server it is matters for long texts only, and is not worth a request to find out.
+    silent_cut: SilentCut | None = field(default=None, compare=False)
     name: ClassVar[str] = "rerank"
     path: ClassVar[str] = "/rerank"
     tasks: ClassVar[tuple[str, ...]] = ("text-ranking",)
@@ -80,15 +83,20 @@ class Rerank(JSONOperation):
             settings: The settings of the model.
 
         Returns:
-            ``{"model", "query", "documents", "top_n", "return_documents"}``.
+            ``{"model", "query", "documents", "top_n", "return_documents"}``, with what keeps the server from cutting.
+
+        Raises:
+            ValueError: There are parameters, or the server cuts texts that are to be refused.
         """
         supported_parameters(settings, (), "a rerank server")
+        not_to_cut = self.silent_cut.not_to_cut(settings) if self.silent_cut else {}
         return {
             "model": settings.model,
             "query": inputs[0].source,
             "documents": [pair.text for pair in inputs],
             self.count_parameter: len(inputs),
             "return_documents": False,
+            **not_to_cut,
         }
 
     def split(self, task: Task, answer: object, count: int) -> list[Any]:

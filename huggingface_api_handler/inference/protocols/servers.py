@@ -17,12 +17,13 @@ from ...urls import without_slash
 from .addresses import add_path, api_url, is_api_root, path_of, remove_path
 from .base import WireProtocol
 from .hf_inference import HF_INFERENCE
-from .infinity import InfinityClassify
+from .infinity import SILENT_CUT, InfinityClassify
 from .openai_audio import OpenAISpeech, OpenAITranscriptions
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
 from .openai_images import OpenAIImages
+from .parameters import SilentCut
 from .rerank import Rerank
 from .tei import DEFAULT_MAX_BATCH_SIZE, Tei, from_info
 from .text_as_chat import TextAsChat
@@ -149,7 +150,12 @@ _HUGGING_FACE: Protocols = (CHAT, HF_INFERENCE)
 _OPENAI: Protocols = (CHAT, _EMBEDDINGS, _RERANK, *_COMPLETIONS, *_AUDIO, OpenAIImages())
 _VLLM: Protocols = (*_OPENAI, VllmClassify(), VllmScore(), VllmPooling())
 _SGLANG: Protocols = (*_OPENAI, VllmClassify("/v1"))  # its /v1/score says how likely tokens are
-_INFINITY: Protocols = (_EMBEDDINGS, _RERANK, InfinityClassify())
+_INFINITY: Protocols = (OpenAIEmbeddings(silent_cut=SILENT_CUT), Rerank(silent_cut=SILENT_CUT), InfinityClassify())
+_VOYAGE_CUT = SilentCut("Voyage", "truncation")
+_VOYAGE: Protocols = (
+    OpenAIEmbeddings(silent_cut=_VOYAGE_CUT),
+    Rerank(count_parameter="top_k", silent_cut=_VOYAGE_CUT),
+)
 
 _OPENAI_OPERATIONS = (
     "/chat/completions",
@@ -216,7 +222,7 @@ KINDS = (
             "text-classification": "/classify",
         },
     ),
-    ServerKind("voyage", (_EMBEDDINGS, Rerank(count_parameter="top_k"))),
+    ServerKind("voyage", _VOYAGE),
     OPENAI,
     HUGGING_FACE,
 )
@@ -352,7 +358,7 @@ def choose(endpoint: str, task: Task) -> Choice:
         fitting = serving
     kind = fitting[-1]
     protocol = kind.protocols_for(task)[0]
-    others = [number for number, each in enumerate(fitting) if each.protocols_for(task)[0] is not protocol]
+    others = [number for number, each in enumerate(fitting) if each.protocols_for(task)[0] != protocol]
     if not others:
         return Choice(kind, kind is not HUGGING_FACE)
     # Those before the last of them are asked about too: they are not to be taken for it.

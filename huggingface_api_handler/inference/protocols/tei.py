@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...tasks import Input, JSONObject, Settings, Task
+from ...tasks import JSON, Input, JSONObject, Settings, Task
 from . import codec
 from .addresses import api_url
 from .base import Batching, Body
 from .hf_inference import decode_by_form, form_of
-from .hf_payloads import Encode, ranking_payload
+from .hf_payloads import Encode, not_to_cut, ranking_payload, similarity_payload
 from .json_server import JSONServer
 
 DEFAULT_MAX_BATCH_SIZE = 32
@@ -31,14 +31,15 @@ def predict_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
 
     Args:
         inputs: One or several texts.
-        settings: The settings of the model; its parameters go beside the inputs.
+        settings: The settings of the model; its parameters and ``not_to_cut`` go beside the inputs.
 
     Returns:
         ``{"inputs": text}`` for one text, ``{"inputs": [[text], ...]}`` for several: one plain list of texts would be
         read as a pair.
     """
     parameters = {_PREDICT_NAMES.get(name, name): value for name, value in settings.parameters.items()}
-    return {"inputs": [[text] for text in inputs] if len(inputs) > 1 else inputs[0], **parameters}
+    texts: JSON = [[text] for text in inputs] if len(inputs) > 1 else inputs[0]
+    return {"inputs": texts, **parameters, **not_to_cut(settings)}
 
 
 _PATHS = {
@@ -49,7 +50,11 @@ _PATHS = {
 }
 """The path of each task that such a server answers."""
 
-_ENCODERS: dict[str, Encode] = {"text-classification": predict_payload, "text-ranking": ranking_payload}
+_ENCODERS: dict[str, Encode] = {
+    "text-classification": predict_payload,
+    "text-ranking": ranking_payload,
+    "sentence-similarity": similarity_payload,
+}
 """The tasks whose payload is another than hf-inference's."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ...config.settings import ModelSettings
 from ...errors import InputError, UnreadableAnswer
 from ...printable import MAX_MESSAGE_CHARS, shorten
-from ...tasks import Input, Prediction, Task
+from ...tasks import Input, Prediction
 from ...tasks.chunking import Chunking, Part, Span, cutting_parameter
 from ...tasks.input_types import media_in, text_length
 from ...tasks.text_windows import MAX_CHARS_PER_TOKEN, CountTokens, estimate_tokens
@@ -354,18 +354,22 @@ def is_asked_about(item: Input) -> bool:
     return any(isinstance(cell, str) and cell.strip() for cell in (item if isinstance(item, tuple) else (item,)))
 
 
-def with_advice(failure: Failure, item: Input, task: Task) -> Failure:
-    """Say why an input that the server refused as too long is not asked in parts, where no parts of it make sense.
+def with_advice(failure: Failure, item: Input, model: ModelSettings) -> Failure:
+    """Say why an input that the server refused as too long is not asked in parts, where it could not or must not be.
 
     Args:
         failure: of its request.
         item: the input.
-        task: that was asked for.
+        model: the checked arguments of the model.
 
     Returns:
         The failure, whose message ends with what people can do.
     """
+    task = model.definition
     advice = task.long_text_advice
+    if task.chunking is not None and model.long_text == "error":
+        becomes = "asked in parts" if task.chunking.reads_all else "cut to what the model reads"
+        advice = f"Leave long_text = 'error' out, and it is {becomes}"
     is_of_bytes = failure.status == _TOO_LARGE and failure.stated_max_tokens is None
     if not advice or (is_of_bytes and media_in(item) is not None):  # an image may be too large
         return failure

@@ -364,7 +364,7 @@ class QueryExecutor:
             return
         if failure.is_too_long:
             self._deps.profile.length_limit.on_too_long(text_length(self._queue.inputs[index]))
-            failure = with_advice(failure, self._queue.inputs[index], self._model.definition)
+            failure = with_advice(failure, self._queue.inputs[index], self._model)
         self._handler.fail(index, failure.without_request())
         if index < 0:
             return  # the rows that it is part of have failed, each by itself

@@ -18,6 +18,7 @@ import orjson
 from ...config.settings import ModelSettings
 from ...pieces import LARGE_BYTES
 from ...tasks import Input, Media
+from ...tasks.chunking import must_refuse
 from ...tasks.input_types import cells_of
 from ..transport.large_bodies import off_loop
 from .answer_claims import ANSWER_CLAIM_S, AnswerClaims
@@ -38,6 +39,9 @@ _KEYED_SETTINGS = ("task", "model", "parameters", "system_prompt", "output_schem
 
 _KEYED_WHERE_GIVEN = ("candidate_labels", "question")
 """Settings that change what is sent too, and came later: the keys of models without them must not change."""
+
+_UNCUT = {"long_text": "error"}
+"""Part of the key where the server is told not to cut. Without that an answer may be to the beginning of a text."""
 
 KEY_BYTES = 16
 """Length of a key. Two of a billion inputs share one with a probability of about 1e-21."""
@@ -80,6 +84,8 @@ class ResponseCache:
         self._table, self._ttl_s, self._read = table, ttl, read
         settings = {name: getattr(model, name) for name in _KEYED_SETTINGS}
         settings.update({name: given for name in _KEYED_WHERE_GIVEN if (given := getattr(model, name)) is not None})
+        if model.definition.chunking is not None and must_refuse(model):
+            settings.update(_UNCUT)
         query = orjson.dumps([scope, url, settings, PREPROCESSING_VERSION], option=orjson.OPT_SORT_KEYS, default=str)
         table_secret = table.secret()
         self._seal = Seal(table_secret, owner_of(table_secret, scope))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..protocol.errors import invalid_field, too_many_tokens
+from ..protocol.errors import invalid_field
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Embedding
@@ -41,7 +41,7 @@ class EmbeddingModel:
         normalize = get_bool(parameters, "normalize", True)
         truncate_left = get_choice(parameters, "truncation_direction", ("right", "left")) == "left"
         if not get_bool(parameters, "truncate", True):
-            self._reject_long(inputs)
+            self.encoder.reject_long(inputs)
         return list(self.encoder.encode(inputs, normalize=normalize, truncate_left=truncate_left))
 
     def count_tokens(self, inputs: list[str]) -> int:
@@ -54,12 +54,6 @@ class EmbeddingModel:
             Tokens of all texts together.
         """
         return self.encoder.count_tokens(inputs)
-
-    def _reject_long(self, texts: list[str]) -> None:
-        longest = max(map(len, self.encoder.tokenize(texts)))
-        if longest > minilm.MAX_TOKENS:
-            at_least = "at least " if max(map(len, texts)) > minilm.SHORT_TEXT_CHARS else ""
-            raise too_many_tokens(minilm.MAX_TOKENS, f"{at_least}{longest}")
 
 
 CARD = minilm.model_card(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..load_once import load_once
 from ..model_card import Model, ModelCard, OutputT
-from ..protocol.errors import input_too_long
+from ..protocol.errors import input_too_long, too_many_tokens
 from ..protocol.inputs import InputT, ModelInputs
 from ..weights import WeightsPackage, package_folder, verify_sha256
 
@@ -133,6 +133,20 @@ class SentenceEncoder:
             HTTPError: As `tokenize` does.
         """
         return sum(min(len(ids), MAX_TOKENS) for ids in self.tokenize(texts))
+
+    def reject_long(self, texts: Sequence[str]) -> None:
+        """Refuse texts that `encode` would cut.
+
+        Args:
+            texts: The texts, at least one.
+
+        Raises:
+            HTTPError: 413 for a text of over 256 tokens, and as `tokenize` does.
+        """
+        longest = max(map(len, self.tokenize(texts)))
+        if longest > MAX_TOKENS:
+            at_least = "at least " if max(map(len, texts)) > SHORT_TEXT_CHARS else ""
+            raise too_many_tokens(MAX_TOKENS, f"{at_least}{longest}")
 
     def _run(self, rows: list[list[int]]) -> Embeddings:
         ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)

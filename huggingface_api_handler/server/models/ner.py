@@ -64,7 +64,7 @@ class EntityRecognizer:
         Args:
             inputs: The texts.
             parameters: `ignore_labels`; `aggregation_strategy` may be given but not as "none", since spaCy finds
-                whole entities. `stride` has no effect: texts are not cut.
+                whole entities. `stride` and `truncate` have no effect: texts are not cut.
 
         Returns:
             The entities of each text, in order.
@@ -72,7 +72,7 @@ class EntityRecognizer:
         Raises:
             HTTPError: 400 for bad parameters, 413 for a text of over 100,000 characters.
         """
-        reject_unknown(parameters, CARD.task, ("aggregation_strategy", "ignore_labels", "stride"))
+        reject_unknown(parameters, CARD.task, ("aggregation_strategy", "ignore_labels", "stride", "truncate"))
         get_choice(parameters, "aggregation_strategy", ("simple", "first", "average", "max"))
         ignored_groups = _ignored_groups(parameters)
         longest = max(map(len, inputs))

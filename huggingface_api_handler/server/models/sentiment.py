@@ -10,7 +10,7 @@ from ..protocol.errors import input_too_long
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import LabelScore
-from ..protocol.parameters import get_choice, get_positive_int, reject_unknown
+from ..protocol.parameters import get_bool, get_choice, get_positive_int, reject_unknown
 from ..weights import combined_sha256
 from . import linear_head, minilm
 
@@ -35,20 +35,24 @@ class SentimentClassifier:
 
         Args:
             inputs: The texts.
-            parameters: `top_k` (default both labels), `function_to_apply` (softmax, sigmoid or none).
+            parameters: `top_k` (default both labels), `function_to_apply` (softmax, sigmoid or none), `truncate`
+                (default true).
 
         Returns:
             The labels of each text.
 
         Raises:
-            HTTPError: 400 for bad parameters, 413 for a text of over 1,000,000 characters.
+            HTTPError: 400 for bad parameters, 413 for a text of over 1,000,000 characters, or of over 256 tokens when
+                `truncate` is false.
         """
-        reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply"))
+        reject_unknown(parameters, CARD.task, ("top_k", "function_to_apply", "truncate"))
         top_k = get_positive_int(parameters, "top_k")
         function = get_choice(parameters, "function_to_apply", ("softmax", "sigmoid", "none"))
         longest = max(map(len, inputs))
         if longest > MAX_SENTIMENT_CHARS:
             raise input_too_long(f"a text has {longest} characters, {MAX_SENTIMENT_CHARS} is the most")
+        if not get_bool(parameters, "truncate", True):
+            self.encoder.reject_long(inputs)
         log_odds = self.head.log_odds(inputs, self.encoder.encode(inputs))
         return [_label_scores(value, function)[:top_k] for value in log_odds]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..protocol.inputs import SimilarityInput, parse_similarity_input
 from ..protocol.json_types import Parameters
-from ..protocol.parameters import reject_unknown
+from ..protocol.parameters import get_bool, reject_unknown
 from . import embedding, minilm
 
 
@@ -25,15 +25,17 @@ class SimilarityModel:
 
         Args:
             inputs: Sentences and what to compare them with.
-            parameters: The task has none.
+            parameters: `truncate` (default true).
 
         Returns:
             For each input one cosine for each of its `sentences`.
 
         Raises:
-            HTTPError: 400 for any parameter.
+            HTTPError: 400 for other parameters, 413 for a sentence of over 256 tokens when `truncate` is false.
         """
-        reject_unknown(parameters, CARD.task, ())
+        reject_unknown(parameters, CARD.task, ("truncate",))
+        if not get_bool(parameters, "truncate", True):
+            self.encoder.reject_long([text for item in inputs for text in (item.source_sentence, *item.sentences)])
         return [self._cosines(item.source_sentence, item.sentences) for item in inputs]
 
     def count_tokens(self, inputs: list[SimilarityInput]) -> int:

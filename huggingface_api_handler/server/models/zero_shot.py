@@ -23,7 +23,7 @@ TEMPERATURE = 0.05
 # The cosine that separates right from wrong topics where each label is judged alone.
 MULTI_LABEL_THRESHOLD = 0.15
 _CACHED_LABEL_SETS = 64
-_PARAMETERS = ("candidate_labels", "hypothesis_template", "multi_label")
+_PARAMETERS = ("candidate_labels", "hypothesis_template", "multi_label", "truncate")
 MAX_HYPOTHESIS_CHARS = 10_000
 
 
@@ -53,13 +53,14 @@ class ZeroShotClassifier:
         Args:
             inputs: The texts.
             parameters: `candidate_labels` (a list, or labels joined by commas), `hypothesis_template`, `multi_label`;
-                `output_format` (list, or object for `{"sequence", "labels", "scores"}`).
+                `output_format` (list, or object for `{"sequence", "labels", "scores"}`); `truncate` (default true).
 
         Returns:
             The scored labels of each text.
 
         Raises:
-            HTTPError: 400 for bad parameters, 422 for a template without {}.
+            HTTPError: 400 for bad parameters, 422 for a template without {}, 413 for a text, or a template with its
+                label, of over 256 tokens when `truncate` is false.
         """
         reject_unknown(parameters, CARD.task, (*_PARAMETERS, OUTPUT_FORMAT))
         as_object = get_choice(parameters, OUTPUT_FORMAT, OUTPUT_FORMATS) == "object"
@@ -67,7 +68,10 @@ class ZeroShotClassifier:
         template = _template(parameters)
         multi_label = get_bool(parameters, "multi_label", False)
         _reject_long_hypotheses(template, labels)
-        hypotheses = self._encode_hypotheses(tuple(template.replace("{}", label) for label in labels))
+        sentences = tuple(template.replace("{}", label) for label in labels)
+        if not get_bool(parameters, "truncate", True):
+            self._encoder.reject_long([*inputs, *sentences])
+        hypotheses = self._encode_hypotheses(sentences)
         embeddings = self._encoder.encode(inputs)
         # One product a row: a product of all rows may round differently by their number.
         pairs_by_text = [

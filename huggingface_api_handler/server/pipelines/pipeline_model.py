@@ -20,8 +20,9 @@ from ..protocol.errors import HTTPError, input_too_long, too_many_tokens
 from ..protocol.inputs import InputT, SimilarityInput
 from ..protocol.json_types import Parameters
 from ..protocol.outputs import Output
+from ..protocol.parameters import get_bool
 from ..weights import WeightsPackage
-from . import embeddings, model_argument, supported_tasks, text_length
+from . import embeddings, model_argument, supported_tasks, task_calls, text_length
 from .model_argument import ModelArgument
 from .supported_tasks import PipelineTask
 from .transformers_types import Pipeline
@@ -152,9 +153,10 @@ class PipelineModel(Generic[InputT]):
 
         Raises:
             HTTPError: 400 for a parameter or an input that the pipeline does not take, 413 for over 1,000,000
-                characters, and for more tokens than the model can read where it does not cut.
+                characters, and for more tokens than the model can read where it does not cut, or `truncate` is false.
         """
         checked = self._task.validate_parameters(parameters)
+        get_bool(checked, "truncate", True)
         with self._lock:
             return [self._predict_one(item, checked) for item in inputs]
 
@@ -163,12 +165,15 @@ class PipelineModel(Generic[InputT]):
             raise input_too_long(f"the input has {num_characters} characters, {MAX_INPUT_CHARS} is the most")
         pipeline, pooling = self._loaded.pipeline, self._loaded.pooling
         try:
+            if parameters.get("truncate") is False:
+                self._reject_long(item, parameters)
             if isinstance(item, SimilarityInput):
                 return embeddings.cosine_similarities(pipeline, pooling, item)
             if self._task.name == "feature-extraction" and isinstance(item, str):
                 return embeddings.embed_text(pipeline, pooling, item, parameters)
             # A copy: some pipelines change the values they are given.
-            return self._task.postprocess(self._task.call(pipeline, item, dict(parameters)))
+            own = {name: value for name, value in parameters.items() if name != "truncate"}
+            return self._task.postprocess(self._task.call(pipeline, item, own))
         except Exception as error:
             if not isinstance(error, _INPUT_ERRORS) and type(error).__name__ != "PipelineException":
                 raise
@@ -181,6 +186,15 @@ class PipelineModel(Generic[InputT]):
             raise HTTPError(
                 400, f"{self._task.name} refused this input: {type(error).__name__}: {problem:.500}"
             ) from None
+
+    def _reject_long(self, item: InputT, parameters: dict[str, object]) -> None:
+        """Refuse a text of which the model would read the beginning alone. With `stride` it reads all, in windows."""
+        if self._max_tokens is None or "stride" in parameters:
+            return
+        beside = task_calls.hypotheses(parameters) if "candidate_labels" in self._task.parameters else ()
+        tokens = text_length.longest(self._loaded.pipeline, item, beside)
+        if tokens > self._max_tokens:
+            raise too_many_tokens(self._max_tokens, tokens)
 
 
 def _num_characters(item: object) -> int:

@@ -139,7 +139,7 @@ def _seq2seq_task(name: str, *parameters: str) -> PipelineTask[str]:
         parse_texts,
         generation.generate_seq2seq,
         postprocessing.unwrap_single,
-        ("truncation", "clean_up_tokenization_spaces", *parameters),
+        ("truncation", "truncate", "clean_up_tokenization_spaces", *parameters),
         accepts_generation_parameters=True,
         wrap_single=True,
     )
@@ -151,7 +151,7 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         parse_texts,
         task_calls.call_with_input,
         postprocessing.sort_by_score,
-        (*_CLASSIFICATION_PARAMETERS, "truncation", "max_length", "padding"),
+        (*_CLASSIFICATION_PARAMETERS, "truncation", "truncate", "max_length", "padding"),
         defaults={"top_k": None},
         wrap_single=True,
     ),
@@ -160,7 +160,7 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         parse_texts,
         task_calls.call_with_input,
         postprocessing.as_detections,
-        ("aggregation_strategy", "ignore_labels", "stride"),
+        ("aggregation_strategy", "ignore_labels", "stride", "truncate"),
         defaults={"aggregation_strategy": "simple"},
     ),
     PipelineTask(
@@ -171,7 +171,7 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         parse_texts,
         task_calls.call_with_text_and_labels,
         postprocessing.as_detections,
-        ("candidate_labels", "hypothesis_template", "multi_label", OUTPUT_FORMAT),
+        ("candidate_labels", "hypothesis_template", "multi_label", "truncate", OUTPUT_FORMAT),
     ),
     _seq2seq_task("summarization"),
     _seq2seq_task("translation", "src_lang", "tgt_lang"),
@@ -335,6 +335,7 @@ _ALL_TASKS: tuple[PipelineTask[Any], ...] = (
         parse_similarity_input,
         task_calls.call_with_input,
         postprocessing.to_json,
+        ("truncate",),
         transformers_task="feature-extraction",
     ),
 )

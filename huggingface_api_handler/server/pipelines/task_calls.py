@@ -19,6 +19,8 @@ from .transformers_types import Pipeline
 
 # What most models of video take.
 _DEFAULT_FRAMES = 16
+_DEFAULT_TEMPLATE = "This example is {}."
+"""That of transformers."""
 
 
 def call_with_input(pipeline: Pipeline, item: str, parameters: Parameters) -> object:
@@ -134,6 +136,23 @@ def call_with_text_and_labels(pipeline: Pipeline, item: str, parameters: Paramet
         return output
     [scores] = output if isinstance(output, list) else [output]
     return [{"label": label, "score": score} for label, score in zip(scores["labels"], scores["scores"], strict=True)]
+
+
+def hypotheses(parameters: Parameters) -> list[str]:
+    """The sentences with each of which a text is read where labels are chosen from.
+
+    Args:
+        parameters: The task's parameters, `candidate_labels` among them.
+
+    Returns:
+        One sentence for each label.
+
+    Raises:
+        HTTPError: 400 for bad labels, and for a template without {}.
+    """
+    checked = _with_labels(parameters)
+    template = str(checked.get("hypothesis_template", _DEFAULT_TEMPLATE))
+    return [template.replace("{}", label) for label in get_candidate_labels(parameters)]
 
 
 def call_with_fields(pipeline: Pipeline, item: ContextQuestion | TableQuestion, parameters: Parameters) -> object:

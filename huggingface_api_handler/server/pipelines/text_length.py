@@ -73,6 +73,31 @@ def _cached_file(model_id: str, name: str) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
+def longest(pipeline: Pipeline, item: object, beside: Iterable[str] = ()) -> int:
+    """Count the tokens of an input, special tokens included.
+
+    Args:
+        pipeline: The pipeline.
+        item: A text, or several that the model reads one after another.
+        beside: Sentences of which the model reads each together with a text.
+
+    Returns:
+        The tokens of the longest of them.
+    """
+    texts = [item] if isinstance(item, str) else list(_texts_in(item))
+    sentences: list[str | None] = [*beside] or [None]
+    pairs = [(text, sentence) for text in texts for sentence in sentences]
+    return max(len(pipeline.tokenizer(text, sentence)["input_ids"]) for text, sentence in pairs)
+
+
+def _texts_in(item: object) -> Iterator[str]:
+    for part in item if isinstance(item, (list, tuple)) else ():
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _texts_in(part)
+
+
 def tokens_beyond(pipeline: Pipeline, item: object, limit: int, error: Exception) -> int | None:
     """Find out whether a pipeline failed since a text is too long.
 

@@ -52,11 +52,12 @@ class Tokenizer(Protocol):
     def eos_token_id(self) -> int | list[int] | None:
         """Id of the token that ends a text."""
 
-    def __call__(self, text: str, /) -> Mapping[str, Sequence[int]]:
+    def __call__(self, text: str, text_pair: str | None = None, /) -> Mapping[str, Sequence[int]]:
         """Turn a text into tokens.
 
         Args:
             text: The text.
+            text_pair: A text that the model reads after it.
 
         Returns:
             `input_ids`, special tokens included, and others.

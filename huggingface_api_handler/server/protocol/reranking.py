@@ -32,6 +32,7 @@ class RerankRequest:
         top_n: How many of them are wanted.
         with_texts: The response repeats the texts.
         as_list: Answer in the form of Text Embeddings Inference.
+        truncate: Cut texts that are too long, in place of refusing them.
         ignored: Names of fields that are not known.
     """
 
@@ -41,6 +42,7 @@ class RerankRequest:
     top_n: int
     with_texts: bool
     as_list: bool
+    truncate: bool
     ignored: Sequence[str]
 
 
@@ -57,13 +59,13 @@ def parse_rerank_request(raw: bytes) -> RerankRequest:
         HTTPError: 400 for another form, 413 for more than 1,000 texts.
     """
     content = parse_object(raw, "query", "documents")
-    fields, ignored = split_known(content, _FIELDS)
+    as_list = content.get("texts") is not None
+    fields, ignored = split_known(content, (*_FIELDS, "truncate") if as_list else _FIELDS)
     query, documents, texts = fields.get("query"), fields.get("documents"), fields.get("texts")
     if not isinstance(query, str):
         raise invalid_field("query", f"expected a string, got {json_type_name(query)}")
     if (documents is None) == (texts is None):
         raise invalid_field("documents", "expected a list of texts as `documents`, or as `texts`, and not both")
-    as_list = texts is not None
     candidates = _parse_texts("texts", texts) if as_list else _parse_texts("documents", documents)
     return RerankRequest(
         model=read_model(fields),
@@ -72,6 +74,7 @@ def parse_rerank_request(raw: bytes) -> RerankRequest:
         top_n=min(get_positive_int(fields, "top_n") or len(candidates), len(candidates)),
         with_texts=get_bool(fields, "return_text" if as_list else "return_documents", False),
         as_list=as_list,
+        truncate=get_bool(fields, "truncate", True),
         ignored=ignored,
     )
 

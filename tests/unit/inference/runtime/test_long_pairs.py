@@ -25,7 +25,8 @@ class Pairs:
     def reply(self, body: Any, _headers: Any, _path: str) -> Reply:
         inputs = body["inputs"]
         is_ranking = "query" in inputs
-        first, others = (inputs["query"], inputs["texts"]) if is_ranking else tuple(inputs.values())
+        names = ("query", "texts") if is_ranking else ("source_sentence", "sentences")
+        first, others = (inputs[name] for name in names)
         for other in others:
             count = tokens(first) + tokens(other) if is_ranking else max(tokens(first), tokens(other))
             if count > LIMIT:

@@ -81,11 +81,23 @@ def test_an_image_that_is_too_large_is_no_text_that_is_too_long(service: Service
     assert TASKS[using["task"]].long_text_advice not in reason
 
 
-def test_a_task_with_parts_or_without_a_text_has_no_such_advice(service: Service) -> None:
+def test_a_task_without_a_text_has_no_such_advice(service: Service) -> None:
     service.answer = lambda *_: TOO_LONG
-    for using in (
-        {"task": "text-classification", "column": "text"},
-        {"task": "image-classification", "column": "image"},
-    ):
-        (reason,) = answers(service, using, on_error="null", long_text="error")["prediction_error"]
-        assert reason.endswith("812 tokens")
+    using = {"task": "image-classification", "column": "image"}
+    (reason,) = answers(service, using, on_error="null", long_text="error")["prediction_error"]
+    assert reason.endswith("812 tokens")
+
+
+@pytest.mark.parametrize(
+    ("using", "becomes"),
+    [
+        ({"task": "text-classification", "column": "text"}, "asked in parts"),
+        ({"task": "sentence-similarity", "column": "text", "column2": "masked"}, "cut to what the model reads"),
+    ],
+)
+def test_a_text_that_must_not_be_cut_says_what_would_become_of_it(
+    service: Service, using: dict[str, Any], becomes: str
+) -> None:
+    service.answer = lambda *_: TOO_LONG
+    (reason,) = answers(service, using, on_error="null", long_text="error")["prediction_error"]
+    assert reason.endswith(f"812 tokens. Leave long_text = 'error' out, and it is {becomes}")

@@ -272,6 +272,30 @@ def test_a_text_and_a_list_that_looks_like_it_are_two_inputs(tmp_path: Path) -> 
     assert len(keys) == 7
 
 
+class OneSecret(SqliteAnswers):
+    """A table whose keys can be foretold."""
+
+    def __init__(self) -> None:
+        pass
+
+    def secret(self) -> bytes:
+        return b"s" * 32
+
+
+def key_of(**using: Any) -> str:
+    model = model_settings({"task": "feature-extraction", "model": "m", "column": "t", "target": "y", **using})
+    return ResponseCache(OneSecret(), "scope", "http://here", model, 1.0, read=False).key("a text").hex()
+
+
+def test_the_keys_of_models_whose_servers_may_cut_are_what_they_were() -> None:
+    """Else nobody would find what was stored by an earlier version."""
+    assert {key_of(long_text=way) for way in ("auto", "chunk", "truncate")} == {"d02d5d3a6830343cca949fa9f3545513"}
+    assert key_of(task="chat-completion", long_text="error") == "f6dc6a2f375d2c11c9eacfbe770c4704"
+    told = key_of(truncate=False)
+    assert key_of(truncate=False, long_text="error") == told, "the server was told not to cut before, too"
+    assert len({key_of(), key_of(long_text="error"), told}) == 3
+
+
 def new_cache(store: Store, ttl: float = 100.0) -> ResponseCache:
     return ResponseCache(SqliteAnswers(store), "scope", "http://here", model_settings(SENTIMENT), ttl, read=True)
 

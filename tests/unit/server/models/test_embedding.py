@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -36,6 +37,57 @@ def test_normalize_and_truncate_are_honoured_in_both_places(client: TestClient) 
     assert left != right and len(right) == 384
     refused = client.post(MINILM, json={"inputs": long, "parameters": {"truncate": False}})
     assert refused.status_code == 413 and "Given: 302" in refused.json()["error"]
+
+
+LONG = "word " * 300
+SIMILARITY = f"{MINILM}/pipeline/sentence-similarity"
+
+
+def too_long(response: Any) -> bool:
+    told = "Input validation error: `inputs` must have less than 256 tokens. Given: 302"
+    return bool(response.status_code == 413 and response.json() == {"error": told, "error_type": "Validation"})
+
+
+@pytest.mark.parametrize(("source", "sentences"), [("a dog", ["a cat", LONG]), (LONG, ["a cat", "a dog"])])
+def test_similarity_refuses_what_it_must_not_cut(client: TestClient, source: str, sentences: list[str]) -> None:
+    inputs = {"source_sentence": source, "sentences": sentences}
+    cut = ask(client, SIMILARITY, inputs)
+    assert len(cut) == 2 and ask(client, SIMILARITY, inputs, truncate=True) == cut
+    assert too_long(client.post(SIMILARITY, json={"inputs": inputs, "parameters": {"truncate": False}}))
+    short = {"source_sentence": "a dog", "sentences": ["a cat"]}
+    assert ask(client, SIMILARITY, short, truncate=False) == ask(client, SIMILARITY, short)
+    unknown = client.post(SIMILARITY, json={"inputs": short, "parameters": {"truncation": False}})
+    assert unknown.status_code == 400 and "it has: truncate" in str(unknown.json())
+
+
+def test_rerank_refuses_what_it_must_not_cut(client: TestClient) -> None:
+    body = {"query": "a dog", "texts": ["a cat", LONG], "model": "local/minilm-l6-v2-int8"}
+    cut = client.post("/rerank", json=body)
+    assert cut.status_code == 200 and client.post("/rerank", json={**body, "truncate": True}).json() == cut.json()
+    assert too_long(client.post("/rerank", json={**body, "truncate": False}))
+    short = client.post("/rerank", json={**body, "texts": ["a cat"], "truncate": False})
+    assert short.status_code == 200 and "x-warning" not in short.headers
+    of_others = client.post("/rerank", json={"query": "a dog", "documents": [LONG], "truncate": False})
+    assert of_others.status_code == 200 and "truncate" in of_others.headers["x-warning"]
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [("local/sentiment", {}), ("local/zero-shot-minilm", {"candidate_labels": ["animals", "cars"]})],
+)
+def test_what_is_made_of_a_vector_refuses_what_it_must_not_cut(
+    client: TestClient, model: str, parameters: dict[str, Any]
+) -> None:
+    path = f"/models/{model}"
+    assert len(ask(client, path, ["a dog", LONG], **parameters)) == 2
+    assert too_long(client.post(path, json={"inputs": ["a dog", LONG], "parameters": parameters, "truncate": False}))
+    assert ask(client, path, ["a dog"], **parameters, truncate=False) == ask(client, path, ["a dog"], **parameters)
+
+
+def test_a_long_label_is_not_cut_either(client: TestClient) -> None:
+    body = {"inputs": "a dog", "parameters": {"candidate_labels": ["cars", LONG]}, "truncate": False}
+    refused = client.post("/models/local/zero-shot-minilm", json=body)
+    assert refused.status_code == 413 and "must have less than 256 tokens" in refused.json()["error"]
 
 
 def test_similarity_gives_a_number_for_each_sentence(client: TestClient) -> None:
