@@ -169,6 +169,12 @@ class _Part:
             open_inputs = np.flatnonzero(~models.stored(self._table))
             if is_worth(self._table.counts[open_inputs], models.cascade):
                 self._certify(open_inputs)
+            elif len(open_inputs):
+                logger.info(
+                    "cascade: %d inputs are too few to save any, so all are asked of %s",
+                    len(open_inputs),
+                    models.query.model.model,
+                )
         self._ask(np.flatnonzero(~self.by_proxy & ~self._is_asked()))
 
     def _use(self, found: StoredCertificate) -> bool:
