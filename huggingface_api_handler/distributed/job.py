@@ -96,8 +96,8 @@ def _with_promise_of_each(settings: Settings, parts: int | None) -> Settings:
         return settings
     if parts is None:
         logger.warning(
-            "cascade: nobody says beforehand in how many parts this table is asked, so confidence = %g is of each part. "
-            "For it to be of all together, give cascade the confidence 1 - %.4g / parts",
+            "cascade: in how many parts this table is asked is not known beforehand, so confidence = %g is of each. "
+            "For it to hold for all together, give cascade a confidence of 1 - %.4g / parts",
             cascade.confidence,
             1 - cascade.confidence,
         )

@@ -26,7 +26,7 @@ from ..runtime.results import Results
 from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints, Mask
 from .dry_run import dry_run
-from .input_table import InputTable
+from .input_table import InputTable, parts_of
 from .models import Models
 from .rounds import Cascade
 from .savings import delta, is_worth
@@ -73,7 +73,7 @@ def predict_frames(
         return
     models, tally = Models(query, progress, cancel), FailureTally(min_failures)
     try:
-        for part in _parts(frames):
+        for part in parts_of(frames):
             yield from _predict_part(part, models, tally)
             if models.is_cancelled:
                 break
@@ -85,18 +85,6 @@ def predict_frames(
                 raise error
     finally:
         models.close()
-
-
-def _parts(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
-    part: list[pd.DataFrame] = []
-    for frame in frames:
-        if frame is not None:
-            part.append(frame)
-        elif part:
-            yield part
-            part = []
-    if part:
-        yield part
 
 
 def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: FailureTally) -> Iterator[pd.DataFrame]:
