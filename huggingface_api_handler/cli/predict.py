@@ -235,8 +235,8 @@ def _receipt(job: Job, outcome: Outcome, seconds: float) -> list[str]:
         lines.append(f"{outcome.rows:,} of {job.source.rows:,} rows are done. {_HOW_TO_GO_ON}")
     if outcome.usage is not None:
         lines.append(_used(outcome.usage))
-        if outcome.usage.cascade is not None:
-            lines.append(_certified(outcome.usage.cascade))
+        if outcome.usage.cascade is not None and outcome.is_written:
+            lines.append(_certified(job, outcome.usage.cascade))
     return lines
 
 
@@ -253,14 +253,18 @@ def _used(usage: Usage) -> str:
     return ", ".join(parts)
 
 
-def _certified(cascade: CascadeUsage) -> str:
+def _certified(job: Job, cascade: CascadeUsage) -> str:
     """What the small model of a cascade answered, and in how many parts that was certified."""
-    said = f"  cascade: {cascade.proxy} answers {cascade.proxy_rows:,} of {cascade.rows:,} rows"
-    if cascade.parts:
-        whole = f"{cascade.parts:,} {'part' if cascade.parts == 1 else 'parts'}"
-        said += f", certified in {whole} with a confidence of {cascade.confidence:.6g}{' each' * (cascade.parts > 1)}"
-    if cascade.straight_parts:  # too small to save any, or of which it answered nothing
-        said += f"; parts that the large model answered alone: {cascade.straight_parts:,}"
+    from ..runners.parquet.output import rows_answered_by
+
+    # Not of the usage, which counts rows and parts again that an earlier run began.
+    by_proxy, straight = rows_answered_by(job, cascade.proxy), min(cascade.straight_parts, len(job.units))
+    said = f"  cascade: {cascade.proxy} answers {by_proxy:,} of {job.source.rows:,} rows"
+    if certified := len(job.units) - straight:
+        parts = f"{certified:,} {'part' if certified == 1 else 'parts'}"
+        said += f", certified in {parts} with a confidence of {cascade.confidence:.6g}{' each' * (certified > 1)}"
+    if straight:  # too small to save any, or of which it answered nothing
+        said += f"; parts that the large model answered alone: {straight:,}"
     return said
 
 

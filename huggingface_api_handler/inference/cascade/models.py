@@ -242,18 +242,18 @@ class Models:
         if not usage.answered and refused is not None and self.proxy_settings.on_error is None:
             raise self._useless(refused)
 
-    def count(self, table: InputTable, by_proxy: Mask, threshold: float | None, *, was_certified: bool) -> None:
+    def count(self, table: InputTable, by_proxy: Mask, threshold: float | None, *, was_certified: bool | None) -> None:
         """Count a part that is done.
 
         Args:
             table: Its inputs.
             by_proxy: Which of them show the proxy's answer.
             threshold: The least score of these.
-            was_certified: Whether the proxy was asked.
+            was_certified: Whether the proxy was asked; None where the query ended while it was.
         """
         counts = self._counts
-        counts.parts += was_certified
-        counts.straight_parts += not was_certified
+        counts.parts += was_certified is True
+        counts.straight_parts += was_certified is False
         counts.threshold = threshold
         counts.rows += int(table.counts.sum())
         counts.proxy_rows += int(table.counts[by_proxy].sum())

@@ -136,7 +136,8 @@ class _Part:
         shown: What each input shows.
         by_proxy: Which of them show the proxy's answer.
         threshold: The least score of these; None where there are none.
-        was_certified: Whether a part of the proxy's answers could be certified at all.
+        was_certified: Whether a part of the proxy's answers could be certified at all; None where the query ended
+            before that was found out.
     """
 
     def __init__(self, table: InputTable, models: Models) -> None:
@@ -144,7 +145,7 @@ class _Part:
         self.shown = Results(len(table))
         self.by_proxy: Mask = np.zeros(len(table), dtype=bool)
         self.threshold: float | None = None
-        self.was_certified = False
+        self.was_certified: bool | None = False
         self._certificates = StoredCertificates(models.query, table)
 
     def answer(self) -> None:
@@ -188,6 +189,7 @@ class _Part:
         logger.info("cascade: %s is asked about %d inputs", self._models.proxy_name, len(open_inputs))
         scored = self._score(open_inputs, guesses)
         if scored is None:
+            self.was_certified = None
             logger.warning(
                 "cascade: %s was not asked about all inputs before it ended, so none of its answers is shown. What may "
                 "still be sent goes to %s",

@@ -120,6 +120,21 @@ def test_units_without_a_certificate_are_told(
     assert not models.asked["small"]
 
 
+def test_one_budget_bounds_both_models_of_all_processes(
+    command: Command, models: AgreeingModels, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command.arguments("--workers=2", "--using=max_requests=900")) == 1
+    assert "max_requests = 900 was reached" in capsys.readouterr().err
+    assert 800 < len(service.asked) <= 900
+    assert models.asked["small"] and models.asked["large"]
+    assert cli.main(command.arguments("--workers=2")) == 0  # the same job, with another budget
+    out = pq.read_table(command.out)
+    assert share_right(out) >= 0.9
+    by_small = out["mood_model"].to_pylist().count("small")
+    assert f"small answers {by_small} of 1,200 rows, certified in 3 parts with" in capsys.readouterr().err
+    assert all(set(asked.values()) == {1} for asked in models.asked.values())
+
+
 def test_a_key_of_the_small_models_engine_is_no_argument(
     command: Command, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
