@@ -14,7 +14,7 @@ from ..runtime import dry_run as one_model
 from ..runtime.context import Query
 from ..runtime.cost_estimate import cost_of
 from ..runtime.dry_run import Counted
-from .input_table import InputTable, parts_of
+from .input_table import InputTable, split_at_none
 from .models import proxy_query
 from .savings import first_look, is_worth
 
@@ -35,7 +35,7 @@ def count_all(frames: Iterable[pd.DataFrame | None], query: Query) -> tuple[Coun
     large, small = Counted(), Counted()
     of_proxy: Query | None = None
     fewest = parts = small_parts = 0
-    for part in parts_of(frames):
+    for part in split_at_none(frames):
         of_large, _ = one_model.count_all(part, query)
         large.add(of_large)
         counts = InputTable(part, query.model).counts

@@ -126,7 +126,7 @@ class InputTable:
             yield each.numbers + length
 
 
-def parts_of(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
+def split_at_none(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
     """Tables that are certified together.
 
     Args:

@@ -26,7 +26,7 @@ from ..runtime.results import Results
 from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints, Mask
 from .dry_run import dry_run
-from .input_table import InputTable, parts_of
+from .input_table import InputTable, split_at_none
 from .models import Models
 from .rounds import Cascade
 from .savings import delta, is_worth
@@ -73,7 +73,7 @@ def predict_frames(
         return
     models, tally = Models(query, progress, cancel), FailureTally(min_failures)
     try:
-        for part in parts_of(frames):
+        for part in split_at_none(frames):
             yield from _predict_part(part, models, tally)
             if models.is_cancelled:
                 break
