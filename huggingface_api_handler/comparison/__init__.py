@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..config.normalize import Using
+from ..inference.runtime.progress import ModelProgress
 from ..inference.runtime.session import Session
 from .candidates import GivenModel
-from .comparison import Comparison, Progress
+from .comparison import Comparison
 from .labels import GivenLabels
 
 
@@ -35,7 +36,7 @@ def compare(
     using: Using | None = None,
     engine: Using | None = None,
     session: Session | None = None,
-    progress: Progress | None = None,
+    progress: ModelProgress | None = None,
 ) -> pd.DataFrame:
     """Ask several models about the same sample of a table, and measure how good, how dear and how fast they are.
 
@@ -60,7 +61,8 @@ def compare(
         using: More arguments for all models.
         engine: As for ``inference.predict``.
         session: As for ``inference.predict``.
-        progress: Is called with a model's name, how many of its inputs are done, and how many there are.
+        progress: Is called with a model's name, how many of its inputs are done, and how many there are; and with
+            ``phase`` as for ``inference.predict``.
 
     Returns:
         A row for each model.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 
 import pandas as pd
@@ -14,15 +15,13 @@ from ..inference import Settings, predict_tables
 from ..inference.cascade.dry_run import count_all
 from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
+from ..inference.runtime.progress import ModelProgress
 from ..inference.runtime.session import Session, default_session
 from ..redaction import preview
 from .candidates import Candidate, GivenModel, candidates
 from .labels import GivenLabels, Labels
 from .measures import FIGURES, Said, measure, pairwise
 from .sample import draw, usable_rows
-
-Progress = Callable[[str, int, int], None]
-"""Is called with a model's name, how many of its inputs are done, and how many there are."""
 
 Finished = Callable[[str, "Said"], None]
 """Is called when a model is done, with its name and what it said."""
@@ -174,7 +173,7 @@ class Comparison:
                 found.append(ModelEstimate(each.name, *counts, cost.usd))
         return found
 
-    def run(self, progress: Progress | None = None, finished: Finished | None = None) -> pd.DataFrame:
+    def run(self, progress: ModelProgress | None = None, finished: Finished | None = None) -> pd.DataFrame:
         """Ask one model after another, so that each has the time and the service for itself, and measure them.
 
         Args:
@@ -206,7 +205,7 @@ class Comparison:
         model = settings.model.model_copy(update={"dry_run": dry_run})
         return Query.of(model, settings.engine, self.session, settings.scope)
 
-    def _ask(self, candidate: Candidate, progress: Progress | None) -> Said:
+    def _ask(self, candidate: Candidate, progress: ModelProgress | None) -> Said:
         """Ask one model; why it fails is said instead."""
         rows, settings = len(self.sample), candidate.settings
         task = None if settings is None else settings.model.task
@@ -214,15 +213,10 @@ class Comparison:
         if settings is None:
             return nothing
 
-        def show(done: int, total: int) -> None:
-            """Say whose inputs they are."""
-            if progress is not None:
-                progress(candidate.name, done, total)
-
-        query = None
+        query, report = None, None if progress is None else partial(progress, candidate.name)
         try:
             query = self._query(settings)
-            (out,) = predict_tables([self.sample], query, show)
+            (out,) = predict_tables([self.sample], query, report)
         except HuggingFaceAPIError as error:
             return replace(nothing, problem=str(error), usage={} if query is None else query.usage.as_dict())
         answered = [error is None or error != error for error in out[f"{settings.model.target}_error"]]

@@ -26,7 +26,8 @@ from .cascade.run import predict_frames
 from .runtime.columns import column_types
 from .runtime.context import Query
 from .runtime.frames import open_frame
-from .runtime.query_run import Cancel, Progress
+from .runtime.progress import Phase, Progress, show_in_bar
+from .runtime.query_run import Cancel
 from .runtime.session import ConcurrencyLimiter, Session
 from .storage.scope import NamedScope, Scope
 from .telemetry.hooks import InferenceHook
@@ -54,7 +55,8 @@ def predict(
         engine: what CREATE ML_ENGINE ... USING takes, and ``name``, under which requests are counted and answers
             are stored (by default the endpoint). Another key of the same name finds no answers.
         session: the connections, stores and routes to use; None for those of the process.
-        progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar.
+        progress: is called with (inputs done, inputs in all) about ten times a second, or True for a bar. Of a cascade
+            a function that has a parameter ``phase`` is told the ``Phase`` too; it is None without a cascade.
         cancel: an event such as ``threading.Event``; once it is set, the query ends with what it has.
         hooks: objects of subclasses of ``telemetry.hooks.InferenceHook``, which are told of the query and its requests.
 
@@ -245,8 +247,6 @@ def predict_tables(
     with _progress(progress) as shown:
         for out in predict_frames(opened(), query, progress=shown, cancel=cancel, min_failures=min_failures):
             yield ways_back.pop(0)(out)
-        if progress is True and shown is not None:
-            shown(query.usage.distinct, query.usage.distinct)
 
 
 @contextmanager
@@ -259,11 +259,10 @@ def _progress(progress: Progress | bool | None) -> Iterator[Progress | None]:
 
     with tqdm(total=None, unit="input") as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def show(done: int, total: int, phase: Phase | None) -> None:
+            show_in_bar(bar, "", done, total, phase)
 
         yield show
 
 
-__all__ = ["ConcurrencyLimiter", "InferenceHook", "Session", "output_schema", "predict", "predict_batches"]
+__all__ = ["ConcurrencyLimiter", "InferenceHook", "Phase", "Session", "output_schema", "predict", "predict_batches"]

@@ -9,7 +9,8 @@ import pandas as pd
 from ..config.settings import EngineSettings, ModelSettings
 from .cascade.run import predict_frames
 from .runtime.context import Query
-from .runtime.query_run import Cancel, Progress
+from .runtime.progress import Progress
+from .runtime.query_run import Cancel
 from .runtime.session import Session
 from .storage.scope import Scope
 from .telemetry.hooks import InferenceHook
@@ -34,7 +35,7 @@ def predict_frame(
         model: the checked arguments of CREATE MODEL and SELECT.
         engine: the checked arguments of CREATE ML_ENGINE.
         session: the connections, stores and routes to use; None for those of the process.
-        progress: is called about ten times a second.
+        progress: as for ``predict``.
         cancel: ends the query once it is set, with what it has.
         scope: whose stored answers may be used, and whose usage this query's is counted with.
         hooks: who is told of the query, beside the hooks that are registered. Not of a dry run.

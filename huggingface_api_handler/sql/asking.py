@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 
 import pandas as pd
 
 from ..inference.cascade.run import predict_frames
 from ..inference.pricing.spending import Range
 from ..inference.runtime.context import Query
-from ..inference.runtime.query_run import Progress
+from ..inference.runtime.progress import ModelProgress, Progress
 from ..inference.runtime.session import Session
 from .model_joins import JoinedModel
 
@@ -26,7 +27,7 @@ class Stream:
 
         Args:
             query: What is asked.
-            progress: Is called with the inputs that are done, and those that are known.
+            progress: As for ``predict_frames``.
         """
         self.query = query
         self._waiting: deque[Iterator[pd.DataFrame]] = deque()
@@ -80,12 +81,12 @@ class Stream:
 class Asker:
     """Asks the models of one statement."""
 
-    def __init__(self, session: Session, progress: Callable[[str, int, int], None] | None) -> None:
+    def __init__(self, session: Session, progress: ModelProgress | None) -> None:
         """Begin without queries.
 
         Args:
             session: The connections, stores and routes that are used.
-            progress: Is called with a model's name, its inputs that are done, and those that are known.
+            progress: As for ``predict_frames``, with a model's name before.
         """
         self._session, self._progress = session, progress
         self._streams: dict[JoinedModel, Stream] = {}
@@ -130,15 +131,6 @@ class Asker:
 
     def _stream(self, model: JoinedModel) -> Stream:
         if model not in self._streams:
-            self._streams[model] = Stream(model.query(self._session), self._told(model.name))
+            progress = None if self._progress is None else partial(self._progress, model.name)
+            self._streams[model] = Stream(model.query(self._session), progress)
         return self._streams[model]
-
-    def _told(self, name: str) -> Progress | None:
-        progress = self._progress
-        if progress is None:
-            return None
-
-        def tell(done: int, total: int) -> None:
-            progress(name, done, total)
-
-        return tell

@@ -26,10 +26,10 @@ from .views import refuse_model_name
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from ..inference.runtime.progress import ModelProgress
     from ..inference.runtime.session import Session
     from .local_server import LocalServer
 
-Progress = Callable[[str, int, int], None]
 Confirm = Callable[[Any], bool]
 
 _NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
@@ -44,7 +44,7 @@ class Connection:
         duckdb: DuckDB's connection.
         catalog: the engines, models and views of the file.
         trust: which of them this user made.
-        progress: is called with (model, inputs done, inputs in all).
+        progress: see ``connect``.
         confirm: is asked with an estimate before a model is; False ends the statement.
         keys: the keys that were given with engines, by the id of the engine. They are nowhere else.
     """
@@ -55,7 +55,7 @@ class Connection:
         *,
         trust: bool = False,
         read_only: bool = False,
-        progress: Progress | None = None,
+        progress: ModelProgress | None = None,
         confirm: Confirm | None = None,
         session: Session | None = None,
     ) -> None:
@@ -335,7 +335,7 @@ def connect(
     *,
     trust: bool = False,
     read_only: bool = False,
-    progress: Progress | None = None,
+    progress: ModelProgress | None = None,
     confirm: Confirm | None = None,
     session: Session | None = None,
 ) -> Connection:
@@ -346,7 +346,8 @@ def connect(
         trust: whether engines that somebody else made in this file may use the keys and folders of this machine from
             now on. Look at them first: SELECT * FROM huggingface.engines.
         read_only: whether nothing may be written to the file.
-        progress: is called with (model, inputs done, inputs in all) about ten times a second.
+        progress: is called with (model, inputs done, inputs in all) about ten times a second, and with ``phase`` as for
+            ``inference.predict``.
         confirm: is asked with an estimate before a model is; False ends the statement.
         session: the connections, stores and routes to use; None for those of the process.
 

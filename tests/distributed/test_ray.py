@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,20 +243,15 @@ def test_what_fails_every_row_fails_the_job_and_is_in_the_usage(sentiment: Senti
 
 
 def test_a_block_that_fails_every_row_fails_the_job_while_its_actor_is_at_the_next(sentiment: Sentiment) -> None:
-    is_over = threading.Event()
-
     async def hold(count: int) -> None:
-        while count > 1 and not is_over.is_set():
-            await asyncio.sleep(0.01)
+        if count > 1:
+            await asyncio.sleep(HELD_S)  # longer than the actor lives
 
     sentiment.status, sentiment.on_input = 401, hold
     total = JobUsage()
-    try:
-        with pytest.raises(Exception, match="401"):
-            predict(dataset(4), USING, sentiment.engine, concurrency=1, usage=total).take_all()
-        assert total.as_dict()["requests"] == 1  # the block that was done; Ray kills the actor at the next
-    finally:
-        is_over.set()
+    with pytest.raises(Exception, match="401"):
+        predict(dataset(4), USING, sentiment.engine, concurrency=1, usage=total).take_all()
+    assert total.as_dict()["requests"] == 1  # the block that was done; Ray kills the actor at the next
 
 
 def test_a_killed_actor_loses_no_row_and_doubles_none_and_what_is_stored_is_not_asked_again(

@@ -64,7 +64,8 @@ def test_most_rows_are_asked_of_the_other_engine_with_its_own_key(
     assert len(rows) == ROWS
     assert share_right(rows) >= 0.9
     by = Counter(row[2] for row in rows)
-    assert by["small"] > ROWS / 4 and by["large"] == len(far.asked["large"])
+    assert by["small"] > ROWS / 10  # 265 as a rule, and 167 in the worst of 3,000 draws
+    assert by["large"] == len(far.asked["large"])
     assert set(close.asked["small"]) == set(range(ROWS))
     assert not far.asked["small"] and not close.asked["large"]
     assert {headers.get("authorization") for headers in service.headers} == {f"Bearer {FAR_KEY}"}

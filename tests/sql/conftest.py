@@ -13,6 +13,7 @@ import pytest
 
 from huggingface_api_handler.config.credentials import KEY_VARIABLES
 from tests.conftest import Service
+from tests.support.fixed_draws import fix_draws
 from tests.support.page_runner import write_summary
 
 LEAST_DUCKDB = 2
@@ -49,6 +50,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 Make = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a cascade draw the same inputs in each run."""
+    fix_draws(monkeypatch)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
+from huggingface_api_handler.cli.sql import watch as watch_module
+from huggingface_api_handler.cli.sql.watch import Watch
 from huggingface_api_handler.errors import InputError
+from huggingface_api_handler.inference import Phase
 from tests.conftest import Service
 from tests.support.agreeing_models import AgreeingModels
 
@@ -157,3 +162,44 @@ def test_an_engine_that_was_dropped_is_told_of(two: Any) -> None:
     two.sql("DROP ML_ENGINE near")
     with pytest.raises(InputError, match="near"):
         two.sql("SELECT m.mood FROM t JOIN mood AS m")
+
+
+def test_a_progress_function_is_told_the_model_and_its_phase(two: Any) -> None:
+    seen: list[tuple[str, int, int, str]] = []
+
+    def progress(model: str, done: int, total: int, *, phase: Phase | None) -> None:
+        assert phase is not None
+        seen.append((model, done, total, phase.name))
+
+    two.progress = progress
+    two.sql("SELECT count(m.mood) FROM t JOIN mood AS m").fetchall()
+    assert {model for model, *_ in seen} == {"mood"}
+    names = list(dict.fromkeys(name for *_, name in seen))
+    assert names == ["small model reads", "large model checks", "large model answers the rest"]
+    assert seen[-1][1] == seen[-1][2] > ROWS
+
+
+def test_the_bar_of_the_shell_names_the_phase_and_never_goes_back(
+    two: Any, models: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_BAR_DELAY_S", 0.001)
+    monkeypatch.setenv("COLUMNS", "100")
+    watch = Watch(has_bars=True)
+    two.progress = watch.progress
+    models[0].on_large = lambda: time.sleep(0.02)
+    guess = models[1].guess
+
+    def slow_guess(number: int) -> Any:
+        time.sleep(0.0005)
+        return guess(number)
+
+    monkeypatch.setattr(models[1], "guess", slow_guess)
+    two.sql("SELECT count(m.mood) FROM t JOIN mood AS m").fetchall()
+    lines = [line for line in capsys.readouterr().err.split("\r") if line.strip()]
+    watch.clear()
+    assert re.match(r"  mood, small model reads: [\d,]+ of 1,500  [ \d]\d%\|", lines[0])
+    assert any(re.match(r"  mood, large model checks: \d+ of at most [\d,]+  \d\d%\|", line) for line in lines)
+    assert any(re.match(r"  mood, large model answers the rest: (\d+) of \d+  \d\d%\|", line) for line in lines)
+    shares = [int(line.partition("%|")[0].split()[-1]) for line in lines]
+    assert shares == sorted(shares)
+    assert max(map(len, lines)) <= 97

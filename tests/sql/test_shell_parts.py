@@ -18,6 +18,7 @@ from huggingface_api_handler.cli.sql.usage import usage_lines, what_is_kept
 from huggingface_api_handler.cli.sql.watch import Watch
 from huggingface_api_handler.config.reference import settings_arguments
 from huggingface_api_handler.config.settings import EngineSettings
+from huggingface_api_handler.inference.runtime.progress import Phase
 from huggingface_api_handler.inference.telemetry.usage import Usage
 
 
@@ -279,6 +280,23 @@ def test_an_interrupted_statement_says_what_is_kept() -> None:
         assert "40 of 1,000 inputs were answered. They are kept" in watch.interrupted_line()
         watch.begin()
         assert watch.interrupted_line() == "Interrupted."
+    finally:
+        watch.close()
+
+
+def test_an_interrupted_cascade_says_in_which_phase() -> None:
+    watch = Watch(has_bars=False)
+    watch.attach()
+    try:
+        watch.progress("topic", 1062, 2000, phase=Phase("large model checks", 62, 312, 1.0, is_most=True))
+        assert watch.interrupted_line() == (
+            "Interrupted. topic, large model checks: 62 of at most 312 inputs. They are kept: the same statement asks "
+            "only for the rest."
+        )
+        watch.progress("mood", 40, 1000)
+        assert watch.interrupted_line().startswith(
+            "Interrupted. 40 of 1,000 inputs were answered. topic, large model checks: 62 of at most 312 inputs. They"
+        )
     finally:
         watch.close()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ...inference.runtime.context import Query
+    from ...inference.runtime.progress import Phase
     from .usage import UsageHook
 
 _BAR_DELAY_S = 0.5
@@ -35,10 +36,12 @@ class Seen(NamedTuple):
     Attributes:
         done: Inputs that are done.
         total: All of them that are known.
+        phase: Of a cascade; None without one.
     """
 
     done: int
     total: int
+    phase: Phase | None
 
 
 class Watch:
@@ -73,15 +76,16 @@ class Watch:
             self._hook = UsageHook()
             hooks.register(self._hook)
 
-    def progress(self, model: str, done: int, total: int) -> None:
+    def progress(self, model: str, done: int, total: int, phase: Phase | None = None) -> None:
         """Show how far a model is. Is called on any thread.
 
         Args:
             model: Its name.
             done: Inputs that are done.
             total: All of them that are known.
+            phase: Of a cascade; None without one.
         """
-        self._seen[model] = Seen(done, total)
+        self._seen[model] = Seen(done, total, phase)
         if not self._has_bars or self._is_over:
             return
         if model not in self._bars:
@@ -96,9 +100,9 @@ class Watch:
                 delay=_BAR_DELAY_S,
                 ncols=min(shutil.get_terminal_size().columns - len(_ECHO), _MAX_BAR_CHARS),
             )
-        bar = self._bars[model]
-        bar.total = total
-        bar.update(done - bar.n)
+        from ...inference.runtime.progress import show_in_bar
+
+        show_in_bar(self._bars[model], f"  {model}", done, total, phase)
 
     def clear(self) -> None:
         """Take the bars away. What a query that was given up still tells makes no new ones."""
@@ -128,13 +132,15 @@ class Watch:
         Returns:
             A line.
         """
-        done = sum(seen.done for seen in self._seen.values())
-        if not done or self._hook is None:
+        if self._hook is None or not any(seen.done for seen in self._seen.values()):
             return "Interrupted."
         from .usage import what_is_kept
 
-        total = sum(seen.total for seen in self._seen.values())
-        return f"Interrupted. {done:,} of {total:,} inputs were answered. {what_is_kept(self._hook.tasks)}"
+        asked = [seen for seen in self._seen.values() if seen.phase is None]
+        done, total = sum(seen.done for seen in asked), sum(seen.total for seen in asked)
+        said = [f"{done:,} of {total:,} inputs were answered."] if asked else []
+        said += [f"{model}, {seen.phase.text} inputs." for model, seen in self._seen.items() if seen.phase is not None]
+        return f"Interrupted. {' '.join(said)} {what_is_kept(self._hook.tasks)}"
 
     def close(self) -> None:
         """Count no more."""

@@ -37,6 +37,19 @@ _NO_VECTOR = 0.0
 """The score of an input without one, below all others."""
 
 
+def most_labels(inputs: int, stored: int) -> int:
+    """How many inputs the large model may be asked to train a proxy.
+
+    Args:
+        inputs: Distinct inputs without a stored label.
+        stored: Those with one.
+
+    Returns:
+        The most labels that a ``Learner`` wants.
+    """
+    return min(inputs, max(TRIED_LABELS, int(LARGEST_TRAINED_SHARE * (inputs + stored)) - stored))
+
+
 class LearnedProxy(NamedTuple):
     """What the proxy says.
 

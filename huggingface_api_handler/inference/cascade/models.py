@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -23,8 +22,9 @@ from ..runtime.asked_inputs import AskedInputs
 from ..runtime.chunked_text import is_plan
 from ..runtime.context import Query
 from ..runtime.dry_run import find_stored
-from ..runtime.query_run import Cancel, Progress
-from ..runtime.results import Result, Results
+from ..runtime.progress import Progress
+from ..runtime.query_run import Cancel
+from ..runtime.results import Result, Results, is_known
 from ..runtime.usage_record import UsageRecord, usage_so_far
 from ..storage.response_cache import NoResponseCache
 from ..storage.scope import Scope
@@ -32,6 +32,7 @@ from ..telemetry.cascade_usage import CascadeUsage
 from ..telemetry.usage import Usage, UsageValue
 from .draws import Ints, Mask
 from .input_table import InputTable
+from .phases import READS, Phases, Step
 
 _LOOKED_AT_ROWS = 256
 """Of a frame, to find out whether the proxy reads the same kind of data."""
@@ -87,6 +88,7 @@ class Models:
         cascade: What is promised.
         proxy_settings: Of the proxy's model, as its inputs are read.
         proxy_name: The name of the proxy's model.
+        phases: How far they are.
     """
 
     def __init__(self, query: Query, progress: Progress | None, cancel: Cancel | None) -> None:
@@ -94,7 +96,7 @@ class Models:
 
         Args:
             query: Of the large model.
-            progress: Is called with the inputs that are done, and those that are known, of both models.
+            progress: As for ``run.predict_frames``.
             cancel: Ends both.
         """
         if query.model.cascade is None:
@@ -105,7 +107,8 @@ class Models:
         self.proxy_settings: ModelSettings = _proxy_of(query).model
         name = _proxy_of(query).model.model
         self.proxy_name = f"learned from {name}" if self.cascade.is_learned else name
-        self._progress, self._cancel = _Sum(progress) if progress is not None else None, cancel
+        self.phases = Phases(progress)
+        self._cancel = cancel
         self._record = UsageRecord(self.query)
         self._asked_large: AskedInputs | None = None
         self._asked_proxy: AskedInputs | None = None
@@ -158,12 +161,13 @@ class Models:
                 break
         return is_stored
 
-    def ask_large(self, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
+    def ask_large(self, table: InputTable, indexes: Ints, step: Step) -> Iterator[tuple[int, Result]]:
         """Ask the large model.
 
         Args:
             table: The inputs.
             indexes: Of those to ask, rising.
+            step: What for.
 
         Yields:
             Each index with what became of the input.
@@ -171,9 +175,9 @@ class Models:
         if not len(indexes):
             return
         if self._asked_large is None:
-            self._asked_large = self._asked(self.query, self._record, 1)
+            self._asked_large = self._asked(self.query, self._record, is_large=True)
         self._counts.asked_inputs += len(indexes)
-        yield from _ask(self._asked_large, table, indexes, self.settings)
+        yield from self._ask(self._asked_large, table, indexes, self.settings, step)
 
     def check_proxy(self) -> None:
         """Find out whether the proxy's model may be asked, where the large one is asked before it.
@@ -200,19 +204,20 @@ class Models:
             InferenceError: It answers nobody.
         """
         is_whole = True
-        for index, result in self.proxy_results(table, indexes):
+        for index, result in self.proxy_results(table, indexes, READS):
             if isinstance(result, Prediction):
                 guesses.put(index, result)
             elif result is None or result.kind is FailureKind.NOT_SENT:
                 is_whole = False
         return is_whole
 
-    def proxy_results(self, table: InputTable, indexes: Ints) -> Iterator[tuple[int, Result]]:
+    def proxy_results(self, table: InputTable, indexes: Ints, step: Step) -> Iterator[tuple[int, Result]]:
         """What the proxy's model says to inputs.
 
         Args:
             table: The inputs.
             indexes: Of those to ask, rising.
+            step: What for.
 
         Yields:
             Each index with what became of the input.
@@ -224,14 +229,14 @@ class Models:
             return
         query = self._query_of_proxy()
         if self._asked_proxy is None:
-            self._asked_proxy = self._asked(query, UsageRecord(query), 0)
+            self._asked_proxy = self._asked(query, UsageRecord(query), is_large=False)
         self._counts.proxy_asked_inputs += len(indexes)
         usage = query.usage
         usage.rows += len(indexes)
         usage.distinct += len(indexes)
         refused: str | None = None
         try:
-            for index, result in _ask(self._asked_proxy, table, indexes, self.proxy_settings):
+            for index, result in self._ask(self._asked_proxy, table, indexes, self.proxy_settings, step):
                 usage.answered += isinstance(result, Prediction)
                 if result is not None and not isinstance(result, Prediction):
                     usage.errors[result.kind.value] += 1
@@ -294,10 +299,25 @@ class Models:
             counts.proxy_requests, counts.proxy_usd = proxy.requests, proxy.spending.shown(proxy.requests)
         return counts
 
-    def _asked(self, query: Query, record: UsageRecord, part: int) -> AskedInputs:
+    def _asked(self, query: Query, record: UsageRecord, *, is_large: bool) -> AskedInputs:
         """One of the two queries, both of which have the time from the beginning of the large model's."""
-        progress = None if self._progress is None else self._progress.part(part)
-        return AskedInputs(query, record, progress, self._cancel, self._record.started)
+
+        def report(done: int, _total: int) -> None:
+            self.phases.tick(done, is_large=is_large)
+
+        return AskedInputs(query, record, report, self._cancel, self._record.started, self.phases.now)
+
+    def _ask(
+        self, asked: AskedInputs, table: InputTable, indexes: Ints, model: ModelSettings, step: Step
+    ) -> Iterator[tuple[int, Result]]:
+        self.phases.begin(step, len(indexes), asked.count)
+        done = 0
+        try:
+            for index, result in _ask(asked, table, indexes, model):
+                done += is_known(result)
+                yield index, result
+        finally:
+            self.phases.settle(done)
 
     def _query_of_proxy(self) -> Query:
         if self._proxy_query is None:
@@ -368,20 +388,3 @@ def _usd_saved(counts: CascadeUsage, usage: Usage, proxy: Usage | None) -> float
     if asked <= 0 or spent is None or proxy_usd is None or spending.unpriced:
         return None
     return float(spent) / asked * counts.proxy_inputs - float(proxy_usd)
-
-
-class _Sum:
-    """The progress of several queries as one."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._parts: dict[int, tuple[int, int]] = {}
-        self._lock = threading.Lock()
-
-    def part(self, number: int) -> Callable[[int, int], None]:
-        def tell(done: int, total: int) -> None:
-            with self._lock:
-                self._parts[number] = done, total
-                self._progress(*map(sum, zip(*self._parts.values(), strict=True)))
-
-        return tell

@@ -95,6 +95,11 @@ class Cascade:
         self._best = 0
         self._going = inputs > 0
 
+    @property
+    def most(self) -> int:
+        """How many inputs all rounds together may ask about."""
+        return int((self._drawn_at < len(self._looks)).sum())
+
     def next_round(self) -> Ints:
         """The indexes of the inputs to ask next, in no order that means something; none where it does not pay."""
         while self._going:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +22,21 @@ from ..runtime import stream
 from ..runtime.columns import prediction_columns
 from ..runtime.context import Query
 from ..runtime.failure_tally import FailureTally
-from ..runtime.query_run import Cancel, Progress
-from ..runtime.results import Results
+from ..runtime.progress import Progress, with_phase
+from ..runtime.query_run import Cancel
+from ..runtime.results import Results, is_known
 from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints, Mask
 from .dry_run import dry_run
 from .input_table import InputTable, split_at_none
 from .models import Models
+from .phases import ALL, CHECKS, LABELS, REST, Step
 from .rounds import Cascade
 from .savings import delta, is_worth
 from .scoring import Scored, learn, score
 from .stored_certificates import StoredCertificate, StoredCertificates
 
 logger = logging.getLogger(__name__)
-
-_ENDED = (FailureKind.NOT_SENT, FailureKind.FATAL)
-"""Failures of inputs that nothing was found out about: the query ended before them, or the model refuses everybody."""
 
 
 def predict_frames(
@@ -54,7 +54,8 @@ def predict_frames(
     Args:
         frames: As for ``stream.predict_frames``. Those between two None are one part, which is certified for itself.
         query: What is asked, and of which route.
-        progress: Is called about ten times a second. Inputs that both models are asked about count twice.
+        progress: Is called about ten times a second with the inputs that are done and all that are known, and with the
+            phase where it has a parameter ``phase``. Inputs that both models may be asked about count twice.
         cancel: As for ``stream.predict_frames``.
         min_failures: As for ``stream.predict_frames``.
 
@@ -66,7 +67,8 @@ def predict_frames(
         InferenceError: No row was answered, the proxy answers nobody, or a row failed and ``on_error`` is 'raise'.
     """
     if query.model.cascade is None:
-        yield from stream.predict_frames(frames, query, progress=progress, cancel=cancel, min_failures=min_failures)
+        report = None if progress is None else partial(with_phase(progress), phase=None)
+        yield from stream.predict_frames(frames, query, report=report, cancel=cancel, min_failures=min_failures)
         return
     if query.model.dry_run:
         yield from (dry_run(query, frame) for frame in frames if frame is not None)
@@ -151,6 +153,8 @@ class _Part:
     def answer(self) -> None:
         """Ask whoever is to be asked about each input."""
         models, found = self._models, self._certificates.find()
+        phases = models.phases
+        phases.begin_part(len(self._table))
         if found is not None and self._use(found):
             self.was_certified = True
             logger.info("cascade: the certificate of the same query is used again")
@@ -164,7 +168,9 @@ class _Part:
                     len(open_inputs),
                     models.query.model.model,
                 )
-        self._ask(np.flatnonzero(~self.by_proxy & ~self._is_asked()))
+        remaining = np.flatnonzero(~self.by_proxy & ~self._is_asked())
+        self._ask(remaining, REST if phases.has_begun else ALL)
+        phases.end_part()
 
     def _use(self, found: StoredCertificate) -> bool:
         """Show what a stored certificate lets the proxy answer, where it still answers so."""
@@ -182,25 +188,25 @@ class _Part:
         models, table = self._models, self._table
         if not models.cascade.is_learned:
             return score(models, table, open_inputs, guesses)
-        return learn(models, table, open_inputs, guesses, self._seed(open_inputs), self._ask, self.shown)
+        return learn(models, table, open_inputs, guesses, self._seed(open_inputs), self._ask_to_learn, self.shown)
 
     def _certify(self, open_inputs: Ints) -> None:
-        guesses = Results(len(self._table))
-        logger.info("cascade: %s is asked about %d inputs", self._models.proxy_name, len(open_inputs))
+        models, guesses = self._models, Results(len(self._table))
+        logger.info("cascade: %s is asked about %d inputs", models.proxy_name, len(open_inputs))
         scored = self._score(open_inputs, guesses)
         if scored is None:
             self.was_certified = None
             logger.warning(
                 "cascade: %s was not asked about all inputs before it ended, so none of its answers is shown. What may "
                 "still be sent goes to %s",
-                self._models.proxy_name,
-                self._models.query.model.model,
+                models.proxy_name,
+                models.query.model.model,
             )
             return
         self.was_certified = len(scored.inputs) > 0
         inputs = scored.inputs
         counts = self._table.counts[inputs]
-        promised = self._models.cascade
+        promised = models.cascade
         cascade = Cascade(
             scored.scores,
             counts,
@@ -209,9 +215,10 @@ class _Part:
             self._seed(inputs),
             asked_rows=scored.asked_rows,
         )
+        models.phases.expect(CHECKS, cascade.most)
         is_whole = True
         while is_whole and len(chosen := cascade.next_round()):
-            is_whole = self._ask(np.sort(inputs[chosen]))
+            is_whole = self._ask(np.sort(inputs[chosen]), CHECKS)
             if is_whole:
                 cascade.record(np.array([self._agrees(index, guesses) for index in inputs[chosen]], dtype=bool))
         is_proxy = np.zeros(len(self._table), dtype=bool)
@@ -239,16 +246,18 @@ class _Part:
         self.by_proxy |= is_proxy
         self.threshold = None if least == math.inf else least
 
-    def _ask(self, indexes: Ints) -> bool:
+    def _ask_to_learn(self, indexes: Ints) -> bool:
+        return self._ask(indexes, LABELS)
+
+    def _ask(self, indexes: Ints, step: Step) -> bool:
         """Ask the large model. False where the query ended meanwhile, so that some inputs were not sent."""
         is_whole = True
-        for index, result in self._models.ask_large(self._table, indexes):
+        for index, result in self._models.ask_large(self._table, indexes, step):
+            is_whole = is_whole and is_known(result)
             if isinstance(result, Prediction):
                 self.shown.put(index, result)
             else:
-                failure = result or Failure(FailureKind.NOT_SENT, "the query ended before this row")
-                is_whole = is_whole and failure.kind not in _ENDED
-                self.shown.fail(index, failure)
+                self.shown.fail(index, result or Failure(FailureKind.NOT_SENT, "the query ended before this row"))
         return is_whole
 
     def _agrees(self, index: int, guesses: Results) -> bool:
@@ -264,7 +273,7 @@ class _Part:
     def _is_answered(self) -> Mask:
         """Inputs that the large model has answered, or refused for good."""
         is_answered = self._is_asked()
-        is_answered[[index for index, failure in self.shown.failures.items() if failure.kind in _ENDED]] = False
+        is_answered[[index for index, failure in self.shown.failures.items() if not is_known(failure)]] = False
         return is_answered
 
     def _seed(self, inputs: Ints) -> bytes:

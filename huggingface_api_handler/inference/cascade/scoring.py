@@ -13,8 +13,9 @@ from ..runtime.results import Results
 from .answer_codes import AnswerCodes
 from .draws import Floats, Ints
 from .input_table import InputTable
-from .learner import REFUSED, Learner
+from .learner import REFUSED, Learner, most_labels
 from .models import Models
+from .phases import LABELS, VECTORS
 from .vectors import Vectors
 
 Ask = Callable[[Ints], bool]
@@ -76,6 +77,8 @@ def learn(
     models.check_proxy()  # before the large model is asked to train it
     labels, dimensions = AnswerCodes(), _Dimensions()
     stored = np.setdiff1d(np.arange(len(table)), open_inputs)
+    models.phases.expect(VECTORS, len(table))
+    models.phases.expect(LABELS, len(stored) + most_labels(len(open_inputs), len(stored)))
     if not ask(stored):
         return None
     learner = Learner(table.counts, models.cascade.accuracy, seed, stored, labels.of(shown, stored))
@@ -137,7 +140,7 @@ def _vectors(models: Models, table: InputTable, indexes: Ints, dimensions: _Dime
     """Vectors of inputs, in their order; zeros where the model gives none for one. None where it was ended."""
     order = np.argsort(indexes, kind="stable")
     vectors: Vectors | None = None
-    for row, (_, result) in zip(order, models.proxy_results(table, indexes[order]), strict=True):
+    for row, (_, result) in zip(order, models.proxy_results(table, indexes[order], VECTORS), strict=True):
         unit = dimensions.unit(result.value) if isinstance(result, Prediction) else None
         if unit is not None:
             if vectors is None:

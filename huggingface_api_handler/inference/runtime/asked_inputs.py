@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from ...errors import InferenceError
 from ...tasks import Input
 from .context import Query
-from .query_run import Cancel, Progress, QueryRun
+from .progress import Phase, Report
+from .query_run import Cancel, QueryRun
 from .results import Result
 from .rows import Rows
 from .stream import max_live_rows
@@ -30,20 +31,32 @@ class AskedInputs:
     """
 
     def __init__(
-        self, query: Query, record: UsageRecord, progress: Progress | None, cancel: Cancel | None, since: float
+        self,
+        query: Query,
+        record: UsageRecord,
+        report: Report,
+        cancel: Cancel | None,
+        since: float,
+        phase: Callable[[], Phase | None],
     ) -> None:
         """Ask nothing yet.
 
         Args:
             query: What is asked, and of which route.
             record: Is told when the first input is asked.
-            progress: As for ``predict_frames``.
+            report: Is called with how far the query is, as ``QueryRun`` does.
             cancel: As for ``predict_frames``.
             since: From when ``max_seconds`` counts, on the monotonic clock.
+            phase: Gives the phase of the cascade that it is part of.
         """
         self._query, self._record = query, record
-        self._run = QueryRun(query, progress, cancel, since=since)
+        self._run = QueryRun(query, report, cancel, since=since, phase=phase)
         self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many inputs it was asked about so far."""
+        return self._count
 
     def ask(self, pieces: Iterable[Sequence[Input]]) -> Iterator[list[Result]]:
         """Ask about inputs, all of which are given back before this ends.

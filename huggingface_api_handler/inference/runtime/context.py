@@ -257,8 +257,8 @@ class Query:
 
         They may change while the query runs.
         """
-        known = self.known_prices
-        return self.session.servers.prices.of(self.engine, self.model) if known is None else lambda: known
+        prices = self.known_prices
+        return self.session.servers.prices.of(self.engine, self.model) if prices is None else lambda: prices
 
     def budgets(self) -> Budgets:
         """What the query may take.

@@ -23,13 +23,11 @@ from .context import Query
 from .executor import QueryExecutor
 from .failover import is_undone, may_go_on, next_query
 from .input_stream import InputStream
+from .progress import Phase, Report
 from .results import Results
 from .rows import Rows
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Is called with the inputs that are done, and all of them that are known."""
 
 _WATCH_INTERVAL_S = 0.1
 _SIGNAL_INTERVAL_S = 0.5
@@ -60,20 +58,28 @@ class QueryRun:
 
     Args:
         query: what is asked, and of which route.
-        progress: is called about ten times a second, on the event loop's thread.
+        report: is called about ten times a second, on the event loop's thread.
         cancel: ends the query once it is set, with what it has.
         since: from when ``max_seconds`` counts, on the monotonic clock; None for the first input that is asked.
+        phase: gives the phase of the cascade that the query is part of; None without one.
 
     Attributes:
         results: what became of the inputs. Read only those that ``wait_for`` has waited for.
     """
 
     def __init__(
-        self, query: Query, progress: Progress | None, cancel: Cancel | None, *, since: float | None = None
+        self,
+        query: Query,
+        report: Report | None,
+        cancel: Cancel | None,
+        *,
+        since: float | None = None,
+        phase: Callable[[], Phase | None] | None = None,
     ) -> None:
         self.results = Results()
         self._since = since
-        self._query, self._progress, self._cancel = query, progress, cancel
+        self._query, self._report, self._cancel = query, report, cancel
+        self._phase = phase
         self._http = query.session.http
         self._source = InputStream(self.results, self._http.call_soon)
         self._finished = threading.Event()
@@ -297,7 +303,7 @@ class QueryRun:
     async def _run(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         peers = asyncio.create_task(state.coordinator.watch())
         prices = asyncio.create_task(self._renew_prices())
-        watcher = asyncio.create_task(self._report(executor, state, started))
+        watcher = asyncio.create_task(self._watch_over(executor, state, started))
         work = asyncio.create_task(executor.run())
         try:
             await asyncio.wait([work, watcher], return_when=asyncio.FIRST_COMPLETED)
@@ -308,8 +314,8 @@ class QueryRun:
                 task.cancel()
             await asyncio.gather(work, watcher, peers, prices, return_exceptions=True)
             # A short query may be done before it is told of any, and one that Ctrl-C ends has done more since.
-            if self._progress is not None:
-                self._progress(executor.done, self._source.count)
+            if self._report is not None:
+                self._report(executor.done, self._source.count)
         if not work.cancelled():
             work.result()
 
@@ -318,29 +324,37 @@ class QueryRun:
             await asyncio.sleep(_PRICES_INTERVAL_S)
             await self._query.refresh_prices(self._source.count)
 
-    async def _report(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
+    async def _watch_over(self, executor: QueryExecutor, state: RouteState, started: float) -> None:
         """Tell of progress, and end the query when it is cancelled or its time is up."""
         max_seconds = self._query.model.max_seconds
         logged = time.monotonic()
         while True:
             now, total = time.monotonic(), self._source.count
-            if self._progress is not None:
-                self._progress(executor.done, total)
+            if self._report is not None:
+                self._report(executor.done, total)
             if self._cancel is not None and self._cancel.is_set():
                 return executor.stop(_not_sent("the query was cancelled before this row"))
             if max_seconds is not None and now - started >= max_seconds:
                 return executor.stop(_not_sent(f"max_seconds = {max_seconds:g} was reached before this row"))
             if now - logged >= _LOG_INTERVAL_S and executor.done < total:  # else it waits to be told more inputs
                 logged = now
-                rate = executor.done / (now - started)
-                remaining = f", {(total - executor.done) / rate:.0f} s left" if rate else ""
-                if (usd := self._query.usage.spending.estimated) is not None and usd.high:
-                    remaining += f", {usd.in_usd} in all"
                 if executor.awaited is not None:
                     logger.info("waiting for %s", executor.awaited)
-                logger.info("%d of %d inputs answered, %.1f a second%s", executor.done, total, rate, remaining)
+                self._log(executor.done, total, now - started)
                 state.save()
             await asyncio.sleep(_WATCH_INTERVAL_S)
+
+    def _log(self, done: int, total: int, seconds: float) -> None:
+        """Log how far the query is, or the phase of the cascade that it is part of."""
+        text, at_most = f"{done} of {total}", ""
+        if (phase := None if self._phase is None else self._phase()) is not None:
+            text, at_most = f"cascade, {phase.text}", "at most " if phase.is_most else ""
+            done, total, seconds = phase.done, phase.total, phase.seconds
+        rate = done / max(seconds, _WATCH_INTERVAL_S)
+        remaining = f", {at_most}{(total - done) / rate:.0f} s left" if rate else ""
+        if (usd := self._query.usage.spending.estimated) is not None and usd.high:
+            remaining += f", {usd.in_usd} in all"
+        logger.info("%s inputs answered, %.1f a second%s", text, rate, remaining)
 
 
 def _not_sent(reason: str) -> Failure:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...tasks import Prediction
-from ..failures import Failure
+from ..failures import Failure, FailureKind
 
 _NO_SCORE = float("nan")
 _OPEN = 0
@@ -19,7 +19,22 @@ _ANSWERED = 1
 _FAILED = 2
 _IS_ANSWERED = bytes(state == _ANSWERED for state in range(256))
 
+_ENDED = (FailureKind.NOT_SENT, FailureKind.FATAL)
+"""Failures of inputs that nothing was found out about: the query ended before them, or the model refuses everybody."""
+
 Result = Prediction | Failure | None
+
+
+def is_known(result: Result) -> TypeGuard[Prediction | Failure]:
+    """Whether it was found out what a model says to an input.
+
+    Args:
+        result: what became of the input.
+
+    Returns:
+        False where the query ended before it, or the model refuses everybody.
+    """
+    return isinstance(result, Prediction) or (result is not None and result.kind not in _ENDED)
 
 
 class Results(Sequence[Result]):

@@ -18,7 +18,8 @@ from .columns import prediction_columns
 from .context import Query
 from .dry_run import dry_run
 from .failure_tally import FailureTally
-from .query_run import Cancel, Progress, QueryRun
+from .progress import Report
+from .query_run import Cancel, QueryRun
 from .rows import Deduplicator, Rows
 from .usage_record import UsageRecord
 
@@ -34,7 +35,7 @@ def predict_frames(
     frames: Iterable[pd.DataFrame | None],
     query: Query,
     *,
-    progress: Progress | None = None,
+    report: Report | None = None,
     cancel: Cancel | None = None,
     min_failures: int = 1,
 ) -> Iterator[pd.DataFrame]:
@@ -46,7 +47,7 @@ def predict_frames(
         frames: the frames, which are read from this thread. None among them gives back all that were read before, so
             that what is asked next may depend on it.
         query: what is asked, and of which route.
-        progress: is called about ten times a second.
+        report: is called about ten times a second with the inputs that are done, and all of them that are known.
         cancel: ends the query once it is set. Frames that were read are given back, with what they have.
         min_failures: how many rows must have failed alike for a query without any answer to fail.
 
@@ -67,7 +68,7 @@ def predict_frames(
         query.usage,
         UsageRecord(query),
         Deduplicator(),
-        QueryRun(query, progress, cancel),
+        QueryRun(query, report, cancel),
     )
     pending: deque[Rows] = deque()
     tally = FailureTally(min_failures)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -91,7 +90,7 @@ def test_drawn_rows_that_were_not_sent_show_the_proxys_answer_where_it_is_certif
 
         models.on_large = on_large
         arguments = using(cache=False, cascade={"confidence": 0.95})
-        store = {"cache_dir": str(tmp_path / secrets.token_hex(4))}  # whose secret makes other draws
+        store = {"cache_dir": str(tmp_path / f"store {last}")}  # whose name makes other draws
         out = predict(table(2000), arguments, {**engine, **store}, cancel=cancel)
         unsent, is_proxy = out["mood_error"].notna(), out["mood_model"] == "small"
         if unsent.any() and is_proxy.any():

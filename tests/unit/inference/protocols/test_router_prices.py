@@ -139,6 +139,8 @@ def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times
     settings = engine_settings(ENGINE)
     model = model_settings({"task": "chat-completion", "model": GPT, "column": "t"}, settings)
     http: Any = Router(prices)
+    known_now = router.of(settings, model)
+    known_now()  # as a request does before there are new ones
 
     async def refresh() -> None:
         async def query() -> None:
@@ -149,7 +151,7 @@ def refreshed(router: RouterPrices, prices: dict[str, list[float]] | None, times
 
     asyncio.run(refresh())
     assert http.questions <= 1, "one asks for all"
-    return sorted([float(each.input or 0), float(each.output or 0)] for each in router.of(settings, model))
+    return sorted([float(each.input or 0), float(each.output or 0)] for each in known_now())
 
 
 def test_where_the_router_is_away_old_prices_hold_and_it_is_asked_again_soon(

@@ -28,6 +28,7 @@ from huggingface_api_handler.runners.parquet.parts import done_units, total_usag
 from huggingface_api_handler.runners.parquet.worker import Worker
 from tests.conftest import Service
 from tests.support.agreeing_models import AgreeingModels
+from tests.support.fixed_draws import fix_draws
 
 ROW_GROUPS = (500, 500, 20, 380)
 ROWS = sum(ROW_GROUPS)
@@ -74,7 +75,9 @@ def make(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> M
 
 
 @pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
+def fixed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Draws that are the same in each run."""
+    fix_draws(monkeypatch)
     yield
     close_stores()
 
