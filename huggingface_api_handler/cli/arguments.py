@@ -28,6 +28,26 @@ def add_using(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def using_arguments(args: argparse.Namespace) -> dict[str, object]:
+    """What the option says of the model.
+
+    Args:
+        args: As ``add_using`` has them.
+
+    Returns:
+        The arguments, without a key.
+
+    Raises:
+        InputError: An option is not KEY=VALUE, or a cascade's engine has a key.
+    """
+    using = pairs("--using", args.using)
+    cascade = using.get("cascade")
+    engine = cascade.get("engine") if isinstance(cascade, dict) else None
+    if isinstance(engine, dict):
+        _refuse_key(engine, 'name that in the map of the engine: "api_key_env": "HF_NAME"')
+    return using
+
+
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say whom to ask.
 
@@ -63,17 +83,21 @@ def engine_arguments(args: argparse.Namespace) -> dict[str, object]:
     Raises:
         InputError: An option is not KEY=VALUE, or is a key.
     """
-    from ..config.normalize import KEY_NAMES
-
     engine = pairs("--engine", args.engine)
-    for name in KEY_NAMES:
-        if name in engine:
-            raise InputError(
-                "a key on a command line can be read by every user of the machine. Put it into a variable of the "
-                "environment, and name that: --api-key-env NAME"
-            )
+    _refuse_key(engine, "name that: --api-key-env NAME")
     engine.update({name: value for name in _ENGINE_OPTIONS if (value := getattr(args, name)) is not None})
     return engine
+
+
+def _refuse_key(engine: dict[str, object], instead: str) -> None:
+    """Raise InputError for an engine with a key among its arguments."""
+    from ..config.normalize import KEY_NAMES, normalize
+
+    if not normalize(engine).keys().isdisjoint(KEY_NAMES):
+        raise InputError(
+            "a key on a command line can be read by every user of the machine. Put it into a variable of the "
+            f"environment, and {instead}"
+        )
 
 
 def pairs(option: str, texts: list[str]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..console import text_table
 from ..errors import HuggingFaceAPIError, InputError
 from ..redaction import preview
-from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, pairs
+from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, using_arguments
 from .sql.cost_question import (
     DEFAULT_MAX_DOLLARS,
     DEFAULT_MAX_REQUESTS,
@@ -171,7 +171,7 @@ def _comparison(args: argparse.Namespace) -> Comparison:
         labels=_labels(args.labels),
         sample=args.sample,
         seed=args.seed,
-        using=pairs("--using", args.using),
+        using=using_arguments(args),
         engine=engine,
     )
 

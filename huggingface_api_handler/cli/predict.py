@@ -13,13 +13,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import HuggingFaceAPIError, InputError
-from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, pairs
+from .arguments import add_engine_arguments, add_using, at_least_one, engine_arguments, using_arguments
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ..inference.pricing.estimate import Estimate
     from ..inference.runtime.dry_run import Counted
+    from ..inference.telemetry.cascade_usage import CascadeUsage
     from ..inference.telemetry.usage import Usage
     from ..runners.parquet.job import Arguments, Job
     from ..runners.parquet.supervisor import Outcome, Progress
@@ -149,7 +150,7 @@ def _run(job: Job, row_group_rows: int | None) -> int:
 def _arguments(args: argparse.Namespace) -> Arguments:
     from ..runners.parquet.job import Arguments
 
-    using, engine = pairs("--using", args.using), engine_arguments(args)
+    using, engine = using_arguments(args), engine_arguments(args)
     using.update({name: value for name in _USING_OPTIONS if (value := getattr(args, name)) is not None})
     source, out = (str(Path(path).absolute()) for path in (args.source, args.out))
     return Arguments(source, out, using, engine, args.api_key_env, args.workers)
@@ -234,12 +235,15 @@ def _receipt(job: Job, outcome: Outcome, seconds: float) -> list[str]:
         lines.append(f"{outcome.rows:,} of {job.source.rows:,} rows are done. {_HOW_TO_GO_ON}")
     if outcome.usage is not None:
         lines.append(_used(outcome.usage))
+        if outcome.usage.cascade is not None and outcome.is_written:
+            lines.append(_certified(job, outcome.usage.cascade))
     return lines
 
 
 def _used(usage: Usage) -> str:
     requests = f"{usage.requests:,} {'request' if usage.requests == 1 else 'requests'}"
-    parts = [f"  {usage.model}: {requests}", f"{usage.cache_hits:,} stored answers used"]
+    models = usage.model if usage.cascade is None else f"{usage.model} and {usage.cascade.proxy}"
+    parts = [f"  {models}: {requests}", f"{usage.cache_hits:,} stored answers used"]
     if usage.tokens:
         parts.append(f"{usage.tokens:,} tokens")
     if cost := usage.spending.text(usage.requests):
@@ -249,6 +253,21 @@ def _used(usage: Usage) -> str:
     return ", ".join(parts)
 
 
+def _certified(job: Job, cascade: CascadeUsage) -> str:
+    """What the small model of a cascade answered, and in how many parts that was certified."""
+    from ..runners.parquet.output import rows_answered_by
+
+    # Not of the usage, which counts rows and parts again that an earlier run began.
+    by_proxy, straight = rows_answered_by(job, cascade.proxy), min(cascade.straight_parts, len(job.units))
+    said = f"  cascade: {cascade.proxy} answers {by_proxy:,} of {job.source.rows:,} rows"
+    if certified := len(job.units) - straight:
+        parts = f"{certified:,} {'part' if certified == 1 else 'parts'}"
+        said += f", certified in {parts} with a confidence of {cascade.confidence:.6g}{' each' * (certified > 1)}"
+    if straight:  # too small to save any, or of which it answered nothing
+        said += f"; parts that the large model answered alone: {straight:,}"
+    return said
+
+
 def _cost(counted: Counted, cost: Estimate) -> str:
     from .sql.cost_question import duration
 
@@ -256,7 +275,7 @@ def _cost(counted: Counted, cost: Estimate) -> str:
     return (
         f"dry run: {counted.rows:,} rows, {counted.nulls:,} NULL or blank, {counted.distinct:,} distinct inputs, "
         f"{counted.stored:,} answers stored, {counted.requests:,} requests, {time_text}, {cost}"
-    )
+    ) + (f"; {counted.note}" if counted.note else "")
 
 
 def _say(*lines: str) -> None:

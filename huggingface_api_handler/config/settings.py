@@ -227,5 +227,13 @@ class Proxy(BaseModel):
     engine_id: str | None = None
     is_free: bool = False
 
+    def once_it_has_answered(self) -> Proxy:
+        """The same proxy, of which it is known that it answers: rows that it all refuses end no query.
+
+        Returns:
+            What to ask; the large model answers what it refuses.
+        """
+        return self.model_copy(update={"model": self.model.model_copy(update={"on_error": "null"})})
+
 
 ModelSettings.model_rebuild()

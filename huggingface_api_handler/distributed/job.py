@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import pandas as pd
-
 from ..config.normalize import Using
 from ..errors import InputError
 from ..inference import Settings, checked_settings
 from ..inference.runtime.columns import column_types
-from ..tasks import read_inputs
+from ..inference.runtime.frames import check_columns
+
+logger = logging.getLogger(__name__)
 
 Label = TypeVar("Label", bound=Hashable)
 
@@ -62,13 +63,8 @@ class Job:
             del engine  # which holds the key as text, where a crash report would print it
         if parts != 1:
             _refuse_in_parts(settings)
-        model = settings.model
-        if model.cascade is not None and parts is not None:
-            model = model.model_copy(update={"cascade": model.cascade.of_each(parts)})
-            settings = settings._replace(model=model)
-        names = list(columns)
-        read_inputs(settings.model.definition, pd.DataFrame(columns=names, dtype=object), settings.model)
-        return cls(settings, parts)
+        check_columns(list(columns), settings.model)
+        return cls(_with_promise_of_each(settings, parts), parts)
 
     @property
     def schema(self) -> dict[str, str]:
@@ -91,6 +87,22 @@ class Job:
         """Say what is asked, and nothing of the arguments: this is printed in the workers' logs."""
         model = self.settings.model
         return f"<job {self.id}: {model.task} with {model.model}>"
+
+
+def _with_promise_of_each(settings: Settings, parts: int | None) -> Settings:
+    """The settings for each part, so that what a cascade promises holds for all of them together where that can be."""
+    cascade = settings.model.cascade
+    if cascade is None:
+        return settings
+    if parts is None:
+        logger.warning(
+            "cascade: in how many parts this table is asked is not known beforehand, so confidence = %g is of each. "
+            "For it to hold for all together, give cascade a confidence of 1 - %.4g / parts",
+            cascade.confidence,
+            1 - cascade.confidence,
+        )
+        return settings
+    return settings._replace(model=settings.model.model_copy(update={"cascade": cascade.of_each(parts)}))
 
 
 def _refuse_in_parts(settings: Settings) -> None:

@@ -58,6 +58,11 @@ class _Share:
         """Whether any row of the job was answered here."""
         return self.usage.answered > 0
 
+    @property
+    def has_answers_of_proxy(self) -> bool:
+        """Whether the proxy of a cascade has answered a part here: only then is a part certified."""
+        return self.usage.cascade is not None and self.usage.cascade.parts > 0
+
 
 class _Shares:
     """The shares of the jobs that this process works for, or has worked for lately."""
@@ -105,7 +110,8 @@ def predict_part(
 
     Where ``on_error`` is not given, a part of which no row is answered fails the job only as long as no other part was
     answered in this process: by what fails every row (a wrong key, an unknown model), or by 20 rows that fail alike,
-    those of earlier parts counted. A job of one part fails as ``inference.predict`` does.
+    those of earlier parts counted. A job of one part fails as ``inference.predict`` does. So does a part whose rows the
+    proxy of a cascade all refuses; once it has answered a part here, the large model is asked about them.
 
     Args:
         job: What to ask.
@@ -140,6 +146,8 @@ def predict_part(
 def _model_of(job: Job, share: _Share) -> ModelSettings:
     """The arguments for the next part. Once a row of the job was answered, no part fails for having no answer."""
     model = job.settings.model
+    if model.proxy is not None and share.has_answers_of_proxy:
+        model = model.model_copy(update={"proxy": model.proxy.once_it_has_answered()})
     is_judged = model.on_error is None and share.has_answers
     return model.model_copy(update={"on_error": "null"}) if is_judged else model
 

@@ -163,12 +163,13 @@ class Settings(NamedTuple):
     scope: Scope | None
 
 
-def checked_settings(using: Using, engine: Using | None) -> Settings:
+def checked_settings(using: Using, engine: Using | None, *, statement: str = "using") -> Settings:
     """Check the arguments of ``predict``, for whoever asks later or in another process. Sends nothing.
 
     Args:
         using: as for ``predict``.
         engine: as for ``predict``.
+        statement: What the person wrote, for the errors.
 
     Returns:
         The settings, which pickle.
@@ -186,7 +187,7 @@ def checked_settings(using: Using, engine: Using | None) -> Settings:
     finally:
         del engine_using, engine
     using, find_engine = _with_own_engine(using)
-    model = model_settings(using, checked, statement="using", find_engine=find_engine)
+    model = model_settings(using, checked, statement=statement, find_engine=find_engine)
     return Settings(model, checked, NamedScope(str(name)) if name is not None else None)
 
 
@@ -198,7 +199,7 @@ def _with_own_engine(using: Using) -> tuple[Using, FindEngine]:
     def find(name: str) -> NamedEngine:
         if not isinstance(given, Mapping):
             raise InputError(
-                f"cascade: the engine {preview(name)} has a name in SQL. From Python give a map of its arguments: "
+                f"cascade: the engine {preview(name)} has a name in SQL. Here give a map of its arguments: "
                 "{'engine': {'endpoint': '...'}}"
             )
         try:

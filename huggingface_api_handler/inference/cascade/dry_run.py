@@ -12,17 +12,18 @@ from ..pricing.estimate import NOTHING, Estimate
 from ..pricing.spending import Range
 from ..runtime import dry_run as one_model
 from ..runtime.context import Query
+from ..runtime.cost_estimate import cost_of
 from ..runtime.dry_run import Counted
-from .input_table import InputTable
+from .input_table import InputTable, split_at_none
 from .models import proxy_query
 from .savings import first_look, is_worth
 
 
-def count_all(frames: Iterable[pd.DataFrame], query: Query) -> tuple[Counted, Estimate]:
+def count_all(frames: Iterable[pd.DataFrame | None], query: Query) -> tuple[Counted, Estimate]:
     """Count what frames would ask, and what it costs. Sends no request.
 
     Args:
-        frames: The frames, which are asked together.
+        frames: The frames. With a cascade, those between two None are certified together, as in ``predict_frames``.
         query: What would be asked, and of which route.
 
     Returns:
@@ -30,20 +31,33 @@ def count_all(frames: Iterable[pd.DataFrame], query: Query) -> tuple[Counted, Es
         costs is that of a proxy whose every answer that is drawn is right.
     """
     if query.model.cascade is None:
-        return one_model.count_all(frames, query)
-    tables = list(frames)
-    large, most = one_model.count_all(tables, query)
-    counts = InputTable(tables, query.model).counts if tables else None
-    if counts is None or not is_worth(counts, query.model.cascade):
+        return one_model.count_all((frame for frame in frames if frame is not None), query)
+    large, small = Counted(), Counted()
+    of_proxy: Query | None = None
+    fewest = parts = small_parts = 0
+    for part in split_at_none(frames):
+        of_large, _ = one_model.count_all(part, query)
+        large.add(of_large)
+        counts = InputTable(part, query.model).counts
+        parts += 1
+        if is_worth(counts, query.model.cascade):
+            of_proxy = of_proxy or proxy_query(query)
+            small.add(one_model.count_all(part, of_proxy)[0])
+            fewest += math.ceil(of_large.requests * first_look(counts, query.model.cascade))
+        else:
+            small_parts += 1
+            fewest += of_large.requests
+    cost = cost_of(large.planned, query)
+    if of_proxy is None:
         large.note = f"cascade: too few inputs to save any, so all are asked of {query.model.model}"
-        return large, most
-    proxy, cost = one_model.count_all(tables, proxy_query(query))
-    fewest = math.ceil(large.requests * first_look(counts, query.model.cascade))
-    total = replace(large, requests=large.requests + proxy.requests)
-    total.seconds = None if large.seconds is None or proxy.seconds is None else large.seconds + proxy.seconds
+        return large, cost
+    total = replace(large, requests=large.requests + small.requests)
+    total.seconds = None if large.seconds is None or small.seconds is None else large.seconds + small.seconds
     asked = f"{fewest} to {large.requests} to {query.model.model}"
-    total.note = f"cascade: {proxy.requests} requests to {_name(query)}, then {asked}"
-    return total, _cost(most, cost, fewest / max(1, large.requests))
+    total.note = f"cascade: {small.requests} requests to {of_proxy.model.model}, then {asked}"
+    if small_parts:
+        total.note += f"; parts too small to save any: {small_parts} of {parts}"
+    return total, _cost(cost, cost_of(small.planned, of_proxy), fewest / max(1, large.requests))
 
 
 def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:
@@ -57,10 +71,6 @@ def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:
         The same columns.
     """
     return one_model.shown(query, frame, *count_all([frame], query))
-
-
-def _name(query: Query) -> str:
-    return "its proxy" if query.model.proxy is None else query.model.proxy.model.model
 
 
 def _cost(large: Estimate, proxy: Estimate, least: float) -> Estimate:

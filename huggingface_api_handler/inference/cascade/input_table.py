@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +124,26 @@ class InputTable:
     def _row_numbers(self) -> Iterator[Ints]:
         for length, each in zip(self._lengths, self._frames, strict=False):
             yield each.numbers + length
+
+
+def split_at_none(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
+    """Tables that are certified together.
+
+    Args:
+        frames: The frames. Those between two None are one part.
+
+    Yields:
+        The frames of each part, as soon as all of them are there.
+    """
+    part: list[pd.DataFrame] = []
+    for frame in frames:
+        if frame is not None:
+            part.append(frame)
+        elif part:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _read(frame: pd.DataFrame, model: ModelSettings, digests: bytearray) -> _Read:

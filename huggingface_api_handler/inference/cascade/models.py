@@ -25,7 +25,7 @@ from ..runtime.dry_run import find_stored
 from ..runtime.progress import Progress
 from ..runtime.query_run import Cancel
 from ..runtime.results import Result, Results, is_known
-from ..runtime.usage_record import UsageRecord
+from ..runtime.usage_record import UsageRecord, usage_so_far
 from ..storage.response_cache import NoResponseCache
 from ..storage.scope import Scope
 from ..telemetry.cascade_usage import CascadeUsage
@@ -244,35 +244,32 @@ class Models:
                 yield index, result
         except InferenceError as error:
             raise self._useless(str(error)) from None
-        if not usage.answered and refused is not None:
+        if not usage.answered and refused is not None and self.proxy_settings.on_error is None:
             raise self._useless(refused)
 
-    def count(self, table: InputTable, by_proxy: Mask, threshold: float | None, *, was_certified: bool) -> None:
+    def count(self, table: InputTable, by_proxy: Mask, threshold: float | None, *, was_certified: bool | None) -> None:
         """Count a part that is done.
 
         Args:
             table: Its inputs.
             by_proxy: Which of them show the proxy's answer.
             threshold: The least score of these.
-            was_certified: Whether the proxy was asked.
+            was_certified: Whether the proxy was asked; None where the query ended while it was.
         """
         counts = self._counts
-        counts.parts += was_certified
-        counts.straight_parts += not was_certified
+        counts.parts += was_certified is True
+        counts.straight_parts += was_certified is False
         counts.threshold = threshold
         counts.rows += int(table.counts.sum())
         counts.proxy_rows += int(table.counts[by_proxy].sum())
         counts.inputs += len(table)
         counts.proxy_inputs += int(by_proxy.sum())
+        self.query.usage.cascade = self._told_counts()
 
     def usage_so_far(self) -> dict[str, UsageValue]:
         """The usage of the whole query, as ``Usage.as_dict``."""
-        usage = replace(self.query.usage, spending=replace(self.query.usage.spending))
-        for name in ("errors", "latencies", "failovers"):
-            setattr(usage, name, getattr(usage, name).copy())
-        usage.spending.unpriced = usage.spending.unpriced.copy()
+        usage = usage_so_far(self.query)
         usage.seconds = self._record.seconds
-        self._complete(usage)
         return usage.as_dict()
 
     def end(self) -> None:
@@ -285,22 +282,22 @@ class Models:
         """End both queries, and keep one receipt of both."""
         if self._asked_proxy is not None:
             self._asked_proxy.close()
-        self._complete(self.query.usage)
+        self.query.usage.cascade = self._told_counts()
+        while self.query.partners:
+            self.query.usage.add_requests(self.query.partners.pop())
         if self._asked_large is not None:
             self._asked_large.close()
         elif os.getpid() == self._pid:  # else the process that it was forked from keeps the receipt
             self._record.begin(())
             self._record.end(sys.exc_info()[1], was_forked=False)
 
-    def _complete(self, usage: Usage) -> None:
-        """Put what the proxy took into a usage of the large model."""
-        usage.cascade = replace(self._counts)
-        proxy = None if self._proxy_query is None else self._proxy_query.usage
-        usage.cascade.usd_saved = _usd_saved(usage, proxy)
+    def _told_counts(self) -> CascadeUsage:
+        """The counts so far, with what the proxy took and saved."""
+        counts, proxy = replace(self._counts), None if self._proxy_query is None else self._proxy_query.usage
+        counts.usd_saved = _usd_saved(counts, self.query.usage, proxy)
         if proxy is not None:
-            usage.cascade.proxy_requests = proxy.requests
-            usage.cascade.proxy_usd = proxy.spending.shown(proxy.requests)
-            usage.add_requests(proxy)
+            counts.proxy_requests, counts.proxy_usd = proxy.requests, proxy.spending.shown(proxy.requests)
+        return counts
 
     def _asked(self, query: Query, record: UsageRecord, *, is_large: bool) -> AskedInputs:
         """One of the two queries, both of which have the time from the beginning of the large model's."""
@@ -325,6 +322,7 @@ class Models:
     def _query_of_proxy(self) -> Query:
         if self._proxy_query is None:
             self._proxy_query = proxy_query(self.query)
+            self.query.partners.append(self._proxy_query.usage)
         return self._proxy_query
 
     def _useless(self, reason: str) -> InferenceError:
@@ -382,12 +380,11 @@ def _refusal(item: Input | InvalidCell | None) -> Failure | None:
     return Failure(FailureKind.INPUT_REJECTED, item.reason) if isinstance(item, InvalidCell) else None
 
 
-def _usd_saved(usage: Usage, proxy: Usage | None) -> float | None:
+def _usd_saved(counts: CascadeUsage, usage: Usage, proxy: Usage | None) -> float | None:
     """What the large model would have cost for what the proxy answered, less what the proxy cost."""
-    counts, spending = usage.cascade, usage.spending
-    asked = (counts.asked_inputs if counts else 0) - usage.cache_hits
+    asked, spending = counts.asked_inputs - usage.cache_hits, usage.spending
     spent = spending.shown(usage.requests)
     proxy_usd = 0.0 if proxy is None else proxy.spending.shown(proxy.requests)
-    if counts is None or asked <= 0 or spent is None or proxy_usd is None or spending.unpriced:
+    if asked <= 0 or spent is None or proxy_usd is None or spending.unpriced:
         return None
     return float(spent) / asked * counts.proxy_inputs - float(proxy_usd)

@@ -28,7 +28,7 @@ from ..runtime.results import Results, is_known
 from ..runtime.rows import NO_INPUT, Rows
 from .draws import Ints, Mask
 from .dry_run import dry_run
-from .input_table import InputTable
+from .input_table import InputTable, split_at_none
 from .models import Models
 from .phases import ALL, CHECKS, LABELS, REST, Step
 from .rounds import Cascade
@@ -75,7 +75,7 @@ def predict_frames(
         return
     models, tally = Models(query, progress, cancel), FailureTally(min_failures)
     try:
-        for part in _parts(frames):
+        for part in split_at_none(frames):
             yield from _predict_part(part, models, tally)
             if models.is_cancelled:
                 break
@@ -87,18 +87,6 @@ def predict_frames(
                 raise error
     finally:
         models.close()
-
-
-def _parts(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.DataFrame]]:
-    part: list[pd.DataFrame] = []
-    for frame in frames:
-        if frame is not None:
-            part.append(frame)
-        elif part:
-            yield part
-            part = []
-    if part:
-        yield part
 
 
 def _predict_part(frames: Sequence[pd.DataFrame], models: Models, tally: FailureTally) -> Iterator[pd.DataFrame]:
@@ -150,7 +138,8 @@ class _Part:
         shown: What each input shows.
         by_proxy: Which of them show the proxy's answer.
         threshold: The least score of these; None where there are none.
-        was_certified: Whether a part of the proxy's answers could be certified at all.
+        was_certified: Whether a part of the proxy's answers could be certified at all; None where the query ended
+            before that was found out.
     """
 
     def __init__(self, table: InputTable, models: Models) -> None:
@@ -158,7 +147,7 @@ class _Part:
         self.shown = Results(len(table))
         self.by_proxy: Mask = np.zeros(len(table), dtype=bool)
         self.threshold: float | None = None
-        self.was_certified = False
+        self.was_certified: bool | None = False
         self._certificates = StoredCertificates(models.query, table)
 
     def answer(self) -> None:
@@ -173,6 +162,12 @@ class _Part:
             open_inputs = np.flatnonzero(~models.stored(self._table))
             if is_worth(self._table.counts[open_inputs], models.cascade):
                 self._certify(open_inputs)
+            elif len(open_inputs):
+                logger.info(
+                    "cascade: %d inputs are too few to save any, so all are asked of %s",
+                    len(open_inputs),
+                    models.query.model.model,
+                )
         remaining = np.flatnonzero(~self.by_proxy & ~self._is_asked())
         self._ask(remaining, REST if phases.has_begun else ALL)
         phases.end_part()
@@ -200,6 +195,7 @@ class _Part:
         logger.info("cascade: %s is asked about %d inputs", models.proxy_name, len(open_inputs))
         scored = self._score(open_inputs, guesses)
         if scored is None:
+            self.was_certified = None
             logger.warning(
                 "cascade: %s was not asked about all inputs before it ended, so none of its answers is shown. What may "
                 "still be sent goes to %s",

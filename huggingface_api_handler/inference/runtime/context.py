@@ -125,6 +125,7 @@ class Query:
         known_prices: what requests cost, where nobody needs to be asked for it.
         job: tells the job whose processes share one budget; None for a query of one process.
         limits: the limits of its model's arguments, where another query counts with it; None for its own.
+        partners: the usage of queries whose requests are this one's too, as long as they run.
         store: the file of what the processes of this machine share.
         shared_store: the Redis that several machines share; None where there is none.
         tables: where answers, counts and usage are stored: in one or the other.
@@ -142,6 +143,7 @@ class Query:
     known_prices: PriceList | None = None
     job: str | None = None
     limits: Sequence[Quota] | None = None
+    partners: list[Usage] = field(default_factory=list)
     store: Store = field(init=False)
     shared_store: RedisStore | None = field(init=False)
     tables: Tables = field(init=False)

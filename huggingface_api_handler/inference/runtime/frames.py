@@ -14,6 +14,7 @@ import pandas as pd
 from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...redaction import preview
+from ...tasks import read_inputs
 from .columns import column_types
 
 
@@ -70,6 +71,21 @@ def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings)
         if name.lower() in wanted
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
+
+
+def check_columns(names: Sequence[object], model: ModelSettings) -> None:
+    """Check that a table has the columns that are read: those of the model, and those of a cascade's proxy.
+
+    Args:
+        names: The names of the table's columns.
+        model: Says which columns are read.
+
+    Raises:
+        InputError: A column is not there.
+    """
+    frame = pd.DataFrame(columns=list(names), dtype=object)
+    for each in (model, *(() if model.proxy is None else (model.proxy.model,))):
+        read_inputs(each.definition, frame, each)
 
 
 def typed_cells(out: pd.DataFrame, model: ModelSettings) -> dict[str, tuple[str, list[object]]]:

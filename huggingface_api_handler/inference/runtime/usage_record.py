@@ -1,10 +1,11 @@
-"""UsageRecord: who is told of a query as it begins and ends, and where its usage is kept."""
+"""The usage of a query: what it is while it runs, who is told of it at the begin and the end, and where it is kept."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ...config.settings import ModelSettings
 from ...errors import SessionClosedError
@@ -12,10 +13,29 @@ from ...redaction import secret_in_use
 from ...tasks import Input
 from ..telemetry import usage_log
 from ..telemetry.hooks import Hooks
+from ..telemetry.usage import Usage
 from .context import Query
 from .cost_estimate import estimate_ahead
 
 logger = logging.getLogger(__name__)
+
+
+def usage_so_far(query: Query) -> Usage:
+    """The usage of a query that may still run, with the requests of those that belong to it.
+
+    Args:
+        query: Whose usage it is.
+
+    Returns:
+        A copy.
+    """
+    usage = replace(query.usage, spending=replace(query.usage.spending))
+    for name in ("errors", "latencies", "failovers"):
+        setattr(usage, name, getattr(usage, name).copy())
+    usage.spending.unpriced = usage.spending.unpriced.copy()
+    for partner in query.partners:
+        usage.add_requests(partner)
+    return usage
 
 
 class UsageRecord:

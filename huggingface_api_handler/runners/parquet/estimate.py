@@ -28,11 +28,12 @@ def estimate(job: Job) -> tuple[Counted, Estimate]:
     done = done_units(job.parts) if job.parts.exists() else set()
     reader = UnitReader(job.source)
 
-    def frames() -> Iterator[pd.DataFrame]:
+    def frames() -> Iterator[pd.DataFrame | None]:
         for unit in job.units:
             if unit.number not in done:
                 for table in reader.read(unit):
                     yield open_frame(table, job.model).frame
+                yield None  # a cascade certifies each unit for itself
 
     with Session() as session:
         return count_all(frames(), job.query(session, job.model.model_copy(update={"dry_run": True})))

@@ -17,12 +17,12 @@ import orjson
 
 from ...config.credentials import key_in_variable
 from ...config.settings import EngineSettings, ModelSettings
-from ...config.validation import engine_settings, model_settings
 from ...errors import InputError
+from ...inference import checked_settings
 from ...inference.runtime.columns import column_types
 from ...inference.runtime.context import Query
 from ...inference.runtime.session import Session
-from ...inference.storage.scope import NamedScope, Scope
+from ...inference.storage.scope import Scope
 from ...redaction import preview, redact
 from .parts import done_units, sync_folder, temporary_path
 from .source import Source
@@ -41,7 +41,7 @@ _DESCRIPTION_POLL_INTERVAL_S = 0.05
 # What may change between two runs of one job: how long it may go on, what it may cost, and what is stored.
 _NOT_DESCRIBED = {
     *("max_requests", "max_usd", "max_tokens_total", "max_seconds"),
-    *("on_error", "cache", "dry_run", "description", "endpoint", "provider"),
+    *("on_error", "cache", "dry_run", "description", "endpoint", "provider", "proxy"),
 }
 
 
@@ -89,7 +89,7 @@ class Job:
     def __post_init__(self) -> None:
         self.units = units_of(self.source.row_groups, self.unit_rows)
         if (cascade := self.model.cascade) is not None:
-            self.model = self.model.model_copy(update={"cascade": cascade.of_each(max(1, len(self.units)))})
+            self.model = self.model.model_copy(update={"cascade": cascade.of_each(len(self.units))})
 
     @classmethod
     def of(cls, arguments: Arguments) -> Job:
@@ -104,19 +104,16 @@ class Job:
         Raises:
             InputError: An argument, the file or a column cannot be used.
         """
-        engine_using = dict(arguments.engine)
-        name = engine_using.pop("name", None)
+        # Who can start a program on this machine reaches its private addresses anyway.
+        engine_using = {"allow_private_endpoints": True, **arguments.engine}
         if arguments.key_variable is not None:
             engine_using["api_key"] = key_in_variable(arguments.key_variable)
-        # Who can start a program on this machine reaches its private addresses anyway.
-        engine = engine_settings({"allow_private_endpoints": True, **engine_using})
-        model = model_settings(arguments.using, engine, statement="predict")
+        model, engine, scope = checked_settings(arguments.using, engine_using, statement="predict")
         if any(column.data_type == "whole table" and column.argument in model.columns
                for column in model.definition.columns):  # fmt: skip
             raise InputError(
                 "table_columns makes one table of all rows, and a Parquet file is read in pieces. Use table_column"
             )
-        scope = NamedScope(str(name)) if name is not None else None
         return cls(arguments, model, engine, scope, Source.open(Path(arguments.source), model))
 
     @property
@@ -169,19 +166,15 @@ class Job:
         Returns:
             Plain values, without keys.
         """
-        model = self.model.model_dump(mode="json", exclude=_NOT_DESCRIBED, exclude_defaults=True)
-        model["model"] = self.model.model
-        where = {
-            name: redact(str(value))
-            for name in ("endpoint", "provider", "protocol")
-            if (value := getattr(self.model, name, None) or getattr(self.engine, name)) is not None
-        }
+        settings, proxy = _described(self.model, self.engine), self.model.proxy
+        if proxy is not None:
+            settings["proxy"] = _described(proxy.model, proxy.engine or self.engine)
         return {
             "format": _FORMAT,
             "input": _hash_of(self.source.path),
             "rows": self.source.rows,
             "unit_rows": self.unit_rows,
-            "settings": {**model, **where},
+            "settings": settings,
             "columns": column_types(self.model),
         }
 
@@ -204,6 +197,17 @@ class Job:
                 f"{_difference(found, description)}. Finish that one with its own arguments, name another output, or "
                 "remove the folder to begin anew"
             )
+
+
+def _described(model: ModelSettings, engine: EngineSettings) -> dict[str, Any]:
+    """What tells the answers of a model from others', without keys."""
+    settings: dict[str, Any] = model.model_dump(mode="json", exclude=_NOT_DESCRIBED, exclude_defaults=True)
+    where = {
+        name: redact(str(value))
+        for name in ("endpoint", "provider", "protocol")
+        if (value := getattr(model, name, None) or getattr(engine, name)) is not None
+    }
+    return {**settings, "model": model.model, **where}
 
 
 def _hash_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .job import Job
@@ -61,6 +62,22 @@ def failures_in(job: Job) -> Counter[str]:
         for batch in file.iter_batches(columns=[job.source.predictions.names[-1]]):
             failures.update(kinds_of(batch.column(0)))
     return failures
+
+
+def rows_answered_by(job: Job, name: str) -> int:
+    """Count the rows of the output that a model of a cascade answered.
+
+    Args:
+        job: Whose output is there, with a cascade.
+        name: Of the model, as ``<target>_model`` has it.
+
+    Returns:
+        How many there are.
+    """
+    column = f"{job.model.target}_model"
+    with pq.ParquetFile(job.out, read_dictionary=[column]) as file:
+        batches = file.iter_batches(columns=[column])
+        return sum(pc.sum(pc.equal(batch.column(0), name)).as_py() or 0 for batch in batches)
 
 
 def _row_groups(of_input: Sequence[int], rows: int | None) -> Iterator[int]:

@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 from ...config.settings import ModelSettings
 from ...errors import InputError
 from ...inference.runtime.columns import column_types
-from ...inference.runtime.frames import open_frame
+from ...inference.runtime.frames import check_columns, open_frame
 from ...redaction import preview
-from ...tasks import read_inputs
 from .units import Unit
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ class Source:
                 metadata, schema = file.metadata, file.schema_arrow
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read as Parquet: {error}") from None
+        check_columns(schema.names, model)
         empty = open_frame(schema.empty_table(), model).frame
-        read_inputs(model.definition, empty, model)
         taken = {name.lower() for name in schema.names}
         for name in column_types(model):
             if name.lower() in taken:

@@ -24,6 +24,7 @@ from ...inference.runtime.context import Query
 from ...inference.runtime.failure_tally import MIN_FAILURES_OF_PARTITION
 from ...inference.runtime.frames import OpenedFrame, open_frame
 from ...inference.runtime.session import Session
+from ...inference.runtime.usage_record import usage_so_far
 from ...inference.telemetry.usage import UsageValue
 from .claims import Claims, renewing
 from .drain import Drain
@@ -165,8 +166,7 @@ class Worker:
 
 async def _record(query: Query) -> dict[str, UsageValue]:
     """What was used, on the thread that counts it."""
-    record = query.usage.to_record()
-    return {name: dict(value) if isinstance(value, dict) else value for name, value in record.items()}
+    return usage_so_far(query).to_record()
 
 
 _ENDING = tuple(kind.value for kind in ENDS_QUERY)

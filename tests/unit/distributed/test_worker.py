@@ -87,6 +87,58 @@ def test_on_error_is_kept_where_it_is_given(refusing: Service) -> None:
     assert part(job_at(refusing, on_error="null"), *bad(30))["mood_error"].notna().all()
 
 
+CASCADE = {"model": "owner/small", "accuracy": 0.9}
+
+
+@pytest.fixture
+def picky(service: Service) -> Service:
+    """Has a small model that refuses the texts that begin with "bad", and a large one that answers all."""
+
+    def answer(body: Any, headers: dict[str, str], path: str) -> Any:
+        if isinstance(body["inputs"], list) or (path.endswith("/small") and body["inputs"].startswith("bad")):
+            return Reply({"error": "this text is refused"}, 400)
+        return [{"label": "POSITIVE", "score": 0.9}]
+
+    service.answer = answer
+    return service
+
+
+@pytest.mark.parametrize("on_error", [None, "null"])
+def test_a_part_that_the_proxy_refuses_is_the_large_models_once_the_proxy_has_answered(
+    picky: Service, on_error: str | None
+) -> None:
+    job = job_at(picky, cascade=CASCADE, on_error=on_error, parts=2)
+    first = part(job, *(f"good {number}" for number in range(100)))
+    assert "owner/small" in set(first["mood_model"])
+    out = part(job, *bad(100))
+    assert out["mood_error"].isna().all() and (out["mood_model"] == "owner/name").all()
+
+
+def test_a_proxy_that_has_answered_nobody_fails_the_first_part_before_the_large_model_is_asked(picky: Service) -> None:
+    job = job_at(picky, cascade=CASCADE, on_error="null", parts=2)
+    with pytest.raises(InferenceError, match="the proxy of the cascade answers nobody"):
+        part(job, *bad(100))
+    assert not [path for path in picky.paths if path.endswith("/name")]
+
+
+def test_parts_of_a_cascade_add_up_in_the_report_and_small_ones_are_told(picky: Service) -> None:
+    job = job_at(picky, cascade=CASCADE, parts=3)
+    for texts in (
+        [f"good {number}" for number in range(100)],
+        [f"good {number}" for number in range(100, 200)],
+        ["one"],
+    ):
+        part(job, *texts)
+    total = JobUsage()
+    total.add_source(lambda: reports_here(job.id))
+    usage: dict[str, Any] = total.as_dict()
+    counts = usage["cascade"]
+    assert (counts["parts"], counts["straight_parts"], counts["rows"]) == (2, 1, 201)
+    assert counts["confidence"] == pytest.approx(1 - 0.05 / 3)
+    assert usage["requests"] == len(picky.asked)
+    assert counts["proxy_requests"] == len([path for path in picky.paths if path.endswith("/small")])
+
+
 def test_a_part_may_come_in_pieces_of_any_kind_and_is_one_query(refusing: Service) -> None:
     job = job_at(refusing)
     pieces = [pa.table({"text": ["good 1", None]}), pa.table({"text": ["good 2"]})]
