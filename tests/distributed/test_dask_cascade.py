@@ -31,6 +31,7 @@ from tests.distributed.numbered import (
     numbered,
 )
 from tests.support.agreeing_models import AgreeingModels
+from tests.support.fixed_draws import fix_draws
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,12 @@ def in_threads() -> Iterator[None]:
     """Dask's own threads, whatever else this process is a client of."""
     with dask.config.set(scheduler="threads"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws that are the same in each run, but for those of workers in processes."""
+    fix_draws(monkeypatch)
 
 
 @pytest.fixture
