@@ -136,8 +136,9 @@ def must_refuse(settings: Settings) -> bool:
     Returns:
         True where such a text is its row's error, and no request parameter says what the server does with it.
     """
-    given = (settings.parameters.get(name) for name in _CUTTING_PARAMETERS)
-    return settings.long_text == "error" and all(value is None for value in given)
+    if settings.long_text != "error":
+        return False
+    return all(settings.parameters.get(name) is None for name in _CUTTING_PARAMETERS)
 
 
 @dataclass(frozen=True)

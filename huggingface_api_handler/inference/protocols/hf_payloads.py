@@ -71,7 +71,9 @@ def uncut_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
     Returns:
         As ``text_payload``, with ``not_to_cut`` beside the inputs: pipelines take no such parameter.
     """
-    return {**text_payload(inputs, settings), **not_to_cut(settings)}
+    payload = text_payload(inputs, settings)
+    payload.update(not_to_cut(settings))
+    return payload
 
 
 def flat_text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:
