@@ -16,8 +16,9 @@ OUTCOME_TIMEOUT_S = 120.0
 """No job here takes longer, whatever goes wrong."""
 
 
-TOLD_WITHIN_S = 0.25
-"""Every worker knows of an announcement after this, on a machine that is busy with other tests too."""
+TOLD_WITHIN_S = 0.5
+"""Every worker knows of an announcement after this, on a machine that is busy with other tests too. Pauses take a second or
+more."""
 
 
 class Cost(NamedTuple):
