@@ -39,8 +39,8 @@ TEXTS = [
 """33 rows: other scripts, duplicates, blanks around, markup, and two of 20,000 characters and more."""
 
 
-WHOLE = "error"
-"""For ``long_text``: hugging-py-face sends a long text whole, of which this server reads the beginning."""
+CUT = {"truncate": True}
+"""hugging-py-face sends a long text whole, of which this server reads the beginning."""
 
 
 def ours(url: str, using: dict[str, Any], table: dict[str, list[Any]], **engine: Any) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def test_zero_shot_classification(peer: HuggingPyFace, inference: str) -> None:
 def test_feature_extraction(peer: HuggingPyFace, inference: str) -> None:
     theirs = peer(inference, "feature_extraction", text=TEXTS, model=EMBEDDING)
     alone = peer(inference, "feature_extraction", text=TEXTS[3], model=EMBEDDING)
-    using = {"task": "feature-extraction", "column": "t", "model": EMBEDDING, "long_text": WHOLE}
+    using = {"task": "feature-extraction", "column": "t", "model": EMBEDDING, **CUT}
     out = ours(inference, using, {"t": TEXTS})
     assert [len(vector) for vector in out["y"]] == [384] * len(TEXTS)
     for one, other in zip(out["y"], theirs, strict=True):
@@ -110,7 +110,7 @@ def test_sentence_similarity(peer: HuggingPyFace, inference: str) -> None:
     pairs = {"t": TEXTS, "u": [TEXTS[(number * 7 + 3) % len(TEXTS)] for number in range(len(TEXTS))]}
     arguments = {"source_sentence_column": "t", "sentence_column": "u", "model": SIMILARITY}
     theirs = peer(inference, "sentence_similarity_in_df", pairs, **arguments)
-    using = {"task": "sentence-similarity", "column": "t", "column2": "u", "model": SIMILARITY, "long_text": WHOLE}
+    using = {"task": "sentence-similarity", "column": "t", "column2": "u", "model": SIMILARITY, **CUT}
     assert list(ours(inference, using, pairs)["y"]) == pytest.approx(theirs, abs=1e-5)
     one_source = {"t": [TEXTS[0]] * len(TEXTS), "u": TEXTS}
     scores = peer(inference, "sentence_similarity", source_sentence=TEXTS[0], sentences=TEXTS, model=SIMILARITY)

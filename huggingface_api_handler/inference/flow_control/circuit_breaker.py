@@ -38,6 +38,7 @@ class CircuitBreaker:
         has_answer: Whether any row was answered.
         outage: Whether the service is away.
         is_cautious: Whether the service may still refuse at once what was sent first.
+        is_checking: Whether one request is out that shows whether all would be refused.
     """
 
     def __init__(self, model: ModelSettings, max_stall_s: float = MAX_STALL_S, max_away_s: float | None = None) -> None:
@@ -51,7 +52,7 @@ class CircuitBreaker:
         """
         self._model = model
         self._max_stall_s, self._max_away_s = max_stall_s, max_away_s
-        self.has_answer = self.is_cautious = False
+        self.has_answer = self.is_cautious = self.is_checking = False
         self.outage = Outage(max_stall_s, wait_for_model=model.options.wait_for_model, max_away_s=max_away_s)
         self._stalled_since: float | None = None
         self._rejections: Counter[str] = Counter()
@@ -76,13 +77,14 @@ class CircuitBreaker:
             in_flight: How many requests are out.
 
         Returns:
-            True while one request tries a service that is away; before the first answer also while several are out for
-            the first time, or tried again.
+            True while one request tries a service that is away; before the first answer also while one shows whether
+            all would be refused, and while several are out for the first time, or tried again.
         """
         if self.has_answer:
             return self.outage.is_tried
         is_first = self.is_cautious and in_flight >= _MAX_FIRST_REQUESTS
-        return is_first or self.outage.is_tried or len(self._retrying) >= self._max_retrying
+        is_doubtful = self.is_checking or self.outage.is_tried
+        return is_first or is_doubtful or len(self._retrying) >= self._max_retrying
 
     def may_retry(self, index: int, failure: Failure) -> bool:
         """Whether a request that failed may be sent again now.

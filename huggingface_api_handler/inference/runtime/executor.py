@@ -83,7 +83,7 @@ class QueryExecutor:
             self._handler.long_texts,
         )
         parts = self._queue, self._sender, self._handler, self._breaker, dependencies
-        self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set)
+        self._service = ServiceCheck(*parts, self._finish, self.stop, self._changed.set, self._pool.start)
         asking = self._ask_unrecorded, self._finish, self._send_with_retries
         requests = Requests(*asking, lambda: self.stopped is not None, lambda: self._breaker.outage.is_on)
         self._trial = BatchTrial(self._queue, self._handler, dependencies, requests)
@@ -371,7 +371,7 @@ class QueryExecutor:
         if self._model.on_error == "raise":
             self.stop(failure)
         elif (reason := self._breaker.on_rejected(index, failure, self._queue.unsent)) is not None:
-            self.stop(reason)
+            self._service.blame_request(reason)
         else:
             self._follow_up(failure)
 

@@ -46,6 +46,7 @@ class ResponseHandler:
         done: inputs that have their prediction or their failure.
         long_texts: the texts that are asked in parts.
         last_answered: the last input that got a prediction, its media not loaded; None before the first one.
+        last_stored: the last one that a stored answer served, likewise.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ResponseHandler:
         self.results = source.results
         self.done = source.results.done
         self.last_answered: Input | None = None
+        self.last_stored: Input | None = None
         self._model, self._task, self._inputs = model, model.definition, source.inputs
         self._makes_media = self._task.makes_media
         self._usage, self._deps, self._breaker, self._on_rejected = usage, dependencies, breaker, on_rejected
@@ -148,6 +150,8 @@ class ResponseHandler:
         except (UnreadableAnswer, MediaError):
             return False
         self._put(index, part, prediction)
+        if index >= 0:
+            self.last_stored = item
         self._usage.cache_hits += 1
         self.results.notify()
         return True

@@ -32,6 +32,7 @@ class ServiceCheck:
         ask: asks for a batch until it is done.
         stop: ends the query.
         on_change: is called once a trial has ended.
+        start: runs a task beside the query's others.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class ServiceCheck:
         ask: Callable[[Batch], Awaitable[None]],
         stop: Callable[[Failure], None],
         on_change: Callable[[], None],
+        start: Callable[[Coroutine[None, None, None]], object],
     ) -> None:
         self._queue, self._sender, self._handler, self._breaker = queue, sender, handler, breaker
         self._deps, self._ask, self._stop, self._on_change = dependencies, ask, stop, on_change
+        self._start = start
 
     async def check_route(self, doubt: Failure) -> None:
         """End the query where what was answered is refused now, or hangs as the last inputs did: so would all else.
@@ -61,6 +64,31 @@ class ServiceCheck:
         elif failure is not None and failure.is_timeout and doubt.is_timeout:
             message = f"{failure.message} (the last rows got none, nor did one that was answered before: it hangs)"
             self._stop(Failure(FailureKind.FATAL, message))
+
+    def blame_request(self, reason: Failure) -> None:
+        """End the query where every request would be refused as the first ones were.
+
+        Where answers were stored, those that are left may be just the rows that are refused: so one whose answer is
+        stored is asked once more.
+
+        Args:
+            reason: what to say then.
+        """
+        if self._handler.last_stored is None:
+            self._stop(reason)
+        elif not self._breaker.is_checking:
+            self._breaker.is_checking = True
+            self._start(self._check_request(self._handler.last_stored, reason))
+
+    async def _check_request(self, stored: Input, reason: Failure) -> None:
+        item = await self._with_media(stored)
+        failure = reason if item is None else await self._ask_again(item)
+        if failure is None:
+            self._breaker.on_response()
+        elif failure.kind in (FailureKind.INPUT_REJECTED, FailureKind.FATAL):
+            self._stop(reason)
+        self._breaker.is_checking = False
+        self._on_change()
 
     async def puts_off(self, batch: Batch, failure: Failure, sent_to: Route) -> bool:
         """Put a batch off where it failed for the service's sake. It is no attempt of its inputs.
@@ -157,10 +185,14 @@ class ServiceCheck:
         return Batch(batch.indexes[:1], batch.attempts if len(batch.indexes) == 1 else 0)
 
     async def _answered_input(self) -> Input | None:
-        """The last input that was answered, perhaps in a frame that was given back. Its media is loaded anew."""
+        """The last input that was answered, perhaps in a frame that was given back."""
         item = self._handler.last_answered
-        reference = media_in(item) if item is not None else None
-        if item is None or not isinstance(reference, MediaRef):
+        return None if item is None else await self._with_media(item)
+
+    async def _with_media(self, item: Input) -> Input | None:
+        """An input with its media loaded anew; None where it cannot be had."""
+        reference = media_in(item)
+        if not isinstance(reference, MediaRef):
             return item
         try:
             return with_media(item, await self._deps.load(reference))
