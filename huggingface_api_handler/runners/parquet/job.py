@@ -256,7 +256,10 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     if found.get("input") != wanted["input"]:
         return "it reads another input file, or the file has changed since"
     theirs, ours = found.get("settings"), wanted["settings"]
-    if isinstance(theirs, dict) and theirs != ours:
+    if not isinstance(theirs, dict) or theirs == ours:
+        return "its columns or its parts are others"
+    names: list[str] = []
+    while isinstance(theirs, dict) and isinstance(ours, dict):  # a map is too long to be compared by eye
         name = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))[0]
-        return f"{name} is {preview(theirs.get(name))} there and {preview(ours.get(name))} here"
-    return "its columns or its parts are others"
+        names, theirs, ours = [*names, name], theirs.get(name), ours.get(name)
+    return f"{'.'.join(names)} is {preview(theirs)} there and {preview(ours)} here"

@@ -226,11 +226,16 @@ def test_what_the_small_model_cannot_use_is_told_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "smaller"}, {"accuracy": 0.8}, {"engine": {"endpoint": "http://127.0.0.1:9/x"}}]
+    ("change", "words"),
+    [
+        ({"model": "smaller"}, "proxy.model is 'small' there and 'smaller' here"),
+        ({"accuracy": 0.8}, "cascade.accuracy is 0.9 there and 0.8 here"),
+        ({"engine": {"endpoint": "http://127.0.0.1:9/x"}}, "cascade.engine is None there"),
+    ],
 )
-def test_parts_with_another_cascade_are_another_jobs(make: MakeCascade, change: dict[str, Any]) -> None:
+def test_parts_with_another_cascade_are_another_jobs(make: MakeCascade, change: dict[str, Any], words: str) -> None:
     make().open_parts()
-    with pytest.raises(InputError, match=r"another job: (cascade|proxy) is"):
+    with pytest.raises(InputError, match=f"another job: {words}"):
         make(change).open_parts()
 
 

@@ -62,7 +62,7 @@ def test_a_key_comes_from_the_environment_and_goes_nowhere(make_job: MakeJob, mo
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"using": {"column": "kind"}}, "columns is"),
+        ({"using": {"column": "kind"}}, "columns.column is 'text' there and 'kind' here"),
         ({"using": {"model": "other/model"}}, "model is"),
         ({"using": {"target": "other"}}, "target is"),
         ({"engine": {"endpoint": "http://127.0.0.1:9/other"}}, "endpoint is"),
