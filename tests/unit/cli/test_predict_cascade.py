@@ -145,6 +145,17 @@ def test_a_key_of_the_small_models_engine_is_no_argument(
     assert "secretOfMine" not in said and not command.parts.exists()
 
 
+@pytest.mark.parametrize("of_small", [True, False])
+def test_a_key_variable_that_is_not_set_is_told_before_a_row_is_read(
+    command: Command, capsys: pytest.CaptureFixture[str], of_small: bool
+) -> None:
+    engine = {"endpoint": f"{command.service.url}/models", "api_key_env": "HF_NOT_SET"}
+    arguments = command.arguments(cascade={"engine": engine})
+    assert cli.main(arguments if of_small else command.arguments("--engine=api_key_env=HF_NOT_SET")) == 2
+    assert "HF_NOT_SET, which is not set" in capsys.readouterr().err
+    assert not command.parts.exists()
+
+
 @pytest.mark.parametrize("whole", [False, True], ids=["a worker", "the whole command"])
 def test_after_a_kill_nothing_that_is_stored_is_asked_again_and_what_was_shown_stays(
     command: Command, models: AgreeingModels, whole: bool
