@@ -63,7 +63,7 @@ class Job:
             del engine  # which holds the key as text, where a crash report would print it
         if parts != 1:
             _refuse_in_parts(settings)
-        check_columns(list(columns), settings.model)
+        check_columns(columns, settings.model)
         return cls(_with_promise_of_each(settings, parts), parts)
 
     @property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Service
 from tests.distributed.sentiment import Sentiment
+from tests.support.agreeing_models import AgreeingModels
 
 ENGINES = {"dask": ("dask", "distributed"), "ray": ("ray",), "spark": ("pyspark",)}
 """The modules that the tests of each engine need. They are in the files test_<engine>*.py."""
@@ -34,3 +36,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def sentiment(service: Service, tmp_path: Path) -> Iterator[Sentiment]:
     """A classifier that counts what it is asked, and a store for its answers."""
     yield Sentiment(service, tmp_path / "answers")
+
+
+@pytest.fixture
+def models(service: Service) -> AgreeingModels:
+    return AgreeingModels(service)
+
+
+@pytest.fixture
+def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
+    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}

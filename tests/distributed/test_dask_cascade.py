@@ -47,16 +47,6 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> None:
     fix_draws(monkeypatch)
 
 
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
-
-
 def table(partitions: int, rows: int = ROWS) -> Any:
     return dd.from_pandas(numbered(rows), npartitions=partitions)
 

@@ -25,16 +25,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
-
-
 def dataset(blocks: int) -> Any:
     """The numbered texts in blocks of equal size, in memory."""
     table, size = pa.Table.from_pandas(numbered(), preserve_index=False), ROWS // blocks

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 from ...tasks import JSONObject, Media, Settings
-from ...tasks.chunking import must_refuse
 from ...tasks.classification import candidate_labels
 from ...tasks.input_types import (
     ContextQuestion,
@@ -26,26 +25,15 @@ from ...tasks.input_types import (
     to_base64,
 )
 from ...tasks.text import with_mask_of
+from .parameters import SilentCut
 
 # These functions take the named type of their own task's inputs, which one table of all tasks cannot say.
 Encode: TypeAlias = Callable[[Sequence[Any], Settings], "JSONObject | Media"]
 """``encode(inputs, settings)`` makes the payload of one request for the inputs of one ``Task.group``."""
 
 
-_NOT_TO_CUT: JSONObject = {"truncate": False}
-"""By which Text Embeddings Inference and the local server refuse a text that is too long. Others ignore it."""
-
-
-def not_to_cut(settings: Settings) -> JSONObject:
-    """What is sent so that the server refuses a text that is too long, where it would cut it without a word.
-
-    Args:
-        settings: The settings of the model.
-
-    Returns:
-        ``{"truncate": false}`` where such a text is to be its row's error, else nothing.
-    """
-    return dict(_NOT_TO_CUT) if must_refuse(settings) else {}
+not_to_cut = SilentCut("Text Embeddings Inference", "truncate").not_to_cut
+"""What such a server is told, and the local server, so that it refuses a text that is too long. Others ignore it."""
 
 
 def text_payload(inputs: Sequence[str], settings: Settings) -> JSONObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ...errors import InferenceError
 from ..failures import Failure
@@ -27,17 +27,6 @@ class FailureTally:
         self._rows: Counter[str] = Counter()
         self._first: dict[str, Failure] = {}
 
-    def add(self, failures: Iterable[Failure]) -> None:
-        """Count rows.
-
-        Args:
-            failures: why each of them has no prediction.
-        """
-        for failure in failures:
-            words = alike(failure.message)
-            self._rows[words] += 1
-            self._first.setdefault(words, failure)
-
     def count(self, rows: Rows, failures: Mapping[int, Failure], usage: Usage) -> None:
         """Count the rows of a frame in the usage of its query, and their reasons while none has an answer.
 
@@ -48,8 +37,12 @@ class FailureTally:
         """
         usage.errors.update(failure.kind.value for failure in failures.values())
         usage.answered += len(rows.inputs) - rows.nulls - len(failures)
-        if not usage.answered:
-            self.add(failures.values())
+        if usage.answered:
+            return
+        for failure in failures.values():
+            words = alike(failure.message)
+            self._rows[words] += 1
+            self._first.setdefault(words, failure)
 
     def error(self, rows: int) -> InferenceError | None:
         """What to raise at the end of a query that answered none of its rows.

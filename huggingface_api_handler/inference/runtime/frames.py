@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ def _cells(table: Any, names: Sequence[str], as_list: str, model: ModelSettings)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
-def check_columns(names: Sequence[object], model: ModelSettings) -> None:
+def check_columns(names: Iterable[object], model: ModelSettings) -> None:
     """Check that a table has the columns that are read: those of the model, and those of a cascade's proxy.
 
     Args:

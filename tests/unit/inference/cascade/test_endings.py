@@ -26,16 +26,6 @@ from tests.support.agreeing_models import AgreeingModels
 from tests.unit.inference.cascade.test_run import share_right, table, using
 
 
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
-
-
 class Vectors:
     """Makes vectors that tell the labels, beside the two models. ``spoil`` may change each."""
 

@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -70,16 +69,6 @@ def check(told: Sequence[Told]) -> None:
         if (was := phases.get(phase.name)) is not None:
             assert was.done <= phase.done and was.total >= phase.total and was.seconds <= phase.seconds
         phases[phase.name] = phase
-
-
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
 
 
 @pytest.fixture

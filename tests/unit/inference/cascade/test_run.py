@@ -36,16 +36,6 @@ def using(accuracy: float = 0.9, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
-
-
 def share_right(out: pd.DataFrame, start: int = 0) -> float:
     return float(np.mean([mood == AgreeingModels.truth(number) for number, mood in enumerate(out["mood"], start)]))
 
