@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,13 @@ def test_nothing_is_downloaded(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_is_imported_when_it_is_needed() -> None:
     code = "import sys; import huggingface_api_handler.inference.tokenizers; sys.exit('tokenizers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_to_find_none_imports_no_client_of_the_hub(tmp_path: Path) -> None:
+    module = "huggingface_api_handler.inference.tokenizers"
+    code = f"import sys, {module} as m; assert m.tokenizer_of('ann/model') is None; print(*sys.modules)"
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env={**os.environ, "HF_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert "huggingface_hub.constants" in modules
+    assert "huggingface_hub.file_download" not in modules

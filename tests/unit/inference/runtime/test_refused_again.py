@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,23 @@ def test_a_request_that_is_at_fault_now_is_sent_for_a_few_rows_only(service: Ser
     assert out["y"].notna().sum() == ROWS // 2
     assert out["y_error"].dropna().str.contains("the request is at fault").sum() > ROWS / 3
     assert len(service.asked) < 20
+
+
+def test_nothing_else_is_sent_until_it_is_known_whether_the_request_is_at_fault(
+    service: Service, engine: dict[str, Any]
+) -> None:
+    refuse(service, "nothing", "")
+    ask(engine, slice(0, ROWS // 2))
+    are_held: list[bool] = []
+
+    async def answer(body: Any, *_: Any) -> Any:
+        if body["inputs"] in TEXTS[: ROWS // 2]:  # whose answers are stored
+            await asyncio.sleep(0.1)  # until those are here that were on their way
+            sent = len(service.asked)
+            await asyncio.sleep(0.2)
+            are_held.append(len(service.asked) == sent)
+        return Reply({"error": "unknown parameter"}, 400)
+
+    service.answer = answer
+    ask(engine)
+    assert are_held == [True]
