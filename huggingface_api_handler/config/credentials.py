@@ -79,6 +79,20 @@ def resolve_api_key(settings: EngineSettings, environment: Mapping[str, str] = o
     return SecretStr(stored) if stored else None
 
 
+def check_key_variable(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> None:
+    """Check that the variable in which an engine's key is can be used. The key itself is not handed out.
+
+    Args:
+        settings: The engine's.
+        environment: Variables by name.
+
+    Raises:
+        InputError: As ``resolve_api_key`` does.
+    """
+    if settings.api_key_env is not None:
+        resolve_api_key(settings, environment)
+
+
 def resolve_store(settings: EngineSettings, environment: Mapping[str, str] = os.environ) -> StoreAddress | None:
     """Find the Redis that an engine shares with other machines.
 

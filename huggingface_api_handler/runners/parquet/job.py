@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from ...config.credentials import key_in_variable, resolve_api_key
+from ...config.credentials import check_key_variable, key_in_variable
 from ...config.settings import EngineSettings, ModelSettings
 from ...errors import InputError
 from ...inference import checked_settings
@@ -115,8 +115,8 @@ class Job:
                 "table_columns makes one table of all rows, and a Parquet file is read in pieces. Use table_column"
             )
         for each in (engine, model.proxy.engine if model.proxy is not None else None):
-            if each is not None and each.api_key_env is not None:
-                resolve_api_key(each)  # a variable that is not set is told of before a row is read
+            if each is not None:
+                check_key_variable(each)  # before a row is read
         return cls(arguments, model, engine, scope, Source.open(Path(arguments.source), model))
 
     @property
