@@ -22,6 +22,8 @@ _MIN_SAVED_REQUESTS = 2  # that a larger size must save on what waits, since abo
 _MAX_REPEATED_REJECTIONS = 4  # in a row of a size that was taken before: the server takes less than it did
 _MAX_SLOWER_TRIALS = 2  # once, the batch may have waited in a queue for longer
 _TRIAL_INTERVAL_BATCHES = 8  # while a trial has no response: it may be told to wait, or end with its query
+_MIN_ANSWERS_TO_GROW = 8  # of the size that a timeout left, before a larger one; twice as many after each timeout
+_GROWTH_OF_TIMELY_SIZE = 2
 _MIN_BATCHES_OF_NEW_SIZE = 4  # fewer would be better shared among the slots
 _GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest requests, see bench/ideal_search.py
 
@@ -36,6 +38,7 @@ class BatchSizeTuner:
         settled: Whether ``best`` is final, so that no larger size is tried.
         latencies_s: Seconds that a batch of each measured size takes.
         timeout_s: Seconds after which a request is given up.
+        timely_size: The most inputs of a batch since one was given up; ``MAX_BATCH_SIZE`` where none was.
         is_limited: Whether batches are smaller since inputs were rejected.
 
     Example:
@@ -54,8 +57,11 @@ class BatchSizeTuner:
     settled: bool = False
     latencies_s: dict[int, float] = field(default_factory=dict)
     timeout_s: float = float("inf")
+    timely_size: int = MAX_BATCH_SIZE
     is_limited: bool = False
     _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
+    _answers_at_timely_size: int = 0
+    _timeouts: int = 0
     _single_s: float | None = None  # the least that one input alone took
     _input_s: float | None = None  # the least that each further input of a batch took
     _trial_size: int = 0
@@ -77,8 +83,8 @@ class BatchSizeTuner:
         """
         if self._is_unmeasured:
             self.best = self._first_size()
-        if self._clean_size <= self.best:
-            return self._clean_size
+        if (limit := min(self._clean_size, self.timely_size)) <= self.best:
+            return limit
         step = self._step()
         if step is None or not self._pays_off(step, waiting):
             return self.best
@@ -133,13 +139,17 @@ class BatchSizeTuner:
             self._single_s = seconds
 
     def on_timeout(self, size: int) -> None:
-        """Note a batch that was given up, since no answer came in time: no other goes in its size.
+        """Note a batch that was given up, since no answer came in time. The next are half as large.
+
+        They grow again when some of that size were answered, since a service may stall whatever it was sent.
 
         Args:
             size: Inputs in the batch.
         """
-        self.best = max(1, min(self.best, size // 2))
-        self.latencies_s = {measured: s for measured, s in self.latencies_s.items() if measured <= self.best}
+        if size <= self.timely_size:  # once, where many of a size are out
+            self._timeouts += 1
+        self.timely_size = max(1, min(self.timely_size, size // 2))
+        self._answers_at_timely_size = 0
 
     def on_success(self, size: int, seconds: float) -> None:
         """Note a batch that was answered.
@@ -152,6 +162,7 @@ class BatchSizeTuner:
             self.smallest_rejected = MAX_BATCH_SIZE + 1
         if size >= self.best:
             self._repeated_rejections = 0
+        self._grow_timely_size(size)
         reference_s, earlier_s = self.latencies_s.get(self._reference_size), self.latencies_s.get(size)
         self.latencies_s[size] = seconds if earlier_s is None else (earlier_s + seconds) / 2
         if self._single_s is not None and size > 1:
@@ -197,6 +208,15 @@ class BatchSizeTuner:
             self.best = max(1, self.smallest_rejected // 2, *self.latencies_s)
         return True
 
+    def _grow_timely_size(self, answered: int) -> None:
+        if answered < self.timely_size or self.timely_size == MAX_BATCH_SIZE:
+            return
+        self._answers_at_timely_size += 1
+        needed = _MIN_ANSWERS_TO_GROW * 2 ** max(0, self._timeouts - 1)
+        larger = min(self.timely_size * _GROWTH_OF_TIMELY_SIZE, MAX_BATCH_SIZE)
+        if self._answers_at_timely_size >= needed and not self._is_too_slow(larger):
+            self.timely_size, self._answers_at_timely_size = larger, 0
+
     @property
     def _is_unmeasured(self) -> bool:
         return not self.settled and self.best not in self.latencies_s
@@ -225,7 +245,7 @@ class BatchSizeTuner:
 
     def _is_too_slow(self, size: int) -> bool:
         """Whether a batch of a size larger than the best is not to be tried, as it would take too long."""
-        best_s = self.latencies_s.get(self.best, 0.0)
+        best_s = self.latencies_s.get(self.best, self.latencies_s.get(self._reference_size, 0.0))
         if self._single_s is None or self._input_s is None:
             return best_s > min(_MAX_LATENCY_S, _MAX_TIMEOUT_SHARE * self.timeout_s)
         expected_s = self._single_s + self._input_s * (size - 1)
@@ -245,4 +265,7 @@ class BatchSizeTuner:
             larger = half if half >= self.best * _MIN_STEP_FACTOR else (self.best + self.smallest_rejected) // 2
             if larger < self.best * _MIN_STEP_FACTOR or larger >= self.smallest_rejected:
                 return None
+        larger = min(larger, self.timely_size)
+        if larger < self.best * _MIN_STEP_FACTOR:
+            return None
         return None if self._is_too_slow(larger) else larger

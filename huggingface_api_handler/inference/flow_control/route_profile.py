@@ -62,7 +62,10 @@ class RouteProfile:
             max_size: Inputs in one request at most; None where the server names none.
         """
         if max_size is not None and not self.batch_size.settled:
-            self.batch_size = BatchSizeTuner(max_size, settled=True, timeout_s=self.batch_size.timeout_s)
+            before = self.batch_size
+            self.batch_size = BatchSizeTuner(
+                max_size, settled=True, timeout_s=before.timeout_s, timely_size=before.timely_size
+            )
 
     def on_ambiguous(self) -> None:
         """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""

@@ -165,7 +165,12 @@ def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:
         JSON, with the time at which it was written.
     """
     tuner = profile.batch_size
-    sizes = {"best": tuner.best, "refused": tuner.smallest_rejected, "settled": tuner.settled}
+    sizes = {
+        "best": tuner.best,
+        "refused": tuner.smallest_rejected,
+        "settled": tuner.settled,
+        "timely": tuner.timely_size,
+    }
     return orjson.dumps(
         {
             "at": time.time(),
@@ -193,14 +198,15 @@ def from_json(record: bytes) -> tuple[RouteProfile, dict[str, float]]:
         is_fresh = 0 <= time.time() - values["at"] < _PROFILE_TTL_S
         sizes = values["sizes"]
         best, smallest_rejected = int(sizes["best"]), int(sizes["refused"])
+        timely = int(sizes.get("timely", MAX_BATCH_SIZE))
         pace = {str(name): float(value) for name, value in values["pace"].items()}
         are_credible = all(_MIN_PACE < value < _MAX_PACE for value in pace.values())
-        if not (0 < best <= MAX_BATCH_SIZE and smallest_rejected > 0 and are_credible):
+        if not (0 < best <= MAX_BATCH_SIZE and 0 < timely <= MAX_BATCH_SIZE and smallest_rejected > 0 and are_credible):
             raise ValueError("out of all bounds")
         profile = RouteProfile(
             values["answered"] is True and is_fresh,
             values["lists"] if is_fresh and isinstance(values["lists"], bool) else None,
-            BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True),
+            BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True, timely_size=timely),
             token_limit=TokenLimit.from_record(values.get("length")) if is_fresh else TokenLimit(),
         )
         return profile, pace if is_fresh else {}

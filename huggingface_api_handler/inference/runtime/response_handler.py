@@ -91,8 +91,6 @@ class ResponseHandler:
             self._on_rejected(indexes[0], Failure(FailureKind.INPUT_REJECTED, str(result.unreadable), 200))
             return ()
         profile.has_answered = True
-        if len(indexes) > 1:
-            profile.on_unambiguous()
         again, answered = [], None
         items = [self._inputs[index] for index in indexes]
         is_large = result.bytes_received > LARGE_BYTES
@@ -116,6 +114,12 @@ class ResponseHandler:
                 await queue.store_large(index, part)
             queue.answered(index, part)
             answered = item
+        if len(again) == len(indexes) > 1 and self._breaker.has_answer:
+            # Where others could be read it is rather this answer than each of its inputs.
+            profile.on_ambiguous()
+            return Failure(FailureKind.TRANSIENT, "no part of the answer to a batch could be read", 200)
+        if len(indexes) > 1:
+            profile.on_unambiguous()
         if answered is not None:  # an answer that cannot be read is none
             self.last_answered = answered
             if self.long_texts.is_on:

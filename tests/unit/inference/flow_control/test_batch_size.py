@@ -98,6 +98,55 @@ def test_a_larger_size_is_given_up_when_it_was_slower_twice() -> None:
     assert tuner.best == INITIAL_BATCH_SIZE
 
 
+def tuner_of(max_size: int, known_by: str) -> BatchSizeTuner:
+    """A tuner that sends batches of ``max_size``, the most that the server takes."""
+    if known_by == "its profile":
+        return BatchSizeTuner(max_size, settled=True)
+    tuner = BatchSizeTuner()
+    tuner.on_success(INITIAL_BATCH_SIZE, 0.1)
+    tuner.on_reject(tuner.next_size(100_000), max_size if known_by == "its refusal" else None)
+    tuner.on_success(max_size, 0.1)
+    return tuner
+
+
+@pytest.mark.parametrize("known_by", ["its profile", "its refusal", "nothing that it says"])
+@pytest.mark.parametrize("stalls", [1, 3])
+def test_batches_are_as_large_as_before_once_a_service_that_stalled_answers_again(known_by: str, stalls: int) -> None:
+    tuner = tuner_of(INITIAL_BATCH_SIZE, known_by)
+    size = INITIAL_BATCH_SIZE
+    for _ in range(stalls):
+        tuner.on_timeout(size)
+        tuner.on_timeout(size)  # another that was out
+        size //= 2
+        assert tuner.next_size(100_000) == size
+    for _ in range(200):
+        tuner.on_success(size := min(tuner.next_size(100_000), INITIAL_BATCH_SIZE), 0.1)
+    assert size == INITIAL_BATCH_SIZE
+
+
+@pytest.mark.parametrize("known_by", ["its profile", "its refusal", "nothing that it says"])
+def test_a_size_that_never_comes_in_time_is_tried_less_and_less(known_by: str) -> None:
+    tuner, timeouts = tuner_of(INITIAL_BATCH_SIZE, known_by), 0
+    for _ in range(5000):
+        size = tuner.next_size(100_000)
+        if size >= 20:
+            timeouts += 1
+            tuner.on_timeout(size)
+        else:
+            tuner.on_success(size, 0.1)
+    assert 2 <= timeouts <= 10
+
+
+def test_a_size_that_would_take_long_is_not_tried_again_after_a_timeout() -> None:
+    tuner = BatchSizeTuner(timeout_s=40.0)
+    tuner.on_single(1.0)
+    tuner.on_timeout(INITIAL_BATCH_SIZE)
+    for _ in range(1000):
+        size = tuner.next_size(100_000)
+        tuner.on_success(size, 1.0 * size)
+        assert size < INITIAL_BATCH_SIZE
+
+
 def test_a_number_that_is_no_size_is_not_taken_for_one() -> None:
     tuner = BatchSizeTuner()
     tuner.on_success(INITIAL_BATCH_SIZE, 0.1)

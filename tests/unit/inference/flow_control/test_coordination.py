@@ -194,9 +194,10 @@ def size(body: Any) -> int:
 
 
 def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True))
+    profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True, timely_size=24))
     record = to_json(profile, {"places": 12.0, "rate": 5.5})
     found, pace = from_json(record)
+    assert found.batch_size.timely_size == 24
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.smallest_rejected, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
@@ -220,6 +221,7 @@ GOOD = json.loads(to_json(RouteProfile(True, True), {"places": 8.0}))
 ODD_PARTS: list[dict[str, Any]] = [
     {"at": "yesterday"}, {"sizes": 7}, {"sizes": {"best": "many", "refused": 2, "settled": True}},
     {"sizes": {"best": -1, "refused": 2, "settled": True}}, {"sizes": {"best": 1e9, "refused": 2, "settled": True}},
+    {"sizes": {"best": 8, "refused": 9, "settled": True, "timely": 0}},
     {"pace": {"places": "many"}}, {"pace": {"rate": 0}}, {"pace": {"rate": -4}}, {"pace": {"rate": 1e-300}}, {"pace": []},
 ]  # fmt: skip
 GARBAGE = [

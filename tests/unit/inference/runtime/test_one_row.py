@@ -134,6 +134,41 @@ def test_unreadable_answers_are_not_bought_by_the_thousand(answer: Any) -> None:
     assert len(run.sent) <= 40
 
 
+@pytest.mark.parametrize("part", [None, [], [1.5]], ids=str)
+def test_a_list_of_which_no_part_can_be_read_is_asked_again_and_not_input_by_input(part: Any) -> None:
+    lists, spoilt = 0, 0
+
+    def reply(asked: Any) -> Any:
+        nonlocal lists, spoilt
+        if not isinstance(asked["inputs"], list) or len(asked["inputs"]) < 16:
+            return can_batch(asked)
+        lists += 1
+        if lists % 8:
+            return can_batch(asked)
+        spoilt += 1
+        return [part] * len(asked["inputs"])
+
+    run = Run(reply, ORDINARY, warm(True))
+    assert_only(run, ORDINARY, [])
+    assert spoilt >= 3
+    assert all(isinstance(each, list) for each in run.sent), "none was asked alone"
+
+
+def test_inputs_whose_answers_can_be_read_alone_only_are_not_asked_in_lists_for_long() -> None:
+    lists = 0
+
+    def reply(asked: Any) -> Any:
+        nonlocal lists
+        if not isinstance(asked["inputs"], list):
+            return can_batch(asked)
+        lists += 1
+        return can_batch(asked) if lists <= 3 else [None] * len(asked["inputs"])
+
+    run = Run(reply, ORDINARY, warm(True))
+    assert_only(run, ORDINARY, [])
+    assert len(run.sent) <= len(ORDINARY) + 100
+
+
 def test_a_used_up_limit_with_a_far_reset_is_told_at_once() -> None:
     def reply(asked: Any) -> Any:
         headers = CIMultiDict({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3000"})
