@@ -365,6 +365,7 @@ CHANGES_COUNT = {
     "without two",
     "first half",
     "first only",
+    "first unwrapped",
     "one twice",
 }
 
