@@ -31,7 +31,10 @@ _RESERVE_TOKENS_OF_HEADERS = 2
 _MAX_RATE = 1e5  # requests a second: a server that announces more announces no limit that matters
 _MAX_WINDOW_S = 300.0  # a day's quota is not spread over the day
 _MAX_FULL_RESPONSES = 8  # in a row that announce a full bucket although requests were held back: the headers are wrong
-_MAX_EARLY_REJECTIONS = 8  # in a row: by then the rate fell to a tenth
+_MAX_EARLY_REJECTIONS = 8  # by then the rate fell to a tenth
+_FORGIVEN_EARLY_REJECTIONS = 2  # by one that came late, as some do where they come by chance
+_MIN_SHARE_OF_TAKEN_RATE = 0.1  # what is rejected at less of a rate that was taken before is not rejected for its rate
+_SETTLED_REQUESTS = 400  # taken in a row at a rate, from which it is the one that counts
 _INITIAL_NON_RATE_LIMITED_S = 120.0
 _MAX_NON_RATE_LIMITED_S = 3600.0  # it doubles up to here while the server goes on to reject for other reasons
 
@@ -68,7 +71,7 @@ class RateEstimator:
         self._exhaustion = _Exhaustion()
         self._sample = _Sample()
         self._increase = RateIncrease()
-        self._rejections = _EarlyRejections()
+        self._rejections = _Rejections()
 
     @property
     def next_at(self) -> float:
@@ -227,14 +230,14 @@ class RateEstimator:
             bucket.burst_s = min(bucket.burst_s, saved_s) * _BURST_DECREASE_FACTOR
             return None
         is_early = sent_since_resume < max(_RELIABLE_REQUESTS, self.rate)
-        rejections.in_a_row = rejections.in_a_row + 1 if is_early else 0
-        if rejections.in_a_row >= _MAX_EARLY_REJECTIONS:
+        lower, previous = measured * _SAFETY_FACTOR, self.rate
+        rejections.note(sent_since_resume, previous, is_early=is_early)
+        if rejections.are_non_rate_limited(previous):
             self._give_up(event_at)
             return None
-        lower, previous = measured * _SAFETY_FACTOR, self.rate
         is_proven = bucket.burst_requests >= _PROVEN_BURST_REQUESTS
         self.rate = lower if is_proven else max(previous * _DECREASE_FACTOR, lower)
-        if rejections.in_a_row > 1:
+        if rejections.early_in_a_row > 1:
             self.rate = min(self.rate, previous * _EARLY_DECREASE_FACTOR)
         self._is_certain = True
         return lower if sample.is_reliable(span_s) else None
@@ -243,7 +246,8 @@ class RateEstimator:
         """Rejected early at whatever rate: this server rejects for other reasons, and sending slower does not help."""
         self.rate = self._sample.started_at = None
         rejections = self._rejections
-        rejections.in_a_row = 0
+        rejections.early = rejections.early_in_a_row = 0
+        rejections.taken_rate = 0.0
         rejections.non_rate_limited_until = now + rejections.non_rate_limited_s
         rejections.non_rate_limited_s = min(rejections.non_rate_limited_s * 2, _MAX_NON_RATE_LIMITED_S)
 
@@ -301,9 +305,21 @@ class _Sample:
 
 
 @dataclass(slots=True)
-class _EarlyRejections:
-    """Rejections soon after sending was resumed, which no rate explains."""
+class _Rejections:
+    """Whether the rate is why the server rejects. It is not where that happens soon after sending was resumed, at rate
+    after rate, or at a rate far below one that was taken before.
+    """
 
-    in_a_row: int = 0
+    early: int = 0  # soon after sending was resumed, less those that came late
+    early_in_a_row: int = 0
+    taken_rate: float = 0.0  # the highest since the rate settled
     non_rate_limited_until: float = float("-inf")
     non_rate_limited_s: float = _INITIAL_NON_RATE_LIMITED_S
+
+    def note(self, taken: int, rate: float, *, is_early: bool) -> None:
+        self.early_in_a_row = self.early_in_a_row + 1 if is_early else 0
+        self.early = self.early + 1 if is_early else max(0, self.early - _FORGIVEN_EARLY_REJECTIONS)
+        self.taken_rate = rate if taken >= _SETTLED_REQUESTS else max(self.taken_rate, rate)
+
+    def are_non_rate_limited(self, rate: float) -> bool:
+        return self.early >= _MAX_EARLY_REJECTIONS or rate < _MIN_SHARE_OF_TAKEN_RATE * self.taken_rate

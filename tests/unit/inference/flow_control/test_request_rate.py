@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from statistics import median
 
 import pytest
 from multidict import CIMultiDict
@@ -92,6 +94,24 @@ def test_refusals_by_chance_do_not_slow_a_service_to_a_crawl() -> None:
     result = simulate(Plan(latency=0.02, capacity=64), 3000, seed=1, fault=by_chance)
     assert result.unanswered == 0
     assert result.seconds <= 300
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_few_rejections_by_chance_leave_a_rate_at_which_a_table_ends(share: float) -> None:
+    """What comes late by chance says nothing of the rate either."""
+    seconds = []
+    for seed in range(8):
+        drawn = random.Random(seed)
+
+        def by_chance(inputs: object, drawn: random.Random = drawn) -> Response | None:
+            waits = drawn.choice(({}, {"Retry-After": "1"}))
+            return Response(429, CIMultiDict(waits), b"{}") if drawn.random() < share else None
+
+        result = simulate(Plan(latency=0.05, capacity=64, largest_batch=1), 3000, seed, fault=by_chance)
+        assert result.unanswered == 0
+        seconds.append(result.seconds)
+    assert median(seconds) <= 200
+    assert max(seconds) <= 900
 
 
 def test_a_late_response_about_an_old_rejection_changes_nothing() -> None:
