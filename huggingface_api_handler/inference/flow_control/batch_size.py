@@ -25,6 +25,7 @@ _TRIAL_INTERVAL_BATCHES = 8  # while a trial has no response: it may be told to 
 _MIN_ANSWERS_TO_GROW = 8  # of the size that a timeout left, before a larger one; twice as many after each timeout
 _GROWTH_OF_TIMELY_SIZE = 2
 _MIN_BATCHES_OF_NEW_SIZE = 4  # fewer would be better shared among the slots
+_RARE_REJECTION_BATCHES = 8  # as large as the rejected one, answered since the one before: a smaller size costs more
 _GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest requests, see bench/ideal_search.py
 
 
@@ -60,6 +61,7 @@ class BatchSizeTuner:
     timely_size: int = MAX_BATCH_SIZE
     is_limited: bool = False
     _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
+    _inputs_since_rejection: int = 0  # that were answered
     _answers_at_timely_size: int = 0
     _timeouts: int = 0
     _single_s: float | None = None  # the least that one input alone took
@@ -107,15 +109,19 @@ class BatchSizeTuner:
         return self._is_unmeasured and step is not None and self._pays_off(step, waiting)
 
     def on_input_rejected(self, size: int) -> None:
-        """Note a batch that was rejected for one of its inputs. The next are half as large.
+        """Note a batch that was rejected for one of its inputs. The next are half as large, where that is not rare.
 
         So of all batches about half are rejected, by which a rejected input is found with the fewest requests.
 
         Args:
             size: Inputs in the batch.
         """
+        is_rare = self._inputs_since_rejection >= _RARE_REJECTION_BATCHES * size
+        self._inputs_since_rejection = 0
         if not self.is_limited:  # one such input says nothing of a size that was tried with it
             self._trial_size = 0
+        if is_rare:
+            return
         self._clean_size = max(1, min(self._clean_size, size // 2))  # once, where many of a size are out
         self.is_limited = True
 
@@ -125,6 +131,7 @@ class BatchSizeTuner:
         Args:
             size: Inputs in the batch.
         """
+        self._inputs_since_rejection += size
         if size >= self._clean_size:
             self._clean_size = min(size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
             self.is_limited = self._clean_size < MAX_BATCH_SIZE
