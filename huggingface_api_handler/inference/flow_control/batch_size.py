@@ -131,7 +131,6 @@ class BatchSizeTuner:
         Args:
             size: Inputs in the batch.
         """
-        self._inputs_since_rejection += size
         if size >= self._clean_size:
             self._clean_size = min(size * _GROWTH_OF_CLEAN_SIZE, MAX_BATCH_SIZE)
             self.is_limited = self._clean_size < MAX_BATCH_SIZE
@@ -165,6 +164,7 @@ class BatchSizeTuner:
             size: Inputs in the batch.
             seconds: Latency of the request.
         """
+        self._inputs_since_rejection += size
         if size >= self.smallest_rejected:  # so the rejection was not for the size
             self.smallest_rejected = MAX_BATCH_SIZE + 1
         if size >= self.best:

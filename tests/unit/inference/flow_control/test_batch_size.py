@@ -101,11 +101,11 @@ def test_a_larger_size_is_given_up_when_it_was_slower_twice() -> None:
 def test_one_rejected_input_in_many_batches_leaves_their_size_and_a_second_soon_halves_it() -> None:
     tuner = BatchSizeTuner(settled=True)
     for _ in range(8):
-        tuner.on_no_input_rejected(INITIAL_BATCH_SIZE)
+        tuner.on_success(INITIAL_BATCH_SIZE, 0.1)
     tuner.on_input_rejected(INITIAL_BATCH_SIZE)
     assert tuner.next_size(100_000) == INITIAL_BATCH_SIZE
     for _ in range(7):
-        tuner.on_no_input_rejected(INITIAL_BATCH_SIZE)
+        tuner.on_success(INITIAL_BATCH_SIZE, 0.1)
     tuner.on_input_rejected(INITIAL_BATCH_SIZE)
     assert tuner.next_size(100_000) == INITIAL_BATCH_SIZE // 2
 
