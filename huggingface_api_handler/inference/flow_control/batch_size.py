@@ -143,6 +143,7 @@ class BatchSizeTuner:
         """
         if self._single_s is None or seconds < self._single_s:
             self._single_s = seconds
+        self._grow_timely_size(1)
 
     def on_timeout(self, size: int) -> None:
         """Note a batch that was given up, since no answer came in time. The next are half as large.

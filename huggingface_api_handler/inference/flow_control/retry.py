@@ -159,7 +159,8 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
             return [_first_half(batch.indexes)]
         size = sizes.best
     elif failure.is_timeout:
-        sizes.on_timeout(count)
+        if not batch.is_part:  # which is small, and says nothing of whole ones
+            sizes.on_timeout(count)
     elif failure.kind is FailureKind.TRANSIENT and count > sizes.best and sizes.on_reject(count):
         size = sizes.best
     parts = [batch.indexes[start : start + size] for start in range(0, count, size)]

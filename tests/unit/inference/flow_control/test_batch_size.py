@@ -11,7 +11,10 @@ import pytest
 from multidict import CIMultiDict
 
 from bench.service import Plan
+from huggingface_api_handler.inference.failures import Failure, FailureKind
 from huggingface_api_handler.inference.flow_control.batch_size import INITIAL_BATCH_SIZE, MAX_BATCH_SIZE, BatchSizeTuner
+from huggingface_api_handler.inference.flow_control.retry import Batch, split
+from huggingface_api_handler.inference.flow_control.route_profile import RouteProfile
 from huggingface_api_handler.inference.transport.client import Response
 from tests.support.simulation import simulate
 
@@ -147,6 +150,24 @@ def test_a_size_that_never_comes_in_time_is_tried_less_and_less(known_by: str) -
         else:
             tuner.on_success(size, 0.1)
     assert 2 <= timeouts <= 10
+
+
+def test_a_part_of_a_rejected_batch_that_stalls_says_nothing_of_whole_ones() -> None:
+    profile = RouteProfile(True, True, tuner_of(INITIAL_BATCH_SIZE, "its profile"))
+    stalled = Failure(FailureKind.TRANSIENT, "no answer in time", is_timeout=True)
+    split(Batch(range(2), 1, is_part=True), stalled, profile)
+    assert profile.batch_size.next_size(100_000) == INITIAL_BATCH_SIZE
+
+
+def test_inputs_that_go_alone_since_batches_stalled_go_together_again() -> None:
+    tuner = tuner_of(INITIAL_BATCH_SIZE, "its profile")
+    for stalled in (32, 16, 8, 4, 2):
+        tuner.on_timeout(stalled)
+    assert tuner.next_size(100_000) == 1
+    for _ in range(1000):
+        size = tuner.next_size(100_000)
+        tuner.on_single(0.1) if size == 1 else tuner.on_success(size, 0.1)
+    assert tuner.next_size(100_000) == INITIAL_BATCH_SIZE
 
 
 def test_a_size_that_would_take_long_is_not_tried_again_after_a_timeout() -> None:
