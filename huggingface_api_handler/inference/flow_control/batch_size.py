@@ -63,7 +63,8 @@ class BatchSizeTuner:
     _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
     _inputs_since_rejection: int = 0  # that were answered
     _answers_at_timely_size: int = 0
-    _timeouts: int = 0
+    _has_grown: bool = False  # since the last timeout
+    _timeouts: int = 0  # less those after which batches grew and came in time
     _single_s: float | None = None  # the least that one input alone took
     _input_s: float | None = None  # the least that each further input of a batch took
     _trial_size: int = 0
@@ -156,7 +157,7 @@ class BatchSizeTuner:
         if size <= self.timely_size:  # once, where many of a size are out
             self._timeouts += 1
         self.timely_size = max(1, min(self.timely_size, size // 2))
-        self._answers_at_timely_size = 0
+        self._answers_at_timely_size, self._has_grown = 0, False
 
     def on_success(self, size: int, seconds: float) -> None:
         """Note a batch that was answered.
@@ -223,7 +224,9 @@ class BatchSizeTuner:
         needed = _MIN_ANSWERS_TO_GROW * 2 ** max(0, self._timeouts - 1)
         larger = min(self.timely_size * _GROWTH_OF_TIMELY_SIZE, MAX_BATCH_SIZE)
         if self._answers_at_timely_size >= needed and not self._is_too_slow(larger):
-            self.timely_size, self._answers_at_timely_size = larger, 0
+            if self._has_grown:  # and what it had grown to came in time
+                self._timeouts = max(0, self._timeouts - 1)
+            self.timely_size, self._answers_at_timely_size, self._has_grown = larger, 0, True
 
     @property
     def _is_unmeasured(self) -> bool:

@@ -152,6 +152,17 @@ def test_a_size_that_never_comes_in_time_is_tried_less_and_less(known_by: str) -
     assert 2 <= timeouts <= 10
 
 
+def test_a_service_that_stalls_now_and_then_is_forgiven_as_soon_each_time() -> None:
+    tuner = tuner_of(INITIAL_BATCH_SIZE, "its refusal")
+    for _ in range(30):
+        tuner.on_timeout(INITIAL_BATCH_SIZE)
+        sizes = [tuner.next_size(100_000)]
+        for _ in range(100):
+            tuner.on_success(sizes[-1], 0.1)
+            sizes.append(tuner.next_size(100_000))
+        assert sizes.index(INITIAL_BATCH_SIZE) == 8
+
+
 def test_a_part_of_a_rejected_batch_that_stalls_says_nothing_of_whole_ones() -> None:
     profile = RouteProfile(True, True, tuner_of(INITIAL_BATCH_SIZE, "its profile"))
     stalled = Failure(FailureKind.TRANSIENT, "no answer in time", is_timeout=True)
