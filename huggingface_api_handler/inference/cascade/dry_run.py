@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache, partial
+from itertools import chain
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ..pricing.estimate import NOTHING, Estimate
@@ -14,9 +18,12 @@ from ..runtime import dry_run as one_model
 from ..runtime.context import Query
 from ..runtime.cost_estimate import cost_of
 from ..runtime.dry_run import Counted
-from .input_table import InputTable, split_at_none
+from .draws import Mask
+from .input_table import InputTable, is_input, split_at_none
 from .models import proxy_query
 from .savings import first_look, is_worth
+from .stored_answers import stored_answers
+from .stored_certificates import StoredCertificates
 
 
 def count_all(frames: Iterable[pd.DataFrame | None], query: Query) -> tuple[Counted, Estimate]:
@@ -33,31 +40,71 @@ def count_all(frames: Iterable[pd.DataFrame | None], query: Query) -> tuple[Coun
     if query.model.cascade is None:
         return one_model.count_all((frame for frame in frames if frame is not None), query)
     large, small = Counted(), Counted()
-    of_proxy: Query | None = None
+    proxy = cache(partial(proxy_query, query))
     fewest = parts = small_parts = 0
     for part in split_at_none(frames):
-        of_large, _ = one_model.count_all(part, query)
-        large.add(of_large)
-        counts = InputTable(part, query.model).counts
         parts += 1
-        if is_worth(counts, query.model.cascade):
-            of_proxy = of_proxy or proxy_query(query)
-            small.add(one_model.count_all(part, of_proxy)[0])
-            fewest += math.ceil(of_large.requests * first_look(counts, query.model.cascade))
-        else:
+        counted = _count_part(part, query, proxy)
+        large.add(counted.large)
+        fewest += counted.fewest
+        if counted.proxy is None:
             small_parts += 1
-            fewest += of_large.requests
+        else:
+            small.add(counted.proxy)
     cost = cost_of(large.planned, query)
-    if of_proxy is None:
-        large.note = f"cascade: too few inputs to save any, so all are asked of {query.model.model}"
+    if small_parts == parts:
+        why = "too few inputs to save any, so all are asked" if large.requests else "all answers are stored"
+        large.note = f"cascade: {why} of {query.model.model}"
         return large, cost
     total = replace(large, requests=large.requests + small.requests)
     total.seconds = None if large.seconds is None or small.seconds is None else large.seconds + small.seconds
-    asked = f"{fewest} to {large.requests} to {query.model.model}"
-    total.note = f"cascade: {small.requests} requests to {of_proxy.model.model}, then {asked}"
+    bounds = f"{fewest} to {large.requests}" if fewest < large.requests else f"{fewest}"
+    total.note = f"cascade: {small.requests} requests to {proxy().model.model}, then {bounds} to {query.model.model}"
     if small_parts:
         total.note += f"; parts too small to save any: {small_parts} of {parts}"
-    return total, _cost(cost, cost_of(small.planned, of_proxy), fewest / max(1, large.requests))
+    return total, _cost(cost, cost_of(small.planned, proxy()), fewest / max(1, large.requests))
+
+
+class _CountedPart(NamedTuple):
+    """What the inputs that are certified together would ask.
+
+    Attributes:
+        large: Of the large model, at most.
+        fewest: The least of these requests.
+        proxy: Of the proxy's model; None where all is asked of the large one.
+    """
+
+    large: Counted
+    fewest: int
+    proxy: Counted | None = None
+
+
+def _count_part(part: Sequence[pd.DataFrame], query: Query, proxy: Callable[[], Query]) -> _CountedPart:
+    cascade = query.model.cascade
+    if cascade is None:
+        raise ValueError("the query has no cascade")
+    table = InputTable(part, query.model)
+    certificate = StoredCertificates(query, table).find()
+    if certificate is not None:
+        large = _count(table, ~certificate.by_proxy, query)
+        large.rows, large.nulls, large.distinct = table.row_count, sum(rows.nulls for rows in table.rows), len(table)
+        asked = np.zeros(len(table), dtype=bool) if cascade.is_learned else certificate.by_proxy
+        return _CountedPart(large, large.requests, _count(table, asked, proxy()))
+    large, _ = one_model.count_all(part, query)
+    is_open = ~stored_answers(query, table, query.model)
+    if not is_worth(table.counts[is_open], cascade):
+        return _CountedPart(large, large.requests)
+    asked = np.ones(len(table), dtype=bool) if cascade.is_learned else is_open
+    fewest = math.ceil(large.requests * first_look(table.counts[is_open], cascade))
+    return _CountedPart(large, fewest, _count(table, asked, proxy()))
+
+
+def _count(table: InputTable, asked: Mask, query: Query) -> Counted:
+    """What chosen inputs of a table would ask, as the model of the query reads them."""
+    pieces = table.pieces(np.flatnonzero(asked), query.model)
+    return one_model.count_inputs(
+        list(dict.fromkeys(filter(is_input, chain.from_iterable(items for _, items in pieces)))), query
+    )
 
 
 def dry_run(query: Query, frame: pd.DataFrame) -> pd.DataFrame:

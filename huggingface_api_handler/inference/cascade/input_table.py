@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -144,6 +144,18 @@ def split_at_none(frames: Iterable[pd.DataFrame | None]) -> Iterator[list[pd.Dat
             part = []
     if part:
         yield part
+
+
+def is_input(item: Input | InvalidCell | None) -> TypeGuard[Input]:
+    """Whether a row can be asked about.
+
+    Args:
+        item: What ``read_inputs`` gave.
+
+    Returns:
+        False for a NULL, and for a cell that the task cannot take.
+    """
+    return not (item is None or isinstance(item, InvalidCell))
 
 
 def _read(frame: pd.DataFrame, model: ModelSettings, digests: bytearray) -> _Read:

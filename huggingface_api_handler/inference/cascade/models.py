@@ -6,9 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeGuard
 
-import numpy as np
 import pandas as pd
 
 from ...config.settings import CascadeArguments, ModelSettings, Proxy
@@ -19,19 +17,16 @@ from ..failures import Failure, FailureKind
 from ..pricing.prices import FREE_OF_CHARGE
 from ..protocols.routing import resolve_route
 from ..runtime.asked_inputs import AskedInputs
-from ..runtime.chunked_text import is_plan
 from ..runtime.context import Query
-from ..runtime.dry_run import find_stored
 from ..runtime.progress import Progress
 from ..runtime.query_run import Cancel
 from ..runtime.results import Result, Results, is_known
 from ..runtime.usage_record import UsageRecord, usage_so_far
-from ..storage.response_cache import NoResponseCache
 from ..storage.scope import Scope
 from ..telemetry.cascade_usage import CascadeUsage
 from ..telemetry.usage import Usage, UsageValue
 from .draws import Ints, Mask
-from .input_table import InputTable
+from .input_table import InputTable, is_input
 from .phases import READS, Phases, Step
 
 _LOOKED_AT_ROWS = 256
@@ -140,26 +135,6 @@ class Models:
                 self.settings = self._ordered(self.query.model, frame)
                 self.proxy_settings = self._ordered(self.proxy_settings, frame)
             read_inputs(self.proxy_settings.definition, frame.iloc[:_LOOKED_AT_ROWS], self.proxy_settings)
-
-    def stored(self, table: InputTable) -> Mask:
-        """Which inputs have a stored answer of the large model.
-
-        Args:
-            table: The inputs.
-
-        Returns:
-            True for each that has. Answers to media are not looked for.
-        """
-        is_stored = np.zeros(len(table), dtype=bool)
-        if isinstance(self.query.answers, NoResponseCache):
-            return is_stored
-        for indexes, items in table.pieces(np.arange(len(table)), self.settings):
-            inputs = [item for item in items if is_input(item)]
-            found = self.query.session.http.submit(find_stored(self.query, inputs)).result()
-            is_stored[indexes] = [item in found and not is_plan(found[item]) for item in inputs]
-            if self.query.answers.is_known_empty:
-                break
-        return is_stored
 
     def ask_large(self, table: InputTable, indexes: Ints, step: Step) -> Iterator[tuple[int, Result]]:
         """Ask the large model.
@@ -345,18 +320,6 @@ async def _find_what_was_stored(query: Query) -> None:
 async def _why_unbounded(query: Query) -> str | None:
     await query.refresh_prices(1)
     return query.budgets().why_unbounded(query.engine.timeout)
-
-
-def is_input(item: Input | InvalidCell | None) -> TypeGuard[Input]:
-    """Whether a row can be asked about.
-
-    Args:
-        item: What ``read_inputs`` gave.
-
-    Returns:
-        False for a NULL, and for a cell that the task cannot take.
-    """
-    return not (item is None or isinstance(item, InvalidCell))
 
 
 def _ask(asked: AskedInputs, table: InputTable, indexes: Ints, model: ModelSettings) -> Iterator[tuple[int, Result]]:

@@ -34,6 +34,7 @@ from .phases import ALL, CHECKS, LABELS, REST, Step
 from .rounds import Cascade
 from .savings import delta, is_worth
 from .scoring import Scored, learn, score
+from .stored_answers import stored_answers
 from .stored_certificates import StoredCertificate, StoredCertificates
 
 logger = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class _Part:
             self.was_certified = True
             logger.info("cascade: the certificate of the same query is used again")
         else:
-            open_inputs = np.flatnonzero(~models.stored(self._table))
+            open_inputs = np.flatnonzero(~stored_answers(models.query, self._table, models.settings))
             if is_worth(self._table.counts[open_inputs], models.cascade):
                 self._certify(open_inputs)
             elif len(open_inputs):

@@ -148,13 +148,28 @@ class _ToAsk(NamedTuple):
     seconds: float | None
 
 
-def _count(frame: pd.DataFrame, query: Query) -> Counted:
-    rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
-    counted = Counted(len(frame), rows.nulls, rows.stop)
+def count_inputs(inputs: Sequence[Input], query: Query) -> Counted:
+    """Count what inputs would ask. Sends no request.
+
+    Args:
+        inputs: No two of them equal.
+        query: What would be asked, and of which route.
+
+    Returns:
+        The counts, without rows.
+    """
+    counted = Counted(distinct=len(inputs))
     if inputs:
         to_ask = query.session.http.submit(_find(query, inputs, counted)).result()
         counted.requests, counted.seconds = len(to_ask.requests), to_ask.seconds
         counted.planned = plan(query, to_ask.route, to_ask.requests)
+    return counted
+
+
+def _count(frame: pd.DataFrame, query: Query) -> Counted:
+    rows, inputs = Deduplicator().rows(frame, read_inputs(query.model.definition, frame, query.model), 1)
+    counted = count_inputs(inputs, query)
+    counted.rows, counted.nulls = len(frame), rows.nulls
     return counted
 
 

@@ -149,6 +149,20 @@ def test_vectors_that_are_none_or_of_other_dimensions_cost_no_more_than_their_ro
     assert (out["mood_model"] == "learned from emb").sum() > 100  # of 1,200 with a vector, as the draws fall
 
 
+def test_a_dry_run_of_a_learned_cascade_counts_its_vectors_until_it_is_certified(
+    models: AgreeingModels, engine: dict[str, Any], service: Service
+) -> None:
+    Vectors(service, models)
+    engine = {**engine, "prices": {"request": 0.01}}
+    assert "cascade: 1500 requests to emb, then " in predict(table(1500), learned(dry_run=True), engine)["mood"].iloc[0]
+    predict(table(1500), learned(), engine)
+    asked = len(service.asked)
+    dry = predict(table(1500), learned(dry_run=True), engine).iloc[0]
+    assert (dry["requests"], dry["usd_high"]) == (0, 0)
+    predict(table(1500), learned(), engine)
+    assert len(service.asked) == asked
+
+
 def test_a_budget_that_the_proxy_cannot_hold_is_refused_before_labels_are_bought_to_train_it(
     models: AgreeingModels, engine: dict[str, Any], service: Service, tmp_path: Path
 ) -> None:

@@ -354,3 +354,43 @@ def test_a_dry_run_says_the_range_and_sends_nothing(
     few = predict(table(10), using(dry_run=True), engine)
     assert "too few inputs to save any" in few["mood"].iloc[0]
     assert few["requests"].iloc[0] == 10
+
+
+def dry_run_of(rows: pd.DataFrame, engine: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The first row of a dry run."""
+    return {str(name): value for name, value in predict(rows, using(dry_run=True, **more), engine).iloc[0].items()}
+
+
+def test_a_dry_run_counts_no_model_for_what_is_stored(
+    models: AgreeingModels, engine: dict[str, Any], service: Service
+) -> None:
+    engine = {**engine, "prices": {"request": 0.01}}
+    predict(table(300), {**using(), "cascade": False}, engine)
+    service.asked.clear()
+    before = dry_run_of(table(1000), engine)
+    assert before["stored"] == 300
+    assert "cascade: 700 requests to small, then " in before["mood"]
+    out = predict(table(1000), using(), engine)
+    spent = len(service.asked)
+    assert spent * 0.01 <= before["usd_high"]
+    again = dry_run_of(table(1000), engine)
+    assert (again["requests"], again["usd_low"], again["usd_high"]) == (0, 0, 0)
+    assert again["mood"].endswith("cascade: 0 requests to small, then 0 to large")
+    assert out["mood_model"].eq("small").any()
+    assert len(service.asked) == spent, "no dry run asks"
+
+
+def test_a_dry_run_of_what_the_large_model_has_answered_costs_nothing(
+    models: AgreeingModels, engine: dict[str, Any]
+) -> None:
+    predict(table(300), {**using(), "cascade": False}, engine)
+    dry = dry_run_of(table(300), engine)
+    assert dry["requests"] == 0
+    assert dry["mood"].endswith("cascade: all answers are stored of large")
+
+
+def test_a_dry_run_without_the_store_counts_all_again(models: AgreeingModels, engine: dict[str, Any]) -> None:
+    predict(table(1000), using(), engine)
+    dry = dry_run_of(table(1000), engine, cache=False)
+    assert dry["stored"] == 0
+    assert dry["requests"] > 0
