@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 INITIAL_BATCH_SIZE = 32
@@ -30,6 +31,49 @@ _GROWTH_OF_CLEAN_SIZE = 4  # measured: of 2 to 4 the one with the fewest request
 
 
 @dataclass
+class TimelySize:
+    """The most inputs of a batch that is answered in time, as far as some were given up.
+
+    Attributes:
+        size: Inputs; ``MAX_BATCH_SIZE`` where no batch was given up.
+    """
+
+    size: int = MAX_BATCH_SIZE
+    _answers: int = 0  # to batches of this size or more
+    _has_grown: bool = False  # since the last timeout
+    _timeouts: int = 0  # less those after which batches grew and came in time
+
+    def on_timeout(self, size: int) -> None:
+        """Note a batch that was given up, since no answer came in time. The next are half as large.
+
+        They grow again when some of that size were answered, since a service may stall whatever it was sent.
+
+        Args:
+            size: Inputs in the batch.
+        """
+        if size <= self.size:  # once, where many of a size are out
+            self._timeouts += 1
+        self.size = max(1, min(self.size, size // 2))
+        self._answers, self._has_grown = 0, False
+
+    def on_answer(self, size: int, is_too_slow: Callable[[int], bool]) -> None:
+        """Note a batch that was answered.
+
+        Args:
+            size: Inputs in the batch.
+            is_too_slow: Whether batches of a larger size would take too long to try it.
+        """
+        if size < self.size or self.size == MAX_BATCH_SIZE:
+            return
+        self._answers += 1
+        larger = min(self.size * _GROWTH_OF_TIMELY_SIZE, MAX_BATCH_SIZE)
+        if self._answers >= _MIN_ANSWERS_TO_GROW * 2 ** max(0, self._timeouts - 1) and not is_too_slow(larger):
+            if self._has_grown:  # and what it had grown to came in time
+                self._timeouts = max(0, self._timeouts - 1)
+            self.size, self._answers, self._has_grown = larger, 0, True
+
+
+@dataclass
 class BatchSizeTuner:
     """The size of batches on one route. All sizes are in inputs.
 
@@ -39,7 +83,7 @@ class BatchSizeTuner:
         settled: Whether ``best`` is final, so that no larger size is tried.
         latencies_s: Seconds that a batch of each measured size takes.
         timeout_s: Seconds after which a request is given up.
-        timely_size: The most inputs of a batch since one was given up; ``MAX_BATCH_SIZE`` where none was.
+        timely: The most inputs of a batch since one was given up.
         is_limited: Whether batches are smaller since inputs were rejected.
 
     Example:
@@ -58,13 +102,10 @@ class BatchSizeTuner:
     settled: bool = False
     latencies_s: dict[int, float] = field(default_factory=dict)
     timeout_s: float = float("inf")
-    timely_size: int = MAX_BATCH_SIZE
+    timely: TimelySize = field(default_factory=TimelySize)
     is_limited: bool = False
     _clean_size: int = MAX_BATCH_SIZE  # the most where rejected inputs are about
     _inputs_since_rejection: int = 0  # that were answered
-    _answers_at_timely_size: int = 0
-    _has_grown: bool = False  # since the last timeout
-    _timeouts: int = 0  # less those after which batches grew and came in time
     _single_s: float | None = None  # the least that one input alone took
     _input_s: float | None = None  # the least that each further input of a batch took
     _trial_size: int = 0
@@ -86,7 +127,7 @@ class BatchSizeTuner:
         """
         if self._is_unmeasured:
             self.best = self._first_size()
-        if (limit := min(self._clean_size, self.timely_size)) <= self.best:
+        if (limit := min(self._clean_size, self.timely.size)) <= self.best:
             return limit
         step = self._step()
         if step is None or not self._pays_off(step, waiting):
@@ -144,20 +185,7 @@ class BatchSizeTuner:
         """
         if self._single_s is None or seconds < self._single_s:
             self._single_s = seconds
-        self._grow_timely_size(1)
-
-    def on_timeout(self, size: int) -> None:
-        """Note a batch that was given up, since no answer came in time. The next are half as large.
-
-        They grow again when some of that size were answered, since a service may stall whatever it was sent.
-
-        Args:
-            size: Inputs in the batch.
-        """
-        if size <= self.timely_size:  # once, where many of a size are out
-            self._timeouts += 1
-        self.timely_size = max(1, min(self.timely_size, size // 2))
-        self._answers_at_timely_size, self._has_grown = 0, False
+        self.timely.on_answer(1, self._is_too_slow)
 
     def on_success(self, size: int, seconds: float) -> None:
         """Note a batch that was answered.
@@ -171,7 +199,7 @@ class BatchSizeTuner:
             self.smallest_rejected = MAX_BATCH_SIZE + 1
         if size >= self.best:
             self._repeated_rejections = 0
-        self._grow_timely_size(size)
+        self.timely.on_answer(size, self._is_too_slow)
         reference_s, earlier_s = self.latencies_s.get(self._reference_size), self.latencies_s.get(size)
         self.latencies_s[size] = seconds if earlier_s is None else (earlier_s + seconds) / 2
         if self._single_s is not None and size > 1:
@@ -216,17 +244,6 @@ class BatchSizeTuner:
         if self.best >= self.smallest_rejected:
             self.best = max(1, self.smallest_rejected // 2, *self.latencies_s)
         return True
-
-    def _grow_timely_size(self, answered: int) -> None:
-        if answered < self.timely_size or self.timely_size == MAX_BATCH_SIZE:
-            return
-        self._answers_at_timely_size += 1
-        needed = _MIN_ANSWERS_TO_GROW * 2 ** max(0, self._timeouts - 1)
-        larger = min(self.timely_size * _GROWTH_OF_TIMELY_SIZE, MAX_BATCH_SIZE)
-        if self._answers_at_timely_size >= needed and not self._is_too_slow(larger):
-            if self._has_grown:  # and what it had grown to came in time
-                self._timeouts = max(0, self._timeouts - 1)
-            self.timely_size, self._answers_at_timely_size, self._has_grown = larger, 0, True
 
     @property
     def _is_unmeasured(self) -> bool:
@@ -276,7 +293,7 @@ class BatchSizeTuner:
             larger = half if half >= self.best * _MIN_STEP_FACTOR else (self.best + self.smallest_rejected) // 2
             if larger < self.best * _MIN_STEP_FACTOR or larger >= self.smallest_rejected:
                 return None
-        larger = min(larger, self.timely_size)
+        larger = min(larger, self.timely.size)
         if larger < self.best * _MIN_STEP_FACTOR:
             return None
         return None if self._is_too_slow(larger) else larger

@@ -160,7 +160,7 @@ def split(batch: Batch, failure: Failure, profile: RouteProfile) -> list[Batch]:
         size = sizes.best
     elif failure.is_timeout:
         if not batch.is_part:  # which is small, and says nothing of whole ones
-            sizes.on_timeout(count)
+            sizes.timely.on_timeout(count)
     elif failure.kind is FailureKind.TRANSIENT and count > sizes.best and sizes.on_reject(count):
         size = sizes.best
     parts = [batch.indexes[start : start + size] for start in range(0, count, size)]

@@ -63,9 +63,7 @@ class RouteProfile:
         """
         if max_size is not None and not self.batch_size.settled:
             before = self.batch_size
-            self.batch_size = BatchSizeTuner(
-                max_size, settled=True, timeout_s=before.timeout_s, timely_size=before.timely_size
-            )
+            self.batch_size = BatchSizeTuner(max_size, settled=True, timeout_s=before.timeout_s, timely=before.timely)
 
     def on_ambiguous(self) -> None:
         """Note a response to a batch of which it is unclear which part is whose. After several, batches end."""

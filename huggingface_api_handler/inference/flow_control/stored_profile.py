@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from ..storage.sqlite import Store
-from .batch_size import MAX_BATCH_SIZE, BatchSizeTuner
+from .batch_size import MAX_BATCH_SIZE, BatchSizeTuner, TimelySize
 from .route_key import route_key
 from .route_profile import RouteProfile
 from .token_limit import TokenLimit
@@ -169,7 +169,7 @@ def to_json(profile: RouteProfile, pace: dict[str, float]) -> bytes:
         "best": tuner.best,
         "refused": tuner.smallest_rejected,
         "settled": tuner.settled,
-        "timely": tuner.timely_size,
+        "timely": tuner.timely.size,
     }
     return orjson.dumps(
         {
@@ -206,7 +206,7 @@ def from_json(record: bytes) -> tuple[RouteProfile, dict[str, float]]:
         profile = RouteProfile(
             values["answered"] is True and is_fresh,
             values["lists"] if is_fresh and isinstance(values["lists"], bool) else None,
-            BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True, timely_size=timely),
+            BatchSizeTuner(best, smallest_rejected, sizes["settled"] is True, timely=TimelySize(timely)),
             token_limit=TokenLimit.from_record(values.get("length")) if is_fresh else TokenLimit(),
         )
         return profile, pace if is_fresh else {}

@@ -183,7 +183,7 @@ async def _find(query: Query, inputs: Sequence[Input], counted: Counted) -> _ToA
     for item in await _look_up(query, inputs, limit, counted):
         groups[task.group(item)].append(item)
     sizes = state.profile.batch_size
-    size = min(sizes.best, sizes.timely_size) if can_batch(route.protocol.batching(task), state.profile) else 1
+    size = min(sizes.best, sizes.timely.size) if can_batch(route.protocol.batching(task), state.profile) else 1
     requests = [members[start : start + size] for members in groups.values() for start in range(0, len(members), size)]
     pace = state.pace()
     rates = [pace[name] for name in ("rate", "answers") if name in pace]

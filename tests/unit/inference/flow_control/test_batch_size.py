@@ -130,8 +130,8 @@ def test_batches_are_as_large_as_before_once_a_service_that_stalled_answers_agai
     tuner = tuner_of(INITIAL_BATCH_SIZE, known_by)
     size = INITIAL_BATCH_SIZE
     for _ in range(stalls):
-        tuner.on_timeout(size)
-        tuner.on_timeout(size)  # another that was out
+        tuner.timely.on_timeout(size)
+        tuner.timely.on_timeout(size)  # another that was out
         size //= 2
         assert tuner.next_size(100_000) == size
     for _ in range(200):
@@ -146,7 +146,7 @@ def test_a_size_that_never_comes_in_time_is_tried_less_and_less(known_by: str) -
         size = tuner.next_size(100_000)
         if size >= 20:
             timeouts += 1
-            tuner.on_timeout(size)
+            tuner.timely.on_timeout(size)
         else:
             tuner.on_success(size, 0.1)
     assert 2 <= timeouts <= 10
@@ -155,7 +155,7 @@ def test_a_size_that_never_comes_in_time_is_tried_less_and_less(known_by: str) -
 def test_a_service_that_stalls_now_and_then_is_forgiven_as_soon_each_time() -> None:
     tuner = tuner_of(INITIAL_BATCH_SIZE, "its refusal")
     for _ in range(30):
-        tuner.on_timeout(INITIAL_BATCH_SIZE)
+        tuner.timely.on_timeout(INITIAL_BATCH_SIZE)
         sizes = [tuner.next_size(100_000)]
         for _ in range(100):
             tuner.on_success(sizes[-1], 0.1)
@@ -173,7 +173,7 @@ def test_a_part_of_a_rejected_batch_that_stalls_says_nothing_of_whole_ones() -> 
 def test_inputs_that_go_alone_since_batches_stalled_go_together_again() -> None:
     tuner = tuner_of(INITIAL_BATCH_SIZE, "its profile")
     for stalled in (32, 16, 8, 4, 2):
-        tuner.on_timeout(stalled)
+        tuner.timely.on_timeout(stalled)
     assert tuner.next_size(100_000) == 1
     for _ in range(1000):
         size = tuner.next_size(100_000)
@@ -184,7 +184,7 @@ def test_inputs_that_go_alone_since_batches_stalled_go_together_again() -> None:
 def test_a_size_that_would_take_long_is_not_tried_again_after_a_timeout() -> None:
     tuner = BatchSizeTuner(timeout_s=40.0)
     tuner.on_single(1.0)
-    tuner.on_timeout(INITIAL_BATCH_SIZE)
+    tuner.timely.on_timeout(INITIAL_BATCH_SIZE)
     for _ in range(1000):
         size = tuner.next_size(100_000)
         tuner.on_success(size, 1.0 * size)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from huggingface_api_handler.inference import predict
-from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner
+from huggingface_api_handler.inference.flow_control.batch_size import BatchSizeTuner, TimelySize
 from huggingface_api_handler.inference.flow_control.coordination import RouteCoordinator
 from huggingface_api_handler.inference.flow_control.outcome import Outcome
 from huggingface_api_handler.inference.flow_control.report_schedule import SYNC_INTERVAL_S
@@ -194,10 +194,10 @@ def size(body: Any) -> int:
 
 
 def test_what_was_learned_comes_back_as_it_was_and_is_a_hint_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True, timely_size=24))
+    profile = RouteProfile(True, True, BatchSizeTuner(48, 49, True, timely=TimelySize(24)))
     record = to_json(profile, {"places": 12.0, "rate": 5.5})
     found, pace = from_json(record)
-    assert found.batch_size.timely_size == 24
+    assert found.batch_size.timely.size == 24
     assert (found.has_answered, found.accepts_batches, found.batch_size.best, found.batch_size.smallest_rejected, found.batch_size.settled) == (True, True, 48, 49, True)  # fmt: skip
     assert pace == {"places": 12.0, "rate": 5.5}
     real = time.time
