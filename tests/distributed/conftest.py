@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import Service
 from tests.distributed.sentiment import Sentiment
-from tests.support.agreeing_models import AgreeingModels
+from tests.support.agreeing_models import engine, models  # noqa: F401
 
 ENGINES = {"dask": ("dask", "distributed"), "ray": ("ray",), "spark": ("pyspark",)}
 """The modules that the tests of each engine need. They are in the files test_<engine>*.py."""
 
 MISSING = [
-    engine for engine, modules in ENGINES.items() if any(importlib.util.find_spec(module) is None for module in modules)
+    name for name, modules in ENGINES.items() if any(importlib.util.find_spec(module) is None for module in modules)
 ]
-collect_ignore_glob = [f"test_{engine}*" for engine in MISSING]
+collect_ignore_glob = [f"test_{name}*" for name in MISSING]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -36,13 +35,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def sentiment(service: Service, tmp_path: Path) -> Iterator[Sentiment]:
     """A classifier that counts what it is asked, and a store for its answers."""
     yield Sentiment(service, tmp_path / "answers")
-
-
-@pytest.fixture
-def models(service: Service) -> AgreeingModels:
-    return AgreeingModels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.conftest import Reply, Service
 
@@ -76,3 +79,13 @@ class AgreeingModels:
             others = LABELS[1 - LABELS.index(label)]
             answers.append([{"label": label, "score": score}, {"label": others, "score": 1 - score}])
         return answers if isinstance(body["inputs"], list) else answers[0]
+
+
+@pytest.fixture
+def models(service: Service) -> AgreeingModels:
+    return AgreeingModels(service)
+
+
+@pytest.fixture
+def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
+    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -60,11 +59,6 @@ class ChatAndLabels(AgreeingModels):
 @pytest.fixture
 def models(service: Service) -> ChatAndLabels:
     return ChatAndLabels(service)
-
-
-@pytest.fixture
-def engine(service: Service, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": f"{service.url}/models", "cache_dir": str(tmp_path / "store")}
 
 
 def using(large: dict[str, Any], small: dict[str, Any]) -> dict[str, Any]:

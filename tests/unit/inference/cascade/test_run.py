@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -394,3 +395,4 @@ def test_a_dry_run_without_the_store_counts_all_again(models: AgreeingModels, en
     dry = dry_run_of(table(1000), engine, cache=False)
     assert dry["stored"] == 0
     assert dry["requests"] > 0
+    assert re.search(r"then \d+ to \d+ to large$", dry["mood"]), "a range, since no certificate is found"

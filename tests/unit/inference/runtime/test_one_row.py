@@ -154,7 +154,8 @@ def test_a_list_of_which_no_part_can_be_read_is_asked_again_and_not_input_by_inp
     assert all(isinstance(each, list) for each in run.sent), "none was asked alone"
 
 
-def test_inputs_whose_answers_can_be_read_alone_only_are_not_asked_in_lists_for_long() -> None:
+@pytest.mark.parametrize("part", [None, []], ids=str)
+def test_inputs_whose_answers_can_be_read_alone_only_are_not_asked_in_lists_for_long(part: Any) -> None:
     lists = 0
 
     def reply(asked: Any) -> Any:
@@ -162,7 +163,7 @@ def test_inputs_whose_answers_can_be_read_alone_only_are_not_asked_in_lists_for_
         if not isinstance(asked["inputs"], list):
             return can_batch(asked)
         lists += 1
-        return can_batch(asked) if lists <= 3 else [None] * len(asked["inputs"])
+        return can_batch(asked) if lists <= 3 else [part] * len(asked["inputs"])
 
     run = Run(reply, ORDINARY, warm(True))
     assert_only(run, ORDINARY, [])
